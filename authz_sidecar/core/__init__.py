@@ -1,0 +1,2 @@
+"""Values and grammars everything else is built from. Standard library only: no clock, no
+randomness, no logging, no I/O."""

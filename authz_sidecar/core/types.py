@@ -1,0 +1,140 @@
+"""The values that travel between rooms. All are frozen; times are Unix seconds as `float`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+
+from authz_sidecar.core.urls import Origin
+
+Address = IPv4Address | IPv6Address
+
+Headers = tuple[tuple[str, str], ...]
+"""Header lines in order of arrival: names in lower case, values decoded as latin-1, doubles kept."""
+
+
+class Fact(StrEnum):
+    """What a policy may ask about a request; each proxy adapter declares which it can deliver."""
+
+    METHOD = "method"
+    PATH = "path"
+    QUERY = "query"
+    CLIENT_ADDRESS = "client address"
+    HEADERS = "headers"
+    CERTIFICATE = "client certificate"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """What the proxy says of the client's certificate. `pem` is None where it sends none along."""
+
+    presented: bool
+    valid: bool
+    pem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRequest:
+    """The original request, as its proxy described it.
+
+    `path` is raw: visible ASCII, begins with `/`, no decoding applied. `query` is raw without the
+    `?`; None when there is none. `client` and `certificate` are None when unknown. `headers` are
+    the client's own, less those in which the proxy reports its facts. A fact whose adapter does
+    not deliver it is unknown, never empty (`facts`).
+    """
+
+    adapter: str
+    method: str
+    origin: Origin
+    path: str
+    query: str | None = None
+    client: Address | None = None
+    headers: Headers = ()
+    websocket: bool = False
+    certificate: ClientCertificate | None = None
+    facts: frozenset[Fact] = frozenset(Fact)
+
+    @property
+    def target(self) -> str:
+        return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    @property
+    def url(self) -> str:
+        return f"{self.origin}{self.target}"
+
+    def header(self, name: str) -> str | None:
+        """The value of a header that arrived exactly once; None when absent or repeated."""
+        values = self.header_values(name)
+        return values[0] if len(values) == 1 else None
+
+    def header_values(self, name: str) -> tuple[str, ...]:
+        return tuple(value for key, value in self.headers if key == name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who somebody is, as a provider attested. `(provider, issuer, subject)` identifies a user.
+
+    `claims` are the merged claims of ID token and userinfo, without protocol claims such as
+    `nonce`. `email` is None unless the provider vouches for it (or the operator allowed unverified
+    addresses). `authenticated_at`, `acr` and `amr` say when and how (OpenID Connect Core, 2).
+    """
+
+    provider: str
+    issuer: str
+    subject: str
+    email: str | None = None
+    name: str | None = None
+    groups: tuple[str, ...] = ()
+    claims: Mapping[str, object] = field(default_factory=dict)
+    authenticated_at: float | None = None
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
+
+
+class SessionKind(StrEnum):
+    SIGN_IN = "sign-in"
+    """Made by a sign-in: the single sign-on session on `auth_host`, or the host's own without one."""
+    CHILD = "child"
+    """One host's share of a sign-in on `auth_host`; dead with its parent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A session that was found alive.
+
+    `handle` names it in logs, lists and indexes and opens nothing. `scope` is what it is sealed
+    to: an origin (`https://app.example.com`) or a cookie domain (`.example.com`).
+    """
+
+    handle: str
+    kind: SessionKind
+    scope: str
+    identity: Identity
+    created_at: float
+    expires_at: float
+    provider_session: str | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    reasons: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Nobody is signed in and somebody who is might pass."""
+
+    reasons: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    reasons: frozenset[str] = frozenset()
+
+
+Decision = Allow | Challenge | Deny

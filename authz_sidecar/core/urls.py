@@ -1,0 +1,98 @@
+"""Hosts, origins and request targets in one normal form each; whatever has several readings is
+named as such. The grammar is ours on purpose: `urllib.parse` repairs what must be refused."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# RFC 1123 section 2.1: letters, digits and inner hyphens. Underscores and IDNA folding are out:
+# a proxy and an application may disagree about them.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_IPV6 = re.compile(r"\[[0-9a-f:.]{2,45}\]")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+class MalformedUrl(ValueError):
+    """Not of the grammar; the message quotes the input in backticks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host and port. `port` is None for the scheme's default, so equal origins are equal."""
+
+    scheme: str
+    host: str
+    port: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the name can only mean this machine (RFC 6761 section 6.3, RFC 8252 7.3)."""
+        return self.host in _LOOPBACK_NAMES or self.host.endswith(".localhost")
+
+
+def parse_authority(text: str, *, scheme: str) -> Origin:
+    """`host[:port]` under a scheme, as a Host header gives it.
+
+    Letter case, one trailing dot and the default port are normalised away; anything else outside
+    the grammar (userinfo, lists, underscores, non-ASCII) raises `MalformedUrl`.
+    """
+    if scheme not in DEFAULT_PORTS:
+        raise MalformedUrl(f"scheme `{scheme}` is neither http nor https")
+    host, colon, port_text = text.rpartition(":") if _has_port(text) else (text, "", "")
+    host = host.lower() if host.isascii() else host
+    if host.endswith("."):
+        host = host[:-1]
+    if not (_HOST.fullmatch(host) and len(host) <= 253) and not _IPV6.fullmatch(host):
+        raise MalformedUrl(f"`{text}` is not a host name")
+    if not colon:
+        return Origin(scheme, host)
+    if not _PORT.fullmatch(port_text) or (port := int(port_text)) > 65535:
+        raise MalformedUrl(f"`{text}` has no valid port")
+    return Origin(scheme, host, None if port == DEFAULT_PORTS[scheme] else port)
+
+
+def _has_port(text: str) -> bool:
+    return ":" in text.rpartition("]")[2]
+
+
+def parse_origin(text: str) -> Origin:
+    """`scheme://host[:port]` with nothing after it; a lone trailing `/` is not accepted either."""
+    scheme, separator, authority = text.partition("://")
+    if not separator:
+        raise MalformedUrl(f"`{text}` is not an origin such as `https://app.example.com`")
+    return parse_authority(authority, scheme=scheme)
+
+
+def parse_url(text: str) -> tuple[Origin, str]:
+    """An absolute http(s) URL as `(origin, target)`; the target begins with `/`.
+
+    No userinfo, fragment, backslash, white space or byte outside visible ASCII (`MalformedUrl`).
+    """
+    check_visible_ascii(text)
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise MalformedUrl(f"`{text}` is not an absolute URL")
+    cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+    target = rest[cut:]
+    return parse_authority(rest[:cut], scheme=scheme), target if target[:1] == "/" else f"/{target}"
+
+
+_UNWELCOME = re.compile(r"[^\x21-\x7e]|[\\#]")
+
+
+def check_visible_ascii(text: str) -> None:
+    """Raise `MalformedUrl` for white space, control bytes, non-ASCII, a backslash or a fragment."""
+    if found := _UNWELCOME.search(text):
+        raise MalformedUrl(f"byte {ord(found.group()):#04x} may not stand in a URL")

@@ -1,0 +1,100 @@
+"""Every exception of the package, in one tree.
+
+    AuthzError
+    ├── ConfigError            the operator's configuration; carries every problem found, with positions
+    ├── BadProxyRequest  400   the proxy's facts are missing, doubled or malformed
+    ├── UntrustedPeer    403   somebody other than the operator's proxy asked
+    ├── StoreUnavailable 503   the session store cannot answer
+    ├── ProviderUnavailable 503  the identity provider cannot answer
+    ├── BadReturnAddress 400   a sign-in would lead somewhere we do not protect
+    ├── LoginRefused     403   a sign-in that must not succeed
+    │   └── AttemptLost  400   its cookie is gone or too old; the user may simply start again
+    └── Throttled        429   too many requests from one network
+
+`str(exc)` is for the log: lower case, no full stop, input in backticks, never a token, cookie or
+code. `public` is all that a browser ever sees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class AuthzError(Exception):
+    """Base of all errors this package raises on purpose."""
+
+    status: ClassVar[int] = 500
+    public: str = "Something went wrong in the sign-in service."
+
+    def __init__(self, message: str, *, public: str | None = None) -> None:
+        super().__init__(message)
+        if public is not None:
+            self.public = public
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Problem:
+    """One thing wrong with a configuration. Lines and columns count from 1; 0 means unknown."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class ConfigError(AuthzError):
+    """The configuration cannot be used; `problems` holds all of them, in file order."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class BadProxyRequest(AuthzError):
+    status = 400
+    public = "This request reached the sign-in service in a form it does not accept."
+
+
+class UntrustedPeer(AuthzError):
+    status = 403
+    public = "This address may not ask the sign-in service."
+
+
+class StoreUnavailable(AuthzError):
+    status = 503
+    public = "The sign-in service cannot reach its session store. Please try again in a moment."
+
+
+class ProviderUnavailable(AuthzError):
+    status = 503
+    public = "The identity provider does not answer. Please try again in a moment."
+
+
+class BadReturnAddress(AuthzError):
+    status = 400
+    public = "The address to return to after sign-in is not one this service protects."
+
+
+class LoginRefused(AuthzError):
+    status = 403
+    public = "The sign-in could not be completed."
+
+
+class AttemptLost(LoginRefused):
+    status = 400
+    public = "This sign-in has expired or was started in another browser. Please start again."
+
+
+class Throttled(AuthzError):
+    """`retry_after` is in seconds."""
+
+    status = 429
+    public = "Too many requests. Please wait a moment and try again."
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

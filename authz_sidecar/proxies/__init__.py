@@ -1,0 +1,1 @@
+"""One module per proxy: pure translations between its dialect and ours."""

@@ -1,0 +1,86 @@
+"""What an adapter is: `parse` turns one proxy's question into a `CheckRequest`, `render` turns our
+answer into the bytes that this proxy understands. Both are pure; adapters never decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from authz_sidecar.core.types import Address, CheckRequest, Fact, Headers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRequest:
+    """A question as it came from the socket.
+
+    `target` is the undecoded request target, query included. `peer` is the socket's address; None
+    on a Unix socket.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    peer: Address | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """Let the request through.
+
+    `identity` are the headers to set, each at most once and never empty; `cleared` names every
+    managed header (aliases included) that is not set. `cookie` is the client's Cookie header
+    without our own cookies: None leaves it alone, an empty string removes it.
+    """
+
+    identity: tuple[tuple[str, str], ...] = ()
+    cleared: tuple[str, ...] = ()
+    cookie: str | None = None
+    set_cookie: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInFirst:
+    """`location` is the absolute address of this host's own `start`; `navigation` says whether the
+    client can follow a redirect."""
+
+    location: str
+    navigation: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """`status` is 400, 403, 429 or 503. `reason` is a code such as `email-unauthorized`; `page` is
+    the HTML for a person, None for machines; `retry_after` is in seconds."""
+
+    status: int
+    reason: str
+    message: str
+    page: str | None = None
+    retry_after: int | None = None
+
+
+Answer = Passed | SignInFirst | Refused
+
+
+class Adapter(Protocol):
+    """One proxy's dialect."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        """The facts this proxy can deliver about a request."""
+
+    def parse(self, raw: RawRequest) -> CheckRequest:
+        """Raises `BadProxyRequest` when a fact is missing, doubled or malformed."""
+
+    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
+        """`request` is None where `parse` refused it."""
