@@ -1,0 +1,41 @@
+"""The files behind the pages: read once at start, named in the pages with a digest of their
+content, so that browsers may keep them for good and still see a new release at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.resources import files
+
+_MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    body: bytes
+    media_type: str
+    digest: str
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (
+            ("content-type", self.media_type),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "public, max-age=31536000, immutable"),
+            # An SVG opened on its own is a document: it may run and load nothing.
+            ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
+        )
+
+
+def load_assets() -> dict[str, Asset]:
+    """Every file of `static/` by its name."""
+    found = {}
+    for entry in files("authz_sidecar.web").joinpath("static").iterdir():
+        suffix = entry.name[entry.name.rfind(".") :]
+        if suffix in _MEDIA_TYPES:
+            body = entry.read_bytes()
+            found[entry.name] = Asset(
+                body=body,
+                media_type=_MEDIA_TYPES[suffix],
+                digest=sha256(body).hexdigest()[:12],
+            )
+    return found

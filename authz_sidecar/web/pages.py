@@ -1,0 +1,171 @@
+"""The pages people see, as HTML text: what happened, why, and what to do next.
+
+Decides wording and looks only. It is told everything it shows, escapes all of it, and links to
+nothing but http(s) addresses and local paths. Templates are compiled once; no I/O per request.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from authz_sidecar.web.assets import load_assets
+from authz_sidecar.web.reasons import explanations
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Identity
+
+LOOP_CAUSES = (
+    "Your browser does not keep this site's cookies. Allow them, or leave the private window.",
+    "The clock of this device, or of the server, is wrong.",
+    "The site is reached under another name than the one it is configured for, or over plain http.",
+    "Several copies of the sign-in service run without a common session store.",
+)
+
+_TEMPLATES = (
+    "choose",
+    "continue",
+    "denied",
+    "loop",
+    "provider_down",
+    "sign_out",
+    "signed_out",
+    "trouble",
+    "who",
+)
+
+# What could end up in a name or an address and mislead the eye or the encoder: control characters,
+# text-direction overrides and lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_FOLLOWABLE = re.compile(r"https?://[^/\\]|/(?![/\\])")
+
+
+class Pages:
+    """Renders every page. The stylesheet is expected at `<base_path>/static/`."""
+
+    # `form-action` also covers where an answer to a form redirects to: a POST that has to end at
+    # the identity provider answers `continue_to` instead of a redirect.
+    CONTENT_SECURITY_POLICY = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+
+    def __init__(self, *, base_path: str) -> None:
+        environment = Environment(
+            loader=PackageLoader("authz_sidecar.web", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            finalize=_printable,
+        )
+        environment.tests["followable"] = _is_followable
+        environment.globals["base_path"] = base_path
+        environment.globals["static"] = {
+            name: f"{base_path}/static/{name}?v={asset.digest}"
+            for name, asset in load_assets().items()
+        }
+        self._templates = {name: environment.get_template(f"{name}.html") for name in _TEMPLATES}
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The response headers of every page."""
+        return (
+            ("content-type", "text/html; charset=utf-8"),
+            ("content-security-policy", self.CONTENT_SECURITY_POLICY),
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        )
+
+    def denied(
+        self,
+        *,
+        identity: Identity | None,
+        url: str,
+        reasons: frozenset[str],
+        request_id: str,
+        switch_account_url: str | None,
+    ) -> str:
+        return self._render(
+            "denied",
+            identity=identity,
+            url=url,
+            explanations=explanations(reasons),
+            codes=sorted(reasons),
+            request_id=request_id,
+            switch_account_url=switch_account_url,
+        )
+
+    def trouble(
+        self,
+        *,
+        title: str,
+        message: str,
+        request_id: str,
+        retry_url: str | None = None,
+        hints: tuple[str, ...] = (),
+    ) -> str:
+        """A sign-in that went wrong, a bad request, a lost attempt, throttling."""
+        return self._render(
+            "trouble",
+            title=title,
+            message=message,
+            request_id=request_id,
+            retry_url=retry_url,
+            hints=hints,
+        )
+
+    def provider_down(self, *, provider: str, retry_url: str | None, request_id: str) -> str:
+        return self._render(
+            "provider_down", provider=provider, retry_url=retry_url, request_id=request_id
+        )
+
+    def too_many_redirects(
+        self, *, host: str, request_id: str, causes: tuple[str, ...] = LOOP_CAUSES
+    ) -> str:
+        return self._render("loop", host=host, request_id=request_id, causes=causes)
+
+    def choose_provider(self, *, options: tuple[tuple[str, str], ...], host: str) -> str:
+        """`options` are `(label, url)`."""
+        return self._render("choose", options=options, host=host)
+
+    def sign_out(
+        self, *, identity: Identity | None, action_url: str, csrf: str, everywhere: bool
+    ) -> str:
+        """A form that posts `csrf` and `scope`: `everywhere`, or `site` for this site only.
+
+        `everywhere` says that the session is shared with other sites, so that there is a choice.
+        """
+        return self._render(
+            "sign_out", identity=identity, action_url=action_url, csrf=csrf, everywhere=everywhere
+        )
+
+    def signed_out(self, *, home_url: str | None) -> str:
+        return self._render("signed_out", home_url=home_url)
+
+    def who(self, *, identity: Identity, expires_at: float, sign_out_url: str) -> str:
+        expiry = datetime.fromtimestamp(expires_at, tz=UTC)
+        return self._render("who", identity=identity, expiry=expiry, sign_out_url=sign_out_url)
+
+    def continue_to(self, *, url: str) -> str:
+        """Goes on to `url` by itself, and by a link; needs no script."""
+        return self._render("continue", url=url)
+
+    def _render(self, template: str, **values: object) -> str:
+        return self._templates[template].render(**values)
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, Markup):
+        return value
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(value))
+
+
+def _is_followable(url: object) -> bool:
+    return isinstance(url, str) and _FOLLOWABLE.match(url) is not None
