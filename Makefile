@@ -1,0 +1,54 @@
+# Everything a developer needs, as commands that set up what they use. `make help` lists them.
+
+PROXY ?= traefik
+PORT ?=
+CHECK ?=
+ARGS ?=
+
+PY = .venv/bin/python
+SOURCES = authz_sidecar tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .demo-ready ## try it: a proxy, a provider, an app and the sidecar (PROXY=traefik|envoy|caddy|nginx PORT=8080 CHECK=1)
+	@exec $(PY) -m authz_sidecar demo --proxy "$(PROXY)" --directory .demo \
+	  $(if $(PORT),--port "$(PORT)") $(if $(filter-out 0 no false,$(CHECK)),--check)
+
+test: .test-ready ## install what the tests need and run all of them (ARGS="-k pages")
+	@$(PY) -m pytest -n 2 --dist loadgroup $(if $(CI),-p tests.nothing_skipped) $(ARGS)
+
+e2e: .test-ready ## the end-to-end tests alone: real proxies, providers and a browser
+	@$(PY) -m pytest -n 2 --dist loadgroup $(if $(CI),-p tests.nothing_skipped) tests/e2e $(ARGS)
+
+lint: .dev-ready ## ruff, formatting and types, changing nothing
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+format: .dev-ready ## bring the sources into shape
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+types: .dev-ready ## mypy --strict
+	@$(PY) -m mypy
+
+docs: .dev-ready ## write the generated reference pages again
+	@$(PY) -m tools.reference
+
+clean: ## remove what these commands made
+	@rm -rf .venv .demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf tests/servers/oidc_provider/node_modules
+	@find authz_sidecar tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.demo-ready:
+	@sh tools/venv.sh demo
+
+.dev-ready:
+	@sh tools/venv.sh dev
+
+.test-ready: .dev-ready
+	@sh tools/test-machine.sh
