@@ -1,0 +1,115 @@
+"""From verified claims to an `Identity`: which claim says what, and what is not believed.
+
+Pure. Must not know of tokens, providers' endpoints or sessions; quirks of a provider arrive as
+data in `ClaimNames`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from authz_sidecar.core.types import Identity
+from authz_sidecar.errors import LoginRefused
+from authz_sidecar.login.idtoken import VerifiedClaims
+
+_PROTOCOL = frozenset(
+    # What a token says about itself is not about its user. `_claim_names` and `_claim_sources`
+    # point to claims elsewhere (OpenID Connect Core, 5.6.2), which we neither fetch nor believe.
+    {"aud", "azp", "exp", "iat", "nbf", "nonce", "jti", "sid", "at_hash", "c_hash", "s_hash"}
+    | {"_claim_names", "_claim_sources"}
+)
+_ONLY_FROM_ID_TOKEN = _PROTOCOL | {"iss", "sub", "acr", "amr", "auth_time"}
+_EMAIL = re.compile(r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@[^\s@,;<>()\x00-\x1f\x7f]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimNames:
+    """A name is a claim, or a path with dots where no claim has that very name."""
+
+    user: str = "sub"
+    email: str = "email"
+    groups: str = "groups"
+    name: str = "name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRules:
+    names: ClaimNames = ClaimNames()
+    require_verified_email: bool = False
+    """Refuse an address of which the provider does not say that it is verified. Where it says that
+    it is *not*, the address is never believed unless `allow_unverified_email`."""
+    allow_unverified_email: bool = False
+
+
+def merge_userinfo(claims: VerifiedClaims, userinfo: Mapping[str, object]) -> VerifiedClaims:
+    """ID token and userinfo in one; raises `LoginRefused` when they are about two people."""
+    # OpenID Connect Core, 5.3.2: "the UserInfo Response MUST NOT be used" if `sub` differs.
+    if not isinstance(userinfo.get("sub"), str) or userinfo["sub"] != claims["sub"]:
+        raise LoginRefused("userinfo is about another `sub` than the ID token")
+    merged = dict(claims)
+    if userinfo.get("email", claims.get("email")) != claims.get("email"):
+        merged.pop("email_verified", None)  # it was about the other address
+    merged.update(
+        (name, value) for name, value in userinfo.items() if name not in _ONLY_FROM_ID_TOKEN
+    )
+    return VerifiedClaims(merged)
+
+
+def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> Identity:
+    """Raises `LoginRefused` when the claims name nobody."""
+    subject = _lookup(claims, rules.names.user)
+    if not isinstance(subject, str) or not subject or not subject.isprintable():
+        raise LoginRefused(f"claim `{rules.names.user}` does not name a user")
+    name, acr = _lookup(claims, rules.names.name), claims.get("acr")
+    return Identity(
+        provider=provider,
+        issuer=str(claims["iss"]),
+        subject=subject,
+        email=_email(claims, rules),
+        name=name if isinstance(name, str) and name else None,
+        groups=strings(_lookup(claims, rules.names.groups)),
+        claims={key: value for key, value in claims.items() if key not in _PROTOCOL},
+        authenticated_at=_instant(claims.get("auth_time")),
+        acr=acr if isinstance(acr, str) else None,
+        amr=strings(claims.get("amr")),
+    )
+
+
+def strings(value: object) -> tuple[str, ...]:
+    """A claim that lists names: a list of strings and numbers, or a single string."""
+    values = value if isinstance(value, list) else [value]
+    texts = (
+        str(item)
+        for item in values
+        if isinstance(item, str | int) and not isinstance(item, bool) and item != ""
+    )
+    return tuple(dict.fromkeys(texts))
+
+
+def _lookup(claims: Mapping[str, object], path: str) -> object:
+    if path in claims:
+        return claims[path]
+    value: object = claims
+    for part in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
+    address = _lookup(claims, rules.names.email)
+    if not isinstance(address, str) or not _EMAIL.fullmatch(address):
+        return None  # two `@` or white space would let one address pass for another
+    verified = str(claims.get("email_verified", "")).lower()  # some providers send a string
+    if verified == "true" or rules.allow_unverified_email:
+        return address
+    if verified or rules.require_verified_email:
+        return None
+    return address
+
+
+def _instant(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

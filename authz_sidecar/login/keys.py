@@ -1,0 +1,81 @@
+"""A provider's signing keys, remembered: by `kid`, refetched once for a `kid` never seen, and never
+more often than a provider would put up with.
+
+Knows nothing of HTTP (it is given a function that fetches) and nothing of signatures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.login.idtoken import Jwk, TokenHeader, suitable_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+FRESH_SECONDS = 3600.0
+REFETCHES_PER_MINUTE = 5
+UNKNOWN_REMEMBERED = 64
+
+
+class KeyCache:
+    """`fetch` asks the provider; it raises `ProviderUnavailable`."""
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[Sequence[Jwk]]], *, clock: Callable[[], float]
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._keys: Sequence[Jwk] = ()
+        self._fetched_at: float | None = None
+        self._refetched: deque[float] = deque(maxlen=REFETCHES_PER_MINUTE)
+        self._unknown: dict[str, float] = {}
+        self._lock = asyncio.Lock()
+
+    async def key_for(self, header: TokenHeader) -> Jwk:
+        """The one key that this header may mean; raises `LoginRefused`."""
+        seen = self._fetched_at
+        if seen is None or self._clock() - seen >= FRESH_SECONDS:
+            await self._refresh(seen)
+        found = suitable_keys(self._keys, header)
+        if not found and self._may_refetch(header):
+            await self._refresh(self._fetched_at)
+            found = suitable_keys(self._keys, header)
+        if not found:
+            self._remember_unknown(header)
+            raise LoginRefused(f"ID token is signed with a key `{header.key_id}` we do not know")
+        if len(found) > 1:
+            raise LoginRefused("ID token does not say which of several keys signed it")
+        return found[0]
+
+    async def _refresh(self, seen: float | None) -> None:
+        """Fetch, unless somebody else has since `seen`. Old keys outlive a provider that is down."""
+        async with self._lock:
+            if self._fetched_at != seen:
+                return
+            try:
+                self._keys = await self._fetch()
+            except ProviderUnavailable:
+                if self._fetched_at is None:
+                    raise
+                return
+            self._fetched_at = self._clock()
+            self._unknown.clear()
+
+    def _may_refetch(self, header: TokenHeader) -> bool:
+        now = self._clock()
+        if header.key_id is None or now - self._unknown.get(header.key_id, -60.0) < 60:
+            return False
+        if len(self._refetched) == REFETCHES_PER_MINUTE and now - self._refetched[0] < 60:
+            return False
+        self._refetched.append(now)
+        return True
+
+    def _remember_unknown(self, header: TokenHeader) -> None:
+        if header.key_id is not None:
+            self._unknown[header.key_id] = self._clock()
+            while len(self._unknown) > UNKNOWN_REMEMBERED:
+                del self._unknown[next(iter(self._unknown))]
