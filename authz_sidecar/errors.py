@@ -2,6 +2,7 @@
 
     AuthzError
     ├── ConfigError            the operator's configuration; carries every problem found, with positions
+    ├── StartError             the server cannot start: an address in use, a right that is missing
     ├── BadProxyRequest  400   the proxy's facts are missing, doubled or malformed
     ├── UntrustedPeer    403   somebody other than the operator's proxy asked
     ├── StoreUnavailable 503   the session store cannot answer
@@ -52,6 +53,10 @@ class ConfigError(AuthzError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+class StartError(AuthzError):
+    """The message names the setting and says what is in the way."""
 
 
 class BadProxyRequest(AuthzError):

@@ -1,0 +1,116 @@
+"""Where we listen: binds addresses once, and says in one sentence what stands in the way. Knows
+nothing of what is served there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+from pathlib import Path
+
+from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.errors import StartError
+
+BACKLOG = 2048
+UNIX_MODE = 0o660
+"""Owner and group: the operator puts the proxy's user into the sidecar's group, or the reverse."""
+
+_CONNECT_SECONDS = 1.0
+
+_REASONS = {
+    errno.EADDRINUSE: "the address is in use; another process listens there",
+    errno.EACCES: "permission denied; use another address or give this user the right",
+    errno.EPERM: "permission denied; use another address or give this user the right",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.ENOENT: "the directory does not exist",
+    errno.ENOTDIR: "the directory does not exist",
+    errno.EROFS: "the directory is read-only",
+}
+
+
+def bind(setting: str, address: ListenAddress) -> tuple[socket.socket, ...]:
+    """Listening sockets: one for each address that `localhost` stands for, one otherwise.
+
+    Raises `StartError`, which names `setting`.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            if isinstance(address, TcpAddress):
+                sockets = _bind_tcp(address, opened)
+            else:
+                sockets = (_bind_unix(Path(address.path), opened),)
+            for listener in sockets:
+                listener.listen(BACKLOG)
+                listener.setblocking(False)
+        except OSError as error:
+            reason = _REASONS.get(error.errno or 0, (error.strerror or str(error)).lower())
+            raise StartError(f"cannot listen on `{setting}: {address}`: {reason}") from error
+        opened.pop_all()
+        return sockets
+
+
+def _bind_tcp(address: TcpAddress, opened: contextlib.ExitStack) -> tuple[socket.socket, ...]:
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except socket.gaierror as error:
+        raise OSError(errno.EADDRNOTAVAIL, "no such host name") from error
+    sockets = []
+    for family, kind, protocol, _, where in dict.fromkeys(found):
+        listener = opened.enter_context(socket.socket(family, kind, protocol))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            listener.bind(where)
+        except OSError as error:
+            # `localhost` may stand for an IPv6 address that this machine does not have.
+            if error.errno != errno.EADDRNOTAVAIL or len(found) == 1:
+                raise
+            continue
+        sockets.append(listener)
+    if not sockets:
+        raise OSError(errno.EADDRNOTAVAIL, "")
+    return tuple(sockets)
+
+
+def _bind_unix(path: Path, opened: contextlib.ExitStack) -> socket.socket:
+    _remove_stale(path)
+    listener = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    # Nobody may connect between `bind` and `chmod`.
+    mask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(mask)
+    path.chmod(UNIX_MODE)
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket that nobody listens on any more; anything else is left for the operator."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "a file that is no socket is in the way")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_CONNECT_SECONDS)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        else:
+            raise OSError(errno.EADDRINUSE, "")
+
+
+def remove_socket(listener: socket.socket) -> None:
+    """Remove the file of a Unix listener that is about to be closed."""
+    if listener.family != socket.AF_UNIX or listener.fileno() < 0:
+        return
+    with contextlib.suppress(OSError):
+        Path(listener.getsockname()).unlink()

@@ -1,0 +1,259 @@
+"""uvicorn's HTTP/1.1 protocol with the limits it lacks, and without its leniencies.
+
+Decides which bytes are a request at all: one that is too large, too slow or ambiguous is refused
+here and no application ever sees it. Must not know what the applications are. The raw request
+target travels in `scope["authz_target"]`, because `path` has been decoded.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+logger = logging.getLogger(__name__)
+
+# RFC 9112 section 3.2.1, origin-form only: absolute-form names a second host, and a fragment or a
+# byte outside visible ASCII reads differently from one server to the next.
+_TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one listener accepts. A head is the request line with all header lines."""
+
+    head_bytes: int = 64 * 1024
+    head_lines: int = 100
+    head_seconds: float = 5.0
+    body_seconds: float = 30.0
+    linger_seconds: float = 1.0
+    connections: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: int
+    sentence: str
+
+
+class _Phase(Enum):
+    IDLE = auto()  # before the first byte, and between messages
+    HEAD = auto()
+    BODY = auto()
+
+
+class _RefusedError(Exception):
+    """Leaves the parser from within a callback; `_refusal` says why."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection. `on_refusal` is told the status of each refusal, for counting."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: Limits,
+        on_refusal: Callable[[int], None],
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._on_refusal = on_refusal
+        self._phase = _Phase.IDLE
+        self._messages_begun = 0  # in the chunk at hand
+        self._head_received = 0  # bytes of an unfinished head, as they came
+        self._head_read = 0  # bytes of the head that the parser has handed over
+        self._reusable = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._refusal: Refusal | None = None
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._limits.connections:
+            self._refuse(Refusal(503, "Too many connections."), linger=False)
+        else:
+            self._arm(self._limits.head_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._disarm()
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        self._unset_keepalive_if_required()
+        before, self._messages_begun = self._phase, 0
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            pass  # answered as the plain request that it is; `_reusable` sees to what follows
+        except httptools.HttpParserError:
+            self._refuse(Refusal(400, "The request is malformed."))
+        if self._refusal is None and not self.transport.is_closing():
+            self._after_chunk(before, len(data))
+
+    def _after_chunk(self, before: _Phase, size: int) -> None:
+        if self._phase is _Phase.HEAD:
+            # Where the head began behind other messages of this chunk, its bytes are counted from
+            # the next chunk on: one chunk too lenient, never too strict.
+            if self._messages_begun == 0 or (before is _Phase.IDLE and self._messages_begun == 1):
+                self._head_received += size
+            if self._head_received > self._limits.head_bytes:
+                self._refuse(Refusal(431, "The request head is too large."))
+            else:
+                self._arm(self._limits.head_seconds)
+        elif self._phase is _Phase.BODY:
+            self._arm(self._limits.body_seconds)
+        elif before is _Phase.IDLE and self._messages_begun == 0:
+            # Empty lines before a request line (RFC 9112 section 2.2) buy no time.
+            self._arm(self._limits.head_seconds)
+
+    def shutdown(self) -> None:
+        self._reusable = False
+        super().shutdown()
+
+    # Time
+
+    def _arm(self, seconds: float) -> None:
+        """Start the clock for what is being received, unless it runs."""
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(seconds, self._too_slow)
+
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:  # it is we who do not read
+            self._arm(self._limits.head_seconds)
+        elif self._phase is _Phase.HEAD:
+            self._refuse(Refusal(408, "The request took too long to arrive."))
+        elif self._phase is _Phase.BODY or self._answered_all():
+            # To an idle connection a 408 could be taken for the answer to a request just sent.
+            self.transport.close()
+
+    def _answered_all(self) -> bool:
+        return self.cycle is None or (self.cycle.response_complete and not self.pipeline)
+
+    # Parser callbacks
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = _Phase.HEAD
+        self._messages_begun += 1
+        self._head_received = 0
+        self._head_read = 0
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase is not _Phase.HEAD:
+            return  # a trailer field: RFC 9110 section 6.5.1 forbids to merge it into the header
+        super().on_header(name, value)
+        self._count_head(len(name) + len(value) + len(b": \r\n"))
+        if len(self.headers) > self._limits.head_lines:
+            raise self._refused(431, "The request has too many header lines.")
+
+    def _count_head(self, size: int) -> None:
+        self._head_read += size
+        if self._head_read > self._limits.head_bytes:
+            raise self._refused(431, "The request head is too large.")
+
+    def on_headers_complete(self) -> None:
+        self._disarm()
+        self._judge_head()
+        cast("dict[str, Any]", self.scope)["authz_target"] = self.url
+        super().on_headers_complete()
+        self._phase = _Phase.BODY
+        # Until the whole message has been read its rest could be taken for the next request. And
+        # after an upgrade we do not speak, what follows is no HTTP (RFC 9110 section 7.8).
+        self._reusable = self.cycle.keep_alive and not self.parser.should_upgrade()
+        self.cycle.keep_alive = False
+
+    def _judge_head(self) -> None:
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            raise self._refused(505, "Only HTTP/1.1 is spoken here.")
+        if not _TARGET.fullmatch(self.url):
+            raise self._refused(400, "The request target is malformed.")
+        hosts = sum(1 for name, _ in self.headers if name == b"host")
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            # RFC 9112 section 3.2
+            raise self._refused(400, "The request must have exactly one Host header.")
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._disarm()
+        self._phase = _Phase.IDLE
+        if not self.cycle.response_started:
+            self.cycle.keep_alive = self._reusable
+
+    def on_response_complete(self) -> None:
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if was_last and self._refusal is not None and not self.transport.is_closing():
+            self._write_refusal(self._refusal, linger=True)
+
+    # Refusals
+
+    def _refused(self, status: int, sentence: str) -> Exception:
+        """Refuse, and give `raise` something that stops the parser."""
+        self._refuse(Refusal(status, sentence))
+        return _RefusedError(sentence)
+
+    def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
+        if self._refusal is not None:
+            return
+        self._refusal = refusal
+        self._disarm()
+        self._unset_keepalive_if_required()
+        self._on_refusal(refusal.status)
+        logger.info("refused a request with %d: %s", refusal.status, refusal.sentence)
+        if self._phase is _Phase.BODY:
+            self.transport.close()  # its application has begun and is told of a disconnect
+        elif self._answered_all():
+            self._write_refusal(refusal, linger=linger)
+        # else: the answers to earlier requests of this connection go first
+
+    def _write_refusal(self, refusal: Refusal, *, linger: bool) -> None:
+        body = refusal.sentence.encode("ascii")
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode("ascii")),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[HTTPStatus(refusal.status)] + lines + b"\r\n" + body)
+        if linger and self.transport.can_write_eof():
+            # Closing with unread bytes resets the connection, and the client may lose the refusal
+            # (RFC 9112 section 9.6): say that we are done, and discard for a moment.
+            self.transport.write_eof()
+            self.loop.call_later(self._limits.linger_seconds, self.transport.close)
+        else:
+            self.transport.close()
