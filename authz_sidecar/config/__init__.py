@@ -1,0 +1,1 @@
+"""The operator's configuration: read with places, checked as a whole, frozen."""

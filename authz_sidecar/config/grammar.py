@@ -1,0 +1,199 @@
+"""The small grammars of a configuration: durations, listen addresses, names, paths.
+
+Each function takes text and returns a value or raises `ValueError` with a message for the operator.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin, parse_url
+
+Network = IPv4Network | IPv6Network
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_PART = r"(?:\d{1,9}(?:\.\d{1,6})?(?:ms|[dhms]))"
+_DURATION = re.compile(rf"{_PART}+")
+_DURATION_PART = re.compile(r"([\d.]+)(ms|[dhms])")
+# Ten years: longer than any key, certificate or browser's cookie lives (Chromium caps at 400 days).
+_MAX_DURATION = 3650 * 86400.0
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SEGMENT = r"/[A-Za-z0-9._~-]+"
+_BASE_PATH = re.compile(rf"(?:{_SEGMENT}){{1,8}}")
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
+
+
+def duration(text: str) -> float:
+    """Seconds in `14h`, `1h30m`, `500ms`."""
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"`{text}` is not a duration such as `14h`, `1h30m`, `30s` or `500ms`")
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+    if seconds > _MAX_DURATION:
+        raise ValueError(f"`{text}` is longer than ten years")
+    return round(seconds, 3)
+
+
+def duration_text(seconds: float) -> str:
+    """The shortest way to write a duration, for messages and the reference."""
+    milliseconds = round(seconds * 1000)
+    parts = []
+    for unit, length in (
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1000),
+        ("ms", 1),
+    ):
+        count, milliseconds = divmod(milliseconds, length)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """`host` is an address without brackets, or `localhost`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host == "localhost" or ip_address(self.host).is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return True
+
+
+ListenAddress = TcpAddress | UnixAddress
+
+# sockaddr_un.sun_path, less its final NUL; 104 on the BSDs, but they refuse by themselves.
+_MAX_UNIX_PATH = 107
+
+
+def listen_address(text: str) -> ListenAddress:
+    """`127.0.0.1:9180`, `[::1]:9180`, `localhost:9180` or `unix:/run/x.sock`. Port 0 lets the system
+    choose."""
+    if text.startswith("unix:"):
+        return _unix_address(text)
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+        raise ValueError(
+            f"`{text}` is not a listen address such as `127.0.0.1:9180` or `unix:/run/authz.sock`"
+        )
+    if not host:
+        raise ValueError(f"`{text}` names no address; to listen on all of them say `0.0.0.0{text}`")
+    if host == "localhost":
+        return TcpAddress(host, int(port))
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        raise ValueError(f"`{host}` is not an IP address to listen on") from None
+    if bracketed != isinstance(address, IPv6Address):
+        raise ValueError(f"write an IPv6 listen address in brackets, such as `[{address}]:{port}`")
+    return TcpAddress(str(address), int(port))
+
+
+def _unix_address(text: str) -> UnixAddress:
+    path = text.removeprefix("unix:")
+    if not path.startswith("/") or "\0" in path:
+        raise ValueError(f"`{text}` is not `unix:` and an absolute path")
+    if len(path.encode()) > _MAX_UNIX_PATH:
+        raise ValueError(
+            f"`{path}` is longer than the {_MAX_UNIX_PATH} bytes a socket's path may have"
+        )
+    return UnixAddress(path)
+
+
+def network(text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        if "host bits" in str(error):
+            raise ValueError(
+                f"`{text}` has host bits set, say `{ip_network(text, strict=False)}`"
+            ) from None
+        raise ValueError(f"`{text}` is not a network such as `10.0.0.0/8` or `::1/128`") from None
+
+
+def origin(text: str) -> Origin:
+    try:
+        return parse_origin(text)
+    except MalformedUrl as error:
+        hint = ", without a path" if text.count("/") > 2 else ""
+        raise ValueError(f"{error}{hint}") from None
+
+
+def issuer(text: str) -> str:
+    """Kept letter by letter: OpenID Connect Discovery 4.3 compares issuers as plain strings."""
+    parsed, target = parse_url(text)
+    if "?" in target:
+        raise ValueError(f"`{text}` has a query, an issuer has none")
+    if parsed.scheme == "http" and not parsed.is_loopback:
+        raise ValueError(f"`{text}` must be https (http is for loopback names such as localhost)")
+    return text
+
+
+def name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"`{text}` is not a name of lower-case letters, digits, `-` and `_`")
+    return text
+
+
+def header_name(text: str) -> str:
+    if not _TOKEN.fullmatch(text):
+        raise ValueError(f"`{text}` is not a header name")
+    return text
+
+
+def cookie_name(text: str) -> str:
+    """Short and without `-`, which joins a provider's name to it."""
+    if not _COOKIE_NAME.fullmatch(text):
+        raise ValueError(f"`{text}` is not a cookie name of up to 40 letters, digits and `_`")
+    return text
+
+
+def cookie_domain(text: str) -> str:
+    """A domain with at least two labels, without a leading dot."""
+    try:
+        host = parse_origin(f"https://{text.removeprefix('.')}")
+    except MalformedUrl:
+        raise ValueError(f"`{text}` is not a domain such as `example.com`") from None
+    if host.port is not None or "." not in host.host or re.fullmatch(r"[\d.]+|\[.*", host.host):
+        raise ValueError(f"`{text}` is not a domain such as `example.com`")
+    return host.host
+
+
+def base_path(text: str) -> str:
+    if not _BASE_PATH.fullmatch(text) or re.search(r"/\.{1,2}(/|$)", text):
+        raise ValueError(
+            f"`{text}` is not a path such as `/.auth`: it begins with a slash, does not end with one"
+            " and has only letters, digits, `.`, `_`, `~` and `-`"
+        )
+    return text
+
+
+def route_path(text: str) -> str:
+    """A path or prefix that requests are compared with; it can only match if it is written plainly."""
+    if not text.startswith("/"):
+        raise ValueError(f"`{text}` does not begin with a slash")
+    if found := re.search(r"[^\x21-\x7e]|[?#\\]", text):
+        raise ValueError(f"`{text}` has `{found.group()}` in it, a path has no such character")
+    return text
