@@ -1,0 +1,59 @@
+"""One listener: an application behind uvicorn with our limits, without uvicorn's signal handling,
+so that several can live in one process and stop in an order of ours."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import uvicorn
+
+from authz_sidecar.server.protocol import LimitedProtocol, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Longer than nginx (60 s), Traefik (90 s) and Caddy (120 s) keep an idle connection: whoever closes
+# first loses no request of the other's. Envoy's hour is set in its deploy file.
+KEEP_ALIVE_SECONDS = 150
+DRAIN_SECONDS = 20
+
+
+class Listener(uvicorn.Server):
+    """Stops when `should_exit` is set, and never by a signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """How one listener serves. `protocol` takes what `LimitedProtocol` takes."""
+
+    app: Callable[..., Any]
+    limits: Limits = field(default_factory=Limits)
+    on_refusal: Callable[[int], None] = lambda _status: None
+    drain_seconds: int = DRAIN_SECONDS
+    protocol: Callable[..., LimitedProtocol] = LimitedProtocol
+
+    def listener(self) -> Listener:
+        protocol = partial(self.protocol, limits=self.limits, on_refusal=self.on_refusal)
+        return Listener(
+            uvicorn.Config(
+                self.app,
+                http=cast("Any", protocol),
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                proxy_headers=False,
+                server_header=False,
+                date_header=True,
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=self.drain_seconds,
+            )
+        )

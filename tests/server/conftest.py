@@ -1,0 +1,118 @@
+"""A listener on a free loopback port, and a client that sends bytes as they are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from authz_sidecar.config.grammar import TcpAddress
+from authz_sidecar.server.listeners import bind
+from authz_sidecar.server.serving import Serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from authz_sidecar.server.protocol import Limits
+
+
+class Running:
+    """A listener whose application keeps the scopes that it was asked with."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.scopes: list[dict[str, Any]] = []
+        self.refusals: list[int] = []
+        self.disconnects = 0
+        self._clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        self._clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port)))
+        return self._clients[-1]
+
+    async def close_clients(self) -> None:
+        for client in self._clients:
+            client.close()
+            with contextlib.suppress(OSError):
+                await client.closed()
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send, and read until the server closes."""
+        client = await self.connect()
+        client.send(request)
+        return await client.rest()
+
+
+class Client:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
+        """One response with a Content-Length."""
+        head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 5)
+        status_line, *lines = head[:-4].split(b"\r\n")
+        headers = {
+            name.lower(): value for name, _, value in (line.partition(b": ") for line in lines)
+        }
+        body = await self._reader.readexactly(int(headers.get(b"content-length", b"0")))
+        return int(status_line.split()[1]), headers, body
+
+    async def rest(self) -> bytes:
+        data = await asyncio.wait_for(self._reader.read(), 5)
+        self.close()
+        return data
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def closed(self) -> None:
+        await self._writer.wait_closed()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Limits], Any]]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def start(limits: Limits, *, delay: float = 0.0, read_body: bool = False) -> Running:
+            return await stack.enter_async_context(_running(limits, delay, read_body=read_body))
+
+        yield start
+
+
+@contextlib.asynccontextmanager
+async def _running(limits: Limits, delay: float, *, read_body: bool) -> AsyncIterator[Running]:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        running.scopes.append(scope)
+        while read_body:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                running.disconnects += 1
+                return
+            if not message["more_body"]:
+                break
+        await asyncio.sleep(delay)
+        body = scope["authz_target"]
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    (listening,) = bind("server.listen", TcpAddress("127.0.0.1", 0))
+    running = Running(listening.getsockname()[1])
+    serving = Serving(
+        app=app, limits=limits, on_refusal=running.refusals.append, drain_seconds=2
+    ).listener()
+    task = asyncio.create_task(serving.serve(sockets=[listening]))
+    while not serving.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    try:
+        yield running
+    finally:
+        await running.close_clients()
+        serving.should_exit = True
+        await task

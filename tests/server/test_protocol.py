@@ -1,0 +1,241 @@
+"""The limits, over real sockets: what is refused, how, and that nobody else suffers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from authz_sidecar.server.protocol import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.server.conftest import Running
+
+    Serve = Callable[..., Awaitable[Running]]
+
+QUICK = Limits(head_seconds=0.3, body_seconds=0.3, linger_seconds=0.1)
+
+
+def get(target: bytes, *lines: bytes, version: bytes = b"1.1") -> bytes:
+    head = b"\r\n".join((b"GET " + target + b" HTTP/" + version, b"Host: a", *lines))
+    return head + b"\r\n\r\n"
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "expected"),
+    [
+        pytest.param(get(b"/a#b"), 400, id="fragment in the target"),
+        pytest.param(get(b"/a\x01"), 400, id="control byte in the target"),
+        pytest.param(get(b"/a\xc3\xa9"), 400, id="non-ASCII in the target"),
+        pytest.param(get(b"http://b/a"), 400, id="absolute-form"),
+        pytest.param(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, id="asterisk-form"),
+        pytest.param(b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, id="authority-form"),
+        pytest.param(get(b"/a", b"Host: b"), 400, id="two hosts"),
+        pytest.param(get(b"/a", b"Host: a"), 400, id="the same host twice"),
+        pytest.param(b"GET /a HTTP/1.1\r\n\r\n", 400, id="no host"),
+        pytest.param(get(b"/a", b"X: 1", b" 2"), 400, id="folded header line"),
+        pytest.param(get(b"/a", b"X : 1"), 400, id="space before the colon"),
+        pytest.param(get(b"/a", b"X: \x00"), 400, id="NUL in a value"),
+        pytest.param(get(b"/a", version=b"2.0"), 505, id="HTTP/2.0"),
+        pytest.param(b"GET /a\r\n\r\n", 505, id="HTTP/0.9"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00", 400, id="TLS"),
+        pytest.param(
+            get(b"/a", b"Content-Length: 1", b"Transfer-Encoding: chunked"), 400, id="two lengths"
+        ),
+        pytest.param(get(b"/a", b"X: " + b"x" * 65_530), 431, id="large header"),
+        pytest.param(get(b"/" + b"a" * 65_540), 431, id="large target"),
+        pytest.param(get(b"/a", *[b"X: 1"] * 100), 431, id="too many header lines"),
+    ],
+)
+async def test_refused(serve: Serve, request_bytes: bytes, expected: int) -> None:
+    running = await serve(QUICK)
+    answer = await running.ask(request_bytes)
+    assert status(answer) == expected
+    assert b"connection: close" in answer
+    assert running.scopes == []
+    assert running.refusals == [expected]
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(get(b"/a", *[b"X: 1"] * 99), id="100 header lines"),
+        pytest.param(get(b"/a", b"X: " + b"x" * 65_000), id="nearly 64 kB"),
+        pytest.param(b"GET /a HTTP/1.0\r\n\r\n", id="HTTP/1.0 without host"),
+        pytest.param(b"\r\n\r\n" + get(b"/a"), id="empty lines first"),
+        pytest.param(get(b"/a", b"Connection: Upgrade", b"Upgrade: websocket"), id="WebSocket"),
+    ],
+)
+async def test_accepted(serve: Serve, request_bytes: bytes) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+    client.send(request_bytes)
+    assert (await client.answer())[0] == 200
+    client.close()
+
+
+async def test_the_target_arrives_as_it_was_sent(serve: Serve) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+    client.send(get(b"/a/%2e%2E//b;c=%2f?x=/../y?z"))
+    _, headers, body = await client.answer()
+    assert body == b"/a/%2e%2E//b;c=%2f?x=/../y?z"
+    assert b"server" not in headers
+    assert b"date" in headers
+    client.close()
+
+
+async def test_a_large_head_in_small_pieces_is_refused_before_it_ends(serve: Serve) -> None:
+    running = await serve(Limits(head_bytes=4096, linger_seconds=0.1))
+    client = await running.connect()
+    client.send(b"GET /a HTTP/1.1\r\nHost: a\r\nX: ")
+    for _ in range(9):
+        client.send(b"x" * 512)
+        await asyncio.sleep(0.005)
+    assert status(await client.rest()) == 431
+
+
+async def test_one_who_keeps_sending_still_reads_the_refusal(serve: Serve) -> None:
+    running = await serve(QUICK)
+    assert status(await running.ask(get(b"/a", b"X: " + b"x" * 3_000_000))) == 431
+
+
+@pytest.mark.parametrize(
+    ("begun", "expected"),
+    [
+        pytest.param(b"GET /a HT", b"HTTP/1.1 408", id="request line"),
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: a\r\nX: 1\r\n", b"HTTP/1.1 408", id="header lines"),
+        pytest.param(b"", b"", id="silence"),
+        pytest.param(b"\r\n\r\n", b"", id="empty lines only"),
+    ],
+)
+async def test_slow_heads_are_cut_off(serve: Serve, begun: bytes, expected: bytes) -> None:
+    running = await serve(QUICK)
+    began = time.monotonic()
+    answer = await running.ask(begun)
+    assert answer[: len(expected) or None] == expected
+    assert 0.2 < time.monotonic() - began < 2
+
+
+async def test_a_byte_now_and_then_buys_no_time(serve: Serve) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+
+    async def drip() -> None:
+        for byte in b"GET /a HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 100:
+            client.send(bytes((byte,)))
+            await asyncio.sleep(0.02)
+
+    began = time.monotonic()
+    dripping = asyncio.create_task(drip())
+    assert status(await client.rest()) == 408
+    assert time.monotonic() - began < 1
+    dripping.cancel()
+
+
+async def test_a_slow_head_on_a_used_connection_is_cut_off(serve: Serve) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+    client.send(get(b"/a"))
+    assert (await client.answer())[0] == 200
+    await asyncio.sleep(0.5)  # idle between requests is not slow
+    client.send(b"GET /b HTTP/1.1\r\n")
+    assert status(await client.rest()) == 408
+
+
+async def test_a_slow_body_is_cut_off(serve: Serve) -> None:
+    running = await serve(QUICK, read_body=True)
+    assert await running.ask(get(b"/a", b"Content-Length: 5") + b"abc") == b""
+    await asyncio.sleep(0.02)
+    assert running.disconnects == 1
+
+
+async def test_no_more_connections_than_allowed(serve: Serve) -> None:
+    running = await serve(Limits(connections=2))
+    first, second = await running.connect(), await running.connect()
+    for client in (first, second):
+        client.send(get(b"/a"))
+        assert (await client.answer())[0] == 200
+    assert status(await running.ask(b"")) == 503
+    first.close()
+    await asyncio.sleep(0.05)
+    third = await running.connect()
+    third.send(get(b"/a"))
+    assert (await third.answer())[0] == 200
+    second.close()
+    third.close()
+
+
+async def test_keep_alive(serve: Serve) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+    for target in (b"/1", b"/2", b"/3"):
+        client.send(get(target))
+        assert (await client.answer())[2] == target
+    client.close()
+
+
+async def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
+    running = await serve(QUICK, delay=0.02)
+    client = await running.connect()
+    client.send(get(b"/1") + get(b"/2") + get(b"/3"))
+    assert [(await client.answer())[2] for _ in range(3)] == [b"/1", b"/2", b"/3"]
+    client.close()
+
+
+async def test_a_refusal_never_overtakes_an_answer(serve: Serve) -> None:
+    running = await serve(QUICK, delay=0.05)
+    client = await running.connect()
+    client.send(get(b"/1") + get(b"/2") + get(b"/3#x") + get(b"/4"))
+    assert [(await client.answer())[2] for _ in range(2)] == [b"/1", b"/2"]
+    assert status(await client.rest()) == 400
+    assert len(running.scopes) == 2
+
+
+async def test_a_body_nobody_read_is_never_taken_for_a_request(serve: Serve) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+    client.send(get(b"/a", b"Content-Length: 500"))
+    _, headers, _ = await client.answer()
+    assert headers[b"connection"] == b"close"
+    client.send(get(b"/b"))
+    assert await client.rest() == b""
+    assert len(running.scopes) == 1
+
+
+async def test_a_body_that_came_in_time_keeps_the_connection(serve: Serve) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+    for _ in range(2):
+        client.send(get(b"/a", b"Content-Length: 3") + b"abc")
+        _, headers, _ = await client.answer()
+        assert b"connection" not in headers
+    client.close()
+
+
+async def test_nothing_after_an_upgrade_is_taken_for_a_request(serve: Serve) -> None:
+    running = await serve(QUICK)
+    upgrade = get(b"/a", b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Length: 20")
+    client = await running.connect()
+    client.send(upgrade + get(b"/b"))
+    assert (await client.answer())[2] == b"/a"
+    assert await client.rest() == b""
+    assert len(running.scopes) == 1
+
+
+async def test_trailers_are_not_headers(serve: Serve) -> None:
+    running = await serve(QUICK, read_body=True)
+    client = await running.connect()
+    body = b"1\r\na\r\n0\r\nX-Forwarded-Uri: /admin\r\n\r\n"
+    client.send(get(b"/a", b"Transfer-Encoding: chunked") + body)
+    assert (await client.answer())[0] == 200
+    assert b"x-forwarded-uri" not in dict(running.scopes[0]["headers"])
+    client.close()
