@@ -1,0 +1,8 @@
+"""Identity providers: discovery, the authorization request, the exchange of a code, userinfo and
+sign-out. The only package that speaks HTTP to them, and the only one that imports the client."""
+
+from authz_sidecar.login.provider.metadata import Metadata
+from authz_sidecar.login.provider.oidc import Provider, SignedIn
+from authz_sidecar.login.provider.settings import ProviderSettings
+
+__all__ = ["Metadata", "Provider", "ProviderSettings", "SignedIn"]

@@ -1,0 +1,104 @@
+"""The token endpoint: one code for tokens, with the client's credentials as the provider likes
+them. Whatever comes back is a token response, a refusal or an outage, and nothing else."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
+
+from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped]
+
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.login.provider.transport import Connection, exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, MutableMapping
+
+    from authz_sidecar.login.provider.metadata import Metadata
+    from authz_sidecar.login.provider.settings import ProviderSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    id_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    lifetime: float | None
+
+
+async def redeem_code(
+    connection: Connection,
+    *,
+    settings: ProviderSettings,
+    metadata: Metadata,
+    code: str,
+    verifier: str,
+    redirect_uri: str,
+) -> Tokens:
+    """Raises `LoginRefused` when the provider does not take the code."""
+    client = connection.client(client_id=settings.client_id, client_secret=settings.client_secret)
+    client.token_endpoint_auth_method = _authentication(settings, metadata)
+    async with exchange(f"`{metadata.token_endpoint}`"):
+        try:
+            token = await client.fetch_token(
+                metadata.token_endpoint,
+                grant_type="authorization_code",
+                code=code,
+                code_verifier=verifier,
+                redirect_uri=redirect_uri,
+            )
+        except OAuthError as error:
+            # Only the code of the error: its description may quote what we sent.
+            raise LoginRefused(
+                f"identity provider `{settings.name}` refused the code: `{error.error!s:.60}`"
+            ) from None
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ProviderUnavailable(
+                f"`{metadata.token_endpoint}`: not a token response"
+            ) from error
+    return _tokens(token)
+
+
+def _tokens(token: Mapping[str, object]) -> Tokens:
+    if str(token.get("token_type", "")).lower() != "bearer":
+        raise LoginRefused("the provider sent no bearer token")
+    id_token, access_token = _text(token, "id_token"), _text(token, "access_token")
+    if id_token is None:
+        raise LoginRefused("the provider sent no ID token; is the scope `openid` allowed there?")
+    if access_token is None:
+        raise LoginRefused("the provider sent no access token")
+    lifetime = token.get("expires_in")
+    known = isinstance(lifetime, int | float) and 0 < lifetime < 1e9
+    return Tokens(
+        id_token=id_token,
+        access_token=access_token,
+        refresh_token=_text(token, "refresh_token"),
+        lifetime=lifetime if known and isinstance(lifetime, int | float) else None,
+    )
+
+
+def _text(token: Mapping[str, object], name: str) -> str | None:
+    value = token.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _authentication(settings: ProviderSettings, metadata: Metadata) -> object:
+    if settings.client_secret is None:
+        return "none"
+    offered = metadata.token_endpoint_authentication
+    by_post = "client_secret_basic" not in offered and "client_secret_post" in offered
+    chosen = settings.client_authentication or (
+        "client_secret_post" if by_post else "client_secret_basic"
+    )
+    return _client_secret_basic if chosen == "client_secret_basic" else chosen
+
+
+def _client_secret_basic(
+    client: Any, _method: str, uri: str, headers: MutableMapping[str, str], body: object
+) -> tuple[str, MutableMapping[str, str], object]:
+    # RFC 6749 section 2.3.1: both are form-encoded first, which Authlib's own method leaves out.
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    return uri, headers, body

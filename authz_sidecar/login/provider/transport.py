@@ -1,0 +1,122 @@
+"""The HTTP client towards one provider: bounded in time and size, no redirects, no compression.
+
+A code, a secret or a token is in nearly every request, so nothing may send it elsewhere, and
+nothing a provider sends may cost more than it is worth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx2
+from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
+
+from authz_sidecar.errors import ProviderUnavailable
+from authz_sidecar.login.provider.settings import (
+    CONNECT_SECONDS,
+    LARGEST_ANSWER,
+    READ_SECONDS,
+    TOTAL_SECONDS,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class TooLarge(httpx2.TransportError):
+    """The answer outgrew `LARGEST_ANSWER`."""
+
+
+class _BoundedBody(httpx2.AsyncByteStream):
+    def __init__(self, body: httpx2.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = LARGEST_ANSWER
+        async for chunk in self._body:
+            left -= len(chunk)
+            if left < 0:
+                raise TooLarge(f"answer of more than {LARGEST_ANSWER} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+class _Bounded(httpx2.AsyncBaseTransport):
+    """Lends a connection pool to a client; closing the client leaves the pool open."""
+
+    def __init__(self, pool: httpx2.AsyncHTTPTransport) -> None:
+        self._pool = pool
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        response = await self._pool.handle_async_request(request)
+        if response.headers.get("content-encoding", "identity") != "identity":
+            await response.aclose()
+            raise TooLarge("compressed answer, which was not asked for")
+        if isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _BoundedBody(response.stream)
+        return response
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Connection:
+    """One provider's connection pool, and clients that borrow it."""
+
+    def __init__(self) -> None:
+        self._pool: httpx2.AsyncHTTPTransport | None = None
+
+    def client(self, *, client_id: str, client_secret: str | None = None) -> AsyncOAuth2Client:
+        """A client of its own for every exchange: Authlib keeps the last token in the client, and
+        two sign-ins at once must never see each other's."""
+        if self._pool is None:
+            self._pool = httpx2.AsyncHTTPTransport(
+                limits=httpx2.Limits(max_connections=20, max_keepalive_connections=2)
+            )
+        return AsyncOAuth2Client(
+            client_id=client_id,
+            client_secret=client_secret,
+            code_challenge_method="S256",
+            transport=_Bounded(self._pool),
+            follow_redirects=False,
+            headers={"accept": "application/json", "accept-encoding": "identity"},
+            timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+        )
+
+    async def aclose(self) -> None:
+        if self._pool is not None:
+            await self._pool.aclose()
+            self._pool = None
+
+
+@asynccontextmanager
+async def exchange(what: str) -> AsyncIterator[None]:
+    """Bounds an exchange in time and turns every way to fail into `ProviderUnavailable`."""
+    try:
+        async with asyncio.timeout(TOTAL_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise ProviderUnavailable(f"{what}: no answer within {TOTAL_SECONDS:g} s") from error
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
+        # Only the type: messages of the network layer may quote a URL with its query.
+        cause = error.__cause__ or error.__context__
+        detail = f": {cause}" if isinstance(cause, OSError) else ""
+        raise ProviderUnavailable(f"{what}: {type(error).__name__}{detail}") from error
+
+
+async def get_json(client: AsyncOAuth2Client, url: str, *, bearer: str | None = None) -> object:
+    """The JSON document at `url`; raises `ProviderUnavailable`, also for any status but 200."""
+    headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
+    async with exchange(f"`{url}`"):
+        response = await client.get(url, withhold_token=True, headers=headers)
+    if response.status_code != 200:
+        raise ProviderUnavailable(f"`{url}`: status {response.status_code}")
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError) as error:
+        raise ProviderUnavailable(f"`{url}`: not JSON") from error
