@@ -1,0 +1,80 @@
+"""`source_ip`: the client's address in one of the listed networks."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import Address, CheckRequest, Fact
+from authz_sidecar.policy.criteria.base import About, Criterion, Site
+from authz_sidecar.policy.reasons import fails, holds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Network = IPv4Network | IPv6Network
+
+_FACTS = frozenset({Fact.CLIENT_ADDRESS})
+_MAPPED_BITS = 96  # RFC 4291 section 2.5.5.2: `::ffff:0:0/96` holds the IPv4 addresses
+
+
+def source_ip(data: object, site: Site) -> Criterion | None:
+    if not isinstance(data, str | list | tuple):
+        site.problem("takes an address, a network such as `10.0.0.0/8`, or an array of them")
+        return None
+    texts = [data] if isinstance(data, str) else list(data)
+    networks = [_network(text, site, at) for at, text in enumerate(texts)]
+    ranges = _ranges(network for network in networks if network is not None)
+    if None in networks:
+        return None
+    passing, failing = holds("source-ip-ok"), fails("source-ip-unauthorized")
+    unknown = site.when_unknown(code="source-ip-unknown", failing=failing)
+
+    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
+        client = request.client
+        if client is None:
+            return unknown
+        client = unmapped(client)
+        value, version = int(client), client.version
+        for first, last, family in ranges:
+            if first <= value <= last and family == version:
+                return passing
+        return failing
+
+    return site.criterion(test, About.REQUEST, facts=_FACTS)
+
+
+def unmapped(address: Address) -> Address:
+    """An IPv4 address that came in IPv6 clothes is the IPv4 address."""
+    if isinstance(address, IPv6Address) and (inner := address.ipv4_mapped) is not None:
+        return inner
+    return address
+
+
+def parse_network(text: str) -> Network:
+    """Bits beyond the prefix are dropped; raises `ValueError`."""
+    network = ip_network(text, strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        inner = network.network_address.ipv4_mapped
+        if inner is not None:
+            return IPv4Network((inner, network.prefixlen - _MAPPED_BITS))
+    return network
+
+
+def _network(text: object, site: Site, at: int) -> Network | None:
+    if not isinstance(text, str):
+        site.problem("takes addresses and networks written as strings", at)
+        return None
+    try:
+        return parse_network(text)
+    except ValueError:
+        site.problem(f"`{text[:100]}` is neither an address nor a network such as `10.0.0.0/8`", at)
+        return None
+
+
+def _ranges(networks: Iterable[Network]) -> tuple[tuple[int, int, int], ...]:
+    """Networks as (first, last, IP version): comparing integers is all that a request costs."""
+    return tuple(
+        (int(network.network_address), int(network.broadcast_address), network.version)
+        for network in networks
+    )

@@ -1,0 +1,64 @@
+"""The one place that decides. Pure, and total: whatever the request, a decision comes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from authz_sidecar.policy.reasons import HELD, codes
+from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
+from authz_sidecar.policy.verdict import verdict
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest, Decision, Identity
+    from authz_sidecar.policy.model import Policy
+
+
+class Evaluation(NamedTuple):
+    """The raw results of the two sets of rules."""
+
+    allow: int
+    deny: int
+
+    @property
+    def allows(self) -> bool:
+        return bool(self.allow & HELD)
+
+    @property
+    def denies(self) -> bool:
+        return bool(self.deny & HELD)
+
+    @property
+    def allow_reasons(self) -> frozenset[str]:
+        return codes(self.allow)
+
+    @property
+    def deny_reasons(self) -> frozenset[str]:
+        return codes(self.deny)
+
+
+def decide(
+    policy: Policy,
+    request: CheckRequest,
+    identity: Identity | None,
+    *,
+    now: float,
+    evidence: Evidence = NO_EVIDENCE,
+) -> Decision:
+    subject = subject_of(identity, qualified=policy.qualified_users)
+    allow, deny = evaluate(policy, request, subject, now=now, evidence=evidence)
+    return verdict(allow, deny, satisfiable=policy.satisfiable)
+
+
+def evaluate(
+    policy: Policy,
+    request: CheckRequest,
+    subject: Subject | None,
+    *,
+    now: float,
+    evidence: Evidence = NO_EVIDENCE,
+) -> Evaluation:
+    allow, deny = policy.allow, policy.deny
+    return Evaluation(
+        allow if isinstance(allow, int) else allow(request, subject, now, evidence),
+        deny if isinstance(deny, int) else deny(request, subject, now, evidence),
+    )

@@ -1,0 +1,93 @@
+"""Outcomes as integers: bit 0 says whether something holds, every other bit is one reason code.
+
+Merging results is then one `|` and inverting one `^`, and nothing is allocated while a request is
+judged. Codes are Pomerium's where it has one; they are shown to people and written to logs.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+HELD = 1
+
+CODES = (
+    "accept",
+    "authentication-ok",
+    "authentication-acr",
+    "authentication-amr",
+    "authentication-too-old",
+    "claim-ok",
+    "claim-unauthorized",
+    "client-certificate-ok",
+    "client-certificate-required",
+    "client-certificate-unauthorized",
+    "client-certificate-unknown",
+    "cors-request",
+    "cors-request-unknown",
+    "date-ok",
+    "date-unauthorized",
+    "day-of-week-ok",
+    "day-of-week-unauthorized",
+    "device-ok",
+    "device-unauthenticated",
+    "device-unauthorized",
+    "domain-ok",
+    "domain-unauthorized",
+    "email-ok",
+    "email-unauthorized",
+    "groups-ok",
+    "groups-unauthorized",
+    "http-header-ok",
+    "http-header-unauthorized",
+    "http-header-unknown",
+    "http-method-ok",
+    "http-method-unauthorized",
+    "http-method-unknown",
+    "http-path-ok",
+    "http-path-unauthorized",
+    "http-path-unknown",
+    "invalid-client-certificate",
+    "mcp-not-a-tool-call",
+    "mcp-tool-match",
+    "mcp-tool-no-match",
+    "mcp-tool-unknown",
+    "non-cors-request",
+    "query-ok",
+    "query-unauthorized",
+    "query-unknown",
+    "record-ok",
+    "record-unauthorized",
+    "record-unknown",
+    "reject",
+    "route-misconfigured",
+    "source-ip-ok",
+    "source-ip-unauthorized",
+    "source-ip-unknown",
+    "time-of-day-ok",
+    "time-of-day-unauthorized",
+    "user-ok",
+    "user-unauthenticated",
+    "user-unauthorized",
+    "valid-client-certificate",
+)
+
+_BITS = {code: 2 << place for place, code in enumerate(CODES)}
+
+
+def holds(code: str) -> int:
+    """The outcome "holds, because of `code`"."""
+    return _BITS[code] | HELD
+
+
+def fails(code: str) -> int:
+    """The outcome "does not hold, because of `code`"."""
+    return _BITS[code]
+
+
+@lru_cache(maxsize=4096)
+def codes(outcome: int) -> frozenset[str]:
+    return frozenset(code for code, bit in _BITS.items() if outcome & bit)
+
+
+UNAUTHENTICATED = fails("user-unauthenticated")
+"""What every question about a person comes to when nobody is signed in, negative ones included."""

@@ -1,0 +1,54 @@
+"""Regular expressions in linear time (RE2): no pattern and no input makes matching explode.
+
+The only place that imports the engine. A pattern always has to match the whole value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import re2  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST_PATTERN = 1000
+_MEMORY = 1 << 20  # bytes a compiled pattern may take; the engine's own default is eight times that
+
+
+class PatternError(ValueError):
+    """Not a pattern we take; the message says why."""
+
+
+def whole_match(pattern: str, *, ignore_case: bool = False) -> Callable[[str], bool]:
+    compiled = _compiled(pattern, ignore_case=ignore_case)
+
+    def matches(value: str) -> bool:
+        # The engine takes UTF-8; a lone surrogate must not make encoding fail.
+        return compiled.fullmatch(value.encode("utf-8", "surrogatepass")) is not None
+
+    return matches
+
+
+def _compiled(pattern: str, *, ignore_case: bool) -> re2._Regexp:
+    if len(pattern) > LONGEST_PATTERN:
+        raise PatternError(f"is a pattern of more than {LONGEST_PATTERN} characters")
+    # An anchor says that its author expected a search. Refusing it tells them, and keeps patterns
+    # out that would mean something else here than where they were copied from.
+    if pattern.startswith("^") or (pattern.endswith("$") and not pattern.endswith(r"\$")):
+        raise PatternError("always matches the whole value: leave out `^` and `$`")
+    try:
+        return re2.compile(pattern, _options(ignore_case=ignore_case))
+    except re2.error as wrong:
+        reason = wrong.args[0] if wrong.args else "unknown"
+        text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
+        raise PatternError(f"is not a pattern: {text}") from None
+
+
+def _options(*, ignore_case: bool) -> re2.Options:
+    options = re2.Options()
+    options.case_sensitive = not ignore_case
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    options.dot_nl = True
+    return options

@@ -1,0 +1,17 @@
+"""How a mistyped name is pointed out."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """A message that an unknown `name` was used as a `what`, with the likely one when there is one."""
+    known = sorted(known)
+    close = get_close_matches(str(name).lower()[:100], known, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}"
+    return f"unknown {what} `{str(name)[:100]}`: {hint}"

@@ -1,0 +1,86 @@
+"""The four operators and how their results merge (Pomerium's truth tables and reason codes).
+
+`and` true keeps every reason, false those of the failures; `or` true those of the successes, false
+every reason. `not` is an inverted `or`, `nor` an inverted `and`; inversion keeps the reasons.
+What is known beforehand is folded in, so the same code compiles a policy and specialises it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from authz_sidecar.core.types import CheckRequest
+from authz_sidecar.policy.reasons import HELD
+from authz_sidecar.policy.subject import Evidence, Subject
+
+Test = Callable[[CheckRequest, Subject | None, float, Evidence], int]
+"""One criterion or more, asked about (request, subject, now, evidence); never raises."""
+
+Part = int | Test
+"""An outcome where it is already known, else what finds it out."""
+
+
+def any_of(parts: Sequence[Part]) -> Part:
+    """`or`. Without parts: does not hold, for no reason."""
+    true, false, tests = _sorted(parts)
+    if not tests:
+        return true or false
+    if len(tests) == 1 and not true and not false:
+        return tests[0]
+
+    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Evidence) -> int:
+        held, failed = true, false
+        for each in tests:
+            outcome = each(request, subject, now, evidence)
+            if outcome & HELD:
+                held |= outcome
+            else:
+                failed |= outcome
+        return held or failed
+
+    return test
+
+
+def all_of(parts: Sequence[Part]) -> Part:
+    """`and`, of at least one part."""
+    true, false, tests = _sorted(parts)
+    if not tests:
+        return false or true
+    if len(tests) == 1 and not true and not false:
+        return tests[0]
+
+    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Evidence) -> int:
+        held, failed = true, false
+        for each in tests:
+            outcome = each(request, subject, now, evidence)
+            if outcome & HELD:
+                held |= outcome
+            else:
+                failed |= outcome
+        return failed or held
+
+    return test
+
+
+def inverted(part: Part) -> Part:
+    if isinstance(part, int):
+        return part ^ HELD
+
+    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Evidence) -> int:
+        return part(request, subject, now, evidence) ^ HELD
+
+    return test
+
+
+def _sorted(parts: Sequence[Part]) -> tuple[int, int, tuple[Test, ...]]:
+    """The reasons of known successes, those of known failures, and what must be asked."""
+    true = false = 0
+    tests: list[Test] = []
+    for part in parts:
+        if not isinstance(part, int):
+            tests.append(part)
+        elif part & HELD:
+            true |= part
+        else:
+            false |= part
+    return true, false, tuple(tests)

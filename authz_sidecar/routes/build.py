@@ -1,0 +1,215 @@
+"""From the configuration's routes and policies to a `RouteIndex`, with every problem at once.
+
+A broken route never vanishes: its place stays in the index and refuses, so that no wider route of
+the same host answers in its stead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.policy.compile import ALL_FACTS, Purpose, build
+from authz_sidecar.policy.criteria import About
+from authz_sidecar.policy.document import parse
+from authz_sidecar.policy.model import Operator, Policy, policy_of, refusing_policy
+from authz_sidecar.policy.suggest import unknown
+from authz_sidecar.routes.index import RouteIndex
+from authz_sidecar.routes.model import HostPattern, IdentityUse, PathKind, PathRule, Route
+from authz_sidecar.routes.overlaps import overlaps
+from authz_sidecar.routes.places import (
+    PlaceError,
+    origin_of,
+    parse_host_pattern,
+    parse_path_rule,
+)
+from authz_sidecar.routes.shorthands import shorthand_conflicts, written_shorthands
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from authz_sidecar.core.positions import Positions, Step
+    from authz_sidecar.core.types import Fact
+    from authz_sidecar.errors import Problem
+    from authz_sidecar.routes.settings import RouteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """`problems` are errors: who starts a server despite them serves the broken routes as refusing.
+    `warnings` are routes that can never answer."""
+
+    index: RouteIndex
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def build_routes(
+    routes: Sequence[RouteSettings],
+    policies: Mapping[str, object],
+    *,
+    where: Positions,
+    facts: frozenset[Fact] = ALL_FACTS,
+    providers: Sequence[str],
+    default_provider: str | None,
+    allow_insecure_http: bool = False,
+) -> Built:
+    """`where` knows places from the root: `("routes", 0, "policy")`. `facts` are those that every
+    enabled adapter delivers. A single provider is the default one."""
+    default = default_provider or (providers[0] if len(providers) == 1 else None)
+    builder = _Builder(where, facts, frozenset(providers), default, allow_insecure_http)
+    builder.name_policies(policies)
+    built = [
+        route
+        for place, settings in enumerate(routes)
+        if (route := builder.route(settings, ("routes", place))) is not None
+    ]
+    builder.check_names(routes)
+    return Built(
+        RouteIndex(built), tuple(sorted(builder.problems)), tuple(sorted(overlaps(built, where)))
+    )
+
+
+class _Builder:
+    def __init__(
+        self,
+        where: Positions,
+        facts: frozenset[Fact],
+        providers: frozenset[str],
+        default_provider: str | None,
+        allow_insecure_http: bool,  # noqa: FBT001
+    ) -> None:
+        self.problems: list[Problem] = []
+        self._where = where
+        self._facts = facts
+        self._providers = providers
+        self._default_provider = default_provider
+        self._allow_insecure_http = allow_insecure_http
+        self._policies: dict[str, tuple[Operator, ...] | None] = {}
+
+    def name_policies(self, policies: Mapping[str, object]) -> None:
+        for name, document in policies.items():
+            before = len(self.problems)
+            operators = self._document(document, ("policies", name))
+            self._policies[name] = operators if len(self.problems) == before else None
+
+    def check_names(self, routes: Sequence[RouteSettings]) -> None:
+        seen: dict[str, int] = {}
+        for place, settings in enumerate(routes):
+            if settings.name is None:
+                continue
+            first = seen.setdefault(settings.name, place)
+            if first != place:
+                self._problem(
+                    f"`{settings.name}` is already the name of routes[{first}]",
+                    ("routes", place, "name"),
+                )
+
+    def route(self, settings: RouteSettings, at: tuple[Step, ...]) -> Route | None:
+        host = self._host(settings, at)
+        paths = self._paths(settings, at)
+        policy = self._policy(settings, at)
+        if host is None:
+            return None
+        sound = paths is not None and policy is not None
+        providers = settings.identity_provider or (
+            () if self._default_provider is None else (self._default_provider,)
+        )
+        return Route(
+            name=settings.name or f"{host}{'' if paths is None else _suffix(paths)}",
+            host=host,
+            paths=paths or PathRule(PathKind.REGEX, ".*"),
+            policy=policy if policy is not None and sound else refusing_policy(),
+            providers=providers,
+            identity=self._identity_use(settings, policy, at),
+            public=sound and settings.allow_public_unauthenticated_access,
+            allowed_origins=tuple(map(str, settings.allowed_origins)),
+            ignore_case=settings.paths == "ignore_case",
+            written_at=at,
+        )
+
+    def _problem(self, message: str, path: tuple[Step, ...]) -> None:
+        self.problems.append(self._where.problem(message, *path))
+
+    def _host(self, settings: RouteSettings, at: tuple[Step, ...]) -> HostPattern | None:
+        try:
+            host = parse_host_pattern(settings.from_)
+        except PlaceError as wrong:
+            self._problem(str(wrong), (*at, "from"))
+            return None
+        if host.scheme == "http" and not (self._allow_insecure_http or origin_of(host).is_loopback):
+            self._problem(
+                "`http://` is for loopback names only, unless `server.allow_insecure_http: true`",
+                (*at, "from"),
+            )
+        return host
+
+    def _paths(self, settings: RouteSettings, at: tuple[Step, ...]) -> PathRule | None:
+        try:
+            return parse_path_rule(settings)
+        except PlaceError as wrong:
+            self._problem(str(wrong), at)
+            return None
+
+    def _policy(self, settings: RouteSettings, at: tuple[Step, ...]) -> Policy | None:
+        """Everything on the route that allows or denies, as alternatives; None when any is broken."""
+        before = len(self.problems)
+        for wide, narrow in shorthand_conflicts(settings):
+            self._problem(f"`{wide}` makes `{narrow}` meaningless: give one of them", (*at, narrow))
+        self._check_providers(settings, at)
+        operators = list(self._shorthands(settings, at))
+        sound = True
+        for place, name in enumerate(settings.policies):
+            if name not in self._policies:
+                self._problem(unknown("policy", name, self._policies), (*at, "policies", place))
+            elif (named := self._policies[name]) is None:
+                sound = False
+            else:
+                operators.extend(named)
+        if settings.policy is not None:
+            operators.extend(self._document(settings.policy, (*at, "policy")))
+        if not sound or len(self.problems) > before:
+            return None
+        several = len(settings.identity_provider or ()) > 1
+        return policy_of(operators, qualified_users=several)
+
+    def _identity_use(
+        self, settings: RouteSettings, policy: Policy | None, at: tuple[Step, ...]
+    ) -> IdentityUse:
+        """A policy about people needs to know who comes, or it would ask for a sign-in for ever."""
+        asks = policy is not None and About.SUBJECT in policy.about
+        if settings.identity is None:
+            public = settings.allow_public_unauthenticated_access
+            return "none" if public and not asks else "required"
+        if asks and settings.identity == "none":
+            self._problem("cannot be `none`: the policy asks who the user is", (*at, "identity"))
+        return settings.identity
+
+    def _check_providers(self, settings: RouteSettings, at: tuple[Step, ...]) -> None:
+        for place, name in enumerate(settings.identity_provider or ()):
+            if name not in self._providers:
+                message = unknown("identity provider", name, self._providers)
+                self._problem(message, (*at, "identity_provider", place))
+
+    def _shorthands(self, settings: RouteSettings, at: tuple[Step, ...]) -> tuple[Operator, ...]:
+        return build(
+            written_shorthands(settings, at=at),
+            where=self._where,
+            facts=self._facts,
+            purpose=Purpose.SERVE,
+            problems=self.problems,
+        )
+
+    def _document(self, document: object, at: tuple[Step, ...]) -> tuple[Operator, ...]:
+        written = parse(document, where=self._where, at=at, problems=self.problems)
+        return build(
+            written,
+            where=self._where,
+            facts=self._facts,
+            purpose=Purpose.SERVE,
+            problems=self.problems,
+        )
+
+
+def _suffix(paths: PathRule) -> str:
+    return "" if paths.text == "/" and paths.kind is PathKind.PREFIX else f" {paths}"

@@ -1,0 +1,114 @@
+"""From host and path to a route, at a cost that does not grow with the number of routes.
+
+Exact hosts come before `*.` before `**.`, longer suffixes before shorter ones; where a host has no
+route for a path, the next pattern that covers the host is asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.urls import Origin
+from authz_sidecar.policy.paths import decoded
+from authz_sidecar.routes.model import Depth, HostPattern, Route
+from authz_sidecar.routes.paths import PathTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class _Host:
+    """Everything about one host pattern."""
+
+    __slots__ = ("folded", "only", "routes", "sharp")
+
+    def __init__(self, routes: tuple[Route, ...]) -> None:
+        self.routes = routes
+        folded = [route for route in routes if route.ignore_case]
+        self.sharp = PathTable(
+            [route for route in routes if not route.ignore_case], ignore_case=False
+        )
+        self.folded = PathTable(folded, ignore_case=True) if folded else None
+
+    def match(self, path: str) -> Route | None:
+        sharp, folded = self.sharp, self.folded
+        if folded is None:
+            return sharp.exact(path) or sharp.regex(path) or sharp.prefix(path)[1]
+        lower = path.lower()
+        if found := sharp.exact(path) or folded.exact(lower):
+            return found
+        if found := sharp.regex(path) or folded.regex(path):
+            return found
+        length, route = sharp.prefix(path)
+        folded_length, folded_route = folded.prefix(lower)
+        if folded_route is not None and (route is None or folded_length > length):
+            return folded_route
+        return route
+
+
+Key = tuple[str, str, int | None]
+
+
+class RouteIndex:
+    """Immutable once built."""
+
+    __slots__ = ("_hosts", "_wild", "origins", "routes")
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        """All of them, in configuration order."""
+        by_host: dict[HostPattern, list[Route]] = {}
+        for route in self.routes:
+            by_host.setdefault(route.host, []).append(route)
+        self._hosts: dict[Key, _Host] = {}
+        self._wild: dict[Depth, dict[Key, _Host]] = {Depth.ONE_LABEL: {}, Depth.ANY: {}}
+        for host, of_host in by_host.items():
+            table = self._hosts if host.depth is Depth.EXACT else self._wild[host.depth]
+            table[host.scheme, host.name, host.port] = _Host(tuple(of_host))
+        self.origins = tuple(Origin(*key) for key in self._hosts)
+        """The hosts that are named, without those that only a wildcard covers."""
+
+    def match(self, origin: Origin, path: str) -> Route | None:
+        """`path` is raw or one reading of it; escapes are decoded once, but `%2f` and `%5c`."""
+        if "%" in path:
+            path = decoded(path)
+        host = self._hosts.get((origin.scheme, origin.host, origin.port))
+        if host is not None and (route := host.match(path)) is not None:
+            return route
+        for wild in self._wildcards(origin):
+            if (route := wild.match(path)) is not None:
+                return route
+        return None
+
+    def knows(self, origin: Origin) -> bool:
+        """Whether any route serves this origin."""
+        return next(self._covering(origin), None) is not None
+
+    def for_host(self, origin: Origin) -> tuple[Route, ...]:
+        """Every route that a path on this origin could belong to, most specific host first."""
+        return tuple(route for host in self._covering(origin) for route in host.routes)
+
+    def ignores_case(self, origin: Origin) -> bool:
+        """Whether letter case is a reading of paths anywhere on this origin."""
+        return any(host.folded is not None for host in self._covering(origin))
+
+    def _covering(self, origin: Origin) -> Iterator[_Host]:
+        if (host := self._hosts.get((origin.scheme, origin.host, origin.port))) is not None:
+            yield host
+        yield from self._wildcards(origin)
+
+    def _wildcards(self, origin: Origin) -> Iterator[_Host]:
+        one_label, any_depth = self._wild[Depth.ONE_LABEL], self._wild[Depth.ANY]
+        if not one_label and not any_depth:
+            return
+        scheme, port = origin.scheme, origin.port
+        suffix = origin.host
+        table = one_label
+        while dot := suffix.find(".") + 1:
+            suffix = suffix[dot:]
+            key = (scheme, suffix, port)
+            if table and (host := table.get(key)) is not None:
+                yield host
+            table = {}
+            if (host := any_depth.get(key)) is not None:
+                yield host

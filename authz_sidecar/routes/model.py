@@ -1,0 +1,73 @@
+"""What a route is: a place (host pattern and path rule) and what holds there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.positions import Step
+    from authz_sidecar.policy import Policy
+
+IdentityUse = Literal["required", "optional", "none"]
+
+
+class Depth(StrEnum):
+    """How many labels a host pattern leaves open."""
+
+    EXACT = ""
+    ONE_LABEL = "*."
+    ANY = "**."
+
+
+class PathKind(StrEnum):
+    EXACT = "path"
+    REGEX = "regex"
+    PREFIX = "prefix"
+    """Whole segments: `/admin` covers `/admin/x`, not `/administrator`."""
+    PLAIN_PREFIX = "plain prefix"
+
+
+@dataclass(frozen=True, slots=True)
+class HostPattern:
+    """`name` is normal (lower case, no trailing dot), without the wildcard; `port` is None for the
+    scheme's default."""
+
+    scheme: str
+    depth: Depth
+    name: str
+    port: int | None = None
+
+    def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
+        return f"{self.scheme}://{self.depth}{self.name}{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """`text` is a decoded path or prefix, or a pattern for the whole decoded path."""
+
+    kind: PathKind
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} `{self.text}`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """`identity` says whether a session is looked for: `none` on public routes unless the operator
+    wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
+    letter case a reading of the path. `written_at` leads to the route in the configuration."""
+
+    name: str
+    host: HostPattern
+    paths: PathRule
+    policy: Policy
+    providers: tuple[str, ...] = ()
+    identity: IdentityUse = "required"
+    public: bool = False
+    allowed_origins: tuple[str, ...] = ()
+    ignore_case: bool = False
+    written_at: tuple[Step, ...] = ()

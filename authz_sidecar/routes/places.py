@@ -1,0 +1,99 @@
+"""The grammar of a route's place: `from`, and `prefix`, `path` or `regex`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.urls import MalformedUrl, Origin, parse_authority
+from authz_sidecar.policy.regex import PatternError, whole_match
+from authz_sidecar.routes.model import Depth, HostPattern, PathKind, PathRule
+
+if TYPE_CHECKING:
+    from authz_sidecar.routes.settings import RouteSettings
+
+_NUMERIC = re.compile(r"[0-9.]*|\[.*")
+
+# IDNA 2003 and 2008 disagree about these; whoever means them says so in A-labels.
+_DISPUTED = frozenset("ßς\u200c\u200d")
+
+_AMBIGUOUS = re.compile(r"[\x00-\x20\x7f?#;\\]|//|/\.\.?(?:/|$)|%")
+
+
+class PlaceError(ValueError):
+    """Not a place; the message is for the operator."""
+
+
+def parse_host_pattern(text: str) -> HostPattern:
+    """`https://app.example.com[:port]`, with `*.` or `**.` before the host where others count too."""
+    scheme, separator, authority = text.partition("://")
+    if not separator:
+        raise PlaceError(f"`{text}` is not an origin such as `https://app.example.com`")
+    depth = next(
+        (depth for depth in (Depth.ANY, Depth.ONE_LABEL) if authority.startswith(depth.value)),
+        Depth.EXACT,
+    )
+    name = authority.removeprefix(depth.value)
+    if "*" in name:
+        raise PlaceError(
+            f"`{text}` has a `*` elsewhere than in front: `*.example.com` covers one label,"
+            " `**.example.com` any number of them"
+        )
+    try:
+        origin = parse_authority(_ascii(name), scheme=scheme)
+    except MalformedUrl as wrong:
+        raise PlaceError(str(wrong)) from None
+    if depth is not Depth.EXACT and _NUMERIC.fullmatch(origin.host):
+        raise PlaceError(f"`{text}` is a wildcard over addresses: name the addresses")
+    return HostPattern(scheme, depth, origin.host, origin.port)
+
+
+def origin_of(host: HostPattern) -> Origin:
+    """The origin of an exact pattern, or of the parent name of a wildcard."""
+    return Origin(host.scheme, host.name, host.port)
+
+
+def parse_path_rule(settings: RouteSettings) -> PathRule:
+    """One of `path`, `regex` and `prefix`; every path where none is given."""
+    given = [name for name in ("prefix", "path", "regex") if getattr(settings, name) is not None]
+    if len(given) > 1:
+        raise PlaceError(f"give only one of {', '.join(f'`{name}`' for name in given)}")
+    if settings.regex is not None:
+        return PathRule(PathKind.REGEX, _pattern(settings.regex))
+    if settings.path is not None:
+        return PathRule(PathKind.EXACT, _path(settings.path))
+    prefix = _path(settings.prefix if settings.prefix is not None else "/")
+    if settings.prefix_match == "plain":
+        return PathRule(PathKind.PLAIN_PREFIX, prefix)
+    return PathRule(PathKind.PREFIX, prefix)
+
+
+def _ascii(host: str) -> str:
+    if host.isascii():
+        return host
+    if _DISPUTED & set(host):
+        raise PlaceError(f"`{host}` has two spellings in DNS: write its `xn--` form")
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise PlaceError(f"`{host}` is not a host name") from None
+
+
+def _path(path: str) -> str:
+    """Paths are compared decoded, and those with several readings are refused as requests: a rule
+    for one would never apply."""
+    if not path.startswith("/"):
+        raise PlaceError(f"`{path}` does not begin with `/`")
+    if found := _AMBIGUOUS.search(path):
+        if found.group() == "%":
+            raise PlaceError(f"`{path}` contains `%`: write the path decoded")
+        raise PlaceError(f"`{path}` contains `{found.group()}`, which no path that passes contains")
+    return path
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        whole_match(pattern)
+    except PatternError as wrong:
+        raise PlaceError(f"`{pattern[:100]}` {wrong}") from None
+    return pattern

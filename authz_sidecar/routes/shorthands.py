@@ -1,0 +1,71 @@
+"""The route shorthands, such as `allowed_domains`, as what they stand for in the policy language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from authz_sidecar.policy.document import Action, Kind, WrittenCriterion, WrittenOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from authz_sidecar.core.positions import Step
+
+
+class Shorthands(Protocol):
+    @property
+    def allow_public_unauthenticated_access(self) -> bool: ...
+    @property
+    def cors_allow_preflight(self) -> bool: ...
+    @property
+    def allow_any_authenticated_user(self) -> bool: ...
+    @property
+    def allowed_domains(self) -> Sequence[str]: ...
+    @property
+    def allowed_idp_claims(self) -> Mapping[str, Sequence[object]]: ...
+    @property
+    def allowed_users(self) -> Sequence[str]: ...
+
+
+def written_shorthands(route: Shorthands, *, at: tuple[Step, ...]) -> tuple[WrittenOperator, ...]:
+    """All of them as alternatives of one rule, each criterion with the place of its shorthand."""
+    criteria = tuple(_criteria(route, at))
+    return (WrittenOperator(Action.ALLOW, Kind.OR, criteria, at),) if criteria else ()
+
+
+def shorthand_conflicts(route: Shorthands) -> Iterator[tuple[str, str]]:
+    """Pairs that contradict each other: (the wide one, the one it makes meaningless)."""
+    narrow = [
+        name
+        for name, given in (
+            ("allowed_domains", route.allowed_domains),
+            ("allowed_users", route.allowed_users),
+        )
+        if given
+    ]
+    if route.allow_public_unauthenticated_access:
+        wide = "allow_public_unauthenticated_access"
+        if route.allow_any_authenticated_user:
+            yield wide, "allow_any_authenticated_user"
+        yield from ((wide, name) for name in narrow)
+    if route.allow_any_authenticated_user:
+        yield from (("allow_any_authenticated_user", name) for name in narrow)
+
+
+def _criteria(route: Shorthands, at: tuple[Step, ...]) -> Iterator[WrittenCriterion]:
+    if route.allow_public_unauthenticated_access:
+        yield WrittenCriterion("accept", True, (*at, "allow_public_unauthenticated_access"))
+    if route.cors_allow_preflight:
+        yield WrittenCriterion("cors_preflight", True, (*at, "cors_allow_preflight"))
+    if route.allow_any_authenticated_user:
+        yield WrittenCriterion("authenticated_user", True, (*at, "allow_any_authenticated_user"))
+    for place, domain in enumerate(route.allowed_domains):
+        yield WrittenCriterion("domain", {"is": domain}, (*at, "allowed_domains", place))
+    for claim, values in route.allowed_idp_claims.items():
+        for place, value in enumerate(values):
+            path = (*at, "allowed_idp_claims", claim, place)
+            yield WrittenCriterion(f"claim/{claim}", value, path)
+    for place, user in enumerate(route.allowed_users):
+        path = (*at, "allowed_users", place)
+        yield WrittenCriterion("user", {"is": user}, path)
+        yield WrittenCriterion("email", {"is": user}, path)

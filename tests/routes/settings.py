@@ -1,0 +1,61 @@
+"""Routes as a configuration gives them, for tests of this room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from authz_sidecar.core.positions import KnownPlaces
+from authz_sidecar.routes import Built, build_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from authz_sidecar.core.types import Fact
+    from authz_sidecar.core.urls import Origin
+    from authz_sidecar.routes.settings import RouteSettings
+
+PLACES = KnownPlaces(
+    file="authz.yaml", places={("routes", at): ("authz.yaml", 10 * at, 3) for at in range(100)}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    from_: str = "https://app.example.com"
+    name: str | None = None
+    prefix: str | None = None
+    path: str | None = None
+    regex: str | None = None
+    prefix_match: Literal["segment", "plain"] = "segment"
+    paths: Literal["exact", "ignore_case"] = "exact"
+    identity_provider: tuple[str, ...] | None = None
+    identity: Literal["none", "optional"] | None = None
+    policies: tuple[str, ...] = ()
+    policy: object = None
+    allow_public_unauthenticated_access: bool = False
+    allow_any_authenticated_user: bool = False
+    cors_allow_preflight: bool = False
+    allowed_domains: tuple[str, ...] = ()
+    allowed_users: tuple[str, ...] = ()
+    allowed_idp_claims: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
+    allowed_origins: tuple[Origin, ...] = ()
+
+
+def built(
+    *routes: RouteSettings,
+    policies: Mapping[str, object] | None = None,
+    providers: Sequence[str] = ("corp",),
+    facts: frozenset[Fact] | None = None,
+    allow_insecure_http: bool = False,
+) -> Built:
+    optional = {} if facts is None else {"facts": facts}
+    return build_routes(
+        routes,
+        policies or {},
+        where=PLACES,
+        providers=providers,
+        default_provider=None,
+        allow_insecure_http=allow_insecure_http,
+        **optional,
+    )
