@@ -1,17 +1,270 @@
-"""Rules of a configuration that involve more than one key, and what is worth a warning.
+"""Rules of a configuration that involve more than one key.
 
-The shape of each key is the schema's business; policies and the routes' order are `routes`'.
+The shape of each key is the schema's business; places of routes and policies are `routes`'.
 """
 
 from __future__ import annotations
 
-from authz_sidecar.config.schema import Config
-from authz_sidecar.errors import Problem
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.core.positions import Step
+from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from authz_sidecar.config.schema import Config, RouteConfig
+    from authz_sidecar.errors import Problem
+
+MIN_KEY_BYTES = 32
+
+STORES = ("memory", "redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+
+# RFC 9110 sections 7 and 10.1: those that frame or route the message, and those that we or the
+# proxy own. An identity header of such a name would change what the request is.
+_RESERVED_HEADERS = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+        "x-request-id",
+    }
+)
+_RESERVED_FAMILIES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
+
+Found = tuple[str, tuple[Step, ...]]
 
 
 def problems(config: Config) -> tuple[Problem, ...]:
-    return ()
+    rules = (
+        _secret_keys,
+        _listeners,
+        _sessions,
+        _providers,
+        _auth_host,
+        _cookie_domain,
+        _headers,
+        _assertion,
+        _identity_of_routes,
+    )
+    positions = config.positions
+    return tuple(
+        positions.problem(message, *path) for rule in rules for message, path in rule(config)
+    )
 
 
-def warnings(config: Config) -> tuple[Problem, ...]:
-    return ()
+def _secret_keys(config: Config) -> Iterator[Found]:
+    for at, key in enumerate(config.secret_keys):
+        size = len(key.reveal().encode())
+        if size < MIN_KEY_BYTES:
+            yield (
+                (
+                    f"has {size} bytes and needs at least {MIN_KEY_BYTES},"
+                    " `authz-sidecar keys new` makes a good one"
+                ),
+                ("secret_keys", at),
+            )
+        elif key in config.secret_keys[:at]:
+            yield "is the same as one before it", ("secret_keys", at)
+
+
+def _listeners(config: Config) -> Iterator[Found]:
+    server = config.server
+    named: dict[str, ListenAddress] = {
+        "listen": server.listen,
+        "web_listen": server.web_listen,
+        "ops_listen": server.ops_listen,
+    }
+    for (one, address), (other, same) in combinations(named.items(), 2):
+        if _collide(address, same):
+            yield (
+                f"is the same address as `server.{one}`, each listener needs its own",
+                (
+                    "server",
+                    other,
+                ),
+            )
+    for name in ("listen", "web_listen"):
+        if not named[name].is_loopback and "trusted_proxies" not in server.model_fields_set:
+            yield (
+                (
+                    f"`{named[name]}` can be reached from other machines:"
+                    " say in `server.trusted_proxies` which of them are your proxies"
+                ),
+                ("server", name),
+            )
+
+
+def _collide(one: ListenAddress, other: ListenAddress) -> bool:
+    if not isinstance(one, TcpAddress) or not isinstance(other, TcpAddress):
+        return one == other
+    anywhere = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
+    return (
+        one.port == other.port
+        and one.port != 0
+        and (one.host == other.host or one.host in anywhere or other.host in anywhere)
+    )
+
+
+def _sessions(config: Config) -> Iterator[Found]:
+    sessions = config.sessions
+    scheme, separator, _ = sessions.store.reveal().partition("://")
+    if not separator or scheme not in STORES:
+        known = ", ".join(f"`{store}://`" for store in STORES)
+        yield f"must begin with one of {known}", ("sessions", "store")
+    if scheme == "memory" and config.server.workers > 1:
+        yield "must be 1 with `memory://`, processes do not share memory", ("server", "workers")
+    if sessions.lifetime <= 0:
+        yield "must be longer than nothing", ("sessions", "lifetime")
+    if sessions.idle_timeout <= 0:
+        yield "must be longer than nothing", ("sessions", "idle_timeout")
+    elif sessions.idle_timeout > sessions.lifetime and "idle_timeout" in sessions.model_fields_set:
+        yield "is longer than `sessions.lifetime`", ("sessions", "idle_timeout")
+    if sessions.grace > sessions.lifetime:
+        yield "is longer than `sessions.lifetime`", ("sessions", "grace")
+
+
+def _providers(config: Config) -> Iterator[Found]:
+    providers, default = config.identity_providers, config.default_identity_provider
+    for name, provider in providers.items():
+        if "openid" not in provider.scopes:
+            yield "must include `openid`", ("identity_providers", name, "scopes")
+    if default is not None and default not in providers:
+        known = ", ".join(f"`{name}`" for name in sorted(providers)) or "none"
+        yield (
+            f"there is no identity provider `{default}`, configured are: {known}",
+            ("default_identity_provider",),
+        )
+    homeless = next(
+        (r for r in config.routes if _asks_for_sign_in(r) and not r.identity_provider), None
+    )
+    if homeless is None or default is not None or len(providers) == 1:
+        return
+    route = f"the route `{homeless.name or homeless.from_}`"
+    if providers:
+        yield (
+            f"`default_identity_provider` is required with several providers, {route} names none",
+            ("identity_providers",),
+        )
+    else:
+        yield (
+            f"{route} needs somebody to be signed in, and there is no identity provider",
+            ("identity_providers",),
+        )
+
+
+def _asks_for_sign_in(route: RouteConfig) -> bool:
+    return not route.allow_public_unauthenticated_access or route.identity == "optional"
+
+
+def _auth_host(config: Config) -> Iterator[Found]:
+    host = config.server.auth_host
+    if host is None:
+        return
+    if host.scheme == "http" and not host.is_loopback and not config.server.allow_insecure_http:
+        yield (
+            (
+                "must be https, `http://` is for loopback names unless"
+                " `server.allow_insecure_http: true`"
+            ),
+            ("server", "auth_host"),
+        )
+    if config.sessions.cookie.domain is not None:
+        yield (
+            (
+                "cannot be combined with `server.auth_host`, which signs in every host already, each"
+                " with a cookie of its own"
+            ),
+            ("sessions", "cookie", "domain"),
+        )
+
+
+def _cookie_domain(config: Config) -> Iterator[Found]:
+    domain = config.sessions.cookie.domain
+    if domain is None:
+        return
+    for at, route in enumerate(config.routes):
+        place = place_of(route)
+        if place is None or not _asks_for_sign_in(route):
+            continue
+        if place.host != domain and not place.host.endswith(f".{domain}"):
+            yield (
+                (
+                    f"`{place.host}` is outside `sessions.cookie.domain`, its users could never be"
+                    " signed in"
+                ),
+                ("routes", at, "from"),
+            )
+
+
+def _headers(config: Config) -> Iterator[Found]:
+    seen: dict[str, str] = {}
+    for header in config.headers.claims:
+        plain = header.lower().replace("_", "-")
+        if plain in _RESERVED_HEADERS or plain.startswith(_RESERVED_FAMILIES):
+            yield f"`{header}` is not ours to set", ("headers", "claims", header)
+        elif plain in seen:
+            yield f"differs from `{seen[plain]}` in spelling only", ("headers", "claims", header)
+        seen[plain] = header
+    groups = config.headers.groups
+    if len(groups) > 1 and {"policy", "all"} & set(groups):
+        yield "is `policy`, `all`, or a list of names, not a mixture", ("headers", "groups")
+    if (certificate := config.server.client_certificate) is not None:
+        plain = certificate.header.lower()
+        usual = plain in ("x-forwarded-client-cert", "x-forwarded-tls-client-cert")
+        if plain in _RESERVED_HEADERS or (plain.startswith(_RESERVED_FAMILIES) and not usual):
+            yield (
+                f"`{certificate.header}` says something else",
+                (
+                    "server",
+                    "client_certificate",
+                    "header",
+                ),
+            )
+
+
+def _assertion(config: Config) -> Iterator[Found]:
+    if not 1 <= config.assertion.ttl <= 86400:
+        yield "must be between `1s` and `1d`", ("assertion", "ttl")
+    for at, key in enumerate(config.assertion.signing_keys):
+        if "-----BEGIN" not in key.reveal() or "PRIVATE KEY-----" not in key.reveal():
+            message = "is not a private key in PEM, `authz-sidecar keys new --assertion` makes one"
+            yield message, ("assertion", "signing_keys", at)
+
+
+def _identity_of_routes(config: Config) -> Iterator[Found]:
+    message = (
+        "is for routes with `allow_public_unauthenticated_access: true`, the policy of all others"
+        " decides about identity"
+    )
+    for at, route in enumerate(config.routes):
+        if route.identity is not None and not route.allow_public_unauthenticated_access:
+            yield message, ("routes", at, "identity")
+
+
+def place_of(route: RouteConfig) -> Origin | None:
+    """The origin of a route, of its parent name where it has a wildcard; None where `routes` will
+    complain."""
+    scheme, separator, authority = route.from_.partition("://")
+    try:
+        return parse_origin(
+            f"{scheme}{separator}{authority.removeprefix('**.').removeprefix('*.')}"
+        )
+    except MalformedUrl:
+        return None

@@ -5,11 +5,15 @@ Knows nothing of YAML, nor of what the values mean. Several documents become one
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from authz_sidecar.core.positions import Place, Step, problem_at
-from authz_sidecar.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from authz_sidecar.errors import Problem
 
 Spot = int
 """A line and a column in one integer: a hundred thousand routes have a million of them."""
@@ -25,6 +29,9 @@ def _place(file: str, at: Spot) -> Place:
     return (file, at >> _COLUMN_BITS, at & ((1 << _COLUMN_BITS) - 1))
 
 
+Children: TypeAlias = "dict[str, Tree] | list[Tree] | None"
+
+
 @dataclass(slots=True)
 class Tree:
     """Where one value stands. `key` is where its own key stands, None for what has no key."""
@@ -32,16 +39,14 @@ class Tree:
     file: str
     key: Spot | None
     start: Spot
-    children: dict[str, Tree] | list[Tree] | None = None
+    children: Children = None
 
     def child(self, step: Step) -> Tree | None:
-        match self.children, step:
-            case dict() as entries, str():
-                return entries.get(step)
-            case list() as items, int() if 0 <= step < len(items):
-                return items[step]
-            case _:
-                return None
+        if isinstance(self.children, dict):
+            return self.children.get(step) if isinstance(step, str) else None
+        if isinstance(self.children, list) and isinstance(step, int):
+            return self.children[step] if 0 <= step < len(self.children) else None
+        return None
 
     @property
     def place(self) -> Place:
@@ -88,7 +93,7 @@ class Document:
     """`problems` were found while reading; `broken` are the paths whose values stand in for what
     could not be read, and about which nothing more need be said."""
 
-    data: object
+    data: Any
     tree: Tree
     problems: tuple[Problem, ...] = ()
     broken: frozenset[tuple[Step, ...]] = frozenset()
@@ -98,66 +103,24 @@ class Document:
         return TreePositions(self.tree)
 
 
-@dataclass(slots=True)
-class _Merge:
-    concatenated: frozenset[str]
-    problems: list[Problem] = field(default_factory=list)
-
-    def into(
-        self, data: dict[str, object], tree: Tree, more: Document, path: tuple[str, ...] = ()
-    ) -> None:
-        assert isinstance(tree.children, dict)
-        assert isinstance(more.tree.children, dict)
-        assert isinstance(more.data, dict)
-        for key, value in more.data.items():
-            place = more.tree.children[key]
-            if key not in data:
-                data[key], tree.children[key] = _own(value, place)
-                continue
-            here, at = data[key], tree.children[key]
-            if isinstance(here, dict) and isinstance(value, dict):
-                self.into(here, at, Document(data=value, tree=place), (*path, key))
-            elif (
-                isinstance(here, list)
-                and isinstance(value, list)
-                and isinstance(at.children, list)
-                and isinstance(place.children, list)
-                and not path
-                and key in self.concatenated
-            ):
-                here += value
-                at.children += place.children
-            else:
-                file, line, column = at.key_place
-                self.problems.append(
-                    problem_at(
-                        place.key_place,
-                        f"already given at {file}:{line}:{column}",
-                        *path,
-                        key,
-                    )
-                )
-
-
 def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Document:
     """One document out of several: maps merge at every depth, the top-level lists named in
     `concatenated` are joined in order, and whatever else is given twice is a problem."""
-    data: dict[str, object] = {}
+    data: dict[str, Any] = {}
     tree: Tree | None = None
     merge = _Merge(concatenated)
     problems: list[Problem] = []
     broken: set[tuple[Step, ...]] = set()
     for document in documents:
         problems += document.problems
-        if tree is None:
-            tree = Tree(document.tree.file, None, spot(1, 1), {})
-        if document.data is None:
-            continue
-        if not isinstance(document.data, dict):
+        tree = tree or Tree(document.tree.file, None, spot(1, 1), {})
+        if isinstance(document.data, dict):
+            broken |= {_moved(path, data) for path in document.broken}
+            merge.into(data, tree, document.data, document.tree, ())
+        elif document.data is not None:
             problems.append(document.positions.problem("a configuration is a map of keys"))
-            continue
-        broken |= {_moved(path, data, concatenated) for path in document.broken}
-        merge.into(data, tree, document)
+        elif document.broken:
+            broken.add(())
     if tree is None:
         raise ValueError("no documents")
     return Document(
@@ -168,28 +131,56 @@ def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Do
     )
 
 
-def _own(value: object, tree: Tree) -> tuple[object, Tree]:
+@dataclass(slots=True)
+class _Merge:
+    concatenated: frozenset[str]
+    problems: list[Problem] = field(default_factory=list)
+
+    def into(
+        self,
+        data: dict[str, Any],
+        tree: Tree,
+        more: dict[str, Any],
+        place: Tree,
+        path: tuple[str, ...],
+    ) -> None:
+        ours, theirs = tree.children, place.children
+        if not isinstance(ours, dict) or not isinstance(theirs, dict):
+            raise TypeError("a map without the places of its keys")
+        for key, value in more.items():
+            if key not in data:
+                data[key], ours[key] = _own(value, theirs[key])
+            elif isinstance(data[key], dict) and isinstance(value, dict):
+                self.into(data[key], ours[key], value, theirs[key], (*path, key))
+            elif not path and key in self.concatenated and _both_lists(data[key], value):
+                data[key] += value
+                ours[key].children += theirs[key].children  # type: ignore[operator]
+            else:
+                file, line, column = ours[key].key_place
+                message = f"already given at {file}:{line}:{column}"
+                self.problems.append(problem_at(theirs[key].key_place, message, *path, key))
+
+
+def _both_lists(one: object, other: object) -> bool:
+    return isinstance(one, list) and isinstance(other, list)
+
+
+def _own(value: Any, tree: Tree) -> tuple[Any, Tree]:
     """A copy of the outer containers, so that merging into them changes nobody else's."""
-    match value, tree.children:
-        case dict() as entries, dict() as places:
-            copies = {key: _own(entry, places[key]) for key, entry in entries.items()}
-            data: object = {key: copy for key, (copy, _) in copies.items()}
-            return data, Tree(
-                tree.file, tree.key, tree.start, {k: t for k, (_, t) in copies.items()}
-            )
-        case list() as items, list() as spots:
-            return list(items), Tree(tree.file, tree.key, tree.start, list(spots))
-        case _:
-            return value, tree
+    if isinstance(value, dict) and isinstance(tree.children, dict):
+        owned = {key: _own(entry, tree.children[key]) for key, entry in value.items()}
+        places = {key: place for key, (_, place) in owned.items()}
+        data = {key: entry for key, (entry, _) in owned.items()}
+        return data, Tree(tree.file, tree.key, tree.start, places)
+    if isinstance(value, list) and isinstance(tree.children, list):
+        return list(value), Tree(tree.file, tree.key, tree.start, list(tree.children))
+    return value, tree
 
 
-def _moved(
-    path: tuple[Step, ...], data: dict[str, object], concatenated: frozenset[str]
-) -> tuple[Step, ...]:
-    """`path` after the lists before it were joined."""
+def _moved(path: tuple[Step, ...], data: dict[str, Any]) -> tuple[Step, ...]:
+    """`path` after the lists of earlier documents were put before its own."""
     match path:
-        case (str() as name, int() as index, *rest) if name in concatenated:
-            before = data.get(name)
-            return (name, index + (len(before) if isinstance(before, list) else 0), *rest)
+        case (str() as name, int() as index, *rest) if isinstance(data.get(name), list):
+            return (name, index + len(data[name]), *rest)
         case _:
             return path

@@ -188,12 +188,3 @@ def base_path(text: str) -> str:
             " and has only letters, digits, `.`, `_`, `~` and `-`"
         )
     return text
-
-
-def route_path(text: str) -> str:
-    """A path or prefix that requests are compared with; it can only match if it is written plainly."""
-    if not text.startswith("/"):
-        raise ValueError(f"`{text}` does not begin with a slash")
-    if found := re.search(r"[^\x21-\x7e]|[?#\\]", text):
-        raise ValueError(f"`{text}` has `{found.group()}` in it, a path has no such character")
-    return text

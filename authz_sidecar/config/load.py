@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from authz_sidecar.config import check
+from authz_sidecar.config import check, warn
 from authz_sidecar.config.document import Document, merged
+from authz_sidecar.config.salvage import salvaged
 from authz_sidecar.config.schema import Config
 from authz_sidecar.config.values import Surroundings
-from authz_sidecar.config.wording import problems_of, salvaged
+from authz_sidecar.config.wording import problems_of
 from authz_sidecar.config.yaml12 import read_text
 from authz_sidecar.core.positions import problem_at
 from authz_sidecar.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # A hundred thousand routes are about 20 MB.
 MAX_BYTES = 32 << 20
@@ -68,7 +72,7 @@ def examine_document(document: Document) -> Examined:
             for problem in check.problems(understood)
             if (problem.file, problem.line, problem.column) not in told
         ]
-        warnings = check.warnings(understood)
+        warnings = warn.warnings(understood)
     return Examined(
         config=None if problems else understood,
         partial=understood,

@@ -6,8 +6,7 @@ one key live in `check`; policies stay raw, `policy` compiles them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +23,9 @@ from authz_sidecar.config import grammar
 from authz_sidecar.config.values import FromOutside
 from authz_sidecar.core.positions import Positions, unplaced
 from authz_sidecar.core.urls import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -143,7 +145,6 @@ HeaderName = Annotated[str, *_parsed(grammar.header_name)]
 CookieName = Annotated[str, *_parsed(grammar.cookie_name)]
 CookieDomain = Annotated[str, *_parsed(grammar.cookie_domain)]
 BasePath = Annotated[str, *_parsed(grammar.base_path)]
-RoutePath = Annotated[str, *_parsed(grammar.route_path)]
 
 Listed = BeforeValidator(_list)
 Mapped = BeforeValidator(_map)
@@ -355,8 +356,8 @@ class RouteConfig(_Section):
         " or `**.example.com` (any depth); with a port if it is not the default.",
         examples=["https://app.example.com"],
     )
-    prefix: RoutePath | None = Field(default=None, description="Paths that begin with this.")
-    path: RoutePath | None = Field(default=None, description="This path alone.")
+    prefix: Text | None = Field(default=None, description="Paths that begin with this.")
+    path: Text | None = Field(default=None, description="This path alone.")
     regex: Text | None = Field(default=None, description="Paths that match this, from end to end.")
     prefix_match: Literal["segment", "plain"] = Field(
         default="segment",
@@ -388,11 +389,20 @@ class RouteConfig(_Section):
     allow_any_authenticated_user: Truth = Field(
         default=False, description="Everybody who is signed in passes."
     )
+    cors_allow_preflight: Truth = Field(
+        default=False, description="CORS preflights pass, which never carry a session."
+    )
     allowed_domains: Annotated[tuple[Text, ...], Listed] = Field(
         default=(), description="Users with an e-mail address in one of these domains pass."
     )
     allowed_users: Annotated[tuple[Text, ...], Listed] = Field(
         default=(), description="These users pass, by e-mail address or user id."
+    )
+    allowed_idp_claims: Annotated[dict[Text, Annotated[tuple[object, ...], Listed]], Mapped] = (
+        Field(
+            default_factory=dict,
+            description="Users with one of these values in one of these claims pass.",
+        )
     )
     allowed_origins: Annotated[tuple[OriginText, ...], Listed] = Field(
         default=(), description="Other sites whose pages may open WebSockets here."
@@ -445,8 +455,8 @@ class Config(_Section):
         """Where each key was written."""
         return self._positions
 
-    def placed(self, positions: Positions) -> Config:
+    def placed(self, positions: Positions) -> Self:
         """The same configuration, knowing where it was written."""
         copy = self.model_copy()
-        copy._positions = positions
+        copy._positions = positions  # noqa: SLF001 -- a copy of its own
         return copy

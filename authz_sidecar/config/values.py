@@ -5,9 +5,12 @@ Decides where the text comes from; what it means is the schema's business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 # Keys, certificates and passwords; whoever points at more has pointed at the wrong file.
 MAX_FILE_BYTES = 1 << 20
@@ -20,7 +23,7 @@ class FromOutside(str):
     __slots__ = ()
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """The message says which variable or file, never what is in it."""
 
 
@@ -32,15 +35,15 @@ class Surroundings:
     directory: Path
 
     def look_up(self, kind: str, name: object) -> FromOutside:
-        """The text behind `{kind: name}`; raises `Unreadable`."""
+        """The text behind `{kind: name}`; raises `UnreadableError`."""
         if not isinstance(name, str) or not name:
             wanted = "a variable" if kind == "env" else "a file"
-            raise Unreadable(f"`{kind}` wants the name of {wanted}, as text")
+            raise UnreadableError(f"`{kind}` wants the name of {wanted}, as text")
         return self._variable(name) if kind == "env" else self._file(name)
 
     def _variable(self, name: str) -> FromOutside:
         if name not in self.env:
-            raise Unreadable(f"the environment variable `{name}` is not set")
+            raise UnreadableError(f"the environment variable `{name}` is not set")
         return FromOutside(self.env[name])
 
     def _file(self, name: str) -> FromOutside:
@@ -50,13 +53,15 @@ class Surroundings:
                 content = file.read(MAX_FILE_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
-            raise Unreadable(f"cannot read the file `{path}`: {reason or error}".lower()) from None
+            raise UnreadableError(
+                f"cannot read the file `{path}`: {reason or error}".lower()
+            ) from None
         if len(content) > MAX_FILE_BYTES:
-            raise Unreadable(f"the file `{path}` is larger than {MAX_FILE_BYTES >> 20} MiB")
+            raise UnreadableError(f"the file `{path}` is larger than {MAX_FILE_BYTES >> 20} MiB")
         try:
             text = content.decode()
         except UnicodeDecodeError:
-            raise Unreadable(f"the file `{path}` is not text in UTF-8") from None
+            raise UnreadableError(f"the file `{path}` is not text in UTF-8") from None
         return FromOutside(text.removesuffix("\n").removesuffix("\r"))
 
 

@@ -7,91 +7,97 @@ stay text, duplicate keys are refused and neither depth nor aliases can make the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from authz_sidecar.config.document import Document, Spot, Tree, spot
-from authz_sidecar.config.values import FromOutside, Surroundings, Unreadable, reference_kind
-from authz_sidecar.core.positions import Step, problem_at
-from authz_sidecar.errors import Problem
+from authz_sidecar.config.document import Children, Document, Spot, Tree, spot
+from authz_sidecar.config.values import FromOutside, Surroundings, UnreadableError, reference_kind
+from authz_sidecar.core.positions import Place, Step, problem_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from authz_sidecar.errors import Problem
 
 # A hundred thousand routes are about a million values.
 MAX_VALUES = 2_000_000
 MAX_DEPTH = 64
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-# YAML 1.2.2 section 10.3.2, the core schema.
-_NULL = re.compile(r"null|Null|NULL|~|")
-_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
-_NAN = re.compile(r"\.(?:nan|NaN|NAN)")
 _TAG = "tag:yaml.org,2002:"
+_MERGE = object()
+"""Stands where a key would while the value of `<<` is read."""
 
 
-class _Stop(Exception):
+class _Stop(Exception):  # noqa: N818 -- a way out, caught below
     """The rest of this text cannot be understood."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+    def __init__(self, place: Place, message: str) -> None:
+        super().__init__(message)
+        self.problem = problem_at(place, message)
 
 
 @dataclass(slots=True)
-class _Value:
-    """A finished value. `size` and `height` are those of what it becomes when aliases are followed."""
+class _Anchored:
+    """`size` and `height` are those of what the value is when its own aliases are followed."""
 
-    data: object
+    data: Any
+    children: Children
+    size: int
+    height: int
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not come yet. In a map, `key` is None while one is expected."""
+
+    data: Any
     tree: Tree
-    size: int = 1
-    height: int = 0
-
-
-@dataclass(slots=True)
-class _Frame:
-    """A collection that is still open."""
-
-    value: _Value
     anchor: str | None
-    path: tuple[Step, ...]
-    key: str | None = None
+    before: int
+    height: int = 1
+    key: Any = None
     key_spot: Spot = 0
-    merges: list[_Value] = field(default_factory=list)
+    merges: list[tuple[Any, Tree]] = field(default_factory=list)
+
+    @property
+    def wants_key(self) -> bool:
+        return self.key is None and type(self.data) is dict
 
 
 def read_text(text: str, *, file: str, surroundings: Surroundings | None = None) -> Document:
     """One YAML document. `{env:}` and `{file:}` are followed where `surroundings` are given."""
     composer = _Composer(file=file, surroundings=surroundings)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    whole = False
     try:
-        root = composer.compose(yaml.parse(text, Loader=_LOADER))
+        composer.compose(yaml.parse(text, Loader=loader))
+        whole = True
     except _Stop as stop:
         composer.problems.append(stop.problem)
-        root = None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (file, mark.line + 1, mark.column + 1) if mark else (file, 0, 0)
         said = ", ".join(part for part in (error.context, error.problem) if part)
         composer.problems.append(problem_at(place, f"not valid yaml: {said}"))
-        root = None
-    except yaml.YAMLError as error:
-        composer.problems.append(problem_at((file, 0, 0), f"not valid yaml: {_one_line(error)}"))
-        root = None
-    root = root or _Value(None, Tree(file, None, spot(1, 1)))
+    except yaml.reader.ReaderError as error:
+        line, column = _line_and_column(text, error.position)
+        composer.problems.append(
+            problem_at((file, line, column), f"not valid yaml: {error.reason}")
+        )
+    root = composer.root if whole else (None, Tree(file, None, spot(1, 1)))
     return Document(
-        data=root.data,
-        tree=root.tree,
+        data=root[0],
+        tree=root[1],
         problems=tuple(composer.problems),
-        broken=frozenset(composer.broken)
-        | ({()} if root.data is None and composer.problems else set()),
+        broken=frozenset(composer.broken if whole else [()]),
     )
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _line_and_column(text: str, position: int) -> tuple[int, int]:
+    before = text[:position]
+    return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,206 +106,201 @@ class _Composer:
     surroundings: Surroundings | None
     problems: list[Problem] = field(default_factory=list)
     broken: list[tuple[Step, ...]] = field(default_factory=list)
-    anchors: dict[str, _Value] = field(default_factory=dict)
-    frames: list[_Frame] = field(default_factory=list)
-    root: _Value | None = None
+    anchors: dict[str, _Anchored] = field(default_factory=dict)
+    open: list[_Open] = field(default_factory=list)
     values: int = 0
+    documents: int = 0
+    root: tuple[Any, Tree] = field(init=False)
 
-    def compose(self, events: Iterator[yaml.Event]) -> _Value | None:
+    def __post_init__(self) -> None:
+        self.root = (None, Tree(self.file, None, spot(1, 1)))
+
+    def compose(self, events: Iterator[Any]) -> None:
+        steps = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.AliasEvent: self._alias,
+            yaml.MappingStartEvent: self._begin_map,
+            yaml.SequenceStartEvent: self._begin_list,
+            yaml.MappingEndEvent: self._end,
+            yaml.SequenceEndEvent: self._end,
+            yaml.DocumentStartEvent: self._begin_document,
+        }
         for event in events:
-            match event:
-                case yaml.ScalarEvent():
-                    self._scalar(event)
-                case yaml.AliasEvent():
-                    self._alias(event)
-                case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                    self._open(event)
-                case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                    self._close()
-                case yaml.DocumentStartEvent() if self.root is not None:
-                    raise self._stop(event, "a second document begins here, one file holds one")
-        return self.root
+            if (step := steps.get(type(event))) is not None:
+                step(event)
 
-    def _scalar(self, event: yaml.ScalarEvent) -> None:
-        frame = self.frames[-1] if self.frames else None
-        if frame is not None and isinstance(frame.value.data, dict) and frame.key is None:
-            merge = event.implicit[0] and event.value == "<<"
-            frame.key = "<<" if merge else event.value
-            frame.key_spot = _spot(event)
-            if merge:
-                frame.merges.append(_MERGE_NEXT)
+    def _begin_document(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise self._stop(event, "a second document begins here, one file holds one")
+
+    def _scalar(self, event: Any) -> None:
+        parent = self.open[-1] if self.open else None
+        if parent is not None and parent.wants_key:
+            # A key is text whatever it looks like, as in JSON.
+            parent.key = _MERGE if event.value == "<<" and event.implicit[0] else event.value
+            parent.key_spot = _spot(event)
             return
         self._count(1, event)
-        value = _Value(self._typed(event), self._tree(event))
-        if event.anchor:
-            self.anchors[event.anchor] = value
-        self._add(value)
+        if event.tag is None:
+            data = core_value(event.value) if event.implicit[0] else event.value
+        else:
+            data = self._tagged(event)
+        tree = Tree(self.file, None, _spot(event))
+        if event.anchor is not None:
+            self.anchors[event.anchor] = _Anchored(data, None, 1, 0)
+        self._add(parent, data, tree)
 
-    def _typed(self, event: yaml.ScalarEvent) -> object:
-        text, tag = event.value, event.tag
-        if tag is None or tag == "!":
-            return core_value(text) if event.implicit[0] and tag is None else text
-        if tag == f"{_TAG}str":
-            return text
-        value = core_value(text)
+    def _tagged(self, event: Any) -> object:
+        kind = event.tag.removeprefix(_TAG)
+        if event.tag == "!" or kind == "str":
+            return event.value
+        value = core_value(event.value)
         kinds = {"null": type(None), "bool": bool, "int": int, "float": float}
-        if isinstance(value, kinds.get(tag.removeprefix(_TAG), ())):
-            return value
-        raise self._stop(event, f"`{text}` cannot have the tag `{tag}`")
+        if kind not in kinds or type(value) is not kinds[kind]:
+            raise self._stop(event, f"`{event.value}` cannot have the tag `{event.tag}`")
+        return value
 
-    def _alias(self, event: yaml.AliasEvent) -> None:
-        if (value := self.anchors.get(event.anchor)) is None:
+    def _alias(self, event: Any) -> None:
+        if (target := self.anchors.get(event.anchor)) is None:
             raise self._stop(event, f"no anchor `{event.anchor}` stands before this alias")
-        frame = self.frames[-1] if self.frames else None
-        if frame is not None and isinstance(frame.value.data, dict) and frame.key is None:
+        parent = self.open[-1] if self.open else None
+        if parent is None or parent.wants_key:
             raise self._stop(event, "a key must be text")
-        self._count(value.size, event)
-        if len(self.frames) + value.height > MAX_DEPTH:
+        self._count(target.size, event)
+        if len(self.open) + target.height > MAX_DEPTH:
             raise self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
-        tree = Tree(self.file, None, _spot(event), value.tree.children)
-        self._add(_Value(value.data, tree, value.size, value.height))
+        parent.height = max(parent.height, target.height + 1)
+        self._add(parent, target.data, Tree(self.file, None, _spot(event), target.children))
 
-    def _open(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> None:
-        parent = self.frames[-1] if self.frames else None
-        if parent is not None and isinstance(parent.value.data, dict) and parent.key is None:
+    def _begin_map(self, event: Any) -> None:
+        self._begin(event, {}, {}, f"{_TAG}map")
+
+    def _begin_list(self, event: Any) -> None:
+        self._begin(event, [], [], f"{_TAG}seq")
+
+    def _begin(self, event: Any, data: Any, children: Any, tag: str) -> None:
+        if self.open and self.open[-1].wants_key:
             raise self._stop(event, "a key must be text")
-        if len(self.frames) >= MAX_DEPTH:
-            raise self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
-        kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
-        if event.tag not in (None, "!", f"{_TAG}{kind}"):
+        if event.tag is not None and event.tag not in ("!", tag):
             raise self._stop(event, f"the tag `{event.tag}` is not supported")
+        if len(self.open) >= MAX_DEPTH:
+            raise self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
+        tree = Tree(self.file, None, _spot(event), children)
+        self.open.append(_Open(data, tree, event.anchor, self.values))
         self._count(1, event)
-        tree = self._tree(event)
-        data: object
-        if kind == "map":
-            data, tree.children = {}, {}
-        else:
-            data, tree.children = [], []
-        self.frames.append(_Frame(_Value(data, tree), event.anchor, self._path()))
 
-    def _close(self) -> None:
-        frame = self.frames.pop()
-        value = frame.value
-        if frame.merges:
-            self._merge(frame)
-        if isinstance(value.data, dict) and self.surroundings is not None:
-            self._follow(value, frame.path)
-        if frame.anchor:
-            self.anchors[frame.anchor] = value
-        self._add(value)
+    def _end(self, _event: Any) -> None:
+        closed = self.open.pop()
+        data, tree = closed.data, closed.tree
+        for source in closed.merges:
+            _merge(source, data, tree)
+        if self.surroundings is not None and type(data) is dict and len(data) == 1:
+            data = self._followed(data, tree, self.surroundings)
+        if closed.anchor is not None:
+            size = self.values - closed.before
+            self.anchors[closed.anchor] = _Anchored(data, tree.children, size, closed.height)
+        parent = self.open[-1] if self.open else None
+        if parent is not None and parent.height <= closed.height:
+            parent.height = closed.height + 1
+        self._add(parent, data, tree)
 
-    def _follow(self, value: _Value, path: tuple[Step, ...]) -> None:
-        """Put the text that a reference leads to in its place."""
-        assert isinstance(value.data, dict)
-        assert self.surroundings is not None
-        if (kind := reference_kind(value.data)) is None:
-            return
+    def _followed(self, data: dict[str, Any], tree: Tree, surroundings: Surroundings) -> object:
+        """The text that a reference leads to; the map itself when it is none."""
+        if (kind := reference_kind(data)) is None:
+            return data
+        tree.children = None
         try:
-            value.data = self.surroundings.look_up(kind, value.data[kind])
-        except Unreadable as error:
-            self.problems.append(problem_at(value.tree.place, str(error), *path))
+            return surroundings.look_up(kind, data[kind])
+        except UnreadableError as error:
+            path = self._path()
+            self.problems.append(problem_at(tree.place, str(error), *path))
             self.broken.append(path)
-            value.data = FromOutside()
-        value.tree.children = None
+            return FromOutside()
 
-    def _add(self, value: _Value) -> None:
-        if not self.frames:
-            self.root = value
-            return
-        frame = self.frames[-1]
-        frame.value.size += value.size
-        frame.value.height = max(frame.value.height, value.height + 1)
-        data, children = frame.value.data, frame.value.tree.children
-        if isinstance(data, list):
-            assert isinstance(children, list)
-            data.append(value.data)
-            children.append(value.tree)
-            return
-        assert isinstance(data, dict)
-        assert isinstance(children, dict)
-        assert frame.key is not None
-        key, frame.key = frame.key, None
-        value.tree.key = frame.key_spot
-        if frame.merges and frame.merges[-1] is _MERGE_NEXT:
-            frame.merges[-1] = value
-        elif key in data:
-            first = children[key].key_place
-            self.problems.append(
-                problem_at(
-                    value.tree.key_place,
-                    f"given twice, first on line {first[1]}",
-                    *frame.path,
-                    key,
-                )
-            )
+    def _add(self, parent: _Open | None, data: Any, tree: Tree) -> None:
+        if parent is None:
+            self.root = (data, tree)
+        elif type(parent.data) is list:
+            parent.data.append(data)
+            parent.tree.children.append(tree)  # type: ignore[union-attr]
         else:
-            data[key] = value.data
-            children[key] = value.tree
+            key, parent.key = parent.key, None
+            tree.key = parent.key_spot
+            if key is _MERGE:
+                parent.merges.append((data, tree))
+            elif key in parent.data:
+                self._twice(parent, key, tree)
+            else:
+                parent.data[key] = data
+                parent.tree.children[key] = tree  # type: ignore[index]
 
-    def _merge(self, frame: _Frame) -> None:
-        """`<<` as yaml.org/type/merge has it: own keys win, then earlier maps over later ones."""
-        data, children = frame.value.data, frame.value.tree.children
-        assert isinstance(data, dict)
-        assert isinstance(children, dict)
-        for value in frame.merges:
-            sources = (
-                list(zip(value.data, value.tree.children or (), strict=True))
-                if isinstance(value.data, list)
-                else [(value.data, value.tree)]
-            )
-            for source, tree in sources:
-                if not isinstance(source, dict) or not isinstance(tree.children, dict):
-                    raise _Stop(problem_at(value.tree.place, "`<<` takes a map or a list of maps"))
-                for key, entry in source.items():
-                    if key not in data:
-                        data[key] = entry
-                        children[key] = tree.children[key]
+    def _twice(self, parent: _Open, key: str, tree: Tree) -> None:
+        first = parent.tree.child(key)
+        line = first.key_place[1] if first else 0
+        message = f"given twice, first on line {line}"
+        self.problems.append(problem_at(tree.key_place, message, *self._path(), key))
 
     def _path(self) -> tuple[Step, ...]:
-        if not self.frames:
-            return ()
-        frame = self.frames[-1]
-        step = len(frame.value.data) if isinstance(frame.value.data, list) else frame.key
-        return frame.path if step is None else (*frame.path, step)
+        """Of what is being read inside the innermost open collection."""
+        steps = (len(at.data) if type(at.data) is list else at.key for at in self.open)
+        return tuple(step for step in steps if isinstance(step, str | int))
 
-    def _count(self, size: int, event: yaml.Event) -> None:
+    def _count(self, size: int, event: Any) -> None:
         self.values += size
         if self.values > MAX_VALUES:
             raise self._stop(
                 event, f"more than {MAX_VALUES} values, aliases counted as often as used"
             )
 
-    def _tree(self, event: yaml.Event) -> Tree:
-        return Tree(self.file, None, _spot(event))
-
-    def _stop(self, event: yaml.Event, message: str) -> _Stop:
+    def _stop(self, event: Any, message: str) -> _Stop:
         mark = event.start_mark
-        return _Stop(problem_at((self.file, mark.line + 1, mark.column + 1), message))
+        return _Stop((self.file, mark.line + 1, mark.column + 1), message)
 
 
-_MERGE_NEXT = _Value(None, Tree("", None, 0))
+def _merge(source: tuple[Any, Tree], data: dict[str, Any], tree: Tree) -> None:
+    """`<<` as https://yaml.org/type/merge.html has it: own keys win, earlier maps over later ones."""
+    value, place = source
+    maps = zip(value, place.children or (), strict=True) if isinstance(value, list) else [source]
+    for entries, entries_tree in maps:
+        inner = entries_tree.children if isinstance(entries_tree, Tree) else None
+        if not isinstance(entries, dict) or not isinstance(inner, dict):
+            raise _Stop(place.place, "`<<` takes a map or a list of maps")
+        for key, entry in entries.items():
+            if key not in data:
+                data[key] = entry
+                tree.children[key] = inner[key]  # type: ignore[index]
 
 
-def _spot(event: yaml.Event) -> Spot:
-    return spot(event.start_mark.line + 1, event.start_mark.column + 1)
+def _spot(event: Any) -> Spot:
+    mark = event.start_mark
+    return spot(mark.line + 1, mark.column + 1)
+
+
+# YAML 1.2.2 section 10.3.2, the core schema.
+_WORDS: dict[str, object] = {
+    **dict.fromkeys(("null", "Null", "NULL", "~", "")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
+_NAN = re.compile(r"\.(?:nan|NaN|NAN)")
+# Python converts longer ones in quadratic time, or refuses.
+_MAX_DIGITS = 1000
 
 
 def core_value(text: str) -> object:
     """What a plain scalar is in YAML 1.2's core schema; text when it is nothing else."""
-    if not text or text[0] in "nN~":
-        return None if _NULL.fullmatch(text) else text
-    if text[0] in "tTfF":
-        return text in ("true", "True", "TRUE") if _BOOL.fullmatch(text) else text
-    if text[0] not in "+-.0123456789":
-        return text
-    return _number(text)
+    if not text or text[0] in "nN~tTfF":
+        return _WORDS.get(text, text)
+    return _number(text) if text[0] in "+-.0123456789" and len(text) <= _MAX_DIGITS else text
 
 
 def _number(text: str) -> object:
     if _INT.fullmatch(text):
-        if text[:2] in ("0o", "0x"):
-            return int(text, 0)
-        return int(text) if len(text) < 1000 else text
+        return int(text, 0 if text[:2] in ("0o", "0x") else 10)
     if _FLOAT.fullmatch(text):
         return float(text)
     if found := _INFINITE.fullmatch(text):

@@ -1,0 +1,124 @@
+"""What is allowed in a configuration and still deserves a word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from authz_sidecar.config.check import Found
+    from authz_sidecar.config.schema import Config, RouteConfig
+    from authz_sidecar.errors import Problem
+
+# `openssl rand -hex 16`, the least random text of 32 bytes that people make, has 16 or fewer;
+# a phrase or a row of zeros has fewer still.
+_MIN_DISTINCT = 10
+
+_WIDEST = {4: 8, 6: 16}
+
+
+def warnings(config: Config) -> tuple[Problem, ...]:
+    rules = (_weak_keys, _trusted, _insecure, _shared_cookie, _routes, _unused, _unverified)
+    positions = config.positions
+    found = (positions.problem(message, *path) for rule in rules for message, path in rule(config))
+    return tuple(sorted(found))
+
+
+def _weak_keys(config: Config) -> Iterator[Found]:
+    for at, key in enumerate(config.secret_keys):
+        if len(set(key.reveal())) < _MIN_DISTINCT:
+            yield (
+                "does not look random, `authz-sidecar keys new` makes a good one",
+                (
+                    "secret_keys",
+                    at,
+                ),
+            )
+
+
+def _trusted(config: Config) -> Iterator[Found]:
+    for at, network in enumerate(config.server.trusted_proxies):
+        if network.prefixlen < _WIDEST[network.version]:
+            yield (
+                f"`{network}` trusts a large part of the internet",
+                (
+                    "server",
+                    "trusted_proxies",
+                    at,
+                ),
+            )
+
+
+def _insecure(config: Config) -> Iterator[Found]:
+    if config.server.auth_host is not None and config.server.auth_host.scheme == "http":
+        yield "sessions on `http://` have cookies without `Secure`", ("server", "auth_host")
+    for at, route in enumerate(config.routes):
+        if route.from_.startswith("http://"):
+            yield "sessions on `http://` have cookies without `Secure`", ("routes", at, "from")
+
+
+def _shared_cookie(config: Config) -> Iterator[Found]:
+    domain = config.sessions.cookie.domain
+    if domain is not None:
+        yield (
+            (
+                f"every host under `{domain}` receives the session of every other:"
+                " there is no isolation between them"
+            ),
+            ("sessions", "cookie", "domain"),
+        )
+
+
+def _routes(config: Config) -> Iterator[Found]:
+    if not config.routes:
+        yield "there are no routes: every request will be refused", ("routes",)
+    base = config.server.base_path
+    for at, route in enumerate(config.routes):
+        if not _says_who(route):
+            yield "nobody can pass, the route says of nobody that they may", ("routes", at)
+        for key in ("path", "prefix"):
+            path = getattr(route, key)
+            if path is not None and (path == base or path.startswith(f"{base}/")):
+                yield (
+                    f"is under `{base}`, which belongs to the sidecar's own pages",
+                    (
+                        "routes",
+                        at,
+                        key,
+                    ),
+                )
+
+
+def _says_who(route: RouteConfig) -> bool:
+    return bool(
+        route.policy is not None
+        or route.policies
+        or route.allow_public_unauthenticated_access
+        or route.allow_any_authenticated_user
+        or route.allowed_domains
+        or route.allowed_users
+        or route.allowed_idp_claims
+    )
+
+
+def _unused(config: Config) -> Iterator[Found]:
+    used = {name for route in config.routes for name in route.policies}
+    for name in config.policies:
+        if name not in used:
+            yield "no route uses this policy", ("policies", name)
+    if config.server.strip_cookie is False:
+        yield "apps will receive the session's cookie", ("server", "strip_cookie")
+
+
+def _unverified(config: Config) -> Iterator[Found]:
+    for name, provider in config.identity_providers.items():
+        if provider.allow_unverified_email:
+            yield (
+                "whoever can enter any address there passes as its owner",
+                (
+                    "identity_providers",
+                    name,
+                    "allow_unverified_email",
+                ),
+            )
