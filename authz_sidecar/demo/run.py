@@ -1,0 +1,171 @@
+"""Runs the demo: writes the configurations, starts the processes in order, says what to try, and
+waits. Decides the exit code: 0 fine, 1 something failed, 2 it could not be set up."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import secrets
+import signal
+import socket
+import sys
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from authz_sidecar.demo.children import ChildError, Children
+from authz_sidecar.demo.journey import walk
+from authz_sidecar.demo.ports import PortError, choose_ports
+from authz_sidecar.demo.proxies import PROXIES, ProxyError, find_program
+from authz_sidecar.demo.scene import ALICE, BOB, SITES, Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+_NO_PROVIDER: Final = (
+    "The demo's OpenID provider is not installed. `pip install 'authz-sidecar[demo]'` brings it."
+)
+
+
+def run(*, proxy: str, public_port: int | None, directory: Path, check: bool) -> int:
+    """`directory` receives configurations and logs; it is made if need be."""
+    try:
+        if find_spec("oidc_provider_mock") is None:
+            print(_NO_PROVIDER, file=sys.stderr)
+            return 2
+        program = find_program(proxy)
+        scene = Scene(proxy=proxy, ports=choose_ports(public_port))
+        directory = directory.resolve()
+        proxy_directory = directory / proxy
+        proxy_directory.mkdir(parents=True, exist_ok=True)
+        PROXIES[proxy].write(scene, proxy_directory)
+        config = directory / "authz-sidecar.yaml"
+        _write_config(config, scene)
+    except (PortError, ProxyError, OSError) as trouble:
+        print(trouble, file=sys.stderr)
+        return 2
+    try:
+        with _interruptible(), Children(directory) as children:
+            _start(children, scene, config=config, program=program, where=proxy_directory)
+            if check:
+                return 0 if _checked(scene) else 1
+            _say_what_to_try(scene, directory)
+            children.watch()
+    except ChildError as trouble:
+        print(f"\n{trouble}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nEverything is stopped.", flush=True)
+    return 0
+
+
+def _write_config(path: Path, scene: Scene) -> None:
+    key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    # JSON is YAML. The key is of this run only, and still nobody else's business.
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(scene.sidecar_config(secret_key=key), indent=2) + "\n")
+
+
+def _start(children: Children, scene: Scene, *, config: Path, program: str, where: Path) -> None:
+    title = PROXIES[scene.proxy].title
+    print(f"Starting the provider, the app, the sidecar and {title} ...", flush=True)
+    ports = scene.ports
+    users = [
+        option for user in (ALICE, BOB) for option in ("--user-claims", json.dumps(user.claims()))
+    ]
+    provider = children.start(
+        "The provider",
+        [sys.executable, "-m", "oidc_provider_mock", "--port", str(ports.provider), *users],
+    )
+    sites = [option for site in SITES for option in ("--site", f"{site}={scene.origin(site)}")]
+    app = children.start(
+        "The app",
+        [sys.executable, "-m", "authz_sidecar.demo.whoami", "--port", str(ports.app), *sites],
+    )
+    sidecar = children.start(
+        "The sidecar",
+        [sys.executable, "-m", "authz_sidecar", "serve", "--config", str(config)],
+    )
+    # Caddy keeps state below these; here it keeps it with the rest of the demo.
+    homes = {"XDG_DATA_HOME": str(where), "XDG_CONFIG_HOME": str(where)}
+    proxy = children.start(title, PROXIES[scene.proxy].command(program, where), env=homes)
+    provider.wait_until(_listens(ports.provider))
+    app.wait_until(_listens(ports.app))
+    sidecar.wait_until(_is_ready(ports.ops))
+    proxy.wait_until(_listens(ports.public))
+
+
+def _listens(port: int) -> Callable[[], bool]:
+    def answers() -> bool:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+
+    return answers
+
+
+def _is_ready(port: int) -> Callable[[], bool]:
+    def answers() -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except http.client.HTTPException:
+            return False
+        finally:
+            connection.close()
+
+    return answers
+
+
+def _checked(scene: Scene) -> bool:
+    print(f"The journey behind {PROXIES[scene.proxy].title}:", flush=True)
+    held = walk(scene)
+    print("All of it holds." if held else "It does not hold.", flush=True)
+    return held
+
+
+def _say_what_to_try(scene: Scene, directory: Path) -> None:
+    width = max(len(scene.origin(site)) for site in SITES)
+    sites = "\n".join(f"    {scene.origin(site):{width}}  {who}" for site, who in SITES.items())
+    print(
+        f"""
+authz-sidecar behind {PROXIES[scene.proxy].title}. Open
+
+    {scene.origin("app")}
+
+You are sent to the provider's sign-in page; no password is needed, take one of
+
+    {ALICE.subject}  in the groups {" and ".join(ALICE.groups)}: may open everything
+    {BOB.subject}    in the group {" and ".join(BOB.groups)}: is refused at the admin site, which says why
+
+and are back where you wanted to go. One sign-in counts on every site:
+
+{sites}
+
+Configurations and logs are in {directory}. Ctrl-C stops everything.
+""",
+        flush=True,
+    )
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """A termination or a closed terminal ends the demo as Ctrl-C does, once."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
