@@ -8,6 +8,7 @@ from __future__ import annotations
 from authz_sidecar.policy.compile import Purpose, compile_policy
 from authz_sidecar.policy.decide import Evaluation, decide, evaluate
 from authz_sidecar.policy.model import Policy
+from authz_sidecar.policy.specialise import Residual, specialise
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Records, Subject, subject_of
 
 __all__ = [
@@ -17,9 +18,11 @@ __all__ = [
     "Policy",
     "Purpose",
     "Records",
+    "Residual",
     "Subject",
     "compile_policy",
     "decide",
     "evaluate",
+    "specialise",
     "subject_of",
 ]

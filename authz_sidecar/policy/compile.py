@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Fact
 from authz_sidecar.errors import ConfigError, Problem
-from authz_sidecar.policy.criteria import BUILDERS, Criterion, Site
+from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT, Criterion, Site
 from authz_sidecar.policy.document import (
     Action,
     Kind,
@@ -103,6 +103,8 @@ class _Builder:
             unknown=self._unknown(operator),
             problems=self._problems,
         )
+        if name in WITHOUT_TRANSPORT and self._purpose is Purpose.SERVE:
+            site.problem(f"`{name}` cannot be asked about requests yet, only in `policy eval`")
         criterion = builder(written.data, site)
         if criterion is not None and not operator.unavailable_denies:
             for fact in sorted(criterion.facts - self._facts):

@@ -25,16 +25,21 @@ V = TypeVar("V")
 
 def string_matcher(data: object, site: Site) -> StringTest | None:
     """For criteria that compare one string. None after reporting what is wrong."""
-    return _matcher(data, site, short="is", operators=_STRING_OPERATORS, kind="string")
+    return _matcher(data, site, short="is", operators=STRING_OPERATORS, kind="string")
 
 
 def list_matcher(data: object, site: Site) -> ListTest | None:
     """For criteria that compare a list. None after reporting what is wrong."""
-    return _matcher(data, site, short="has", operators=_LIST_OPERATORS, kind="string list")
+    return _matcher(data, site, short="has", operators=LIST_OPERATORS, kind="string list")
 
 
-class _OperandError(ValueError):
-    pass
+class OperandError(ValueError):
+    """What an operator takes, to be put after its name."""
+
+
+def operators_of(data: object, site: Site) -> tuple[StringTest, ...] | None:
+    """The operators of a string matcher one by one, for criteria that quantify over each."""
+    return _tests(data, site, short="is", operators=STRING_OPERATORS, kind="string")
 
 
 def _matcher(
@@ -45,22 +50,31 @@ def _matcher(
     operators: Mapping[str, Callable[[object], Callable[[V], bool]]],
     kind: str,
 ) -> Callable[[V], bool] | None:
+    tests = _tests(data, site, short=short, operators=operators, kind=kind)
+    if tests is None:
+        return None
+    return tests[0] if len(tests) == 1 else partial(_all_hold, tests)
+
+
+def _tests(
+    data: object,
+    site: Site,
+    *,
+    short: str,
+    operators: Mapping[str, Callable[[object], Callable[[V], bool]]],
+    kind: str,
+) -> tuple[Callable[[V], bool], ...] | None:
     if not isinstance(data, Mapping):
-        return operators[short](data)
+        return (operators[short](data),)
     tests: list[Callable[[V], bool]] = []
-    sound = True
     for name, operand in data.items():
         try:
             tests.append(operators[name](operand))
         except KeyError:
-            sound = False
-            site.problem(unknown(f"{kind} matcher operator", name, operators), name)
-        except _OperandError as wrong:
-            sound = False
+            site.problem(unknown(f"{kind} matcher operator", name, operators), str(name))
+        except OperandError as wrong:
             site.problem(f"`{name}` {wrong}", name)
-    if not sound:
-        return None
-    return tests[0] if len(tests) == 1 else partial(_all_hold, tuple(tests))
+    return tuple(tests) if len(tests) == len(data) else None
 
 
 def _all_hold(tests: tuple[Callable[[V], bool], ...], value: V) -> bool:
@@ -89,7 +103,7 @@ def _always(_value: object) -> bool:
 
 def _text(operand: object) -> str:
     if not isinstance(operand, str):
-        raise _OperandError("takes one string")
+        raise OperandError("takes one string")
     return operand
 
 
@@ -110,7 +124,7 @@ def _contains(operand: object) -> StringTest:
 
 def _strings(operand: object) -> frozenset[str]:
     if not isinstance(operand, list | tuple):
-        raise _OperandError("takes an array of strings")
+        raise OperandError("takes an array of strings")
     return frozenset(value for value in operand if isinstance(value, str))
 
 
@@ -127,7 +141,7 @@ def _matches(operand: object) -> StringTest:
     try:
         return whole_match(_text(operand))
     except PatternError as wrong:
-        raise _OperandError(str(wrong)) from None
+        raise OperandError(str(wrong)) from None
 
 
 def _has(operand: object) -> ListTest:
@@ -146,7 +160,7 @@ def _exclude(operand: object) -> ListTest:
     return lambda values: not any(equal(value, operand) for value in values)
 
 
-_STRING_OPERATORS = {
+STRING_OPERATORS = {
     "is": _is,
     "not": _not,
     "starts_with": _starts_with,
@@ -157,4 +171,4 @@ _STRING_OPERATORS = {
     "matches": _matches,
 }
 
-_LIST_OPERATORS = {"has": _has, "is": _is_only, "exclude": _exclude}
+LIST_OPERATORS = {"has": _has, "is": _is_only, "exclude": _exclude}

@@ -71,6 +71,9 @@ CODES = (
     "valid-client-certificate",
 )
 
+ABOUT_DEVICE = 2 << len(CODES)
+"""Beside the codes: a question about a device took part in the result."""
+
 _BITS = {code: 2 << place for place, code in enumerate(CODES)}
 
 

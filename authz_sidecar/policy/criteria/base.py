@@ -7,7 +7,7 @@ returns None. Nothing that a builder returns can fail when a request is judged.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ Until = Callable[[Subject | None, float], float]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
     """`path` leads to it in the document; `facts` are those without which it is unknown; `groups`
-    are the group names it mentions. `constant` is the outcome where it is always the same."""
+    are the group names it mentions. `constant` is the outcome where it is always the same,
+    `device_type` the kind of device asked for."""
 
     name: str
     path: tuple[Step, ...]
@@ -49,6 +50,7 @@ class Criterion:
     until: Until | None = None
     groups: frozenset[str] = frozenset()
     constant: int | None = None
+    device_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,10 @@ class Site:
 
     def problem(self, message: str, *steps: Step) -> None:
         self.problems.append(self.where.problem(message, *self.path, *steps))
+
+    def below(self, *steps: Step) -> Site:
+        """For a matcher inside of the data."""
+        return replace(self, path=(*self.path, *steps))
 
     def when_unknown(self, *, code: str, failing: int) -> int:
         if self.unknown is None:

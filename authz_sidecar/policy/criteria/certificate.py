@@ -1,0 +1,149 @@
+"""`client_certificate` and `invalid_client_certificate`: what the proxy says of the certificate.
+
+The first never judges trust; the second does nothing else, and asks about validity first.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+
+from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.policy.certificates import CertificateFacts, read_certificate
+from authz_sidecar.policy.criteria.base import About, Criterion, Site
+from authz_sidecar.policy.matchers import operators_of
+from authz_sidecar.policy.reasons import fails, holds
+from authz_sidecar.policy.suggest import unknown as unknown_name
+
+_FACTS = frozenset({Fact.CERTIFICATE})
+_SHORT = re.compile(r"[0-9a-f]{64}")
+_LONG = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){31}")
+_SHA256_BYTES = 32
+
+CertificateTest = Callable[[CertificateFacts], bool]
+
+
+def client_certificate(data: object, site: Site) -> Criterion | None:
+    if not isinstance(data, Mapping):
+        site.problem(f"takes an object with {', '.join(f'`{key}`' for key in _CONDITIONS)}")
+        return None
+    conditions = tuple(
+        condition
+        for key, value in data.items()
+        if (condition := _condition(str(key), value, site)) is not None
+    )
+    if len(conditions) < len(data):
+        return None
+    passing, failing = holds("client-certificate-ok"), fails("client-certificate-unauthorized")
+    unknown = site.when_unknown(code="client-certificate-unknown", failing=failing)
+
+    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
+        certificate = request.certificate
+        if certificate is None:
+            return unknown
+        if not certificate.presented:
+            return failing
+        facts = None if certificate.pem is None else read_certificate(certificate.pem)
+        if facts is None:
+            return unknown
+        for condition in conditions:
+            if not condition(facts):
+                return failing
+        return passing
+
+    return site.criterion(test, About.REQUEST, facts=_FACTS)
+
+
+def invalid_client_certificate(_data: object, site: Site) -> Criterion:
+    valid = fails("valid-client-certificate")
+    missing = holds("client-certificate-required")
+    invalid = holds("invalid-client-certificate")
+    # Upstream, with no authority configured, every certificate and none at all count as valid.
+    unknown = site.when_unknown(code="client-certificate-unknown", failing=valid)
+
+    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
+        certificate = request.certificate
+        if certificate is None:
+            return unknown
+        if certificate.valid:
+            return valid
+        return invalid if certificate.presented else missing
+
+    return site.criterion(test, About.REQUEST, facts=_FACTS)
+
+
+def _condition(key: str, value: object, site: Site) -> CertificateTest | None:
+    build = _CONDITIONS.get(key)
+    if build is None:
+        site.problem(unknown_name("certificate condition", key, _CONDITIONS), key)
+        return None
+    return build(value, site.below(key))
+
+
+def _fingerprint(value: object, site: Site) -> CertificateTest | None:
+    """Of the whole certificate, SHA-256."""
+    known = _each(value, site, _normal_fingerprint)
+    return None if known is None else lambda facts: facts.fingerprint in known
+
+
+def _spki_hash(value: object, site: Site) -> CertificateTest | None:
+    known = _each(value, site, _normal_spki_hash)
+    return None if known is None else lambda facts: facts.spki_hash in known
+
+
+def _each(value: object, site: Site, normal: Callable[[str], str]) -> frozenset[str] | None:
+    before = len(site.problems)
+    known = set()
+    for text in value if isinstance(value, list | tuple) else [value]:
+        if not isinstance(text, str):
+            site.problem("takes a string or an array of strings")
+            continue
+        try:
+            known.add(normal(text))
+        except ValueError as wrong:
+            site.problem(str(wrong))
+    return frozenset(known) if len(site.problems) == before else None
+
+
+def _normal_fingerprint(text: str) -> str:
+    if _SHORT.fullmatch(text):
+        return text
+    if _LONG.fullmatch(text):
+        return text.replace(":", "").lower()
+    raise ValueError(
+        f"unsupported fingerprint `{text[:100]}`: SHA-256 as 64 lower-case hexadecimal digits,"
+        " or as 32 upper-case pairs joined by colons"
+    )
+
+
+def _normal_spki_hash(text: str) -> str:
+    try:
+        if len(b64decode(text, validate=True)) == _SHA256_BYTES:
+            return text
+    except ValueError:
+        pass
+    raise ValueError(f"`{text[:100]}` is not a SHA-256 hash in base64")
+
+
+def _san(names: Callable[[CertificateFacts], tuple[str, ...]]) -> Condition:
+    """Existential, operator by operator: each may be satisfied by another of the names."""
+
+    def condition(value: object, site: Site) -> CertificateTest | None:
+        operators = operators_of(value, site)
+        if operators is None:
+            return None
+        return lambda facts: all(any(map(holds_for, names(facts))) for holds_for in operators)
+
+    return condition
+
+
+Condition = Callable[[object, Site], CertificateTest | None]
+
+_CONDITIONS: dict[str, Condition] = {
+    "fingerprint": _fingerprint,
+    "san_dns": _san(lambda facts: facts.dns),
+    "san_email": _san(lambda facts: facts.emails),
+    "san_uri": _san(lambda facts: facts.uris),
+    "spki_hash": _spki_hash,
+}

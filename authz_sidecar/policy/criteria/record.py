@@ -1,0 +1,147 @@
+"""`record`: a field of what a table of the operator's says about the user or the client's address."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.policy.criteria.base import About, Criterion, Site
+from authz_sidecar.policy.criteria.network import unmapped
+from authz_sidecar.policy.equality import equal
+from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS, OperandError
+from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
+from authz_sidecar.policy.suggest import unknown as unknown_name
+
+if TYPE_CHECKING:
+    from authz_sidecar.policy.subject import Evidence, Subject
+
+_ADDRESS = frozenset({Fact.CLIENT_ADDRESS})
+_BY = ("address", "user")
+_KEYS = ("by", "field", "type")
+
+ValueTest = Callable[[object], bool]
+"""Of the field's value, None where there is no record or no such field."""
+
+
+def record(data: object, site: Site) -> Criterion | None:
+    if not isinstance(data, Mapping):
+        site.problem("takes an object with `type`, `field` and an operator")
+        return None
+    before = len(site.problems)
+    table, field = _name(data, "type", site), _name(data, "field", site)
+    by = data.get("by", "user")
+    if by not in _BY:
+        site.problem(unknown_name("way to look up a record", by, _BY), "by")
+    tests = tuple(
+        test
+        for name, operand in data.items()
+        if name not in _KEYS and (test := _operator(str(name), operand, site)) is not None
+    )
+    if len(site.problems) > before:
+        return None
+    if not tests:
+        site.problem("needs an operator: `is`, `exists`, `>=`, …")
+        return None
+
+    def held(found: Mapping[str, object] | None) -> bool:
+        value = None if found is None else found.get(field)
+        return all(test(value) for test in tests)
+
+    return (_of_user if by == "user" else _of_address)(table, held, site)
+
+
+def _of_user(
+    table: str, held: Callable[[Mapping[str, object] | None], bool], site: Site
+) -> Criterion:
+    passing, failing = holds("record-ok"), fails("record-unauthorized")
+    unknown = site.when_unknown(code="record-unknown", failing=failing)
+
+    def test(_request: object, subject: Subject | None, _now: float, evidence: Evidence) -> int:
+        if subject is None:
+            return UNAUTHENTICATED
+        if evidence.records is None or subject.user is None:
+            return unknown
+        return passing if held(evidence.records.of_user(table, subject.user)) else failing
+
+    return site.criterion(test, About.SUBJECT | About.EVIDENCE)
+
+
+def _of_address(
+    table: str, held: Callable[[Mapping[str, object] | None], bool], site: Site
+) -> Criterion:
+    passing, failing = holds("record-ok"), fails("record-unauthorized")
+    unknown = site.when_unknown(code="record-unknown", failing=failing)
+
+    def test(request: CheckRequest, _subject: object, _now: float, evidence: Evidence) -> int:
+        if evidence.records is None or request.client is None:
+            return unknown
+        client = unmapped(request.client)
+        return passing if held(evidence.records.of_address(table, client)) else failing
+
+    return site.criterion(test, About.REQUEST | About.EVIDENCE, facts=_ADDRESS)
+
+
+def _name(data: Mapping[str, object], key: str, site: Site) -> str:
+    name = data.get(key)
+    if isinstance(name, str) and name:
+        return name
+    site.problem(f"needs `{key}`, a string")
+    return ""
+
+
+def _operator(name: str, operand: object, site: Site) -> ValueTest | None:
+    try:
+        return _value_test(name, operand)
+    except KeyError:
+        known = ("is", "not", "exists", *_COMPARISONS, *STRING_OPERATORS, *LIST_OPERATORS)
+        site.problem(unknown_name("record operator", name, {*known}), name)
+    except OperandError as wrong:
+        site.problem(f"`{name}` {wrong}", name)
+    return None
+
+
+def _value_test(name: str, operand: object) -> ValueTest:
+    """A missing field satisfies nothing but `exists: false`."""
+    if name == "exists":
+        if not isinstance(operand, bool):
+            raise OperandError("takes `true` or `false`")
+        return lambda value: (value is not None) is operand
+    if name in ("is", "="):
+        return lambda value: value is not None and equal(value, operand)
+    if name == "not":
+        return lambda value: value is not None and not equal(value, operand)
+    if name in _COMPARISONS:
+        return _comparison(name, operand)
+    if name in LIST_OPERATORS:
+        of_list = LIST_OPERATORS[name](operand)
+        return lambda value: value is not None and of_list(_listed(value))
+    of_string = STRING_OPERATORS[name](operand)
+    return lambda value: isinstance(value, str) and of_string(value)
+
+
+def _comparison(name: str, operand: object) -> ValueTest:
+    compare = _COMPARISONS[name]
+    if isinstance(operand, bool) or not isinstance(operand, int | float):
+        raise OperandError("takes a number")
+    limit = operand
+
+    def test(value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        return bool(compare(value, limit))
+
+    return test
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}

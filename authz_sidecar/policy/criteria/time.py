@@ -1,0 +1,140 @@
+"""`date`, `day_of_week`, `time_of_day`. `after` is included, `before` is not; ranges may run around
+the end of a week or a day; without a zone it is UTC, but `time_of_day` must name one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, tzinfo
+from typing import TypeVar
+
+from authz_sidecar.policy import calendar
+from authz_sidecar.policy.calendar import CalendarError
+from authz_sidecar.policy.criteria.base import About, Criterion, Site
+from authz_sidecar.policy.reasons import fails, holds
+from authz_sidecar.policy.suggest import unknown
+
+T = TypeVar("T")
+
+_NEVER = float("inf")
+
+
+def date(data: object, site: Site) -> Criterion | None:
+    fields = _fields(data, site, ("after", "before", "timezone"))
+    if fields is None:
+        return None
+    before = len(site.problems)
+    place = _zone(fields, site) or UTC
+
+    def read(text: str) -> float:
+        return calendar.instant(text, bare=place)
+
+    first, last = _read(fields, "after", read, site), _read(fields, "before", read, site)
+    if first is not None and last is not None and last <= first:
+        site.problem("never holds: `before` is not later than `after`")
+    if len(site.problems) > before:
+        return None
+    start = -_NEVER if first is None else first
+    end = _NEVER if last is None else last
+
+    def until(_subject: object, now: float) -> float:
+        return min((at for at in (start, end) if at > now), default=_NEVER)
+
+    return _timed(lambda now: start <= now < end, site, "date", until)
+
+
+def day_of_week(data: object, site: Site) -> Criterion | None:
+    if isinstance(data, str):
+        data = {"days": data}
+    fields = _fields(data, site, ("days", "timezone"), needed="days")
+    if fields is None:
+        return None
+    before = len(site.problems)
+    place = _zone(fields, site) or UTC
+    days = _read(fields, "days", calendar.days, site)
+    if days is None or len(site.problems) > before:
+        return None
+
+    def until(_subject: object, now: float) -> float:
+        _, seconds = calendar.local(now, place)
+        return min(now + calendar.DAY - seconds, calendar.steady_until(now))
+
+    return _timed(lambda now: calendar.local(now, place)[0] in days, site, "day-of-week", until)
+
+
+def time_of_day(data: object, site: Site) -> Criterion | None:
+    fields = _fields(data, site, ("after", "before", "timezone"), needed="timezone")
+    if fields is None:
+        return None
+    before = len(site.problems)
+    place = _zone(fields, site)
+    first = _read(fields, "after", calendar.time_of_day, site)
+    last = _read(fields, "before", calendar.time_of_day, site)
+    if first is not None and first == last:
+        site.problem("never holds: `after` and `before` are the same")
+    if place is None or len(site.problems) > before:
+        return None
+    start, end = first or 0.0, calendar.DAY if last is None else last
+    around = start > end
+
+    def held(now: float) -> bool:
+        _, seconds = calendar.local(now, place)
+        if around:
+            return seconds >= start or seconds < end
+        return start <= seconds < end
+
+    def until(_subject: object, now: float) -> float:
+        _, seconds = calendar.local(now, place)
+        ahead = [bound - seconds for bound in (start, end, calendar.DAY) if bound > seconds]
+        return min(now + min(ahead), calendar.steady_until(now))
+
+    return _timed(held, site, "time-of-day", until)
+
+
+def _timed(
+    held: Callable[[float], bool],
+    site: Site,
+    code: str,
+    until: Callable[[object, float], float],
+) -> Criterion:
+    passing, failing = holds(f"{code}-ok"), fails(f"{code}-unauthorized")
+
+    def test(_request: object, _subject: object, now: float, _evidence: object) -> int:
+        return passing if held(now) else failing
+
+    return site.criterion(test, About.TIME, until=until)
+
+
+def _fields(
+    data: object, site: Site, known: tuple[str, ...], *, needed: str | None = None
+) -> Mapping[str, object] | None:
+    """The data when it is an object with known keys and at least one bound."""
+    if not isinstance(data, Mapping):
+        site.problem(f"takes an object with {', '.join(f'`{key}`' for key in known)}")
+        return None
+    before = len(site.problems)
+    for key in data:
+        if key not in known:
+            site.problem(unknown("condition", key, known), str(key))
+    if needed is not None and needed not in data:
+        site.problem(f"needs `{needed}`")
+    if not any(key in data for key in known if key != "timezone"):
+        site.problem("needs `after` or `before`" if needed != "days" else "needs `days`")
+    return data if len(site.problems) == before else None
+
+
+def _zone(fields: Mapping[str, object], site: Site) -> tzinfo | None:
+    return _read(fields, "timezone", calendar.zone, site)
+
+
+def _read(fields: Mapping[str, object], key: str, read: Callable[[str], T], site: Site) -> T | None:
+    if key not in fields:
+        return None
+    text = fields[key]
+    if not isinstance(text, str):
+        site.problem("takes a string", key)
+        return None
+    try:
+        return read(text)
+    except CalendarError as wrong:
+        site.problem(str(wrong), key)
+        return None

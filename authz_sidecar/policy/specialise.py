@@ -1,0 +1,79 @@
+"""A policy for one person at one time: what depends on neither request nor evidence is settled.
+
+`residual.decide(request)` is `decide(policy, request, identity)` for as long as the residual holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import CheckRequest, Decision, Identity
+from authz_sidecar.core.urls import Origin
+from authz_sidecar.policy.criteria import About, Criterion
+from authz_sidecar.policy.document import Action
+from authz_sidecar.policy.model import Policy, linked
+from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
+from authz_sidecar.policy.verdict import verdict
+
+if TYPE_CHECKING:
+    from authz_sidecar.policy.tables import Part
+
+# Handed to criteria that never look at a request.
+_NO_REQUEST = CheckRequest(
+    adapter="", method="", origin=Origin("https", "invalid"), path="/", facts=frozenset()
+)
+_LATER = About.REQUEST | About.EVIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Residual:
+    """What is left of a policy. `constant` is the decision where no request changes it; `until` is
+    the instant from which on everything has to be asked anew (exclusive; infinite without time)."""
+
+    constant: Decision | None
+    until: float
+    _allow: Part
+    _deny: Part
+    _subject: Subject | None
+    _satisfiable: bool
+
+    def decide(self, request: CheckRequest, *, evidence: Evidence = NO_EVIDENCE) -> Decision:
+        if self.constant is not None:
+            return self.constant
+        allow, deny, subject = self._allow, self._deny, self._subject
+        # What is left asks about request and evidence alone, so that the time does not matter.
+        return verdict(
+            allow if isinstance(allow, int) else allow(request, subject, 0.0, evidence),
+            deny if isinstance(deny, int) else deny(request, subject, 0.0, evidence),
+            satisfiable=self._satisfiable,
+        )
+
+
+def specialise(policy: Policy, identity: Identity | None, *, now: float) -> Residual:
+    subject = subject_of(identity, qualified=policy.qualified_users)
+    return specialise_for(policy, subject, now=now)
+
+
+def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Residual:
+    def settled(criterion: Criterion) -> Part:
+        if criterion.about & _LATER:
+            return criterion.test
+        return criterion.test(_NO_REQUEST, subject, now, NO_EVIDENCE)
+
+    allow = linked(policy.operators, Action.ALLOW, settled) if policy.operators else policy.allow
+    deny = linked(policy.operators, Action.DENY, settled) if policy.operators else policy.deny
+    constant = (
+        verdict(allow, deny, satisfiable=policy.satisfiable)
+        if isinstance(allow, int) and isinstance(deny, int)
+        else None
+    )
+    until = min(
+        (
+            criterion.until(subject, now)
+            for criterion in policy.criteria
+            if criterion.until is not None
+        ),
+        default=float("inf"),
+    )
+    return Residual(constant, until, allow, deny, subject, policy.satisfiable)
