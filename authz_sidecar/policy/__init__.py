@@ -8,7 +8,7 @@ from __future__ import annotations
 from authz_sidecar.policy.compile import Purpose, compile_policy
 from authz_sidecar.policy.decide import Evaluation, decide, evaluate
 from authz_sidecar.policy.model import Policy
-from authz_sidecar.policy.specialise import Residual, specialise
+from authz_sidecar.policy.specialise import Residual, specialise, specialise_for
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Records, Subject, subject_of
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "decide",
     "evaluate",
     "specialise",
+    "specialise_for",
     "subject_of",
 ]
