@@ -108,9 +108,8 @@ def _remove_stale(path: Path) -> None:
             raise OSError(errno.EADDRINUSE, "")
 
 
-def remove_socket(listener: socket.socket) -> None:
-    """Remove the file of a Unix listener that is about to be closed."""
-    if listener.family != socket.AF_UNIX or listener.fileno() < 0:
-        return
-    with contextlib.suppress(OSError):
-        Path(listener.getsockname()).unlink()
+def release(address: ListenAddress) -> None:
+    """Remove the file of a Unix listener that has been closed."""
+    if not isinstance(address, TcpAddress):
+        with contextlib.suppress(OSError):
+            Path(address.path).unlink()

@@ -1,0 +1,68 @@
+"""What one process has counted, as plain values that travel between processes and add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Labels = tuple[tuple[str, str], ...]
+Sample = tuple[str, Labels, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric with all its samples; `kind` as Prometheus names it."""
+
+    name: str
+    kind: str
+    help: str
+    samples: tuple[Sample, ...]
+
+
+Report = tuple[Family, ...]
+
+
+def added_up(own: Report, others: Iterable[Report]) -> Report:
+    """`own` with what the others counted. Gauges of others say nothing of the whole: left out."""
+    families = {family.name: family for family in own}
+    sums = {family.name: _by_labels(family) for family in own}
+    for report in others:
+        for family in report:
+            if family.kind == "gauge":
+                continue
+            families.setdefault(family.name, family)
+            total = sums.setdefault(family.name, {})
+            for name, labels, value in family.samples:
+                total[name, labels] = total.get((name, labels), 0.0) + value
+    return tuple(
+        Family(
+            family.name,
+            family.kind,
+            family.help,
+            tuple((*key, value) for key, value in sums[family.name].items()),
+        )
+        for family in families.values()
+    )
+
+
+def _by_labels(family: Family) -> dict[tuple[str, Labels], float]:
+    return {(name, labels): value for name, labels, value in family.samples}
+
+
+def to_json(report: Report) -> list[Any]:
+    return [[f.name, f.kind, f.help, [[n, ls, v] for n, ls, v in f.samples]] for f in report]
+
+
+def from_json(written: list[Any]) -> Report:
+    return tuple(
+        Family(
+            name,
+            kind,
+            text,
+            tuple((n, tuple((k, v) for k, v in labels), value) for n, labels, value in samples),
+        )
+        for name, kind, text, samples in written
+    )

@@ -1,0 +1,97 @@
+"""The process above several workers: judges a configuration before they load it, and speaks for
+all of them on the operators' listener."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.errors import ConfigError
+from authz_sidecar.observe.metrics import page
+from authz_sidecar.observe.report import added_up
+from authz_sidecar.server.history import History
+from authz_sidecar.server.protocol import Limits
+from authz_sidecar.server.serving import Serving
+from authz_sidecar.server.worker import CONNECTIONS
+from authz_sidecar.web.ops import Readiness, ops_app
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.app import Application
+    from authz_sidecar.observe.metrics import Metrics
+    from authz_sidecar.server.workers import Workers
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Parent:
+    """`first` was built to be judged and is never started: the workers build their own."""
+
+    first: Application
+    load: Callable[[Application | None], Application]
+    workers: Workers
+    metrics: Metrics
+    on_started: Callable[[], None] = lambda: None
+    history: History = field(init=False)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.first, metrics=self.metrics)
+
+    async def run(self, *, ops: tuple[socket.socket, ...]) -> None:
+        listener = Serving(
+            app=ops_app(self),
+            limits=Limits(connections=CONNECTIONS["ops"]),
+            on_refusal=lambda status: self.metrics.refusal(listener="ops", status=status),
+        ).listener()
+        serving = asyncio.create_task(listener.serve(sockets=list(ops)))
+        try:
+            await self.workers.start()
+            self.on_started()
+            await self._until_stopped(serving)
+        finally:
+            listener.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+            await self.workers.stop()
+
+    async def _until_stopped(self, serving: asyncio.Task[None]) -> None:
+        stop = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if serving.done():
+            serving.result()  # a listener that failed takes the process with it
+
+    def stop(self) -> None:
+        """Let the workers finish; a second call waits for nothing."""
+        if self._stop.is_set():
+            self.workers.kill()
+        self._stop.set()
+
+    async def reload(self) -> None:
+        async with self._reloading:
+            try:
+                judged = await asyncio.to_thread(self.load, None)
+            except ConfigError as error:
+                self.history.failed(error)
+                return
+            if await self.workers.reload():
+                self.history.reloaded(judged)
+            else:
+                logger.error("not every worker took the new configuration; SIGUSR2 replaces them")
+
+    # What the operators' listener asks
+
+    async def readiness(self) -> Readiness:
+        return Readiness(missing=await self.workers.missing())
+
+    async def metrics_page(self) -> bytes:
+        return page(added_up(self.metrics.report(), [await self.workers.counted()]))
+
+    async def status(self) -> Mapping[str, Any]:
+        return {**self.history.status(), "workers": self.workers.describe()}

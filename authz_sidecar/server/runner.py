@@ -1,0 +1,185 @@
+"""`serve`: configuration first, then sockets, then answers. Decides what stops a start, and turns
+signals into stops, reloads and replacements."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from authz_sidecar import __version__
+from authz_sidecar.app import build
+from authz_sidecar.config.grammar import UnixAddress
+from authz_sidecar.config.load import examine
+from authz_sidecar.errors import ConfigError
+from authz_sidecar.observe.logging import configure, fields
+from authz_sidecar.observe.metrics import Metrics
+from authz_sidecar.server.listeners import bind, release
+from authz_sidecar.server.parent import Parent
+from authz_sidecar.server.state import WorkerState
+from authz_sidecar.server.worker import Worker
+from authz_sidecar.server.workers import Recipe, Workers
+from authz_sidecar.web.ops import ops_app
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from pathlib import Path
+
+    from authz_sidecar.app import Application
+    from authz_sidecar.config.schema import Config
+    from authz_sidecar.observe.logging import LogFormat
+
+    Sockets = Mapping[str, tuple[socket.socket, ...]]
+
+logger = logging.getLogger(__name__)
+
+_SETTINGS = {"check": "listen", "web": "web_listen", "ops": "ops_listen"}
+_DESCRIPTORS = 65_536
+
+
+def serve(config_path: Path, *, log_format: LogFormat = "json", log_level: str = "INFO") -> int:
+    """Answer until stopped by a signal; the exit code.
+
+    Raises `ConfigError` and `StartError` when nothing can be served; by then nothing has been.
+    """
+    configure(form=log_format, level=log_level)
+    metrics = Metrics(version=__version__)
+
+    def load(previous: Application | None) -> Application:
+        return build(_load(config_path), metrics=metrics, previous=previous)
+
+    first = load(None)
+    server = first.config.server
+    with _listening(first.config) as sockets:
+        _raise_descriptor_limit()
+        if server.workers == 1:
+            running = _alone(first, load, sockets, metrics)
+        else:
+            recipe = Recipe(
+                config_path=config_path,
+                sockets=sockets,
+                log_format=log_format,
+                log_level=log_level,
+            )
+            running = _with_workers(first, load, recipe, metrics)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(running)
+    logger.info("stopped")
+    return 0
+
+
+def _load(path: Path) -> Config:
+    examined = examine(path, env=os.environ)
+    if examined.config is None:
+        raise ConfigError(examined.problems)
+    for warning in examined.warnings:
+        logger.warning("%s", warning)
+    return examined.config
+
+
+@contextlib.contextmanager
+def _listening(config: Config) -> Iterator[Sockets]:
+    with contextlib.ExitStack() as opened:
+        sockets = {}
+        for name, setting in _SETTINGS.items():
+            address = getattr(config.server, setting)
+            sockets[name] = bind(f"server.{setting}", address)
+            if isinstance(address, UnixAddress):
+                opened.callback(release, address)
+            for listener in sockets[name]:
+                opened.callback(listener.close)
+        yield sockets
+
+
+async def _alone(
+    first: Application,
+    load: Callable[[Application | None], Application],
+    sockets: Sockets,
+    metrics: Metrics,
+) -> None:
+    worker = Worker(first=first, load=load, sockets=sockets, metrics=metrics)
+    worker.ops = ops_app(WorkerState(worker))
+    worker.on_started = lambda: _say_started(first, sockets)
+    _on_signals(
+        stop=worker.stop,
+        reload=worker.reload,
+        replace=_nothing_to_replace,
+    )
+    await worker.run()
+
+
+async def _nothing_to_replace() -> None:
+    logger.warning("nothing to replace, `server.workers` is 1; SIGHUP reloads the configuration")
+
+
+async def _with_workers(
+    first: Application,
+    load: Callable[[Application | None], Application],
+    recipe: Recipe,
+    metrics: Metrics,
+) -> None:
+    workers = Workers(recipe=recipe, count=first.config.server.workers)
+    parent = Parent(first=first, load=load, workers=workers, metrics=metrics)
+    parent.on_started = lambda: _say_started(first, recipe.sockets)
+    _on_signals(stop=parent.stop, reload=parent.reload, replace=workers.replace)
+    await parent.run(ops=recipe.sockets["ops"])
+
+
+def _on_signals(
+    *,
+    stop: Callable[[], None],
+    reload: Callable[[], Coroutine[Any, Any, object]],
+    replace: Callable[[], Coroutine[Any, Any, object]],
+) -> None:
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[object]] = set()
+
+    def begin(what: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        task = loop.create_task(what())
+        running.add(task)
+        task.add_done_callback(ended)
+
+    def ended(task: asyncio.Task[object]) -> None:
+        running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a signal could not be obeyed", exc_info=error)
+
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stopping, stop)
+    loop.add_signal_handler(signal.SIGHUP, begin, reload)
+    loop.add_signal_handler(signal.SIGUSR2, begin, replace)
+
+
+def _say_started(application: Application, sockets: Sockets) -> None:
+    logger.info(
+        "authz-sidecar %s listens",
+        __version__,
+        extra=fields(
+            routes=application.route_count,
+            **{name: ", ".join(map(_address, listeners)) for name, listeners in sockets.items()},
+        ),
+    )
+
+
+def _address(listener: socket.socket) -> str:
+    name = listener.getsockname()
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _raise_descriptor_limit() -> None:
+    """Each connection is a descriptor; the usual soft limit of 1024 is for users of `select`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

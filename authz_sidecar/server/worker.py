@@ -1,0 +1,123 @@
+"""One process that answers: its listeners, their order of stopping, and reloads in place.
+
+Decides when a configuration is taken into use. Signals and sockets come from outside, so that it
+is the same alone and as one of several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.errors import ConfigError
+from authz_sidecar.server.generations import Generations
+from authz_sidecar.server.history import History
+from authz_sidecar.server.protocol import Limits
+from authz_sidecar.server.serving import Listener, Serving
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.app import Application
+    from authz_sidecar.observe.metrics import Metrics
+
+# Sign-ins stop first and checks last: apps stay reachable while the sign-in pages drain.
+STOPPING_ORDER = (("ops", "web"), ("check",))
+CONNECTIONS = {"check": 4096, "web": 1024, "ops": 64}
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """`load` reads the configuration and builds its application, given the one it may take parts
+    over from; it raises `ConfigError`. `ops` is served beside `check` and `web` where it is given.
+    """
+
+    first: Application
+    load: Callable[[Application | None], Application]
+    sockets: Mapping[str, tuple[socket.socket, ...]]
+    metrics: Metrics
+    ops: Callable[..., Any] | None = None
+    connections: Mapping[str, int] = field(default_factory=lambda: CONNECTIONS)
+    on_started: Callable[[], None] = lambda: None
+    generations: Generations = field(init=False)
+    history: History = field(init=False)
+    _listeners: dict[str, Listener] = field(default_factory=dict)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.generations = Generations(self.first)
+        self.history = History(self.first, metrics=self.metrics)
+
+    @property
+    def application(self) -> Application:
+        return self.generations.current.application
+
+    async def run(self) -> None:
+        """Answer until told to stop, then finish what was begun."""
+        await self.application.start()
+        apps = {"check": self.generations.check, "web": self.generations.web, "ops": self.ops}
+        tasks = {}
+        for name, app in apps.items():
+            if app is not None:
+                self._listeners[name] = self._serving(name, app).listener()
+                serve = self._listeners[name].serve(sockets=list(self.sockets[name]))
+                tasks[name] = asyncio.create_task(serve, name=f"{name} listener")
+        try:
+            await self._started(tasks)
+            self.on_started()
+            await self._until_stopped(tasks)
+        finally:
+            for names in STOPPING_ORDER:
+                await self._stop_listeners([name for name in names if name in tasks], tasks)
+            await self.generations.aclose()
+
+    def _serving(self, name: str, app: Callable[..., Any]) -> Serving:
+        return Serving(
+            app=app,
+            limits=Limits(connections=self.connections[name]),
+            on_refusal=lambda status: self.metrics.refusal(listener=name, status=status),
+        )
+
+    async def _started(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
+        while not all(listener.started for listener in self._listeners.values()):
+            for task in tasks.values():
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.005)
+
+    async def _until_stopped(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
+        stop = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait((stop, *tasks.values()), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        for task in done:
+            task.result()  # a listener that failed takes the process with it
+
+    async def _stop_listeners(
+        self, names: list[str], tasks: Mapping[str, asyncio.Task[None]]
+    ) -> None:
+        for name in names:
+            self._listeners[name].should_exit = True
+        await asyncio.gather(*(tasks[name] for name in names), return_exceptions=True)
+
+    def stop(self) -> None:
+        """Finish what was begun, then return from `run`. A second call waits for nothing."""
+        if self._stop.is_set():
+            for listener in self._listeners.values():
+                listener.force_exit = True
+        self._stop.set()
+
+    async def reload(self) -> bool:
+        """Take the configuration as it is now into use; keep the old one when it is not usable."""
+        async with self._reloading:
+            try:
+                new = await asyncio.to_thread(self.load, self.application)
+            except ConfigError as error:
+                self.history.failed(error)
+                return False
+            await new.start()
+            await self.generations.replace(new)
+            self.history.reloaded(new)
+            return True

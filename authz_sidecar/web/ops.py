@@ -1,0 +1,83 @@
+"""The operators' listener: alive, ready, how much, which configuration. Only asks; whoever can
+answer is handed in, because with several workers it is another process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+
+
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """`missing` says of each part that is not ready what is wrong with it."""
+
+    missing: Mapping[str, str]
+
+    @property
+    def ready(self) -> bool:
+        return not self.missing
+
+
+class Operations(Protocol):
+    """Whoever knows the state of the server."""
+
+    async def readiness(self) -> Readiness: ...
+
+    async def metrics_page(self) -> bytes:
+        """As Prometheus reads it."""
+
+    async def status(self) -> Mapping[str, Any]: ...
+
+
+def ops_app(operations: Operations) -> Starlette:
+    async def healthz(_request: Request) -> Response:
+        return _json(200, {"status": "ok"})
+
+    async def readyz(_request: Request) -> Response:
+        readiness = await operations.readiness()
+        if readiness.ready:
+            return _json(200, {"ready": True})
+        return _json(503, {"ready": False, "missing": dict(readiness.missing)})
+
+    async def metrics(_request: Request) -> Response:
+        page = await operations.metrics_page()
+        return Response(page, headers={"content-type": _METRICS, "cache-control": "no-store"})
+
+    async def status(_request: Request) -> Response:
+        return _json(200, await operations.status())
+
+    app = Starlette(
+        routes=[
+            _get("/healthz", healthz),
+            _get("/readyz", readyz),
+            _get("/metrics", metrics),
+            _get("/status", status),
+        ]
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _get(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+    return Route(path, endpoint, methods=["GET"])
+
+
+def _json(status: int, content: Mapping[str, Any]) -> Response:
+    return Response(
+        json.dumps(content, indent=2) + "\n",
+        status_code=status,
+        headers={"content-type": "application/json", "cache-control": "no-store"},
+    )
