@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.servers.proxy import AUTH_HOST, Places, deployed
+from tests.servers.proxy import AUTH_HOST, Facts, Places, deployed, forwarded_facts
 from tests.servers.traefik import wheel_binary
+
+if TYPE_CHECKING:
+    from tests.servers.wire import Message
 
 
 @dataclass(frozen=True)
@@ -35,3 +39,6 @@ class Caddy:
             )
         )
         return (binary, "run", "--adapter", "caddyfile", "--config", str(config))
+
+    def facts(self, asked: Message) -> Facts:
+        return forwarded_facts(asked)

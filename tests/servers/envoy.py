@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.servers.proxy import AUTH_HOST, Places, deployed
+from tests.servers.proxy import AUTH_HOST, Facts, Places, deployed
 from tests.servers.traefik import wheel_binary
+
+if TYPE_CHECKING:
+    from tests.servers.wire import Message
 
 
 @dataclass(frozen=True)
@@ -37,4 +41,12 @@ class Envoy:
         return (
             *(binary, "-c", str(config), "--concurrency", "1"),
             *("--disable-hot-restart", "--log-level", "warning"),
+        )
+
+    def facts(self, asked: Message) -> Facts:
+        return Facts(
+            method=asked.method,
+            scheme=asked.one("x-forwarded-proto"),
+            host=asked.one("host"),
+            target=asked.target.removeprefix("/auth/envoy"),
         )

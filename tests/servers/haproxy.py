@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.servers.proxy import AUTH_HOST, DEPLOY, Places, deployed
+from tests.servers.proxy import AUTH_HOST, DEPLOY, Facts, Places, deployed, forwarded_facts
+
+if TYPE_CHECKING:
+    from tests.servers.wire import Message
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,6 @@ class HAProxy:
             )
         )
         return (binary, "-db", "-f", str(config))
+
+    def facts(self, asked: Message) -> Facts:
+        return forwarded_facts(asked)

@@ -6,8 +6,12 @@ import getpass
 import os
 import shutil
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.servers.proxy import AUTH_HOST, DEPLOY, Places, deployed
+from tests.servers.proxy import AUTH_HOST, DEPLOY, Facts, Places, deployed, forwarded_facts
+
+if TYPE_CHECKING:
+    from tests.servers.wire import Message
 
 # What a distribution's package sets at compile time and a test must not touch.
 LOCAL = """
@@ -55,3 +59,6 @@ class Nginx:
         if os.geteuid() == 0:
             main += f" user {getpass.getuser()};"
         return (binary, "-p", str(directory), "-e", "stderr", "-c", "nginx.conf", "-g", main)
+
+    def facts(self, asked: Message) -> Facts:
+        return forwarded_facts(asked)

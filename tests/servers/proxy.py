@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tests.servers.sidecar import Listener, free_ports
-from tests.servers.wire import connect
+from tests.servers.wire import Message, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +50,16 @@ class Places:
     https: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a question tells the sidecar about the original request."""
+
+    method: str
+    scheme: str | None
+    host: str | None
+    target: str
+
+
 class Proxy(Protocol):
     """One kind of proxy."""
 
@@ -65,6 +75,8 @@ class Proxy(Protocol):
 
     def prepare(self, places: Places, binary: str) -> tuple[str, ...]:
         """Write the configuration into `places.directory`; the command that runs it."""
+
+    def facts(self, asked: Message) -> Facts: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +164,16 @@ def _comes_up(running: RunningProxy) -> bool:
         else:
             return True
     return False
+
+
+def forwarded_facts(asked: Message) -> Facts:
+    """As all but Envoy tell them; a header that came twice fails the test that looks."""
+    return Facts(
+        method=asked.one("x-forwarded-method") or "",
+        scheme=asked.one("x-forwarded-proto"),
+        host=asked.one("x-forwarded-host"),
+        target=asked.one("x-forwarded-uri") or "",
+    )
 
 
 def deployed(file: str, table: Mapping[str, str]) -> str:

@@ -36,7 +36,7 @@ class Tap:
         self._sidecar = sidecar
         self._lock = threading.Lock()
         self._questions: list[Question] = []
-        self._instead: bytes | None = None
+        self._instead: list[bytes] = []
         self._released = threading.Event()
         self._released.set()
         self._listening = Listening(self._serve)
@@ -69,14 +69,15 @@ class Tap:
             self._listening.resume()
 
     @contextlib.contextmanager
-    def saying(self, raw: bytes) -> Iterator[None]:
-        """Every question is answered with these bytes and the end of the connection."""
-        self._instead = raw
+    def saying(self, *answers: bytes) -> Iterator[None]:
+        """Questions are answered with these bytes in turn, the last of them again and again, each
+        followed by the end of the connection."""
+        self._instead = list(answers)
         self._hang_up()
         try:
             yield
         finally:
-            self._instead = None
+            self._instead = []
 
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:
@@ -108,8 +109,11 @@ class Tap:
                     self._keep(Question(asked=asked, answered=None, surplus=surplus))
                     self._released.wait(30)
                     return
-                if (instead := self._instead) is not None:
+                if self._instead:
                     self._keep(Question(asked=asked, answered=None, surplus=surplus))
+                    with self._lock:
+                        more = len(self._instead) > 1
+                        instead = self._instead.pop(0) if more else self._instead[0]
                     connection.sendall(instead)
                     return
                 onward.sendall(_bytes(asked))

@@ -6,8 +6,12 @@ import os
 import shutil
 import sysconfig
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tests.servers.proxy import AUTH_HOST, Places, deployed
+from tests.servers.proxy import AUTH_HOST, Facts, Places, deployed, forwarded_facts
+
+if TYPE_CHECKING:
+    from tests.servers.wire import Message
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class Traefik:
             )
         )
         return (binary, f"--configFile={static}")
+
+    def facts(self, asked: Message) -> Facts:
+        return forwarded_facts(asked)
 
 
 def wheel_binary(name: str) -> str | None:

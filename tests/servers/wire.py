@@ -167,7 +167,13 @@ def answer_bytes(status: str, headers: Lines | list[tuple[str, str]], body: byte
     return f"HTTP/1.1 {status}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-def connect(port: int, *, server_name: str | None = None, timeout: float = 20.0) -> socket.socket:
+def connect(
+    port: int,
+    *,
+    server_name: str | None = None,
+    protocol: str = "http/1.1",
+    timeout: float = 20.0,
+) -> socket.socket:
     """A socket to 127.0.0.1, with TLS where a server name is given; the name is not verified,
     because the certificate is the run's own."""
     plain = socket.create_connection(("127.0.0.1", port), timeout=timeout)
@@ -176,6 +182,7 @@ def connect(port: int, *, server_name: str | None = None, timeout: float = 20.0)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([protocol])
     try:
         return context.wrap_socket(plain, server_hostname=server_name)
     except BaseException:
