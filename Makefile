@@ -37,7 +37,8 @@ types: .dev-ready ## mypy --strict
 	@$(PY) -m mypy
 
 docs: .dev-ready ## write the generated reference pages again
-	@$(PY) -m tools.reference
+	@$(PY) -m authz_sidecar schema --markdown > .venv/configuration.md
+	@mv .venv/configuration.md docs/configuration.md
 
 clean: ## remove what these commands made
 	@rm -rf .venv .demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -87,7 +87,10 @@ def _start(children: Children, scene: Scene, *, config: Path, program: str, wher
     )
     sidecar = children.start(
         "The sidecar",
-        [sys.executable, "-m", "authz_sidecar", "serve", "--config", str(config)],
+        [
+            *(sys.executable, "-m", "authz_sidecar", "serve", "--config", str(config)),
+            *("--log-format", "console"),
+        ],
     )
     # Caddy keeps state below these; here it keeps it with the rest of the demo.
     homes = {"XDG_DATA_HOME": str(where), "XDG_CONFIG_HOME": str(where)}

@@ -1,0 +1,70 @@
+"""`authz-sidecar demo`: the whole product on loopback, to try it in a browser or to check it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from authz_sidecar.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "demo", help="try it: a proxy, a provider, an app and the sidecar on this machine"
+    )
+    parser.add_argument(
+        "--proxy",
+        choices=("traefik", "envoy", "caddy", "nginx"),
+        default="traefik",
+        help="(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port", type=_port, help="where the proxy listens (default: 8080, or the next free one)"
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        metavar="PATH",
+        help="keep configurations and logs here (default: a temporary directory, removed)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="walk the whole journey once without a browser; exit code 0 if all of it holds",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    # Here, so that no other command waits for the demo's imports.
+    from authz_sidecar.demo import run as demo  # noqa: PLC0415
+
+    with _place(arguments.directory) as directory:
+        return demo.run(
+            proxy=arguments.proxy,
+            public_port=arguments.port,
+            directory=directory,
+            check=arguments.check,
+        )
+
+
+@contextlib.contextmanager
+def _place(wished: Path | None) -> Iterator[Path]:
+    if wished is not None:
+        yield wished
+        return
+    with tempfile.TemporaryDirectory(prefix="authz-sidecar-demo-") as made:
+        yield Path(made)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError
+    return port
