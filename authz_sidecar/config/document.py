@@ -88,15 +88,28 @@ class TreePositions:
         return tree, True
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem whose path may still change, when documents are merged."""
+
+    place: Place
+    message: str
+    path: tuple[Step, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """`problems` were found while reading; `broken` are the paths whose values stand in for what
+    """`findings` were made while reading; `broken` are the paths whose values stand in for what
     could not be read, and about which nothing more need be said."""
 
     data: Any
     tree: Tree
-    problems: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
     broken: frozenset[tuple[Step, ...]] = frozenset()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(problem_at(it.place, it.message, *it.path) for it in self.findings)
 
     @property
     def positions(self) -> TreePositions:
@@ -109,16 +122,18 @@ def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Do
     data: dict[str, Any] = {}
     tree: Tree | None = None
     merge = _Merge(concatenated)
-    problems: list[Problem] = []
+    findings: list[Finding] = []
     broken: set[tuple[Step, ...]] = set()
     for document in documents:
-        problems += document.problems
+        findings += (
+            Finding(it.place, it.message, _moved(it.path, data)) for it in document.findings
+        )
         tree = tree or Tree(document.tree.file, None, spot(1, 1), {})
         if isinstance(document.data, dict):
             broken |= {_moved(path, data) for path in document.broken}
             merge.into(data, tree, document.data, document.tree, ())
         elif document.data is not None:
-            problems.append(document.positions.problem("a configuration is a map of keys"))
+            findings.append(Finding(document.tree.place, "a configuration is a map of keys"))
         elif document.broken:
             broken.add(())
     if tree is None:
@@ -126,7 +141,7 @@ def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Do
     return Document(
         data=data,
         tree=tree,
-        problems=(*problems, *merge.problems),
+        findings=(*findings, *merge.findings),
         broken=frozenset(broken),
     )
 
@@ -134,7 +149,7 @@ def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Do
 @dataclass(slots=True)
 class _Merge:
     concatenated: frozenset[str]
-    problems: list[Problem] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     def into(
         self,
@@ -158,7 +173,7 @@ class _Merge:
             else:
                 file, line, column = ours[key].key_place
                 message = f"already given at {file}:{line}:{column}"
-                self.problems.append(problem_at(theirs[key].key_place, message, *path, key))
+                self.findings.append(Finding(theirs[key].key_place, message, (*path, key)))
 
 
 def _both_lists(one: object, other: object) -> bool:

@@ -21,7 +21,8 @@ _DURATION_PART = re.compile(r"([\d.]+)(ms|[dhms])")
 _MAX_DURATION = 3650 * 86400.0
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# A subset of RFC 9110 5.6.2: what some proxies drop and others fold into `-` is left out.
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _SEGMENT = r"/[A-Za-z0-9._~-]+"
 _BASE_PATH = re.compile(rf"(?:{_SEGMENT}){{1,8}}")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
@@ -158,8 +159,8 @@ def name(text: str) -> str:
 
 
 def header_name(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
-        raise ValueError(f"`{text}` is not a header name")
+    if not _HEADER_NAME.fullmatch(text):
+        raise ValueError(f"`{text}` is not a header name of letters, digits and `-`")
     return text
 
 

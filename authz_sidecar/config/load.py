@@ -104,7 +104,9 @@ def _files_of(path: Path) -> list[Path]:
             and entry.is_file()
         )
     except OSError as error:
-        raise _unreadable(path, f"cannot read this directory: {error.strerror}") from None
+        raise _unreadable(
+            path, f"cannot read this directory: {(error.strerror or '').lower()}"
+        ) from None
     if not found:
         raise _unreadable(path, "no `.yaml` or `.yml` file in this directory")
     return found
@@ -115,7 +117,9 @@ def _text_of(file: Path, left: int) -> tuple[str, int]:
         with file.open("rb") as stream:
             content = stream.read(left + 1)
     except OSError as error:
-        raise _unreadable(file, f"cannot read this file: {error.strerror}") from None
+        raise _unreadable(
+            file, f"cannot read this file: {(error.strerror or '').lower()}"
+        ) from None
     if len(content) > left:
         raise _unreadable(file, f"the configuration is larger than {MAX_BYTES >> 20} MiB")
     try:
@@ -123,6 +127,10 @@ def _text_of(file: Path, left: int) -> tuple[str, int]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _unreadable(file, "not text in UTF-8", line=line) from None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _unreadable(path: Path, message: str, *, line: int = 0) -> ConfigError:

@@ -149,6 +149,9 @@ BasePath = Annotated[str, *_parsed(grammar.base_path)]
 Listed = BeforeValidator(_list)
 Mapped = BeforeValidator(_map)
 OneOrMany = BeforeValidator(_one_or_many)
+OneOrManySchema = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+)
 Distinct = AfterValidator(_unique)
 
 AdapterName = Literal["nginx", "ingress-nginx", "traefik", "envoy", "caddy", "haproxy"]
@@ -326,7 +329,7 @@ class Headers(_Section):
     claims: Annotated[dict[HeaderName, Text], Mapped] = Field(
         default_factory=dict, description="More headers: name of the header, name of the claim."
     )
-    groups: Annotated[tuple[Text, ...], Listed, OneOrMany] = Field(
+    groups: Annotated[tuple[Text, ...], Listed, OneOrMany, OneOrManySchema] = Field(
         default=("policy",),
         description="Which groups are passed on: `policy` (those that the host's policies mention),"
         " `all`, or a list of names.",
@@ -368,7 +371,9 @@ class RouteConfig(_Section):
         default="exact",
         description="`ignore_case` where the app does not tell letter case apart.",
     )
-    identity_provider: Annotated[tuple[Name, ...], Listed, OneOrMany, Distinct] | None = Field(
+    identity_provider: (
+        Annotated[tuple[Name, ...], Listed, OneOrMany, Distinct, OneOrManySchema] | None
+    ) = Field(
         default=None,
         min_length=1,
         description="The provider, or a list to choose from; the session of another one opens"
@@ -379,7 +384,7 @@ class RouteConfig(_Section):
         description="On public routes: `none` (the default there) asks for no session, `optional`"
         " passes the identity on when there is one.",
     )
-    policies: Annotated[tuple[Text, ...], Listed, OneOrMany, Distinct] = Field(
+    policies: Annotated[tuple[Text, ...], Listed, OneOrMany, Distinct, OneOrManySchema] = Field(
         default=(), description="Names of `policies` that decide here."
     )
     policy: object = Field(default=None, description="A policy of its own, in PPL.")

@@ -39,14 +39,21 @@ _PLAIN = {
 
 def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
     positions = document.positions
-    for detail in error.errors(include_url=False, include_input=True):
+    details = error.errors(include_url=False, include_input=True)
+    for detail in details:
         path = detail["loc"]
+        if detail["type"] == "too_short" and any(_is_below(it["loc"], path) for it in details):
+            continue  # it has elements, only none that is sound
         if path[-1:] == (KEY,):
             yield positions.key_problem(_message(detail), *path[:-1])
         elif detail["type"] == "extra_forbidden":
             yield positions.key_problem(_unknown(path), *path)
         elif not any(path[: len(known)] == known for known in document.broken):
             yield positions.problem(_message(detail), *path)
+
+
+def _is_below(path: tuple[Step, ...], other: tuple[Step, ...]) -> bool:
+    return len(path) > len(other) and path[: len(other)] == other
 
 
 def _message(detail: ErrorDetails) -> str:

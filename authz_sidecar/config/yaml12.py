@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from authz_sidecar.config.document import Children, Document, Spot, Tree, spot
+from authz_sidecar.config.document import Children, Document, Finding, Spot, Tree, spot
 from authz_sidecar.config.values import FromOutside, Surroundings, UnreadableError, reference_kind
-from authz_sidecar.core.positions import Place, Step, problem_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from authz_sidecar.errors import Problem
+    from authz_sidecar.core.positions import Place, Step
+
 
 # A hundred thousand routes are about a million values.
 MAX_VALUES = 2_000_000
@@ -35,7 +35,7 @@ class _Stop(Exception):  # noqa: N818 -- a way out, caught below
 
     def __init__(self, place: Place, message: str) -> None:
         super().__init__(message)
-        self.problem = problem_at(place, message)
+        self.finding = Finding(place, message)
 
 
 @dataclass(slots=True)
@@ -75,22 +75,20 @@ def read_text(text: str, *, file: str, surroundings: Surroundings | None = None)
         composer.compose(yaml.parse(text, Loader=loader))
         whole = True
     except _Stop as stop:
-        composer.problems.append(stop.problem)
+        composer.findings.append(stop.finding)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (file, mark.line + 1, mark.column + 1) if mark else (file, 0, 0)
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        composer.problems.append(problem_at(place, f"not valid yaml: {said}"))
+        composer.findings.append(Finding(place, f"not valid yaml: {said}"))
     except yaml.reader.ReaderError as error:
         line, column = _line_and_column(text, error.position)
-        composer.problems.append(
-            problem_at((file, line, column), f"not valid yaml: {error.reason}")
-        )
+        composer.findings.append(Finding((file, line, column), f"not valid yaml: {error.reason}"))
     root = composer.root if whole else (None, Tree(file, None, spot(1, 1)))
     return Document(
         data=root[0],
         tree=root[1],
-        problems=tuple(composer.problems),
+        findings=tuple(composer.findings),
         broken=frozenset(composer.broken if whole else [()]),
     )
 
@@ -104,7 +102,7 @@ def _line_and_column(text: str, position: int) -> tuple[int, int]:
 class _Composer:
     file: str
     surroundings: Surroundings | None
-    problems: list[Problem] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     broken: list[tuple[Step, ...]] = field(default_factory=list)
     anchors: dict[str, _Anchored] = field(default_factory=dict)
     open: list[_Open] = field(default_factory=list)
@@ -214,7 +212,7 @@ class _Composer:
             return surroundings.look_up(kind, data[kind])
         except UnreadableError as error:
             path = self._path()
-            self.problems.append(problem_at(tree.place, str(error), *path))
+            self.findings.append(Finding(tree.place, str(error), path))
             self.broken.append(path)
             return FromOutside()
 
@@ -239,7 +237,7 @@ class _Composer:
         first = parent.tree.child(key)
         line = first.key_place[1] if first else 0
         message = f"given twice, first on line {line}"
-        self.problems.append(problem_at(tree.key_place, message, *self._path(), key))
+        self.findings.append(Finding(tree.key_place, message, (*self._path(), key)))
 
     def _path(self) -> tuple[Step, ...]:
         """Of what is being read inside the innermost open collection."""

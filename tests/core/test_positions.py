@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from authz_sidecar.core.positions import KnownPlaces, below, unplaced, written
+from authz_sidecar.core.positions import KnownPlaces, Place, below, unplaced, written
 from authz_sidecar.errors import Problem
 
 PLACES = KnownPlaces(
@@ -25,25 +27,25 @@ PLACES = KnownPlaces(
         pytest.param(("server", "listen"), ("main.yaml", 1, 1), id="only the root is known"),
     ],
 )
-def test_nearest_known_ancestor(path, place):
+def test_nearest_known_ancestor(path: Any, place: Place) -> None:
     assert PLACES.at(*path) == place
 
 
-def test_without_places_the_file_remains():
+def test_without_places_the_file_remains() -> None:
     assert unplaced("vectors.json").at("a", 0) == ("vectors.json", 0, 0)
 
 
-def test_problem_names_place_and_path():
+def test_problem_names_place_and_path() -> None:
     assert str(PLACES.problem("no such criterion", "routes", 1, "policy", 0)) == (
         "more.yaml:3:7: routes[1].policy[0]: no such criterion"
     )
 
 
-def test_problem_of_the_root_has_no_path():
+def test_problem_of_the_root_has_no_path() -> None:
     assert PLACES.problem("empty") == Problem(file="main.yaml", line=1, column=1, message="empty")
 
 
-def test_below_keeps_the_whole_path():
+def test_below_keeps_the_whole_path() -> None:
     policy = below(below(PLACES, "routes", 1), "policy")
     assert policy.at(0) == ("more.yaml", 3, 7)
     assert policy.problem("must be an object", 0) == PLACES.problem(
@@ -51,6 +53,6 @@ def test_below_keeps_the_whole_path():
     )
 
 
-def test_written():
+def test_written() -> None:
     assert written(("routes", 0, "policy", 1, "allow")) == "routes[0].policy[1].allow"
     assert written((0, "allow")) == "[0].allow"

@@ -1,0 +1,58 @@
+"""`authz-sidecar keys new`: fresh secrets, printed or written where only their owner can read."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import StartError
+from authz_sidecar.identity.assertion import new_signing_key
+
+if TYPE_CHECKING:
+    import argparse
+
+    from authz_sidecar.cli.options import Commands
+
+
+def add(commands: Commands) -> None:
+    keys = commands.add_parser("keys", help="make secret keys")
+    actions = keys.add_subparsers(title="actions", metavar="ACTION", required=True)
+    new = actions.add_parser("new", help="print a fresh key, or write it to a file")
+    new.add_argument(
+        "--assertion",
+        action="store_true",
+        help="a private key for `assertion.signing_keys` (EC P-256, PEM)"
+        " instead of a secret for `secret_keys`",
+    )
+    new.add_argument(
+        "--out", type=Path, metavar="FILE", help="write it here, readable by you alone"
+    )
+    new.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    key = new_signing_key() if arguments.assertion else _secret()
+    if arguments.out is None:
+        print(key)
+    else:
+        _write(arguments.out, f"{key}\n")
+    return 0
+
+
+def _secret() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+
+
+def _write(path: Path, text: str) -> None:
+    """Never over something that is there: it may be the key in use."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise StartError(f"`{path}` exists already, it is left as it is") from None
+    except OSError as error:
+        raise StartError(f"cannot write `{path}`: {(error.strerror or '').lower()}") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
