@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from tests.servers.sidecar import Listener, free_ports
-from tests.servers.wire import Message, connect
+from tests.servers.wire import Message, Reader, connect, request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -155,14 +155,21 @@ def _start(proxy: Proxy, binary: str, places: Places) -> RunningProxy:
 
 
 def _comes_up(running: RunningProxy) -> bool:
+    # An open port is not enough: Traefik listens before it has read its routes.
+    probe = request_bytes("GET", "/", [("Host", OPEN_HOST), ("Connection", "close")])
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and running.process.poll() is None:
-        try:
-            connect(running.places.https, server_name=APP_HOST, timeout=2).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return True
+        with (
+            contextlib.suppress(OSError, EOFError),
+            contextlib.closing(
+                connect(running.places.https, server_name=OPEN_HOST, timeout=5)
+            ) as connection,
+        ):
+            connection.sendall(probe)
+            answer = Reader(connection).answer()
+            if answer is not None and answer.status == 200:
+                return True
+        time.sleep(0.05)
     return False
 
 
