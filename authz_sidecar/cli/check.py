@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.load import examine
+from authz_sidecar.ruleset import ruleset
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     path = config_path(arguments)
     examined = examine(path, env=os.environ)
     problems, warnings = set(examined.problems), set(examined.warnings)
+    if examined.partial is not None:
+        built = ruleset(examined.partial)
+        problems.update(built.problems)
+        warnings.update(built.warnings)
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
     for warning in sorted(warnings):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import StartError
-from authz_sidecar.identity.assertion import new_signing_key
 
 if TYPE_CHECKING:
     import argparse
@@ -34,12 +33,18 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    key = new_signing_key() if arguments.assertion else _secret()
+    key = _signing_key() if arguments.assertion else _secret()
     if arguments.out is None:
         print(key)
     else:
         _write(arguments.out, f"{key}\n")
     return 0
+
+
+def _signing_key() -> str:
+    from authz_sidecar.identity.signing_key import new_signing_key  # noqa: PLC0415 -- heavy
+
+    return new_signing_key()
 
 
 def _secret() -> str:

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from authz_sidecar import __version__
+from authz_sidecar.cli import main
+
+SOUND = """\
+secret_keys: [Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e]
+sessions: {store: "memory://"}
+identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz}}
+routes:
+  - {from: https://a.example.com, allow_any_authenticated_user: true}
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run a command in an empty directory: its exit code, output and complaints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUTHZ_SIDECAR_CONFIG", raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(arguments)
+        except SystemExit as exit_:
+            code = exit_.code if isinstance(exit_.code, int) else -1
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def test_version(run: Run) -> None:
+    assert run("--version") == (0, f"authz-sidecar {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param((), id="no command"),
+        pytest.param(("frobnicate",), id="unknown command"),
+        pytest.param(("check", "--confg", "x"), id="unknown option"),
+        pytest.param(("keys",), id="no action"),
+        pytest.param(("serve", "--log-level", "loud"), id="unknown level"),
+    ],
+)
+def test_wrong_usage(run: Run, arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert "usage:" in err
+
+
+def test_check_of_a_sound_configuration(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(SOUND)
+    assert run("check") == (0, "authz-sidecar.yaml: sound, 1 route, 0 warnings\n", "")
+
+
+def test_check_takes_the_path_from_the_environment(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("elsewhere.yaml").write_text(SOUND)
+    monkeypatch.setenv("AUTHZ_SIDECAR_CONFIG", "elsewhere.yaml")
+    assert run("check")[1].startswith("elsewhere.yaml: sound")
+
+
+def test_check_prefers_its_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("here.yaml").write_text(SOUND)
+    monkeypatch.setenv("AUTHZ_SIDECAR_CONFIG", "elsewhere.yaml")
+    assert run("check", "--config", "here.yaml")[1].startswith("here.yaml: sound")
+
+
+def test_check_reports_schema_rules_and_policies_together(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(
+        "secret_keys: [short]\n"
+        "sessions: {store: 'memory://'}\n"
+        "identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz}}\n"
+        "routes:\n"
+        "  - from: https://a.example.com\n"
+        "    polcy: []\n"
+        "  - from: https://b.example.com\n"
+        "    allow_public_unauthenticated_access: true\n"
+        "    policy: [{allow: {or: [{emial: {is: x}}]}}]\n"
+    )
+    code, out, err = run("check")
+    assert (code, out) == (2, "")
+    lines = [line.removeprefix("authz-sidecar.yaml:") for line in err.splitlines()]
+    assert lines[0].startswith("1:15: secret_keys[0]: has 5 bytes")
+    assert any(line.startswith("6:5: routes[0].polcy: there is no such key") for line in lines)
+    assert any("routes[1].policy[0].allow.or[0].emial: unknown criterion" in line for line in lines)
+    assert lines[-1].endswith(" problems")
+
+
+def test_warnings_are_no_failure(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(
+        SOUND.replace("https://a.example.com", "http://a.localhost")
+    )
+    code, out, err = run("check")
+    assert code == 0
+    assert out == "authz-sidecar.yaml: sound, 1 route, 1 warning\n"
+    assert err == (
+        "authz-sidecar.yaml:5:12: warning: routes[0].from: sessions on `http://` have cookies"
+        " without `Secure`\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_no_configuration(run: Run, command: str) -> None:
+    code, out, err = run(command)
+    assert (code, out) == (2, "")
+    assert "authz-sidecar.yaml: cannot read this file: no such file or directory" in err
+
+
+def test_serve_refuses_what_check_refuses(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(SOUND + "sever: {}\n")
+    code, out, err = run("serve")
+    assert (code, out) == (2, "")
+    assert "there is no such key (did you mean `server`?)" in err
+
+
+def test_schema(run: Run) -> None:
+    code, out, _ = run("schema")
+    assert code == 0
+    assert set(json.loads(out)["required"]) == {"secret_keys", "sessions"}
+
+
+def test_schema_as_a_page(run: Run) -> None:
+    assert run("schema", "--markdown")[1].startswith("# Configuration\n")
+
+
+def test_a_new_key_is_fresh_and_long_enough(run: Run) -> None:
+    (_, one, _), (_, other, _) = run("keys", "new"), run("keys", "new")
+    assert one != other
+    assert len(one.strip()) == 43
+
+
+def test_a_new_key_in_a_file_is_its_owners_alone(run: Run) -> None:
+    old = os.umask(0)
+    try:
+        assert run("keys", "new", "--out", "key") == (0, "", "")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(Path("key").stat().st_mode) == 0o600
+    assert len(Path("key").read_text()) == 44
+
+
+def test_a_key_in_use_is_never_overwritten(run: Run) -> None:
+    Path("key").write_text("in use")
+    code, out, err = run("keys", "new", "--out", "key")
+    assert (code, out) == (2, "")
+    assert err == "authz-sidecar: `key` exists already, it is left as it is\n"
+    assert Path("key").read_text() == "in use"
+
+
+def test_a_key_that_cannot_be_written(run: Run) -> None:
+    code, _, err = run("keys", "new", "--out", "nowhere/key")
+    assert code == 2
+    assert err == "authz-sidecar: cannot write `nowhere/key`: no such file or directory\n"
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "authz_sidecar", "schema"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
