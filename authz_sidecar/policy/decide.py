@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authz_sidecar.policy.reasons import HELD, codes
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
-from authz_sidecar.policy.verdict import verdict
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest, Decision, Identity
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Evaluation(NamedTuple):
-    """The raw results of the two sets of rules."""
+    """The raw results of the two sets of rules, before anything is made of them."""
 
     allow: int
     deny: int
@@ -45,8 +44,11 @@ def decide(
     evidence: Evidence = NO_EVIDENCE,
 ) -> Decision:
     subject = subject_of(identity, qualified=policy.qualified_users)
-    allow, deny = evaluate(policy, request, subject, now=now, evidence=evidence)
-    return verdict(allow, deny, satisfiable=policy.satisfiable)
+    allow, deny = policy.allow, policy.deny
+    return policy.judge(
+        allow if isinstance(allow, int) else allow(request, subject, now, evidence),
+        deny if isinstance(deny, int) else deny(request, subject, now, evidence),
+    )
 
 
 def evaluate(

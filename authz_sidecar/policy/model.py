@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
 from authz_sidecar.policy.criteria import About, Criterion
 from authz_sidecar.policy.document import Action, Kind
 from authz_sidecar.policy.reasons import HELD, fails
 from authz_sidecar.policy.tables import Part, all_of, any_of, inverted
+from authz_sidecar.policy.verdict import Judge, judge
 
 if TYPE_CHECKING:
     from authz_sidecar.core.positions import Step
@@ -46,41 +45,48 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`allow` and `deny` are the rules linked for evaluation.
-
-    `qualified_users`: `user` compares `provider/subject`. `groups` are the group names mentioned,
-    `facts` what has to be known of a request, `about` what a decision may depend on.
-    `satisfiable` is False where no request of anybody's could be allowed.
-    """
+    """`allow` and `deny` are the rules linked for evaluation, `judge` says what their results come
+    to. `qualified_users`: `user` compares `provider/subject`."""
 
     operators: tuple[Operator, ...]
     allow: Part
     deny: Part
+    judge: Judge
     qualified_users: bool
-    about: About
-    facts: frozenset[Fact]
-    groups: frozenset[str]
-    satisfiable: bool
 
     @property
-    def criteria(self) -> Iterable[Criterion]:
+    def criteria(self) -> Iterator[Criterion]:
         return (criterion for operator in self.operators for criterion in operator.criteria)
+
+    @property
+    def about(self) -> About:
+        """What a decision may depend on."""
+        about = About.NOTHING
+        for criterion in self.criteria:
+            about |= criterion.about
+        return about
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        """What has to be known of a request."""
+        return frozenset(fact for criterion in self.criteria for fact in criterion.facts)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The names of groups that are mentioned."""
+        return frozenset(name for criterion in self.criteria for name in criterion.groups)
 
 
 def policy_of(operators: Iterable[Operator], *, qualified_users: bool = False) -> Policy:
     """All rules of all policies of a route together: per action they are alternatives."""
     operators = tuple(operators)
-    criteria = [criterion for operator in operators for criterion in operator.criteria]
     deny = linked(operators, Action.DENY, _constants)
     return Policy(
         operators=operators,
         allow=linked(operators, Action.ALLOW, _constants),
         deny=deny,
+        judge=judge(satisfiable=_satisfiable(operators, deny)),
         qualified_users=qualified_users,
-        about=reduce(or_, (criterion.about for criterion in criteria), About.NOTHING),
-        facts=frozenset().union(*(criterion.facts for criterion in criteria)),
-        groups=frozenset().union(*(criterion.groups for criterion in criteria)),
-        satisfiable=_satisfiable(operators, deny),
     )
 
 
@@ -127,9 +133,6 @@ def refusing_policy() -> Policy:
         operators=(),
         allow=fails("route-misconfigured"),
         deny=0,
+        judge=judge(satisfiable=False),
         qualified_users=False,
-        about=About.NOTHING,
-        facts=frozenset(),
-        groups=frozenset(),
-        satisfiable=False,
     )

@@ -74,22 +74,23 @@ CODES = (
 ABOUT_DEVICE = 2 << len(CODES)
 """Beside the codes: a question about a device took part in the result."""
 
-_BITS = {code: 2 << place for place, code in enumerate(CODES)}
+_FAILS = {code: 2 << place for place, code in enumerate(CODES)}
+_HOLDS = {code: bit | HELD for code, bit in _FAILS.items()}
 
 
 def holds(code: str) -> int:
     """The outcome "holds, because of `code`"."""
-    return _BITS[code] | HELD
+    return _HOLDS[code]
 
 
 def fails(code: str) -> int:
     """The outcome "does not hold, because of `code`"."""
-    return _BITS[code]
+    return _FAILS[code]
 
 
 @lru_cache(maxsize=4096)
 def codes(outcome: int) -> frozenset[str]:
-    return frozenset(code for code, bit in _BITS.items() if outcome & bit)
+    return frozenset(code for code, bit in _FAILS.items() if outcome & bit)
 
 
 UNAUTHENTICATED = fails("user-unauthenticated")

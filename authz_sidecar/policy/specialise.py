@@ -14,10 +14,10 @@ from authz_sidecar.policy.criteria import About, Criterion
 from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import Policy, linked
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
-from authz_sidecar.policy.verdict import verdict
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.tables import Part
+    from authz_sidecar.policy.verdict import Judge
 
 # Handed to criteria that never look at a request.
 _NO_REQUEST = CheckRequest(
@@ -36,17 +36,16 @@ class Residual:
     _allow: Part
     _deny: Part
     _subject: Subject | None
-    _satisfiable: bool
+    _judge: Judge
 
     def decide(self, request: CheckRequest, *, evidence: Evidence = NO_EVIDENCE) -> Decision:
         if self.constant is not None:
             return self.constant
         allow, deny, subject = self._allow, self._deny, self._subject
         # What is left asks about request and evidence alone, so that the time does not matter.
-        return verdict(
+        return self._judge(
             allow if isinstance(allow, int) else allow(request, subject, 0.0, evidence),
             deny if isinstance(deny, int) else deny(request, subject, 0.0, evidence),
-            satisfiable=self._satisfiable,
         )
 
 
@@ -64,9 +63,7 @@ def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Re
     allow = linked(policy.operators, Action.ALLOW, settled) if policy.operators else policy.allow
     deny = linked(policy.operators, Action.DENY, settled) if policy.operators else policy.deny
     constant = (
-        verdict(allow, deny, satisfiable=policy.satisfiable)
-        if isinstance(allow, int) and isinstance(deny, int)
-        else None
+        policy.judge(allow, deny) if isinstance(allow, int) and isinstance(deny, int) else None
     )
     until = min(
         (
@@ -76,4 +73,4 @@ def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Re
         ),
         default=float("inf"),
     )
-    return Residual(constant, until, allow, deny, subject, policy.satisfiable)
+    return Residual(constant, until, allow, deny, subject, policy.judge)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from functools import lru_cache
 
@@ -42,12 +43,11 @@ def outcome(allow: int, deny: int) -> Outcome:
 
 
 @lru_cache(maxsize=4096)
-def verdict(allow: int, deny: int, *, satisfiable: bool) -> Decision:
-    """Nobody is asked to sign in for what nobody may have."""
+def verdict(allow: int, deny: int) -> Decision:
     match outcome(allow, deny):
         case Outcome.PERMIT:
             return Allow(codes(allow))
-        case Outcome.LOGIN if satisfiable:
+        case Outcome.LOGIN:
             return Challenge(codes(allow | deny))
         case Outcome.DENIED_CERTIFICATE:
             return Deny(codes(deny if deny & _CERTIFICATE else allow))
@@ -55,3 +55,17 @@ def verdict(allow: int, deny: int, *, satisfiable: bool) -> Decision:
             return Deny(codes(allow | deny))
         case _:
             return Deny(codes(deny if deny & HELD else allow))
+
+
+@lru_cache(maxsize=4096)
+def verdict_for_nobody(allow: int, deny: int) -> Decision:
+    """For policies that nobody can satisfy: nobody is asked to sign in for what nobody may have."""
+    decision = verdict(allow, deny)
+    return Deny(decision.reasons) if isinstance(decision, Challenge) else decision
+
+
+Judge = Callable[[int, int], Decision]
+
+
+def judge(*, satisfiable: bool) -> Judge:
+    return verdict if satisfiable else verdict_for_nobody

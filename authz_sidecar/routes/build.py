@@ -177,10 +177,11 @@ class _Builder:
         self, settings: RouteSettings, policy: Policy | None, at: tuple[Step, ...]
     ) -> IdentityUse:
         """A policy about people needs to know who comes, or it would ask for a sign-in for ever."""
+        if not settings.allow_public_unauthenticated_access and settings.identity is None:
+            return "required"
         asks = policy is not None and About.SUBJECT in policy.about
         if settings.identity is None:
-            public = settings.allow_public_unauthenticated_access
-            return "none" if public and not asks else "required"
+            return "required" if asks else "none"
         if asks and settings.identity == "none":
             self._problem("cannot be `none`: the policy asks who the user is", (*at, "identity"))
         return settings.identity

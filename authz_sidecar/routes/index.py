@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class _Host:
     """Everything about one host pattern."""
 
-    __slots__ = ("folded", "only", "routes", "sharp")
+    __slots__ = ("folded", "routes", "sharp")
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
         self.routes = routes
@@ -33,7 +33,7 @@ class _Host:
     def match(self, path: str) -> Route | None:
         sharp, folded = self.sharp, self.folded
         if folded is None:
-            return sharp.exact(path) or sharp.regex(path) or sharp.prefix(path)[1]
+            return sharp.match(path)
         lower = path.lower()
         if found := sharp.exact(path) or folded.exact(lower):
             return found

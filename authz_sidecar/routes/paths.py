@@ -62,6 +62,15 @@ class PathTable:
             node = node.children.setdefault(segment, _Node())
         return node
 
+    def match(self, path: str) -> Route | None:
+        if self._exact and (route := self._exact.get(path)) is not None:
+            return route
+        if self._regexes and (route := self.regex(path)) is not None:
+            return route
+        if not self._root.children and not self._plain:
+            return self._root.route
+        return self.prefix(path)[1]
+
     def exact(self, path: str) -> Route | None:
         return self._exact.get(path)
 

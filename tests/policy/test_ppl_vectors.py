@@ -26,7 +26,6 @@ from authz_sidecar.policy.vectors import (
     read_case,
     run,
 )
-from authz_sidecar.policy.verdict import verdict
 from authz_sidecar.routes.shorthands import written_shorthands
 from tests.routes.settings import Settings, built
 
@@ -120,7 +119,7 @@ def check_result(result: Result, expect: dict[str, Any]) -> None:
 
 def check_specialised(policy: Policy, case: Case, result: Result) -> None:
     residual = specialise_for(policy, case.subject, now=case.now)
-    decision = verdict(*result.evaluation, satisfiable=policy.satisfiable)
+    decision = policy.judge(*result.evaluation)
     assert residual.decide(case.request, evidence=case.evidence) == decision
     assert residual.constant in (None, decision)
     assert residual.until > case.now

@@ -48,7 +48,7 @@ class Criterion:
     about: About
     facts: frozenset[Fact] = frozenset()
     until: Until | None = None
-    groups: frozenset[str] = frozenset()
+    groups: tuple[str, ...] = ()
     constant: int | None = None
     device_type: str | None = None
 
@@ -87,7 +87,7 @@ class Site:
         *,
         facts: frozenset[Fact] = frozenset(),
         until: Until | None = None,
-        groups: frozenset[str] = frozenset(),
+        groups: tuple[str, ...] = (),
     ) -> Criterion:
         return Criterion(
             name=self.name,
@@ -105,7 +105,7 @@ class Site:
         *,
         ok: str,
         failed: str,
-        groups: frozenset[str] = frozenset(),
+        groups: tuple[str, ...] = (),
     ) -> Criterion:
         """A question about a signed-in user; nobody signed in is the same answer to all of them."""
         passing, failing = holds(ok), fails(failed)

@@ -79,10 +79,10 @@ def claim(data: object, site: Site) -> Criterion | None:
         lambda subject: matches(claim_values(subject.claims, path)),
         ok="claim-ok",
         failed="claim-unauthorized",
-        groups=_mentioned(data) if path == "groups" else frozenset(),
+        groups=_mentioned(data) if path == "groups" else (),
     )
 
 
-def _mentioned(data: object) -> frozenset[str]:
+def _mentioned(data: object) -> tuple[str, ...]:
     operands = data.values() if isinstance(data, Mapping) else (data,)
-    return frozenset(operand for operand in operands if isinstance(operand, str))
+    return tuple(operand for operand in operands if isinstance(operand, str))
