@@ -1,0 +1,130 @@
+"""What the operator's secrets turn into: derived keys, and seals over data that leaves the process.
+
+The first secret seals and all of them open, so that a secret is rotated without anybody noticing.
+A purpose separates what is sealed for one place from what is read at another. Knows nothing of
+sessions, cookies or URLs.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MIN_KEY_BYTES = 32
+
+_VERSION = b"\x01"
+_SALT_BYTES = 16
+_TAG_BYTES = 16
+# Every message has a key of its own, so the nonce need not differ.
+_NONCE = bytes(12)
+
+
+class SecretKeys:
+    """The operator's secrets, in order of `secret_keys`."""
+
+    __slots__ = ("_keys", "_sealing")
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys:
+            raise ValueError("at least one secret key is needed")
+        for number, key in enumerate(keys, start=1):
+            if len(key) < MIN_KEY_BYTES:
+                raise ValueError(
+                    f"secret key {number} has {len(key)} bytes, at least {MIN_KEY_BYTES} are needed"
+                )
+        self._keys = tuple(dict.fromkeys(keys))
+        self._sealing: dict[str, tuple[bytes, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"SecretKeys({len(self._keys)} keys)"
+
+    def derive(self, purpose: str, *, length: int = 32) -> tuple[bytes, ...]:
+        """One key for each secret, in their order; keys of different purposes are unrelated."""
+        return self._expand(f"derive:{purpose}", length)
+
+    def seal(
+        self, purpose: str, data: bytes, *, bound_to: bytes = b"", mixed_with: bytes = b""
+    ) -> bytes:
+        """Only these keys open it, for the same purpose and `bound_to`.
+
+        `bound_to` is compared and kept nowhere. `mixed_with` is a second secret that goes into the
+        key itself: without it not even the holder of the secret keys can read the data.
+        """
+        salt = os.urandom(_SALT_BYTES)
+        key = _message_key(self._sealing_keys(purpose)[0], salt, mixed_with)
+        return _VERSION + salt + AESGCM(key).encrypt(_NONCE, data, _VERSION + bound_to)
+
+    def open(
+        self, purpose: str, sealed: bytes, *, bound_to: bytes = b"", mixed_with: bytes = b""
+    ) -> bytes | None:
+        """What was sealed; None when it is not ours, was tampered with or is bound elsewhere."""
+        if len(sealed) < 1 + _SALT_BYTES + _TAG_BYTES or sealed[:1] != _VERSION:
+            return None
+        salt, ciphertext = sealed[1 : 1 + _SALT_BYTES], sealed[1 + _SALT_BYTES :]
+        for sealing_key in self._sealing_keys(purpose):
+            key = _message_key(sealing_key, salt, mixed_with)
+            try:
+                return AESGCM(key).decrypt(_NONCE, ciphertext, _VERSION + bound_to)
+            except InvalidTag:
+                continue
+        return None
+
+    def seal_text(
+        self, purpose: str, data: bytes, *, bound_to: bytes = b"", mixed_with: bytes = b""
+    ) -> str:
+        """The same in base64url without padding, which cookies and URLs carry as it is."""
+        sealed = self.seal(purpose, data, bound_to=bound_to, mixed_with=mixed_with)
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
+
+    def open_text(
+        self, purpose: str, sealed: str, *, bound_to: bytes = b"", mixed_with: bytes = b""
+    ) -> bytes | None:
+        data = _decode(sealed)
+        if data is None:
+            return None
+        return self.open(purpose, data, bound_to=bound_to, mixed_with=mixed_with)
+
+    def _sealing_keys(self, purpose: str) -> tuple[bytes, ...]:
+        keys = self._sealing.get(purpose)
+        if keys is None:
+            keys = self._sealing[purpose] = self._expand(f"seal:{purpose}", 32)
+        return keys
+
+    def _expand(self, info: str, length: int) -> tuple[bytes, ...]:
+        return tuple(
+            HKDF(
+                algorithm=SHA256(), length=length, salt=b"authz-sidecar", info=info.encode()
+            ).derive(key)
+            for key in self._keys
+        )
+
+
+def _message_key(sealing_key: bytes, salt: bytes, mixed_with: bytes) -> bytes:
+    # One key a message: with random nonces under one long-lived key, AES-GCM would be worn out
+    # after 2**32 messages (NIST SP 800-38D section 8.3), and strangers cause sign-in attempts.
+    return hmac.digest(sealing_key, salt + mixed_with, hashlib.sha256)
+
+
+def _decode(text: str) -> bytes | None:
+    """Strict: no padding, no foreign characters, and one spelling only for the same bytes."""
+    if not text.isascii() or "+" in text or "/" in text:
+        return None
+    try:
+        data = base64.b64decode(
+            text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
+        )
+    except binascii.Error:
+        return None
+    return data if base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") == text else None

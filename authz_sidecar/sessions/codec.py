@@ -1,0 +1,236 @@
+"""Records to bytes and back: versioned, compact and strict. Whatever is not exactly what was
+written here is no record; reading never raises. Knows nothing of keys, seals or stores.
+
+A record does not hold its own handle: that is the name it was found under.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import zlib
+from typing import TYPE_CHECKING, TypeVar
+
+from authz_sidecar.core.types import Identity, Session, SessionKind
+from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+T = TypeVar("T")
+
+_VERSION = b"\x01"
+_MAX_BYTES = 1 << 20
+_HANDLE_BYTES = 22
+
+# Part of version 1, never to be edited: it makes typical claims about a third shorter.
+_DICTIONARY = (
+    b'"zoneinfo":"locale":"website":"phone_number":"phone_number_verified":"preferred_username":'
+    b'"nickname":"picture":"https://"middle_name":"updated_at":"department":"roles":["at_hash":'
+    b'"realm_access":{"roles":["resource_access":{"account":{"tid":"oid":"upn":"hd":"azp":"sid":'
+    b'"urn:mace:incommon:iap:"phr","pwd","mfa","otp","hwk"]"acr":"amr":["aud":"auth_time":"exp":'
+    b'"iat":"nbf":"jti":"iss":"https://accounts.google.com"https://login.microsoftonline.com/"sub":'
+    b'"email_verified":true,"email":"@example.com","given_name":"family_name":"name":"groups":["'
+    b'["sign-in","https://child",".com","]],{}null,null,true,false,[],["'
+)
+
+
+def encode_record(record: Record) -> bytes:
+    session, who = record.session, record.session.identity
+    return _pack(
+        [
+            session.kind.value,
+            session.scope,
+            session.created_at,
+            session.expires_at,
+            session.provider_session,
+            session.parent,
+            _marks(record.seen),
+            who.provider,
+            who.issuer,
+            who.subject,
+            who.email,
+            who.name,
+            who.groups,
+            dict(who.claims),
+            who.authenticated_at,
+            who.acr,
+            who.amr,
+        ]
+    )
+
+
+def decode_record(data: bytes, *, handle: str) -> Record | None:
+    return _unpack(data, 17, lambda fields: _record(fields, handle))
+
+
+def encode_listing(listing: Listing) -> bytes:
+    summary = listing.summary
+    return _pack(
+        [
+            summary.kind.value,
+            summary.scope,
+            summary.created_at,
+            summary.expires_at,
+            summary.provider_session,
+            summary.parent,
+            _marks(listing.seen),
+            summary.provider,
+            summary.issuer,
+            summary.subject,
+            summary.client,
+            summary.user_agent,
+        ]
+    )
+
+
+def decode_listing(data: bytes, *, handle: str) -> Listing | None:
+    return _unpack(data, 12, lambda fields: _listing(fields, handle))
+
+
+def encode_tokens(tokens: ProviderTokens) -> bytes:
+    return _pack([tokens.id_token, tokens.access_token, tokens.refresh_token, tokens.expires_at])
+
+
+def decode_tokens(data: bytes) -> ProviderTokens | None:
+    return _unpack(data, 4, _tokens)
+
+
+def encode_session(session: Session) -> bytes:
+    """A session with its handle, for a ticket that hands it to another host."""
+    return session.handle.encode("ascii") + encode_record(Record(session=session))
+
+
+def decode_session(data: bytes) -> Session | None:
+    if not data[:_HANDLE_BYTES].isascii():
+        return None
+    handle = data[:_HANDLE_BYTES].decode("ascii")
+    record = decode_record(data[_HANDLE_BYTES:], handle=handle)
+    return None if record is None else record.session
+
+
+def _record(fields: list[object], handle: str) -> Record:
+    kind, scope, created, expires, provider_session, parent, seen, *who = fields
+    provider, issuer, subject, email, name, groups, claims, authenticated, acr, amr = who
+    if not isinstance(claims, dict):
+        raise _NotOursError
+    return Record(
+        session=Session(
+            handle=handle,
+            kind=SessionKind(_text(kind)),
+            scope=_text(scope),
+            created_at=_time(created),
+            expires_at=_time(expires),
+            provider_session=_maybe(_text, provider_session),
+            parent=_maybe(_text, parent),
+            identity=Identity(
+                provider=_text(provider),
+                issuer=_text(issuer),
+                subject=_text(subject),
+                email=_maybe(_text, email),
+                name=_maybe(_text, name),
+                groups=_texts(groups),
+                claims=claims,
+                authenticated_at=_maybe(_time, authenticated),
+                acr=_maybe(_text, acr),
+                amr=_texts(amr),
+            ),
+        ),
+        seen=_read_marks(seen),
+    )
+
+
+def _listing(fields: list[object], handle: str) -> Listing:
+    kind, scope, created, expires, provider_session, parent, seen, *who = fields
+    provider, issuer, subject, client, user_agent = who
+    return Listing(
+        summary=SessionSummary(
+            handle=handle,
+            kind=SessionKind(_text(kind)),
+            scope=_text(scope),
+            provider=_text(provider),
+            issuer=_text(issuer),
+            subject=_text(subject),
+            created_at=_time(created),
+            expires_at=_time(expires),
+            last_used_at=_time(created),
+            client=_text(client),
+            user_agent=_text(user_agent),
+            provider_session=_maybe(_text, provider_session),
+            parent=_maybe(_text, parent),
+        ),
+        seen=_read_marks(seen),
+    )
+
+
+def _tokens(fields: list[object]) -> ProviderTokens:
+    id_token, access_token, refresh_token, expires = fields
+    return ProviderTokens(
+        id_token=_maybe(_text, id_token),
+        access_token=_maybe(_text, access_token),
+        refresh_token=_maybe(_text, refresh_token),
+        expires_at=_maybe(_time, expires),
+    )
+
+
+class _NotOursError(ValueError):
+    """Stays in this module: a field has another type than what was written."""
+
+
+def _pack(fields: list[object]) -> bytes:
+    text = json.dumps(fields, separators=(",", ":")).encode("ascii")
+    if len(text) > _MAX_BYTES:
+        raise ValueError(f"a record of {len(text)} bytes is too large to be kept")
+    deflate = zlib.compressobj(level=9, wbits=-15, zdict=_DICTIONARY)
+    return _VERSION + deflate.compress(text) + deflate.flush()
+
+
+def _unpack(data: bytes, length: int, build: Callable[[list[object]], T]) -> T | None:
+    if data[:1] != _VERSION:
+        return None
+    inflate = zlib.decompressobj(wbits=-15, zdict=_DICTIONARY)
+    try:
+        text = inflate.decompress(data[1:], _MAX_BYTES)
+        if not inflate.eof or inflate.unused_data:
+            return None
+        fields = json.loads(text)
+        if not isinstance(fields, list) or len(fields) != length:
+            return None
+        return build(fields)
+    except (zlib.error, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def _marks(seen: Iterable[bytes]) -> list[str]:
+    return sorted(base64.b64encode(mark).decode("ascii") for mark in seen)
+
+
+def _read_marks(value: object) -> frozenset[bytes]:
+    try:
+        return frozenset(base64.b64decode(mark, validate=True) for mark in _texts(value))
+    except binascii.Error:
+        raise _NotOursError from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _NotOursError
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _NotOursError
+    return tuple(map(_text, value))
+
+
+def _time(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _NotOursError
+    return float(value)
+
+
+def _maybe(read: Callable[[object], T], value: object) -> T | None:
+    return None if value is None else read(value)

@@ -1,0 +1,106 @@
+"""What everything is called in the store: a prefix that says what it is, and a keyed hash.
+
+Whoever reads the store learns neither a cookie nor who is signed in. A name is made under each
+secret, the newest first: with any of them it may have been written.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Identity
+    from authz_sidecar.sealing import SecretKeys
+
+_HASH_BYTES = 16
+
+
+def session_key(handle: str) -> str:
+    """The identity of a session."""
+    return f"az:s:{{{handle}}}"
+
+
+def listing_key(handle: str) -> str:
+    """What lists show of it."""
+    return f"az:m:{{{handle}}}"
+
+
+def tokens_key(handle: str) -> str:
+    """The provider's tokens."""
+    return f"az:t:{{{handle}}}"
+
+
+def last_use_key(handle: str) -> str:
+    """When it was last used; there is none for a child, whose parent's counts."""
+    return f"az:l:{{{handle}}}"
+
+
+def ended_key(handle: str) -> str:
+    """The watermark of one session: it was ended, whatever else the store still holds of it."""
+    return f"az:r:{{{handle}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A user, or a session at a provider, in the store: one name for each secret."""
+
+    indexes: tuple[str, ...]
+    watermarks: tuple[str, ...]
+
+
+class Naming:
+    """Names by HMAC under keys derived from the secrets."""
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, secrets: SecretKeys) -> None:
+        self._keys = secrets.derive("names in the store")
+
+    def handles(self, token: str) -> tuple[str, ...]:
+        """What a session of this cookie may be called; a new one is called by the first."""
+        return self._hashes("session", token)
+
+    def tickets(self, ticket: str) -> tuple[str, ...]:
+        return tuple(f"az:x:{name}" for name in self._hashes("ticket", ticket))
+
+    def once(self, key: str) -> tuple[str, ...]:
+        return tuple(f"az:o:{name}" for name in self._hashes("once", key))
+
+    def counter(self, key: str) -> str:
+        return f"az:c:{self._hashes('counter', key)[0]}"
+
+    def user(self, provider: str, issuer: str, subject: str) -> Subject:
+        return self._subject("u", "user", provider, issuer, subject)
+
+    def provider_session(self, provider: str, issuer: str, sid: str) -> Subject:
+        return self._subject("p", "provider session", provider, issuer, sid)
+
+    def subjects(self, identity: Identity, provider_session: str | None) -> tuple[Subject, ...]:
+        """All under which sessions of this identity are listed and revoked."""
+        provider, issuer = identity.provider, identity.issuer
+        user = self.user(provider, issuer, identity.subject)
+        if provider_session is None:
+            return (user,)
+        return (user, self.provider_session(provider, issuer, provider_session))
+
+    def _subject(self, prefix: str, kind: str, *parts: str) -> Subject:
+        names = self._hashes(kind, *parts)
+        return Subject(
+            indexes=tuple(f"az:{prefix}:{{{name}}}" for name in names),
+            watermarks=tuple(f"az:r:{{{name}}}" for name in names),
+        )
+
+    def _hashes(self, kind: str, *parts: str) -> tuple[str, ...]:
+        # JSON frames the parts: no two lists of them are written alike.
+        text = json.dumps((kind, *parts)).encode("ascii")
+        return tuple(
+            base64.urlsafe_b64encode(hmac.digest(key, text, hashlib.sha256)[:_HASH_BYTES])
+            .rstrip(b"=")
+            .decode("ascii")
+            for key in self._keys
+        )

@@ -1,0 +1,123 @@
+"""A store in this process: for trials, tests and one worker. What is in it ends with the process."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.sessions.store import Entry
+
+
+class MemoryStore:
+    """Expired entries are dropped with the next write, so strangers cannot make it grow for long."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._values: dict[str, tuple[bytes, float]] = {}
+        self._indexes: dict[str, dict[str, float]] = {}
+        self._counts: dict[str, tuple[int, float]] = {}
+        self._expiries: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        """How many keys are held."""
+        return len(self._values) + len(self._indexes) + len(self._counts)
+
+    async def read(self, *keys: str) -> tuple[bytes | None, ...]:
+        return tuple(map(self._get, keys))
+
+    async def write(self, *entries: Entry) -> None:
+        self._drop_expired()
+        for entry in entries:
+            self._put(entry)
+
+    async def write_new(self, entry: Entry) -> bool:
+        self._drop_expired()
+        if self._get(entry.key) is not None:
+            return False
+        self._put(entry)
+        return True
+
+    async def rewrite(self, entry: Entry) -> bool:
+        self._drop_expired()
+        if self._get(entry.key) is None:
+            return False
+        self._put(entry)
+        return True
+
+    async def take(self, key: str) -> bytes | None:
+        value = self._get(key)
+        self._values.pop(key, None)
+        return value
+
+    async def delete(self, *keys: str) -> None:
+        for key in keys:
+            self._values.pop(key, None)
+
+    async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
+        self._drop_expired()
+        members = self._indexes.setdefault(key, {})
+        members[member] = expires_at
+        for stale in [name for name, expiry in members.items() if expiry <= now]:
+            del members[stale]
+        self._expire(key, expires_at)
+
+    async def indexed(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
+        indexes = (self._indexes.get(key, {}) for key in keys)
+        return tuple(
+            tuple(
+                member
+                for expiry, member in sorted((at, name) for name, at in members.items())
+                if expiry > now
+            )
+            for members in indexes
+        )
+
+    async def unindex(self, key: str, *members: str) -> None:
+        index = self._indexes.get(key, {})
+        for member in members:
+            index.pop(member, None)
+        if not index:
+            self._indexes.pop(key, None)
+
+    async def count(self, key: str, *, window: float) -> int:
+        self._drop_expired()
+        now = self._clock()
+        count, ends = self._counts.get(key, (0, now + window))
+        self._counts[key] = (count + 1, ends)
+        if not count:
+            self._expire(key, ends)
+        return count + 1
+
+    async def ready(self) -> None:
+        """Memory always is."""
+
+    async def aclose(self) -> None:
+        for held in (self._values, self._indexes, self._counts, self._expiries):
+            held.clear()
+
+    def _get(self, key: str) -> bytes | None:
+        value, expiry = self._values.get(key, (None, 0.0))
+        return value if expiry > self._clock() else None
+
+    def _put(self, entry: Entry) -> None:
+        expiry = self._clock() + entry.ttl
+        self._values[entry.key] = (entry.value, expiry)
+        self._expire(entry.key, expiry)
+
+    def _expire(self, key: str, expiry: float) -> None:
+        heapq.heappush(self._expiries, (expiry, key))
+
+    def _drop_expired(self) -> None:
+        now = self._clock()
+        while self._expiries and self._expiries[0][0] <= now:
+            _, key = heapq.heappop(self._expiries)
+            if key in self._values and self._values[key][1] <= now:
+                del self._values[key]
+            if key in self._counts and self._counts[key][1] <= now:
+                del self._counts[key]
+            if key in self._indexes and max(self._indexes[key].values(), default=now) <= now:
+                del self._indexes[key]

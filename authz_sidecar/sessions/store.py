@@ -1,0 +1,70 @@
+"""The port through which sessions are kept: short-lived bytes under keys, and indexes of names.
+
+A store knows nothing of sessions, secrets or cookies. Every call is bounded in time and either
+does what it says or raises `StoreUnavailable`; a store that was away is used again by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key to be written; it is gone after `ttl` seconds."""
+
+    key: str
+    value: bytes
+    ttl: float
+
+
+class SessionStore(Protocol):
+    """Keys whose text has the same part in braces lie together, and only those do."""
+
+    async def read(self, *keys: str) -> tuple[bytes | None, ...]:
+        """All values in one round trip, in the order of the keys; None for what is not there."""
+        ...
+
+    async def write(self, *entries: Entry) -> None:
+        """Write keys that lie together: all of them or none."""
+        ...
+
+    async def write_new(self, entry: Entry) -> bool:
+        """Write only if the key is not there; whether it was written."""
+        ...
+
+    async def rewrite(self, entry: Entry) -> bool:
+        """Write only if the key is still there; whether it was written."""
+        ...
+
+    async def take(self, key: str) -> bytes | None:
+        """Read and delete in one step: of several callers one gets the value."""
+        ...
+
+    async def delete(self, *keys: str) -> None:
+        """Delete keys that lie together; those that are not there do not matter."""
+        ...
+
+    async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
+        """Add a member that is listed until `expires_at`, and drop those that are not any more."""
+        ...
+
+    async def indexed(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
+        """The members of each index that have not expired at `now`, the earliest to expire first."""
+        ...
+
+    async def unindex(self, key: str, *members: str) -> None: ...
+
+    async def count(self, key: str, *, window: float) -> int:
+        """How often this was called for the key since its window began, this call included.
+
+        A window begins with its first call and is never prolonged; counting is atomic.
+        """
+        ...
+
+    async def ready(self) -> None:
+        """Raise `StoreUnavailable` unless the store can be written to now."""
+        ...
+
+    async def aclose(self) -> None: ...
