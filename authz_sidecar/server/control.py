@@ -1,20 +1,24 @@
-"""The line between the parent and a worker: one JSON object each way, in turn. The parent asks,
-the worker answers; whoever loses the line stops."""
+"""The line between the parent and a worker: the parent asks, the worker answers, in turn; whoever
+loses the line stops. A socket pair that no other process can reach."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import pickle
+import struct
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import socket
 
-LINE_LIMIT = 16 * 1024 * 1024
+    from authz_sidecar.config.schema import Config
+
+_LENGTH = struct.Struct("!Q")
 
 
 class LineLostError(Exception):
-    """The other side is gone, or said what no side ever says."""
+    """The other side is gone, or too slow to be waited for."""
 
 
 class Line:
@@ -25,36 +29,51 @@ class Line:
 
     @classmethod
     async def over(cls, end: socket.socket) -> Line:
-        return cls(*await asyncio.open_unix_connection(sock=end, limit=LINE_LIMIT))
+        return cls(*await asyncio.open_unix_connection(sock=end))
+
+    async def ask(
+        self, question: str, *, seconds: float, config: Config | None = None
+    ) -> dict[str, Any]:
+        """The answer to `question`, which may carry a configuration.
+
+        A late answer would be taken for that to the next question: who waits in vain has lost the
+        line.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(seconds):
+                    await self.send({"ask": question})
+                    if config is not None:
+                        await self._write(pickle.dumps(config))
+                    return await self.receive()
+            except TimeoutError as error:
+                self.close()
+                raise LineLostError(f"no answer within {seconds:g} s") from error
 
     async def send(self, message: dict[str, Any]) -> None:
-        self._writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        await self._write(json.dumps(message).encode())
+
+    async def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(await self._read())
+        return message
+
+    async def receive_config(self) -> Config:
+        config: Config = pickle.loads(await self._read())  # noqa: S301 - from our parent alone
+        return config
+
+    async def _write(self, frame: bytes) -> None:
+        self._writer.write(_LENGTH.pack(len(frame)) + frame)
         try:
             await self._writer.drain()
         except OSError as error:
             raise LineLostError(str(error)) from error
 
-    async def receive(self) -> dict[str, Any]:
+    async def _read(self) -> bytes:
         try:
-            line = await self._reader.readline()
-            message = json.loads(line)
-        except (OSError, ValueError) as error:
-            raise LineLostError(str(error)) from error
-        if not isinstance(message, dict):
-            raise LineLostError("not an object")
-        return message
-
-    async def ask(self, question: str, *, seconds: float) -> dict[str, Any]:
-        """The answer to `question`; a late answer would be taken for the next one's, so that
-        whoever waits in vain has lost the line."""
-        async with self._turn:
-            await self.send({"ask": question})
-            try:
-                async with asyncio.timeout(seconds):
-                    return await self.receive()
-            except TimeoutError as error:
-                self.close()
-                raise LineLostError(f"no answer within {seconds:g} s") from error
+            (size,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+            return await self._reader.readexactly(size)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise LineLostError("the other side is gone") from error
 
     def close(self) -> None:
         self._writer.close()

@@ -80,7 +80,7 @@ class Parent:
             except ConfigError as error:
                 self.history.failed(error)
                 return
-            if await self.workers.reload():
+            if await self.workers.reload(judged.config):
                 self.history.reloaded(judged)
             else:
                 logger.error("not every worker took the new configuration; SIGUSR2 replaces them")

@@ -62,12 +62,7 @@ def serve(config_path: Path, *, log_format: LogFormat = "json", log_level: str =
         if server.workers == 1:
             running = _alone(first, load, sockets, metrics)
         else:
-            recipe = Recipe(
-                config_path=config_path,
-                sockets=sockets,
-                log_format=log_format,
-                log_level=log_level,
-            )
+            recipe = Recipe(sockets=sockets, log_format=log_format, log_level=log_level)
             running = _with_workers(first, load, recipe, metrics)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(running)
@@ -125,7 +120,8 @@ async def _with_workers(
     recipe: Recipe,
     metrics: Metrics,
 ) -> None:
-    workers = Workers(recipe=recipe, count=first.config.server.workers)
+    config = first.config
+    workers = Workers(recipe=recipe, config=config, count=config.server.workers)
     parent = Parent(first=first, load=load, workers=workers, metrics=metrics)
     parent.on_started = lambda: _say_started(first, recipe.sockets)
     _on_signals(stop=parent.stop, reload=parent.reload, replace=workers.replace)

@@ -20,8 +20,8 @@ from authz_sidecar.server.control import Line, LineLostError
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
+    from authz_sidecar.config.schema import Config
     from authz_sidecar.observe.logging import LogFormat
 
 logger = logging.getLogger(__name__)
@@ -47,16 +47,17 @@ class Child:
     def alive(self) -> bool:
         return self.process.returncode is None
 
-    async def started(self) -> bool:
+    async def start(self, config: Config) -> bool:
+        """Whether it answers checks now."""
         with contextlib.suppress(LineLostError):
-            await self._line.ask("start", seconds=START_SECONDS)
+            await self._line.ask("start", seconds=START_SECONDS, config=config)
             return True
         return False
 
-    async def reload(self) -> bool:
+    async def reload(self, config: Config) -> bool:
         with contextlib.suppress(LineLostError):
-            answer = await self._line.ask("reload", seconds=RELOAD_SECONDS)
-            return answer.get("reloaded") is True
+            answer = await self._line.ask("reload", seconds=RELOAD_SECONDS, config=config)
+            return answer["reloaded"] is True
         return False
 
     async def report(self) -> dict[str, Any] | None:
@@ -94,7 +95,6 @@ class Child:
 class Recipe:
     """How a worker is started."""
 
-    config_path: Path
     sockets: Mapping[str, tuple[socket.socket, ...]]
     log_format: LogFormat
     log_level: str
@@ -103,7 +103,7 @@ class Recipe:
         ours, theirs = socket.socketpair()
         with theirs:
             handed = {name: _descriptors(self.sockets[name]) for name in ("check", "web")}
-            arguments = ["--config", str(self.config_path), "--control", str(theirs.fileno())]
+            arguments = ["--control", str(theirs.fileno())]
             for name, descriptors in handed.items():
                 arguments += [f"--{name}", ",".join(map(str, descriptors))]
             arguments += ["--log-format", self.log_format, "--log-level", self.log_level]
@@ -135,7 +135,11 @@ class Slot:
 
 @dataclass(slots=True, kw_only=True)
 class Workers:
+    """`config` is what every worker answers by, from its start: a file that has been spoilt since
+    keeps no worker from being restarted."""
+
     recipe: Recipe
+    config: Config
     count: int
     clock: Callable[[], float] = time.monotonic
     _slots: list[Slot] = field(default_factory=list)
@@ -157,7 +161,7 @@ class Workers:
             born = self.clock()
             if slot.child is None:
                 slot.child = await self.recipe.spawn()
-                await slot.child.started()
+                await slot.child.start(self.config)
                 tried.set()
             # A replacement puts another child here while this one goes: then that one is watched.
             while (child := slot.child).alive:
@@ -184,7 +188,7 @@ class Workers:
         async with self._replacing:
             for slot in self._slots:
                 new = await self.recipe.spawn()
-                if not await new.started():
+                if not await new.start(self.config):
                     new.kill()
                     await new.process.wait()
                     logger.error(
@@ -199,9 +203,10 @@ class Workers:
                     slot.leaving = None
         logger.info("all workers replaced", extra=fields(workers=self.count))
 
-    async def reload(self) -> bool:
+    async def reload(self, config: Config) -> bool:
         """Whether every worker took the configuration into use."""
-        return all(await asyncio.gather(*(child.reload() for child in self._children())))
+        self.config = config
+        return all(await asyncio.gather(*(child.reload(config) for child in self._children())))
 
     async def missing(self) -> dict[str, str]:
         """What keeps any worker from being ready."""

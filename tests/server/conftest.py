@@ -11,11 +11,14 @@ import pytest
 from authz_sidecar.config.grammar import TcpAddress
 from authz_sidecar.server.listeners import bind
 from authz_sidecar.server.serving import Serving
+from tests.servers.sidecar import start_module_sidecar, start_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from authz_sidecar.server.protocol import Limits
+
+__all__ = ["serve", "start_module_sidecar", "start_sidecar"]
 
 
 class Running:

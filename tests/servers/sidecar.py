@@ -1,6 +1,6 @@
 """A real sidecar in a process of its own, started as an operator starts it.
 
-    from tests.servers.sidecar import Sidecar, SidecarStarter, start_sidecar  # noqa: F401
+    from tests.servers.sidecar import start_sidecar     # in the conftest.py of your tests
 
     def test_something(start_sidecar: SidecarStarter) -> None:
         sidecar = start_sidecar({"routes": [...], "identity_providers": {...}})
