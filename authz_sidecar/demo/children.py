@@ -39,20 +39,7 @@ class Child:
         if code is None:
             return
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise ChildError(f"{self.name} {how}. {self._last_words()}")
-
-    def wait_until(self, answers: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            self.check()
-            with contextlib.suppress(OSError):
-                if answers():
-                    return
-            time.sleep(0.05)
-        raise ChildError(
-            f"{self.name} did not get ready within {_START_SECONDS:.0f} seconds. "
-            + self._last_words()
-        )
+        raise ChildError(f"{self.name} {how}. {self.last_words()}")
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -64,7 +51,7 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         if not lines:
             return f"Its log ({self.log}) is empty."
@@ -96,12 +83,29 @@ class Children:
         self._children.append(child)
         return child
 
+    def wait_until(self, child: Child, answers: Callable[[], bool]) -> None:
+        """Raises `ChildError` when `child` takes too long, or any of them has ended."""
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            self._check()
+            with contextlib.suppress(OSError):
+                if answers():
+                    return
+            time.sleep(0.05)
+        raise ChildError(
+            f"{child.name} did not get ready within {_START_SECONDS:.0f} seconds. "
+            + child.last_words()
+        )
+
     def watch(self) -> None:
         """Returns never; raises `ChildError` as soon as one has ended."""
         while True:
-            for child in self._children:
-                child.check()
+            self._check()
             time.sleep(0.3)
+
+    def _check(self) -> None:
+        for child in self._children:
+            child.check()
 
     def __enter__(self) -> Self:
         return self

@@ -95,10 +95,10 @@ def _start(children: Children, scene: Scene, *, config: Path, program: str, wher
     # Caddy keeps state below these; here it keeps it with the rest of the demo.
     homes = {"XDG_DATA_HOME": str(where), "XDG_CONFIG_HOME": str(where)}
     proxy = children.start(title, PROXIES[scene.proxy].command(program, where), env=homes)
-    provider.wait_until(_listens(ports.provider))
-    app.wait_until(_listens(ports.app))
-    sidecar.wait_until(_is_ready(ports.ops))
-    proxy.wait_until(_listens(ports.public))
+    children.wait_until(provider, _listens(ports.provider))
+    children.wait_until(app, _listens(ports.app))
+    children.wait_until(sidecar, _is_ready(ports.ops))
+    children.wait_until(proxy, _listens(ports.public))
 
 
 def _listens(port: int) -> Callable[[], bool]:

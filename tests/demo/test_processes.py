@@ -58,8 +58,16 @@ def test_a_child_that_dies_while_waited_for_is_noticed_at_once(tmp_path: Path) -
     with Children(tmp_path) as children:
         child = children.start("The sidecar", [sys.executable, "-c", "raise SystemExit(2)"])
         with pytest.raises(ChildError, match=r"The sidecar ended with exit code 2.*is empty"):
-            child.wait_until(lambda: False)
+            children.wait_until(child, lambda: False)
     assert time.monotonic() - started < 10
+
+
+def test_another_child_that_dies_meanwhile_is_the_one_that_is_named(tmp_path: Path) -> None:
+    with Children(tmp_path) as children:
+        children.start("The provider", [sys.executable, "-c", "raise SystemExit(4)"])
+        waits = children.start("The sidecar", SLEEP)
+        with pytest.raises(ChildError, match="The provider ended with exit code 4"):
+            children.wait_until(waits, lambda: False)
 
 
 def test_no_process_is_left_behind(tmp_path: Path) -> None:
@@ -71,6 +79,6 @@ def test_no_process_is_left_behind(tmp_path: Path) -> None:
         first = children.start("one", SLEEP)
         second = children.start("two", [sys.executable, "-c", stubborn])
         for child in (first, second):
-            child.wait_until(lambda child=child: "ready" in child.log.read_text())  # type: ignore[misc]
+            children.wait_until(child, lambda child=child: "ready" in child.log.read_text())  # type: ignore[misc]
     assert first.process.returncode is not None
     assert second.process.returncode is not None

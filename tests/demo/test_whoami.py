@@ -23,7 +23,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     command = [sys.executable, "-m", "authz_sidecar.demo.whoami", "--port", str(port)]
     with Children(Path(tmp_path_factory.mktemp("whoami"))) as children:
         child = children.start("app", [*command, "--site", "app=http://app.localhost:1"])
-        child.wait_until(lambda: ask(port, "GET", "/", {})[0] == 200)
+        children.wait_until(child, lambda: ask(port, "GET", "/", {})[0] == 200)
         yield port
 
 
