@@ -32,7 +32,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "gate": frozenset({"core", "errors", "identity", "policy", "proxies", "routes", "sessions"}),
     "config": frozenset({"core", "errors"}),
     "ruleset": frozenset({"config", "core", "proxies", "routes"}),
-    "snippets": frozenset({"config", "core", "errors", "identity", "proxies"}),
+    "snippets": frozenset({"config", "core", "errors", "identity", "proxies", "routes"}),
     "observe": frozenset({"core", "errors", "gate"}),
     "web": frozenset({"core", "errors", "gate", "identity", "login", "observe", "proxies"}),
     "server": frozenset({"app", "config", "core", "errors", "observe", "web"}),
