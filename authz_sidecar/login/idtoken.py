@@ -45,6 +45,10 @@ ALGORITHMS = tuple(_ALGORITHMS)
 _NOBODY = frozenset({"null", "undefined", "none", "*"})
 
 
+class BadSignature(LoginRefused):
+    """Forged, or made with a key that was replaced under the same name, or under none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenHeader:
     """What an unverified token says of its signature; only ever used to choose a key."""
@@ -157,6 +161,8 @@ def verify_signature(
                 "enforce_minimum_key_length": True,
             },
         )
+    except jwt.InvalidSignatureError as error:
+        raise BadSignature("ID token has a wrong signature") from error
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         raise LoginRefused(f"ID token refused: {type(error).__name__}") from error
 

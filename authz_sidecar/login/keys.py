@@ -41,7 +41,7 @@ class KeyCache:
         if seen is None or self._clock() - seen >= FRESH_SECONDS:
             await self._refresh(seen)
         found = suitable_keys(self._keys, header)
-        if not found and self._may_refetch(header):
+        if not found and not self._is_known_unknown(header) and self._may_refetch():
             await self._refresh(self._fetched_at)
             found = suitable_keys(self._keys, header)
         if not found:
@@ -50,6 +50,12 @@ class KeyCache:
         if len(found) > 1:
             raise LoginRefused("ID token does not say which of several keys signed it")
         return found[0]
+
+    async def renew(self) -> None:
+        """Fetch again, within the limits: a signature was wrong, and providers that do not name
+        their keys replace them unannounced."""
+        if self._may_refetch():
+            await self._refresh(self._fetched_at)
 
     async def _refresh(self, seen: float | None) -> None:
         """Fetch, unless somebody else has since `seen`. Old keys outlive a provider that is down."""
@@ -65,10 +71,13 @@ class KeyCache:
             self._fetched_at = self._clock()
             self._unknown.clear()
 
-    def _may_refetch(self, header: TokenHeader) -> bool:
+    def _is_known_unknown(self, header: TokenHeader) -> bool:
+        if header.key_id is None:
+            return True
+        return self._clock() - self._unknown.get(header.key_id, -60.0) < 60
+
+    def _may_refetch(self) -> bool:
         now = self._clock()
-        if header.key_id is None or now - self._unknown.get(header.key_id, -60.0) < 60:
-            return False
         if len(self._refetched) == REFETCHES_PER_MINUTE and now - self._refetched[0] < 60:
             return False
         self._refetched.append(now)

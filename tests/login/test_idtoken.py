@@ -51,7 +51,7 @@ def test_each_algorithm_of_ours_is_verified(algorithm: str) -> None:
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
 def test_a_signature_of_another_key_is_refused(algorithm: str) -> None:
     token = signing_key(algorithm).sign(claims())
-    with pytest.raises(LoginRefused, match="InvalidSignatureError"):
+    with pytest.raises(LoginRefused, match="wrong signature"):
         verified(token, signing_key(algorithm))
 
 

@@ -105,3 +105,11 @@ async def test_without_any_keys_a_provider_that_is_down_is_said_to_be_down() -> 
     provider.down = True
     with pytest.raises(ProviderUnavailable):
         await provider.find("a")
+
+
+async def test_a_key_replaced_under_its_name_can_be_renewed_within_limits() -> None:
+    provider = Provider(None)
+    await provider.find(None)
+    for _ in range(20):
+        await provider.cache.renew()
+    assert provider.asked == 1 + REFETCHES_PER_MINUTE

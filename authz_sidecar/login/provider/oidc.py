@@ -15,7 +15,14 @@ from urllib.parse import urlencode
 
 from authz_sidecar.errors import ProviderUnavailable
 from authz_sidecar.login.claims import identity_of, merge_userinfo
-from authz_sidecar.login.idtoken import Expected, Jwk, VerifiedClaims, read_header, verify
+from authz_sidecar.login.idtoken import (
+    BadSignature,
+    Expected,
+    Jwk,
+    VerifiedClaims,
+    read_header,
+    verify,
+)
 from authz_sidecar.login.keys import KeyCache
 from authz_sidecar.login.provider.code import Tokens, redeem_code
 from authz_sidecar.login.provider.metadata import Metadata, discovery_url, parse_metadata
@@ -186,18 +193,31 @@ class Provider:
     async def _verified(self, tokens: Tokens, *, nonce: str) -> VerifiedClaims:
         settings = self.settings
         header = read_header(tokens.id_token, algorithms=settings.algorithms)
-        return verify(
-            tokens.id_token,
-            key=await self._keys.key_for(header),
-            expected=Expected(
-                issuer=settings.issuer,
-                client_id=settings.client_id,
-                nonce=nonce,
-                algorithms=settings.algorithms,
-            ),
-            now=self._clock(),
-            access_token=tokens.access_token,
+        expected = Expected(
+            issuer=settings.issuer,
+            client_id=settings.client_id,
+            nonce=nonce,
+            algorithms=settings.algorithms,
         )
+
+        def judged(key: Jwk) -> VerifiedClaims:
+            return verify(
+                tokens.id_token,
+                key=key,
+                expected=expected,
+                now=self._clock(),
+                access_token=tokens.access_token,
+            )
+
+        key = await self._keys.key_for(header)
+        try:
+            return judged(key)
+        except BadSignature:
+            await self._keys.renew()
+            renewed = await self._keys.key_for(header)
+            if renewed == key:
+                raise
+            return judged(renewed)
 
     async def _fetch_keys(self) -> tuple[Jwk, ...]:
         metadata = await self.metadata()

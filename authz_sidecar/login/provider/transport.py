@@ -113,7 +113,7 @@ async def get_json(client: AsyncOAuth2Client, url: str, *, bearer: str | None = 
     """The JSON document at `url`; raises `ProviderUnavailable`, also for any status but 200."""
     headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
     async with exchange(f"`{url}`"):
-        response = await client.get(url, withhold_token=True, headers=headers)
+        response = await client.request("GET", url, withhold_token=True, headers=headers)
     if response.status_code != 200:
         raise ProviderUnavailable(f"`{url}`: status {response.status_code}")
     try:

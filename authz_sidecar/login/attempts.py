@@ -1,0 +1,214 @@
+"""Sign-ins under way, each in a sealed cookie of its own: several tabs work, and strangers leave
+nothing behind with us.
+
+Decides what an attempt holds, how long it lives and how many fit. Nonce, state and PKCE verifier
+are derived from one seed, so that the cookie has room for the return address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from authz_sidecar.core.urls import Origin
+
+LIFETIME_SECONDS = 600
+MOST_BYTES = 3000
+"""Of all attempts in one browser together: room is left for the session and the app's cookies."""
+_MOST_EVICTED = 64  # per answer; whoever sends more does not deserve a longer one
+_ID = r"[0-9a-f]{8}[A-Za-z0-9_-]{8}"
+_STATE = re.compile(rf"({_ID})\.([A-Za-z0-9_-]{{0,16}})\.([A-Za-z0-9_-]{{43}})")
+_PURPOSE = "login attempt"
+
+
+class Sealer(Protocol):
+    """`SecretKeys`, as far as sign-in needs it."""
+
+    def seal_text(self, purpose: str, data: bytes, *, bound_to: bytes = b"") -> str: ...
+
+    def open_text(self, purpose: str, sealed: str, *, bound_to: bytes = b"") -> bytes | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """`provider` None: the sign-in itself happens on the central host, this one awaits a ticket.
+    `flow` is the hash of the flow secret of the host on whose behalf the central host signs in;
+    None when it signs in for itself."""
+
+    id: str
+    seed: bytes = field(repr=False)
+    return_to: str
+    started_at: float
+    provider: str | None = None
+    flow: str | None = None
+    shortened: bool = False
+    round: int = 1
+    instance: str = ""
+
+    @property
+    def state(self) -> str:
+        return f"{self.id}.{self.instance}.{self._derive('state')}"
+
+    @property
+    def nonce(self) -> str:
+        return self._derive("nonce")
+
+    @property
+    def verifier(self) -> str:
+        """RFC 7636 section 4.1: 43 characters, 256 random bits."""
+        return self._derive("verifier")
+
+    @property
+    def flow_hash(self) -> str:
+        """What the central host may know of this attempt; the secret itself stays in the cookie."""
+        return _text(hashlib.sha256(self._derive("flow").encode()).digest())
+
+    def _derive(self, purpose: str) -> str:
+        return _text(hmac.digest(self.seed, purpose.encode(), "sha256"))
+
+
+def attempt_id(now: float, random: bytes) -> str:
+    """Sorts by age; `random` are six bytes."""
+    return f"{int(now):08x}{_text(random)}"
+
+
+@dataclass(frozen=True, slots=True)
+class StateParts:
+    attempt: str
+    instance: str
+
+
+def read_state(state: str) -> StateParts | None:
+    """What a state says about where its attempt is; the comparison comes later."""
+    found = _STATE.fullmatch(state)
+    return None if found is None else StateParts(found[1], found[2])
+
+
+class AttemptCookies:
+    def __init__(self, keys: Sealer, *, base_name: str) -> None:
+        self._keys = keys
+        self._base = f"{base_name}-flow-"
+        self._names = re.compile(rf"(?:__Host-)?{re.escape(self._base)}({_ID})")
+
+    def find(
+        self, cookie_lines: Sequence[str], attempt: str, *, origin: Origin, now: float
+    ) -> Attempt | None:
+        """The attempt of that id; None when its cookie is gone, doubled, changed or too old."""
+        name = self._name(attempt, origin)
+        values = [value for key, value in self._ours(cookie_lines) if key == name]
+        return self._open(name, values[0], origin, now) if len(values) == 1 else None
+
+    def awaiting_tickets(
+        self, cookie_lines: Sequence[str], *, origin: Origin, now: float
+    ) -> tuple[Attempt, ...]:
+        """All attempts of this host that the central host may answer."""
+        ours = self._ours(cookie_lines)
+        names = [name for name, _ in ours]
+        opened = (
+            self._open(name, value, origin, now) for name, value in ours if names.count(name) == 1
+        )
+        return tuple(found for found in opened if found is not None and found.provider is None)
+
+    def keep(
+        self, attempt: Attempt, cookie_lines: Sequence[str], *, origin: Origin, cross_site: bool
+    ) -> tuple[str, ...]:
+        """Set-Cookie values: the new attempt, and the oldest others that no longer fit.
+
+        `cross_site`: the provider will answer by a POST from its own page (form_post).
+        """
+        name = self._name(attempt.id, origin)
+        sealed = self._keys.seal_text(_PURPOSE, _encode(attempt), bound_to=_binding(name, origin))
+        # A cookie that is to come along on a cross-site POST must say SameSite=None, which
+        # browsers take only with Secure; on loopback they take both over http as well.
+        site = "None; Secure" if cross_site else "Lax"
+        secure = "; Secure" if origin.scheme == "https" and not cross_site else ""
+        new = (
+            f"{name}={sealed}; Path=/; Max-Age={LIFETIME_SECONDS}; HttpOnly;"
+            f" SameSite={site}{secure}"
+        )
+        left = MOST_BYTES - len(name) - len(sealed) - 3
+        evicted = []
+        for other, value in sorted(set(self._ours(cookie_lines)), key=self._age, reverse=True):
+            left -= len(other) + len(value) + 3
+            if left < 0 or _too_old(self._age((other, value)), attempt.started_at):
+                evicted.append(self._clear(other))
+        return (new, *evicted[:_MOST_EVICTED])
+
+    def clear(self, attempt: Attempt, *, origin: Origin, cross_site: bool) -> str:
+        return self._clear(self._name(attempt.id, origin), secure=cross_site)
+
+    def _clear(self, name: str, *, secure: bool = False) -> str:
+        # A Secure cookie can only be removed by one that says so as well (RFC 6265bis 5.7).
+        flag = "; Secure" if secure or name.startswith("__Host-") else ""
+        return f"{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{flag}"
+
+    def _name(self, attempt: str, origin: Origin) -> str:
+        prefix = "__Host-" if origin.scheme == "https" else ""
+        return f"{prefix}{self._base}{attempt}"
+
+    def _ours(self, cookie_lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        pairs = (
+            pair.strip(" \t").partition("=") for line in cookie_lines for pair in line.split(";")
+        )
+        return tuple((name, value) for name, _, value in pairs if self._names.fullmatch(name))
+
+    def _age(self, cookie: tuple[str, str]) -> str:
+        return cookie[0].rpartition(self._base)[2]
+
+    def _open(self, name: str, value: str, origin: Origin, now: float) -> Attempt | None:
+        data = self._keys.open_text(_PURPOSE, value, bound_to=_binding(name, origin))
+        if data is None:
+            return None
+        attempt = _decode(self._age((name, "")), data)
+        fresh = attempt.started_at - 60 <= now < attempt.started_at + LIFETIME_SECONDS
+        return attempt if fresh else None
+
+
+def _too_old(attempt: str, now: float) -> bool:
+    return int(attempt[:8], 16) + LIFETIME_SECONDS < now
+
+
+def _binding(name: str, origin: Origin) -> bytes:
+    return f"{origin} {name}".encode()
+
+
+def _encode(attempt: Attempt) -> bytes:
+    fields = [
+        attempt.provider,
+        attempt.return_to,
+        attempt.started_at,
+        attempt.flow,
+        int(attempt.shortened),
+        attempt.round,
+        attempt.instance,
+        _text(attempt.seed),
+    ]
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _decode(attempt: str, data: bytes) -> Attempt:
+    """Of data that we sealed ourselves."""
+    provider, return_to, started_at, flow, shortened, number, instance, seed = json.loads(data)
+    return Attempt(
+        id=attempt,
+        seed=urlsafe_b64decode(f"{seed}="),
+        return_to=return_to,
+        started_at=started_at,
+        provider=provider,
+        flow=flow,
+        shortened=bool(shortened),
+        round=number,
+        instance=instance,
+    )
+
+
+def _text(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,53 @@
+"""The loop breaker: sign-ins that succeed again and again within a minute lead nowhere, and a page
+that names the likely causes is worth more than another redirect."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from authz_sidecar.core.urls import Origin
+    from authz_sidecar.login.attempts import Sealer
+
+MOST_ROUNDS = 3
+WINDOW_SECONDS = 60
+_PURPOSE = "sign-in rounds"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopBreaker:
+    """Counts finished rounds in a small sealed cookie of the host. A tab more is no round: it
+    counts only when it comes back signed in."""
+
+    keys: Sealer
+    base_name: str
+
+    def trips(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
+        return len(self._rounds(cookie_lines, origin, now)) >= MOST_ROUNDS
+
+    def count(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> str:
+        """The Set-Cookie value after one more round."""
+        rounds = (*self._rounds(cookie_lines, origin, now), int(now))[-MOST_ROUNDS:]
+        name = self._name(origin)
+        sealed = self.keys.seal_text(
+            _PURPOSE, json.dumps(rounds).encode(), bound_to=f"{origin} {name}".encode()
+        )
+        secure = "; Secure" if origin.scheme == "https" else ""
+        return f"{name}={sealed}; Path=/; Max-Age={WINDOW_SECONDS}; HttpOnly; SameSite=Lax{secure}"
+
+    def _rounds(self, cookie_lines: Sequence[str], origin: Origin, now: float) -> tuple[int, ...]:
+        name = self._name(origin)
+        pairs = (pair.strip(" \t") for line in cookie_lines for pair in line.split(";"))
+        values = [pair[len(name) + 1 :] for pair in pairs if pair.startswith(f"{name}=")]
+        if len(values) != 1:
+            return ()
+        data = self.keys.open_text(_PURPOSE, values[0], bound_to=f"{origin} {name}".encode())
+        rounds: list[int] = [] if data is None else json.loads(data)
+        return tuple(at for at in rounds if now - at < WINDOW_SECONDS)
+
+    def _name(self, origin: Origin) -> str:
+        return f"{'__Host-' if origin.scheme == 'https' else ''}{self.base_name}-loop"

@@ -1,0 +1,102 @@
+// A certified OpenID provider for the tests, on loopback. Usage: node server.js '<settings as JSON>'
+//   port      where to listen; the issuer is http://localhost:<port>
+//   clients   registrations as in OpenID Connect Dynamic Client Registration
+//   users     claims by subject; unknown subjects sign in with no claims but `sub`
+// Whoever `login_hint` names is signed in without a question; without one a form asks.
+// Signing keys are made at start: a restart on the same port is a key rotation.
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createServer } from 'node:http';
+
+import Provider from 'oidc-provider';
+
+const settings = JSON.parse(process.argv[2]);
+const issuer = `http://localhost:${settings.port}`;
+
+function signingKey(alg, type, options) {
+  const { privateKey } = generateKeyPairSync(type, options);
+  return { ...privateKey.export({ format: 'jwk' }), alg, kid: randomUUID(), use: 'sig' };
+}
+
+const provider = new Provider(issuer, {
+  clients: settings.clients,
+  jwks: {
+    keys: [
+      signingKey('RS256', 'rsa', { modulusLength: 2048 }),
+      signingKey('ES256', 'ec', { namedCurve: 'P-256' }),
+    ],
+  },
+  cookies: { keys: [randomUUID()] },
+  pkce: { required: () => true },
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
+  claims: {
+    openid: ['sub'],
+    profile: ['name'],
+    email: ['email', 'email_verified'],
+    groups: ['groups'],
+  },
+  features: {
+    devInteractions: { enabled: false },
+    rpInitiatedLogout: { enabled: true },
+    backchannelLogout: { enabled: true },
+  },
+  interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
+  findAccount: (_ctx, sub) => ({
+    accountId: sub,
+    claims: () => ({ sub, ...settings.users[sub] }),
+  }),
+  renderError: (ctx, out) => {
+    ctx.type = 'json';
+    ctx.body = out;
+  },
+  ttl: { AccessToken: 3600, AuthorizationCode: 60, IdToken: 3600, Interaction: 600, Grant: 3600, Session: 3600 },
+});
+
+async function body(request) {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return new URLSearchParams(text);
+}
+
+async function interact(request, response) {
+  const { prompt, params, session, grantId } = await provider.interactionDetails(request, response);
+  if (prompt.name === 'login') {
+    const form = request.method === 'POST' ? await body(request) : new URLSearchParams();
+    if (form.get('deny')) {
+      const result = { error: 'access_denied', error_description: 'the user said no' };
+      return provider.interactionFinished(request, response, result);
+    }
+    const accountId = form.get('user') || params.login_hint;
+    if (!accountId) {
+      response.setHeader('content-type', 'text/html; charset=utf-8');
+      return response.end(`<!doctype html><title>Sign in</title><form method="post">
+        <label>User <input name="user" autofocus></label> <button>Sign in</button>
+        <button name="deny" value="1">Refuse</button></form>`);
+    }
+    return provider.interactionFinished(request, response, { login: { accountId } });
+  }
+  const grant = grantId
+    ? await provider.Grant.find(grantId)
+    : new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
+  grant.addOIDCScope(params.scope);
+  return provider.interactionFinished(
+    request,
+    response,
+    { consent: { grantId: await grant.save() } },
+    { mergeWithLastSubmission: true },
+  );
+}
+
+// The tests hold our standard input open; when they are gone, so are we.
+process.stdin.on('end', () => process.exit()).resume();
+
+const callback = provider.callback();
+createServer((request, response) => {
+  if (!request.url.startsWith('/interaction/')) {
+    callback(request, response);
+    return;
+  }
+  interact(request, response).catch((error) => {
+    response.statusCode = 400;
+    response.end(String(error));
+  });
+}).listen(settings.port, '127.0.0.1', () => console.log('ready'));
