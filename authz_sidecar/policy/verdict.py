@@ -60,8 +60,9 @@ def verdict(allow: int, deny: int) -> Decision:
 @lru_cache(maxsize=4096)
 def verdict_for_nobody(allow: int, deny: int) -> Decision:
     """For policies that nobody can satisfy: nobody is asked to sign in for what nobody may have."""
-    decision = verdict(allow, deny)
-    return Deny(decision.reasons) if isinstance(decision, Challenge) else decision
+    if outcome(allow, deny) is Outcome.LOGIN:
+        return Deny(codes(deny if deny & HELD else allow))
+    return verdict(allow, deny)
 
 
 Judge = Callable[[int, int], Decision]

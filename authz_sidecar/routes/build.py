@@ -148,7 +148,7 @@ class _Builder:
         try:
             return parse_path_rule(settings)
         except PlaceError as wrong:
-            self._problem(str(wrong), at)
+            self._problem(str(wrong), at if wrong.key is None else (*at, wrong.key))
             return None
 
     def _policy(self, settings: RouteSettings, at: tuple[Step, ...]) -> Policy | None:

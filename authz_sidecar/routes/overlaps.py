@@ -26,7 +26,7 @@ def overlaps(routes: Iterable[Route], where: Positions) -> Iterator[Problem]:
 
 
 def _of_one_host(routes: list[Route], where: Positions) -> Iterator[Problem]:
-    seen: dict[tuple[PathKind, str], Route] = {}
+    seen: dict[tuple[PathKind, str, bool], Route] = {}
     catch_all = next((route for route in routes if _takes_everything(route)), None)
     for place, route in enumerate(routes):
         twin = seen.setdefault(_key(route), route)
@@ -47,10 +47,10 @@ def _takes_everything(route: Route) -> bool:
     return route.paths.kind is PathKind.REGEX and route.paths.text in _EVERYTHING
 
 
-def _key(route: Route) -> tuple[PathKind, str]:
+def _key(route: Route) -> tuple[PathKind, str, bool]:
     """Prefixes that cover the same paths are the same place; letter case counts unless ignored."""
     paths: PathRule = route.paths
     text = paths.text
     if paths.kind is PathKind.PREFIX:
         text = "/" + "/".join(segments(text))
-    return paths.kind, text.lower() if route.ignore_case else text
+    return paths.kind, text.lower() if route.ignore_case else text, route.ignore_case

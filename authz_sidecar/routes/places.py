@@ -21,7 +21,11 @@ _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f?#;\\]|//|/\.\.?(?:/|$)|%")
 
 
 class PlaceError(ValueError):
-    """Not a place; the message is for the operator."""
+    """Not a place; the message is for the operator. `key` is the setting that is wrong, if one is."""
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 def parse_host_pattern(text: str) -> HostPattern:
@@ -61,8 +65,8 @@ def parse_path_rule(settings: RouteSettings) -> PathRule:
     if settings.regex is not None:
         return PathRule(PathKind.REGEX, _pattern(settings.regex))
     if settings.path is not None:
-        return PathRule(PathKind.EXACT, _path(settings.path))
-    prefix = _path(settings.prefix if settings.prefix is not None else "/")
+        return PathRule(PathKind.EXACT, _path(settings.path, "path"))
+    prefix = _path(settings.prefix if settings.prefix is not None else "/", "prefix")
     if settings.prefix_match == "plain":
         return PathRule(PathKind.PLAIN_PREFIX, prefix)
     return PathRule(PathKind.PREFIX, prefix)
@@ -79,15 +83,17 @@ def _ascii(host: str) -> str:
         raise PlaceError(f"`{host}` is not a host name") from None
 
 
-def _path(path: str) -> str:
+def _path(path: str, key: str) -> str:
     """Paths are compared decoded, and those with several readings are refused as requests: a rule
     for one would never apply."""
     if not path.startswith("/"):
-        raise PlaceError(f"`{path}` does not begin with `/`")
+        raise PlaceError(f"`{path}` does not begin with `/`", key=key)
     if found := _AMBIGUOUS.search(path):
         if found.group() == "%":
-            raise PlaceError(f"`{path}` contains `%`: write the path decoded")
-        raise PlaceError(f"`{path}` contains `{found.group()}`, which no path that passes contains")
+            raise PlaceError(f"`{path}` contains `%`: write the path decoded", key=key)
+        raise PlaceError(
+            f"`{path}` contains `{found.group()}`, which no path that passes contains", key=key
+        )
     return path
 
 
@@ -95,5 +101,5 @@ def _pattern(pattern: str) -> str:
     try:
         whole_match(pattern)
     except PatternError as wrong:
-        raise PlaceError(f"`{pattern[:100]}` {wrong}") from None
+        raise PlaceError(f"`{pattern[:100]}` {wrong}", key="regex") from None
     return pattern

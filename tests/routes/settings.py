@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.settings import RouteSettings
 
 PLACES = KnownPlaces(
-    file="authz.yaml", places={("routes", at): ("authz.yaml", 10 * at, 3) for at in range(100)}
+    file="authz.yaml", places={("routes", at): ("authz.yaml", 10 * at + 10, 3) for at in range(100)}
 )
 
 
@@ -46,6 +46,7 @@ def built(
     *routes: RouteSettings,
     policies: Mapping[str, object] | None = None,
     providers: Sequence[str] = ("corp",),
+    default_provider: str | None = None,
     facts: frozenset[Fact] | None = None,
     allow_insecure_http: bool = False,
 ) -> Built:
@@ -55,7 +56,7 @@ def built(
         policies or {},
         where=PLACES,
         providers=providers,
-        default_provider=None,
+        default_provider=default_provider,
         allow_insecure_http=allow_insecure_http,
         **optional,
     )

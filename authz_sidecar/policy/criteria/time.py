@@ -44,7 +44,8 @@ def date(data: object, site: Site) -> Criterion | None:
 
 def day_of_week(data: object, site: Site) -> Criterion | None:
     if isinstance(data, str):
-        data = {"days": data}
+        days = _parsed(data, calendar.days, site)
+        return None if days is None else _on_days(days, UTC, site)
     fields = _fields(data, site, ("days", "timezone"), needed="days")
     if fields is None:
         return None
@@ -53,7 +54,10 @@ def day_of_week(data: object, site: Site) -> Criterion | None:
     days = _read(fields, "days", calendar.days, site)
     if days is None or len(site.problems) > before:
         return None
+    return _on_days(days, place, site)
 
+
+def _on_days(days: frozenset[int], place: tzinfo, site: Site) -> Criterion:
     def until(_subject: object, now: float) -> float:
         _, seconds = calendar.local(now, place)
         return min(now + calendar.DAY - seconds, calendar.steady_until(now))
@@ -133,8 +137,12 @@ def _read(fields: Mapping[str, object], key: str, read: Callable[[str], T], site
     if not isinstance(text, str):
         site.problem("takes a string", key)
         return None
+    return _parsed(text, read, site, key)
+
+
+def _parsed(text: str, read: Callable[[str], T], site: Site, *steps: str) -> T | None:
     try:
         return read(text)
     except CalendarError as wrong:
-        site.problem(str(wrong), key)
+        site.problem(str(wrong), *steps)
         return None

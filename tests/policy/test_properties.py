@@ -1,0 +1,238 @@
+"""What holds for every policy, request and person."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz_sidecar.core.types import Allow, CheckRequest, ClientCertificate, Fact, Identity
+from authz_sidecar.core.urls import Origin
+from authz_sidecar.errors import ConfigError
+from authz_sidecar.policy import Evidence, decide, specialise
+from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT
+from authz_sidecar.policy.records import RecordTables
+from tests.policy.asking import NOW, policy
+
+WORDS = st.sampled_from(["a", "b", "a@b", "b@a.b", "GET", "/a", "/a/b", "", "x/y"])
+VALUES = WORDS | st.booleans() | st.integers(0, 3) | st.none()
+STRING_MATCHERS = st.one_of(
+    WORDS,
+    st.dictionaries(st.sampled_from(["is", "not", "starts_with", "ends_with", "contains"]), WORDS),
+    st.dictionaries(st.sampled_from(["in", "not_in"]), st.lists(WORDS, max_size=2)),
+    st.just({"matches": "/a.*"}),
+)
+LIST_MATCHERS = VALUES | st.dictionaries(st.sampled_from(["has", "is", "exclude"]), VALUES)
+TIMES = st.sampled_from(["00:00", "06:30", "12:00", "3:04 PM", "23:59:59"])
+ZONES = st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "America/St_Johns"])
+
+OF_STRINGS = ("user", "email", "domain", "http_method", "http_path", "query/q", "http_header/h")
+OF_LISTS = ("groups", "claim/a", "claim/b/a", "claim/a.b")
+OTHERS: list[dict[str, Any]] = [
+    {"accept": 1},
+    {"reject": 1},
+    {"authenticated_user": 1},
+    {"cors_preflight": 1},
+    {"source_ip": "10.0.0.0/8"},
+    {"source_ip": ["::/0", "192.168.0.1"]},
+    {"client_certificate": {}},
+    {"client_certificate": {"san_dns": {"not": "a"}}},
+    {"invalid_client_certificate": 1},
+    {"authentication": {"max_age": "1h"}},
+    {"authentication": {"acr": "2fa", "amr": ["otp"]}},
+    {"day_of_week": "fri-mon"},
+    {"date": {"after": "2026-03-04T12:00:00Z"}},
+    {"record": {"type": "t", "field": "f", "is": "a"}},
+    {"record": {"type": "t", "by": "address", "field": "f", "exists": True}},
+]
+CRITERIA = st.one_of(
+    *(st.fixed_dictionaries({name: STRING_MATCHERS}) for name in OF_STRINGS),
+    *(st.fixed_dictionaries({name: LIST_MATCHERS}) for name in OF_LISTS),
+    st.sampled_from(OTHERS),
+    st.builds(
+        lambda after, before, zone: {
+            "time_of_day": {"after": after, "before": before, "timezone": zone}
+        },
+        TIMES,
+        TIMES,
+        ZONES,
+    ).filter(lambda each: each["time_of_day"]["after"] != each["time_of_day"]["before"]),
+)
+OPERATORS = st.dictionaries(
+    st.sampled_from(["and", "or", "not", "nor"]), st.lists(CRITERIA, max_size=3), max_size=2
+)
+RULES = st.dictionaries(st.sampled_from(["allow", "deny"]), OPERATORS)
+DOCUMENTS = st.lists(RULES, max_size=4)
+
+WHO = st.none() | st.builds(
+    Identity,
+    provider=st.sampled_from(["corp", "guests"]),
+    issuer=st.just("https://idp.test"),
+    subject=WORDS,
+    email=st.none() | WORDS,
+    groups=st.lists(WORDS, max_size=2).map(tuple),
+    claims=st.dictionaries(
+        st.sampled_from(["a", "b", "a.b"]),
+        VALUES
+        | st.lists(VALUES, max_size=2)
+        | st.dictionaries(st.sampled_from(["a", "b"]), VALUES),
+    ),
+    authenticated_at=st.none() | st.floats(NOW - 7200, NOW),
+    acr=st.none() | st.just("2fa"),
+    amr=st.sampled_from([(), ("otp",)]),
+)
+REQUESTS = st.builds(
+    CheckRequest,
+    adapter=st.just("test"),
+    method=st.sampled_from(["GET", "POST", "OPTIONS"]),
+    origin=st.just(Origin("https", "app.example.com")),
+    path=st.sampled_from(["/", "/a", "/a/b", "/%61", "/a%2fb", "/%ff", "/%"]),
+    query=st.none() | st.sampled_from(["", "q=a", "q=a&q=b", "q=%zz", "q=a;q=b"]),
+    client=st.none() | st.ip_addresses(),
+    headers=st.lists(
+        st.tuples(st.sampled_from(["h", "origin", "access-control-request-method"]), WORDS),
+        max_size=3,
+    ).map(tuple),
+    certificate=st.none()
+    | st.builds(
+        ClientCertificate,
+        presented=st.booleans(),
+        valid=st.booleans(),
+        pem=st.none() | st.just("garbage"),
+    ),
+    facts=st.sets(st.sampled_from(Fact)).map(frozenset),
+)
+EVIDENCE = st.sampled_from(
+    [
+        Evidence(),
+        Evidence(
+            records=RecordTables(
+                users={"t": {"a": {"f": "a"}}}, networks={"t": {"10.0.0.0/8": {"f": "a"}}}
+            )
+        ),
+    ]
+)
+TIME = st.floats(NOW - 4e8, NOW + 4e8)
+
+
+def test_every_criterion_takes_part() -> None:
+    names = [*OF_STRINGS, *OF_LISTS, "time_of_day", *(name for each in OTHERS for name in each)]
+    assert {name.partition("/")[0] for name in names} == BUILDERS.keys() - WITHOUT_TRANSPORT
+
+
+@given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, evidence=EVIDENCE)
+def test_a_specialised_policy_decides_alike(
+    document: object,
+    asked: CheckRequest,
+    who: Identity | None,
+    now: float,
+    evidence: Evidence,
+) -> None:
+    compiled = policy(document)
+    expected = decide(compiled, asked, who, now=now, evidence=evidence)
+    residual = specialise(compiled, who, now=now)
+    assert residual.decide(asked, evidence=evidence) == expected
+    assert residual.constant in (None, expected)
+
+
+@given(
+    document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, part=st.floats(0, 1, exclude_max=True)
+)
+def test_a_residual_holds_until_it_says(
+    document: object, asked: CheckRequest, who: Identity | None, now: float, part: float
+) -> None:
+    compiled = policy(document)
+    residual = specialise(compiled, who, now=now)
+    assert residual.until > now
+    span = min(residual.until, now + 1e9) - now
+    later = min(now + span * part, math.nextafter(residual.until, now))
+    assert residual.decide(asked) == decide(compiled, asked, who, now=later)
+
+
+@given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, data=st.data())
+def test_order_says_nothing(
+    document: list[dict[str, Any]],
+    asked: CheckRequest,
+    who: Identity | None,
+    now: float,
+    data: st.DataObject,
+) -> None:
+    shuffled = [
+        {
+            action: {
+                operator: data.draw(st.permutations(criteria))
+                for operator, criteria in data.draw(st.permutations(list(operators.items())))
+            }
+            for action, operators in data.draw(st.permutations(list(rules.items())))
+        }
+        for rules in data.draw(st.permutations(document))
+    ]
+    assert decide(policy(shuffled), asked, who, now=now) == decide(
+        policy(document), asked, who, now=now
+    )
+
+
+@given(document=DOCUMENTS, more=OPERATORS, asked=REQUESTS, who=WHO, now=TIME)
+def test_another_deny_never_lets_anybody_in(
+    document: list[dict[str, Any]],
+    more: object,
+    asked: CheckRequest,
+    who: Identity | None,
+    now: float,
+) -> None:
+    stricter = decide(policy([*document, {"deny": more}]), asked, who, now=now)
+    if isinstance(stricter, Allow):
+        assert isinstance(decide(policy(document), asked, who, now=now), Allow)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "allow",
+                    "deny",
+                    "and",
+                    "or",
+                    "is",
+                    "in",
+                    "matches",
+                    "timezone",
+                    "after",
+                    *BUILDERS,
+                ]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(document=JSON, asked=REQUESTS, who=WHO)
+def test_any_document_loads_or_is_refused(
+    document: object, asked: CheckRequest, who: Identity | None
+) -> None:
+    try:
+        compiled = policy(document)
+    except ConfigError as refused:
+        assert refused.problems  # noqa: PT017
+    else:
+        decide(compiled, asked, who, now=NOW)
+
+
+@given(name=st.sampled_from(sorted(BUILDERS)), data=JSON, asked=REQUESTS, who=WHO)
+def test_any_data_of_a_criterion_loads_or_is_refused(
+    name: str, data: object, asked: CheckRequest, who: Identity | None
+) -> None:
+    try:
+        compiled = policy({"allow": {"not": [{f"{name}/a": data}]}})
+    except ConfigError as refused:
+        assert refused.problems  # noqa: PT017
+    else:
+        decide(compiled, asked, who, now=NOW)

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import pytest
+
+from authz_sidecar.core.types import Allow, CheckRequest, Deny, Fact, Identity
+from authz_sidecar.core.urls import Origin, parse_origin
+from authz_sidecar.policy import decide
+from tests.routes.settings import Settings, built
+
+APP = Origin("https", "app.example.com")
+ANN = Identity(provider="corp", issuer="https://idp.test", subject="u1", email="ann@corp.test")
+NOBODY = {"allow": {"or": [{"reject": 1}]}}
+PUBLIC = {"allow": {"or": [{"accept": 1}]}}
+
+
+def request(path: str = "/") -> CheckRequest:
+    return CheckRequest(adapter="test", method="GET", origin=APP, path=path)
+
+
+def messages(*routes: Settings, **options: object) -> list[str]:
+    return [str(problem) for problem in built(*routes, **options).problems]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param(
+            Settings(from_="app.example.com"),
+            "routes[0].from: `app.example.com` is not an origin such as `https://app.example.com`",
+            id="no scheme",
+        ),
+        pytest.param(
+            Settings(from_="https://app.*.com"),
+            "routes[0].from: `https://app.*.com` has a `*` elsewhere than in front: `*.example.com`"
+            " covers one label, `**.example.com` any number of them",
+            id="wildcard inside",
+        ),
+        pytest.param(
+            Settings(from_="https://*.0.0.1"),
+            "routes[0].from: `https://*.0.0.1` is a wildcard over addresses: name the addresses",
+            id="wildcard over addresses",
+        ),
+        pytest.param(
+            Settings(from_="https://app.example.com/x"),
+            "routes[0].from: `app.example.com/x` is not a host name",
+            id="path in the origin",
+        ),
+        pytest.param(
+            Settings(from_="https://straße.example.com"),
+            "routes[0].from: `straße.example.com` has two spellings in DNS: write its `xn--` form",
+            id="disputed letters",
+        ),
+        pytest.param(
+            Settings(from_="http://app.example.com"),
+            "routes[0].from: `http://` is for loopback names only, unless"
+            " `server.allow_insecure_http: true`",
+            id="insecure",
+        ),
+        pytest.param(
+            Settings(prefix="/a", path="/b"),
+            "routes[0]: give only one of `prefix`, `path`",
+            id="two places",
+        ),
+        pytest.param(
+            Settings(prefix="/a%2fb"),
+            "routes[0].prefix: `/a%2fb` contains `%`: write the path decoded",
+            id="encoded",
+        ),
+        pytest.param(
+            Settings(path="/a//b"),
+            "routes[0].path: `/a//b` contains `//`, which no path that passes contains",
+            id="never passes",
+        ),
+        pytest.param(
+            Settings(path="/a/../b"),
+            "routes[0].path: `/a/../b` contains `/../`, which no path that passes contains",
+            id="never passes either",
+        ),
+        pytest.param(
+            Settings(path="a"), "routes[0].path: `a` does not begin with `/`", id="relative"
+        ),
+        pytest.param(
+            Settings(regex="/a("),
+            "routes[0].regex: `/a(` is not a pattern: missing ): /a(",
+            id="regex",
+        ),
+        pytest.param(
+            Settings(policies=("engineer",)),
+            "routes[0].policies[0]: unknown policy `engineer`: did you mean `engineers`?",
+            id="mistyped policy",
+        ),
+        pytest.param(
+            Settings(identity_provider=("corq",)),
+            "routes[0].identity_provider[0]: unknown identity provider `corq`: did you mean `corp`?",
+            id="mistyped provider",
+        ),
+        pytest.param(
+            Settings(policy={"allow": {"and": [{"emial": "a"}]}}),
+            "routes[0].policy.allow.and[0].emial: unknown criterion `emial`: did you mean `email`?",
+            id="mistake in a policy",
+        ),
+        pytest.param(
+            Settings(allow_public_unauthenticated_access=True, allowed_users=("a@corp.test",)),
+            "routes[0].allowed_users: `allow_public_unauthenticated_access` makes `allowed_users`"
+            " meaningless: give one of them",
+            id="contradiction",
+        ),
+        pytest.param(
+            Settings(
+                allow_public_unauthenticated_access=True,
+                identity="none",
+                policy={"deny": {"or": [{"email": "bob@corp.test"}]}},
+            ),
+            "routes[0].identity: cannot be `none`: the policy asks who the user is",
+            id="who is nobody",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(settings: Settings, message: str) -> None:
+    assert messages(settings, policies={"engineers": PUBLIC}) == [f"authz.yaml:10:3: {message}"]
+
+
+def test_all_routes_are_judged_before_anything_is_said() -> None:
+    found = messages(
+        Settings(name="one", path="x", policies=("none",)),
+        Settings(name="one", policy=3),
+        policies={"broken": {"allow": 1}},
+    )
+    assert len(found) == 5
+
+
+def test_a_broken_route_refuses_and_the_rest_is_served() -> None:
+    result = built(
+        Settings(name="broken", prefix="/admin", policy={"allow": {"or": [{"grups": "x"}]}}),
+        Settings(name="all", policy=PUBLIC),
+    )
+    assert result.problems
+    broken, served = result.index.match(APP, "/admin/x"), result.index.match(APP, "/")
+    assert broken is not None
+    assert served is not None
+    assert decide(broken.policy, request(), ANN, now=0) == Deny(frozenset({"route-misconfigured"}))
+    assert isinstance(decide(served.policy, request(), None, now=0), Allow)
+
+
+def test_a_route_whose_path_is_broken_closes_every_path_it_might_have_meant() -> None:
+    index = built(
+        Settings(name="broken", path="oops", policy=PUBLIC), Settings(policy=PUBLIC)
+    ).index
+    found = index.match(APP, "/anything")
+    assert found is not None
+    assert isinstance(decide(found.policy, request(), ANN, now=0), Deny)
+
+
+def test_a_broken_named_policy_breaks_the_routes_that_use_it() -> None:
+    result = built(
+        Settings(name="uses it", policies=("bad", "good")),
+        Settings(name="does not", prefix="/ok", policies=("good",)),
+        policies={"bad": {"allow": 3}, "good": PUBLIC},
+    )
+    assert len(result.problems) == 1
+    uses, does_not = result.index.routes
+    assert isinstance(decide(uses.policy, request(), ANN, now=0), Deny)
+    assert isinstance(decide(does_not.policy, request(), ANN, now=0), Allow)
+
+
+def test_shorthands_and_policies_are_alternatives() -> None:
+    result = built(
+        Settings(allowed_domains=("corp.test",), policies=("nobody",), policy=NOBODY),
+        policies={"nobody": NOBODY},
+    )
+    assert result.problems == ()
+    (route,) = result.index.routes
+    assert isinstance(decide(route.policy, request(), ANN, now=0), Allow)
+
+
+def test_a_route_without_any_policy_refuses_everybody() -> None:
+    (route,) = built(Settings()).index.routes
+    assert decide(route.policy, request(), ANN, now=0) == Deny()
+    assert decide(route.policy, request(), None, now=0) == Deny()
+
+
+def test_facts_that_no_proxy_tells() -> None:
+    settings = Settings(policy={"allow": {"and": [{"source_ip": "10.0.0.0/8"}]}})
+    (problem,) = built(settings, facts=frozenset(Fact) - {Fact.CLIENT_ADDRESS}).problems
+    assert "not every enabled proxy tells the client address" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "use", "public"),
+    [
+        pytest.param(Settings(allow_any_authenticated_user=True), "required", False, id="private"),
+        pytest.param(Settings(allow_public_unauthenticated_access=True), "none", True, id="public"),
+        pytest.param(
+            Settings(allow_public_unauthenticated_access=True, identity="optional"),
+            "optional",
+            True,
+            id="public, and who comes is told",
+        ),
+        pytest.param(
+            Settings(
+                allow_public_unauthenticated_access=True,
+                policy={"deny": {"or": [{"email": "bob@corp.test"}]}},
+            ),
+            "required",
+            True,
+            id="public but for somebody",
+        ),
+    ],
+)
+def test_whether_a_session_is_looked_for(settings: Settings, use: str, public: bool) -> None:  # noqa: FBT001
+    (route,) = built(settings).index.routes
+    assert (route.identity, route.public) == (use, public)
+
+
+def test_providers_of_a_route() -> None:
+    index = built(
+        Settings(name="default"),
+        Settings(name="both", prefix="/both", identity_provider=("corp", "guests")),
+        providers=("corp", "guests"),
+        default_provider="corp",
+    ).index
+    assert [route.providers for route in index.for_host(APP)] == [("corp",), ("corp", "guests")]
+    assert [route.policy.qualified_users for route in index.routes] == [False, True]
+
+
+def test_other_sites_that_may_open_websockets() -> None:
+    origin = parse_origin("https://other.test")
+    (route,) = built(Settings(allowed_origins=(origin,))).index.routes
+    assert route.allowed_origins == ("https://other.test",)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        pytest.param(
+            Settings(name="a"),
+            Settings(name="b", prefix="/"),
+            "never answers: `a` has the same place and stands before it",
+            id="same prefix",
+        ),
+        pytest.param(
+            Settings(name="a", prefix="/x/"),
+            Settings(name="b", prefix="/x"),
+            "never answers: `a` has the same place and stands before it",
+            id="a trailing slash says nothing",
+        ),
+        pytest.param(
+            Settings(name="a", from_="https://APP.example.com.:443", path="/x"),
+            Settings(name="b", path="/x"),
+            "never answers: `a` has the same place and stands before it",
+            id="same host in another spelling",
+        ),
+        pytest.param(
+            Settings(name="a", regex="/.*"),
+            Settings(name="b", prefix="/x"),
+            "never answers: the regex of `a` takes every path before it",
+            id="behind a regex for everything",
+        ),
+    ],
+)
+def test_routes_that_never_answer(first: Settings, second: Settings, message: str) -> None:
+    result = built(first, second)
+    assert result.problems == ()
+    assert [str(warning) for warning in result.warnings] == [
+        f"authz.yaml:20:3: routes[1]: {message}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param(Settings(prefix="/x"), Settings(path="/x"), id="exact before prefix"),
+        pytest.param(
+            Settings(prefix="/x"), Settings(prefix="/x", prefix_match="plain"), id="plain is wider"
+        ),
+        pytest.param(Settings(regex="/.*"), Settings(path="/x"), id="exact before regex"),
+        pytest.param(
+            Settings(prefix="/x"), Settings(prefix="/X", paths="ignore_case"), id="letter case"
+        ),
+        pytest.param(
+            Settings(from_="https://*.example.com"),
+            Settings(from_="https://**.example.com"),
+            id="deeper wildcard",
+        ),
+    ],
+)
+def test_routes_that_do(first: Settings, second: Settings) -> None:
+    assert built(first, second).warnings == ()
