@@ -1,0 +1,10 @@
+"""Proxy configurations for a configuration of ours: the files of `deploy/`, with its hosts,
+addresses and identity headers in the place of the example's. What is written there is what the
+end-to-end tests run, so nothing is said twice."""
+
+from __future__ import annotations
+
+from authz_sidecar.snippets.facts import Facts, SnippetError, facts_of
+from authz_sidecar.snippets.write import PROXIES, Snippet, write
+
+__all__ = ["PROXIES", "Facts", "Snippet", "SnippetError", "facts_of", "write"]

@@ -1,0 +1,91 @@
+"""What a proxy has to know of our configuration. Knows no proxy's grammar."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.routes.model import Depth
+from authz_sidecar.routes.places import parse_host_pattern
+
+if TYPE_CHECKING:
+    from authz_sidecar.config.schema import Config
+    from authz_sidecar.routes.model import HostPattern
+
+
+class SnippetError(ValueError):
+    """This proxy cannot be configured for this configuration; the message is for the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """`hosts` and `auth_host` are names without ports; a wildcard is written `*.` or `**.`.
+    `headers` are all that may be set for an application, `cookies` the session's by exact name."""
+
+    check: ListenAddress
+    web: ListenAddress
+    base_path: str
+    hosts: tuple[str, ...]
+    auth_host: str | None
+    headers: tuple[str, ...]
+    cookies: tuple[str, ...]
+    strip_cookie: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def facts_of(config: Config, *, headers: tuple[str, ...]) -> Facts:
+    places = {parse_host_pattern(route.from_): None for route in config.routes}
+    hosts = tuple(dict.fromkeys(f"{place.depth}{place.name}" for place in places))
+    if not hosts:
+        raise SnippetError("the configuration has no routes, so there is nothing to protect")
+    server = config.server
+    auth_host = None if server.auth_host is None else server.auth_host.host
+    return Facts(
+        check=_reachable(server.listen),
+        web=_reachable(server.web_listen),
+        base_path=server.base_path,
+        hosts=hosts,
+        # Where it is also protected, its pages are among that host's.
+        auth_host=None if auth_host in hosts else auth_host,
+        headers=headers,
+        cookies=_cookies(config, places),
+        strip_cookie=server.strip_cookie,
+        notes=tuple(_notes(places)),
+    )
+
+
+def _reachable(address: ListenAddress) -> ListenAddress:
+    """Where a proxy on the same machine finds who listens on every address."""
+    if isinstance(address, TcpAddress) and address.host in ("0.0.0.0", "::"):  # noqa: S104
+        return TcpAddress("127.0.0.1" if address.host == "0.0.0.0" else "::1", address.port)  # noqa: S104
+    return address
+
+
+def _cookies(config: Config, places: dict[HostPattern, None]) -> tuple[str, ...]:
+    cookie = config.sessions.cookie
+    prefixes = dict.fromkeys(
+        "" if place.scheme == "http" else "__Host-" if cookie.domain is None else "__Secure-"
+        for place in places
+    )
+    providers = config.identity_providers
+    default = config.default_identity_provider or (
+        next(iter(providers)) if len(providers) == 1 else None
+    )
+    return tuple(
+        f"{prefix}{cookie.name}{'' if provider == default else f'-{provider}'}"
+        for prefix in prefixes
+        for provider in (*providers,) or (default,)
+    )
+
+
+def _notes(places: dict[HostPattern, None]) -> list[str]:
+    notes = []
+    for place in places:
+        if place.port is not None:
+            notes.append(f"`{place}` has a port of its own: listen there too")
+        elif place.scheme == "http":
+            notes.append(f"`{place}` is plain http: the files listen with TLS on port 443")
+        if place.depth is Depth.ANY:
+            notes.append(f"`{place}`: see that names of every depth have a certificate")
+    return notes

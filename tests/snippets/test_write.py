@@ -1,0 +1,193 @@
+"""The snippets of the documented example are the files of `deploy/`; others are what it says."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from authz_sidecar.config.grammar import TcpAddress, UnixAddress
+from authz_sidecar.config.load import load
+from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.snippets import PROXIES, Facts, SnippetError, facts_of, write
+from authz_sidecar.snippets.edit import EXAMPLE
+from authz_sidecar.snippets.write import deploy_directory
+from tests.servers.caddy import Caddy
+from tests.servers.certificate import Certificate, make_certificate
+from tests.servers.envoy import Envoy
+from tests.servers.haproxy import HAProxy
+from tests.servers.nginx import Nginx
+from tests.servers.sidecar import free_ports
+
+DEPLOY = deploy_directory()
+PLAIN = tuple(proxy for proxy in PROXIES if proxy != "ingress-nginx")
+
+MINE = Facts(
+    check=TcpAddress("127.0.0.1", 7180),
+    web=TcpAddress("127.0.0.1", 7181),
+    base_path="/_auth",
+    hosts=("wiki.example.org", "*.a.example.org", "**.b.example.org"),
+    auth_host=None,
+    headers=("X-Auth-User", "X-Department", "X-Auth-Reason"),
+    cookies=("__Host-authz", "__Host-authz-guests"),
+)
+
+
+@pytest.fixture(scope="module")
+def example() -> Facts:
+    env = {"AUTHZ_SECRET_KEY": "Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e", "OIDC_CLIENT_SECRET": "x"}
+    config = load(DEPLOY / "authz-sidecar.example.yaml", env=env)
+    return facts_of(config, headers=EXAMPLE)
+
+
+@pytest.mark.parametrize("proxy", PLAIN)
+def test_the_example_gives_the_files_of_deploy(example: Facts, proxy: str) -> None:
+    """All but the host that is not asked about, which no configuration of ours knows of."""
+    for name, text in write(proxy, example).files.items():
+        original = (DEPLOY / proxy / name).read_text(encoding="utf-8")
+        without = original.replace(" open.example.com;", ";").replace(', "open.example.com"]', "]")
+        without = without.replace(" || open\n", "\n")
+        changes = [
+            line
+            for line in difflib.ndiff(without.splitlines(), text.splitlines())
+            if line[0] in "+-"
+        ]
+        assert not [line for line in changes if line[0] == "+"]
+        assert len(changes) <= 14
+        assert "open.example.com" not in text
+
+
+@pytest.mark.parametrize("proxy", PLAIN)
+def test_nothing_of_the_example_remains(proxy: str) -> None:
+    lines = "\n".join(write(proxy, MINE).files.values()).splitlines()
+    text = "\n".join(line for line in lines if not line.lstrip().startswith(("#", "--")))
+    for gone in ("app.example.com", "auth.example.com", "9180", "9181", "X-Auth-Groups", "/.auth"):
+        assert gone.lower() not in text.lower()
+    for there in ("wiki", "7180", "7181", "department", "/_auth/"):
+        assert there in text.lower()
+
+
+@pytest.mark.parametrize("proxy", PLAIN)
+def test_every_header_is_cleared_and_set(proxy: str) -> None:
+    text = " ".join("\n".join(write(proxy, MINE).files.values()).lower().split())
+    cleared = {
+        "nginx": 'proxy_set_header x-department "";',
+        "traefik": 'x-department: ""',
+        "envoy": "- remove: x-department",
+        "caddy": "request_header -x-department",
+        "haproxy": "http-request del-header x-department",
+    }
+    set_from_the_answer = {
+        "nginx": "proxy_set_header x-department $authz_x_department;",
+        "traefik": "authresponseheaders: [x-auth-user, x-department, x-auth-reason, cookie]",
+        "envoy": "{ exact: x-department, ignore_case: true }",
+        "caddy": "request_header @x_department x-department",
+        "haproxy": "http-request set-header x-department %[var(txn.authz_x_department)]",
+    }
+    assert cleared[proxy] in text
+    assert set_from_the_answer[proxy] in text
+
+
+@pytest.mark.parametrize("proxy", PLAIN)
+def test_cookies_stay_where_the_operator_wants_them(proxy: str) -> None:
+    text = "\n".join(write(proxy, replace(MINE, strip_cookie=False)).files.values())
+    handed_back = {
+        "nginx": "authz_cookie",
+        "traefik": "Cookie]",
+        "envoy": "x-auth-user, ignore_case: true }\n                    - { exact: cookie",
+        "caddy": "request_header -Cookie",
+        "haproxy": "authz_cookie",
+    }
+    assert handed_back[proxy] in "\n".join(write(proxy, MINE).files.values()) or proxy == "envoy"
+    assert handed_back[proxy] not in text
+
+
+@pytest.mark.parametrize("proxy", ["traefik", "haproxy", "ingress-nginx"])
+def test_no_unix_socket_where_the_proxy_cannot(proxy: str) -> None:
+    with pytest.raises(SnippetError, match="cannot ask over a Unix socket"):
+        write(proxy, replace(MINE, check=UnixAddress("/run/check.sock")))
+
+
+def test_yaml_is_yaml() -> None:
+    for proxy in ("traefik", "envoy", "ingress-nginx"):
+        for name, text in write(proxy, MINE).files.items():
+            assert read_text(text, file=name).problems == ()
+
+
+def test_ingress_annotations_name_every_header() -> None:
+    text = write("ingress-nginx", MINE).files["annotations.yaml"]
+    assert '"X-Auth-User,X-Department,X-Auth-Reason,Cookie"' in text
+    assert ":7180/auth/ingress-nginx" in text
+
+
+Judge = Callable[[str, Path], tuple[str, ...]]
+JUDGES: dict[str, tuple[str | None, Judge]] = {
+    "nginx": (
+        Nginx().binary(),
+        lambda binary, at: (binary, "-t", "-p", str(at), "-e", "stderr", "-c", "nginx.conf",
+                            "-g", f"pid {at}/nginx.pid;"),
+    ),
+    "envoy": (
+        Envoy().binary(),
+        lambda binary, at: (binary, "--mode", "validate", "-c", str(at / "envoy.yaml"),
+                            "--disable-hot-restart"),
+    ),
+    "caddy": (
+        Caddy().binary(),
+        lambda binary, at: (binary, "validate", "--adapter", "caddyfile",
+                            "--config", str(at / "Caddyfile")),
+    ),
+    "haproxy": (
+        HAProxy().binary(),
+        lambda binary, at: (binary, "-c", "-f", str(at / "haproxy.cfg")),
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("tls"), ("wiki.example.org",))
+
+
+@pytest.mark.parametrize("proxy", JUDGES)
+@pytest.mark.parametrize(
+    "facts",
+    [
+        pytest.param(MINE, id="mine"),
+        pytest.param(
+            replace(MINE, auth_host="login.example.org", strip_cookie=False), id="auth host"
+        ),
+    ],
+)
+def test_the_proxy_itself_accepts_it(
+    proxy: str, facts: Facts, tmp_path: Path, certificate: Certificate
+) -> None:
+    binary, judge = JUDGES[proxy]
+    if binary is None:
+        pytest.skip(f"{proxy} is not installed")
+    http, https = free_ports(2)
+    for name, text in write(proxy, facts).files.items():
+        local = (
+            text.replace("/etc/ssl/example.com/fullchain.pem", str(certificate.chain))
+            .replace("/etc/ssl/example.com/privkey.pem", str(certificate.key))
+            .replace("/etc/ssl/example.com/haproxy.pem", str(certificate.both))
+            .replace("/etc/haproxy/authz.lua", str(tmp_path / "authz.lua"))
+            .replace("listen 80 ", f"listen 127.0.0.1:{http} ")
+            .replace("listen 443 ", f"listen 127.0.0.1:{https} ")
+        )
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(local)
+    judged = subprocess.run(
+        judge(binary, tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)},
+    )
+    assert judged.returncode == 0, judged.stderr + judged.stdout
