@@ -1,5 +1,5 @@
-"""The proxy of the demo: where its program is, and its configuration, which is the very one in
-`deploy/` with names, addresses and the listening port replaced and TLS left out."""
+"""The proxy of the demo: where its program is, and its configuration, which is what
+`authz-sidecar snippet` prints, on another port and without TLS."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from authz_sidecar.config.grammar import TcpAddress
 from authz_sidecar.demo.scene import AUTH_HOST
+from authz_sidecar.snippets import Facts
+from authz_sidecar.snippets import write as snippet
+from authz_sidecar.snippets.edit import EXAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,106 +67,81 @@ def find_program(name: str) -> str:
     return found
 
 
-def deploy_directory() -> Path:
-    """`deploy/`, from the installed package or the clone."""
-    package = Path(__file__).resolve().parent.parent
-    for place in (package / "deploy", package.parent / "deploy"):
-        if place.is_dir():
-            return place
-    raise ProxyError("the directory `deploy/` with the proxies' configurations is missing")
-
-
-def _write(directory: Path, files: Mapping[str, tuple[str, tuple[_Edit, ...]]]) -> None:
-    """`files`: where it goes -> where it comes from in `deploy/`, and what is edited."""
-    for name, (source, edits) in files.items():
-        text = (deploy_directory() / source).read_text(encoding="utf-8")
-        for edit in edits:
-            text = edit.apply(text, file=source)
+def _put(scene: Scene, directory: Path, edits: Mapping[str, tuple[_Edit, ...]]) -> None:
+    """Write what `authz-sidecar snippet` prints; `edits`, by file, are what the demo changes."""
+    loopback = partial(TcpAddress, "127.0.0.1")
+    facts = Facts(
+        check=loopback(scene.ports.check),
+        web=loopback(scene.ports.web),
+        base_path="/.auth",
+        hosts=scene.hosts,
+        auth_host=AUTH_HOST,
+        headers=EXAMPLE,
+        cookies=("authz",),
+    )
+    for name, text in snippet(scene.proxy, facts).files.items():
+        edited = text
+        for edit in edits.get(name, ()):
+            edited = edit.apply(edited, file=name)
         target = directory / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        target.write_text(edited, encoding="utf-8")
+
+
+def _app(scene: Scene, form: str = "127.0.0.1:{}") -> _Edit:
+    """Applied before anything that names the public port, which may be 8080 too."""
+    return _Edit(re.escape(form.format(8080)) + r"\b", form.format(scene.ports.app))
 
 
 def _write_traefik(scene: Scene, directory: Path) -> None:
-    apps = " || ".join(f"Host(`{host}`)" for host in scene.hosts)
     static = (
         _Edit(r"^  web:\n(?:    .*\n)+\n", ""),
         _Edit(r"/etc/traefik/dynamic\.yml", str(directory / "dynamic.yml")),
         _Edit(r'":443"', f'"127.0.0.1:{scene.ports.public}"'),
     )
     dynamic = (
-        *_addresses(scene),
+        _app(scene),
         _Edit(r"^tls:\n(?:[ ].*\n)+", ""),
         _Edit(r"^ +tls: \{\}\n", ""),
-        _Edit(r"Host\(`app\.example\.com`\) \|\| HostRegexp\(`[^`]+`\)", apps),
-        _Edit(r"auth\.example\.com", AUTH_HOST),
-        _Edit(r"open\.example\.com", "open.localhost"),
-        _Edit(r"__Host-authz(?=\])", "authz"),
     )
-    files = {
-        "traefik.yml": ("traefik/traefik.yml", static),
-        "dynamic.yml": ("traefik/dynamic.yml", dynamic),
-    }
-    _write(directory, files)
+    _put(scene, directory, {"traefik.yml": static, "dynamic.yml": dynamic})
 
 
 def _write_envoy(scene: Scene, directory: Path) -> None:
-    domains = ", ".join(f'"{host}", "{host}:*"' for host in scene.hosts)
+    public = f"address: 127.0.0.1, port_value: {scene.ports.public}"
     edits = (
-        *_addresses(scene, form="address: 127.0.0.1, port_value: {}"),
-        _Edit(r"http://127\.0\.0\.1:9180", f"http://127.0.0.1:{scene.ports.check}"),
+        _app(scene, "address: 127.0.0.1, port_value: {}"),
         _Edit(r"^  - name: http\n(?:(?:    .*)?\n)+?(?=  - name: https\n)", ""),
         _Edit(r"^    - transport_socket:\n(?:        .*\n)+      filters:", "    - filters:"),
-        _Edit(r'"app\.example\.com", .*\*\.apps\.example\.com:\*"', domains),
-        _Edit(r"auth\.example\.com", AUTH_HOST),
-        _Edit(r"open\.example\.com", "open.localhost"),
-        _Edit(
-            r"address: 0\.0\.0\.0, port_value: 443",
-            f"address: 127.0.0.1, port_value: {scene.ports.public}",
-        ),
+        _Edit(r"address: 0\.0\.0\.0, port_value: 443", public),
     )
-    _write(directory, {"envoy.yaml": ("envoy/envoy.yaml", edits)})
+    _put(scene, directory, {"envoy.yaml": edits})
 
 
 def _write_caddy(scene: Scene, directory: Path) -> None:
     port = scene.ports.public
+    options = "\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n"
     apps = ", ".join(f"http://{host}:{port}" for host in scene.hosts)
     edits = (
-        *_addresses(scene),
-        _Edit(r"^\thttp_port 80\n\thttps_port 443\n", _CADDY_OPTIONS),
+        _app(scene),
+        _Edit(r"^\thttp_port 80\n\thttps_port 443\n", options),
         _Edit(r"^\timport certificate\n", ""),
         _Edit(r"^\(certificate\) \{\n(?:\t.*\n)+\}\n", ""),
-        _Edit(r"^auth\.example\.com \{", f"http://{AUTH_HOST}:{port} {{"),
-        _Edit(r"^app\.example\.com, \*\.apps\.example\.com \{", f"{apps} {{"),
-        _Edit(r"^open\.example\.com \{", f"http://open.localhost:{port} {{"),
+        _Edit(rf"^{AUTH_HOST} \{{", f"http://{AUTH_HOST}:{port} {{"),
+        _Edit(rf"^{', '.join(scene.hosts)} \{{", f"{apps} {{"),
         _Edit(r"^:443 \{", f"http://:{port} {{"),
     )
-    _write(directory, {"Caddyfile": ("caddy/Caddyfile", edits)})
-
-
-_CADDY_OPTIONS: Final = "\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n"
+    _put(scene, directory, {"Caddyfile": edits})
 
 
 def _write_nginx(scene: Scene, directory: Path) -> None:
-    includes = sorted((deploy_directory() / "nginx" / "authz").glob("*.conf"))
-    files: dict[str, tuple[str, tuple[_Edit, ...]]] = {
-        f"authz/{path.name}": (f"nginx/authz/{path.name}", ()) for path in includes
-    }
-    check_and_web = _addresses(scene)[1:]
-    files["authz/http.conf"] = ("nginx/authz/http.conf", check_and_web)
-    files["nginx.conf"] = (
-        "nginx/nginx.conf",
-        (
-            _addresses(scene)[0],
-            _Edit(r"^    server \{\n        listen 80 (?:.*\n)+?    \}\n", ""),
-            _Edit(r"^    ssl_certificate(?:_key)? .*\n", ""),
-            _Edit(r"app\.example\.com \*\.apps\.example\.com", " ".join(scene.hosts)),
-            _Edit(r"auth\.example\.com", AUTH_HOST),
-            _Edit(r"open\.example\.com", "open.localhost"),
-            _Edit(r"listen 443 ssl http2", f"listen 127.0.0.1:{scene.ports.public}"),
-        ),
+    main = (
+        _app(scene),
+        _Edit(r"^    server \{\n        listen 80 (?:.*\n)+?    \}\n", ""),
+        _Edit(r"^    ssl_certificate(?:_key)? .*\n", ""),
+        _Edit(r"listen 443 ssl http2", f"listen 127.0.0.1:{scene.ports.public}"),
     )
-    _write(directory, files)
+    _put(scene, directory, {"nginx.conf": main})
     # The file has a place for settings of one's own: everything that is written stays here.
     settings = directory / "conf.d" / "demo.conf"
     settings.parent.mkdir(exist_ok=True)
@@ -169,16 +149,6 @@ def _write_nginx(scene: Scene, directory: Path) -> None:
     lines = [f"{kind}_temp_path {directory}/temp/{kind};" for kind in kinds]
     settings.write_text("\n".join(["access_log off;", *lines, ""]), encoding="utf-8")
     (directory / "temp").mkdir(exist_ok=True)
-
-
-def _addresses(scene: Scene, *, form: str = "127\\.0\\.0\\.1:{}") -> tuple[_Edit, ...]:
-    """Applied before anything that names the public port, which may equal one of the old ones."""
-    new = form.replace("\\", "")
-    ports = scene.ports
-    return tuple(
-        _Edit(form.format(old) + r"\b", new.format(port))
-        for old, port in ((8080, ports.app), (9180, ports.check), (9181, ports.web))
-    )
 
 
 def _run_traefik(program: str, directory: Path) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from authz_sidecar.demo.journey import walk
 from authz_sidecar.demo.ports import PortError, choose_ports
 from authz_sidecar.demo.proxies import PROXIES, ProxyError, find_program
 from authz_sidecar.demo.scene import ALICE, BOB, SITES, Scene
+from authz_sidecar.snippets import SnippetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def run(*, proxy: str, public_port: int | None, directory: Path, check: bool) ->
         PROXIES[proxy].write(scene, proxy_directory)
         config = directory / "authz-sidecar.yaml"
         _write_config(config, scene)
-    except (PortError, ProxyError, OSError) as trouble:
+    except (PortError, ProxyError, SnippetError, OSError) as trouble:
         print(trouble, file=sys.stderr)
         return 2
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.demo.proxies import PROXIES, ProxyError, deploy_directory, find_program
+from authz_sidecar.demo.proxies import PROXIES, ProxyError, find_program
 from authz_sidecar.demo.scene import Ports, Scene
 
 if TYPE_CHECKING:
@@ -62,22 +62,7 @@ def test_the_proxy_accepts_it(proxy: str, arguments: list[str], tmp_path: Path) 
     assert done.returncode == 0, done.stderr
 
 
-def test_a_configuration_that_moved_on_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    moved = tmp_path / "deploy"
-    (moved / "caddy").mkdir(parents=True)
-    (moved / "caddy" / "Caddyfile").write_text("something.else {\n}\n")
-    monkeypatch.setattr("authz_sidecar.demo.proxies.deploy_directory", lambda: moved)
-    with pytest.raises(ProxyError, match="no longer contains"):
-        PROXIES["caddy"].write(Scene(proxy="caddy", ports=PORTS), tmp_path / "out")
-
-
 def test_a_missing_program_is_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(ProxyError, match=r"nginx is not installed.*apt-get install nginx"):
         find_program("nginx")
-
-
-def test_the_directory_of_the_clone_is_found() -> None:
-    assert (deploy_directory() / "traefik" / "traefik.yml").is_file()
