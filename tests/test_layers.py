@@ -49,7 +49,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "httpx2": frozenset({"login.provider"}),
     "jwt": frozenset({"login.idtoken", "identity.assertion"}),
     "redis": frozenset({"sessions.redis"}),
-    "cryptography": frozenset({"sealing", "identity.assertion", "policy.certificates"}),
+    "cryptography": frozenset({"sealing", "identity.assertion", "policy.certificates", "cli.keys"}),
     "re2": frozenset({"policy.regex"}),
     "yaml": frozenset({"config.yaml12"}),
     "pydantic": frozenset({"config"}),

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.load import examine
+from authz_sidecar.identity.assertion import signing_key_from_pem
 from authz_sidecar.ruleset import ruleset
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from authz_sidecar.cli.options import Commands
+    from authz_sidecar.config.schema import Config
     from authz_sidecar.errors import Problem
 
 
@@ -31,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         built = ruleset(examined.partial)
         problems.update(built.problems)
         warnings.update(built.warnings)
+        problems.update(_signing_key_problems(examined.partial))
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
     for warning in sorted(warnings):
@@ -42,6 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
     routes = 0 if config is None else len(config.routes)
     print(f"{path}: sound, {_count(routes, 'route')}, {_count(len(warnings), 'warning')}")
     return 0
+
+
+def _signing_key_problems(config: Config) -> Iterator[Problem]:
+    for at, key in enumerate(config.assertion.signing_keys):
+        pem = key.reveal()
+        try:
+            if "-----BEGIN" in pem:  # otherwise it has been refused already
+                signing_key_from_pem(pem.encode())
+        except ValueError:
+            yield config.positions.problem(
+                "is not an unencrypted EC private key on P-256", "assertion", "signing_keys", at
+            )
 
 
 def _as_warning(warning: Problem) -> str:

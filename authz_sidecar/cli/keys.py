@@ -42,9 +42,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _signing_key() -> str:
-    from authz_sidecar.identity.signing_key import new_signing_key  # noqa: PLC0415 -- heavy
+    # Here, because loading it takes longer than all the rest of the command.
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+    )
 
-    return new_signing_key()
+    key = ec.generate_private_key(ec.SECP256R1())
+    return (
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().rstrip("\n")
+    )
 
 
 def _secret() -> str:

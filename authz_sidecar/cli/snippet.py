@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.load import load
 from authz_sidecar.errors import ConfigError, StartError
+from authz_sidecar.identity.headers import managed_names
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.snippets import PROXIES, SnippetError, facts_of, write
 
@@ -32,13 +33,12 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from authz_sidecar.identity.headers import managed_headers  # noqa: PLC0415
-
     config = load(config_path(arguments), env=os.environ)
     if problems := ruleset(config).problems:
         raise ConfigError(problems)
     try:
-        snippet = write(arguments.proxy, facts_of(config, headers=managed_headers(config)))
+        headers = managed_names(config.headers.preset, config.headers.claims)
+        snippet = write(arguments.proxy, facts_of(config, headers=headers))
     except SnippetError as error:
         raise StartError(str(error)) from None
     if arguments.out is None:

@@ -12,6 +12,7 @@ import pytest
 
 from authz_sidecar import __version__
 from authz_sidecar.cli import main
+from authz_sidecar.identity.assertion import signing_key_from_pem
 
 SOUND = """\
 secret_keys: [Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e]
@@ -101,6 +102,20 @@ def test_check_reports_schema_rules_and_policies_together(run: Run) -> None:
     assert lines[-1].endswith(" problems")
 
 
+def test_check_tries_signing_keys(run: Run) -> None:
+    Path("rsa.pem").write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    assert run("keys", "new", "--assertion", "--out", "ec.pem")[0] == 0
+    Path("authz-sidecar.yaml").write_text(
+        SOUND + "assertion: {signing_keys: [{file: ec.pem}, {file: rsa.pem}]}\n"
+    )
+    code, _, err = run("check")
+    assert code == 2
+    assert err == (
+        "authz-sidecar.yaml:6:44: assertion.signing_keys[1]: is not an unencrypted EC private key"
+        " on P-256\nauthz-sidecar.yaml: 1 problem\n"
+    )
+
+
 def test_warnings_are_no_failure(run: Run) -> None:
     Path("authz-sidecar.yaml").write_text(
         SOUND.replace("https://a.example.com", "http://a.localhost")
@@ -166,6 +181,53 @@ def test_a_key_that_cannot_be_written(run: Run) -> None:
     code, _, err = run("keys", "new", "--out", "nowhere/key")
     assert code == 2
     assert err == "authz-sidecar: cannot write `nowhere/key`: no such file or directory\n"
+
+
+def test_a_new_signing_key_is_one_that_assertions_take(run: Run) -> None:
+    code, out, _ = run("keys", "new", "--assertion")
+    assert code == 0
+    assert signing_key_from_pem(out.encode()).public_jwk["crv"] == "P-256"
+
+
+def test_snippet_prints_every_file(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(
+        SOUND + "headers: {preset: authelia, claims: {X-Department: department}}\n"
+    )
+    code, out, err = run("snippet", "haproxy")
+    assert (code, err) == (0, "")
+    for there in ("# ==== haproxy.cfg", "-- ==== authz.lua", "del-header Remote-Groups",
+                  "set-header X-Department", "^(a[.]example[.]com)"):  # fmt: skip
+        assert there in out
+    assert "X-Auth-User " not in out
+
+
+def test_snippet_writes_files_once(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(SOUND)
+    assert run("snippet", "nginx", "--out", "nginx") == (0, "", "")
+    assert "server_name a.example.com;" in Path("nginx/nginx.conf").read_text()
+    code, _, err = run("snippet", "nginx", "--out", "nginx")
+    assert code == 2
+    assert "nginx.conf` exists already, nothing was written" in err
+
+
+@pytest.mark.parametrize(
+    ("addition", "complaint"),
+    [
+        pytest.param("server: {listen: 'unix:/run/a'}", "haproxy cannot ask over a Unix socket",
+                     id="unix"),
+        pytest.param("sever: {}", "did you mean `server`?", id="schema"),
+        pytest.param("policies: {a: [{alow: {}}]}", "alow", id="policy"),
+    ],
+)  # fmt: skip
+def test_no_snippet_of_what_cannot_work(run: Run, addition: str, complaint: str) -> None:
+    Path("authz-sidecar.yaml").write_text(f"{SOUND}{addition}\n")
+    code, out, err = run("snippet", "haproxy")
+    assert (code, out) == (2, "")
+    assert complaint in err
+
+
+def test_snippet_of_an_unknown_proxy(run: Run) -> None:
+    assert run("snippet", "apache")[0] == 2
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

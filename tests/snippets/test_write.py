@@ -13,7 +13,10 @@ import pytest
 
 from authz_sidecar.config.grammar import TcpAddress, UnixAddress
 from authz_sidecar.config.load import load
+from authz_sidecar.config.schema import Config
 from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.core.urls import Origin
+from authz_sidecar.sessions.cookie import SessionCookies
 from authz_sidecar.snippets import PROXIES, Facts, SnippetError, facts_of, write
 from authz_sidecar.snippets.edit import EXAMPLE
 from authz_sidecar.snippets.write import deploy_directory
@@ -60,6 +63,38 @@ def test_the_example_gives_the_files_of_deploy(example: Facts, proxy: str) -> No
         assert not [line for line in changes if line[0] == "+"]
         assert len(changes) <= 14
         assert "open.example.com" not in text
+
+
+@pytest.mark.parametrize("domain", [None, "example.org"])
+@pytest.mark.parametrize("default", ["corp", None])
+def test_cookies_are_named_as_they_are_set(domain: str | None, default: str | None) -> None:
+    provider = {"issuer": "https://idp.example.org", "client_id": "authz"}
+    config = Config.model_validate(
+        {
+            "secret_keys": ["x" * 32],
+            "sessions": {"store": "memory://", "cookie": {"domain": domain} if domain else {}},
+            "identity_providers": {"corp": provider, "guests": provider},
+            "default_identity_provider": default,
+            "routes": [{"from": "https://a.example.org", "identity_provider": ["corp", "guests"]}],
+        }
+        if default
+        else {
+            "secret_keys": ["x" * 32],
+            "sessions": {"store": "memory://", "cookie": {"domain": domain} if domain else {}},
+            "identity_providers": {"corp": provider},
+            "routes": [{"from": "https://a.example.org"}],
+        }
+    )
+    cookies = SessionCookies(
+        name="authz",
+        same_site="lax",
+        domain=domain,
+        providers=tuple(config.identity_providers),
+        default_provider=default,
+    )
+    origin = Origin("https", "a.example.org")
+    expected = tuple(cookies.name_for(name, origin) for name in config.identity_providers)
+    assert facts_of(config, headers=EXAMPLE).cookies == expected
 
 
 @pytest.mark.parametrize("proxy", PLAIN)
