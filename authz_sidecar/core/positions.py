@@ -5,11 +5,13 @@ Knows paths (`("routes", 0, "policy")`) and places, nothing of the format they w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Step = str | int
 Place = tuple[str, int, int]

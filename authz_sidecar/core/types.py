@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
-from authz_sidecar.core.urls import Origin
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from authz_sidecar.core.urls import Origin
 
 Address = IPv4Address | IPv6Address
 

@@ -17,7 +17,7 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-class MalformedUrl(ValueError):
+class MalformedUrl(ValueError):  # noqa: N818 - reads as what it is, like the tree of errors.py
     """Not of the grammar; the message quotes the input in backticks."""
 
 
@@ -52,8 +52,7 @@ def parse_authority(text: str, *, scheme: str) -> Origin:
         raise MalformedUrl(f"scheme `{scheme}` is neither http nor https")
     host, colon, port_text = text.rpartition(":") if _has_port(text) else (text, "", "")
     host = host.lower() if host.isascii() else host
-    if host.endswith("."):
-        host = host[:-1]
+    host = host.removesuffix(".")
     if not (_HOST.fullmatch(host) and len(host) <= 253) and not _IPV6.fullmatch(host):
         raise MalformedUrl(f"`{text}` is not a host name")
     if not colon:

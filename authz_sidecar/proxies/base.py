@@ -4,9 +4,10 @@ answer into the bytes that this proxy understands. Both are pure; adapters never
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from authz_sidecar.core.types import Address, CheckRequest, Fact, Headers
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Address, CheckRequest, Fact, Headers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +32,25 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page for a person, with the response headers it needs."""
+
+    html: str
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passed:
     """Let the request through.
 
     `identity` are the headers to set, each at most once and never empty; `cleared` names every
-    managed header (aliases included) that is not set. `cookie` is the client's Cookie header
-    without our own cookies: None leaves it alone, an empty string removes it.
+    managed header (aliases included) that is not set. `cookie` is the Cookie header that the
+    application is to receive; it is empty when none of the client's cookies remain.
     """
 
     identity: tuple[tuple[str, str], ...] = ()
     cleared: tuple[str, ...] = ()
-    cookie: str | None = None
+    cookie: str = ""
     set_cookie: str | None = None
 
 
@@ -56,13 +65,13 @@ class SignInFirst:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """`status` is 400, 403, 429 or 503. `reason` is a code such as `email-unauthorized`; `page` is
-    the HTML for a person, None for machines; `retry_after` is in seconds."""
+    """`status` is 400, 403, 429 or 503. `reason` is a code such as `email-unauthorized`, `message`
+    a sentence for machines, `page` what a person sees instead; `retry_after` is in seconds."""
 
     status: int
     reason: str
     message: str
-    page: str | None = None
+    page: Page | None = None
     retry_after: int | None = None
 
 

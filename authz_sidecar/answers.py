@@ -1,0 +1,194 @@
+"""From a decision to the answer a proxy is given: headers for the application, the address of the
+sign-in, or a refusal with its reason.
+
+Knows identity headers, cookies and pages; knows neither the proxies' words nor how it was decided.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, assert_never
+from urllib.parse import quote
+
+from authz_sidecar.core.return_address import LONGEST_KEPT
+from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session
+from authz_sidecar.core.urls import MalformedUrl, parse_url
+from authz_sidecar.errors import AuthzError, ProviderUnavailable
+from authz_sidecar.proxies.base import Answer, Page, Passed, Refused, SignInFirst
+from authz_sidecar.proxies.clients import is_navigation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.core.types import CheckRequest, Identity
+    from authz_sidecar.identity.headers import IdentityHeaders
+    from authz_sidecar.routes.model import Route
+    from authz_sidecar.sessions.cookie import SessionCookies
+
+MOST_HEADER_BYTES = 3584
+"""With them the answer fits nginx's default buffer of 4 kB; `Cookie`, which the client sent and
+every proxy has room for, has a bound of its own."""
+MOST_COOKIE_BYTES = 12_288
+
+
+RETRY_SECONDS = 5
+_REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled", 503: "unavailable"}
+
+
+class PageRenderer(Protocol):
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+
+    def denied(
+        self,
+        *,
+        identity: Identity | None,
+        url: str,
+        reasons: frozenset[str],
+        request_id: str,
+        switch_account_url: str | None,
+    ) -> str: ...
+
+    def trouble(
+        self,
+        *,
+        title: str,
+        message: str,
+        request_id: str,
+        retry_url: str | None = None,
+        hints: tuple[str, ...] = (),
+    ) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The decision and everything it was about."""
+
+    decision: Decision
+    route: Route | None = None
+    session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """`provider_ready` says whether a provider was ever reached."""
+
+    cookies: SessionCookies
+    strip_cookie: bool
+    base_path: str
+    identity_headers: IdentityHeaders
+    pages: PageRenderer
+    provider_ready: Callable[[str], bool]
+
+    def answer(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
+        match judged.decision:
+            case Allow():
+                return self._passed(request, judged)
+            case Challenge():
+                return self._challenge(request, judged, request_id)
+            case Deny(reasons):
+                return self._denied(request, judged, reasons, request_id)
+            case _:
+                assert_never(judged.decision)
+
+    def _passed(self, request: CheckRequest, judged: Judgement) -> Answer:
+        headers = (
+            ()
+            if judged.session is None
+            else self.identity_headers.render(judged.session, request.origin)
+        )
+        cookie = self._cookie_for_app(request)
+        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        if size > MOST_HEADER_BYTES or len(cookie) > MOST_COOKIE_BYTES:
+            return Refused(
+                status=403,
+                reason="headers-too-large",
+                message="The headers for the application are too large.",
+            )
+        return Passed(
+            identity=headers, cleared=self.identity_headers.cleared(headers), cookie=cookie
+        )
+
+    def _cookie_for_app(self, request: CheckRequest) -> str:
+        lines = request.header_values("cookie")
+        rest = self.cookies.strip(lines) if self.strip_cookie else None
+        return "; ".join(lines) if rest is None else rest
+
+    def _challenge(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
+        providers = judged.route.providers if judged.route else ()
+        if not any(self.provider_ready(provider) for provider in providers):
+            return self.trouble(
+                ProviderUnavailable("no identity provider of the route was reached yet"),
+                request,
+                request_id,
+            )
+        return SignInFirst(location=self._start(request), navigation=is_navigation(request))
+
+    def _denied(
+        self,
+        request: CheckRequest,
+        judged: Judgement,
+        reasons: frozenset[str],
+        request_id: str,
+    ) -> Refused:
+        page = None
+        if is_navigation(request):
+            identity = judged.session.identity if judged.session else None
+            html = self.pages.denied(
+                identity=identity,
+                url=request.url,
+                reasons=reasons,
+                request_id=request_id,
+                switch_account_url=self._start(request) if identity else None,
+            )
+            page = Page(html=html, headers=self.pages.headers())
+        return Refused(
+            status=403,
+            reason=min(reasons, default="forbidden"),
+            message=f"Access denied (request {request_id}).",
+            page=page,
+        )
+
+    def trouble(
+        self, problem: AuthzError, request: CheckRequest | None, request_id: str
+    ) -> Refused:
+        """Our own trouble is 503, whatever it was; the proxy's is 400."""
+        status = problem.status if problem.status in _REASONS else 503
+        page = None
+        if request is not None and is_navigation(request):
+            html = self.pages.trouble(
+                title="This did not work",
+                message=problem.public,
+                request_id=request_id,
+                retry_url=request.url if status == 503 else None,
+            )
+            page = Page(html=html, headers=self.pages.headers())
+        return Refused(
+            status=status,
+            reason=_REASONS[status],
+            message=problem.public,
+            page=page,
+            retry_after=RETRY_SECONDS if status == 503 else None,
+        )
+
+    def _start(self, request: CheckRequest) -> str:
+        back = _return_address(request)
+        return f"{request.origin}{self.base_path}/start?rd={quote(back, safe='')}"
+
+
+def _return_address(request: CheckRequest) -> str:
+    """Where to come back to: the page asked for, or the page that a form or script was on."""
+    url = request.url
+    if request.method not in {"GET", "HEAD"}:
+        url = _referring_page(request) or f"{request.origin}/"
+    if len(url) <= LONGEST_KEPT:
+        return url
+    without_query = url.partition("?")[0]
+    return without_query if len(without_query) <= LONGEST_KEPT else f"{request.origin}/"
+
+
+def _referring_page(request: CheckRequest) -> str | None:
+    try:
+        origin, target = parse_url(request.header("referer") or "")
+    except MalformedUrl:
+        return None
+    return f"{origin}{target}" if origin == request.origin else None

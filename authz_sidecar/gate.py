@@ -1,0 +1,195 @@
+"""One question, one answer: parse, find the route and the session, decide, answer, record.
+
+Decides nothing itself: `policy.decide` does, and the adapters say it in their proxy's words. Here
+is the one `except Exception` of the package: whatever goes wrong, nobody passes by accident.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from authz_sidecar.answers import Answers, Judgement
+from authz_sidecar.core.paths import readings
+from authz_sidecar.core.types import Allow, CheckRequest, Decision, Deny, Session
+from authz_sidecar.core.urls import MalformedUrl
+from authz_sidecar.errors import AuthzError, BadProxyRequest
+from authz_sidecar.policy import decide
+from authz_sidecar.proxies.base import Answer, Passed, Refused, SignInFirst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.core.types import Identity
+    from authz_sidecar.proxies.base import Adapter, RawRequest, Reply
+    from authz_sidecar.routes import RouteIndex
+    from authz_sidecar.routes.model import Route
+    from authz_sidecar.sessions.cookie import SessionCookies
+
+logger = logging.getLogger(__name__)
+
+
+class SessionFinder(Protocol):
+    async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRecord:
+    """What is logged and counted of one check. `seconds` is how long it took; `error` is for the
+    operator; `request` is None where the proxy's question could not be read."""
+
+    adapter: str
+    outcome: str
+    status: int
+    reasons: tuple[str, ...]
+    seconds: float
+    request_id: str
+    request: CheckRequest | None = None
+    route: str | None = None
+    session: Session | None = None
+    error: str | None = None
+
+
+class Recorder(Protocol):
+    def record(self, check: CheckRecord) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """`clock` tells the time, `timer` only how much of it has passed; `request_id` makes a new one."""
+
+    index: RouteIndex
+    sessions: SessionFinder
+    cookies: SessionCookies
+    answers: Answers
+    recorder: Recorder
+    clock: Callable[[], float]
+    timer: Callable[[], float]
+    request_id: Callable[[], str]
+
+    async def check(self, adapter: Adapter, raw: RawRequest) -> Reply:
+        started, request_id = self.timer(), self.request_id()
+        request: CheckRequest | None = None
+        judged: Judgement | None = None
+        error: str | None = None
+        try:
+            request = adapter.parse(raw)
+            judged = await self._judge(request)
+            answer = self.answers.answer(request, judged, request_id)
+        except AuthzError as problem:
+            error = str(problem)
+            answer = self.answers.trouble(problem, request, request_id)
+        except Exception:
+            logger.exception("check %s failed", request_id)
+            error = "internal error"
+            answer = self.answers.trouble(AuthzError(error), request, request_id)
+        reply = adapter.render(answer, request)
+        self.recorder.record(
+            CheckRecord(
+                adapter=adapter.name,
+                outcome=_outcome(answer),
+                status=reply.status,
+                reasons=_reasons(answer, judged),
+                seconds=self.timer() - started,
+                request_id=request_id,
+                request=request,
+                route=judged.route.name if judged and judged.route else None,
+                session=judged.session if judged else None,
+                error=error,
+            )
+        )
+        return reply
+
+    async def _judge(self, request: CheckRequest) -> Judgement:
+        if len(request.header_values("authorization")) > 1:
+            raise BadProxyRequest("more than one `authorization` header")
+        meanings = self._readings(request)
+        routes = {
+            id(route): route
+            for path in meanings
+            for route in (self.index.match(request.origin, path),)
+        }
+        if len(routes) != 1:
+            raise BadProxyRequest("the path has several readings, which lead to different routes")
+        route = next(iter(routes.values()))
+        if route is None:
+            return Judgement(decision=Deny(frozenset({"route-not-found"})))
+        if request.websocket and not self._may_upgrade(request, route):
+            return Judgement(decision=Deny(frozenset({"origin-not-allowed"})), route=route)
+        return await self._judge_route(request, route, meanings)
+
+    def _readings(self, request: CheckRequest) -> tuple[str, ...]:
+        try:
+            return readings(request.path, ignore_case=self.index.ignores_case(request.origin))
+        except MalformedUrl as error:
+            raise BadProxyRequest(f"path: {error}") from error
+
+    async def _judge_route(
+        self, request: CheckRequest, route: Route, meanings: tuple[str, ...]
+    ) -> Judgement:
+        """Among several providers' sessions the first that passes counts, else the first found."""
+        refused: Judgement | None = None
+        if route.identity != "none":
+            for provider in route.providers:
+                session = await self._session(request, provider)
+                if session is None:
+                    continue
+                decision = self._decide(route, request, session.identity, meanings)
+                judged = Judgement(decision=decision, route=route, session=session)
+                if isinstance(decision, Allow):
+                    return judged
+                refused = refused or judged
+        if refused is not None:
+            return refused
+        return Judgement(decision=self._decide(route, request, None, meanings), route=route)
+
+    async def _session(self, request: CheckRequest, provider: str) -> Session | None:
+        name = self.cookies.name_for(provider, request.origin)
+        token = self.cookies.read(request.header_values("cookie"), name)
+        if token is None:
+            return None
+        scope = self.cookies.scope_for(request.origin)
+        return await self.sessions.find(token, scope=scope, provider=provider)
+
+    def _decide(
+        self,
+        route: Route,
+        request: CheckRequest,
+        identity: Identity | None,
+        meanings: tuple[str, ...],
+    ) -> Decision:
+        now = self.clock()
+        if len(meanings) == 1:
+            return decide(route.policy, request, identity, now=now)
+        decisions = [
+            decide(route.policy, replace(request, path=path), identity, now=now)
+            for path in meanings
+        ]
+        if len({type(decision) for decision in decisions}) != 1:
+            raise BadProxyRequest("the path has several readings, which are decided differently")
+        return decisions[0]
+
+    def _may_upgrade(self, request: CheckRequest, route: Route) -> bool:
+        # RFC 6455 section 10.2: browsers send cookies along from any site, and say which.
+        claimed = request.header_values("origin")
+        allowed = (str(request.origin), *map(str, route.allowed_origins))
+        return all(origin in allowed for origin in claimed)
+
+
+def _outcome(answer: Answer) -> str:
+    match answer:
+        case Passed():
+            return "allow"
+        case SignInFirst():
+            return "sign-in"
+        case Refused(status=403):
+            return "deny"
+        case Refused():
+            return "refused" if answer.status in {400, 429} else "unavailable"
+
+
+def _reasons(answer: Answer, judged: Judgement | None) -> tuple[str, ...]:
+    if isinstance(answer, Refused) and (judged is None or isinstance(judged.decision, Allow)):
+        return (answer.reason,)
+    return tuple(sorted(judged.decision.reasons)) if judged else ()

@@ -1,0 +1,146 @@
+"""The signed statement of who the user is, for applications that verify rather than trust.
+
+Claims and shape as Pomerium's `X-Pomerium-Jwt-Assertion`, so that its client libraries accept it:
+a JWT (RFC 7519) signed with ES256, its key named by thumbprint (RFC 7638).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from base64 import urlsafe_b64encode
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from authz_sidecar.core.types import Identity, Session
+    from authz_sidecar.core.urls import Origin
+    from authz_sidecar.sealing import SecretKeys
+
+_PURPOSE = "assertion signing key"
+# NIST SP 800-56A section 5.6.1.2.1: 64 bits more than the order make the bias negligible.
+_SCALAR_BYTES = 40
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_COORDINATE_BYTES = 32
+_MOST_CACHED = 10_000
+_RENEWED_AHEAD = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    private: ec.EllipticCurvePrivateKey
+    key_id: str
+    public_jwk: Mapping[str, str]
+
+
+def signing_key_from_pem(pem: bytes) -> SigningKey:
+    """Raises `ValueError` unless it is an unencrypted P-256 private key."""
+    try:
+        private = load_pem_private_key(pem, password=None)
+    except TypeError as error:
+        raise ValueError("the key is encrypted") from error
+    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != "secp256r1":
+        raise ValueError("not an EC private key on P-256")
+    return _signing_key(private)
+
+
+def signing_keys_from(secret_keys: SecretKeys) -> tuple[SigningKey, ...]:
+    """One for each secret, so that a rotation of secrets publishes the old key as well."""
+    return tuple(
+        _signing_key(ec.derive_private_key(_scalar(material), ec.SECP256R1()))
+        for material in secret_keys.derive(_PURPOSE, length=_SCALAR_BYTES)
+    )
+
+
+def _scalar(material: bytes) -> int:
+    return int.from_bytes(material, "big") % (_P256_ORDER - 1) + 1
+
+
+def _signing_key(private: ec.EllipticCurvePrivateKey) -> SigningKey:
+    numbers = private.public_key().public_numbers()
+    # RFC 7638 section 3.2: the required members in lexicographic order, no white space.
+    required = {
+        "crv": "P-256",
+        "kty": "EC",
+        "x": _base64url(numbers.x.to_bytes(_COORDINATE_BYTES, "big")),
+        "y": _base64url(numbers.y.to_bytes(_COORDINATE_BYTES, "big")),
+    }
+    canonical = json.dumps(required, separators=(",", ":"), sort_keys=True).encode()
+    key_id = hashlib.sha256(canonical).hexdigest()
+    public_jwk = required | {"kid": key_id, "alg": "ES256", "use": "sig"}
+    return SigningKey(private=private, key_id=key_id, public_jwk=public_jwk)
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class AssertionSigner:
+    """Signs once per session and host, and again when a fifth of the lifetime is left.
+
+    `keys`: the first signs, all are published. `ttl` is in seconds. `groups` chooses the groups
+    that the host hears of.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[SigningKey],
+        *,
+        ttl: float,
+        groups: Callable[[Identity, Origin], tuple[str, ...]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._keys = tuple(keys)
+        self._ttl = ttl
+        self._groups = groups
+        self._clock = clock
+        self._cache: OrderedDict[tuple[str, Origin], tuple[Session, float, str]] = OrderedDict()
+
+    def assertion(self, session: Session, origin: Origin) -> str:
+        now = self._clock()
+        key = (session.handle, origin)
+        cached = self._cache.get(key)
+        # The session is compared whole: after a refresh its claims may be others.
+        if cached is not None and cached[1] > now and cached[0] == session:
+            return cached[2]
+        token = self._signed(session, origin, now=now)
+        self._cache[key] = (session, now + self._ttl * (1 - _RENEWED_AHEAD), token)
+        self._cache.move_to_end(key)
+        if len(self._cache) > _MOST_CACHED:
+            self._cache.popitem(last=False)
+        return token
+
+    def jwks(self) -> dict[str, list[Mapping[str, str]]]:
+        """RFC 7517 section 5."""
+        return {"keys": [key.public_jwk for key in self._keys]}
+
+    def _signed(self, session: Session, origin: Origin, *, now: float) -> str:
+        identity = session.identity
+        issued = int(now)
+        claims = {
+            "iss": origin.authority,
+            "aud": origin.authority,
+            "jti": secrets.token_urlsafe(16),
+            "iat": issued,
+            "exp": issued + int(self._ttl),
+            "sub": identity.subject,
+            "user": identity.subject,
+            "email": identity.email or "",
+            "groups": list(self._groups(identity, origin)),
+            "sid": session.handle,
+            "name": identity.name or "",
+        }
+        signer = self._keys[0]
+        return jwt.encode(claims, signer.private, algorithm="ES256", headers={"kid": signer.key_id})
+
+
+def public_keys(keys: Iterable[SigningKey]) -> list[Mapping[str, str]]:
+    return [key.public_jwk for key in keys]

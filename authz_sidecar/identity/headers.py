@@ -1,0 +1,130 @@
+"""The identity headers of an allowed request, and the names of those that must not come from a
+client.
+
+Decides names, values and their encoding (`core/header_grammar.py`). Must not know any proxy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.header_grammar import aliases, field_value, list_value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.core.types import Identity, Session
+    from authz_sidecar.core.urls import Origin
+
+
+class Meaning(StrEnum):
+    USER = "user"
+    EMAIL = "email"
+    GROUPS = "groups"
+    NAME = "name"
+    ASSERTION = "assertion"
+
+
+PRESETS: Mapping[str, Mapping[str, Meaning]] = {
+    "default": {
+        "X-Auth-User": Meaning.USER,
+        "X-Auth-Email": Meaning.EMAIL,
+        "X-Auth-Groups": Meaning.GROUPS,
+        "X-Auth-Name": Meaning.NAME,
+        "X-Auth-Assertion": Meaning.ASSERTION,
+    },
+    "pomerium": {
+        "X-Pomerium-Claim-User": Meaning.USER,
+        "X-Pomerium-Claim-Email": Meaning.EMAIL,
+        "X-Pomerium-Claim-Groups": Meaning.GROUPS,
+        "X-Pomerium-Claim-Name": Meaning.NAME,
+        "X-Pomerium-Jwt-Assertion": Meaning.ASSERTION,
+    },
+    "oauth2-proxy": {
+        "X-Auth-Request-User": Meaning.USER,
+        "X-Auth-Request-Email": Meaning.EMAIL,
+        "X-Auth-Request-Groups": Meaning.GROUPS,
+        "X-Auth-Request-Preferred-Username": Meaning.NAME,
+    },
+    "authelia": {
+        "Remote-User": Meaning.USER,
+        "Remote-Email": Meaning.EMAIL,
+        "Remote-Groups": Meaning.GROUPS,
+        "Remote-Name": Meaning.NAME,
+    },
+}
+
+
+def managed_names(preset: str, claims: Mapping[str, str]) -> tuple[str, ...]:
+    """Every header this service may set, in a fixed order. What a client sends under one of these
+    names, or an alias of it, must never reach an application."""
+    return tuple(dict.fromkeys((*PRESETS[preset], *claims)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityHeaders:
+    """`claims` maps header names to claim names; a header of the preset may be given another
+    meaning by it. `groups` chooses the groups that the host hears of; `assertion` signs."""
+
+    preset: str
+    claims: Mapping[str, str]
+    groups: Callable[[Identity, Origin], tuple[str, ...]]
+    assertion: Callable[[Session, Origin], str]
+
+    @property
+    def managed(self) -> tuple[str, ...]:
+        return managed_names(self.preset, self.claims)
+
+    def render(self, session: Session, origin: Origin) -> tuple[tuple[str, str], ...]:
+        """The headers to set: each once, in lower case, none empty."""
+        found = {
+            name.lower(): self._meant(meaning, session, origin)
+            for name, meaning in PRESETS[self.preset].items()
+        }
+        for name, claim in self.claims.items():
+            found[name.lower()] = claim_value(session.identity.claims.get(claim))
+        return tuple((name, value) for name, value in found.items() if value)
+
+    def cleared(self, rendered: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+        """The managed names that were not set, and every alias of all of them."""
+        given = {name for name, _ in rendered}
+        names = [name.lower() for name in self.managed]
+        absent = [name for name in names if name not in given]
+        return tuple(
+            dict.fromkeys((*absent, *(alias for name in names for alias in _others(name))))
+        )
+
+    def _meant(self, meaning: Meaning, session: Session, origin: Origin) -> str:
+        identity = session.identity
+        match meaning:
+            case Meaning.USER:
+                return field_value(identity.subject)
+            case Meaning.EMAIL:
+                return field_value(identity.email or "")
+            case Meaning.GROUPS:
+                return list_value(self.groups(identity, origin))
+            case Meaning.NAME:
+                return field_value(identity.name or "")
+            case Meaning.ASSERTION:
+                return self.assertion(session, origin)
+
+
+def claim_value(claim: object) -> str:
+    """A claim as header value; structures and absent claims give nothing."""
+    match claim:
+        case str():
+            return field_value(claim)
+        case bool():
+            return "true" if claim else "false"
+        case int() | float():
+            return str(claim)
+        case list() | tuple():
+            return list_value(claim_value(element) for element in claim)
+        case _:
+            return ""
+
+
+def _others(name: str) -> tuple[str, ...]:
+    return tuple(alias for alias in aliases(name) if alias != name)

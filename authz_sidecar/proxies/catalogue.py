@@ -1,0 +1,39 @@
+"""Every adapter under the path it answers on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authz_sidecar.proxies import envoy
+from authz_sidecar.proxies.envoy import Envoy
+from authz_sidecar.proxies.forwarded import Relaying
+from authz_sidecar.proxies.ingress_nginx import IngressNginx
+from authz_sidecar.proxies.nginx import Nginx, NginxChallenge
+from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from authz_sidecar.proxies.base import Adapter
+
+NAMES = ("nginx", "ingress-nginx", "traefik", "envoy", "caddy", "haproxy")
+
+
+def adapters(
+    enabled: Iterable[str], *, trusted_hops: Networks = NO_NETWORKS
+) -> Mapping[str, Adapter]:
+    """The enabled adapters by raw path; Envoy's key ends with a slash and covers all below it.
+
+    Raises `KeyError` for a name that is not in `NAMES`.
+    """
+    every: dict[str, dict[str, Adapter]] = {
+        name: {f"/auth/{name}": Relaying(name=name, trusted_hops=trusted_hops)}
+        for name in ("traefik", "caddy", "haproxy")
+    }
+    every["nginx"] = {
+        "/auth/nginx": Nginx(trusted_hops=trusted_hops),
+        "/auth/nginx/challenge": NginxChallenge(trusted_hops=trusted_hops),
+    }
+    every["ingress-nginx"] = {"/auth/ingress-nginx": IngressNginx(trusted_hops=trusted_hops)}
+    every["envoy"] = {f"{envoy.PREFIX}/": Envoy(trusted_hops=trusted_hops)}
+    return {path: adapter for name in enabled for path, adapter in every[name].items()}

@@ -1,0 +1,92 @@
+"""The answer as a client is to receive it, for proxies that relay whatever we say.
+
+Traefik, Envoy, Caddy and HAProxy pass it on; nginx asks for it in a second call.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, assert_never
+
+from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFirst
+from authz_sidecar.proxies.clients import is_grpc, is_navigation
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest
+
+NO_STORE = ("cache-control", "no-store")
+# Whether we redirect or refuse depends on these.
+VARY = ("vary", "Accept, Cookie, Origin, Sec-Fetch-Dest, Sec-Fetch-Mode, X-Requested-With")
+
+# https://grpc.io/docs/guides/status-codes: UNAUTHENTICATED, PERMISSION_DENIED, ...
+_GRPC_STATUS = {400: "3", 401: "16", 403: "7", 429: "8", 503: "14"}
+
+
+def render(answer: Answer, request: CheckRequest | None) -> Reply:
+    match answer:
+        case Passed():
+            return passed(answer)
+        case SignInFirst():
+            return sign_in_first(answer, request)
+        case Refused():
+            return refused(answer, request)
+        case _:
+            assert_never(answer)
+
+
+def passed(answer: Passed) -> Reply:
+    headers = [NO_STORE, *answer.identity]
+    if answer.cookie:
+        headers.append(("cookie", answer.cookie))
+    if answer.set_cookie is not None:
+        headers.append(("set-cookie", answer.set_cookie))
+    return Reply(status=200, headers=tuple(headers))
+
+
+def sign_in_first(answer: SignInFirst, request: CheckRequest | None) -> Reply:
+    if answer.navigation and request is not None:
+        return redirect(answer.location, request)
+    message = "Sign in first."
+    document = {"error": "unauthenticated", "message": message, "sign_in_url": answer.location}
+    return _machine(401, document, message, request, ("www-authenticate", "Bearer"))
+
+
+def redirect(location: str, request: CheckRequest) -> Reply:
+    """RFC 9110 section 15.4.4: 303 turns any method into a GET; 307 would post the body again."""
+    status = 302 if request.method in {"GET", "HEAD"} else 303
+    return Reply(status=status, headers=(("location", location), NO_STORE, VARY))
+
+
+def refused(answer: Refused, request: CheckRequest | None) -> Reply:
+    retry = () if answer.retry_after is None else (("retry-after", str(answer.retry_after)),)
+    reason = ("x-authz-reason", answer.reason)
+    if answer.page is not None and request is not None and is_navigation(request):
+        headers = (*answer.page.headers, VARY, reason, *retry)
+        return Reply(status=answer.status, headers=headers, body=answer.page.html.encode())
+    document = {"error": answer.reason, "message": answer.message}
+    return _machine(answer.status, document, answer.message, request, reason, *retry)
+
+
+def _machine(
+    status: int,
+    document: dict[str, str],
+    message: str,
+    request: CheckRequest | None,
+    *headers: tuple[str, str],
+) -> Reply:
+    if request is not None and is_grpc(request):
+        return Reply(
+            status=status,
+            headers=(
+                ("content-type", "application/grpc"),
+                ("grpc-status", _GRPC_STATUS.get(status, "2")),
+                ("grpc-message", message),
+                NO_STORE,
+                *headers,
+            ),
+        )
+    return Reply(
+        status=status,
+        headers=(("content-type", "application/json"), NO_STORE, VARY, *headers),
+        body=json.dumps(document).encode() + b"\n",
+    )

@@ -1,0 +1,69 @@
+"""Envoy's HTTP `ext_authz` filter with `path_prefix: /auth/envoy`.
+
+The original method, Host and path are the request's own, the path behind the prefix; only the
+scheme comes in a header. Allow is exactly 200, and headers the client sent survive unless they are
+named for removal.
+https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/ext_authz_filter
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.errors import BadProxyRequest
+from authz_sidecar.proxies import direct, reading
+from authz_sidecar.proxies.base import Answer, Passed, Reply
+from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
+
+if TYPE_CHECKING:
+    from authz_sidecar.proxies.base import RawRequest
+
+PREFIX = "/auth/envoy"
+PROTO = "x-forwarded-proto"
+FOR = "x-forwarded-for"
+REMOVE = "x-envoy-auth-headers-to-remove"
+
+_FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envoy:
+    trusted_hops: Networks = NO_NETWORKS
+
+    @property
+    def name(self) -> str:
+        return "envoy"
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        return _FACTS
+
+    def parse(self, raw: RawRequest) -> CheckRequest:
+        # Cut once, from the raw target: nobody has resolved or decoded anything yet.
+        if not raw.target.startswith(f"{PREFIX}/"):
+            raise BadProxyRequest(f"the path does not begin with `{PREFIX}/`")
+        said_scheme = reading.one(raw.headers, PROTO)
+        path, query = reading.target(raw.target.removeprefix(PREFIX))
+        host = reading.one(raw.headers, "host")
+        return CheckRequest(
+            adapter=self.name,
+            method=reading.method(raw.method),
+            origin=reading.origin(host, under=reading.scheme(said_scheme)),
+            path=path,
+            query=query,
+            client=reading.client_address(raw.headers, skipped=self.trusted_hops),
+            headers=reading.without(raw.headers, "host", PROTO, FOR, "content-length"),
+            websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
+            facts=self.facts,
+        )
+
+    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
+        reply = direct.render(answer, request)
+        if not isinstance(answer, Passed):
+            return reply
+        removed = answer.cleared if answer.cookie else (*answer.cleared, "cookie")
+        if not removed:
+            return reply
+        return Reply(status=200, headers=(*reply.headers, (REMOVE, ", ".join(removed))))

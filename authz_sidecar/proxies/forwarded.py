@@ -1,0 +1,62 @@
+"""The `X-Forwarded-*` family, for proxies that set all of it themselves and relay any answer.
+
+Traefik `forwardAuth`, Caddy `forward_auth` and HAProxy with `deploy/haproxy/authz.lua` ask in
+exactly the same way, so one adapter serves all three under their own names.
+https://doc.traefik.io/traefik/reference/routing-configuration/http/middlewares/forwardauth/
+https://caddyserver.com/docs/caddyfile/directives/forward_auth
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.proxies import direct, reading
+from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
+
+if TYPE_CHECKING:
+    from authz_sidecar.proxies.base import Answer, RawRequest, Reply
+
+METHOD = "x-forwarded-method"
+PROTO = "x-forwarded-proto"
+HOST = "x-forwarded-host"
+URI = "x-forwarded-uri"
+FOR = "x-forwarded-for"
+
+FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
+
+
+def parse(raw: RawRequest, *, adapter: str, trusted_hops: Networks) -> CheckRequest:
+    said_scheme = reading.one(raw.headers, PROTO)
+    scheme = reading.scheme(said_scheme)
+    path, query = reading.target(reading.one(raw.headers, URI))
+    return CheckRequest(
+        adapter=adapter,
+        method=reading.method(reading.one(raw.headers, METHOD)),
+        origin=reading.origin(reading.one(raw.headers, HOST), under=scheme),
+        path=path,
+        query=query,
+        client=reading.client_address(raw.headers, skipped=trusted_hops),
+        headers=reading.without(raw.headers, METHOD, PROTO, HOST, URI, FOR, "host"),
+        websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
+        facts=FACTS,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaying:
+    """A proxy that passes our answer on as it is."""
+
+    name: str
+    trusted_hops: Networks = NO_NETWORKS
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        return FACTS
+
+    def parse(self, raw: RawRequest) -> CheckRequest:
+        return parse(raw, adapter=self.name, trusted_hops=self.trusted_hops)
+
+    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
+        return direct.render(answer, request)

@@ -1,0 +1,89 @@
+"""nginx `auth_request` and its second call, the challenge.
+
+nginx understands 2xx, 401 and 403 and turns everything else into 500, so the first answer says why
+in a header and the second (`error_page 401 403 = @challenge`) is the whole answer for the client.
+https://nginx.org/en/docs/http/ngx_http_auth_request_module.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from authz_sidecar.proxies import direct, forwarded
+from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFirst
+from authz_sidecar.proxies.clients import is_navigation
+from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest, Fact
+    from authz_sidecar.proxies.base import RawRequest
+
+REASON = "x-authz-reason"
+_REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nginx:
+    trusted_hops: Networks = NO_NETWORKS
+
+    @property
+    def name(self) -> str:
+        return "nginx"
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        return forwarded.FACTS
+
+    def parse(self, raw: RawRequest) -> CheckRequest:
+        return forwarded.parse(raw, adapter=self.name, trusted_hops=self.trusted_hops)
+
+    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:  # noqa: ARG002 - the first call says little
+        return verify_reply(answer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NginxChallenge:
+    """Never answers 200: what it says goes to the client in place of the application's page."""
+
+    trusted_hops: Networks = NO_NETWORKS
+
+    @property
+    def name(self) -> str:
+        return "nginx-challenge"
+
+    @property
+    def facts(self) -> frozenset[Fact]:
+        return forwarded.FACTS
+
+    def parse(self, raw: RawRequest) -> CheckRequest:
+        return forwarded.parse(raw, adapter="nginx", trusted_hops=self.trusted_hops)
+
+    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
+        if not isinstance(answer, Passed) or request is None:
+            return direct.render(answer, request)
+        if not request.header(REASON):
+            # nginx itself refused (`deny`, `limit_except`): nothing we know speaks against it.
+            refusal = Refused(status=403, reason="forbidden", message="The proxy refused this.")
+            return direct.render(refusal, request)
+        # Signed in between the two calls, in another tab perhaps: ask again from the start.
+        return direct.sign_in_first(
+            SignInFirst(location=request.url, navigation=is_navigation(request)), request
+        )
+
+
+def verify_reply(answer: Answer, *extra: tuple[str, str]) -> Reply:
+    """200, 401 or 403 with the reason, and 503 for trouble of our own. No `WWW-Authenticate`:
+    nginx copies it onto whatever the challenge answers."""
+    match answer:
+        case Passed():
+            return direct.passed(answer)
+        case SignInFirst():
+            return Reply(status=401, headers=((REASON, "login"), direct.NO_STORE, *extra))
+        case Refused(status=503):
+            return Reply(status=503, headers=((REASON, "unavailable"), direct.NO_STORE))
+        case Refused():
+            headers = ((REASON, _REASONS.get(answer.status, "forbidden")), direct.NO_STORE)
+            return Reply(status=403, headers=headers)
+        case _:
+            assert_never(answer)

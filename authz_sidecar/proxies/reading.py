@@ -1,0 +1,107 @@
+"""How every adapter reads a fact: exactly one header, exactly one form, or a refusal.
+
+No adapter has a default for what only its proxy can know, and none looks at a second family of
+headers when the first is missing: that is how forward-auth services are bypassed.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.paths import LONGEST_TARGET
+from authz_sidecar.core.urls import MalformedUrl, Origin, check_visible_ascii, parse_authority
+from authz_sidecar.errors import BadProxyRequest
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Address, Headers
+    from authz_sidecar.proxies.trust import Networks
+
+_METHOD = re.compile(r"[A-Z][A-Z_-]{0,31}")
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_MOST_HOPS = 64
+
+
+def one(headers: Headers, name: str) -> str:
+    """The value of a header that must arrive exactly once and not empty."""
+    values = [value for key, value in headers if key == name]
+    if len(values) != 1 or not values[0]:
+        told = "an empty one" if values == [""] else str(len(values))
+        raise BadProxyRequest(f"expected one `{name}` header, got {told}")
+    return values[0]
+
+
+def method(text: str) -> str:
+    # RFC 9110 section 9.1: methods are case-sensitive; a rule on `POST` must not miss `post`.
+    if not _METHOD.fullmatch(text):
+        raise BadProxyRequest(f"`{text[:40]!a}` is not a method")
+    return text
+
+
+def scheme(text: str) -> str:
+    """http or https; Traefik says `ws` and `wss` for upgrades."""
+    known = _SCHEMES.get(text)
+    if known is None:
+        raise BadProxyRequest(f"`{text[:40]!a}` is not a scheme")
+    return known
+
+
+def origin(host: str, *, under: str) -> Origin:
+    try:
+        return parse_authority(host, scheme=under)
+    except MalformedUrl as error:
+        raise BadProxyRequest(f"host: {error}") from error
+
+
+def target(text: str) -> tuple[str, str | None]:
+    """Origin-form only (RFC 9112 section 3.2.1), as `(path, query)`."""
+    if len(text) > LONGEST_TARGET:
+        raise BadProxyRequest(f"request target of {len(text)} bytes")
+    if not text.startswith("/"):
+        raise BadProxyRequest(f"request target `{text[:40]!a}` does not begin with a slash")
+    try:
+        check_visible_ascii(text)
+    except MalformedUrl as error:
+        raise BadProxyRequest(f"request target: {error}") from error
+    path, mark, query = text.partition("?")
+    return path, query if mark else None
+
+
+def client_address(headers: Headers, *, skipped: Networks) -> Address | None:
+    """The right-most address of `X-Forwarded-For` that is not one of our own hops: what stands
+    left of it was written by the client. None where nothing there can be believed."""
+    hops = [
+        hop.strip(" \t")
+        for name, value in headers
+        if name == "x-forwarded-for"
+        for hop in value.split(",")
+    ]
+    for hop in reversed(hops[-_MOST_HOPS:]):
+        try:
+            address = unmapped(ip_address(hop))
+        except ValueError:
+            return None
+        if not skipped.contain(address):
+            return address
+    return None
+
+
+def unmapped(address: Address) -> Address:
+    """`::ffff:192.0.2.1` is 192.0.2.1 (RFC 4291 section 2.5.5.2)."""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def is_websocket(headers: Headers, *, said_scheme: str) -> bool:
+    """Proxies tell of an upgrade in different ways; any of them will do."""
+    return said_scheme in {"ws", "wss"} or any(
+        name in {"sec-websocket-key", "sec-websocket-version"}
+        or (name == "upgrade" and value.lower() == "websocket")
+        for name, value in headers
+    )
+
+
+def without(headers: Headers, *names: str) -> Headers:
+    return tuple((name, value) for name, value in headers if name not in names)

@@ -1,0 +1,92 @@
+"""The check listener's application: any method, exact raw paths, no body, no framework.
+
+Only who asks is judged here; what is asked belongs to the adapters and the gate.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.proxies import envoy
+from authz_sidecar.proxies.base import RawRequest, Reply
+from authz_sidecar.proxies.trust import Networks, may_ask
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Address
+    from authz_sidecar.gate import Gate
+    from authz_sidecar.proxies.base import Adapter
+
+logger = logging.getLogger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_NOT_FOUND = Reply(status=404, headers=(("content-type", "text/plain"),), body=b"Not found.\n")
+_UNTRUSTED = Reply(status=403, headers=(("content-type", "text/plain"),), body=b"Forbidden.\n")
+_ENVOY = f"{envoy.PREFIX}/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckApp:
+    """`adapters` by raw path (`proxies/catalogue.py`); `trusted` are the peers that may ask."""
+
+    gate: Gate
+    adapters: Mapping[str, Adapter]
+    trusted: Networks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del receive  # the body is never read
+        if scope["type"] != "http":
+            return
+        await _send(await self._reply(scope), scope["method"], send)
+
+    async def _reply(self, scope: Scope) -> Reply:
+        peer = _peer(scope)
+        if not may_ask(peer, trusted=self.trusted):
+            logger.warning("`%s` is not among server.trusted_proxies and may not ask", peer)
+            return _UNTRUSTED
+        target = _target(scope)
+        adapter = self._adapter(target)
+        if adapter is None:
+            return _NOT_FOUND
+        headers = tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
+            for name, value in scope["headers"]
+        )
+        raw = RawRequest(method=scope["method"], target=target, headers=headers, peer=peer)
+        return await self.gate.check(adapter, raw)
+
+    def _adapter(self, target: str) -> Adapter | None:
+        path = target.partition("?")[0]
+        if path.startswith(_ENVOY):
+            path = _ENVOY
+        return self.adapters.get(path)
+
+
+def _peer(scope: Scope) -> Address | None:
+    """The socket's own address; None on a Unix socket."""
+    client = scope.get("client")
+    return ip_address(client[0].partition("%")[0]) if client else None
+
+
+def _target(scope: Scope) -> str:
+    """As it came from the socket where our protocol kept it (`server/protocol.py`)."""
+    raw: bytes | None = scope.get("authz_target")
+    if raw is None:
+        query = scope["query_string"]
+        raw = scope["raw_path"] + (b"?" + query if query else b"")
+    return raw.decode("latin-1")
+
+
+async def _send(reply: Reply, method: str, send: Send) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    # RFC 9112 section 6.3: an answer to HEAD has no body, whatever its length says.
+    headers.append((b"content-length", str(len(reply.body)).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    body = b"" if method == "HEAD" else reply.body
+    await send({"type": "http.response.body", "body": body})
