@@ -16,7 +16,7 @@ from authz_sidecar.config.document import Children, Document, Finding, Spot, Tre
 from authz_sidecar.config.values import FromOutside, Surroundings, UnreadableError, reference_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from authz_sidecar.core.positions import Place, Step
 
@@ -26,6 +26,8 @@ MAX_VALUES = 2_000_000
 MAX_DEPTH = 64
 
 _TAG = "tag:yaml.org,2002:"
+_MAP_TAGS = frozenset({None, "!", f"{_TAG}map"})
+_LIST_TAGS = frozenset({None, "!", f"{_TAG}seq"})
 _MERGE = object()
 """Stands where a key would while the value of `<<` is read."""
 
@@ -59,7 +61,7 @@ class _Open:
     height: int = 1
     key: Any = None
     key_spot: Spot = 0
-    merges: list[tuple[Any, Tree]] = field(default_factory=list)
+    merges: list[tuple[Any, Tree]] | None = None
 
     @property
     def wants_key(self) -> bool:
@@ -72,7 +74,7 @@ def read_text(text: str, *, file: str, surroundings: Surroundings | None = None)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     whole = False
     try:
-        composer.compose(yaml.parse(text, Loader=loader))
+        composer.compose(loader(text).get_event)
         whole = True
     except _Stop as stop:
         composer.findings.append(stop.finding)
@@ -113,7 +115,7 @@ class _Composer:
     def __post_init__(self) -> None:
         self.root = (None, Tree(self.file, None, spot(1, 1)))
 
-    def compose(self, events: Iterator[Any]) -> None:
+    def compose(self, next_event: Callable[[], Any]) -> None:
         steps = {
             yaml.ScalarEvent: self._scalar,
             yaml.AliasEvent: self._alias,
@@ -123,7 +125,7 @@ class _Composer:
             yaml.SequenceEndEvent: self._end,
             yaml.DocumentStartEvent: self._begin_document,
         }
-        for event in events:
+        while not isinstance(event := next_event(), yaml.StreamEndEvent):
             if (step := steps.get(type(event))) is not None:
                 step(event)
 
@@ -172,15 +174,15 @@ class _Composer:
         self._add(parent, target.data, Tree(self.file, None, _spot(event), target.children))
 
     def _begin_map(self, event: Any) -> None:
-        self._begin(event, {}, {}, f"{_TAG}map")
+        self._begin(event, {}, {}, _MAP_TAGS)
 
     def _begin_list(self, event: Any) -> None:
-        self._begin(event, [], [], f"{_TAG}seq")
+        self._begin(event, [], [], _LIST_TAGS)
 
-    def _begin(self, event: Any, data: Any, children: Any, tag: str) -> None:
+    def _begin(self, event: Any, data: Any, children: Any, tags: frozenset[str | None]) -> None:
         if self.open and self.open[-1].wants_key:
             raise self._stop(event, "a key must be text")
-        if event.tag is not None and event.tag not in ("!", tag):
+        if event.tag not in tags:
             raise self._stop(event, f"the tag `{event.tag}` is not supported")
         if len(self.open) >= MAX_DEPTH:
             raise self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
@@ -191,7 +193,7 @@ class _Composer:
     def _end(self, _event: Any) -> None:
         closed = self.open.pop()
         data, tree = closed.data, closed.tree
-        for source in closed.merges:
+        for source in closed.merges or ():
             _merge(source, data, tree)
         if self.surroundings is not None and type(data) is dict and len(data) == 1:
             data = self._followed(data, tree, self.surroundings)
@@ -226,7 +228,7 @@ class _Composer:
             key, parent.key = parent.key, None
             tree.key = parent.key_spot
             if key is _MERGE:
-                parent.merges.append((data, tree))
+                parent.merges = [*(parent.merges or ()), (data, tree)]
             elif key in parent.data:
                 self._twice(parent, key, tree)
             else:
