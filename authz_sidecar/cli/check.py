@@ -7,9 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
+from authz_sidecar.config.check import STORES
 from authz_sidecar.config.load import examine
 from authz_sidecar.identity.assertion import signing_key_from_pem
 from authz_sidecar.ruleset import ruleset
+from authz_sidecar.sessions.location import parse_location
 
 if TYPE_CHECKING:
     import argparse
@@ -35,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         problems.update(built.problems)
         warnings.update(built.warnings)
         problems.update(_signing_key_problems(examined.partial))
+        problems.update(_store_problems(examined.partial))
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
     for warning in sorted(warnings):
@@ -58,6 +61,16 @@ def _signing_key_problems(config: Config) -> Iterator[Problem]:
             yield config.positions.problem(
                 "is not an unencrypted EC private key on P-256", "assertion", "signing_keys", at
             )
+
+
+def _store_problems(config: Config) -> Iterator[Problem]:
+    store = config.sessions.store.reveal()
+    if store.partition("://")[0] not in STORES:
+        return  # refused already
+    try:
+        parse_location(store)
+    except ValueError as error:
+        yield config.positions.problem(str(error), "sessions", "store")
 
 
 def _as_warning(warning: Problem) -> str:

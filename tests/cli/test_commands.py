@@ -116,6 +116,14 @@ def test_check_tries_signing_keys(run: Run) -> None:
     )
 
 
+def test_check_reads_the_whole_store_url_and_shows_none_of_it(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(SOUND.replace("memory://", "redis://:hunter2@host:99999"))
+    code, _, err = run("check")
+    assert code == 2
+    assert err.startswith("authz-sidecar.yaml:2:19: sessions.store: ")
+    assert "hunter2" not in err
+
+
 def test_warnings_are_no_failure(run: Run) -> None:
     Path("authz-sidecar.yaml").write_text(
         SOUND.replace("https://a.example.com", "http://a.localhost")
