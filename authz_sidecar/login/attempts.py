@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
 
 LIFETIME_SECONDS = 600
-MOST_BYTES = 3000
+MOST_BYTES = 3072
 """Of all attempts in one browser together: room is left for the session and the app's cookies."""
 _MOST_EVICTED = 64  # per answer; whoever sends more does not deserve a longer one
 _ID = r"[0-9a-f]{8}[A-Za-z0-9_-]{8}"
-_STATE = re.compile(rf"({_ID})\.([A-Za-z0-9_-]{{0,16}})\.([A-Za-z0-9_-]{{43}})")
+_STATE = re.compile(rf"({_ID})\.([0-9]{{1,2}})\.([A-Za-z0-9_-]{{0,16}})\.[A-Za-z0-9_-]{{43}}")
 _PURPOSE = "login attempt"
 
 
@@ -55,7 +55,8 @@ class Attempt:
 
     @property
     def state(self) -> str:
-        return f"{self.id}.{self.instance}.{self._derive('state')}"
+        """The part that is secret comes last; the others only help to say what went wrong."""
+        return f"{self.id}.{self.round}.{self.instance}.{self._derive('state')}"
 
     @property
     def nonce(self) -> str:
@@ -71,6 +72,9 @@ class Attempt:
         """What the central host may know of this attempt; the secret itself stays in the cookie."""
         return _text(hashlib.sha256(self._derive("flow").encode()).digest())
 
+    def is_fresh(self, now: float) -> bool:
+        return self.started_at - 60 <= now < self.started_at + LIFETIME_SECONDS
+
     def _derive(self, purpose: str) -> str:
         return _text(hmac.digest(self.seed, purpose.encode(), "sha256"))
 
@@ -80,16 +84,19 @@ def attempt_id(now: float, random: bytes) -> str:
     return f"{int(now):08x}{_text(random)}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateParts:
     attempt: str
+    round: int
     instance: str
 
 
 def read_state(state: str) -> StateParts | None:
     """What a state says about where its attempt is; the comparison comes later."""
     found = _STATE.fullmatch(state)
-    return None if found is None else StateParts(found[1], found[2])
+    if found is None:
+        return None
+    return StateParts(attempt=found[1], round=int(found[2]), instance=found[3])
 
 
 class AttemptCookies:
@@ -98,13 +105,11 @@ class AttemptCookies:
         self._base = f"{base_name}-flow-"
         self._names = re.compile(rf"(?:__Host-)?{re.escape(self._base)}({_ID})")
 
-    def find(
-        self, cookie_lines: Sequence[str], attempt: str, *, origin: Origin, now: float
-    ) -> Attempt | None:
-        """The attempt of that id; None when its cookie is gone, doubled, changed or too old."""
+    def find(self, cookie_lines: Sequence[str], attempt: str, *, origin: Origin) -> Attempt | None:
+        """The attempt of that id; None when its cookie is gone, doubled or changed."""
         name = self._name(attempt, origin)
         values = [value for key, value in self._ours(cookie_lines) if key == name]
-        return self._open(name, values[0], origin, now) if len(values) == 1 else None
+        return self._open(name, values[0], origin) if len(values) == 1 else None
 
     def awaiting_tickets(
         self, cookie_lines: Sequence[str], *, origin: Origin, now: float
@@ -112,10 +117,12 @@ class AttemptCookies:
         """All attempts of this host that the central host may answer."""
         ours = self._ours(cookie_lines)
         names = [name for name, _ in ours]
-        opened = (
-            self._open(name, value, origin, now) for name, value in ours if names.count(name) == 1
+        opened = (self._open(name, value, origin) for name, value in ours if names.count(name) == 1)
+        return tuple(
+            found
+            for found in opened
+            if found is not None and found.provider is None and found.is_fresh(now)
         )
-        return tuple(found for found in opened if found is not None and found.provider is None)
 
     def keep(
         self, attempt: Attempt, cookie_lines: Sequence[str], *, origin: Origin, cross_site: bool
@@ -163,13 +170,9 @@ class AttemptCookies:
     def _age(self, cookie: tuple[str, str]) -> str:
         return cookie[0].rpartition(self._base)[2]
 
-    def _open(self, name: str, value: str, origin: Origin, now: float) -> Attempt | None:
+    def _open(self, name: str, value: str, origin: Origin) -> Attempt | None:
         data = self._keys.open_text(_PURPOSE, value, bound_to=_binding(name, origin))
-        if data is None:
-            return None
-        attempt = _decode(self._age((name, "")), data)
-        fresh = attempt.started_at - 60 <= now < attempt.started_at + LIFETIME_SECONDS
-        return attempt if fresh else None
+        return None if data is None else _decode(self._age((name, "")), data)
 
 
 def _too_old(attempt: str, now: float) -> bool:

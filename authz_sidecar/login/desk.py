@@ -1,0 +1,142 @@
+"""What every step of a sign-in has at hand, and the few questions all of them ask.
+
+Holds no data of any sign-in. Where one host's sign-in happens, which providers may do it and which
+session counts is decided here, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from authz_sidecar.core.return_address import ReturnAddresses
+from authz_sidecar.core.urls import parse_url
+from authz_sidecar.errors import BadReturnAddress
+from authz_sidecar.login.attempts import AttemptCookies
+from authz_sidecar.login.loop import LoopBreaker
+from authz_sidecar.login.messages import LoginReply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.core.types import Session
+    from authz_sidecar.core.urls import Origin
+    from authz_sidecar.login.messages import LoginRequest
+    from authz_sidecar.login.ports import Pages, Routes
+    from authz_sidecar.login.provider import Provider
+    from authz_sidecar.sealing import SecretKeys
+    from authz_sidecar.sessions.cookie import SessionCookies
+    from authz_sidecar.sessions.service import Sessions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A living session of the request's browser on the request's host."""
+
+    token: str
+    session: Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """`default_providers` serve what no route claims. `instance` is empty where all instances share
+    a store; otherwise it tells attempts of another instance from our own."""
+
+    keys: SecretKeys
+    sessions: Sessions
+    cookies: SessionCookies
+    pages: Pages
+    routes: Routes
+    providers: Mapping[str, Provider]
+    default_providers: tuple[str, ...]
+    base_path: str
+    auth_host: Origin | None
+    instance: str
+    clock: Callable[[], float]
+    random: Callable[[int], bytes]
+
+    @property
+    def attempts(self) -> AttemptCookies:
+        return AttemptCookies(self.keys, base_name=self.cookies.name)
+
+    @property
+    def loop(self) -> LoopBreaker:
+        return LoopBreaker(keys=self.keys, base_name=self.cookies.name)
+
+    @property
+    def addresses(self) -> ReturnAddresses:
+        return ReturnAddresses(knows=self.knows, base_path=self.base_path)
+
+    @property
+    def strict(self) -> bool:
+        return self.cookies.same_site == "strict"
+
+    def knows(self, origin: Origin) -> bool:
+        return origin == self.auth_host or self.routes.knows(origin)
+
+    def signs_in_elsewhere(self, origin: Origin) -> bool:
+        return self.auth_host is not None and origin != self.auth_host
+
+    def shares_session(self, left: Origin, right: Origin) -> bool:
+        return self.cookies.scope_for(left) == self.cookies.scope_for(right)
+
+    def home(self, origin: Origin) -> str:
+        """Where to go on a host when nobody says where: its root, or who-am-I where there is none."""
+        served = self.routes.match(origin, "/") is not None
+        return f"{origin}/" if served else f"{origin}{self.base_path}/"
+
+    def url(self, origin: Origin, name: str, **parameters: str | None) -> str:
+        """The address of one of our own routes."""
+        given = {key: value for key, value in parameters.items() if value is not None}
+        query = f"?{urlencode(given)}" if given else ""
+        return f"{origin}{self.base_path}/{name}{query}"
+
+    def start_url(self, return_to: str, *, number: int = 1) -> str:
+        """Begin again, on the host that the sign-in is for."""
+        origin, _ = parse_url(return_to)
+        attempt = str(number) if number > 1 else None
+        return self.url(origin, "start", rd=return_to, attempt=attempt)
+
+    def still_ours(self, return_to: str, *, on: Origin) -> str:
+        """The return address, judged again: routes may have changed since it was stored."""
+        try:
+            return self.addresses.check(return_to, on=on)
+        except BadReturnAddress:
+            return self.home(on)
+
+    def providers_for(self, return_to: str) -> tuple[str, ...]:
+        origin, target = parse_url(return_to)
+        route = self.routes.match(origin, target.partition("?")[0])
+        named = route.providers if route is not None else ()
+        return tuple(name for name in named or self.default_providers if name in self.providers)
+
+    async def living(self, request: LoginRequest, providers: tuple[str, ...]) -> Found | None:
+        """The first living session with one of these providers."""
+        scope = self.cookies.scope_for(request.origin)
+        for provider in providers:
+            name = self.cookies.name_for(provider, request.origin)
+            token = self.cookies.read(request.cookies, name)
+            if token is None:
+                continue
+            session = await self.sessions.find(token, scope=scope, provider=provider)
+            if session is not None:
+                return Found(token=token, session=session)
+        return None
+
+    def session_cookie(self, session: Session, token: str, *, origin: Origin) -> str:
+        return self.cookies.set(
+            self.cookies.name_for(session.identity.provider, origin),
+            token,
+            origin=origin,
+            max_age=session.expires_at - self.clock(),
+        )
+
+    def page(self, html: str, *, status: int = 200) -> LoginReply:
+        return LoginReply(status=status, headers=self.pages.headers(), body=html.encode())
+
+    def too_many_rounds(self, request: LoginRequest) -> LoginReply:
+        html = self.pages.too_many_redirects(
+            host=request.origin.authority, request_id=request.request_id
+        )
+        return self.page(html, status=400)

@@ -1,0 +1,114 @@
+"""The end of a sign-in: a session under a new id, its cookie, and the way back to where the person
+was going. Also the two ways to land elsewhere: already signed in, or nowhere to go on from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.urls import parse_url
+from authz_sidecar.login.desk import Found
+from authz_sidecar.login.messages import LoginReply, redirect
+from authz_sidecar.login.trouble import Interrupted
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Identity, Session
+    from authz_sidecar.errors import AttemptLost
+    from authz_sidecar.login.attempts import Attempt
+    from authz_sidecar.login.desk import Desk
+    from authz_sidecar.login.messages import LoginRequest
+    from authz_sidecar.sessions.records import ProviderTokens
+
+
+class Landing:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def new_session(
+        self,
+        request: LoginRequest,
+        *,
+        identity: Identity,
+        tokens: ProviderTokens | None,
+        provider_session: str | None = None,
+        parent: Session | None = None,
+    ) -> Found:
+        """Never an id that anybody else has seen; what the cookie held before is ended."""
+        desk = self._desk
+        before = await desk.living(request, (identity.provider,))
+        token, session = await desk.sessions.create(
+            identity=identity,
+            scope=desk.cookies.scope_for(request.origin),
+            provider_session=provider_session,
+            tokens=tokens,
+            client="" if request.client is None else str(request.client),
+            user_agent=request.user_agent,
+            parent=parent,
+        )
+        if before is not None:
+            await desk.sessions.end(before.session)
+        return Found(token=token, session=session)
+
+    async def land(
+        self,
+        request: LoginRequest,
+        attempt: Attempt,
+        *,
+        identity: Identity,
+        tokens: ProviderTokens | None,
+        provider_session: str | None = None,
+        parent: Session | None = None,
+    ) -> LoginReply:
+        """Signed in on this very host: the session, and back to where it began."""
+        desk = self._desk
+        found = await self.new_session(
+            request,
+            identity=identity,
+            tokens=tokens,
+            provider_session=provider_session,
+            parent=parent,
+        )
+        rounds = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
+        cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
+        return self._back(request, attempt).with_cookies(cookie, rounds)
+
+    def _back(self, request: LoginRequest, attempt: Attempt) -> LoginReply:
+        desk = self._desk
+        url = desk.still_ours(attempt.return_to, on=request.origin)
+        if attempt.shortened:
+            html = desk.pages.trouble(
+                title="You are signed in",
+                message="The address you came from was too long to keep whole. Its beginning is"
+                " kept; if something is missing there, go back and follow the link again.",
+                request_id=request.request_id,
+                retry_url=url,
+            )
+            return desk.page(html)
+        if desk.strict:
+            # The request that follows a redirect from the provider is still the provider's doing,
+            # and a strict cookie would not come along.
+            return desk.page(desk.pages.continue_to(url=url))
+        return redirect(url)
+
+    async def lost(
+        self,
+        request: LoginRequest,
+        error: AttemptLost,
+        *,
+        attempt: Attempt | None = None,
+        number: int = 1,
+        hints: tuple[str, ...] = (),
+    ) -> LoginReply:
+        """Somebody who is signed in already only used the back button. Others may start again."""
+        desk = self._desk
+        if await desk.living(request, tuple(desk.providers)) is not None:
+            return redirect(desk.home(request.origin))
+        return_to, number = (
+            (desk.home(request.origin), number)
+            if attempt is None
+            else (attempt.return_to, attempt.round)
+        )
+        origin, _ = parse_url(return_to)
+        return_to = desk.still_ours(return_to, on=origin)
+        raise Interrupted(
+            error, retry=desk.start_url(return_to, number=number + 1), hints=hints
+        ) from error

@@ -1,0 +1,144 @@
+"""Sign-out: asked for by a page, done by its form, here first and then at the provider.
+
+Whatever the provider does or fails to do, the session is ended before anybody is sent there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import SessionKind
+from authz_sidecar.core.urls import MalformedUrl, parse_origin
+from authz_sidecar.login.messages import BadRequest, LoginReply, one, redirect
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Session
+    from authz_sidecar.login.desk import Desk, Found
+    from authz_sidecar.login.messages import LoginRequest
+
+FORM_SECONDS = 3600
+_FORM = "sign-out form"
+_HOME = "signed-out home"
+
+
+class Leaving:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def sign_out(self, request: LoginRequest) -> LoginReply:
+        if request.method == "POST":
+            return await self._do(request)
+        return await self._ask(request)
+
+    async def signed_out(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        return desk.page(desk.pages.signed_out(home_url=self._home(request)))
+
+    async def _ask(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        found = await self._all(request)
+        if not found:
+            return redirect(desk.url(request.origin, "signed_out"))
+        first = found[0].session
+        html = desk.pages.sign_out(
+            identity=first.identity,
+            action_url=f"{desk.base_path}/sign_out",
+            csrf=self._form_token(request, found[0]),
+            everywhere=any(each.session.kind is SessionKind.CHILD for each in found),
+        )
+        return desk.page(html)
+
+    async def _do(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        _check_same_origin(request)
+        found = await self._all(request)
+        if not found:
+            return redirect(desk.url(request.origin, "signed_out"))
+        self._check_form_token(request, found)
+        here_only = one(request.form, "scope") == "site"
+        at_provider = None if here_only else await self._provider_url(request, found[0])
+        for each in found:
+            await desk.sessions.end(each.session if here_only else _sign_in_of(each))
+        cookies = (
+            desk.cookies.clear(
+                desk.cookies.name_for(each.session.identity.provider, request.origin),
+                origin=request.origin,
+            )
+            for each in found
+        )
+        # A redirect after a form may only stay with us (CSP form-action covers it too); the
+        # provider is reached from a page that goes on by itself.
+        reply = (
+            redirect(desk.url(request.origin, "signed_out", state=self._home_state(request)))
+            if at_provider is None
+            else desk.page(desk.pages.continue_to(url=at_provider))
+        )
+        return reply.with_cookies(*cookies)
+
+    async def _all(self, request: LoginRequest) -> tuple[Found, ...]:
+        """Every living session of this browser on this host, one for each provider."""
+        desk = self._desk
+        found = [await desk.living(request, (provider,)) for provider in desk.providers]
+        return tuple(each for each in found if each is not None)
+
+    async def _provider_url(self, request: LoginRequest, found: Found) -> str | None:
+        desk = self._desk
+        tokens = await desk.sessions.tokens(found.token)
+        # One address registered at the provider is enough: the central host's, where there is one.
+        host = desk.auth_host or request.origin
+        return desk.providers[found.session.identity.provider].end_session_url(
+            id_token=None if tokens is None else tokens.id_token,
+            return_to=desk.url(host, "signed_out"),
+            state=self._home_state(request),
+        )
+
+    def _form_token(self, request: LoginRequest, found: Found) -> str:
+        desk = self._desk
+        data = json.dumps([found.session.handle, desk.clock() + FORM_SECONDS]).encode()
+        return desk.keys.seal_text(_FORM, data, bound_to=str(request.origin).encode())
+
+    def _check_form_token(self, request: LoginRequest, found: tuple[Found, ...]) -> None:
+        """The form was shown to this very session: nobody else could have asked for it."""
+        desk = self._desk
+        sealed = one(request.form, "csrf") or ""
+        data = desk.keys.open_text(_FORM, sealed, bound_to=str(request.origin).encode())
+        if data is None:
+            raise BadRequest("sign-out without the token of its form")
+        handle, expires_at = json.loads(data)
+        if handle not in {each.session.handle for each in found} or expires_at < desk.clock():
+            raise BadRequest("sign-out with the token of another session or an old form")
+
+    def _home_state(self, request: LoginRequest) -> str:
+        return self._desk.keys.seal_text(_HOME, str(request.origin).encode())
+
+    def _home(self, request: LoginRequest) -> str:
+        desk = self._desk
+        sealed = one(request.query, "state") or ""
+        data = desk.keys.open_text(_HOME, sealed) if len(sealed) < 1024 else None
+        if data is not None:
+            try:
+                origin = parse_origin(data.decode())
+            except MalformedUrl:
+                return desk.home(request.origin)
+            if desk.knows(origin):
+                return desk.home(origin)
+        return desk.home(request.origin)
+
+
+def _sign_in_of(found: Found) -> Session:
+    """The sign-in that a child came of; ending it ends all its children."""
+    session = found.session
+    if session.parent is None:
+        return session
+    return replace(session, handle=session.parent, kind=SessionKind.SIGN_IN, parent=None)
+
+
+def _check_same_origin(request: LoginRequest) -> None:
+    """Before the form's token, what the browser itself says of where the form was."""
+    origins = request.header_lines("origin")
+    if any(origin != str(request.origin) for origin in origins):
+        raise BadRequest("sign-out form of another origin")
+    if request.header("sec-fetch-site") not in {None, "same-origin"}:
+        raise BadRequest("sign-out form of another site")

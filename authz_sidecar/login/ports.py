@@ -1,0 +1,52 @@
+"""What sign-in needs of other rooms, as narrow as it uses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Identity
+    from authz_sidecar.core.urls import Origin
+
+
+class RouteLike(Protocol):
+    @property
+    def providers(self) -> tuple[str, ...]: ...
+
+
+class Routes(Protocol):
+    def match(self, origin: Origin, path: str) -> RouteLike | None: ...
+
+    def knows(self, origin: Origin) -> bool: ...
+
+
+class Pages(Protocol):
+    """Each method gives HTML; `headers` are those of every page."""
+
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+
+    def trouble(
+        self,
+        *,
+        title: str,
+        message: str,
+        request_id: str,
+        retry_url: str | None = None,
+        hints: tuple[str, ...] = (),
+    ) -> str: ...
+
+    def provider_down(self, *, provider: str, retry_url: str | None, request_id: str) -> str: ...
+
+    def too_many_redirects(self, *, host: str, request_id: str) -> str: ...
+
+    def choose_provider(self, *, options: tuple[tuple[str, str], ...], host: str) -> str: ...
+
+    def sign_out(
+        self, *, identity: Identity | None, action_url: str, csrf: str, everywhere: bool
+    ) -> str: ...
+
+    def signed_out(self, *, home_url: str | None) -> str: ...
+
+    def who(self, *, identity: Identity, expires_at: float, sign_out_url: str) -> str: ...
+
+    def continue_to(self, *, url: str) -> str: ...

@@ -1,0 +1,143 @@
+"""The callback: from the provider's answer to a session. State before I/O, always in this order:
+the attempt is found, compared and used up; only then is anything sent to the provider."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.urls import parse_url
+from authz_sidecar.errors import AttemptLost, AuthzError, LoginRefused
+from authz_sidecar.login.attempts import LIFETIME_SECONDS, read_state
+from authz_sidecar.login.flow import Answer, check_state, code_of, read_answer
+from authz_sidecar.login.trouble import OTHER_INSTANCE, Interrupted, trouble_page
+from authz_sidecar.sessions.records import ProviderTokens
+
+if TYPE_CHECKING:
+    from authz_sidecar.login.attempts import Attempt
+    from authz_sidecar.login.desk import Desk
+    from authz_sidecar.login.handover import HandOver
+    from authz_sidecar.login.landing import Landing
+    from authz_sidecar.login.messages import LoginReply, LoginRequest
+    from authz_sidecar.login.provider import Provider, SignedIn
+
+_log = logging.getLogger(__name__)
+
+
+class Returning:
+    def __init__(self, desk: Desk, landing: Landing, handover: HandOver) -> None:
+        self._desk = desk
+        self._landing = landing
+        self._handover = handover
+
+    async def callback(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        posted = request.method == "POST"
+        answer = read_answer(request.form if posted else request.query, posted=posted)
+        parts = read_state(answer.state)
+        attempt = parts and desk.attempts.find(
+            request.cookies, parts.attempt, origin=request.origin
+        )
+        if not attempt:
+            restarted = parts is not None and parts.instance != desk.instance
+            return await self._landing.lost(
+                request,
+                AttemptLost("no cookie holds the attempt of this state"),
+                number=1 if parts is None else parts.round,
+                hints=(OTHER_INSTANCE,) if restarted else (),
+            )
+        check_state(answer, attempt)
+        provider = desk.providers.get(attempt.provider or "")
+        # From here on the attempt is used up, whatever becomes of it.
+        used_up = desk.attempts.clear(
+            attempt,
+            origin=request.origin,
+            cross_site=provider is not None and provider.settings.response_mode == "form_post",
+        )
+        try:
+            reply = await self._complete(request, answer, attempt, provider)
+        except AuthzError as error:
+            _log.warning("sign-in failed (request %s): %s", request.request_id, error)
+            reply = trouble_page(
+                self._with_retry(error, attempt), desk.pages, request_id=request.request_id
+            )
+        return reply.with_cookies(used_up)
+
+    def _with_retry(self, error: AuthzError, attempt: Attempt) -> AuthzError:
+        if isinstance(error, Interrupted):
+            return error
+        retry = self._desk.start_url(attempt.return_to, number=attempt.round + 1)
+        return Interrupted(error, retry=retry, provider=attempt.provider)
+
+    async def _complete(
+        self, request: LoginRequest, answer: Answer, attempt: Attempt, provider: Provider | None
+    ) -> LoginReply:
+        desk = self._desk
+        if not attempt.is_fresh(desk.clock()):
+            return await self._landing.lost(
+                request, AttemptLost("the attempt is too old"), attempt=attempt
+            )
+        if attempt.instance != desk.instance:
+            return await self._landing.lost(
+                request,
+                AttemptLost("the attempt was begun with another instance"),
+                attempt=attempt,
+                hints=(OTHER_INSTANCE,),
+            )
+        if provider is None:
+            raise LoginRefused("the attempt's identity provider is no longer configured")
+        metadata = await provider.metadata()
+        code = code_of(
+            answer,
+            issuer=metadata.issuer,
+            sends_issuer=metadata.sends_issuer,
+            by_post=provider.settings.response_mode == "form_post",
+        )
+        signed_in = await provider.redeem(
+            code=code,
+            verifier=attempt.verifier,
+            nonce=attempt.nonce,
+            redirect_uri=desk.url(request.origin, "callback"),
+        )
+        digest = hashlib.sha256(attempt.state.encode()).hexdigest()
+        if not await desk.sessions.remember_once(f"state:{digest}", ttl=LIFETIME_SECONDS + 120):
+            raise AttemptLost("the answer was used before")
+        return await self._signed_in(request, attempt, signed_in)
+
+    async def _signed_in(
+        self, request: LoginRequest, attempt: Attempt, signed_in: SignedIn
+    ) -> LoginReply:
+        desk = self._desk
+        tokens = ProviderTokens(
+            id_token=signed_in.id_token,
+            access_token=signed_in.access_token,
+            refresh_token=signed_in.refresh_token,
+            expires_at=signed_in.expires_at,
+        )
+        _log.info(
+            "signed in with `%s` (request %s)", signed_in.identity.provider, request.request_id
+        )
+        if attempt.flow is None:
+            return await self._landing.land(
+                request,
+                attempt,
+                identity=signed_in.identity,
+                tokens=tokens,
+                provider_session=signed_in.session,
+            )
+        found = await self._landing.new_session(
+            request,
+            identity=signed_in.identity,
+            tokens=tokens,
+            provider_session=signed_in.session,
+        )
+        origin, _ = parse_url(attempt.return_to)
+        if not desk.knows(origin):
+            raise LoginRefused(f"`{origin}` is no longer protected here")
+        reply = await self._handover.send_ticket(
+            found, return_to=attempt.return_to, flow=attempt.flow
+        )
+        return reply.with_cookies(
+            desk.session_cookie(found.session, found.token, origin=request.origin)
+        )

@@ -1,0 +1,73 @@
+"""Sign-in as the web edge sees it: one method a route, a reply for every request, a page for every
+error. Decides nothing itself."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import AuthzError
+from authz_sidecar.login.handover import HandOver
+from authz_sidecar.login.landing import Landing
+from authz_sidecar.login.leaving import Leaving
+from authz_sidecar.login.returning import Returning
+from authz_sidecar.login.starting import Starting
+from authz_sidecar.login.trouble import trouble_page
+from authz_sidecar.login.whoami import WhoAmI
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from authz_sidecar.login.desk import Desk
+    from authz_sidecar.login.messages import LoginReply, LoginRequest
+
+_log = logging.getLogger(__name__)
+
+
+class LoginService:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        landing = Landing(desk)
+        handover = HandOver(desk, landing)
+        self._starting = Starting(desk, handover)
+        self._returning = Returning(desk, landing, handover)
+        self._handover = handover
+        self._leaving = Leaving(desk)
+        self._who = WhoAmI(desk)
+
+    async def start(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._starting.start, request)
+
+    async def choose(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._starting.choose, request)
+
+    async def callback(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._returning.callback, request)
+
+    async def handover(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._handover.handover, request)
+
+    async def sign_out(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._leaving.sign_out, request)
+
+    async def signed_out(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._leaving.signed_out, request)
+
+    async def who_am_i(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._who.page, request)
+
+    async def userinfo(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._who.userinfo, request)
+
+    def refused(self, error: AuthzError, *, request_id: str) -> LoginReply:
+        """For requests that were refused before they could become a `LoginRequest`."""
+        _log.info("refused (request %s): %s", request_id, error)
+        return trouble_page(error, self._desk.pages, request_id=request_id)
+
+    async def _answered(
+        self, handler: Callable[[LoginRequest], Awaitable[LoginReply]], request: LoginRequest
+    ) -> LoginReply:
+        try:
+            return await handler(request)
+        except AuthzError as error:
+            return self.refused(error, request_id=request.request_id)

@@ -1,0 +1,71 @@
+"""Who am I: a page for people, JSON for programs. No token is ever shown."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from authz_sidecar.login.messages import NO_STORE, LoginReply
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Session
+    from authz_sidecar.login.desk import Desk
+    from authz_sidecar.login.messages import LoginRequest
+
+
+class WhoAmI:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def page(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        found = await desk.living(request, tuple(desk.providers))
+        if found is None:
+            html = desk.pages.trouble(
+                title="You are not signed in",
+                message="Nobody is signed in on this site with this browser.",
+                request_id=request.request_id,
+                retry_url=desk.url(request.origin, "start", rd=f"{desk.base_path}/"),
+            )
+            return desk.page(html, status=401)
+        html = desk.pages.who(
+            identity=found.session.identity,
+            expires_at=found.session.expires_at,
+            sign_out_url=f"{desk.base_path}/sign_out",
+        )
+        return desk.page(html)
+
+    async def userinfo(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        found = await desk.living(request, tuple(desk.providers))
+        if found is None:
+            start = desk.url(request.origin, "start")
+            return _json({"error": "unauthenticated", "sign_in": start}, status=401)
+        return _json(_described(found.session))
+
+
+def _described(session: Session) -> dict[str, object]:
+    identity = session.identity
+    return {
+        "provider": identity.provider,
+        "iss": identity.issuer,
+        "sub": identity.subject,
+        "email": identity.email,
+        "name": identity.name,
+        "groups": list(identity.groups),
+        "claims": dict(identity.claims),
+        "signed_in_at": int(session.created_at),
+        "expires_at": int(session.expires_at),
+    }
+
+
+def _json(value: object, *, status: int = 200) -> LoginReply:
+    return LoginReply(
+        status=status,
+        headers=(
+            ("content-type", "application/json"),
+            ("x-content-type-options", "nosniff"),
+            *NO_STORE,
+        ),
+        body=json.dumps(value, default=str).encode(),
+    )

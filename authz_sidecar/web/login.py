@@ -1,0 +1,177 @@
+"""The web edge of sign-in: routes under the base path and the few outside it. Every endpoint
+converts, calls and converts; what a request means is decided in `login`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import parse_qsl
+
+from fastapi import APIRouter, FastAPI, Path, Request, Response
+from starlette.exceptions import HTTPException
+
+from authz_sidecar.errors import AuthzError
+from authz_sidecar.login.messages import BadRequest, LoginReply, LoginRequest, Pairs
+from authz_sidecar.web.assets import load_assets
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from authz_sidecar.core.types import Address, Headers
+    from authz_sidecar.login.hosts import Hosts
+    from authz_sidecar.login.service import LoginService
+
+LARGEST_FORM = 65_536
+MOST_FIELDS = 50
+_FORM_TYPE = "application/x-www-form-urlencoded"
+_ROBOTS = "User-agent: *\nDisallow: /\n"
+_BARE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
+
+def web_app(
+    service: LoginService,
+    *,
+    hosts: Hosts,
+    base_path: str,
+    jwks: Callable[[], Mapping[str, object]],
+    client_address: Callable[[Request], Address | None],
+) -> FastAPI:
+    """The whole application behind `web_listen`."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_exception_handler(HTTPException, _bare)
+    app.include_router(public_router(base_path=base_path, jwks=jwks))
+    app.include_router(
+        login_router(service, hosts=hosts, base_path=base_path, client_address=client_address)
+    )
+    return app
+
+
+def login_router(
+    service: LoginService,
+    *,
+    hosts: Hosts,
+    base_path: str,
+    client_address: Callable[[Request], Address | None],
+) -> APIRouter:
+    """What belongs to one browser on one of our hosts."""
+    router = APIRouter(prefix=base_path, include_in_schema=False)
+
+    def route(
+        path: str, methods: list[str], handler: Callable[[LoginRequest], Awaitable[LoginReply]]
+    ) -> None:
+        async def endpoint(request: Request) -> Response:
+            request_id = secrets.token_hex(8)
+            try:
+                asked = await _asked(request, hosts, client_address, request_id=request_id)
+            except AuthzError as error:
+                return _response(service.refused(error, request_id=request_id))
+            return _response(await handler(asked))
+
+        router.add_api_route(path, endpoint, methods=methods, response_class=Response)
+
+    route("/start", ["GET", "POST"], service.start)
+    route("/choose", ["GET"], service.choose)
+    route("/callback", ["GET", "POST"], service.callback)
+    route("/handover", ["GET"], service.handover)
+    route("/sign_out", ["GET", "POST"], service.sign_out)
+    route("/signed_out", ["GET", "HEAD"], service.signed_out)
+    route("/userinfo", ["GET", "HEAD"], service.userinfo)
+    route("/", ["GET", "HEAD"], service.who_am_i)
+    return router
+
+
+def public_router(*, base_path: str, jwks: Callable[[], Mapping[str, object]]) -> APIRouter:
+    """What is the same for everybody, whatever the host."""
+    router = APIRouter(include_in_schema=False)
+    assets = load_assets()
+
+    async def keys() -> Response:
+        headers = {"cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
+        return Response(json.dumps(jwks()), media_type="application/json", headers=headers)
+
+    async def robots() -> Response:
+        return Response(_ROBOTS, media_type="text/plain", headers=_BARE)
+
+    async def static(name: Annotated[str, Path()]) -> Response:
+        if (asset := assets.get(name)) is None:
+            raise HTTPException(404)
+        return Response(asset.body, headers=dict(asset.headers()))
+
+    for path, endpoint in (
+        (f"{base_path}/jwks.json", keys),
+        ("/.well-known/pomerium/jwks.json", keys),
+        ("/robots.txt", robots),
+        (f"{base_path}/static/{{name}}", static),
+    ):
+        router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_class=Response)
+    return router
+
+
+async def _asked(
+    request: Request,
+    hosts: Hosts,
+    client_address: Callable[[Request], Address | None],
+    *,
+    request_id: str,
+) -> LoginRequest:
+    headers = _headers(request)
+    return LoginRequest(
+        origin=hosts.origin(headers),
+        method=request.method,
+        path=request.url.path,
+        query=_pairs(request.scope["query_string"]),
+        form=_pairs(await _form(request)) if request.method == "POST" else (),
+        headers=headers,
+        client=client_address(request),
+        request_id=request_id,
+    )
+
+
+def _headers(request: Request) -> Headers:
+    return tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1"))
+        for name, value in request.headers.raw
+    )
+
+
+def _pairs(text: bytes) -> Pairs:
+    try:
+        pairs = parse_qsl(
+            text.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=False,
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
+    except ValueError as error:
+        raise BadRequest("query or form that is not well-formed UTF-8") from error
+    return tuple(pairs)
+
+
+async def _form(request: Request) -> bytes:
+    """A small form, or nothing; never more than `LARGEST_FORM` bytes in memory."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_FORM:
+            raise BadRequest(f"form of more than {LARGEST_FORM} bytes")
+    if body and kind != _FORM_TYPE:
+        raise BadRequest(f"body of type `{kind:.60}` where a form should be")
+    return bytes(body)
+
+
+def _response(reply: LoginReply) -> Response:
+    response = Response(reply.body, status_code=reply.status)
+    for name, value in reply.headers:
+        response.headers.append(name, value)
+    return response
+
+
+async def _bare(_request: Request, error: Exception) -> Response:
+    """Nothing that tells one unknown address from another."""
+    status, headers = (
+        (error.status_code, error.headers or {}) if isinstance(error, HTTPException) else (500, {})
+    )
+    return Response(status_code=status, headers={**_BARE, **headers})
