@@ -17,13 +17,26 @@ _WORDS = {
     "invalid-client-certificate": "Your client certificate is not valid.",
     "device-unauthenticated": "This page asks for a registered device.",
     "device-unauthorized": "This device may not open the page.",
+    "http-header-unauthorized": "A request like this one is not allowed here.",
+    "query-unauthorized": "This part of the site is not open to you.",
+    "record-unauthorized": "Your record does not allow this page.",
+    "mcp-tool-no-match": "You may not use this tool.",
+    "mcp-not-a-tool-call": "Only calls of tools are allowed here.",
+    "authentication-acr": "This page asks for a stronger sign-in.",
+    "authentication-amr": "This page asks for another way of signing in.",
+    "authentication-too-old": "This page asks for a more recent sign-in.",
+    "date-unauthorized": "This page is not open on this date.",
+    "day-of-week-unauthorized": "This page is not open on this day of the week.",
+    "time-of-day-unauthorized": "This page is not open at this time of day.",
+    "non-cors-request": "This address is for requests of other sites only.",
     "reject": "This page is closed to everybody.",
     "route-not-found": "Nothing is set up at this address.",
-    "ambiguous-path": "The address can be read in more than one way, so it was refused.",
+    "route-misconfigured": "This page is not set up properly.",
     "headers-too-large": "Your account carries more data than the application can be sent.",
-    "origin-unauthorized": "The connection was opened by another site.",
+    "origin-not-allowed": "The connection was opened by another site.",
 }
 _SHUT_OUT = "A rule for this page shuts your account out."
+_UNKNOWN = "What a rule for this page asks about could not be found out."
 
 
 def explanations(reasons: frozenset[str]) -> tuple[str, ...]:
@@ -32,6 +45,8 @@ def explanations(reasons: frozenset[str]) -> tuple[str, ...]:
     A denial that names a criterion which held (`email-ok`) comes from a rule that shuts out.
     """
     words = [_WORDS[code] for code in sorted(reasons) if code in _WORDS]
+    if any(code.endswith("-unknown") for code in reasons):
+        words.append(_UNKNOWN)
     if not words and any(code.endswith("-ok") for code in reasons):
         words.append(_SHUT_OUT)
     return tuple(dict.fromkeys(words))

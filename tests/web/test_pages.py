@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Identity
+from authz_sidecar.policy.reasons import CODES
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
 from authz_sidecar.web.reasons import explanations
@@ -274,6 +275,13 @@ def test_pages_name_assets_that_exist_and_load_nothing_else() -> None:
         assert "@import" not in text
         assert "<script" not in text
         assert " style=" not in text
+
+
+def test_every_reason_of_a_policy_has_words() -> None:
+    """Save those that only say that something is as it should be."""
+    as_it_should_be = {"accept", "cors-request", "mcp-tool-match", "valid-client-certificate"}
+    silent = {code for code in CODES if not explanations(frozenset({code}))}
+    assert silent == as_it_should_be
 
 
 @pytest.mark.parametrize(
