@@ -18,6 +18,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from authz_sidecar.identity.headers import claim_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -87,7 +89,7 @@ class AssertionSigner:
     """Signs once per session and host, and again when a fifth of the lifetime is left.
 
     `keys`: the first signs, all are published. `ttl` is in seconds. `groups` chooses the groups
-    that the host hears of.
+    that the host hears of, `claims` are what it is told beyond the usual.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class AssertionSigner:
         ttl: float,
         groups: Callable[[Identity, Origin], tuple[str, ...]],
         clock: Callable[[], float],
+        claims: Iterable[str] = (),
     ) -> None:
         self._keys = tuple(keys)
+        self._claims = tuple(dict.fromkeys(claims))
         self._ttl = ttl
         self._groups = groups
         self._clock = clock
@@ -125,7 +129,10 @@ class AssertionSigner:
     def _signed(self, session: Session, origin: Origin, *, now: float) -> str:
         identity = session.identity
         issued = int(now)
-        claims = {
+        more = {name: claim_text(identity.claims.get(name)) for name in self._claims}
+        claims = {name: text for name, text in more.items() if text} | {
+            # The host, and its port where that is not the default: what was said to one
+            # application is not believed by its neighbour.
             "iss": origin.authority,
             "aud": origin.authority,
             "jti": secrets.token_urlsafe(16),
@@ -140,7 +147,3 @@ class AssertionSigner:
         }
         signer = self._keys[0]
         return jwt.encode(claims, signer.private, algorithm="ES256", headers={"kid": signer.key_id})
-
-
-def public_keys(keys: Iterable[SigningKey]) -> list[Mapping[str, str]]:
-    return [key.public_jwk for key in keys]

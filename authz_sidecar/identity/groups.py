@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.routes.index import RouteIndex
 
-GroupsFor = "Callable[[Identity, Origin], tuple[str, ...]]"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllGroups:

@@ -91,10 +91,8 @@ class IdentityHeaders:
         """The managed names that were not set, and every alias of all of them."""
         given = {name for name, _ in rendered}
         names = [name.lower() for name in self.managed]
-        absent = [name for name in names if name not in given]
-        return tuple(
-            dict.fromkeys((*absent, *(alias for name in names for alias in _others(name))))
-        )
+        every = dict.fromkeys((*names, *(alias for name in names for alias in aliases(name))))
+        return tuple(name for name in every if name not in given)
 
     def _meant(self, meaning: Meaning, session: Session, origin: Origin) -> str:
         identity = session.identity
@@ -113,18 +111,21 @@ class IdentityHeaders:
 
 def claim_value(claim: object) -> str:
     """A claim as header value; structures and absent claims give nothing."""
+    if isinstance(claim, list | tuple):
+        return list_value(map(claim_text, claim))
+    return field_value(claim_text(claim))
+
+
+def claim_text(claim: object) -> str:
+    """A claim as text, not yet fit for a header; lists are joined by commas."""
     match claim:
         case str():
-            return field_value(claim)
+            return claim
         case bool():
             return "true" if claim else "false"
         case int() | float():
             return str(claim)
         case list() | tuple():
-            return list_value(claim_value(element) for element in claim)
+            return ",".join(filter(None, map(claim_text, claim)))
         case _:
             return ""
-
-
-def _others(name: str) -> tuple[str, ...]:
-    return tuple(alias for alias in aliases(name) if alias != name)
