@@ -13,7 +13,7 @@ from urllib.parse import quote
 from authz_sidecar.core.return_address import LONGEST_KEPT
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session
 from authz_sidecar.core.urls import MalformedUrl, parse_url
-from authz_sidecar.errors import AuthzError, ProviderUnavailable
+from authz_sidecar.errors import AuthzError, ProviderUnavailable, Throttled
 from authz_sidecar.proxies.base import Answer, Page, Passed, Refused, SignInFirst
 from authz_sidecar.proxies.clients import is_navigation
 
@@ -82,7 +82,7 @@ class Answers:
     def answer(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         match judged.decision:
             case Allow():
-                return self._passed(request, judged)
+                return self._passed(request, judged, request_id)
             case Challenge():
                 return self._challenge(request, judged, request_id)
             case Deny(reasons):
@@ -90,7 +90,7 @@ class Answers:
             case _:
                 assert_never(judged.decision)
 
-    def _passed(self, request: CheckRequest, judged: Judgement) -> Answer:
+    def _passed(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         headers = (
             ()
             if judged.session is None
@@ -99,11 +99,8 @@ class Answers:
         cookie = self._cookie_for_app(request)
         size = sum(len(name) + len(value) + 4 for name, value in headers)
         if size > MOST_HEADER_BYTES or len(cookie) > MOST_COOKIE_BYTES:
-            return Refused(
-                status=403,
-                reason="headers-too-large",
-                message="The headers for the application are too large.",
-            )
+            reasons = frozenset({"headers-too-large"})
+            return self._denied(request, judged, reasons, request_id)
         return Passed(
             identity=headers, cleared=self.identity_headers.cleared(headers), cookie=cookie
         )
@@ -138,13 +135,14 @@ class Answers:
                 url=request.url,
                 reasons=reasons,
                 request_id=request_id,
-                switch_account_url=self._start(request) if identity else None,
+                switch_account_url=f"{self._start(request)}&switch=1" if identity else None,
             )
             page = Page(html=html, headers=self.pages.headers())
         return Refused(
             status=403,
             reason=min(reasons, default="forbidden"),
-            message=f"Access denied (request {request_id}).",
+            message="Access denied.",
+            request_id=request_id,
             page=page,
         )
 
@@ -166,13 +164,20 @@ class Answers:
             status=status,
             reason=_REASONS[status],
             message=problem.public,
+            request_id=request_id,
             page=page,
-            retry_after=RETRY_SECONDS if status == 503 else None,
+            retry_after=_retry_after(problem, status),
         )
 
     def _start(self, request: CheckRequest) -> str:
         back = _return_address(request)
         return f"{request.origin}{self.base_path}/start?rd={quote(back, safe='')}"
+
+
+def _retry_after(problem: AuthzError, status: int) -> int | None:
+    if isinstance(problem, Throttled):
+        return problem.retry_after
+    return RETRY_SECONDS if status == 503 else None
 
 
 def _return_address(request: CheckRequest) -> str:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_AMBIGUOUS = "The address can be read in more than one way, so it was refused."
+
 
 class SessionFinder(Protocol):
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
@@ -77,14 +79,16 @@ class Gate:
             request = adapter.parse(raw)
             judged = await self._judge(request)
             answer = self.answers.answer(request, judged, request_id)
+            reply = adapter.render(answer, request)
         except AuthzError as problem:
             error = str(problem)
             answer = self.answers.trouble(problem, request, request_id)
+            reply = adapter.render(answer, request)
         except Exception:
             logger.exception("check %s failed", request_id)
             error = "internal error"
             answer = self.answers.trouble(AuthzError(error), request, request_id)
-        reply = adapter.render(answer, request)
+            reply = adapter.render(answer, request)
         self.recorder.record(
             CheckRecord(
                 adapter=adapter.name,
@@ -111,12 +115,15 @@ class Gate:
             for route in (self.index.match(request.origin, path),)
         }
         if len(routes) != 1:
-            raise BadProxyRequest("the path has several readings, which lead to different routes")
+            raise BadProxyRequest(
+                "the path has several readings, which lead to different routes",
+                public=_AMBIGUOUS,
+            )
         route = next(iter(routes.values()))
         if route is None:
             return Judgement(decision=Deny(frozenset({"route-not-found"})))
         if request.websocket and not self._may_upgrade(request, route):
-            return Judgement(decision=Deny(frozenset({"origin-not-allowed"})), route=route)
+            return Judgement(decision=Deny(frozenset({"origin-unauthorized"})), route=route)
         return await self._judge_route(request, route, meanings)
 
     def _readings(self, request: CheckRequest) -> tuple[str, ...]:
@@ -167,7 +174,9 @@ class Gate:
             for path in meanings
         ]
         if len({type(decision) for decision in decisions}) != 1:
-            raise BadProxyRequest("the path has several readings, which are decided differently")
+            raise BadProxyRequest(
+                "the path has several readings, which are decided differently", public=_AMBIGUOUS
+            )
         return decisions[0]
 
     def _may_upgrade(self, request: CheckRequest, route: Route) -> bool:

@@ -66,11 +66,13 @@ class SignInFirst:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """`status` is 400, 403, 429 or 503. `reason` is a code such as `email-unauthorized`, `message`
-    a sentence for machines, `page` what a person sees instead; `retry_after` is in seconds."""
+    a sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
+    `retry_after` is in seconds."""
 
     status: int
     reason: str
     message: str
+    request_id: str | None = None
     page: Page | None = None
     retry_after: int | None = None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest
 
 _FETCH_METADATA = ("sec-fetch-mode", "sec-fetch-dest", "sec-fetch-site", "sec-fetch-user")
+# RFC 9110 section 12.4.2: a weight of 0 is "not acceptable".
+_HTML = re.compile(r"[ \t]*text/html[ \t]*(?!.*;[ \t]*q=0(?:\.0*)?[ \t]*(?:;|$))(?:;|$)")
 
 
 def is_navigation(request: CheckRequest) -> bool:
@@ -31,7 +34,12 @@ def is_navigation(request: CheckRequest) -> bool:
 
 
 def accepts_html(request: CheckRequest) -> bool:
-    return any("text/html" in value.lower() for value in request.header_values("accept"))
+    """Asks for it by name: `*/*` is what scripts and command-line clients say."""
+    return any(
+        _HTML.match(media_range)
+        for value in request.header_values("accept")
+        for media_range in value.lower().split(",")
+    )
 
 
 def is_grpc(request: CheckRequest) -> bool:

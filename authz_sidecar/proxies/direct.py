@@ -48,7 +48,7 @@ def sign_in_first(answer: SignInFirst, request: CheckRequest | None) -> Reply:
         return redirect(answer.location, request)
     message = "Sign in first."
     document = {"error": "unauthenticated", "message": message, "sign_in_url": answer.location}
-    return _machine(401, document, message, request, ("www-authenticate", "Bearer"))
+    return machine(401, document, message, request, ("www-authenticate", "Bearer"))
 
 
 def redirect(location: str, request: CheckRequest) -> Reply:
@@ -64,16 +64,19 @@ def refused(answer: Refused, request: CheckRequest | None) -> Reply:
         headers = (*answer.page.headers, VARY, reason, *retry)
         return Reply(status=answer.status, headers=headers, body=answer.page.html.encode())
     document = {"error": answer.reason, "message": answer.message}
-    return _machine(answer.status, document, answer.message, request, reason, *retry)
+    if answer.request_id is not None:
+        document["request_id"] = answer.request_id
+    return machine(answer.status, document, answer.message, request, reason, *retry)
 
 
-def _machine(
+def machine(
     status: int,
     document: dict[str, str],
     message: str,
     request: CheckRequest | None,
     *headers: tuple[str, str],
 ) -> Reply:
+    """For a program: gRPC status or JSON."""
     if request is not None and is_grpc(request):
         return Reply(
             status=status,

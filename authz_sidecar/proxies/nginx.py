@@ -67,9 +67,10 @@ class NginxChallenge:
             refusal = Refused(status=403, reason="forbidden", message="The proxy refused this.")
             return direct.render(refusal, request)
         # Signed in between the two calls, in another tab perhaps: ask again from the start.
-        return direct.sign_in_first(
-            SignInFirst(location=request.url, navigation=is_navigation(request)), request
-        )
+        if request.method == "GET" and is_navigation(request):
+            return direct.redirect(request.url, request)
+        message = "Signed in meanwhile. Please try again."
+        return direct.machine(401, {"error": "try-again", "message": message}, message, request)
 
 
 def verify_reply(answer: Answer, *extra: tuple[str, str]) -> Reply:

@@ -47,7 +47,7 @@ class CheckApp:
 
     async def _reply(self, scope: Scope) -> Reply:
         peer = _peer(scope)
-        if not may_ask(peer, trusted=self.trusted):
+        if not (_is_unix(scope) if peer is None else may_ask(peer, trusted=self.trusted)):
             logger.warning("`%s` is not among server.trusted_proxies and may not ask", peer)
             return _UNTRUSTED
         target = _target(scope)
@@ -66,6 +66,12 @@ class CheckApp:
         if path.startswith(_ENVOY):
             path = _ENVOY
         return self.adapters.get(path)
+
+
+def _is_unix(scope: Scope) -> bool:
+    """A TCP peer that is gone already has no address either, but the listener still has its own."""
+    server = scope.get("server")
+    return server is None or server[1] is None
 
 
 def _peer(scope: Scope) -> Address | None:
