@@ -40,6 +40,7 @@ class Limits:
     head_seconds: float = 5.0
     body_seconds: float = 30.0
     linger_seconds: float = 1.0
+    last_call_seconds: float = 0.25
     connections: int = 4096
 
 
@@ -80,6 +81,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_received = 0  # bytes of an unfinished head, as they came
         self._head_read = 0  # bytes of the head that the parser has handed over
         self._reusable = False
+        self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
         self._refusal: Refusal | None = None
 
@@ -91,6 +93,8 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(Refusal(503, "Too many connections."), linger=False)
         else:
             self._arm(self._limits.head_seconds)
+            if getattr(self.server_state, "draining", False):
+                self.shutdown()  # accepted while the server was closing
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
@@ -128,8 +132,19 @@ class LimitedProtocol(HttpToolsProtocol):
             self._arm(self._limits.head_seconds)
 
     def shutdown(self) -> None:
+        """Answer what has been asked, and then close."""
+        self._draining = True
         self._reusable = False
-        super().shutdown()
+        if not self._answered_all():
+            self.cycle.keep_alive = False
+        elif self._phase is _Phase.IDLE:
+            # A request may be on its way, or wait unread: closing now would reset the connection.
+            self.loop.call_later(self._limits.last_call_seconds, self._close_if_idle)
+        # else a head has begun, which its deadline bounds
+
+    def _close_if_idle(self) -> None:
+        if self._phase is _Phase.IDLE and self._answered_all():
+            self.transport.close()
 
     # Time
 
@@ -192,7 +207,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._phase = _Phase.BODY
         # Until the whole message has been read its rest could be taken for the next request. And
         # after an upgrade we do not speak, what follows is no HTTP (RFC 9110 section 7.8).
-        self._reusable = self.cycle.keep_alive and not self.parser.should_upgrade()
+        self._reusable = (
+            self.cycle.keep_alive and not self._draining and not self.parser.should_upgrade()
+        )
         self.cycle.keep_alive = False
 
     def _judge_head(self) -> None:

@@ -9,10 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from authz_sidecar.server.protocol import LimitedProtocol, Limits
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
 # Longer than nginx (60 s), Traefik (90 s) and Caddy (120 s) keep an idle connection: whoever closes
@@ -21,12 +23,26 @@ KEEP_ALIVE_SECONDS = 150
 DRAIN_SECONDS = 20
 
 
+class _State(ServerState):
+    """`draining` tells connections that are accepted late that they are the last ones."""
+
+    draining = False
+
+
 class Listener(uvicorn.Server):
     """Stops when `should_exit` is set, and never by a signal."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state = self._state = _State()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._state.draining = True
+        await super().shutdown(sockets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from authz_sidecar.server.protocol import Limits
+    from authz_sidecar.server.serving import Listener
 
 __all__ = ["serve", "start_module_sidecar", "start_sidecar"]
 
@@ -29,11 +30,16 @@ class Running:
         self.scopes: list[dict[str, Any]] = []
         self.refusals: list[int] = []
         self.disconnects = 0
+        self.listener: Listener | None = None
         self._clients: list[Client] = []
 
     async def connect(self) -> Client:
         self._clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port)))
         return self._clients[-1]
+
+    def stop(self) -> None:
+        assert self.listener is not None
+        self.listener.should_exit = True
 
     async def close_clients(self) -> None:
         for client in self._clients:
@@ -110,6 +116,7 @@ async def _running(limits: Limits, delay: float, *, read_body: bool) -> AsyncIte
     serving = Serving(
         app=app, limits=limits, on_refusal=running.refusals.append, drain_seconds=2
     ).listener()
+    running.listener = serving
     task = asyncio.create_task(serving.serve(sockets=[listening]))
     while not serving.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)

@@ -239,3 +239,21 @@ async def test_trailers_are_not_headers(serve: Serve) -> None:
     assert (await client.answer())[0] == 200
     assert b"x-forwarded-uri" not in dict(running.scopes[0]["headers"])
     client.close()
+
+
+async def test_while_stopping_what_was_asked_is_answered(serve: Serve) -> None:
+    running = await serve(Limits(), delay=0.3)
+    busy, fresh, idle = [await running.connect() for _ in range(3)]
+    idle.send(get(b"/idle"))
+    assert (await idle.answer())[0] == 200
+    busy.send(get(b"/busy"))
+    await asyncio.sleep(0.05)
+    running.stop()
+    await asyncio.sleep(0.15)  # it has noticed by now
+    fresh.send(get(b"/fresh"))
+    for client, target in ((busy, b"/busy"), (fresh, b"/fresh")):
+        _, headers, body = await client.answer()
+        assert body == target
+        assert headers[b"connection"] == b"close"
+        assert await client.rest() == b""
+    assert await idle.rest() == b""
