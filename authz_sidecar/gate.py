@@ -123,7 +123,7 @@ class Gate:
         if route is None:
             return Judgement(decision=Deny(frozenset({"route-not-found"})))
         if request.websocket and not self._may_upgrade(request, route):
-            return Judgement(decision=Deny(frozenset({"origin-unauthorized"})), route=route)
+            return Judgement(decision=Deny(frozenset({"origin-not-allowed"})), route=route)
         return await self._judge_route(request, route, meanings)
 
     def _readings(self, request: CheckRequest) -> tuple[str, ...]:
