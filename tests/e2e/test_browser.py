@@ -84,8 +84,10 @@ def test_a_person_signs_in_is_refused_elsewhere_and_signs_out(
 
     page.goto(f"https://{APP_HOST}/.auth/sign_out")
     take("5-sign-out")
+    page.get_by_role("button", name="Sign out everywhere").click()
+    page.wait_for_url(f"{stage.provider.issuer}/**")
     page.locator("form button").first.click()
-    page.wait_for_load_state()
+    page.wait_for_url(f"https://{AUTH_HOST}/.auth/signed_out**")
     take("6-signed-out")
 
     page.goto(f"https://{APP_HOST}/some/page")

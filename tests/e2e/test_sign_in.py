@@ -32,8 +32,9 @@ def test_a_visitor_signs_in_and_comes_back_to_the_whole_address(stage: Stage) ->
 def test_sessions_are_host_only_and_nothing_of_an_attempt_stays(stage: Stage) -> None:
     visitor = stage.visitor()
     visitor.sign_in(ORIGINAL, "alice")
+    # The loop breaker's count of sign-ins ends by itself, after a minute.
     for host in (APP_HOST, AUTH_HOST):
-        assert set(visitor.jars[host]) == {SESSION}, visitor.jars
+        assert set(visitor.jars[host]) - {f"{SESSION}-loop"} == {SESSION}, visitor.jars
     assert visitor.jars[APP_HOST][SESSION] != visitor.jars[AUTH_HOST][SESSION]
 
 
@@ -145,7 +146,8 @@ def test_signing_out_ends_every_host(stage: Stage) -> None:
     asking = visitor.browse(f"https://{APP_HOST}/.auth/sign_out")
     assert asking.status == 200
     action, fields = asking.form()
-    visitor.post(action, fields)
+    done = visitor.post(action, fields | {"scope": "everywhere"}, shown=asking)
+    assert done.status in (200, 303), done.answer.text
     stage.clear()
     for host, cookie in kept.items():
         assert stage.send("GET", "/", [*NAVIGATION, cookie], host=host).status == 302, host

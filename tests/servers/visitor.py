@@ -76,13 +76,17 @@ class Visitor:
     def get(self, url: str, *, headers: Lines = NAVIGATION) -> Page:
         return self._ask("GET", url, headers, b"")
 
-    def post(self, url: str, form: Mapping[str, str]) -> Page:
-        """A form on a page of the same site, without following."""
+    def post(self, url: str, form: Mapping[str, str], *, shown: Page | None = None) -> Page:
+        """A form on a page of the same site, without following; `shown` is that page."""
         body = urlencode(form).encode()
         parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        # Fetch, "append a request Origin header": a page without referrers has no origin either.
+        if shown is not None and shown.answer.one("referrer-policy") == "no-referrer":
+            origin = "null"
         headers = (
             *NAVIGATION,
-            ("Origin", f"{parts.scheme}://{parts.netloc}"),
+            ("Origin", origin),
             ("Sec-Fetch-Site", "same-origin"),
             ("Content-Type", "application/x-www-form-urlencoded"),
             ("Content-Length", str(len(body))),
