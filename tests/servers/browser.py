@@ -61,6 +61,7 @@ class Browser:
             mounts=dict(ours),
             follow_redirects=False,
             trust_env=False,
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # of the network only loopback is used
             timeout=20,
             headers={"accept": "text/html", "user-agent": "Browser of the tests"},
         )

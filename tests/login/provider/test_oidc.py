@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,28 +16,19 @@ import pytest
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 from authz_sidecar.login.provider import Provider, ProviderSettings, SignedIn
 from authz_sidecar.login.provider.settings import LARGEST_ANSWER
-from tests.login import signing
+from tests.login.lies import Lies
 from tests.servers.browser import Browser
-from tests.servers.hostile_provider import (
-    Answer,
-    HostileProvider,
-    document,
-    running_hostile_provider,
-)
+from tests.servers.hostile_provider import Answer, HostileProvider, document
 from tests.servers.providers import (
     CLIENT_ID,
     CLIENT_SECRET,
     FORM_POST_CLIENT_ID,
     PUBLIC_CLIENT_ID,
     RunningProvider,
-    certified_provider,
-    mock_provider,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
-
-__all__ = ["certified_provider", "mock_provider"]
+    from collections.abc import AsyncIterator, Callable
 
 CALLBACK = "https://app.example.com/.auth/callback"
 VERIFIER = "v" * 43
@@ -68,12 +59,6 @@ async def sign_in(provider: Provider, user: str = "alice") -> SignedIn:
     return await provider.redeem(
         code=answer["code"], verifier=VERIFIER, nonce="n", redirect_uri=CALLBACK
     )
-
-
-@pytest.fixture(params=["mock_provider", "certified_provider"])
-def real(request: pytest.FixtureRequest) -> RunningProvider:
-    provider: RunningProvider = request.getfixturevalue(request.param)
-    return provider
 
 
 def scopes_of(real: RunningProvider) -> tuple[str, ...]:
@@ -193,36 +178,6 @@ async def test_where_to_sign_out(certified_provider: RunningProvider) -> None:
 
 
 # A provider that does not behave
-
-
-@pytest.fixture
-def hostile() -> Iterator[HostileProvider]:
-    with running_hostile_provider() as provider:
-        yield provider
-
-
-KEY = signing.signing_key("RS256")
-
-
-@dataclass
-class Lies:
-    """A hostile provider that begins by telling the truth."""
-
-    provider: HostileProvider
-
-    def __post_init__(self) -> None:
-        self.provider.offers(userinfo_endpoint=f"{self.provider.issuer}/userinfo")
-        self.provider.answers["/jwks"] = document({"keys": [KEY.jwk]})
-        self.provider.answers["/userinfo"] = document({"sub": "alice"})
-        self.token()
-
-    def token(self, **changes: object) -> None:
-        now = int(time.time())
-        claims = signing.claims(iss=self.provider.issuer, iat=now, exp=now + 60, nonce="n")
-        good = {"token_type": "Bearer", "access_token": "at", "id_token": KEY.sign(claims)}
-        self.provider.answers["/token"] = document(
-            {name: value for name, value in (good | changes).items() if value is not None}
-        )
 
 
 async def redeemed(issuer: str) -> SignedIn:

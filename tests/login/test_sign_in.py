@@ -1,0 +1,616 @@
+"""Sign-in on one host, through the web application, with real providers and one that lies."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from authz_sidecar.login.attempts import LIFETIME_SECONDS
+from authz_sidecar.sessions import Sessions
+from authz_sidecar.sessions.opening import open_store
+from tests.login.house import ADMIN, APP, WIKI, House, house
+from tests.login.lies import Lies
+from tests.servers.browser import Browser, page
+from tests.servers.hostile_provider import HostileProvider, document
+from tests.servers.providers import FORM_POST_CLIENT_ID, RunningProvider
+
+if TYPE_CHECKING:
+    import httpx2
+
+DEEP = "/deep/path?a=1&b=%2f&a=%E2%82%AC&next=https://evil.example/"
+
+
+def start(host: str, rd: str, **more: str) -> str:
+    parameters = "".join(f"&{name}={quote(value, safe='')}" for name, value in more.items())
+    return f"{host}/.auth/start?rd={quote(rd, safe='')}{parameters}"
+
+
+def outside(url: str) -> bool:
+    """Whether a redirect leads into the app: there the proxy would take over."""
+    return "/.auth/" not in url and urlsplit(url).hostname != "localhost"
+
+
+async def sign_in(browser: Browser, host: str = APP, rd: str = "/", user: str = "alice") -> str:
+    """The address that the browser is finally sent to."""
+    last = await browser.visit(start(host, rd), user=user, stop=outside)
+    assert last.status_code == 303, last.text
+    return str(last.headers["location"])
+
+
+def set_cookies(response: httpx2.Response) -> list[str]:
+    return list(response.headers.get_list("set-cookie"))
+
+
+def cleared(response: httpx2.Response) -> list[str]:
+    return [line.partition("=")[0] for line in set_cookies(response) if "Max-Age=0" in line]
+
+
+def link_to_restart(response: httpx2.Response) -> str:
+    return next(link for link in page(response).links if "/.auth/start" in link)
+
+
+@pytest.mark.parametrize("rd", [DEEP, f"{APP}{DEEP}"])
+async def test_the_whole_address_is_restored(real: RunningProvider, rd: str) -> None:
+    async with house(real.issuer, auth_host=None) as at, at.browser() as browser:
+        assert await sign_in(browser, rd=rd) == f"{APP}{DEEP}"
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert session.identity.email == "alice@example.com"
+        assert session.identity.groups in {("admins", "staff"), ()}
+        assert session.scope == APP
+        assert await at.session(browser, ADMIN) is None
+
+
+async def test_what_the_provider_is_asked(certified_provider: RunningProvider) -> None:
+    async with house(certified_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        secret = f"{APP}/reset?token=s3cret"
+        asked = await browser.get(start(APP, secret, prompt="none", max_age="0", acr="x"))
+        query = {name: values[0] for name, values in parse_qs(asked.headers["location"]).items()}
+        assert query["code_challenge_method"] == "S256"
+        assert re.fullmatch(r"[\w-]{43}", query["code_challenge"])
+        assert len(query["nonce"]) == 43
+        assert query["redirect_uri"] == f"{APP}/.auth/callback"
+        assert "s3cret" not in asked.headers["location"]
+        assert not {"prompt", "max_age", "acr", "acr_values", "response_mode"} & query.keys()
+        [cookie] = set_cookies(asked)
+        assert re.fullmatch(
+            r"__Host-authz-flow-\w{8}[\w-]{8}=[\w-]+; Path=/; Max-Age=600; HttpOnly;"
+            r" SameSite=Lax; Secure",
+            cookie,
+        )
+
+
+async def test_the_session_cookie(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        last = await browser.visit(start(APP, "/"), user="alice", stop=outside)
+        [cookie] = [line for line in set_cookies(last) if line.startswith("__Host-authz=")]
+        assert re.fullmatch(r"__Host-authz=[\w-]{43}; .*", cookie)
+        for attribute in ("Path=/", "Secure", "HttpOnly", "SameSite=Lax", "Max-Age="):
+            assert attribute in cookie
+        assert "Domain" not in cookie
+        assert [name for name in cleared(last) if "-flow-" in name]
+        assert last.headers["cache-control"] == "no-store"
+        assert last.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_two_tabs_sign_in_side_by_side(real: RunningProvider) -> None:
+    async with house(real.issuer, auth_host=None) as at, at.browser() as browser:
+        first = await browser.get(start(APP, "/one"))
+        second = await browser.get(start(APP, "/two"))
+        ends = [
+            (await browser.follow(tab, user="alice", stop=outside)).headers["location"]
+            for tab in (second, first)
+        ]
+        assert ends == [f"{APP}/two", f"{APP}/one"]
+        assert await at.session(browser, APP) is not None
+
+
+async def test_form_post(certified_provider: RunningProvider) -> None:
+    by_post = {
+        "response_mode": "form_post",
+        "client_id": FORM_POST_CLIENT_ID,
+        "client_authentication": "client_secret_post",
+    }
+    async with (
+        house(certified_provider.issuer, auth_host=None, providers={"corp": by_post}) as at,
+        at.browser() as browser,
+    ):
+        asked = await browser.get(start(APP, DEEP))
+        assert "response_mode=form_post" in asked.headers["location"]
+        assert "SameSite=None; Secure" in set_cookies(asked)[0]
+        last = await browser.follow(asked, user="alice", stop=outside)
+        assert last.headers["location"] == f"{APP}{DEEP}"
+        assert last.request.method == "POST"
+        assert await at.session(browser, APP) is not None
+
+
+async def test_one_cookie_for_a_domain(mock_provider: RunningProvider) -> None:
+    async with (
+        house(mock_provider.issuer, auth_host=None, cookie_domain="example.com") as at,
+        at.browser() as browser,
+    ):
+        last = await browser.visit(start(APP, "/x"), user="alice", stop=outside)
+        assert "Domain=example.com" in "".join(set_cookies(last))
+        token = browser.cookies(".example.com")["__Secure-authz"]
+        session = await at.session_of(token, at.desk.auth_host or _origin(ADMIN))
+        assert session is not None
+        assert session.scope == ".example.com"
+        # The other hosts need no sign-in of their own; one outside the domain does.
+        assert (await browser.get(start(ADMIN, "/y"))).headers["location"] == f"{ADMIN}/y"
+        assert "localhost" in (await browser.get(start(WIKI, "/z"))).headers["location"]
+
+
+async def test_one_cookie_for_a_domain_with_a_central_host(mock_provider: RunningProvider) -> None:
+    async with (
+        house(mock_provider.issuer, cookie_domain="example.com") as at,
+        at.browser() as browser,
+    ):
+        assert await sign_in(browser, APP, "/x?y=1") == f"{APP}/x?y=1"
+        assert not any("ticket=" in url for url in browser.visited)
+        assert "__Secure-authz" in browser.cookies(".example.com")
+        # A host under another apex domain is handed over to.
+        assert await sign_in(browser, WIKI, "/z") == f"{WIKI}/z"
+        assert await at.session(browser, WIKI) is not None
+
+
+def _origin(text: str) -> Any:
+    from authz_sidecar.core.urls import parse_origin
+
+    return parse_origin(text)
+
+
+async def test_a_new_id_at_every_sign_in_and_the_old_one_is_ended(
+    mock_provider: RunningProvider,
+) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        await sign_in(browser)
+        before = browser.cookies("app.example.com")["__Host-authz"]
+        last = await browser.visit(start(APP, "/", switch="1"), user="bob", stop=outside)
+        assert last.headers["location"] == f"{APP}/"
+        after = browser.cookies("app.example.com")["__Host-authz"]
+        assert before != after
+        assert await at.session_of(before, _origin(APP)) is None
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert session.identity.subject == "bob"
+
+
+async def test_an_id_from_outside_is_never_adopted(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        planted = "A" * 43
+        browser.client.cookies.set("__Host-authz", planted, domain="app.example.com")
+        await sign_in(browser)
+        assert planted not in browser.cookies("app.example.com").values()
+        assert await at.session_of(planted, _origin(APP)) is None
+
+
+async def test_who_is_signed_in_already_goes_straight_back(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        await sign_in(browser)
+        assert (await browser.get(start(APP, "/x"))).headers["location"] == f"{APP}/x"
+        switched = await browser.get(start(APP, "/x", switch="1"))
+        assert "prompt=login" in switched.headers["location"]
+        assert await at.session(browser, APP) is not None
+
+
+async def test_a_long_address_keeps_its_path_and_says_so(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        last = await browser.visit(start(APP, "/report?" + "q" * 3000), user="alice", stop=outside)
+        assert last.status_code == 200
+        assert f'href="{APP}/report"' in last.text
+        assert "too long" in last.text
+        assert await at.session(browser, APP) is not None
+
+
+# What must not succeed
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda q: q.replace("state=", "state=x"), id="another state"),
+        pytest.param(lambda q: re.sub(r"state=[^&]*", "state=", q), id="empty state"),
+        pytest.param(lambda q: re.sub(r"&?state=[^&]*", "", q), id="no state"),
+        pytest.param(lambda q: q + "&state=x", id="two states"),
+        pytest.param(lambda q: q + "&code=x", id="two codes"),
+        pytest.param(lambda q: re.sub(r"(state=[^&]*)", r"\1A", q), id="a longer state"),
+        pytest.param(lambda q: re.sub(r"(state=[^&]*)[^&]", r"\1~", q), id="last letter"),
+    ],
+)
+async def test_another_state_costs_the_provider_nothing(
+    hostile: HostileProvider, spoil: Any
+) -> None:
+    Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        state = await state_of(await browser.get(start(APP, "/")))
+        query = spoil(f"code=c&state={state}")
+        reply = await browser.get(f"{APP}/.auth/callback?{query}")
+        assert reply.status_code == 400
+        assert not hostile.asked_for("/token")
+        assert not browser.cookies("app.example.com").get("__Host-authz")
+        assert await at.session(browser, APP) is None
+
+
+async def state_of(asked: httpx2.Response) -> str:
+    return parse_qs(urlsplit(asked.headers["location"]).query)["state"][0]
+
+
+async def nonce_of(asked: httpx2.Response) -> str:
+    return parse_qs(urlsplit(asked.headers["location"]).query)["nonce"][0]
+
+
+async def test_another_browser_cannot_finish(hostile: HostileProvider) -> None:
+    Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as victim:
+        async with at.browser() as attacker:
+            state = await state_of(await attacker.get(start(APP, "/")))
+        await victim.get(start(APP, "/"))
+        reply = await victim.get(f"{APP}/.auth/callback?code=c&state={state}")
+        assert reply.status_code == 400
+        assert not hostile.asked_for("/token")
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"nonce": "another"}, id="another nonce"),
+        pytest.param({"nonce": None}, id="no nonce"),
+        pytest.param({"aud": "another"}, id="another audience"),
+        pytest.param({"iss": "https://evil.example"}, id="another issuer"),
+        pytest.param({"sub": "mallory"}, id="userinfo of another user"),
+        pytest.param({"sub": ""}, id="nobody"),
+        pytest.param({"exp": 1}, id="expired"),
+    ],
+)
+async def test_a_wrong_id_token_signs_nobody_in(
+    hostile: HostileProvider, claims: dict[str, object]
+) -> None:
+    lies = Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        asked = await browser.get(start(APP, "/x"))
+        lies.token(id_token=lies.id_token(**{"nonce": await nonce_of(asked), **claims}))
+        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+        assert reply.status_code == 403
+        assert cleared(reply)
+        assert "__Host-authz" not in browser.cookies("app.example.com")
+        assert "evil" not in reply.text
+        assert link_to_restart(reply).endswith("attempt=2")
+
+
+@pytest.mark.parametrize(
+    ("iss", "status"),
+    [
+        pytest.param("", 403, id="promised and absent"),
+        pytest.param("&iss=https%3A%2F%2Fidp-b.example", 403, id="of another provider"),
+        pytest.param("&iss=", 403, id="empty"),
+        pytest.param("&iss={issuer}&iss={issuer}", 400, id="twice"),
+        pytest.param("&iss={issuer}", 303, id="right"),
+    ],
+)
+async def test_the_issuer_of_the_answer(hostile: HostileProvider, iss: str, status: int) -> None:
+    lies = Lies(hostile)
+    hostile.offers(authorization_response_iss_parameter_supported=True)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        asked = await browser.get(start(APP, "/"))
+        lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)))
+        suffix = iss.format(issuer=quote(hostile.issuer, safe=""))
+        reply = await browser.get(
+            f"{APP}/.auth/callback?code=c&state={await state_of(asked)}{suffix}"
+        )
+        assert reply.status_code == status
+        assert hostile.asked_for("/token") == (status == 303)
+
+
+async def test_a_callback_is_good_once(hostile: HostileProvider) -> None:
+    lies = Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        asked = await browser.get(start(APP, "/x"))
+        lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)))
+        callback = f"{APP}/.auth/callback?code=c&state={await state_of(asked)}"
+        kept = dict(browser.cookies("app.example.com"))
+        assert (await browser.get(callback)).headers["location"] == f"{APP}/x"
+        # The browser has given its cookie back: pressing "back" leads home.
+        again = await browser.get(callback)
+        assert (again.status_code, again.headers["location"]) == (303, f"{APP}/")
+        # Somebody kept the cookie and the whole address, and the provider takes codes twice.
+        async with at.browser() as thief:
+            for name, value in kept.items():
+                thief.client.cookies.set(name, value, domain="app.example.com")
+            reply = await thief.get(callback)
+            assert reply.status_code == 400
+            assert "__Host-authz" not in thief.cookies("app.example.com")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        pytest.param("access_denied", 403, "cancelled", id="denied"),
+        pytest.param("invalid_scope", 403, "could not be completed", id="misconfigured"),
+        pytest.param("temporarily_unavailable", 503, "", id="in trouble"),
+        pytest.param("<script>x</script>", 403, "could not be completed", id="hostile"),
+    ],
+)
+async def test_an_error_is_a_page(
+    hostile: HostileProvider, error: str, status: int, words: str
+) -> None:
+    Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        state = await state_of(await browser.get(start(APP, "/x")))
+        query = f"error={quote(error)}&error_description=%3Cb%3Ehi&state={state}"
+        reply = await browser.get(f"{APP}/.auth/callback?{query}")
+        assert reply.status_code == status
+        assert words in reply.text
+        assert "<script" not in reply.text
+        assert "<b>hi" not in reply.text
+        assert cleared(reply)
+        assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+        assert not hostile.asked_for("/token")
+
+
+async def test_saying_no_at_the_provider(certified_provider: RunningProvider) -> None:
+    async with house(certified_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        form = await browser.visit(start(APP, "/"))
+        last = await browser.follow(await browser.submit(form, deny="1"))
+        assert last.status_code == 403
+        assert "cancelled" in last.text
+
+
+async def test_a_code_by_post_where_a_query_was_asked_for(hostile: HostileProvider) -> None:
+    Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        state = await state_of(await browser.get(start(APP, "/")))
+        reply = await browser.request(
+            "POST", f"{APP}/.auth/callback", data={"code": "c", "state": state}
+        )
+        assert reply.status_code == 403
+        assert not hostile.asked_for("/token")
+
+
+async def test_a_lost_attempt_can_be_begun_again_but_not_for_ever(
+    mock_provider: RunningProvider,
+) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        url = start(APP, "/x")
+        for number in (1, 2, 3):
+            callback = await browser.visit(
+                url, user="alice", stop=lambda to: "/.auth/callback" in to
+            )
+            browser.client.cookies.clear()
+            lost = await browser.get(callback.headers["location"])
+            assert lost.status_code == 400
+            url = link_to_restart(lost)
+            assert f"attempt={number + 1}" in url
+        tired = await browser.get(url)
+        assert tired.status_code == 400
+        assert "cookies" in tired.text
+
+
+async def test_a_late_answer_keeps_the_return_address(hostile: HostileProvider) -> None:
+    Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        state = await state_of(await browser.get(start(APP, "/x?y=1")))
+        at.clock.ahead = LIFETIME_SECONDS + 1
+        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={state}")
+        assert reply.status_code == 400
+        assert quote(f"{APP}/x?y=1", safe="") in link_to_restart(reply)
+        assert not hostile.asked_for("/token")
+
+
+async def test_a_host_that_is_no_longer_ours(hostile: HostileProvider) -> None:
+    lies = Lies(hostile)
+    async with (
+        house(hostile.issuer, auth_host=None, cookie_domain="example.com") as before,
+        before.browser() as browser,
+    ):
+        asked = await browser.get(start(APP, f"{ADMIN}/secret"))
+        cookies = dict(browser.cookies("app.example.com"))
+    lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)))
+    async with (
+        house(
+            hostile.issuer, auth_host=None, cookie_domain="example.com", routes=({"from": APP},)
+        ) as after,
+        after.browser() as browser,
+    ):
+        for name, value in cookies.items():
+            browser.client.cookies.set(name, value, domain="app.example.com")
+        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+        assert reply.headers["location"] == f"{APP}/"
+
+
+async def test_another_instance_is_named_as_the_cause(hostile: HostileProvider) -> None:
+    Lies(hostile)
+    async with (
+        house(hostile.issuer, auth_host=None, instance="one") as one,
+        one.browser() as browser,
+    ):
+        state = await state_of(await browser.get(start(APP, "/x")))
+        cookies = dict(browser.cookies("app.example.com"))
+    async with house(hostile.issuer, auth_host=None, instance="two") as two:
+        for kept in (cookies, {}):
+            async with two.browser() as browser:
+                for name, value in kept.items():
+                    browser.client.cookies.set(name, value, domain="app.example.com")
+                reply = await browser.get(f"{APP}/.auth/callback?code=c&state={state}")
+                assert reply.status_code == 400
+                assert "memory://" in reply.text
+    assert not hostile.asked_for("/token")
+
+
+async def test_a_loop_ends_with_a_page(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        for _ in range(3):
+            await sign_in(browser)
+            browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
+        tired = await browser.get(start(APP, "/"))
+        assert tired.status_code == 400
+        assert "location" not in tired.headers
+        at.clock.ahead = 61
+        assert (await browser.get(start(APP, "/"))).status_code == 303
+
+
+async def test_the_loop_page_without_any_cookie(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer) as at, at.browser() as browser:
+        reply = await browser.get("https://auth.example.com/.auth/start?rd=/&attempt=4")
+        assert reply.status_code == 400
+        assert "text/html" in reply.headers["content-type"]
+        assert set_cookies(reply) == []
+
+
+# Strict cookies
+
+
+async def test_strict_cookies_are_followed_by_a_page(mock_provider: RunningProvider) -> None:
+    async with (
+        house(mock_provider.issuer, auth_host=None, same_site="strict") as at,
+        at.browser() as browser,
+    ):
+        first = await browser.get(start(APP, "/x"), **{"sec-fetch-site": "cross-site"})
+        assert first.status_code == 200
+        onward = page(first).refresh
+        assert onward is not None
+        last = await browser.follow(
+            await browser.get(onward, **{"sec-fetch-site": "same-origin"}),
+            user="alice",
+            stop=outside,
+        )
+        assert last.status_code == 200
+        assert page(last).refresh == f"{APP}/x"
+        assert "SameSite=Strict" in "".join(set_cookies(last))
+        assert await at.session(browser, APP) is not None
+
+
+# Several providers
+
+
+TWO: dict[str, dict[str, Any]] = {"corp": {}, "partners": {}}
+
+
+async def test_a_chooser_where_a_route_has_several(real: RunningProvider) -> None:
+    both = tuple({"from": host, "identity_provider": ["corp", "partners"]} for host in (APP, WIKI))
+    async with (
+        house(
+            real.issuer, auth_host=None, providers=TWO, default_provider="corp", routes=both
+        ) as at,
+        at.browser() as browser,
+    ):
+        chooser = await browser.visit(start(APP, "/x"))
+        assert chooser.status_code == 200
+        options = [link for link in page(chooser).links if "choice=" in link]
+        assert len(options) == 2
+        last = await browser.visit(options[1], user="alice", stop=outside)
+        assert last.headers["location"] == f"{APP}/x"
+        assert await at.session(browser, APP, "partners") is not None
+        assert await at.session(browser, APP, "corp") is None
+        assert "__Host-authz-partners" in browser.cookies("app.example.com")
+
+
+@pytest.mark.parametrize("query", ["provider=partners", "identity_provider=partners", "idp=x"])
+async def test_a_provider_is_never_taken_from_the_query(
+    mock_provider: RunningProvider, query: str
+) -> None:
+    providers = {"corp": {}, "partners": {"client_id": "another"}}
+    async with (
+        house(
+            mock_provider.issuer, auth_host=None, providers=providers, default_provider="corp"
+        ) as at,
+        at.browser() as browser,
+    ):
+        asked = await browser.get(f"{start(APP, '/')}&{query}")
+        assert "client_id=authz&" in asked.headers["location"]
+
+
+async def test_a_choice_is_sealed(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        for choice in ("x", "", "A" * 100):
+            reply = await browser.get(f"{APP}/.auth/start?choice={choice}")
+            assert reply.status_code == 400
+
+
+async def test_a_third_party_may_begin(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        given = {
+            "iss": mock_provider.issuer,
+            "login_hint": "alice",
+            "target_link_uri": f"{APP}/x?y=1",
+        }
+        for method in ("GET", "POST"):
+            where = {"params": given} if method == "GET" else {"data": given}
+            asked = await browser.request(method, f"{APP}/.auth/start", **where)
+            assert "login_hint=alice" in asked.headers["location"]
+            last = await browser.follow(asked, user="alice", stop=outside)
+            assert last.headers["location"] == f"{APP}/x?y=1"
+            browser.client.cookies.clear()
+        given["iss"] = "https://evil.example"
+        refused = await browser.request("GET", f"{APP}/.auth/start", params=given)
+        assert refused.status_code == 403
+
+
+# Trouble of others
+
+
+async def test_a_provider_that_is_down_has_a_page() -> None:
+    async with house("http://localhost:9", auth_host=None) as at, at.browser() as browser:
+        reply = await browser.get(start(APP, "/x"))
+        assert reply.status_code == 503
+        assert "corp" in reply.text
+        assert link_to_restart(reply) == start(APP, f"{APP}/x")
+        assert set_cookies(reply) == []
+        assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_a_provider_that_goes_down_in_between(hostile: HostileProvider) -> None:
+    Lies(hostile)
+    hostile.answers["/token"] = document({}, 502)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        state = await state_of(await browser.get(start(APP, "/x")))
+        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={state}")
+        assert reply.status_code == 503
+        assert "attempt=2" in link_to_restart(reply)
+
+
+async def test_a_store_that_is_down_has_a_page_and_nobody_gets_in(
+    mock_provider: RunningProvider,
+) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        await sign_in(browser)
+        out_of_reach = open_store("redis://127.0.0.1:9/0")
+        down = House(issuer=mock_provider.issuer, auth_host=None)
+        object.__setattr__(
+            down.desk,
+            "sessions",
+            Sessions(store=out_of_reach, secret_keys=down.keys, lifetime=60, idle_timeout=60),
+        )
+        async with down.browser() as other:
+            token = browser.cookies("app.example.com")["__Host-authz"]
+            other.client.cookies.set("__Host-authz", token, domain="app.example.com")
+            for path in ("start?rd=/", "sign_out", "userinfo", ""):
+                reply = await other.get(f"{APP}/.auth/{path}")
+                assert reply.status_code == 503, path
+                assert not cleared(reply)
+            other.client.cookies.clear()
+            last = await other.visit(start(APP, "/x"), user="alice", stop=outside)
+            assert last.status_code == 503
+            assert "__Host-authz" not in other.cookies("app.example.com")
+        await down.aclose()
+
+
+async def test_nothing_secret_is_logged(
+    certified_provider: RunningProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="authz_sidecar")
+    async with house(certified_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        callback = await browser.visit(
+            start(APP, "/"), user="alice", stop=lambda to: "/.auth/callback" in to
+        )
+        cookies = list(browser.cookies("app.example.com").values())
+        await browser.follow(callback, user="alice", stop=outside)
+        query = parse_qs(urlsplit(callback.headers["location"]).query)
+        await browser.get(callback.headers["location"])
+        secret = [query["code"][0], query["state"][0], *cookies]
+        secret += browser.cookies("app.example.com").values()
+    text = caplog.text
+    assert text
+    assert not [value for value in secret if value in text]
