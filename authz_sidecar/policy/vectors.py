@@ -163,14 +163,14 @@ class _Records:
             session = self._session(impersonated)
         return None if session is None else self._subject(session)
 
-    def _by_id(self, one: str, others: str) -> dict[object, Object]:
+    def _by_id(self, one: str, others: str) -> dict[str | None, Object]:
         records = [_object(self._given, one)] if one in self._given else []
         for other in _array(self._given, others):
             if not isinstance(other, Mapping):
                 raise InputError(f"`{others}` takes objects")
             _known(other, one)
             records.append(other)
-        return {record.get("id"): record for record in records}
+        return {_text(record, "id"): record for record in records}
 
     def _session(self, name: str | None) -> Object | None:
         session = self._sessions.get(name) if name else None
@@ -204,7 +204,7 @@ class _Records:
             enrollment = credential and enrollments.get(credential.get("enrollment_id"))
             approved = bool(enrollment and enrollment.get("approved_by"))
             found.append(
-                Device(str(each["type_id"]), str(each["id"]), enrollment is not None, approved)
+                Device(str(each.get("type_id")), str(each["id"]), enrollment is not None, approved)
             )
         return found
 
@@ -222,7 +222,7 @@ def _request(given: Object) -> CheckRequest:
         adapter="vector",
         method=method or "",
         origin=Origin("https", host),
-        path=quote(path or "", safe="/!$&'()*+,;=:@~-._"),
+        path=quote(path or "", safe="/!$&'()*+,;=:@~-._", errors="surrogatepass"),
         query=_text(http, "query"),
         client=_address(given),
         headers=_headers(_object(http, "headers")),
@@ -286,7 +286,7 @@ def _array(record: Object, key: str) -> Sequence[object]:
 def _objects(record: Object, key: str) -> list[Object]:
     found = []
     for value in _array(record, key):
-        if not isinstance(value, Mapping) or "id" not in value:
+        if not isinstance(value, Mapping) or not isinstance(value.get("id"), str):
             raise InputError(f"`{key}` takes objects with an `id`")
         found.append(value)
     return found
@@ -307,10 +307,10 @@ def _strings(value: object) -> list[str]:
 
 
 def _instant(value: object) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     try:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC).timestamp()
         parsed = datetime.fromisoformat(str(value))
-    except ValueError:
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, OSError):
         raise InputError(f"`{str(value)[:100]}` is not a time") from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

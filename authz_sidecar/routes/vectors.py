@@ -1,0 +1,101 @@
+"""The policy of a test vector that gives a whole route instead: its shorthands and its own rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.policy.compile import ALL_FACTS, Purpose, build
+from authz_sidecar.policy.document import parse
+from authz_sidecar.policy.model import Policy, policy_of
+from authz_sidecar.policy.suggest import unknown
+from authz_sidecar.policy.vectors import RefusedPolicy
+from authz_sidecar.routes.shorthands import shorthand_conflicts, written_shorthands
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.positions import Positions
+    from authz_sidecar.errors import Problem
+
+_SWITCHES = (
+    "allow_any_authenticated_user",
+    "allow_public_unauthenticated_access",
+    "cors_allow_preflight",
+)
+_LISTS = ("allowed_domains", "allowed_users")
+_KEYS = (*_SWITCHES, *_LISTS, "allowed_idp_claims", "policy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shorthands:
+    allow_public_unauthenticated_access: bool
+    cors_allow_preflight: bool
+    allow_any_authenticated_user: bool
+    allowed_domains: Sequence[str]
+    allowed_idp_claims: Mapping[str, Sequence[object]]
+    allowed_users: Sequence[str]
+
+
+def load_route(route: Mapping[str, object], *, where: Positions) -> Policy:
+    """Raises `RefusedPolicy`, with the stage `route-validation` for what contradicts itself."""
+    problems: list[Problem] = []
+    written = _written(route, where, problems)
+    for wide, narrow in () if written is None else shorthand_conflicts(written):
+        message = f"`{wide}` makes `{narrow}` meaningless: give one of them"
+        problems.append(where.problem(message, narrow))
+    if problems or written is None:
+        raise RefusedPolicy("route-validation", sorted(problems))
+    operators = list(written_shorthands(written, at=()))
+    if route.get("policy") is not None:
+        operators += parse(route["policy"], where=where, at=("policy",), problems=problems)
+    if problems:
+        raise RefusedPolicy("parse", sorted(problems))
+    compiled = build(
+        operators, where=where, facts=ALL_FACTS, purpose=Purpose.EVALUATE, problems=problems
+    )
+    if problems:
+        raise RefusedPolicy("compile", sorted(problems))
+    return policy_of(compiled)
+
+
+def _written(
+    route: Mapping[str, object], where: Positions, problems: list[Problem]
+) -> _Shorthands | None:
+    def wrong(key: str, message: str) -> None:
+        problems.append(where.problem(message, key))
+
+    for key in route:
+        if key not in _KEYS:
+            wrong(key, unknown("shorthand", key, _KEYS))
+    for key in _SWITCHES:
+        if not isinstance(route.get(key, False), bool):
+            wrong(key, "takes `true` or `false`")
+    lists = {key: _strings(route.get(key, ())) for key in _LISTS}
+    for key, value in lists.items():
+        if value is None:
+            wrong(key, "takes an array of strings")
+    claims = route.get("allowed_idp_claims", {})
+    if not isinstance(claims, Mapping) or not all(map(_is_list, claims.values())):
+        wrong("allowed_idp_claims", "takes an object of arrays")
+        claims = {}
+    if problems:
+        return None
+    switches = {key: bool(route.get(key, False)) for key in _SWITCHES}
+    return _Shorthands(
+        allow_public_unauthenticated_access=switches["allow_public_unauthenticated_access"],
+        cors_allow_preflight=switches["cors_allow_preflight"],
+        allow_any_authenticated_user=switches["allow_any_authenticated_user"],
+        allowed_domains=lists["allowed_domains"] or (),
+        allowed_idp_claims=claims,
+        allowed_users=lists["allowed_users"] or (),
+    )
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _strings(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        return None
+    return tuple(value)
