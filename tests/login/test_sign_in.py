@@ -353,7 +353,7 @@ async def test_an_error_is_a_page(
 async def test_saying_no_at_the_provider(certified_provider: RunningProvider) -> None:
     async with house(certified_provider.issuer, auth_host=None) as at, at.browser() as browser:
         form = await browser.visit(start(APP, "/"))
-        last = await browser.follow(await browser.submit(form, deny="1"))
+        last = await browser.follow(await browser.submit(form, {"deny": "1"}))
         assert last.status_code == 403
         assert "cancelled" in last.text
 

@@ -3,6 +3,7 @@ on a socket; everything else (the providers) is reached over the network."""
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Self
@@ -106,7 +107,7 @@ class Browser:
                     return response
                 response = await self.get(target)
             elif not self._is_ours(here) and user is not None and page(response).forms:
-                response = await self.submit(response, **_answers(response, user))
+                response = await self.submit(response, _answers(response, user))
             else:
                 return response
         raise AssertionError(f"no end after {MOST_STEPS} steps: {self.visited[-6:]}")
@@ -121,7 +122,11 @@ class Browser:
         return await self.follow(await self.get(url), user=user, stop=stop)
 
     async def submit(
-        self, response: httpx2.Response, headers: Mapping[str, str] | None = None, **values: str
+        self,
+        response: httpx2.Response,
+        values: Mapping[str, str],
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """Send the page's first form with `values` filled in."""
         form, here = page(response).forms[0], str(response.request.url)
@@ -129,7 +134,7 @@ class Browser:
         return await self.request(
             form.method.upper(),
             urljoin(here, form.action) if form.action else here,
-            data=form.fields | values,
+            data={**form.fields, **values},
             headers={"origin": origin, **(headers or {})},
         )
 
