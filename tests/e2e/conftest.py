@@ -37,6 +37,7 @@ from tests.servers.wire import Lines, Message, Reader, connect, request_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PROXIES: tuple[Proxy, ...] = (Nginx(), Traefik(), Envoy(), Caddy(), HAProxy())
 PATHS_HOST = "paths.apps.example.com"
@@ -141,7 +142,25 @@ def stage_of_proxy(
     provider: RunningProvider,
     sidecar: Sidecar,
 ) -> Iterator[Stage]:
-    proxy: Proxy = request.param
+    with running_stage(
+        request.param,
+        tmp_path_factory.mktemp(request.param.name),
+        certificate=certificate,
+        provider=provider,
+        sidecar=sidecar,
+    ) as stage:
+        yield stage
+
+
+@contextlib.contextmanager
+def running_stage(
+    proxy: Proxy,
+    directory: Path,
+    *,
+    certificate: Certificate,
+    provider: RunningProvider,
+    sidecar: Sidecar,
+) -> Iterator[Stage]:
     binary = proxy.binary()
     if binary is None:
         unavailable(f"{proxy.name} is not installed")
@@ -150,7 +169,7 @@ def stage_of_proxy(
         with running_proxy(
             proxy,
             binary,
-            tmp_path_factory.mktemp(proxy.name),
+            directory,
             certificate=certificate,
             check=tap.address,
             web=sidecar.web,

@@ -330,6 +330,14 @@ def test_a_session_is_stripped_on_public_hosts_too(stage: Stage) -> None:
     assert stage.app.only().one("cookie") == "theme=dark"
 
 
+def test_large_cookies_and_addresses_fit(stage: Stage) -> None:
+    session, cookie, target = stage.cookie("alice")[1], f"big={'x' * 7000}", f"/?q={'x' * 7000}"
+    assert stage.send("GET", target, [("Cookie", f"{session}; {cookie}")]).status == 200
+    received = stage.app.only()
+    assert received.one("cookie") == cookie
+    assert received.target == stage.facts().target == target
+
+
 def test_a_renewed_session_reaches_the_client_beside_the_applications_cookies(
     stage: Stage,
 ) -> None:

@@ -29,6 +29,22 @@ def test_a_visitor_signs_in_and_comes_back_to_the_whole_address(stage: Stage) ->
     assert AUTH_HOST in hosts, "the provider knows one callback only"
 
 
+@pytest.mark.parametrize(
+    ("query_string", "restored"),
+    [
+        pytest.param("%26&" * 480, True, id="just short enough"),
+        pytest.param("x=1&" * 1700, False, id="too long"),
+    ],
+)
+def test_a_long_address_comes_back_whole_or_without_its_query(
+    stage: Stage, query_string: str, *, restored: bool
+) -> None:
+    path = f"https://{APP_HOST}/long"
+    page = stage.visitor().sign_in(f"{path}?{query_string}", "alice")
+    assert page.status == 200
+    assert page.url == (f"{path}?{query_string}" if restored else path)
+
+
 def test_sessions_are_host_only_and_nothing_of_an_attempt_stays(stage: Stage) -> None:
     visitor = stage.visitor()
     visitor.sign_in(ORIGINAL, "alice")
