@@ -82,7 +82,7 @@ class SessionCookies:
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError(f"not a cookie that can be set: `{name}`")
         age = () if max_age is None else (f"Max-Age={max(0, int(max_age))}",)
-        attributes = self._attributes(origin, same_site=same_site, host_only=host_only)
+        attributes = self._attributes(name, origin, same_site=same_site, host_only=host_only)
         return "; ".join((f"{name}={value}", *age, *attributes))
 
     def clear(
@@ -94,7 +94,7 @@ class SessionCookies:
         host_only: bool = False,
     ) -> str:
         """One `Set-Cookie` value that removes what `set` with the same arguments made."""
-        attributes = self._attributes(origin, same_site=same_site, host_only=host_only)
+        attributes = self._attributes(name, origin, same_site=same_site, host_only=host_only)
         gone = ("Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT")
         return "; ".join((f"{name}=", *gone, *attributes))
 
@@ -138,14 +138,17 @@ class SessionCookies:
         return "__Secure-" if shared else "__Host-"
 
     def _attributes(
-        self, origin: Origin, *, same_site: SameSite | None, host_only: bool
+        self, name: str, origin: Origin, *, same_site: SameSite | None, host_only: bool
     ) -> Iterable[str]:
         secure = origin.scheme == "https"
+        shared = self.covers(origin) and not host_only
+        if shared and name.startswith("__Host-"):
+            raise ValueError(f"`{name}` belongs to one host, so it must be set with `host_only`")
         policy = same_site or self.same_site
         if policy == "none" and not secure:
             policy = "lax"  # browsers drop `SameSite=None` without `Secure`
         yield "Path=/"
-        if self.covers(origin) and not host_only:
+        if shared:
             yield f"Domain={self.domain}"
         if secure:
             yield "Secure"

@@ -82,8 +82,14 @@ class Naming:
 
     def subjects(self, identity: Identity, provider_session: str | None) -> tuple[Subject, ...]:
         """All under which sessions of this identity are listed and revoked."""
-        provider, issuer = identity.provider, identity.issuer
-        user = self.user(provider, issuer, identity.subject)
+        return self.subjects_of(
+            identity.provider, identity.issuer, identity.subject, provider_session
+        )
+
+    def subjects_of(
+        self, provider: str, issuer: str, subject: str, provider_session: str | None
+    ) -> tuple[Subject, ...]:
+        user = self.user(provider, issuer, subject)
         if provider_session is None:
             return (user,)
         return (user, self.provider_session(provider, issuer, provider_session))

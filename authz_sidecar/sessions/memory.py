@@ -18,7 +18,7 @@ class MemoryStore:
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._values: dict[str, tuple[bytes, float]] = {}
-        self._indexes: dict[str, dict[str, float]] = {}
+        self._indexes: dict[str, tuple[dict[str, float], float]] = {}
         self._counts: dict[str, tuple[int, float]] = {}
         self._expiries: list[tuple[float, str]] = []
 
@@ -59,28 +59,27 @@ class MemoryStore:
 
     async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
         self._drop_expired()
-        members = self._indexes.setdefault(key, {})
-        members[member] = expires_at
-        for stale in [name for name, expiry in members.items() if expiry <= now]:
-            del members[stale]
-        self._expire(key, expires_at)
+        members, ends = self._indexes.get(key, ({}, 0.0))
+        members = {name: at for name, at in members.items() if at > now} | {member: expires_at}
+        # The index lives as long as its last member.
+        ends = max(ends, self._clock() + expires_at - now)
+        self._indexes[key] = (members, ends)
+        self._expire(key, ends)
 
     async def indexed(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
-        indexes = (self._indexes.get(key, {}) for key in keys)
+        indexes = (self._indexes.get(key, ({}, 0.0))[0] for key in keys)
         return tuple(
             tuple(
-                member
-                for expiry, member in sorted((at, name) for name, at in members.items())
-                if expiry > now
+                name for at, name in sorted((at, name) for name, at in members.items()) if at > now
             )
             for members in indexes
         )
 
     async def unindex(self, key: str, *members: str) -> None:
-        index = self._indexes.get(key, {})
+        held, _ = self._indexes.get(key, ({}, 0.0))
         for member in members:
-            index.pop(member, None)
-        if not index:
+            held.pop(member, None)
+        if not held:
             self._indexes.pop(key, None)
 
     async def count(self, key: str, *, window: float) -> int:
@@ -115,9 +114,6 @@ class MemoryStore:
         now = self._clock()
         while self._expiries and self._expiries[0][0] <= now:
             _, key = heapq.heappop(self._expiries)
-            if key in self._values and self._values[key][1] <= now:
-                del self._values[key]
-            if key in self._counts and self._counts[key][1] <= now:
-                del self._counts[key]
-            if key in self._indexes and max(self._indexes[key].values(), default=now) <= now:
-                del self._indexes[key]
+            for held in (self._values, self._indexes, self._counts):
+                if key in held and held[key][1] <= now:
+                    del held[key]

@@ -39,11 +39,6 @@ class Member:
         handle, _, parent = text.partition(":")
         return cls(handle, parent or None)
 
-    @property
-    def keeper(self) -> str:
-        """The session whose last use keeps this one alive."""
-        return self.parent or self.handle
-
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -116,34 +111,46 @@ class Reader:
         names = dict.fromkeys(name for index in indexes for name in index)
         return tuple(map(Member.parse, names))
 
-    async def listings(
-        self, members: tuple[Member, ...]
-    ) -> tuple[tuple[Listing, float | None], ...]:
-        """What can be listed of these sessions, each with its last use; None when it has ended."""
+    async def listings(self, members: tuple[Member, ...]) -> tuple[Listing, ...]:
+        """What the store holds about these sessions, ended or not. One round trip."""
         if not members:
             return ()
-        values = await self._store.read(
-            *(
-                key
-                for member in members
-                for key in (
-                    keys.listing_key(member.handle),
-                    keys.ended_key(member.handle),
-                    keys.ended_key(member.keeper),
-                    keys.last_use_key(member.keeper),
-                )
-            )
+        values = await self._store.read(*(keys.listing_key(member.handle) for member in members))
+        opened = (
+            self._envelopes.open_listing(sealed, handle=member.handle)
+            for member, sealed in zip(members, values, strict=True)
+            if sealed is not None
         )
-        found = []
-        for at, member in enumerate(members):
-            sealed, ended, keeper_ended, last_use = values[4 * at : 4 * at + 4]
-            if sealed is None:
-                continue
-            listing = self._envelopes.open_listing(sealed, handle=member.handle)
-            if listing is not None:
-                stands = ended is None and keeper_ended is None
-                found.append((listing, read_time(last_use) if stands else None))
-        return tuple(found)
+        return tuple(listing for listing in opened if listing is not None)
+
+    async def standing_listings(
+        self, members: tuple[Member, ...]
+    ) -> tuple[tuple[Listing, float], ...]:
+        """Those of them that nobody ended or revoked, each with its last use. Two round trips."""
+        listings = await self.listings(members)
+        if not listings:
+            return ()
+        asked = [self._standing_keys(listing) for listing in listings]
+        distinct = tuple(dict.fromkeys(key for each in asked for key in (each[0], *each[1])))
+        held = dict(zip(distinct, await self._store.read(*distinct), strict=True))
+        standing = []
+        for listing, (use_key, mark_keys) in zip(listings, asked, strict=True):
+            last_use = read_time(held[use_key])
+            marks = {mark for key in mark_keys if (mark := held[key]) is not None}
+            if last_use is not None and marks <= listing.seen:
+                standing.append((listing, last_use))
+        return tuple(standing)
+
+    def _standing_keys(self, listing: Listing) -> tuple[str, tuple[str, ...]]:
+        """The key of its last use, and those of all watermarks that could end it."""
+        summary = listing.summary
+        keeper = summary.parent or summary.handle
+        subjects = self._naming.subjects_of(
+            summary.provider, summary.issuer, summary.subject, summary.provider_session
+        )
+        ended = (keys.ended_key(summary.handle), keys.ended_key(keeper))
+        marks = (mark for subject in subjects for mark in subject.watermarks)
+        return keys.last_use_key(keeper), (*ended, *marks)
 
 
 def read_time(value: bytes | None) -> float | None:

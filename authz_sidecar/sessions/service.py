@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.cookie import is_token
 from authz_sidecar.sessions.envelopes import Envelopes
 from authz_sidecar.sessions.keys import Naming, Subject
 from authz_sidecar.sessions.reading import Fetched, Member, Reader, write_time
-from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
+from authz_sidecar.sessions.records import ProviderTokens, Record, SessionSummary
 from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.writing import Writer, summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from authz_sidecar.sealing import SecretKeys
     from authz_sidecar.sessions.store import SessionStore
@@ -33,9 +33,6 @@ TICKET_SECONDS = 60.0
 # A watermark must outlive every session it ends, also those born under a longer lifetime that a
 # new configuration has shortened since.
 _WATERMARK_SECONDS = 32 * 86400.0
-# How far the clocks of two machines may be apart without a mark dying before what it ends.
-_CLOCK_MARGIN = 300.0
-_MAX_TEXT = 256
 _REVOKED = "You were signed out while signing in. Please sign in again."
 
 
@@ -60,6 +57,7 @@ class Sessions:
         self._naming = Naming(secret_keys)
         self._envelopes = Envelopes(secret_keys)
         self._reader = Reader(store, self._naming, self._envelopes)
+        self._writer = Writer(store, self._naming, self._envelopes)
 
     async def create(
         self,
@@ -98,16 +96,20 @@ class Sessions:
                 provider_session=provider_session,
                 parent=None if parent is None else parent.handle,
             ),
-            seen=await self._seen(subjects, parent),
+            seen=await self._seen(subjects, parent, now=now),
         )
         session = record.session
-        await self._index(subjects, session, now=now)
-        await self._store.write(
-            *self._entries(record, tokens, token=token, client=client, user_agent=user_agent)
+        await self._writer.index(subjects, session)
+        await self._writer.store(
+            record,
+            tokens,
+            token=token,
+            summary=summary_of(session, client=client, user_agent=user_agent),
+            idle_timeout=self._idle_timeout,
         )
         # A revocation since `_seen` may have read the indexes before this session was in them.
         if await self._reader.standing(Fetched(record, write_time(now))) is None:
-            await self._erase((Member.of(session),), subjects)
+            await self._writer.erase((Member.of(session),), subjects, ())
             raise LoginRefused("revoked while signing in", public=_REVOKED)
         return token, session
 
@@ -117,27 +119,24 @@ class Sessions:
         if fetched is None:
             return None
         session, now = fetched.record.session, self._clock()
-        if (
-            session.scope != scope
-            or session.identity.provider != provider
-            or now >= session.expires_at
-        ):
+        if session.scope != scope or session.identity.provider != provider:
             return None
         last_use = await self._reader.standing(fetched)
-        if last_use is None or now - last_use >= self._idle_timeout:
+        if last_use is None or not self._is_alive(session.expires_at, last_use, now=now):
             return None
-        return session if await self._touch(session, last_use=last_use, now=now) else None
+        if now - last_use < self._idle_timeout / 10:
+            return session
+        touched = await self._writer.touch(session, now=now, idle_timeout=self._idle_timeout)
+        return session if touched else None
 
     async def end(self, session: Session) -> None:
         """A sign-in with all its children; a child alone."""
         now = self._clock()
-        ttl = max(0.0, session.expires_at - now) + _CLOCK_MARGIN
-        await self._store.write(Entry(keys.ended_key(session.handle), b"1", ttl))
-        identity = session.identity
-        subjects = self._naming.subjects(identity, session.provider_session)
+        await self._writer.mark_ended(session, now=now)
+        subjects = self._naming.subjects(session.identity, session.provider_session)
         members = await self._reader.members(subjects[0], now=now)
         children = (member for member in members if member.parent == session.handle)
-        await self._erase((Member.of(session), *children), subjects)
+        await self._writer.erase((Member.of(session), *children), subjects, ())
 
     async def end_user(self, *, provider: str, issuer: str, subject: str) -> int:
         """End every session of a user; how many there were."""
@@ -157,15 +156,11 @@ class Sessions:
         """The living sessions of a user, the newest first."""
         now = self._clock()
         user = self._naming.user(provider, issuer, subject)
-        marks = await self._reader.watermarks((user,))
         members = await self._reader.members(user, now=now)
         living = [
             replace(listing.summary, last_used_at=last_use)
-            for listing, last_use in await self._reader.listings(members)
-            if last_use is not None
-            and now - last_use < self._idle_timeout
-            and now < listing.summary.expires_at
-            and marks <= listing.seen
+            for listing, last_use in await self._reader.standing_listings(members)
+            if self._is_alive(listing.summary.expires_at, last_use, now=now)
         ]
         return tuple(sorted(living, key=lambda summary: -summary.created_at))
 
@@ -209,93 +204,27 @@ class Sessions:
         return base64.urlsafe_b64encode(self._random(32)).rstrip(b"=").decode("ascii")
 
     async def _seen(
-        self, subjects: tuple[Subject, ...], parent: Session | None
+        self, subjects: tuple[Subject, ...], parent: Session | None, *, now: float
     ) -> frozenset[bytes]:
         """The watermarks that a new session has nothing to fear from."""
         if parent is None:
             return await self._reader.watermarks(subjects)
         # A child inherits its parent's: what was revoked since then is revoked for both.
-        found = await self._reader.listings((Member.of(parent),))
-        if not found or found[0][1] is None:
-            raise LoginRefused("the sign-in has ended in the meantime", public=_REVOKED)
-        return found[0][0].seen
+        for listing, last_use in await self._reader.standing_listings((Member.of(parent),)):
+            if self._is_alive(parent.expires_at, last_use, now=now):
+                return listing.seen
+        raise LoginRefused("the sign-in has ended in the meantime", public=_REVOKED)
 
-    async def _index(self, subjects: Iterable[Subject], session: Session, *, now: float) -> None:
-        member = str(Member.of(session))
-        for subject in subjects:
-            await self._store.index(
-                subject.indexes[0], member, expires_at=session.expires_at, now=now
-            )
-
-    def _entries(
-        self,
-        record: Record,
-        tokens: ProviderTokens | None,
-        *,
-        token: str,
-        client: str,
-        user_agent: str,
-    ) -> Iterable[Entry]:
-        session, handle = record.session, record.session.handle
-        ttl = session.expires_at - session.created_at
-        listing = Listing(summary=_summary(session, client, user_agent), seen=record.seen)
-        yield Entry(
-            keys.session_key(handle), self._envelopes.close_record(record, token=token), ttl
-        )
-        yield Entry(keys.listing_key(handle), self._envelopes.close_listing(listing), ttl)
-        if tokens is not None:
-            sealed = self._envelopes.close_tokens(tokens, token=token)
-            yield Entry(keys.tokens_key(handle), sealed, ttl)
-        if session.parent is None:
-            used = write_time(session.created_at)
-            yield Entry(keys.last_use_key(handle), used, min(self._idle_timeout, ttl))
-
-    async def _touch(self, session: Session, *, last_use: float, now: float) -> bool:
-        """Note the use, at most once per tenth of the idle time-out; False when it ended."""
-        if now - last_use < self._idle_timeout / 10:
-            return True
-        ttl = min(self._idle_timeout, session.expires_at - now)
-        key = keys.last_use_key(session.parent or session.handle)
-        return await self._store.rewrite(Entry(key, write_time(now), ttl))
+    def _is_alive(self, expires_at: float, last_use: float, *, now: float) -> bool:
+        return now < expires_at and now - last_use < self._idle_timeout
 
     async def _revoke(self, subject: Subject) -> int:
-        mark = self._random(8)
-        ttl = max(self._lifetime, _WATERMARK_SECONDS) + _CLOCK_MARGIN
-        for watermark in subject.watermarks:
-            await self._store.write(Entry(watermark, mark, ttl))
+        mark, ttl = self._random(8), max(self._lifetime, _WATERMARK_SECONDS)
+        await self._writer.mark_revoked(subject, mark, ttl=ttl)
         members = await self._reader.members(subject, now=self._clock())
-        return await self._erase(members, (subject,))
-
-    async def _erase(self, members: tuple[Member, ...], subjects: tuple[Subject, ...]) -> int:
-        """Delete sessions and take them out of all indexes; how many there were."""
-        indexes: dict[str, list[Member]] = {
-            index: list(members) for subject in subjects for index in subject.indexes
-        }
-        listings = [listing for listing, _ in await self._reader.listings(members)]
-        for listing in listings:
-            for index in self._indexes_of(listing.summary):
-                indexes.setdefault(index, []).append(
-                    Member(listing.summary.handle, listing.summary.parent)
-                )
-        for member in members:
-            await self._store.delete(
-                keys.session_key(member.handle),
-                keys.last_use_key(member.handle),
-                keys.tokens_key(member.handle),
-                keys.listing_key(member.handle),
-            )
-        # Members one by one, never the whole index: somebody may be signing in.
-        for index, gone in indexes.items():
-            if gone:
-                await self._store.unindex(index, *map(str, gone))
+        listings = await self._reader.listings(members)
+        await self._writer.erase(members, (subject,), listings)
         return len(listings)
-
-    def _indexes_of(self, summary: SessionSummary) -> Iterable[str]:
-        provider, issuer = summary.provider, summary.issuer
-        yield from self._naming.user(provider, issuer, summary.subject).indexes
-        if summary.provider_session is not None:
-            sid = summary.provider_session
-            yield from self._naming.provider_session(provider, issuer, sid).indexes
 
 
 def _check_parent(parent: Session, identity: Identity) -> None:
@@ -304,21 +233,3 @@ def _check_parent(parent: Session, identity: Identity) -> None:
 
     if parent.kind is not SessionKind.SIGN_IN or user(parent.identity) != user(identity):
         raise ValueError("a child needs a sign-in of the same user as its parent")
-
-
-def _summary(session: Session, client: str, user_agent: str) -> SessionSummary:
-    return SessionSummary(
-        handle=session.handle,
-        kind=session.kind,
-        scope=session.scope,
-        provider=session.identity.provider,
-        issuer=session.identity.issuer,
-        subject=session.identity.subject,
-        created_at=session.created_at,
-        expires_at=session.expires_at,
-        last_used_at=session.created_at,
-        client=client[:_MAX_TEXT],
-        user_agent=user_agent[:_MAX_TEXT],
-        provider_session=session.provider_session,
-        parent=session.parent,
-    )

@@ -1,0 +1,189 @@
+"""What `sessions.store` may say: the grammar of a store's URL. Opens nothing.
+
+    memory://
+    redis://[user:password@]host[:6379][/db]          rediss:// is the same over TLS
+    unix://[user:password@]/path/to/redis.sock[?db=0]
+    redis+sentinel://[user:password@]host[:26379][,host…]/service[/db]
+    redis+cluster://[user:password@]host[:6379][,host…]
+
+`?tls=true` asks for TLS with Sentinel and Cluster; `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`
+name files. `sentinel_username` and `sentinel_password` are for the Sentinels themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import unquote
+
+_HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
+_ESCAPES = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*")
+_ESCAPING = "in a user or password `/`, `?`, `#`, `@`, `:` and `%` are written as `%2F` and so on"
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+
+
+class StoreKind(StrEnum):
+    MEMORY = "memory"
+    REDIS = "redis"
+    UNIX = "unix"
+    SENTINEL = "redis+sentinel"
+    CLUSTER = "redis+cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Files by their names; certificates and host names are always verified."""
+
+    ca_certs: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentinelLogin:
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What comes after the hosts: a socket's path, a service's name, a database's number."""
+
+    path: str = ""
+    service: str = ""
+    db: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreLocation:
+    """`str()` is for logs: it names no user and no password."""
+
+    kind: StoreKind
+    hosts: tuple[tuple[str, int], ...] = ()
+    place: Place = Place()
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
+    sentinel: SentinelLogin | None = None
+
+    def __str__(self) -> str:
+        scheme = "rediss" if self.tls and self.kind is StoreKind.REDIS else self.kind.value
+        hosts = ",".join(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
+        )
+        return f"{scheme}://{hosts}{self.place.path or f'/{self.place.service}'.rstrip('/')}"
+
+
+def parse_location(url: str) -> StoreLocation:
+    """Raises `ValueError`, whose message quotes nothing of the URL: any part may be a password."""
+    scheme, separator, rest = url.partition("://")
+    tls_scheme = scheme == "rediss"
+    if not separator or (not tls_scheme and scheme not in set(StoreKind)):
+        known = ", ".join(f"`{kind}://`" for kind in (*StoreKind, "rediss"))
+        raise ValueError(f"must begin with one of {known}")
+    kind = StoreKind.REDIS if tls_scheme else StoreKind(scheme)
+    if "#" in rest or not _ESCAPES.fullmatch(rest):
+        raise ValueError(f"has a stray `#` or `%`; {_ESCAPING}")
+    place, _, query = rest.partition("?")
+    authority, slash, path = place.partition("/")
+    user, at, hosts = authority.rpartition("@")
+    username, _, password = user.partition(":")
+    options = _options(query)
+    location = StoreLocation(
+        kind=kind,
+        hosts=_hosts(hosts, kind),
+        place=_place(unquote(slash + path), options, kind),
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        tls=_tls(options, kind, scheme_says_so=tls_scheme),
+        sentinel=_sentinel(options, kind),
+    )
+    if options or (kind is StoreKind.MEMORY and at):
+        raise ValueError(f"has an option that `{scheme}://` does not know; {_ESCAPING}")
+    return location
+
+
+def _options(query: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for pair in query.split("&") if query else ():
+        name, equals, value = pair.partition("=")
+        if not equals or name in options:
+            raise ValueError(f"has an option without a value, or one twice; {_ESCAPING}")
+        options[name] = unquote(value)
+    return options
+
+
+def _hosts(text: str, kind: StoreKind) -> tuple[tuple[str, int], ...]:
+    if kind in (StoreKind.MEMORY, StoreKind.UNIX):
+        if text:
+            raise ValueError(f"names a host, which `{kind}://` does not have")
+        return ()
+    hosts = text.split(",")
+    if len(hosts) > 1 and kind is StoreKind.REDIS:
+        raise ValueError("names several hosts, say `redis+sentinel://` or `redis+cluster://`")
+    port = 26379 if kind is StoreKind.SENTINEL else 6379
+    return tuple(_host(host, default_port=port) for host in hosts)
+
+
+def _host(text: str, *, default_port: int) -> tuple[str, int]:
+    found = _HOST.fullmatch(text)
+    port = int(found["port"] or default_port) if found else 0
+    if found is None or not 0 < port < 65536:
+        raise ValueError(f"has no host, or one that is not `host` or `host:port`; {_ESCAPING}")
+    return found["host"].strip("[]"), port
+
+
+def _place(path: str, options: dict[str, str], kind: StoreKind) -> Place:
+    """The socket, the service and the database, as far as the kind has them."""
+    db_option = options.pop("db", None) if kind is not StoreKind.MEMORY else None
+    match kind:
+        case StoreKind.UNIX:
+            if path in ("", "/"):
+                raise ValueError("names no socket, such as `unix:///run/redis.sock`")
+            return Place(path=path, db=_db(db_option))
+        case StoreKind.SENTINEL:
+            service, _, db = path.removeprefix("/").partition("/")
+            if not service:
+                raise ValueError("names no service, such as `/mymaster` after the hosts")
+            return Place(service=service, db=_db(db or db_option))
+        case StoreKind.REDIS:
+            return Place(db=_db(path.removeprefix("/") or db_option))
+        case StoreKind.CLUSTER:
+            if _db(path.removeprefix("/") or db_option):
+                raise ValueError("names a database, a cluster has only number 0")
+            return Place()
+        case StoreKind.MEMORY:
+            if path:
+                raise ValueError("has something after `memory://`")
+            return Place()
+
+
+def _db(text: str | None) -> int:
+    if not text:
+        return 0
+    if not re.fullmatch(r"[0-9]{1,5}", text):
+        raise ValueError(f"has no number as its database; {_ESCAPING}")
+    return int(text)
+
+
+def _tls(options: dict[str, str], kind: StoreKind, *, scheme_says_so: bool) -> Tls | None:
+    wanted = scheme_says_so
+    if kind in (StoreKind.SENTINEL, StoreKind.CLUSTER):
+        choice = options.pop("tls", "false")
+        if choice not in ("true", "false"):
+            raise ValueError("has a `tls` that is neither `true` nor `false`")
+        wanted = choice == "true"
+    if not wanted:
+        return None
+    ca_certs, certfile, keyfile = (options.pop(name, None) for name in _TLS_FILES)
+    return Tls(ca_certs=ca_certs, certfile=certfile, keyfile=keyfile)
+
+
+def _sentinel(options: dict[str, str], kind: StoreKind) -> SentinelLogin | None:
+    if kind is not StoreKind.SENTINEL:
+        return None
+    return SentinelLogin(
+        username=options.pop("sentinel_username", None),
+        password=options.pop("sentinel_password", None),
+    )

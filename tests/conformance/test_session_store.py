@@ -1,0 +1,160 @@
+"""One suite for every session store: in memory, and in a real Redis of each kind."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.store import Entry, SessionStore
+from tests.sessions.stores import STORES, store_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+SOON = 0.05
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
+    opened = open_store(store_url(request.param, request))
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def tag() -> str:
+    """Names of this test's own, which lie together: the servers are shared."""
+    return f"az:test:{{{uuid.uuid4().hex}}}"
+
+
+async def test_reads_in_the_order_of_the_keys(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(f"{tag}1", b"one", 60), Entry(f"{tag}2", b"\x00\xff", 60))
+    assert await store.read(f"{tag}2", f"{tag}0", f"{tag}1") == (b"\x00\xff", None, b"one")
+    assert await store.read() == ()
+
+
+async def test_reads_keys_that_do_not_lie_together(store: SessionStore) -> None:
+    keys = [f"az:test:{uuid.uuid4().hex}" for _ in range(20)]
+    for key in keys:
+        await store.write(Entry(key, key.encode(), 60))
+    assert await store.read(*keys) == tuple(key.encode() for key in keys)
+
+
+async def test_a_first_read_finds_its_way(store: SessionStore, tag: str) -> None:
+    assert await store.read(f"{tag}1", "az:test:elsewhere") == (None, None)
+
+
+async def test_an_entry_is_gone_after_its_time(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(f"{tag}short", b"1", SOON), Entry(f"{tag}long", b"1", 60))
+    await asyncio.sleep(2 * SOON)
+    assert await store.read(f"{tag}short", f"{tag}long") == (None, b"1")
+
+
+async def test_writing_again_replaces_value_and_time(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(tag, b"1", SOON))
+    await store.write(Entry(tag, b"2", 60))
+    await asyncio.sleep(2 * SOON)
+    assert await store.read(tag) == (b"2",)
+
+
+async def test_writes_new_only_once(store: SessionStore, tag: str) -> None:
+    entry = Entry(tag, b"1", SOON)
+    assert [await store.write_new(entry), await store.write_new(entry)] == [True, False]
+    await asyncio.sleep(2 * SOON)
+    assert await store.write_new(entry)
+
+
+async def test_of_many_who_write_new_one_succeeds(store: SessionStore, tag: str) -> None:
+    entry = Entry(tag, b"1", 60)
+    assert sum(await asyncio.gather(*(store.write_new(entry) for _ in range(50)))) == 1
+
+
+async def test_rewrites_only_what_is_there(store: SessionStore, tag: str) -> None:
+    assert not await store.rewrite(Entry(tag, b"1", 60))
+    assert await store.read(tag) == (None,)
+    await store.write(Entry(tag, b"1", SOON))
+    assert await store.rewrite(Entry(tag, b"2", 60))
+    await asyncio.sleep(2 * SOON)
+    assert await store.read(tag) == (b"2",)
+
+
+async def test_takes_once(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(tag, b"1", 60))
+    taken = await asyncio.gather(*(store.take(tag) for _ in range(20)))
+    assert sorted(taken, key=bool) == [None] * 19 + [b"1"]
+
+
+async def test_takes_nothing_that_expired(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(tag, b"1", SOON))
+    await asyncio.sleep(2 * SOON)
+    assert await store.take(tag) is None
+
+
+async def test_deletes(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(f"{tag}1", b"1", 60), Entry(f"{tag}2", b"2", 60))
+    await store.delete(f"{tag}1", f"{tag}0")
+    assert await store.read(f"{tag}1", f"{tag}2") == (None, b"2")
+
+
+async def test_an_index_lists_by_expiry(store: SessionStore, tag: str) -> None:
+    for member, expires_at in (("late", 300.5), ("soon", 100.25), ("later", 400.0)):
+        await store.index(tag, member, expires_at=expires_at, now=0.0)
+    assert await store.indexed(tag, now=0.0) == (("soon", "late", "later"),)
+    assert await store.indexed(tag, now=100.25) == (("late", "later"),)
+    assert await store.indexed(tag, now=400.0) == ((),)
+
+
+async def test_an_index_drops_what_expired(store: SessionStore, tag: str) -> None:
+    await store.index(tag, "old", expires_at=100.0, now=0.0)
+    await store.index(tag, "new", expires_at=300.0, now=200.0)
+    assert await store.indexed(tag, now=0.0) == (("new",),)
+
+
+async def test_several_indexes_are_read_at_once(store: SessionStore, tag: str) -> None:
+    other = f"az:test:{uuid.uuid4().hex}"
+    await store.index(tag, "a", expires_at=100.0, now=0.0)
+    await store.index(other, "b", expires_at=100.0, now=0.0)
+    assert await store.indexed(other, "az:test:none", tag, now=0.0) == (("b",), (), ("a",))
+
+
+async def test_indexing_again_moves_the_expiry(store: SessionStore, tag: str) -> None:
+    await store.index(tag, "a", expires_at=100.0, now=0.0)
+    await store.index(tag, "a", expires_at=200.0, now=0.0)
+    assert await store.indexed(tag, now=150.0) == (("a",),)
+
+
+async def test_unindexes(store: SessionStore, tag: str) -> None:
+    for member in "abc":
+        await store.index(tag, member, expires_at=100.0, now=0.0)
+    await store.unindex(tag, "a", "c", "z")
+    assert await store.indexed(tag, now=0.0) == (("b",),)
+    await store.unindex(tag, "b")
+    await store.unindex(tag, "b")
+    assert await store.indexed(tag, now=0.0) == ((),)
+
+
+async def test_counts_atomically(store: SessionStore, tag: str) -> None:
+    counts = await asyncio.gather(*(store.count(tag, window=60) for _ in range(50)))
+    assert sorted(counts) == list(range(1, 51))
+
+
+async def test_a_window_is_not_prolonged(store: SessionStore, tag: str) -> None:
+    window = 0.3
+    assert await store.count(tag, window=window) == 1
+    await asyncio.sleep(0.2)
+    assert await store.count(tag, window=window) == 2
+    await asyncio.sleep(0.2)
+    assert await store.count(tag, window=window) == 1
+
+
+async def test_is_ready(store: SessionStore) -> None:
+    await store.ready()
+
+
+async def test_many_at_once_are_all_answered(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(tag, b"1", 60))
+    assert await asyncio.gather(*(store.read(tag) for _ in range(300))) == [(b"1",)] * 300

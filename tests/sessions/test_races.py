@@ -1,0 +1,246 @@
+"""Whatever happens in between: a revocation is never survived, and nothing lives unlisted.
+
+Each case is run once for every step that the store is asked for, with the disturbance just there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from authz_sidecar.errors import LoginRefused, StoreUnavailable
+from authz_sidecar.sessions import keys
+from authz_sidecar.sessions.records import ProviderTokens
+from authz_sidecar.sessions.store import Entry
+from tests.sessions.conftest import ALICE, APP, AUTH, HOUR, OLD, World, child, lives, sign_in
+from tests.sessions.test_service import PROVIDER_SESSION, USER
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from authz_sidecar.core.types import Session
+    from authz_sidecar.sessions.service import Sessions
+    from authz_sidecar.sessions.store import SessionStore
+
+STEPS = range(10)
+
+
+class Disturbed:
+    """A store before whose nth call something happens; the call is made all the same, unless that
+    raises. `calls` counts them."""
+
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        before: int = -1,
+        happens: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
+        self._store = store
+        self._before = before
+        self._happens = happens
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        async def call(*arguments: Any, **options: Any) -> Any:
+            self.calls.append(name)
+            if len(self.calls) - 1 == self._before and self._happens is not None:
+                await self._happens()
+            return await getattr(self._store, name)(*arguments, **options)
+
+        return call
+
+
+def disturbed(
+    world: World, step: int, happens: Callable[[], Awaitable[Any]]
+) -> tuple[Sessions, Disturbed]:
+    store: Any = Disturbed(world.store, before=step, happens=happens)
+    return world.sessions(store=store), store
+
+
+async def attempt(making: Awaitable[tuple[str, Session]]) -> str | None:
+    try:
+        return (await making)[0]
+    except LoginRefused:
+        return None
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("by", ["user", "provider session"])
+async def test_a_revocation_during_a_sign_in(world: World, by: str, step: int) -> None:
+    calm = world.sessions()
+
+    async def revoke() -> None:
+        if by == "user":
+            await calm.end_user(**USER)
+        else:
+            await calm.end_provider_session(**PROVIDER_SESSION)
+
+    sessions, store = disturbed(world, step, revoke)
+    token = await attempt(sign_in(sessions, tokens=ProviderTokens(id_token="i")))
+    happened = len(store.calls) > step
+    # Step 0 reads the watermarks: what was revoked before that is no concern of this sign-in.
+    survives = step == 0 or not happened
+    assert (token is not None and await lives(calm, token)) == survives
+    assert len(await calm.of_user(**USER)) == survives
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("by", ["user", "provider session", "parent"])
+async def test_a_revocation_during_the_birth_of_a_child(world: World, by: str, step: int) -> None:
+    calm = world.sessions()
+    _, parent = await sign_in(calm)
+
+    async def revoke() -> None:
+        if by == "user":
+            await calm.end_user(**USER)
+        elif by == "provider session":
+            await calm.end_provider_session(**PROVIDER_SESSION)
+        else:
+            await calm.end(parent)
+
+    sessions, store = disturbed(world, step, revoke)
+    token = await attempt(child(sessions, parent))
+    happened = len(store.calls) > step
+    assert (token is not None and await lives(calm, token, APP)) == (not happened)
+    assert len(await calm.of_user(**USER)) == (0 if happened else 2)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_revocation_while_a_session_is_used(world: World, step: int) -> None:
+    """The use may still succeed; it must not bring the session back."""
+    calm = world.sessions()
+    token, session = await sign_in(calm)
+    world.clock.now += HOUR / 2
+    sessions, store = disturbed(world, step, lambda: calm.end(session))
+    await lives(sessions, token)
+    if len(store.calls) > step:
+        assert not await lives(calm, token)
+        assert await world.store.read(keys.last_use_key(session.handle)) == (None,)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("kind", ["sign-in", "child"])
+async def test_a_store_that_fails_half_way_leaves_nothing_unlisted(
+    world: World, kind: str, step: int
+) -> None:
+    calm = world.sessions()
+    _, parent = await sign_in(calm)
+
+    async def fail() -> None:
+        raise StoreUnavailable("lost")
+
+    written: list[str] = []
+
+    class Watching(Disturbed):
+        def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+            call = super().__getattr__(name)
+
+            async def watch(*arguments: Any, **options: Any) -> Any:
+                result = await call(*arguments, **options)
+                if name == "write":
+                    written.extend(entry.key for entry in arguments if entry.key[:5] == "az:s:")
+                return result
+
+            return watch
+
+    store: Any = Watching(world.store, before=step, happens=fail)
+    sessions = world.sessions(store=store)
+    try:
+        await (sign_in(sessions) if kind == "sign-in" else child(sessions, parent))
+    except StoreUnavailable:
+        assert len(store.calls) > step
+    else:
+        assert len(store.calls) <= step
+    listed = {summary.handle for summary in await calm.of_user(**USER)}
+    assert {key[6:-1] for key in written} <= listed
+    assert await calm.end_user(**USER) == len(listed)
+    for key in written:
+        assert await world.store.read(key) == (None,)
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("by", ["user", "provider session", "session"])
+async def test_a_sign_out_that_fails_half_way_says_so_and_can_be_repeated(
+    world: World, by: str, step: int
+) -> None:
+    calm = world.sessions()
+    token, parent = await sign_in(calm)
+    app_token, _ = await child(calm, parent)
+
+    async def fail() -> None:
+        raise StoreUnavailable("lost")
+
+    async def sign_out(sessions: Sessions) -> None:
+        if by == "user":
+            await sessions.end_user(**USER)
+        elif by == "provider session":
+            await sessions.end_provider_session(**PROVIDER_SESSION)
+        else:
+            await sessions.end(parent)
+
+    sessions, store = disturbed(world, step, fail)
+    try:
+        await sign_out(sessions)
+    except StoreUnavailable:
+        # Once the watermark is written nobody is half signed out.
+        expected = step == 0
+        assert await lives(calm, token) == await lives(calm, app_token, APP) == expected
+        await sign_out(calm)
+    else:
+        assert len(store.calls) <= step
+    assert not await lives(calm, token)
+    assert not await lives(calm, app_token, APP)
+    assert await calm.of_user(**USER) == ()
+
+
+@pytest.mark.parametrize("by", ["user", "provider session", "session"])
+async def test_a_failover_that_loses_the_deletion_brings_nobody_back(world: World, by: str) -> None:
+    sessions = world.sessions()
+    token, parent = await sign_in(sessions)
+    app_token, app = await child(sessions, parent)
+    kinds = (keys.session_key, keys.listing_key, keys.last_use_key)
+    names = [kind(each.handle) for each in (parent, app) for kind in kinds]
+    held = await world.store.read(*names)
+    if by == "user":
+        await sessions.end_user(**USER)
+    elif by == "provider session":
+        await sessions.end_provider_session(**PROVIDER_SESSION)
+    else:
+        await sessions.end(parent)
+    for name, value in zip(names, held, strict=True):
+        if value is not None:
+            await world.store.write(Entry(name, value, HOUR))
+    for index in sessions._naming.user("corp", ALICE.issuer, "alice").indexes:
+        for each in (parent, app):
+            member = each.handle if each.parent is None else f"{each.handle}:{each.parent}"
+            await world.store.index(
+                index, member, expires_at=parent.expires_at, now=world.clock.now
+            )
+    assert await world.store.read(names[0]) != (None,)
+    assert not await lives(sessions, token)
+    assert not await lives(sessions, app_token, APP)
+    assert await sessions.of_user(**USER) == ()
+    with pytest.raises(LoginRefused):
+        await child(sessions, parent)
+    again, _ = await sign_in(sessions)
+    assert await lives(sessions, again)
+
+
+@pytest.mark.parametrize("secrets", [(OLD,), (b"n" * 32, OLD)], ids=["one secret", "two secrets"])
+async def test_round_trips(world: World, secrets: tuple[bytes, ...]) -> None:
+    store: Any = Disturbed(world.store)
+    sessions, calm = world.sessions(*secrets, store=store), world.sessions(*secrets)
+    token, parent = await sign_in(calm)
+    app_token, _ = await child(calm, parent)
+    for given, scope, expected in (
+        ("nonsense", AUTH, []),
+        ("A" * 43, AUTH, ["read"]),
+        (token, APP, ["read"]),
+        (token, AUTH, ["read", "read"]),
+        (app_token, APP, ["read", "read"]),
+    ):
+        store.calls.clear()
+        await lives(sessions, given, scope)
+        assert store.calls == expected
