@@ -98,7 +98,7 @@ class Journey:
     def _sign_in(self) -> None:
         if self._sign_in_page is None:
             raise UnexpectedError("there is no sign-in page")
-        page = self._alice.submit(self._sign_in_page.url, {"sub": ALICE.subject})
+        page = self._alice.submit(self._sign_in_page, {"sub": ALICE.subject})
         expect(page.status == 200, _answered(page))
         expect(page.url == f"{self._app}{_TARGET}", f"ended at {page.url}")
         expect(escape(_TARGET) in page.text, "the app was asked for something else")
@@ -146,15 +146,12 @@ class Journey:
     def _sign_out(self) -> None:
         asks = self._alice.browse(f"{self._app}/.auth/sign_out")
         expect(asks.status == 200 and asks.field("csrf"), _answered(asks))
-        page = self._alice.submit(
-            f"{self._app}/.auth/sign_out", {"csrf": asks.field("csrf"), "scope": "everywhere"}
-        )
+        page = self._alice.submit(asks, {"csrf": asks.field("csrf"), "scope": "everywhere"})
         # This provider asks once more before it ends its own session.
         if page.url.startswith(self._issuer):
             back = page.field("redirect_uri")
-            page = self._alice.submit(
-                f"{self._issuer}/oauth2/end_session/confirm", {"redirect_uri": back} if back else {}
-            )
+            confirm = f"{self._issuer}/oauth2/end_session/confirm"
+            page = self._alice.submit(page, {"redirect_uri": back} if back else {}, to=confirm)
         expect(page.status == 200, _answered(page))
         for site in (self._app, self._admin):
             again = self._alice.browse(f"{site}/")
@@ -167,7 +164,7 @@ class Journey:
     def _sign_in_as(self, visitor: Visitor, user: User, site: str) -> Page:
         page = visitor.browse(f"{site}/")
         expect(page.url.startswith(self._issuer), f"ended at {page.url}")
-        return visitor.submit(page.url, {"sub": user.subject})
+        return visitor.submit(page, {"sub": user.subject})
 
     @staticmethod
     def _seen_by_app(

@@ -62,16 +62,18 @@ class Visitor:
         """Follows redirects to the page at their end."""
         return self.follow(self.get(url))
 
-    def submit(self, url: str, form: Mapping[str, str]) -> Page:
-        """Posts a form from a page of the same site, and follows."""
-        parts = urlsplit(url)
+    def submit(self, page: Page, form: Mapping[str, str], *, to: str | None = None) -> Page:
+        """Posts a form of `page`, to its own address or another one of the same site; follows."""
+        parts = urlsplit(page.url)
+        # A page that gives no referrer has no origin either (Fetch, "append a request Origin").
+        silent = page.header("referrer-policy") == "no-referrer"
         headers = {
             **_NAVIGATION,
             "Content-Type": "application/x-www-form-urlencoded",
-            "Origin": f"{parts.scheme}://{parts.netloc}",
+            "Origin": "null" if silent else f"{parts.scheme}://{parts.netloc}",
             "Sec-Fetch-Site": "same-origin",
         }
-        return self.follow(self._ask("POST", url, headers, urlencode(form)))
+        return self.follow(self._ask("POST", to or page.url, headers, urlencode(form)))
 
     def follow(self, page: Page) -> Page:
         for _ in range(_MOST_REDIRECTS):

@@ -79,7 +79,8 @@ class Pages:
             ("content-security-policy", self.CONTENT_SECURITY_POLICY),
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
-            ("referrer-policy", "no-referrer"),
+            # Not `no-referrer`: browsers then send `Origin: null` with our own forms.
+            ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         )
 

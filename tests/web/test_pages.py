@@ -258,7 +258,7 @@ def test_every_response_carries_the_fixed_headers() -> None:
     assert headers["content-security-policy"] == Pages.CONTENT_SECURITY_POLICY
     assert headers["x-frame-options"] == "DENY"
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
 

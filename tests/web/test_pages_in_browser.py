@@ -88,13 +88,13 @@ CONTRASTS = """() => {
 @dataclass(frozen=True)
 class Site:
     origin: str
-    posts: list[bytes]
+    posts: list[tuple[str, bytes]]
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """Serves the pages, and their assets, with the headers that the product sends."""
-    posts: list[bytes] = []
+    posts: list[tuple[str, bytes]] = []
     assets = load_assets()
 
     class Handler(BaseHTTPRequestHandler):
@@ -114,7 +114,8 @@ def site() -> Iterator[Site]:
                 self.answer(PAGES.headers(), SHOWN.get(path[1:], SHOWN["signed-out"]).encode())
 
         def do_POST(self) -> None:
-            posts.append(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            posts.append((self.headers["Origin"], body))
             # Another origin, as a provider's is: a redirect would be refused by `form-action`.
             port = self.headers["Host"].partition(":")[2]
             page = PAGES.continue_to(url=f"http://localhost:{port}/signed-out")
@@ -187,4 +188,5 @@ def test_a_sign_out_posts_its_token_and_may_end_at_another_origin(site: Site, ph
     phone.goto(f"{site.origin}/sign-out")
     phone.get_by_role("button", name="This site only").click()
     phone.wait_for_url("http://localhost:*/signed-out")
-    assert site.posts == [b"csrf=token&scope=site"]
+    # The page's own origin, not `null`: the server compares it.
+    assert site.posts == [(site.origin, b"csrf=token&scope=site")]
