@@ -171,6 +171,7 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
         sessions=sessions,
         cookies=cookies,
         pages=pages,
+        recorder=metrics,
         routes=built.index,
         providers=providers,
         default_providers=_default_providers(config),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.messages import LoginRequest
-    from authz_sidecar.login.ports import Pages, Routes
+    from authz_sidecar.login.ports import Pages, Routes, SignInRecorder
     from authz_sidecar.login.provider import Provider
     from authz_sidecar.sealing import SecretKeys
     from authz_sidecar.sessions.cookie import SessionCookies
@@ -47,6 +47,7 @@ class Desk:
     sessions: Sessions
     cookies: SessionCookies
     pages: Pages
+    recorder: SignInRecorder
     routes: Routes
     providers: Mapping[str, Provider]
     default_providers: tuple[str, ...]

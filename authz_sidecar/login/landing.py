@@ -102,6 +102,7 @@ class Landing:
         desk = self._desk
         if await desk.living(request, tuple(desk.providers)) is not None:
             return redirect(desk.home(request.origin))
+        desk.recorder.sign_in(provider=(attempt and attempt.provider) or "", outcome="lost")
         return_to, number = (
             (desk.home(request.origin), number)
             if attempt is None

@@ -20,6 +20,12 @@ class Routes(Protocol):
     def knows(self, origin: Origin) -> bool: ...
 
 
+class SignInRecorder(Protocol):
+    def sign_in(self, *, provider: str, outcome: str) -> None:
+        """A sign-in came back from its provider. `provider` is empty where nobody knows which."""
+        ...
+
+
 class Pages(Protocol):
     """Each method gives HTML; `headers` are those of every page."""
 

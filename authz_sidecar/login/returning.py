@@ -8,7 +8,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import parse_url
-from authz_sidecar.errors import AttemptLost, AuthzError, LoginRefused
+from authz_sidecar.errors import (
+    AttemptLost,
+    AuthzError,
+    LoginRefused,
+    ProviderUnavailable,
+    StoreUnavailable,
+)
 from authz_sidecar.login.attempts import LIFETIME_SECONDS, read_state
 from authz_sidecar.login.flow import Answer, check_state, code_of, read_answer
 from authz_sidecar.login.trouble import OTHER_INSTANCE, Interrupted, trouble_page
@@ -58,6 +64,8 @@ class Returning:
         try:
             reply = await self._complete(request, answer, attempt, provider)
         except AuthzError as error:
+            if not isinstance(error, Interrupted):
+                desk.recorder.sign_in(provider=attempt.provider or "", outcome=_outcome(error))
             _log.warning("sign-in failed (request %s): %s", request.request_id, error)
             reply = trouble_page(
                 self._with_retry(error, attempt), desk.pages, request_id=request.request_id
@@ -103,7 +111,9 @@ class Returning:
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()
         if not await desk.sessions.remember_once(f"state:{digest}", ttl=LIFETIME_SECONDS + 120):
             raise AttemptLost("the answer was used before")
-        return await self._signed_in(request, attempt, signed_in)
+        reply = await self._signed_in(request, attempt, signed_in)
+        desk.recorder.sign_in(provider=provider.name, outcome="success")
+        return reply
 
     async def _signed_in(
         self, request: LoginRequest, attempt: Attempt, signed_in: SignedIn
@@ -141,3 +151,18 @@ class Returning:
         return reply.with_cookies(
             desk.session_cookie(found.session, found.token, origin=request.origin)
         )
+
+
+def _outcome(error: AuthzError) -> str:
+    """How a sign-in ended, in a word for metrics."""
+    match error:
+        case AttemptLost():
+            return "lost"
+        case LoginRefused():
+            return "refused"
+        case ProviderUnavailable():
+            return "provider-unavailable"
+        case StoreUnavailable():
+            return "store-unavailable"
+        case _:
+            return "error"

@@ -18,6 +18,7 @@ from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.login.provider import Provider, ProviderSettings
 from authz_sidecar.login.service import LoginService
+from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
@@ -104,6 +105,7 @@ class House:
                 default_provider=self.default_provider,
             ),
             pages=Pages(base_path="/.auth"),
+            recorder=Metrics(version="", process=False),
             routes=built.index,
             providers={name: self._provider(name, more) for name, more in self.providers.items()},
             default_providers=(self.default_provider,) if self.default_provider else names,

@@ -1,0 +1,117 @@
+"""One line a check: what it says, what it never says, and how loud it is."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from authz_sidecar.core.types import CheckRequest, Identity, Session, SessionKind
+from authz_sidecar.core.urls import parse_origin
+from authz_sidecar.gate import CheckRecord
+from authz_sidecar.observe.logging import JsonFormatter
+from authz_sidecar.observe.metrics import Metrics, page
+from authz_sidecar.observe.record import CheckRecorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUEST = CheckRequest(
+    adapter="traefik",
+    method="GET",
+    origin=parse_origin("https://app.example.com"),
+    path="/reports",
+    query="token=secret-in-query",
+    headers=(("cookie", "__Host-authz=secret-cookie"), ("authorization", "Bearer secret-token")),
+)
+SESSION = Session(
+    handle="handle",
+    kind=SessionKind.SIGN_IN,
+    scope="https://app.example.com",
+    identity=Identity(
+        provider="corp", issuer="https://idp", subject="alice", email="alice@example.com"
+    ),
+    created_at=1.0,
+    expires_at=2.0,
+)
+
+
+def check(**changes: Any) -> CheckRecord:
+    usual: dict[str, Any] = {
+        "adapter": "traefik",
+        "outcome": "allow",
+        "status": 200,
+        "reasons": ("user-ok",),
+        "seconds": 0.0015,
+        "request_id": "r1",
+        "request": REQUEST,
+        "route": "app",
+        "session": SESSION,
+    }
+    return CheckRecord(**{**usual, **changes})
+
+
+@pytest.fixture
+def recorded(caplog: pytest.LogCaptureFixture) -> Callable[[CheckRecord], dict[str, Any]]:
+    caplog.set_level(logging.INFO)
+
+    def record(check: CheckRecord) -> dict[str, Any]:
+        CheckRecorder(metrics=Metrics(version="", process=False)).record(check)
+        line: dict[str, Any] = json.loads(JsonFormatter().format(caplog.records[-1]))
+        return line
+
+    return record
+
+
+def test_an_allowed_check(recorded: Callable[[CheckRecord], dict[str, Any]]) -> None:
+    line = recorded(check())
+    assert line.pop("time")
+    assert line == {
+        "level": "info",
+        "message": "authorize check",
+        "logger": "authz_sidecar.check",
+        "request-id": "r1",
+        "check": "traefik",
+        "decision": "allow",
+        "reasons": "user-ok",
+        "status": 200,
+        "method": "GET",
+        "host": "app.example.com",
+        "path": "/reports",
+        "route-id": "app",
+        "session-id": "handle",
+        "user": "alice",
+        "email": "alice@example.com",
+        "duration-ms": 1.5,
+    }
+
+
+def test_no_secret_is_written(recorded: Callable[[CheckRecord], dict[str, Any]]) -> None:
+    assert "secret" not in json.dumps(recorded(check()))
+
+
+@pytest.mark.parametrize(("status", "level"), [(400, "warning"), (403, "warning"), (503, "error")])
+def test_trouble_names_its_cause(
+    recorded: Callable[[CheckRecord], dict[str, Any]], status: int, level: str
+) -> None:
+    line = recorded(
+        check(
+            outcome="refused",
+            status=status,
+            request=None,
+            route=None,
+            session=None,
+            error="expected one `x-forwarded-uri` header, got 0",
+        )
+    )
+    assert line["level"] == level
+    assert "x-forwarded-uri" in line["error"]
+
+
+def test_each_check_is_counted_once() -> None:
+    metrics = Metrics(version="", process=False)
+    CheckRecorder(metrics=metrics).record(check())
+    text = page(metrics.report()).decode()
+    assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text
