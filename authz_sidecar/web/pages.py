@@ -110,6 +110,7 @@ class Pages:
         message: str,
         request_id: str,
         retry_url: str | None = None,
+        retry_label: str = "Try again",
         hints: tuple[str, ...] = (),
     ) -> str:
         """A sign-in that went wrong, a bad request, a lost attempt, throttling."""
@@ -119,6 +120,7 @@ class Pages:
             message=message,
             request_id=request_id,
             retry_url=retry_url,
+            retry_label=retry_label,
             hints=hints,
         )
 
