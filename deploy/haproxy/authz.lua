@@ -70,8 +70,11 @@ core.register_action("authz", { "http-req" }, function(txn, url)
     return
   end
 
-  -- 503 is the sidecar's own word for trouble, with a page; any other 2xx or 5xx it never says.
-  if status ~= 503 and (status < 300 or status >= 500) then return unavailable(txn) end
+  -- 503 is the sidecar's own word for trouble, always `no-store`; without that it is HAProxy's own,
+  -- for a connection that failed. Any other 2xx or 5xx the sidecar never says.
+  local stored = answer and answer.headers and answer.headers["cache-control"]
+  local own = status == 503 and stored ~= nil and stored[0] == "no-store"
+  if not own and (status < 300 or status >= 500) then return unavailable(txn) end
 
   local reply = txn:reply{ status = status, body = answer.body }
   for name, values in pairs(answer.headers or {}) do
