@@ -53,7 +53,9 @@ class Metrics:
             registry=registry,
         )
         self._store_errors = Counter(
-            "authz_store_errors", "Questions the session store did not answer.", registry=registry
+            "authz_store_errors",
+            "Times the session store was found not to answer.",
+            registry=registry,
         )
         self._refusals = Counter(
             "authz_connections_refused",
