@@ -48,7 +48,9 @@ class Leaving:
             csrf=self._form_token(request, found[0]),
             everywhere=any(each.session.kind is SessionKind.CHILD for each in found),
         )
-        return desk.page(html)
+        # A form on a page without referrers is posted with `Origin: null` (Fetch, "append a
+        # request Origin header"), which would say nothing.
+        return desk.page(html).with_header("referrer-policy", "same-origin")
 
     async def _do(self, request: LoginRequest) -> LoginReply:
         desk = self._desk
@@ -136,9 +138,11 @@ def _sign_in_of(found: Found) -> Session:
 
 
 def _check_same_origin(request: LoginRequest) -> None:
-    """Before the form's token, what the browser itself says of where the form was."""
-    origins = request.header_lines("origin")
-    if any(origin != str(request.origin) for origin in origins):
+    """Before the form's token, what the browser itself says of where the form was. `null` says
+    nothing, which is enough only where the other header says more."""
+    site = request.header("sec-fetch-site")
+    allowed = {str(request.origin)} | ({"null"} if site == "same-origin" else set())
+    if any(origin not in allowed for origin in request.header_lines("origin")):
         raise BadRequest("sign-out form of another origin")
-    if request.header("sec-fetch-site") not in {None, "same-origin"}:
+    if site not in {None, "same-origin"}:
         raise BadRequest("sign-out form of another site")

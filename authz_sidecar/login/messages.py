@@ -72,6 +72,11 @@ class LoginReply:
         more = tuple(("set-cookie", cookie) for cookie in cookies)
         return LoginReply(status=self.status, headers=(*self.headers, *more), body=self.body)
 
+    def with_header(self, name: str, value: str) -> LoginReply:
+        """The same answer with one header line of that name."""
+        others = tuple(line for line in self.headers if line[0] != name)
+        return LoginReply(status=self.status, headers=(*others, (name, value)), body=self.body)
+
 
 NO_STORE = (("cache-control", "no-store"), ("referrer-policy", "no-referrer"))
 

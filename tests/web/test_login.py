@@ -1,0 +1,178 @@
+"""The web edge: which methods and hosts are answered, what every answer carries, and that nothing
+malformed gets past it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.login.house import APP, AUTH, House, house
+from tests.login.test_sign_in import sign_in, start
+from tests.servers.providers import RunningProvider, mock_provider
+
+__all__ = ["mock_provider"]
+
+NOBODY = "http://localhost:9"
+"""A provider that is never reached: most of these answers do not need one."""
+
+
+def client(at: House) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=at.transport(), base_url=APP)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("HEAD", "start?rd=/", 405, id="HEAD begins nothing"),
+        pytest.param("PUT", "start", 405, id="PUT start"),
+        pytest.param("DELETE", "sign_out", 405, id="DELETE sign_out"),
+        pytest.param("POST", "handover", 405, id="POST handover"),
+        pytest.param("POST", "choose", 405, id="POST choose"),
+        pytest.param("OPTIONS", "callback", 405, id="OPTIONS callback"),
+        pytest.param("HEAD", "callback", 405, id="HEAD callback"),
+        pytest.param("POST", "userinfo", 405, id="POST userinfo"),
+        pytest.param("HEAD", "userinfo", 401, id="HEAD userinfo"),
+        pytest.param("HEAD", "signed_out", 200, id="HEAD signed_out"),
+        pytest.param("GET", "nothing", 404, id="unknown"),
+        pytest.param("GET", "start/", 404, id="a slash more"),
+        pytest.param("GET", "static/none.css", 404, id="no such asset"),
+        pytest.param("GET", "static/../../login.py", 404, id="no way out of the assets"),
+        pytest.param("GET", "static/..%2f..%2flogin.py", 404, id="no escaped way out"),
+    ],
+)
+async def test_methods(method: str, path: str, status: int) -> None:
+    async with house(NOBODY) as at, client(at) as web:
+        reply = await web.request(method, f"/.auth/{path}")
+        assert reply.status_code == status
+        assert reply.headers["cache-control"] == "no-store"
+        assert ("allow" in reply.headers) == (status == 405)
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc", "/metrics", "/", "/healthz"])
+async def test_the_framework_shows_nothing_of_itself(path: str) -> None:
+    async with house(NOBODY) as at, client(at) as web:
+        reply = await web.get(path)
+        assert (reply.status_code, reply.content) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        pytest.param({"host": "app.example.com"}, 503, id="ours"),
+        pytest.param({"host": "evil.example"}, 400, id="unknown host"),
+        pytest.param({"host": "app.example.com:8443"}, 400, id="another port"),
+        pytest.param({"x-forwarded-proto": "https"}, 503, id="its scheme"),
+        pytest.param({"x-forwarded-proto": "http"}, 400, id="another scheme"),
+        pytest.param({"x-forwarded-host": "evil.example"}, 503, id="not read: X-Forwarded-Host"),
+        pytest.param({"forwarded": "host=evil.example"}, 503, id="not read: Forwarded"),
+    ],
+)
+async def test_hosts(headers: dict[str, str], status: int) -> None:
+    async with house(NOBODY, auth_host=None) as at, client(at) as web:
+        reply = await web.get("/.auth/start?rd=/", headers=headers)
+        assert reply.status_code == status
+        assert "evil" not in reply.text
+        assert reply.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("rd=/a&rd=/b", id="rd twice"),
+        pytest.param("rd=/a&attempt=1&attempt=2", id="attempt twice"),
+        pytest.param("rd=/a&target_link_uri=/b&target_link_uri=/c", id="target twice"),
+        pytest.param("attempt=x", id="attempt a word"),
+        pytest.param("attempt=-1", id="attempt negative"),
+        pytest.param("attempt=999", id="attempt too large"),
+        pytest.param("rd=%ff", id="no UTF-8"),
+        pytest.param("rd=%2F%0d%0aX:1", id="line break"),
+        pytest.param("login_hint=%00", id="hint with a control byte"),
+        pytest.param("login_hint=" + "x" * 300, id="endless hint"),
+        pytest.param("request=a&choice=b", id="two sealed things"),
+        pytest.param("&".join(f"a{n}=1" for n in range(60)), id="sixty fields"),
+    ],
+)
+async def test_a_malformed_start(query: str) -> None:
+    async with house(NOBODY) as at, client(at) as web:
+        reply = await web.get(f"/.auth/start?{query}")
+        assert reply.status_code == 400
+        assert "location" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "why"),
+    [
+        pytest.param({"content-type": "application/json"}, b"{}", "JSON", id="JSON"),
+        pytest.param({"content-type": "text/plain"}, b"a=b", "text", id="text"),
+        pytest.param({}, b"a=b", "nothing", id="no type"),
+        pytest.param(
+            {"content-type": "application/x-www-form-urlencoded"}, b"x" * 70_000, "long", id="long"
+        ),
+        pytest.param(
+            {"content-type": "application/x-www-form-urlencoded"}, b"\xff=1", "bytes", id="bytes"
+        ),
+    ],
+)
+async def test_a_malformed_form(headers: dict[str, str], body: bytes, why: str) -> None:
+    async with house(NOBODY) as at, client(at) as web:
+        for path in ("callback", "sign_out", "start"):
+            reply = await web.post(f"/.auth/{path}", content=body, headers=headers)
+            assert reply.status_code == 400, why
+
+
+async def test_keys_robots_and_assets_are_the_same_for_everybody() -> None:
+    async with house(NOBODY) as at, client(at) as web:
+        for path in ("/.auth/jwks.json", "/.well-known/pomerium/jwks.json"):
+            reply = await web.get(path, headers={"host": "10.0.0.1:9181"})
+            assert reply.json() == {"keys": []}
+            assert reply.headers["content-type"] == "application/json"
+        assert "Disallow: /" in (await web.get("/robots.txt")).text
+        page = await web.get("/.auth/signed_out")
+        sheet = page.text.partition('rel="stylesheet" href="')[2].partition('"')[0]
+        reply = await web.get(sheet)
+        assert reply.status_code == 200
+        assert reply.headers["content-type"].startswith("text/css")
+
+
+async def test_who_am_i(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer) as at, at.browser() as browser:
+        stranger = await browser.get(f"{APP}/.auth/userinfo")
+        assert stranger.status_code == 401
+        assert stranger.json()["error"] == "unauthenticated"
+        assert (await browser.get(f"{APP}/.auth/")).status_code == 401
+
+        await sign_in(browser)
+        mine = await browser.get(f"{APP}/.auth/userinfo")
+        assert mine.headers["cache-control"] == "no-store"
+        told: dict[str, Any] = mine.json()
+        assert (told["sub"], told["email"]) == ("alice", "alice@example.com")
+        assert told["groups"] == ["admins", "staff"]
+        text = json.dumps(told)
+        assert "eyJ" not in text
+        assert not {"id_token", "access_token", "nonce", "at_hash"} & told["claims"].keys()
+        shown = await browser.get(f"{APP}/.auth/")
+        assert "alice@example.com" in shown.text
+        assert "eyJ" not in shown.text
+
+
+async def test_every_page_has_the_headers_of_a_page(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer) as at, at.browser() as browser:
+        await sign_in(browser)
+        for url in (
+            f"{APP}/.auth/",
+            f"{APP}/.auth/sign_out",
+            f"{APP}/.auth/signed_out",
+            f"{APP}/.auth/handover",
+            f"{APP}/.auth/callback",
+            f"{AUTH}/.auth/start?rd=https://evil.example/",
+            start(APP, "/", attempt="4"),
+        ):
+            reply = await browser.get(url)
+            assert "default-src 'none'" in reply.headers["content-security-policy"], url
+            assert reply.headers["x-content-type-options"] == "nosniff"
+            assert reply.headers["x-frame-options"] == "DENY"
+            assert reply.headers["cache-control"] == "no-store"
+            assert "evil" not in reply.text
