@@ -8,6 +8,8 @@ that a comma always separates. `decode` of any language's URL library restores t
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _UNSAFE = re.compile(r"[^\x20-\x24\x26-\x7e]+")
 _UNSAFE_ELEMENT = re.compile(r"[^\x20-\x24\x26-\x2b\x2d-\x7e]+")
 _EDGE = re.compile(r"^ +| +$")
+_MOST_MIXED = 4  # beyond it the mixes outgrow the header that lists them
 
 
 def field_value(text: str) -> str:
@@ -37,7 +40,18 @@ def _escape(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "replace"))
 
 
+@lru_cache(maxsize=256)
 def aliases(name: str) -> tuple[str, ...]:
-    """Spellings that CGI, WSGI and PHP servers fold into the same variable."""
+    """Other spellings that CGI, WSGI and PHP servers fold into the same variable: every mix of
+    hyphens and underscores (RFC 3875 section 4.1.18), and dots."""
     lower = name.lower()
-    return tuple(dict.fromkeys((lower.replace("-", "_"), lower.replace("-", "."))))
+    words = lower.split("-")
+    if len(words) - 1 > _MOST_MIXED:
+        mixed = [lower.replace("-", "_")]
+    else:
+        mixed = [
+            "".join(part for pair in zip(words, (*joints, ""), strict=True) for part in pair)
+            for joints in product("_-", repeat=len(words) - 1)
+        ]
+    found = dict.fromkeys((*mixed, lower.replace("-", ".")))
+    return tuple(alias for alias in found if alias != lower)

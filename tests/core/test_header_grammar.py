@@ -66,5 +66,16 @@ def test_nothing_raises(text: str) -> None:
 
 
 def test_aliases() -> None:
-    assert aliases("X-Auth-User") == ("x_auth_user", "x.auth.user")
-    assert set(aliases("Plain")) <= {"plain"}
+    assert aliases("X-Auth-User") == ("x_auth_user", "x_auth-user", "x-auth_user", "x.auth.user")
+    assert aliases("Plain") == ()
+
+
+def test_a_name_of_many_words_has_few_aliases() -> None:
+    assert aliases("a-b-c-d-e-f-g-h") == ("a_b_c_d_e_f_g_h", "a.b.c.d.e.f.g.h")
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=5).map("-".join))
+def test_an_alias_is_the_same_variable_and_another_name(name: str) -> None:
+    for alias in aliases(name):
+        assert alias != name
+        assert re.sub("[_.]", "-", alias) == name
