@@ -112,6 +112,8 @@ class Answers:
 
     def _challenge(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         providers = judged.route.providers if judged.route else ()
+        if not providers:
+            return self._denied(request, judged, judged.decision.reasons, request_id)
         if not any(self.provider_ready(provider) for provider in providers):
             return self.trouble(
                 ProviderUnavailable("no identity provider of the route was reached yet"),

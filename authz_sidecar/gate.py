@@ -14,7 +14,7 @@ from authz_sidecar.answers import Answers, Judgement
 from authz_sidecar.core.paths import readings
 from authz_sidecar.core.types import Allow, CheckRequest, Decision, Deny, Session
 from authz_sidecar.core.urls import MalformedUrl
-from authz_sidecar.errors import AuthzError, BadProxyRequest
+from authz_sidecar.errors import AuthzError, BadProxyRequest, StoreUnavailable
 from authz_sidecar.policy import decide
 from authz_sidecar.proxies.base import Answer, Passed, Refused, SignInFirst
 
@@ -76,18 +76,19 @@ class Gate:
         judged: Judgement | None = None
         error: str | None = None
         try:
-            request = adapter.parse(raw)
-            judged = await self._judge(request)
-            answer = self.answers.answer(request, judged, request_id)
-            reply = adapter.render(answer, request)
-        except AuthzError as problem:
-            error = str(problem)
-            answer = self.answers.trouble(problem, request, request_id)
+            try:
+                request = adapter.parse(raw)
+                judged = await self._judge(request)
+                answer = self.answers.answer(request, judged, request_id)
+            except AuthzError as problem:
+                error = str(problem)
+                answer = self.answers.trouble(problem, request, request_id)
             reply = adapter.render(answer, request)
         except Exception:
             logger.exception("check %s failed", request_id)
             error = "internal error"
-            answer = self.answers.trouble(AuthzError(error), request, request_id)
+            # Without a page: it may be the page that failed.
+            answer = self.answers.trouble(AuthzError(error), None, request_id)
             reply = adapter.render(answer, request)
         self.recorder.record(
             CheckRecord(
@@ -135,21 +136,38 @@ class Gate:
     async def _judge_route(
         self, request: CheckRequest, route: Route, meanings: tuple[str, ...]
     ) -> Judgement:
+        unknown: StoreUnavailable | None = None
+        if route.identity != "none":
+            try:
+                judged = await self._judge_people(request, route, meanings)
+            except StoreUnavailable as problem:
+                unknown = problem
+            else:
+                if judged is not None:
+                    return judged
+        decision = self._decide(route, request, None, meanings)
+        if unknown is not None and not (
+            route.identity == "optional" and isinstance(decision, Allow)
+        ):
+            raise unknown
+        # Where it is only nice to know who comes, nobody is kept out for not being known.
+        return Judgement(decision=decision, route=route)
+
+    async def _judge_people(
+        self, request: CheckRequest, route: Route, meanings: tuple[str, ...]
+    ) -> Judgement | None:
         """Among several providers' sessions the first that passes counts, else the first found."""
         refused: Judgement | None = None
-        if route.identity != "none":
-            for provider in route.providers:
-                session = await self._session(request, provider)
-                if session is None:
-                    continue
-                decision = self._decide(route, request, session.identity, meanings)
-                judged = Judgement(decision=decision, route=route, session=session)
-                if isinstance(decision, Allow):
-                    return judged
-                refused = refused or judged
-        if refused is not None:
-            return refused
-        return Judgement(decision=self._decide(route, request, None, meanings), route=route)
+        for provider in route.providers:
+            session = await self._session(request, provider)
+            if session is None:
+                continue
+            decision = self._decide(route, request, session.identity, meanings)
+            judged = Judgement(decision=decision, route=route, session=session)
+            if isinstance(decision, Allow):
+                return judged
+            refused = refused or judged
+        return refused
 
     async def _session(self, request: CheckRequest, provider: str) -> Session | None:
         name = self.cookies.name_for(provider, request.origin)

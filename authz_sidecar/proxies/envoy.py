@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 PREFIX = "/auth/envoy"
 PROTO = "x-forwarded-proto"
-FOR = "x-forwarded-for"
 REMOVE = "x-envoy-auth-headers-to-remove"
 
 _FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
@@ -54,7 +53,7 @@ class Envoy:
             path=path,
             query=query,
             client=reading.client_address(raw.headers, skipped=self.trusted_hops),
-            headers=reading.without(raw.headers, "host", PROTO, FOR, "content-length"),
+            headers=reading.clients_own(raw.headers),
             websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
             facts=self.facts,
         )

@@ -22,7 +22,6 @@ METHOD = "x-forwarded-method"
 PROTO = "x-forwarded-proto"
 HOST = "x-forwarded-host"
 URI = "x-forwarded-uri"
-FOR = "x-forwarded-for"
 
 FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
 
@@ -38,7 +37,7 @@ def parse(raw: RawRequest, *, adapter: str, trusted_hops: Networks) -> CheckRequ
         path=path,
         query=query,
         client=reading.client_address(raw.headers, skipped=trusted_hops),
-        headers=reading.without(raw.headers, METHOD, PROTO, HOST, URI, FOR, "host"),
+        headers=reading.clients_own(raw.headers),
         websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
         facts=FACTS,
     )

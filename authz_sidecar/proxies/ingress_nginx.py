@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 METHOD = "x-original-method"
 URL = "x-original-url"
-FOR = "x-forwarded-for"
 
 _FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
 
@@ -49,7 +48,7 @@ class IngressNginx:
             path=path,
             query=query,
             client=reading.client_address(raw.headers, skipped=self.trusted_hops),
-            headers=reading.without(raw.headers, METHOD, URL, FOR, "host"),
+            headers=reading.clients_own(raw.headers),
             websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
             facts=self.facts,
         )

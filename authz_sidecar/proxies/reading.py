@@ -22,6 +22,43 @@ _METHOD = re.compile(r"[A-Z][A-Z_-]{0,31}")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _MOST_HOPS = 64
 
+# A client's copy of these is no better than its word about itself, so no rule may rest on them.
+_OF_PROXIES = frozenset(
+    [
+        "connection",
+        "content-length",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+        "x-sent-from",
+        "x-auth-request-redirect",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-method",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-forwarded-proto",
+        "x-forwarded-scheme",
+        "x-forwarded-server",
+        "x-forwarded-uri",
+        "x-original-method",
+        "x-original-uri",
+        "x-original-url",
+        "x-scheme",
+        "x-envoy-external-address",
+        "x-envoy-expected-rq-timeout-ms",
+        "x-envoy-internal",
+    ]
+)
+
 
 def one(headers: Headers, name: str) -> str:
     """The value of a header that must arrive exactly once and not empty."""
@@ -103,5 +140,6 @@ def is_websocket(headers: Headers, *, said_scheme: str) -> bool:
     )
 
 
-def without(headers: Headers, *names: str) -> Headers:
-    return tuple((name, value) for name, value in headers if name not in names)
+def clients_own(headers: Headers) -> Headers:
+    """What the client said: without what any proxy writes on a question, or a hop on its way."""
+    return tuple((name, value) for name, value in headers if name not in _OF_PROXIES)
