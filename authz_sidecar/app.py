@@ -26,6 +26,7 @@ from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.login.provider import Provider, ProviderSettings
 from authz_sidecar.login.service import LoginService
+from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.observe.outage import StoreWatch
 from authz_sidecar.observe.record import CheckRecorder
 from authz_sidecar.proxies.catalogue import adapters
@@ -164,7 +165,7 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
         recorder=CheckRecorder(metrics=metrics),
         clock=time.time,
         timer=time.perf_counter,
-        request_id=lambda: secrets.token_hex(8),
+        request_id=new_request_id,
     )
     desk = Desk(
         keys=keys,

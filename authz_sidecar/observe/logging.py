@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 import sys
 import time
 from contextvars import ContextVar
@@ -21,6 +22,13 @@ LogFormat = Literal["json", "console"]
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being answered; every line written meanwhile carries it."""
+
+
+def new_request_id() -> str:
+    """A fresh id, for the rest of this request's task."""
+    fresh = secrets.token_hex(8)
+    request_id.set(fresh)
+    return fresh
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:

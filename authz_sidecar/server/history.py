@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar import __version__
+from authz_sidecar.errors import ConfigError
 from authz_sidecar.observe.logging import fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authz_sidecar.app import Application
-    from authz_sidecar.errors import ConfigError
+    from authz_sidecar.errors import StartError
     from authz_sidecar.observe.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -55,8 +56,9 @@ class History:
         for setting in self._needing_restart():
             logger.warning("`%s` has changed, which takes effect at the next start", setting)
 
-    def failed(self, error: ConfigError) -> None:
-        problems = tuple(map(str, error.problems))
+    def failed(self, error: ConfigError | StartError) -> None:
+        found = error.problems if isinstance(error, ConfigError) else (error,)
+        problems = tuple(map(str, found))
         self._failed = FailedReload(at=self._clock(), problems=problems)
         self._metrics.reload_failed()
         for problem in problems:

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.errors import ConfigError
+from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.observe.metrics import page
 from authz_sidecar.observe.report import added_up
 from authz_sidecar.server.history import History
@@ -77,7 +77,7 @@ class Parent:
         async with self._reloading:
             try:
                 judged = await asyncio.to_thread(self.load, None)
-            except ConfigError as error:
+            except (ConfigError, StartError) as error:
                 self.history.failed(error)
                 return
             if await self.workers.reload(judged.config):

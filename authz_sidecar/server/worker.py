@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.errors import ConfigError
+from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.server.generations import Generations
 from authz_sidecar.server.history import History
 from authz_sidecar.server.protocol import Limits
@@ -114,7 +114,7 @@ class Worker:
         async with self._reloading:
             try:
                 new = await asyncio.to_thread(self.load, self.application)
-            except ConfigError as error:
+            except (ConfigError, StartError) as error:
                 self.history.failed(error)
                 return False
             await new.start()

@@ -27,7 +27,12 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _NOT_FOUND = Reply(status=404, headers=(("content-type", "text/plain"),), body=b"Not found.\n")
-_UNTRUSTED = Reply(status=403, headers=(("content-type", "text/plain"),), body=b"Forbidden.\n")
+# Who may not ask has no business to hold one of a bounded number of connections.
+_UNTRUSTED = Reply(
+    status=403,
+    headers=(("content-type", "text/plain"), ("connection", "close")),
+    body=b"Forbidden.\n",
+)
 _ENVOY = f"{envoy.PREFIX}/"
 
 

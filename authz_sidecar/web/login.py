@@ -4,7 +4,6 @@ converts, calls and converts; what a request means is decided in `login`."""
 from __future__ import annotations
 
 import json
-import secrets
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qsl
 
@@ -13,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.login.messages import BadRequest, LoginReply, LoginRequest, Pairs
+from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.web.assets import load_assets
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def login_router(
         path: str, methods: list[str], handler: Callable[[LoginRequest], Awaitable[LoginReply]]
     ) -> None:
         async def endpoint(request: Request) -> Response:
-            request_id = secrets.token_hex(8)
+            request_id = new_request_id()
             try:
                 asked = await _asked(request, hosts, client_address, request_id=request_id)
             except AuthzError as error:

@@ -1,0 +1,95 @@
+"""A reload between two requests, and in the middle of one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.app import build
+from authz_sidecar.config.schema import Config
+from authz_sidecar.observe.metrics import Metrics
+from authz_sidecar.server.generations import Generations
+
+if TYPE_CHECKING:
+    from authz_sidecar.app import Application
+
+CORP = {"issuer": "http://localhost:1", "client_id": "x"}
+
+
+def application(previous: Application | None = None, **changes: Any) -> Application:
+    config = {
+        "secret_keys": ["k" * 32],
+        "sessions": {"store": "memory://"},
+        "identity_providers": {"corp": CORP},
+        "routes": [{"from": "https://app.example.com", "allow_any_authenticated_user": True}],
+    }
+    return build(
+        Config.model_validate({**config, **changes}),
+        metrics=Metrics(version="", process=False),
+        previous=previous,
+    )
+
+
+def watches() -> int:
+    """Each living application has one such task."""
+    return sum(task.get_name() == "store watch" for task in asyncio.all_tasks())
+
+
+async def test_a_request_ends_with_the_configuration_it_began_with() -> None:
+    go_on = asyncio.Event()
+
+    async def slow(_scope: Any, _receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await send({"answered by": "the old one"})
+
+    async def quick(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"answered by": "the new one"})
+
+    answers: list[Any] = []
+
+    async def send(message: Any) -> None:
+        answers.append(message["answered by"])
+
+    async def receive() -> Any:
+        raise AssertionError("nobody reads")
+
+    old = replace(application(), check=slow)
+    await old.start()
+    generations = Generations(old)
+    begun = asyncio.create_task(generations.check({}, receive, send))
+    await asyncio.sleep(0)
+    new = replace(application(old), check=quick)
+    await new.start()
+    await generations.replace(new)
+    await generations.check({}, receive, send)
+    await asyncio.sleep(0.01)
+    assert watches() == 2  # the old one still lives
+
+    go_on.set()
+    await begun
+    assert answers == ["the new one", "the old one"]
+    await asyncio.sleep(0.01)
+    assert watches() == 1
+    await generations.aclose()
+    assert watches() == 0
+
+
+def test_what_did_not_change_is_taken_over() -> None:
+    old = application()
+    same = application(old, routes=[])
+    assert same.store is old.store
+    assert same.providers["corp"] is old.providers["corp"]
+
+
+def test_what_changed_is_built_anew() -> None:
+    old = application()
+    other = application(
+        old,
+        identity_providers={"corp": {**CORP, "client_id": "y"}},
+        sessions={"store": "redis://127.0.0.1:1/0"},
+    )
+    assert other.providers["corp"] is not old.providers["corp"]
+    assert other.store is not old.store
+    assert other.store.instance == ""
+    assert old.store.instance != ""
