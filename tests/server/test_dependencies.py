@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.servers.providers import RunningProvider
-    from tests.servers.redis import RedisStarter
+    from tests.servers.redis import RedisServer, RedisStarter
     from tests.servers.sidecar import Sidecar, SidecarStarter
 
 APP = "app.example.com"
@@ -191,3 +191,17 @@ def test_a_store_that_comes_up_later_and_goes_away_again(
     sidecar.wait_until(lambda: "session store" in missing(sidecar))
     redis.start()
     sidecar.wait_until(lambda: missing(sidecar) == {})
+
+
+def test_workers_share_sessions(
+    start_sidecar: SidecarStarter, provider: RunningProvider, redis_server: RedisServer
+) -> None:
+    several = config(provider.issuer, store=redis_server.url)
+    several["server"]["workers"] = 2
+    sidecar = start_sidecar(several)
+    cookie = sign_in(sidecar, provider)
+    for _ in range(10):
+        assert check(sidecar, APP, cookie=cookie)[0] == 200
+    metrics = sidecar.get_ops("/metrics")[1].decode()
+    assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 10.0' in metrics
+    assert 'authz_sign_ins_total{outcome="success",provider="corp"} 1.0' in metrics
