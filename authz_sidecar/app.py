@@ -143,7 +143,13 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
     cookies = _cookies(config)
     pages = Pages(base_path=config.server.base_path)
     groups = _groups(config, built.index)
-    signer = AssertionSigner(signing_keys, ttl=config.assertion.ttl, groups=groups, clock=time.time)
+    signer = AssertionSigner(
+        signing_keys,
+        ttl=config.assertion.ttl,
+        groups=groups,
+        clock=time.time,
+        claims=config.headers.claims.values(),
+    )
     answers = Answers(
         cookies=cookies,
         strip_cookie=config.server.strip_cookie,
