@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 _VERSION = b"\x01"
 _MAX_BYTES = 1 << 20
-_HANDLE_BYTES = 22
 
 # Part of version 1, never to be edited: it makes typical claims about a third shorter.
 _DICTIONARY = (
@@ -96,19 +95,6 @@ def encode_tokens(tokens: ProviderTokens) -> bytes:
 
 def decode_tokens(data: bytes) -> ProviderTokens | None:
     return _unpack(data, 4, _tokens)
-
-
-def encode_session(session: Session) -> bytes:
-    """A session with its handle, for a ticket that hands it to another host."""
-    return session.handle.encode("ascii") + encode_record(Record(session=session))
-
-
-def decode_session(data: bytes) -> Session | None:
-    if not data[:_HANDLE_BYTES].isascii():
-        return None
-    handle = data[:_HANDLE_BYTES].decode("ascii")
-    record = decode_record(data[_HANDLE_BYTES:], handle=handle)
-    return None if record is None else record.session
 
 
 def _record(fields: list[object], handle: str) -> Record:

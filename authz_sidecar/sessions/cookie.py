@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.core.urls import Origin
 
-SameSite = Literal["lax", "strict", "none"]
+SameSite = Literal["lax", "strict"]
 CookieLines = tuple[str, ...]
 """The values of all `Cookie` header lines, decoded as latin-1, in order of arrival."""
 
@@ -48,11 +48,9 @@ class SessionCookies:
         """The name of the cookie that holds `origin`'s session with `provider`."""
         default = self.default_provider or (self.providers[0] if len(self.providers) == 1 else None)
         name = self.name if provider == default else f"{self.name}-{provider}"
-        return self._prefix(origin, shared=self.covers(origin)) + name
-
-    def host_name_for(self, suffix: str, origin: Origin) -> str:
-        """The name of a cookie of ours that is never shared, such as a sign-in attempt's."""
-        return f"{self._prefix(origin, shared=False)}{self.name}-{suffix}"
+        if origin.scheme != "https":
+            return name
+        return f"__Secure-{name}" if self.covers(origin) else f"__Host-{name}"
 
     def scope_for(self, origin: Origin) -> str:
         """What a session of `origin` is sealed to: the origin itself, or the shared domain."""
@@ -65,38 +63,18 @@ class SessionCookies:
         """Whether `origin` lies in the domain that shares one cookie."""
         return self.domain is not None and f".{origin.host}".endswith(f".{self.domain}")
 
-    def set(
-        self,
-        name: str,
-        value: str,
-        *,
-        origin: Origin,
-        max_age: float | None = None,
-        same_site: SameSite | None = None,
-        host_only: bool = False,
-    ) -> str:
-        """One `Set-Cookie` value. Without `max_age` the cookie goes with the browser.
-
-        `host_only` is for names of `host_name_for`. A `max_age` should end with the session.
-        """
+    def set(self, name: str, value: str, *, origin: Origin, max_age: float | None = None) -> str:
+        """One `Set-Cookie` value. Without `max_age`, which should end with the session, the cookie
+        goes with the browser."""
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError(f"not a cookie that can be set: `{name}`")
         age = () if max_age is None else (f"Max-Age={max(0, int(max_age))}",)
-        attributes = self._attributes(name, origin, same_site=same_site, host_only=host_only)
-        return "; ".join((f"{name}={value}", *age, *attributes))
+        return "; ".join((f"{name}={value}", *age, *self._attributes(origin)))
 
-    def clear(
-        self,
-        name: str,
-        *,
-        origin: Origin,
-        same_site: SameSite | None = None,
-        host_only: bool = False,
-    ) -> str:
-        """One `Set-Cookie` value that removes what `set` with the same arguments made."""
-        attributes = self._attributes(name, origin, same_site=same_site, host_only=host_only)
+    def clear(self, name: str, *, origin: Origin) -> str:
+        """One `Set-Cookie` value that removes what `set` made for the same name and origin."""
         gone = ("Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT")
-        return "; ".join((f"{name}=", *gone, *attributes))
+        return "; ".join((f"{name}=", *gone, *self._attributes(origin)))
 
     def read(self, lines: CookieLines, name: str) -> str | None:
         """The session token in cookie `name`; None unless it is there once and without fault.
@@ -132,45 +110,25 @@ class SessionCookies:
             kept[0] = kept[0].lstrip(" ")
         return ";".join(kept)
 
-    def _prefix(self, origin: Origin, *, shared: bool) -> str:
-        if origin.scheme != "https":
-            return ""
-        return "__Secure-" if shared else "__Host-"
-
-    def _attributes(
-        self, name: str, origin: Origin, *, same_site: SameSite | None, host_only: bool
-    ) -> Iterable[str]:
-        secure = origin.scheme == "https"
-        shared = self.covers(origin) and not host_only
-        if shared and name.startswith("__Host-"):
-            raise ValueError(f"`{name}` belongs to one host, so it must be set with `host_only`")
-        policy = same_site or self.same_site
-        if policy == "none" and not secure:
-            policy = "lax"  # browsers drop `SameSite=None` without `Secure`
+    def _attributes(self, origin: Origin) -> Iterable[str]:
         yield "Path=/"
-        if shared:
+        if self.covers(origin):
             yield f"Domain={self.domain}"
-        if secure:
+        if origin.scheme == "https":
             yield "Secure"
         yield "HttpOnly"
-        yield f"SameSite={policy.capitalize()}"
+        yield f"SameSite={self.same_site.capitalize()}"
 
 
 def read_one(lines: CookieLines, name: str) -> str | None:
     """The raw value of cookie `name`; None when absent, repeated, or written in an odd way."""
-    return read_all(lines, beginning=name).get(name)
-
-
-def read_all(lines: CookieLines, *, beginning: str) -> dict[str, str]:
-    """The cookies whose names begin so, by name, in order; without the repeated and the odd."""
-    found: dict[str, str | None] = {}
+    found: list[str | None] = []
     for line in lines:
         for at, pair in enumerate(line.split(";")):
             key, equals, value = pair.partition("=")
-            name = key.strip(_SPACE)
-            if not name.startswith(beginning):
+            if key.strip(_SPACE) != name:
                 continue
             # RFC 6265 section 4.2.1: cookie-string = cookie-pair *( ";" SP cookie-pair )
             exact = equals and key == (f" {name}" if at else name) and _VALUE.fullmatch(value)
-            found[name] = value if exact and name not in found else None
-    return {name: value for name, value in found.items() if value is not None}
+            found.append(value if exact else None)
+    return found[0] if len(found) == 1 else None

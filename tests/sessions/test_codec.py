@@ -101,16 +101,10 @@ def test_tokens_come_back(given_tokens: ProviderTokens) -> None:
     assert codec.decode_tokens(codec.encode_tokens(given_tokens)) == given_tokens
 
 
-@given(sessions)
-def test_a_session_comes_back_with_its_handle(session: Session) -> None:
-    assert codec.decode_session(codec.encode_session(session)) == session
-
-
 @given(st.binary(max_size=400), st.booleans())
 def test_garbage_is_no_record(data: bytes, versioned: bool) -> None:  # noqa: FBT001
     data = b"\x01" + data if versioned else data
-    for read in (codec.decode_tokens, codec.decode_session):
-        assert read(data) is None
+    assert codec.decode_tokens(data) is None
     assert codec.decode_record(data, handle=HANDLE) is None
     assert codec.decode_listing(data, handle=HANDLE) is None
 

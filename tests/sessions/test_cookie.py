@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.core.urls import Origin
-from authz_sidecar.sessions.cookie import SessionCookies, is_token, read_all
+from authz_sidecar.sessions.cookie import SessionCookies, is_token
 
 APP = Origin("https", "app.example.com")
 LOCAL = Origin("http", "app.localhost", 8080)
@@ -89,21 +89,6 @@ def test_set(cookies: SessionCookies, origin: Origin, line: str) -> None:
 def test_a_cookie_never_outlives_its_age() -> None:
     assert "; Max-Age=59; " in COOKIES.set(HOST, TOKEN, origin=APP, max_age=59.9)
     assert "; Max-Age=0; " in COOKIES.set(HOST, TOKEN, origin=APP, max_age=-1)
-
-
-def test_cookies_of_one_host_in_a_shared_domain() -> None:
-    name = SHARED.host_name_for("flow-1", APP)
-    assert name == "__Host-authz-flow-1"
-    with pytest.raises(ValueError, match="host_only"):
-        SHARED.set(name, "x", origin=APP)
-    line = SHARED.set(name, "x", origin=APP, same_site="none", host_only=True)
-    assert line == f"{name}=x; Path=/; Secure; HttpOnly; SameSite=None"
-
-
-def test_same_site_none_needs_secure() -> None:
-    name = COOKIES.host_name_for("flow-1", LOCAL)
-    line = COOKIES.set(name, "x", origin=LOCAL, same_site="none", host_only=True)
-    assert line == "authz-flow-1=x; Path=/; HttpOnly; SameSite=Lax"
 
 
 @pytest.mark.parametrize(
@@ -204,14 +189,6 @@ def test_no_session(lines: tuple[str, ...]) -> None:
 )
 def test_strip(lines: tuple[str, ...], left: str | None) -> None:
     assert COOKIES.strip(lines) == left
-
-
-def test_all_attempts_are_listed_but_the_odd_and_the_repeated() -> None:
-    lines = (
-        "authz-flow-a=1; authz=2; authz-flow-b=3",
-        "authz-flow-b=4; authz-flow-c=5;  authz-flow-d=6",
-    )
-    assert read_all(lines, beginning="authz-flow-") == {"authz-flow-a": "1", "authz-flow-c": "5"}
 
 
 OURS = st.sampled_from([HOST, "authz", "__Secure-authz", "__Host-authz-flow-1", "authz-loop"])
