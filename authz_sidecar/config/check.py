@@ -46,6 +46,9 @@ _RESERVED_HEADERS = frozenset(
         "x-request-id",
     }
 )
+# What else our cookies are called after their base name: a provider's session has its cookie there.
+_RESERVED_PROVIDERS = ("flow", "loop")
+
 _RESERVED_FAMILIES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
 
 Found = tuple[str, tuple[Step, ...]]
@@ -143,6 +146,14 @@ def _sessions(config: Config) -> Iterator[Found]:
 def _providers(config: Config) -> Iterator[Found]:
     providers, default = config.identity_providers, config.default_identity_provider
     for name, provider in providers.items():
+        if name.partition("-")[0] in _RESERVED_PROVIDERS:
+            yield (
+                "this name is taken by a cookie of ours, choose another",
+                (
+                    "identity_providers",
+                    name,
+                ),
+            )
         if "openid" not in provider.scopes:
             yield "must include `openid`", ("identity_providers", name, "scopes")
     if default is not None and default not in providers:

@@ -70,6 +70,9 @@ def test_a_sound_configuration() -> None:
                      "sessions.grace: is longer than `sessions.lifetime`", id="grace too long"),
         pytest.param({"identity_providers": {"corp": {**PROVIDER, "scopes": ["email"]}}},
                      "identity_providers.corp.scopes: must include `openid`", id="no openid"),
+        pytest.param({"identity_providers": {"flow-eu": PROVIDER}},
+                     "identity_providers.flow-eu: this name is taken by a cookie of ours, choose"
+                     " another", id="provider named as a cookie"),
         pytest.param({"default_identity_provider": "crop"},
                      "default_identity_provider: there is no identity provider `crop`,"
                      " configured are: `corp`", id="unknown default"),
