@@ -96,8 +96,9 @@ class _Builder:
             self._problems.append(self._where.problem(message, *written.path))
             return None
         site = Site(
-            name=written.name,
+            name=name,
             sub_path=sub_path,
+            data=written.data,
             where=self._where,
             path=written.path,
             unknown=self._unknown(operator),

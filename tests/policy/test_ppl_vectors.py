@@ -18,6 +18,7 @@ from authz_sidecar.core.positions import unplaced
 from authz_sidecar.policy import specialise_for
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.document import Action, WrittenOperator
+from authz_sidecar.policy.explain import explain_for
 from authz_sidecar.policy.vectors import (
     Case,
     RefusedPolicy,
@@ -87,7 +88,7 @@ def test_evaluate(vector: dict[str, Any]) -> None:
     result = run(policy, case)
     expect = vector.get("recommended", vector["expect"])
     check_result(result, expect)
-    check_specialised(policy, case, result)
+    check_explained_and_specialised(policy, case, result)
 
 
 def check_result(result: Result, expect: dict[str, Any]) -> None:
@@ -117,7 +118,12 @@ def check_result(result: Result, expect: dict[str, Any]) -> None:
         assert {"device_type": result.device_type} == expect["additional_data"]
 
 
-def check_specialised(policy: Policy, case: Case, result: Result) -> None:
+def check_explained_and_specialised(policy: Policy, case: Case, result: Result) -> None:
+    explained = explain_for(
+        policy, case.request, case.subject, now=case.now, evidence=case.evidence
+    )
+    assert (explained.allow, explained.deny) == result.evaluation
+    assert explained.decision == policy.judge(*result.evaluation)
     residual = specialise_for(policy, case.subject, now=case.now)
     decision = policy.judge(*result.evaluation)
     assert residual.decide(case.request, evidence=case.evidence) == decision
@@ -169,7 +175,7 @@ def test_extensions(vector: dict[str, Any]) -> None:
     assert result.evaluation.denies is expect["deny"]
     if expect.get("reasons_specified", True):
         check_result(result, {key: expect[key] for key in expect if key != "reasons_specified"})
-    check_specialised(policy, case, result)
+    check_explained_and_specialised(policy, case, result)
 
 
 @pytest.mark.parametrize("vector", vectors("route_shorthand"))
@@ -215,7 +221,7 @@ def test_portal_shows_what_the_policy_lets_pass(vector: dict[str, Any]) -> None:
     policy = load_policy(document, where=WHERE)
     case = read_case(vector["input"], clock=CLOCK)
     result = run(policy, case)
-    check_specialised(policy, case, result)
+    check_explained_and_specialised(policy, case, result)
     if upstream_portal_understands(document):
         expect = vector.get("recommended", vector["expect"])
         assert (result.outcome == "permit") is expect["visible"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 from authz_sidecar.core.types import Allow, CheckRequest, ClientCertificate, Fact, Identity
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.policy import Evidence, decide, specialise
+from authz_sidecar.policy import Evidence, decide, evaluate, specialise, subject_of
 from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT
+from authz_sidecar.policy.explain import explain
 from authz_sidecar.policy.records import RecordTables
+from authz_sidecar.routes.told import plain
 from tests.policy.asking import NOW, policy
 
 WORDS = st.sampled_from(["a", "b", "a@b", "b@a.b", "GET", "/a", "/a/b", "", "x/y"])
@@ -135,6 +138,27 @@ def test_a_specialised_policy_decides_alike(
     residual = specialise(compiled, who, now=now)
     assert residual.decide(asked, evidence=evidence) == expected
     assert residual.constant in (None, expected)
+
+
+@given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, evidence=EVIDENCE)
+def test_an_explanation_is_of_the_decision_that_was_made(
+    document: object,
+    asked: CheckRequest,
+    who: Identity | None,
+    now: float,
+    evidence: Evidence,
+) -> None:
+    compiled = policy(document)
+    explained = explain(compiled, asked, who, now=now, evidence=evidence)
+    assert explained.decision == decide(compiled, asked, who, now=now, evidence=evidence)
+    subject = subject_of(who, qualified=compiled.qualified_users)
+    raw = evaluate(compiled, asked, subject, now=now, evidence=evidence)
+    assert (explained.allow, explained.deny) == raw
+    decisive = [rule for rule in explained.rules if rule.decisive]
+    if isinstance(explained.decision, Allow):
+        assert decisive
+        assert all(rule.holds for rule in decisive)
+    json.dumps([plain(each.seen.value) for rule in explained.rules for each in rule.criteria])
 
 
 @given(

@@ -38,11 +38,13 @@ Until = Callable[[Subject | None, float], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """`path` leads to it in the document; `facts` are those without which it is unknown; `groups`
-    are the group names it mentions. `constant` is the outcome where it is always the same,
-    `device_type` the kind of device asked for."""
+    """`path` leads to it in the document, `data` is what stands there; `facts` are those without
+    which it is unknown; `groups` are the group names it mentions. `constant` is the outcome where
+    it is always the same, `device_type` the kind of device asked for."""
 
     name: str
+    sub_path: str
+    data: object
     path: tuple[Step, ...]
     test: Test
     about: About
@@ -52,10 +54,16 @@ class Criterion:
     constant: int | None = None
     device_type: str | None = None
 
+    @property
+    def written(self) -> str:
+        """Its name as it stands in the policy."""
+        return f"{self.name}/{self.sub_path}" if self.sub_path else self.name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Where a criterion stands. `sub_path` is what follows the first `/` of its name.
+    """Where a criterion stands. `sub_path` is what follows the first `/` of its name, `data` its
+    value.
 
     `unknown` is what the criterion counts as when its fact did not arrive: whatever makes its rule
     refuse. None stands for the upstream meaning, in which an absent input simply does not match.
@@ -63,6 +71,7 @@ class Site:
 
     name: str
     sub_path: str
+    data: object
     where: Positions
     path: tuple[Step, ...]
     unknown: bool | None
@@ -91,6 +100,8 @@ class Site:
     ) -> Criterion:
         return Criterion(
             name=self.name,
+            sub_path=self.sub_path,
+            data=self.data,
             path=self.path,
             test=test,
             about=about,
@@ -121,9 +132,7 @@ class Site:
         def test(_request: object, _subject: object, _now: float, _evidence: object) -> int:
             return outcome
 
-        return Criterion(
-            name=self.name, path=self.path, test=test, about=About.NOTHING, constant=outcome
-        )
+        return replace(self.criterion(test, About.NOTHING), constant=outcome)
 
 
 Builder = Callable[[object, Site], Criterion | None]

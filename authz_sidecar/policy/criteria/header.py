@@ -55,7 +55,7 @@ def query(data: object, site: Site) -> Criterion | None:
     def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
         if not request.facts >= _QUERY:
             return unknown
-        values = _parameter(request.query or "", name)
+        values = parameter_values(request.query or "", name)
         if not values:
             return failing
         if len(values) > 1:
@@ -65,7 +65,7 @@ def query(data: object, site: Site) -> Criterion | None:
     return site.criterion(test, About.REQUEST, facts=_QUERY)
 
 
-def _parameter(text: str, name: str) -> list[str]:
+def parameter_values(text: str, name: str) -> list[str]:
     """All values of a parameter. Some applications separate by `;` too: where that makes another
     reading, the values of both are given."""
     values = _split(text.split("&"), name)

@@ -1,0 +1,140 @@
+"""Why a policy decides as it does: every criterion with its outcome, what it looked at, and which
+rules were decisive. Asks the very tests that `decide` asks and merges them by the same tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import Allow, Challenge
+from authz_sidecar.policy.document import Action
+from authz_sidecar.policy.model import linked
+from authz_sidecar.policy.reasons import HELD, UNAUTHENTICATED, codes
+from authz_sidecar.policy.seen import Seen, Situation, seen
+from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
+from authz_sidecar.policy.tables import any_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from authz_sidecar.core.types import CheckRequest, Decision, Identity
+    from authz_sidecar.policy.criteria import Criterion
+    from authz_sidecar.policy.model import Operator, Policy
+    from authz_sidecar.policy.tables import Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CriterionExplained:
+    criterion: Criterion
+    outcome: int
+    seen: Seen
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.outcome & HELD)
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        return codes(self.outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleExplained:
+    """One operator of one rule. `decisive`: without it and its likes the verdict would be another
+    one, or nobody could say it."""
+
+    operator: Operator
+    outcome: int
+    decisive: bool
+    criteria: tuple[CriterionExplained, ...]
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.outcome & HELD)
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        return codes(self.outcome)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """`allow` and `deny` are what the rules of either side come to together."""
+
+    decision: Decision
+    allow: int
+    deny: int
+    rules: tuple[RuleExplained, ...]
+
+    @property
+    def allows(self) -> bool:
+        return bool(self.allow & HELD)
+
+    @property
+    def denies(self) -> bool:
+        return bool(self.deny & HELD)
+
+
+def explain(
+    policy: Policy,
+    request: CheckRequest,
+    identity: Identity | None,
+    *,
+    now: float,
+    evidence: Evidence = NO_EVIDENCE,
+) -> Explanation:
+    subject = subject_of(identity, qualified=policy.qualified_users)
+    return explain_for(policy, request, subject, now=now, evidence=evidence)
+
+
+def explain_for(
+    policy: Policy,
+    request: CheckRequest,
+    subject: Subject | None,
+    *,
+    now: float,
+    evidence: Evidence = NO_EVIDENCE,
+) -> Explanation:
+    at = Situation(request, subject, now, evidence)
+    outcomes = {id(each): each.test(request, subject, now, evidence) for each in policy.criteria}
+
+    def known(criterion: Criterion) -> int:
+        return outcomes[id(criterion)]
+
+    def side(action: Action) -> int:
+        return _outcome([linked(policy.operators, action, known)])
+
+    # A policy without rules, such as the one that stands in for a broken one, is its own outcome.
+    allow = side(Action.ALLOW) if policy.operators else _outcome([policy.allow])
+    deny = side(Action.DENY) if policy.operators else _outcome([policy.deny])
+    decision = policy.judge(allow, deny)
+    rules = []
+    for operator in policy.operators:
+        outcome = _outcome(operator.linked(known))
+        criteria = tuple(
+            CriterionExplained(criterion=each, outcome=known(each), seen=seen(each, at))
+            for each in operator.criteria
+        )
+        decisive = _is_decisive(operator.action, outcome, decision, denies=bool(deny & HELD))
+        rules.append(
+            RuleExplained(operator=operator, outcome=outcome, decisive=decisive, criteria=criteria)
+        )
+    return Explanation(decision=decision, allow=allow, deny=deny, rules=tuple(rules))
+
+
+def _outcome(parts: Sequence[Part]) -> int:
+    """Of parts that are all known."""
+    merged = any_of([part for part in parts if isinstance(part, int)])
+    return merged if isinstance(merged, int) else 0
+
+
+def _is_decisive(action: Action, outcome: int, decision: Decision, *, denies: bool) -> bool:
+    """What allowed an allowed request, what denied a denied one; for a sign-in whatever asked for
+    it. Where nothing allows, no rule is decisive: its absence is."""
+    if isinstance(decision, Challenge):
+        return bool(outcome & UNAUTHENTICATED)
+    if not outcome & HELD:
+        return False
+    if isinstance(decision, Allow):
+        return action is Action.ALLOW
+    return denies and action is Action.DENY

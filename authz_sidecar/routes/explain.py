@@ -1,0 +1,180 @@
+"""Why a request is answered as it is: its readings, its route, and that route's policy explained.
+
+Follows the order of the gate, for one person known beforehand instead of the sessions of a cookie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.paths import readings
+from authz_sidecar.core.types import Allow, Challenge, Deny
+from authz_sidecar.core.urls import MalformedUrl
+from authz_sidecar.policy.explain import Explanation, explain
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest, Decision, Identity
+    from authz_sidecar.routes.index import RouteIndex
+    from authz_sidecar.routes.model import Route
+
+
+class Verdict(StrEnum):
+    """As the check log names them."""
+
+    ALLOW = "allow"
+    SIGN_IN = "sign-in"
+    DENY = "deny"
+    REFUSED = "refused"
+    """Malformed, or with readings that disagree: never judged by a policy alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One meaning of the path. `explanation` is None where no policy was asked about it."""
+
+    path: str
+    route: Route | None
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """`identity` is who counted as signed in; `overlooked` says why somebody who is did not.
+    `trouble` says what no policy was asked about."""
+
+    request: CheckRequest
+    verdict: Verdict
+    reasons: frozenset[str]
+    readings: tuple[Reading, ...] = ()
+    route: Route | None = None
+    identity: Identity | None = None
+    overlooked: str | None = None
+    trouble: str | None = None
+    now: float
+
+
+def explain_request(
+    index: RouteIndex, request: CheckRequest, identity: Identity | None, *, now: float
+) -> Explained:
+    def refused(trouble: str, *found: Reading) -> Explained:
+        return Explained(
+            request=request,
+            verdict=Verdict.REFUSED,
+            reasons=frozenset({"bad-request"}),
+            readings=found,
+            trouble=trouble,
+            now=now,
+        )
+
+    if len(request.header_values("authorization")) > 1:
+        return refused("more than one `authorization` header")
+    try:
+        paths = readings(request.path, ignore_case=index.ignores_case(request.origin))
+    except MalformedUrl as wrong:
+        return refused(f"the path cannot be judged: {wrong}")
+    found = [Reading(path=path, route=index.match(request.origin, path)) for path in paths]
+    if len({id(reading.route) for reading in found}) != 1:
+        return refused("the readings of the path lead to different routes", *found)
+    route = found[0].route
+    if route is None:
+        return _unjudged(
+            request,
+            route=None,
+            found=found,
+            reason="route-not-found",
+            trouble="no route has this place",
+            now=now,
+        )
+    if request.websocket and not _may_upgrade(request, route):
+        return _unjudged(
+            request,
+            route=route,
+            found=found,
+            reason="origin-not-allowed",
+            trouble="a page of another site opens a WebSocket",
+            now=now,
+        )
+    overlooked = _overlooked(route, identity)
+    counted = None if overlooked else identity
+    judged = tuple(
+        Reading(
+            path=path,
+            route=route,
+            explanation=explain(route.policy, replace(request, path=path), counted, now=now),
+        )
+        for path in paths
+    )
+    return _concluded(
+        request, route=route, judged=judged, identity=counted, overlooked=overlooked, now=now
+    )
+
+
+def _concluded(
+    request: CheckRequest,
+    *,
+    route: Route,
+    judged: tuple[Reading, ...],
+    identity: Identity | None,
+    overlooked: str | None,
+    now: float,
+) -> Explained:
+    decisions = [each.explanation.decision for each in judged if each.explanation is not None]
+    agree = len({type(decision) for decision in decisions}) == 1
+    return Explained(
+        request=request,
+        verdict=verdict_of(decisions[0]) if agree else Verdict.REFUSED,
+        reasons=decisions[0].reasons if agree else frozenset({"bad-request"}),
+        readings=judged,
+        route=route,
+        identity=identity,
+        overlooked=overlooked,
+        trouble=None if agree else "the readings of the path are decided differently",
+        now=now,
+    )
+
+
+def _unjudged(
+    request: CheckRequest,
+    *,
+    route: Route | None,
+    found: list[Reading],
+    reason: str,
+    trouble: str,
+    now: float,
+) -> Explained:
+    return Explained(
+        request=request,
+        verdict=Verdict.DENY,
+        reasons=frozenset({reason}),
+        readings=tuple(found),
+        route=route,
+        trouble=trouble,
+        now=now,
+    )
+
+
+def verdict_of(decision: Decision) -> Verdict:
+    match decision:
+        case Allow():
+            return Verdict.ALLOW
+        case Challenge():
+            return Verdict.SIGN_IN
+        case Deny():
+            return Verdict.DENY
+
+
+def _overlooked(route: Route, identity: Identity | None) -> str | None:
+    if identity is None:
+        return None
+    if route.identity == "none":
+        return "this route asks for no session"
+    if identity.provider not in route.providers:
+        return f"a session of `{identity.provider}` opens nothing on this route"
+    return None
+
+
+def _may_upgrade(request: CheckRequest, route: Route) -> bool:
+    allowed = (str(request.origin), *map(str, route.allowed_origins))
+    return all(origin in allowed for origin in request.header_values("origin"))
