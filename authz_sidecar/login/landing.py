@@ -3,6 +3,7 @@ was going. Also the two ways to land elsewhere: already signed in, or nowhere to
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import parse_url
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from authz_sidecar.login.desk import Desk
     from authz_sidecar.login.messages import LoginRequest
     from authz_sidecar.sessions.records import ProviderTokens
+
+_log = logging.getLogger(__name__)
 
 
 class Landing:
@@ -46,6 +49,12 @@ class Landing:
         )
         if before is not None:
             await desk.sessions.end(before.session)
+        _log.info(
+            "signed in on `%s` with `%s`: session `%s`",
+            request.origin,
+            identity.provider,
+            session.handle,
+        )
         return Found(token=token, session=session)
 
     async def land(

@@ -6,6 +6,7 @@ Whatever the provider does or fails to do, the session is ended before anybody i
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
     from authz_sidecar.login.desk import Desk, Found
     from authz_sidecar.login.messages import LoginRequest
+
+_log = logging.getLogger(__name__)
 
 FORM_SECONDS = 3600
 _FORM = "sign-out form"
@@ -62,7 +65,9 @@ class Leaving:
         here_only = one(request.form, "scope") == "site"
         at_provider = None if here_only else await self._provider_url(request, found[0])
         for each in found:
-            await desk.sessions.end(each.session if here_only else _sign_in_of(each))
+            ended = each.session if here_only else _sign_in_of(each)
+            await desk.sessions.end(ended)
+            _log.info("signed out on `%s`: session `%s`", request.origin, ended.handle)
         cookies = (
             desk.cookies.clear(
                 desk.cookies.name_for(each.session.identity.provider, request.origin),

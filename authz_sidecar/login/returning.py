@@ -66,7 +66,7 @@ class Returning:
         except AuthzError as error:
             if not isinstance(error, Interrupted):
                 desk.recorder.sign_in(provider=attempt.provider or "", outcome=_outcome(error))
-            _log.warning("sign-in failed (request %s): %s", request.request_id, error)
+            _log.warning("sign-in failed: %s", error)
             reply = trouble_page(
                 self._with_retry(error, attempt), desk.pages, request_id=request.request_id
             )

@@ -61,7 +61,7 @@ class LoginService:
 
     def refused(self, error: AuthzError, *, request_id: str) -> LoginReply:
         """For requests that were refused before they could become a `LoginRequest`."""
-        _log.info("refused (request %s): %s", request_id, error)
+        _log.info("sign-in request refused: %s", error)
         return trouble_page(error, self._desk.pages, request_id=request_id)
 
     async def _answered(

@@ -166,7 +166,7 @@ class Starting:
             )
         if not providers:
             raise LoginRefused(
-                f"no identity provider for `{errand.return_to:.200}`",
+                f"no identity provider for `{errand.return_to.partition('?')[0]:.200}`",
                 public="No identity provider is set up for this address.",
             )
         return providers

@@ -94,8 +94,8 @@ class Provider:
 
     async def metadata(self) -> Metadata:
         """Raises `ProviderUnavailable` at once while the provider is known to be down."""
-        if self._clock() < self._ask_again_at:
-            return self._known()
+        if self._clock() < self._ask_again_at or (self.ready and self._lock.locked()):
+            return self._known()  # old news is good enough while somebody asks for newer
         async with self._lock:
             if self._clock() >= self._ask_again_at:
                 await self._discover()
