@@ -441,3 +441,58 @@ async def test_whatever_bytes_arrive_nobody_passes_by_accident(
         f"{field}: {value}".encode("latin-1")
         assert "\n" not in value
         assert "\r" not in value
+
+
+async def test_a_public_place_stays_open_while_the_store_is_away() -> None:
+    store = BrokenStore(clock=lambda: 0)
+    knows = Settings(prefix="/hello", allow_public_unauthenticated_access=True, identity="optional")
+    needs = Settings(
+        prefix="/needs",
+        policy=[
+            {"allow": {"or": [{"http_method": {"is": "GET"}}, {"email": {"is": "a@example.com"}}]}}
+        ],
+    )
+    home = house(knows, needs, store=store)
+    cookie = await home.signed_in()
+    assert header(await home.ask(f"{APP}/hello", cookie), "x-auth-user") == "alice"
+    store.broken = True
+    reply = await home.ask(f"{APP}/hello", cookie)
+    assert reply.status == 200
+    assert header(reply, "x-auth-user") is None
+    assert home.record.session is None
+    # Where it matters who comes, somebody who says so is not taken for a stranger.
+    assert (await home.ask(f"{APP}/needs", cookie)).status == 503
+    assert (await home.ask(f"{APP}/needs")).status == 200
+
+
+async def test_what_nobody_can_sign_in_for_is_denied_at_once() -> None:
+    home = house(SIGNED_IN, providers=())
+    reply = await home.ask(f"{APP}/", HTML)
+    assert reply.status == 403
+    assert home.record.reasons == ("user-unauthenticated",)
+
+
+async def test_a_page_that_fails_is_no_way_around_the_gate(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    nobody = Settings(policy={"deny": {"or": [{"accept": True}]}})
+    home = house(nobody)
+    # Text that only a programming error could put into a page.
+    home.gate.answers.pages._templates.clear()  # type: ignore[attr-defined]
+    try:
+        reply = await home.ask(f"{APP}/", HTML)
+    finally:
+        home.gate.answers.pages.__init__(base_path="/.auth")  # type: ignore[misc]
+    assert reply.status == 503
+    assert home.record.outcome == "unavailable"
+    assert "KeyError" in caplog.text
+
+
+async def test_a_person_may_read_a_path_in_several_ways_that_a_stranger_may_not() -> None:
+    public = {"http_path": {"starts_with": "/public"}}
+    home = house(
+        Settings(policy=[{"allow": {"or": [public, {"authenticated_user": True}]}}]),
+    )
+    cookie = await home.signed_in()
+    assert (await home.ask(f"{APP}/public/..;x/a", HTML)).status == 400
+    assert (await home.ask(f"{APP}/public/..;x/a", cookie, HTML)).status == 200

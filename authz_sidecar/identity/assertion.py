@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -49,6 +50,9 @@ def signing_key_from_pem(pem: bytes) -> SigningKey:
         private = load_pem_private_key(pem, password=None)
     except TypeError as error:
         raise ValueError("the key is encrypted") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        # What the library says quotes the file and its own documentation.
+        raise ValueError("not a private key in PEM") from error
     if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != "secp256r1":
         raise ValueError("not an EC private key on P-256")
     return _signing_key(private)
