@@ -12,7 +12,7 @@ from authz_sidecar.core.types import SessionKind
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.errand import CHOICE, HAND_OVER, Errand, seal_errand
 from tests.login.house import ADMIN, APP, AUTH, WIKI, House, house
-from tests.login.test_sign_in import (
+from tests.login.journeys import (
     DEEP,
     TWO,
     cleared,

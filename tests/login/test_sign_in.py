@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
@@ -12,44 +12,22 @@ from authz_sidecar.login.attempts import LIFETIME_SECONDS
 from authz_sidecar.sessions import Sessions
 from authz_sidecar.sessions.opening import open_store
 from tests.login.house import ADMIN, APP, WIKI, House, house
+from tests.login.journeys import (
+    DEEP,
+    TWO,
+    cleared,
+    link_to_restart,
+    nonce_of,
+    outside,
+    set_cookies,
+    sign_in,
+    start,
+    state_of,
+)
 from tests.login.lies import Lies
-from tests.servers.browser import Browser, page
+from tests.servers.browser import page
 from tests.servers.hostile_provider import HostileProvider, document
 from tests.servers.providers import FORM_POST_CLIENT_ID, RunningProvider
-
-if TYPE_CHECKING:
-    import httpx2
-
-DEEP = "/deep/path?a=1&b=%2f&a=%E2%82%AC&next=https://evil.example/"
-
-
-def start(host: str, rd: str, **more: str) -> str:
-    parameters = "".join(f"&{name}={quote(value, safe='')}" for name, value in more.items())
-    return f"{host}/.auth/start?rd={quote(rd, safe='')}{parameters}"
-
-
-def outside(url: str) -> bool:
-    """Whether a redirect leads into the app: there the proxy would take over."""
-    return "/.auth/" not in url and urlsplit(url).hostname != "localhost"
-
-
-async def sign_in(browser: Browser, host: str = APP, rd: str = "/", user: str = "alice") -> str:
-    """The address that the browser is finally sent to."""
-    last = await browser.visit(start(host, rd), user=user, stop=outside)
-    assert last.status_code == 303, last.text
-    return str(last.headers["location"])
-
-
-def set_cookies(response: httpx2.Response) -> list[str]:
-    return list(response.headers.get_list("set-cookie"))
-
-
-def cleared(response: httpx2.Response) -> list[str]:
-    return [line.partition("=")[0] for line in set_cookies(response) if "Max-Age=0" in line]
-
-
-def link_to_restart(response: httpx2.Response) -> str:
-    return next(link for link in page(response).links if "/.auth/start" in link)
 
 
 @pytest.mark.parametrize("rd", [DEEP, f"{APP}{DEEP}"])
@@ -232,14 +210,6 @@ async def test_another_state_costs_the_provider_nothing(
         assert not hostile.asked_for("/token")
         assert not browser.cookies("app.example.com").get("__Host-authz")
         assert await at.session(browser, APP) is None
-
-
-async def state_of(asked: httpx2.Response) -> str:
-    return parse_qs(urlsplit(asked.headers["location"]).query)["state"][0]
-
-
-async def nonce_of(asked: httpx2.Response) -> str:
-    return parse_qs(urlsplit(asked.headers["location"]).query)["nonce"][0]
 
 
 async def test_another_browser_cannot_finish(hostile: HostileProvider) -> None:
@@ -483,9 +453,6 @@ async def test_strict_cookies_are_followed_by_a_page(mock_provider: RunningProvi
 
 
 # Several providers
-
-
-TWO: dict[str, dict[str, Any]] = {"corp": {}, "partners": {}}
 
 
 async def test_a_chooser_where_a_route_has_several(real: RunningProvider) -> None:

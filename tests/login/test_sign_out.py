@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.login.house import ADMIN, APP, AUTH, WIKI, house
+from tests.login.journeys import cleared, nonce_of, sign_in, start, state_of
 from tests.login.lies import Lies
-from tests.login.test_sign_in import cleared, nonce_of, sign_in, start, state_of
 from tests.servers.browser import Browser, page
 
 if TYPE_CHECKING:

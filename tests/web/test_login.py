@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.login.house import APP, AUTH, House, house
-from tests.login.test_sign_in import sign_in, start
+from tests.login.journeys import sign_in, start
 from tests.servers.providers import RunningProvider, mock_provider
 
 __all__ = ["mock_provider"]
