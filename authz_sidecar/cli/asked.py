@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 from authz_sidecar.config.yaml12 import read_text
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_url
+from authz_sidecar.policy.suite import SOMEBODY
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Address, Fact
     from authz_sidecar.routes import RouteIndex
 
 Claims = dict[str, object]
-
-SOMEBODY = "(not given)"
-"""The user id of a person of whom only something else is known."""
 
 
 def add_request(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.cli.asked import add_person, add_request, identity_of, request_of, time_of
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.cli.rules import load_rules
-from authz_sidecar.cli.tree import drawn
+from authz_sidecar.cli.tree import drawn, for_stream
 from authz_sidecar.routes.explain import explain_request
 from authz_sidecar.routes.told import tell
 from authz_sidecar.ruleset import delivered_facts
@@ -38,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(told, indent=2))
     else:
-        print(drawn(told, like=sys.stdout), end="")
+        print(for_stream(drawn(told), sys.stdout))
     return 0

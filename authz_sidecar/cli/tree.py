@@ -33,20 +33,23 @@ class _Row:
     cells: tuple[str, ...]
 
 
-def drawn(told: Told, *, like: TextIO) -> str:
-    """Coloured and in Unicode where `like` can show that."""
-    colour = like.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+def drawn(told: Told) -> str:
     lines = [*_head(told), ""]
     for number, reading in enumerate(told["readings"]):
         if number and not _differs(reading, told["readings"][0]):
             continue
         lines += _reading(told, reading)
     lines += _verdict(told)
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def for_stream(text: str, stream: TextIO) -> str:
+    """In colour and in Unicode where the stream can show that."""
     try:
-        text.encode(like.encoding or "ascii")
+        text.encode(stream.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
         text = text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
+    colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
     return _coloured(text) if colour else text
 
 

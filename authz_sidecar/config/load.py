@@ -101,6 +101,7 @@ def _files_of(path: Path) -> list[Path]:
             for entry in path.iterdir()
             if entry.suffix in (".yaml", ".yml")
             and not entry.name.startswith(".")
+            and not entry.stem.endswith(".test")  # tests of policies stand beside them
             and entry.is_file()
         )
     except OSError as error:

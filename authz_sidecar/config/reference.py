@@ -110,8 +110,8 @@ _HEAD = """\
 <!-- Written by `make docs` from the schema in `authz_sidecar/config/schema.py`. -->
 
 One YAML file, `authz-sidecar.yaml` or whatever `--config` or `$AUTHZ_SIDECAR_CONFIG` says, or a directory of them:
-its `*.yaml` and `*.yml` files are read in the order of their names, maps are merged, `routes` are joined, and
-whatever else is given twice is refused.
+its `*.yaml` and `*.yml` files, but `*.test.yaml`, are read in the order of their names, maps are merged, `routes`
+are joined, and whatever else is given twice is refused.
 
 - `authz-sidecar check` reports everything that is wrong at once, each problem with file, line and column.
 - `authz-sidecar schema` prints the JSON Schema, which editors use to complete and check while you type.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.cli import main
-from authz_sidecar.cli.tree import drawn, shown
+from authz_sidecar.cli.tree import drawn, for_stream, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,18 +67,18 @@ GET https://grafana.example.com/admin?x=1
   at     2026-03-05T08:00:00+00:00
   route  grafana: https://grafana.example.com, prefix `/`  (c.yaml:12)
 
-+ allow
-|- - or            the route's shorthands                                    c.yaml:12
-|  |- - user       is boss@example.com  (not given)      user-unauthorized   c.yaml:14
-|  `- - email      is boss@example.com  ann@example.com  email-unauthorized  c.yaml:14
-`- + and           policy `engineers`                                        c.yaml:8
-   |- + domain     is example.com       example.com      domain-ok           c.yaml:9
-   `- + groups     has eng              eng, ops         groups-ok           c.yaml:10
-+ deny
-|- + and           the route's own policy  < decides                         c.yaml:18
-|  `- + http_path  starts_with /admin   /admin           http-path-ok        c.yaml:19
-`- - not           the route's own policy                                    c.yaml:20
-   `- + source_ip  10.0.0.0/8           10.1.2.3         source-ip-ok        c.yaml:21
+✓ allow
+├─ ✗ or            the route's shorthands                                    c.yaml:12
+│  ├─ ✗ user       is boss@example.com  (not given)      user-unauthorized   c.yaml:14
+│  └─ ✗ email      is boss@example.com  ann@example.com  email-unauthorized  c.yaml:14
+└─ ✓ and           policy `engineers`                                        c.yaml:8
+   ├─ ✓ domain     is example.com       example.com      domain-ok           c.yaml:9
+   └─ ✓ groups     has eng              eng, ops         groups-ok           c.yaml:10
+✓ deny
+├─ ✓ and           the route's own policy  ◀ decides                         c.yaml:18
+│  └─ ✓ http_path  starts_with /admin   /admin           http-path-ok        c.yaml:19
+└─ ✗ not           the route's own policy                                    c.yaml:20
+   └─ ✓ source_ip  10.0.0.0/8           10.1.2.3         source-ip-ok        c.yaml:21
 
 DENIED: http-path-ok
   403, with a page that says so where one is shown
@@ -157,15 +157,15 @@ def test_colours_on_a_terminal_alone(explain: Explain, monkeypatch: pytest.Monke
     told = json.loads(explain("--json", "--url", "https://grafana.example.com/"))
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert "\x1b[31m✗\x1b[0m" in drawn(told, like=_Terminal())
+    assert "\x1b[31m✗\x1b[0m" in for_stream(drawn(told), _Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in drawn(told, like=_Terminal())
+    assert "\x1b" not in for_stream(drawn(told), _Terminal())
 
 
 def test_where_only_ascii_can_be_shown(explain: Explain) -> None:
     told = json.loads(explain("--json", "--url", "https://grafana.example.com/", "--user", "ünï"))
     ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    said = drawn(told, like=ascii_only)
+    said = for_stream(drawn(told), ascii_only)
     assert said.isascii()
     assert "|- - or" in said
 

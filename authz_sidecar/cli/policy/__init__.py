@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.policy import evaluate
+from authz_sidecar.cli.policy import evaluate, test
 
 if TYPE_CHECKING:
     from authz_sidecar.cli.options import Commands
 
-ACTIONS = (evaluate,)
+ACTIONS = (test, evaluate)
 
 
 def add(commands: Commands) -> None:
