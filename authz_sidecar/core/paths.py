@@ -73,7 +73,13 @@ def _meanings(path: str) -> Iterable[str]:
     """Everything that the steps lead to, in whatever order a server takes or leaves them."""
     yield path
     # The escapes of unreserved characters every comparison undoes by itself.
-    seen, ahead = {_opened(path)}, [_opened(path)]
+    ahead = [_opened(path)]
+    # Some resolve the dots that are written as dots before they decode the others.
+    for literal in (_resolved(path), _resolved(_merged(path))):
+        if (reading := _opened(literal)) not in ahead:
+            ahead.append(reading)
+            yield reading
+    seen = set(ahead)
     for reading in ahead:
         for step in _STEPS:
             if (further := step(reading)) not in seen:

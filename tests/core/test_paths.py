@@ -73,6 +73,7 @@ def test_several_readings(path: str, others: set[str]) -> None:
         pytest.param("/public/x//../../../admin", id="merged before dots are resolved"),
         pytest.param("/admin//../public/..", id="not merged before dots are resolved"),
         pytest.param("/public/..%5c..%2fadmin", id="both separators"),
+        pytest.param("/public/../admin/%2e%2e/../x", id="written dots resolved before decoding"),
         pytest.param("/public/..%252fadmin", id="separator under two escapes"),
         pytest.param("/public/..%253b/admin", id="parameter under two escapes"),
     ],
