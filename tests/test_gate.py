@@ -112,9 +112,9 @@ async def test_sign_in_first(
 async def test_a_return_address_too_long_to_keep_loses_its_query() -> None:
     home = house(SIGNED_IN)
     reply = await home.ask(f"{APP}/a?{'b' * 3000}", HTML)
-    assert header(reply, "location") == start(f"{APP}/a")
+    assert header(reply, "location") == start(f"{APP}/a") + "&shortened=1"
     reply = await home.ask(f"{APP}/{'a' * 3000}", HTML)
-    assert header(reply, "location") == start(f"{APP}/")
+    assert header(reply, "location") == start(f"{APP}/") + "&shortened=1"
 
 
 async def test_refusals_are_pages_for_people_and_json_for_programs() -> None:

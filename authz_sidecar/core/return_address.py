@@ -72,7 +72,7 @@ class ReturnAddresses:
             raise BadReturnAddress(f"return address: {error}") from error
         if not self.knows(origin):
             raise BadReturnAddress(f"return address on `{origin}`, which no route protects")
-        return _shortened(origin, self._not_ours(target))
+        return fitting(origin, self._not_ours(target))
 
     def default(self, origin: Origin) -> str:
         return f"{origin}/"
@@ -114,7 +114,8 @@ def _plainest(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def _shortened(origin: Origin, target: str) -> ReturnAddress:
+def fitting(origin: Origin, target: str) -> ReturnAddress:
+    """The address whole if it can be kept, else its path, else the host's default page."""
     # A quotation mark takes two bytes where attempts are stored (JSON).
     if len(str(origin)) + len(target) + target.count('"') <= LONGEST_KEPT:
         return ReturnAddress(origin=origin, target=target)

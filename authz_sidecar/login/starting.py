@@ -86,7 +86,7 @@ class Starting:
         address = desk.addresses.parse(raw, on=request.origin)
         return Errand(
             return_to=address.url,
-            shortened=address.shortened,
+            shortened=address.shortened or one(pairs, "shortened") == "1",
             round=max(1, int(attempt or 1)),
             switch=one(pairs, "switch") == "1",
             login_hint=hint,
