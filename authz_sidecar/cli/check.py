@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.check import STORES
 from authz_sidecar.config.load import examine
 from authz_sidecar.identity.assertion import signing_key_from_pem
+from authz_sidecar.policy.lint import Severity, is_ignored
+from authz_sidecar.routes.lint import Finding, lint_routes
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sessions.location import parse_location
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from authz_sidecar.cli.options import Commands
     from authz_sidecar.config.schema import Config
     from authz_sidecar.errors import Problem
+    from authz_sidecar.routes import Built
 
 
 def add(commands: Commands) -> None:
     parser = commands.add_parser("check", help="check a configuration and its policies")
     add_config(parser)
+    parser.add_argument("--strict", action="store_true", help="fail where there are warnings")
     parser.set_defaults(run=run)
 
 
@@ -32,23 +38,52 @@ def run(arguments: argparse.Namespace) -> int:
     path = config_path(arguments)
     examined = examine(path, env=os.environ)
     problems, warnings = set(examined.problems), set(examined.warnings)
+    findings: list[Finding] = []
     if examined.partial is not None:
         built = ruleset(examined.partial)
         problems.update(built.problems)
-        warnings.update(built.warnings)
+        findings = _findings(examined.partial, built)
         problems.update(_signing_key_problems(examined.partial))
         problems.update(_store_problems(examined.partial))
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
-    for warning in sorted(warnings):
-        print(_as_warning(warning), file=sys.stderr)
+    for line in _remarks(warnings, findings):
+        print(line, file=sys.stderr)
     if problems:
         print(f"{path}: {_count(len(problems), 'problem')}", file=sys.stderr)
         return 2
     config = examined.config
     routes = 0 if config is None else len(config.routes)
-    print(f"{path}: sound, {_count(routes, 'route')}, {_count(len(warnings), 'warning')}")
-    return 0
+    hints = sum(finding.severity is Severity.HINT for finding in findings)
+    warned = len(warnings) + len(findings) - hints
+    counts = [_count(routes, "route"), _count(warned, "warning")]
+    counts += [_count(hints, "hint")] if hints else []
+    print(f"{path}: sound, {', '.join(counts)}")
+    return 1 if arguments.strict and warned else 0
+
+
+def _findings(config: Config, built: Built) -> list[Finding]:
+    lines = cache(_lines_of)
+    found = lint_routes(built, config.routes, config.policies, where=config.positions)
+    return [
+        each
+        for each in found
+        if not is_ignored(each.code, file=each.problem.file, line=each.problem.line, lines=lines)
+    ]
+
+
+def _lines_of(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _remarks(warnings: Iterable[Problem], findings: Iterable[Finding]) -> list[str]:
+    """Everything that is no problem, in the order of the file."""
+    remarks = [(warning, _as_warning(warning)) for warning in warnings]
+    remarks += [(finding.problem, str(finding)) for finding in findings]
+    return [line for _, line in sorted(remarks)]
 
 
 def _signing_key_problems(config: Config) -> Iterator[Problem]:

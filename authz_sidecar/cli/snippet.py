@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.load import load
 from authz_sidecar.errors import ConfigError, StartError
-from authz_sidecar.identity.headers import managed_names
+from authz_sidecar.identity.headers import managed_names, templated_names
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.snippets import PROXIES, SnippetError, facts_of, write
 
@@ -34,10 +34,13 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     config = load(config_path(arguments), env=os.environ)
-    if problems := ruleset(config).problems:
-        raise ConfigError(problems)
+    built = ruleset(config)
+    if built.problems:
+        raise ConfigError(built.problems)
     try:
-        headers = managed_names(config.headers.preset, config.headers.claims)
+        headers = managed_names(
+            config.headers.preset, config.headers.claims, templated_names(built.index.routes)
+        )
         snippet = write(arguments.proxy, facts_of(config, headers=headers))
     except SnippetError as error:
         raise StartError(str(error)) from None

@@ -125,6 +125,7 @@ class _Builder:
             public=sound and settings.allow_public_unauthenticated_access,
             allowed_origins=tuple(map(str, settings.allowed_origins)),
             ignore_case=settings.paths == "ignore_case",
+            set_request_headers=tuple(settings.set_request_headers.items()),
             written_at=at,
         )
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.header_template import HeaderTemplate
     from authz_sidecar.core.positions import Step
     from authz_sidecar.policy import Policy
 
 IdentityUse = Literal["required", "optional", "none"]
+
+HeaderTemplates: TypeAlias = "tuple[tuple[str, HeaderTemplate], ...]"
 
 
 class Depth(StrEnum):
@@ -59,7 +62,8 @@ class PathRule:
 class Route:
     """`identity` says whether a session is looked for: `none` on public routes unless the operator
     wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
-    letter case a reading of the path. `written_at` leads to the route in the configuration."""
+    letter case a reading of the path. `set_request_headers` are for the application, beside the
+    identity headers. `written_at` leads to the route in the configuration."""
 
     name: str
     host: HostPattern
@@ -70,4 +74,5 @@ class Route:
     public: bool = False
     allowed_origins: tuple[str, ...] = ()
     ignore_case: bool = False
+    set_request_headers: HeaderTemplates = ()
     written_at: tuple[Step, ...] = ()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from authz_sidecar.core.header_template import HeaderTemplate
     from authz_sidecar.core.urls import Origin
 
 
@@ -49,3 +50,5 @@ class RouteSettings(Protocol):
     def allowed_idp_claims(self) -> Mapping[str, Sequence[object]]: ...
     @property
     def allowed_origins(self) -> Sequence[Origin]: ...
+    @property
+    def set_request_headers(self) -> Mapping[str, HeaderTemplate]: ...

@@ -137,6 +137,38 @@ def test_warnings_are_no_failure(run: Run) -> None:
     )
 
 
+LINTED = SOUND.replace("allow_any_authenticated_user: true", "policy: {allow: {%s}}")
+
+
+def test_check_shows_what_is_hardly_meant(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(LINTED % "or: [{email: [a, b]}], nor: [{user: c}]")
+    code, out, err = run("check")
+    assert (code, out) == (0, "authz-sidecar.yaml: sound, 1 route, 2 warnings, 1 hint\n")
+    assert [" ".join(line.split()[1:3]) for line in err.splitlines()] == [
+        "warning: AZ101:",
+        "warning: AZ103:",
+        "hint: AZ102:",
+    ]
+    assert run("check", "--strict")[0] == 1
+
+
+def test_check_passes_over_what_a_comment_takes_away(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(
+        LINTED.replace("policy: {", "policy: { # lint: ignore[AZ103]\n") % "or: [{email: [a, b]}]"
+    )
+    code, out, err = run("check", "--strict")
+    assert (code, out, err) == (1, "authz-sidecar.yaml: sound, 1 route, 1 warning\n", err)
+    Path("authz-sidecar.yaml").write_text(
+        LINTED.replace("policy: {", "policy: {\n# lint: ignore[AZ103]\n") % "or: [{email: [a]}]"
+    )
+    assert run("check", "--strict")[0] == 0
+
+
+def test_hints_are_no_failure_even_when_strict(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(LINTED % "nor: [{user: c}]")
+    assert run("check", "--strict")[0] == 0
+
+
 @pytest.mark.parametrize("command", ["check", "serve"])
 def test_no_configuration(run: Run, command: str) -> None:
     code, out, err = run(command)

@@ -11,6 +11,7 @@ from authz_sidecar.routes import Built, build_routes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from authz_sidecar.core.header_template import HeaderTemplate
     from authz_sidecar.core.types import Fact
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.routes.settings import RouteSettings
@@ -40,6 +41,7 @@ class Settings:
     allowed_users: tuple[str, ...] = ()
     allowed_idp_claims: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     allowed_origins: tuple[Origin, ...] = ()
+    set_request_headers: Mapping[str, HeaderTemplate] = field(default_factory=dict)
 
 
 def built(

@@ -138,7 +138,7 @@ def test_several_providers(run: Test) -> None:
     [
         ({"c.test.yaml": None}, (), "no `*.test.yaml` beside `c.yaml`"),
         ({}, ("missing.yaml",), "cannot read `missing.yaml`: no such file"),
-        ({"c.test.yaml": "- {request: x}"}, (), "[0].request: takes"),
+        ({"c.test.yaml": "- {request: x}"}, (), "[0].request.url: `x` is no absolute url"),
         ({"c.test.yaml": "- {"}, (), "not valid yaml"),
         ({"c.yaml": CONFIG.replace("http_path", "path")}, (), "unknown criterion `path`"),
         ({}, ("--junit", "no/where.xml"), "cannot write `no/where.xml`"),

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.core.positions import written
+from authz_sidecar.policy.lint import CODES, is_ignored, lint
+from tests.policy.test_properties import DOCUMENTS, JSON
+
+
+def found(text: str) -> list[str]:
+    return [f"{code} {written(path)}" for code, path in lint(read_text(text, file="p").data, at=())]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("allow: {and: [{user: a}], not: [{user: b}]}", ["AZ101 allow"]),
+        ("allow: {nor: [{user: a}]}", ["AZ102 allow.nor"]),
+        ("allow: {or: [{email: [a, b]}]}", ["AZ103 allow.or[0].email"]),
+        ("allow: {or: [{claim/a: [b]}]}", ["AZ103 allow.or[0].claim/a"]),
+        ("allow: {or: [{groups: {has: [b]}}]}", ["AZ103 allow.or[0].groups"]),
+        ("allow: {or: [{user: {is: [b]}}]}", ["AZ103 allow.or[0].user"]),
+        ("allow: {or: [{groups: {is: b}}]}", ["AZ104 allow.or[0].groups"]),
+        ("deny: {or: [{reject: true}]}", ["AZ105 deny.or[0].reject"]),
+        ("allow: {and: []}", ["AZ106 allow.and"]),
+        ("- allow: {}", ["AZ106 [0].allow"]),
+        ("allow: {or: [{email: {}}]}", ["AZ107 allow.or[0].email"]),
+        ("allow: {or: [{claim/x: {}}]}", ["AZ107 allow.or[0].claim/x"]),
+        ("allow: {or: [{user: {not: a}}, {user: {not: b}}]}", ["AZ108 allow.or[1].user"]),
+        ("allow: {or: [{http_path: {starts_with: /a}}]}", ["AZ109 allow.or[0].http_path.starts_with"]),
+        ("allow: {or: [{claim/x: 1}, {user: 1}]}", ["AZ110 allow.or[1].user"]),
+        ("allow: {or: [{user: {in: [a, 1]}}]}", ["AZ110 allow.or[0].user"]),
+        ("allow: {or: [{accept: false}]}", ["AZ111 allow.or[0].accept"]),
+    ],
+)  # fmt: skip
+def test_findings(text: str, expected: list[str]) -> None:
+    assert found(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "allow: {and: [{user: a}]}",
+        "- {allow: {or: [{user: {in: [a, b]}}, {groups: {has: b}}]}}",
+        "deny: {or: [{http_path: {starts_with: /admin}}, {accept: 1}]}",
+        "allow: {or: [{http_path: {starts_with: /a/}}, {user: {not: a}}, {email: {not: b}}]}",
+        "allow: {and: [{user: {not: a}}, {user: {not: b}}]}",
+        "allow: {or: [{source_ip: [10.0.0.0/8]}]}",
+    ],
+)
+def test_nothing_to_find(text: str) -> None:
+    assert found(text) == []
+
+
+@given(document=DOCUMENTS | JSON)
+def test_every_finding_is_in_the_catalogue(document: object) -> None:
+    assert {each.code for each in lint(document, at=("policies", "p"))} <= CODES.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "ignored"),
+    [
+        ("a  # lint: ignore[AZ101]", 1, True),
+        ("# lint: ignore[AZ101]\na", 2, True),
+        ("a #lint:ignore[AZ103, AZ101]", 1, True),
+        ("a  # because of x; lint: ignore[AZ101]", 1, False),
+        ("a  # lint: ignore[AZ102]", 1, False),
+        ("b  # lint: ignore[AZ101]\na", 2, False),
+        ("a\n# lint: ignore[AZ101]", 1, False),
+        ("a", 0, False),
+        ("a", 9, False),
+    ],
+)
+def test_comments(text: str, line: int, ignored: bool) -> None:  # noqa: FBT001
+    lines = {"f": text.split("\n")}
+    assert is_ignored("AZ101", file="f", line=line, lines=lines.__getitem__) is ignored
