@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, assert_never
 from urllib.parse import quote
 
-from authz_sidecar.core.return_address import LONGEST_KEPT
+from authz_sidecar.core.return_address import ReturnAddress, fitting
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import AuthzError, ProviderUnavailable, Throttled
@@ -91,11 +91,8 @@ class Answers:
                 assert_never(judged.decision)
 
     def _passed(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
-        headers = (
-            ()
-            if judged.session is None
-            else self.identity_headers.render(judged.session, request.origin)
-        )
+        templates = judged.route.set_request_headers if judged.route else ()
+        headers = self.identity_headers.passed(request, judged.session, templates)
         cookie = self._cookie_for_app(request)
         size = sum(len(name) + len(value) + 4 for name, value in headers)
         if size > MOST_HEADER_BYTES or len(cookie) > MOST_COOKIE_BYTES:
@@ -173,7 +170,8 @@ class Answers:
 
     def _start(self, request: CheckRequest) -> str:
         back = _return_address(request)
-        return f"{request.origin}{self.base_path}/start?rd={quote(back, safe='')}"
+        query = f"rd={quote(back.url, safe='')}" + ("&shortened=1" if back.shortened else "")
+        return f"{request.origin}{self.base_path}/start?{query}"
 
 
 def _retry_after(problem: AuthzError, status: int) -> int | None:
@@ -182,20 +180,19 @@ def _retry_after(problem: AuthzError, status: int) -> int | None:
     return RETRY_SECONDS if status == 503 else None
 
 
-def _return_address(request: CheckRequest) -> str:
+def _return_address(request: CheckRequest) -> ReturnAddress:
     """Where to come back to: the page asked for, or the page that a form or script was on."""
-    url = request.url
+    # Return addresses have no raw backslash, and in a query its escape means the same.
+    target = request.target.replace("\\", "%5C")
     if request.method not in {"GET", "HEAD"}:
-        url = _referring_page(request) or f"{request.origin}/"
-    if len(url) <= LONGEST_KEPT:
-        return url
-    without_query = url.partition("?")[0]
-    return without_query if len(without_query) <= LONGEST_KEPT else f"{request.origin}/"
+        target = _referring_page(request) or "/"
+    return fitting(request.origin, target)
 
 
 def _referring_page(request: CheckRequest) -> str | None:
+    """The target of the referring page, if it is on the same host."""
     try:
         origin, target = parse_url(request.header("referer") or "")
     except MalformedUrl:
         return None
-    return f"{origin}{target}" if origin == request.origin else None
+    return target if origin == request.origin else None

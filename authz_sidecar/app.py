@@ -20,7 +20,8 @@ from authz_sidecar.identity.assertion import (
     signing_keys_from,
 )
 from authz_sidecar.identity.groups import AllGroups, groups_in_policies, groups_named
-from authz_sidecar.identity.headers import IdentityHeaders
+from authz_sidecar.identity.headers import IdentityHeaders, templated_names
+from authz_sidecar.identity.templates import Templates
 from authz_sidecar.login.claims import ClaimNames, ClaimRules
 from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
@@ -29,6 +30,7 @@ from authz_sidecar.login.service import LoginService
 from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.observe.outage import StoreWatch
 from authz_sidecar.observe.record import CheckRecorder
+from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.ruleset import ruleset
@@ -159,6 +161,8 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
             claims=config.headers.claims,
             groups=groups,
             assertion=signer.assertion,
+            templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
+            templated=templated_names(built.index.routes),
         ),
         pages=pages,
         provider_ready=lambda name: name in providers and providers[name].ready,

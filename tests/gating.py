@@ -13,7 +13,9 @@ from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.gate import CheckRecord, Gate
 from authz_sidecar.identity.assertion import AssertionSigner, signing_keys_from
 from authz_sidecar.identity.groups import AllGroups
-from authz_sidecar.identity.headers import IdentityHeaders
+from authz_sidecar.identity.headers import IdentityHeaders, templated_names
+from authz_sidecar.identity.templates import Templates
+from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.proxies.base import RawRequest
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.sealing import SecretKeys
@@ -176,7 +178,12 @@ def house(
         strip_cookie=strip_cookie,
         base_path="/.auth",
         identity_headers=IdentityHeaders(
-            preset=preset, claims=claims, groups=AllGroups(), assertion=signer.assertion
+            preset=preset,
+            claims=claims,
+            groups=AllGroups(),
+            assertion=signer.assertion,
+            templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
+            templated=templated_names(found.index.routes),
         ),
         pages=PAGES,
         provider_ready=ready.__contains__,

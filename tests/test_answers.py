@@ -7,6 +7,7 @@ from dataclasses import replace
 import jwt
 import pytest
 
+from authz_sidecar.core.header_template import HeaderTemplate, parse_header_template
 from authz_sidecar.errors import AttemptLost, AuthzError, BadProxyRequest, Throttled
 from authz_sidecar.proxies.base import Refused
 from tests.gating import ALICE, APP, HTML, JSON, House, header, house
@@ -181,3 +182,48 @@ def test_trouble(problem: AuthzError, status: int, reason: str, retry: int | Non
         request_id="r1",
         retry_after=retry,
     )
+
+
+def templated(**headers: str) -> dict[str, HeaderTemplate]:
+    return {name.replace("_", "-"): parse_header_template(text) for name, text in headers.items()}
+
+
+async def test_a_route_tells_its_application_more() -> None:
+    route = replace(
+        SIGNED_IN,
+        set_request_headers=templated(
+            X_Tenant="blue", X_Auth_Name="somebody", X_Lang="$pomerium.request.headers.x-lang"
+        ),
+    )
+    headers = await told(house(route))
+    assert headers["x-tenant"] == "blue"
+    assert headers["x-auth-name"] == "somebody", "what the route says itself comes first"
+    assert "x-lang" not in headers
+
+
+async def test_a_public_route_tells_strangers_headers_too() -> None:
+    route = Settings(
+        allow_public_unauthenticated_access=True,
+        set_request_headers=templated(X_Tenant="blue", X_Token="$pomerium.jwt"),
+    )
+    reply = await house(route).ask(f"{APP}/")
+    assert header(reply, "x-tenant") == "blue"
+    assert header(reply, "x-token") is None
+
+
+async def test_headers_of_one_route_are_taken_from_clients_of_every_other() -> None:
+    route = replace(
+        SIGNED_IN, prefix="/a", name="a", set_request_headers=templated(X_Tenant="blue")
+    )
+    home = house(SIGNED_IN, route)
+    managed = home.gate.answers.identity_headers
+    assert "X-Tenant" in managed.managed
+    assert {"x-tenant", "x_tenant"} <= set(managed.cleared(()))
+
+
+async def test_templates_count_toward_the_bound() -> None:
+    route = replace(SIGNED_IN, set_request_headers=templated(X_Big="x" * 4000))
+    home = house(route)
+    name, cookie = await home.signed_in(ALICE)
+    reply = await home.ask(f"{APP}/", (name, cookie))
+    assert reply.status == 403

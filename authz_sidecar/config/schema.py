@@ -21,6 +21,7 @@ from pydantic import (
 
 from authz_sidecar.config import grammar
 from authz_sidecar.config.values import FromOutside
+from authz_sidecar.core.header_template import HeaderTemplate, parse_header_template
 from authz_sidecar.core.positions import Positions, unplaced
 from authz_sidecar.core.urls import Origin
 
@@ -142,6 +143,10 @@ OriginText = Annotated[Origin, *_parsed(grammar.origin, examples=["https://app.e
 Issuer = Annotated[str, *_parsed(grammar.issuer)]
 Name = Annotated[str, *_parsed(grammar.name)]
 HeaderName = Annotated[str, *_parsed(grammar.header_name)]
+TemplateText = Annotated[
+    HeaderTemplate,
+    *_parsed(parse_header_template, examples=["Bearer ${pomerium.jwt}"]),
+]
 CookieName = Annotated[str, *_parsed(grammar.cookie_name)]
 CookieDomain = Annotated[str, *_parsed(grammar.cookie_domain)]
 BasePath = Annotated[str, *_parsed(grammar.base_path)]
@@ -411,6 +416,11 @@ class RouteConfig(_Section):
     )
     allowed_origins: Annotated[tuple[OriginText, ...], Listed] = Field(
         default=(), description="Other sites whose pages may open WebSockets here."
+    )
+    set_request_headers: Annotated[dict[HeaderName, TemplateText], Mapped] = Field(
+        default_factory=dict,
+        description="More headers for the app: text, with `${pomerium.jwt}` and other"
+        " [references](headers.md#headers-of-a-route) filled in.",
     )
 
 

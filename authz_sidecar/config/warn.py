@@ -9,17 +9,31 @@ if TYPE_CHECKING:
 
     from authz_sidecar.config.check import Found
     from authz_sidecar.config.schema import Config, RouteConfig
+    from authz_sidecar.core.header_template import Reference
     from authz_sidecar.errors import Problem
 
 # `openssl rand -hex 16`, the least random text of 32 bytes that people make, has 16 or fewer;
 # a phrase or a row of zeros has fewer still.
 _MIN_DISTINCT = 10
 
+_REFERENCES = frozenset(
+    {"jwt", "client_cert_fingerprint", "client_cert_san_dns", "client_cert_san_email"}
+)
+
 _WIDEST = {4: 8, 6: 16}
 
 
 def warnings(config: Config) -> tuple[Problem, ...]:
-    rules = (_weak_keys, _trusted, _insecure, _shared_cookie, _routes, _unused, _unverified)
+    rules = (
+        _weak_keys,
+        _trusted,
+        _insecure,
+        _shared_cookie,
+        _routes,
+        _templates,
+        _unused,
+        _unverified,
+    )
     positions = config.positions
     found = (positions.problem(message, *path) for rule in rules for message, path in rule(config))
     return tuple(sorted(found))
@@ -88,6 +102,31 @@ def _routes(config: Config) -> Iterator[Found]:
                         key,
                     ),
                 )
+
+
+def _templates(config: Config) -> Iterator[Found]:
+    for at, route in enumerate(config.routes):
+        for name, template in route.set_request_headers.items():
+            path = ("routes", at, "set_request_headers", name)
+            for reference in template.references:
+                written = f"`${{{'.'.join(reference)}}}`"
+                if not _is_known(reference):
+                    yield f"{written} is no reference, it is always empty", path
+                elif (
+                    reference[1].startswith("client_cert_")
+                    and config.server.client_certificate is None
+                ):
+                    yield f"{written} is empty without `server.client_certificate`", path
+
+
+def _is_known(reference: Reference) -> bool:
+    match reference:
+        case ("pomerium", name):
+            return name in _REFERENCES
+        case ("pomerium", "request", "headers", _):
+            return True
+        case _:
+            return False
 
 
 def _says_who(route: RouteConfig) -> bool:

@@ -1,5 +1,5 @@
-"""The identity headers of an allowed request, and the names of those that must not come from a
-client.
+"""The headers that an application is told with an allowed request, and the names of those that
+must not come from a client.
 
 Decides names, values and their encoding (`core/header_grammar.py`). Must not know any proxy.
 """
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.header_grammar import aliases, field_value, list_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from authz_sidecar.core.types import Identity, Session
+    from authz_sidecar.core.types import CheckRequest, Identity, Session
     from authz_sidecar.core.urls import Origin
+    from authz_sidecar.identity.templates import Templates
+    from authz_sidecar.routes.model import HeaderTemplates, Route
 
 
 class Meaning(StrEnum):
@@ -57,25 +59,50 @@ PRESETS: Mapping[str, Mapping[str, Meaning]] = {
 }
 
 
-def managed_names(preset: str, claims: Mapping[str, str]) -> tuple[str, ...]:
+def managed_names(
+    preset: str, claims: Mapping[str, str], templated: Iterable[str] = ()
+) -> tuple[str, ...]:
     """Every header this service may set, in a fixed order. What a client sends under one of these
-    names, or an alias of it, must never reach an application."""
-    return tuple(dict.fromkeys((*PRESETS[preset], *claims)))
+    names, or an alias of it, must never reach an application. `templated` are those that routes
+    set, on whichever host: another host's application may believe the same name."""
+    found: dict[str, str] = {}
+    for name in (*PRESETS[preset], *claims, *templated):
+        found.setdefault(name.lower(), name)
+    return tuple(found.values())
+
+
+def templated_names(routes: Iterable[Route]) -> tuple[str, ...]:
+    """The headers that the templates of any route set."""
+    return tuple(dict.fromkeys(name for route in routes for name, _ in route.set_request_headers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityHeaders:
     """`claims` maps header names to claim names; a header of the preset may be given another
-    meaning by it. `groups` chooses the groups that the host hears of; `assertion` signs."""
+    meaning by it. `groups` chooses the groups that the host hears of; `assertion` signs.
+    `templates` fills in what routes want to be told besides, `templated` names all of that."""
 
     preset: str
     claims: Mapping[str, str]
     groups: Callable[[Identity, Origin], tuple[str, ...]]
     assertion: Callable[[Session, Origin], str]
+    templates: Templates | None = None
+    templated: tuple[str, ...] = ()
 
     @property
     def managed(self) -> tuple[str, ...]:
-        return managed_names(self.preset, self.claims)
+        return managed_names(self.preset, self.claims, self.templated)
+
+    def passed(
+        self, request: CheckRequest, session: Session | None, templates: HeaderTemplates
+    ) -> tuple[tuple[str, str], ...]:
+        """All that the application is told: each once, in lower case, none empty. What a route
+        says itself stands before what is said everywhere."""
+        found = () if session is None else self.render(session, request.origin)
+        if not templates or self.templates is None:
+            return found
+        named = dict(found) | self.templates.render(templates, request, session)
+        return tuple((name, value) for name, value in named.items() if value)
 
     def render(self, session: Session, origin: Origin) -> tuple[tuple[str, str], ...]:
         """The headers to set: each once, in lower case, none empty."""

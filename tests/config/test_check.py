@@ -106,6 +106,12 @@ def test_a_sound_configuration() -> None:
                      id="mixed groups"),
         pytest.param({"server": {"client_certificate": {"header": "Cookie", "format": "nginx"}}},
                      "server.client_certificate.header: `Cookie` says something else", id="certificate"),
+        pytest.param({"routes": [{**ROUTE, "set_request_headers": {"Authorization": "x"}}]},
+                     "routes[0].set_request_headers.Authorization: `Authorization` is not ours",
+                     id="a header of the client's own"),
+        pytest.param({"routes": [{**ROUTE, "set_request_headers": {"X-A": "x", "x-a": "y"}}]},
+                     "routes[0].set_request_headers.x-a: differs from `X-A` in spelling only",
+                     id="two spellings on a route"),
         pytest.param({"assertion": {"ttl": "0s"}}, "assertion.ttl: must be between `1s` and `1d`",
                      id="no time to live"),
         pytest.param({"assertion": {"signing_keys": ["abc"]}},
@@ -157,6 +163,13 @@ def test_allowed(sections: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("sections", "warning"),
     [
+        pytest.param({"routes": [{**ROUTE, "set_request_headers": {"X-A": "a $other.thing"}}]},
+                     "routes[0].set_request_headers.X-A: `${other.thing}` is no reference",
+                     id="no reference"),
+        pytest.param({"routes": [{**ROUTE, "set_request_headers":
+                                  {"X-A": "$pomerium.client_cert_san_dns"}}]},
+                     "routes[0].set_request_headers.X-A: `${pomerium.client_cert_san_dns}` is empty",
+                     id="no certificates"),
         pytest.param({"secret_keys": ["0" * 32]}, "secret_keys[0]: does not look random", id="zeros"),
         pytest.param({"server": {"trusted_proxies": ["0.0.0.0/0"]}},
                      "server.trusted_proxies[0]: `0.0.0.0/0` trusts a large part of the internet",

@@ -83,6 +83,16 @@ def test_no_problem_shows_a_secret(write: Write) -> None:
         assert secret not in str(caught.value)
 
 
+def test_a_template_is_read_with_the_rest(write: Write) -> None:
+    route = "{from: https://a.example.com, policies: engineers, set_request_headers: {X-A: %s}}"
+    sound = load(write(SOUND + "  - " + route % '"a $$5"' + "\n"), env=ENV)
+    assert sound.routes[1].set_request_headers["X-A"].parts == ("a $5",)
+    [problem] = said(write(SOUND + "  - " + route % "$pomerium.id_token" + "\n"))
+    assert problem.startswith(
+        "10:83: routes[1].set_request_headers.X-A: `pomerium.id_token` is not available: "
+    )
+
+
 def test_it_is_frozen(write: Write) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(write(SOUND), env=ENV).server.workers = 2
