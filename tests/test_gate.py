@@ -109,6 +109,14 @@ async def test_sign_in_first(
     assert home.record.outcome == "sign-in"
 
 
+async def test_a_backslash_in_a_query_is_what_browsers_send() -> None:
+    home = house(SIGNED_IN)
+    reply = await home.ask(rf"{APP}/a?b=c\d", HTML)
+    assert header(reply, "location") == start(f"{APP}/a?b=c%5Cd")
+    assert (await home.ask(rf"{APP}/a?b=c\d", await home.signed_in())).status == 200
+    assert (await home.ask(rf"{APP}/a\b", HTML)).status == 400
+
+
 async def test_a_return_address_too_long_to_keep_loses_its_query() -> None:
     home = house(SIGNED_IN)
     reply = await home.ask(f"{APP}/a?{'b' * 3000}", HTML)

@@ -63,14 +63,17 @@ def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> 
     if not isinstance(subject, str) or not subject or not subject.isprintable():
         raise LoginRefused(f"claim `{rules.names.user}` does not name a user")
     name, acr = _lookup(claims, rules.names.name), claims.get("acr")
+    email = _email(claims, rules)
+    # An address nobody vouches for must not come back as a claim that policies and headers read.
+    hidden = _PROTOCOL if email is not None else _PROTOCOL | {rules.names.email.split(".")[0]}
     return Identity(
         provider=provider,
         issuer=str(claims["iss"]),
         subject=subject,
-        email=_email(claims, rules),
+        email=email,
         name=name if isinstance(name, str) and name else None,
         groups=strings(_lookup(claims, rules.names.groups)),
-        claims={key: value for key, value in claims.items() if key not in _PROTOCOL},
+        claims={key: value for key, value in claims.items() if key not in hidden},
         authenticated_at=_instant(claims.get("auth_time")),
         acr=acr if isinstance(acr, str) else None,
         amr=strings(claims.get("amr")),

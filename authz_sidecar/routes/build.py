@@ -15,6 +15,7 @@ from authz_sidecar.policy.document import parse
 from authz_sidecar.policy.model import Operator, Policy, policy_of, refusing_policy
 from authz_sidecar.policy.suggest import unknown
 from authz_sidecar.routes.index import RouteIndex
+from authz_sidecar.routes.letter_case import capitals
 from authz_sidecar.routes.model import HostPattern, IdentityUse, PathKind, PathRule, Route
 from authz_sidecar.routes.overlaps import overlaps
 from authz_sidecar.routes.places import (
@@ -169,6 +170,8 @@ class _Builder:
                 operators.extend(named)
         if settings.policy is not None:
             operators.extend(self._document(settings.policy, (*at, "policy")))
+        if settings.paths == "ignore_case":
+            self.problems.extend(capitals(operators, where=self._where))
         if not sound or len(self.problems) > before:
             return None
         several = len(settings.identity_provider or ()) > 1

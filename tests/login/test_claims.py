@@ -59,6 +59,8 @@ def test_an_address_is_believed_when_verified(
     ]:
         identity = identity_of(said, provider="corp", rules=rules)
         assert identity.email == ("alice@example.com" if believed else None)
+        # Nor does an address that is not believed come back as a claim.
+        assert identity.claims.get("email") == identity.email
 
 
 @pytest.mark.parametrize(

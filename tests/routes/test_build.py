@@ -51,6 +51,15 @@ def messages(*routes: Settings, **options: object) -> list[str]:
             id="disputed letters",
         ),
         pytest.param(
+            Settings(
+                paths="ignore_case",
+                policy={"deny": {"or": [{"http_path": {"in": ["/ok", "/Admin"]}}]}},
+            ),
+            "routes[0].policy.deny.or[0].http_path: a route with `paths: ignore_case` compares in"
+            " lower case: write the path in lower case",
+            id="capitals where case is ignored",
+        ),
+        pytest.param(
             Settings(from_="http://app.example.com"),
             "routes[0].from: `http://` is for loopback names only, unless"
             " `server.allow_insecure_http: true`",
