@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.policy import evaluate, test
+from authz_sidecar.cli.policy import diff, evaluate, test
 
 if TYPE_CHECKING:
     from authz_sidecar.cli.options import Commands
 
-ACTIONS = (test, evaluate)
+ACTIONS = (test, diff, evaluate)
 
 
 def add(commands: Commands) -> None:

@@ -1,0 +1,208 @@
+"""Recorded checks against other rules. A log does not hold everything that rules may ask: what it
+lacks is tried both ways, and only where that makes no difference is there a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from itertools import product
+from typing import TYPE_CHECKING, NamedTuple
+
+from authz_sidecar.core.paths import readings
+from authz_sidecar.core.types import CheckRequest, Fact, Identity
+from authz_sidecar.core.urls import MalformedUrl, parse_authority
+from authz_sidecar.policy.document import Action
+from authz_sidecar.policy.model import linked
+from authz_sidecar.policy.reasons import HELD
+from authz_sidecar.policy.subject import NO_EVIDENCE, subject_of
+from authz_sidecar.routes.explain import Verdict, verdict_of
+
+if TYPE_CHECKING:
+    from authz_sidecar.policy.criteria import Criterion
+    from authz_sidecar.policy.model import Policy
+    from authz_sidecar.policy.tables import Part
+    from authz_sidecar.routes.index import RouteIndex
+    from authz_sidecar.routes.model import Route
+
+MESSAGE = "authorize check"
+
+_MOST_TRIED = 8  # criteria, so 256 combinations
+_LONGEST_PATH = 2048  # the log cuts longer ones
+
+# What a criterion needs beside what every line has.
+_NEEDS = {
+    "authentication": "the sign-in",
+    "claim": "claims",
+    "client_certificate": "the client certificate",
+    "cors_preflight": "headers",
+    "groups": "groups",
+    "http_header": "headers",
+    "invalid_client_certificate": "the client certificate",
+    "query": "the query",
+    "record": "records",
+}
+_OF_SUBJECT = frozenset({"authentication", "claim", "groups", "record"})
+
+
+class NotACheckError(ValueError):
+    """Another line of the log."""
+
+
+class LackingError(ValueError):
+    """A check without what it takes to ask again; the message names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """`has` is what this line tells beside the usual. The identity's provider is empty where the
+    line does not name it."""
+
+    request: CheckRequest
+    identity: Identity | None
+    now: float
+    has: frozenset[str]
+
+
+class Replayed(NamedTuple):
+    """`verdict` is None where it depends on `lacking`. `route` is None where there is none."""
+
+    verdict: Verdict | None
+    route: str | None
+    lacking: frozenset[str]
+
+
+def read_line(line: object, *, scheme_of: Mapping[str, str]) -> Recorded:
+    """Raises `NotACheckError` and `LackingError`. `scheme_of` tells schemes by authority; lines may
+    also name their own, as they may `query`, `groups`, `claims` and `provider`."""
+    if not isinstance(line, Mapping) or line.get("message") != MESSAGE:
+        raise NotACheckError
+    method, host, path = (_text(line, key) for key in ("method", "host", "path"))
+    if method is None or host is None or path is None:
+        raise LackingError("method, host and path")
+    if len(path) >= _LONGEST_PATH:
+        raise LackingError("the whole path")
+    scheme = _text(line, "scheme") or scheme_of.get(host, "https")
+    try:
+        origin = parse_authority(host, scheme=scheme)
+        now = datetime.fromisoformat(str(line.get("time")))
+        client = ip_address(ip) if (ip := _text(line, "ip")) else None
+    except (MalformedUrl, ValueError) as wrong:
+        raise LackingError(f"what can be read ({wrong})") from None
+    query = _text(line, "query")
+    groups, claims = line.get("groups"), line.get("claims")
+    told = {"the query": query, "groups": groups, "claims": claims}
+    user = _text(line, "user")
+    identity = None
+    if user is not None:
+        identity = Identity(
+            provider=_text(line, "provider") or "",
+            issuer="",
+            subject=user,
+            email=_text(line, "email"),
+            groups=tuple(map(str, groups)) if isinstance(groups, list | tuple) else (),
+            claims=claims if isinstance(claims, Mapping) else {},
+        )
+    return Recorded(
+        request=CheckRequest(
+            adapter="log",
+            method=method,
+            origin=origin,
+            path=path,
+            query=query,
+            client=client,
+            facts=frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.HEADERS}),
+        ),
+        identity=identity,
+        now=(now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp(),
+        has=frozenset(name for name, value in told.items() if value is not None),
+    )
+
+
+def replay(index: RouteIndex, recorded: Recorded) -> Replayed:
+    request = recorded.request
+    try:
+        paths = readings(request.path, ignore_case=index.ignores_case(request.origin))
+    except MalformedUrl:
+        return Replayed(Verdict.REFUSED, None, frozenset())
+    matched = [index.match(request.origin, path) for path in paths]
+    if len({id(route) for route in matched}) != 1:
+        return Replayed(Verdict.REFUSED, None, frozenset())
+    route = matched[0]
+    if route is None:
+        return Replayed(Verdict.DENY, None, frozenset())
+    identity = _counted(route, recorded.identity)
+    lacking: frozenset[str] = frozenset()
+    verdicts: set[Verdict] = set()
+    for path in paths:
+        asked = replace(recorded, request=replace(request, path=path), identity=identity)
+        possible, missing = _possible(route.policy, asked)
+        if len(possible) > 1:
+            lacking |= missing
+        verdicts |= possible
+    if lacking:
+        return Replayed(None, route.name, lacking)
+    return Replayed(
+        next(iter(verdicts)) if len(verdicts) == 1 else Verdict.REFUSED, route.name, lacking
+    )
+
+
+def _counted(route: Route, identity: Identity | None) -> Identity | None:
+    if identity is None or route.identity == "none":
+        return None
+    if not identity.provider and len(route.providers) == 1:
+        return replace(identity, provider=route.providers[0])
+    return identity if not identity.provider or identity.provider in route.providers else None
+
+
+def _possible(policy: Policy, recorded: Recorded) -> tuple[set[Verdict], frozenset[str]]:
+    """Every verdict that the policy may come to, whatever the log does not tell, and what that is."""
+    identity, request = recorded.identity, recorded.request
+    subject = subject_of(identity, qualified=policy.qualified_users)
+    fixed: dict[int, int] = {}
+    open_: dict[int, str] = {}
+    for criterion in policy.criteria:
+        if need := _need(criterion, policy, recorded):
+            open_[id(criterion)] = need
+        else:
+            fixed[id(criterion)] = criterion.test(request, subject, recorded.now, NO_EVIDENCE)
+    missing = frozenset(open_.values())
+    if len(open_) > _MOST_TRIED:
+        return set(Verdict), missing
+    verdicts = set()
+    for tried in product((0, HELD), repeat=len(open_)):
+        outcomes = {**fixed, **dict(zip(open_, tried, strict=True))}
+
+        def known(criterion: Criterion, outcomes: Mapping[int, int] = outcomes) -> int:
+            return outcomes[id(criterion)]
+
+        if policy.operators:
+            allow = _known(linked(policy.operators, Action.ALLOW, known))
+            deny = _known(linked(policy.operators, Action.DENY, known))
+        else:
+            allow, deny = _known(policy.allow), _known(policy.deny)
+        verdicts.add(verdict_of(policy.judge(allow, deny)))
+    return verdicts, missing
+
+
+def _known(part: Part) -> int:
+    return part if isinstance(part, int) else 0
+
+
+def _need(criterion: Criterion, policy: Policy, recorded: Recorded) -> str | None:
+    """What this line would have to tell for the criterion to be asked."""
+    nobody = recorded.identity is None
+    if criterion.name == "user" and policy.qualified_users and recorded.identity is not None:
+        return None if recorded.identity.provider else "the provider"
+    if nobody and criterion.name in _OF_SUBJECT and Fact.CLIENT_ADDRESS not in criterion.facts:
+        return None
+    if criterion.name == "cors_preflight" and recorded.request.method != "OPTIONS":
+        return None
+    need = _NEEDS.get(criterion.name)
+    return None if need in recorded.has else need
+
+
+def _text(line: Mapping[str, object], key: str) -> str | None:
+    value = line.get(key)
+    return value if isinstance(value, str) else None
