@@ -17,7 +17,7 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-class MalformedUrl(ValueError):  # noqa: N818 - reads as what it is, like the tree of errors.py
+class MalformedUrl(ValueError):
     """Not of the grammar; the message quotes the input in backticks."""
 
 
