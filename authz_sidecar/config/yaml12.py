@@ -32,7 +32,7 @@ _MERGE = object()
 """Stands where a key would while the value of `<<` is read."""
 
 
-class _Stop(Exception):  # noqa: N818 -- a way out, caught below
+class _Stop(Exception):
     """The rest of this text cannot be understood."""
 
     def __init__(self, place: Place, message: str) -> None:

@@ -77,7 +77,7 @@ class InputError(ValueError):
     """The input of a vector cannot be interpreted."""
 
 
-class RefusedPolicy(Exception):  # noqa: N818 - an answer, not an accident
+class RefusedPolicy(Exception):
     """A policy that does not load; `stage` is `parse` or `compile`."""
 
     def __init__(self, stage: str, problems: Sequence[Problem]) -> None:

@@ -26,7 +26,7 @@ _EXPECT_KEYS = {"decision", "status", "assert"}
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z_]*)(?::([^{}]*))?\}")
 
 
-class Uninterpretable(AssertionError):  # noqa: N818 - reads as what it is
+class Uninterpretable(AssertionError):
     """The runner has to learn something before this vector says anything."""
 
 
