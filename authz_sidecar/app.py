@@ -25,7 +25,7 @@ from authz_sidecar.identity.templates import Templates
 from authz_sidecar.login.claims import ClaimNames, ClaimRules
 from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
-from authz_sidecar.login.provider import Provider, ProviderSettings
+from authz_sidecar.login.provider import Provider, ProviderSettings, Trust
 from authz_sidecar.login.service import LoginService
 from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.observe.outage import StoreWatch
@@ -227,11 +227,11 @@ def _store(config: Config, previous: Application | None) -> Store:
 
 def _providers(config: Config, previous: Application | None) -> dict[str, Provider]:
     old = previous.providers if previous else {}
-    providers = {}
+    trust, providers = Trust(), {}
     for name, configured in config.identity_providers.items():
         settings = _provider_settings(name, configured)
         same = name in old and old[name].settings == settings
-        providers[name] = old[name] if same else Provider(settings, clock=time.time)
+        providers[name] = old[name] if same else Provider(settings, clock=time.time, trust=trust)
     return providers
 
 
@@ -248,8 +248,11 @@ def _provider_settings(name: str, provider: IdentityProvider) -> ProviderSetting
             names=ClaimNames(
                 user=claims.user, email=claims.email, groups=claims.groups, name=claims.name
             ),
+            require_verified_email=provider.require_verified_email,
             allow_unverified_email=provider.allow_unverified_email,
         ),
+        algorithms=provider.algorithms,
+        client_authentication=provider.client_authentication,
     )
 
 

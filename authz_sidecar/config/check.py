@@ -157,6 +157,11 @@ def _providers(config: Config) -> Iterator[Found]:
             )
         if "openid" not in provider.scopes:
             yield "must include `openid`", ("identity_providers", name, "scopes")
+        if provider.require_verified_email and provider.allow_unverified_email:
+            yield (
+                "contradicts `allow_unverified_email`",
+                ("identity_providers", name, "require_verified_email"),
+            )
     if default is not None and default not in providers:
         known = ", ".join(f"`{name}`" for name in sorted(providers)) or "none"
         yield (

@@ -6,7 +6,7 @@ one key live in `check`; policies stay raw, `policy` compiles them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -169,6 +169,11 @@ ADAPTERS: tuple[AdapterName, ...] = (
     "haproxy",
 )
 
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
+]
+ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(
@@ -320,6 +325,21 @@ class IdentityProvider(_Section):
     allow_unverified_email: Truth = Field(
         default=False,
         description="Believe an e-mail address that the provider does not call verified.",
+    )
+    require_verified_email: Truth = Field(
+        default=False,
+        description="Believe an e-mail address only where the provider says that it is verified, not"
+        " also where it says nothing.",
+    )
+    client_authentication: Literal["client_secret_basic", "client_secret_post"] | None = Field(
+        default=None,
+        description="How the client proves itself at the token endpoint. What the provider offers"
+        " when absent, `client_secret_basic` first.",
+    )
+    algorithms: Annotated[tuple[Algorithm, ...], Listed, Distinct] = Field(
+        default=ALGORITHMS,
+        min_length=1,
+        description="The signatures that its tokens may have; name fewer to accept fewer.",
     )
 
 

@@ -38,6 +38,7 @@ class Pages(Protocol):
         message: str,
         request_id: str,
         retry_url: str | None = None,
+        retry_label: str = "Try again",
         hints: tuple[str, ...] = (),
     ) -> str: ...
 

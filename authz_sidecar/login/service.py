@@ -56,6 +56,12 @@ class LoginService:
     async def who_am_i(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._who.page, request)
 
+    async def arrive(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._who.arrive, request)
+
+    async def root(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._who.root, request)
+
     async def userinfo(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._who.userinfo, request)
 

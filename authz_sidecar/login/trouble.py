@@ -24,6 +24,8 @@ OTHER_INSTANCE = (
     " (`sessions.store: memory://`)."
 )
 
+RETRY_SECONDS = 5
+
 _TITLES: tuple[tuple[type[AuthzError], str], ...] = (
     (AttemptLost, "This sign-in cannot go on"),
     (BadRequest, "This request makes no sense here"),
@@ -74,4 +76,6 @@ def trouble_page(error: AuthzError, pages: Pages, *, request_id: str) -> LoginRe
     headers = pages.headers()
     if isinstance(cause, Throttled):
         headers = (*headers, ("retry-after", str(cause.retry_after)))
+    elif cause.status == 503:
+        headers = (*headers, ("retry-after", str(RETRY_SECONDS)))
     return LoginReply(status=cause.status, headers=headers, body=html.encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from authz_sidecar.login.messages import NO_STORE, LoginReply
+from authz_sidecar.login.messages import NO_STORE, LoginReply, redirect
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
@@ -26,6 +26,7 @@ class WhoAmI:
                 message="Nobody is signed in on this site with this browser.",
                 request_id=request.request_id,
                 retry_url=desk.url(request.origin, "start", rd=f"{desk.base_path}/"),
+                retry_label="Sign in",
             )
             return desk.page(html, status=401)
         html = desk.pages.who(
@@ -34,6 +35,17 @@ class WhoAmI:
             sign_out_url=f"{desk.base_path}/sign_out",
         )
         return desk.page(html)
+
+    async def arrive(self, request: LoginRequest) -> LoginReply:
+        """For addresses beside the page: without its slash, or the bare central host."""
+        return redirect(self._desk.url(request.origin, ""))
+
+    async def root(self, request: LoginRequest) -> LoginReply:
+        """`/` is an app's, and reaches us only where a proxy has nothing else to send it to."""
+        desk = self._desk
+        if request.origin == desk.auth_host and desk.routes.match(request.origin, "/") is None:
+            return await self.arrive(request)
+        return LoginReply(status=404, headers=(*NO_STORE, ("x-content-type-options", "nosniff")))
 
     async def userinfo(self, request: LoginRequest) -> LoginReply:
         desk = self._desk

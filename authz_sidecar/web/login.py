@@ -55,7 +55,7 @@ def login_router(
     client_address: Callable[[Request], Address | None],
 ) -> APIRouter:
     """What belongs to one browser on one of our hosts."""
-    router = APIRouter(prefix=base_path, include_in_schema=False)
+    router = APIRouter(include_in_schema=False)
 
     def route(
         path: str, methods: list[str], handler: Callable[[LoginRequest], Awaitable[LoginReply]]
@@ -70,14 +70,21 @@ def login_router(
 
         router.add_api_route(path, endpoint, methods=methods, response_class=Response)
 
-    route("/start", ["GET", "POST"], service.start)
-    route("/choose", ["GET"], service.choose)
-    route("/callback", ["GET", "POST"], service.callback)
-    route("/handover", ["GET"], service.handover)
-    route("/sign_out", ["GET", "POST"], service.sign_out)
-    route("/signed_out", ["GET", "HEAD"], service.signed_out)
-    route("/userinfo", ["GET", "HEAD"], service.userinfo)
-    route("/", ["GET", "HEAD"], service.who_am_i)
+    def ours(
+        path: str, methods: list[str], handler: Callable[[LoginRequest], Awaitable[LoginReply]]
+    ) -> None:
+        route(f"{base_path}{path}", methods, handler)
+
+    ours("/start", ["GET", "POST"], service.start)
+    ours("/choose", ["GET"], service.choose)
+    ours("/callback", ["GET", "POST"], service.callback)
+    ours("/handover", ["GET"], service.handover)
+    ours("/sign_out", ["GET", "POST"], service.sign_out)
+    ours("/signed_out", ["GET", "HEAD"], service.signed_out)
+    ours("/userinfo", ["GET", "HEAD"], service.userinfo)
+    ours("/", ["GET", "HEAD"], service.who_am_i)
+    ours("", ["GET", "HEAD"], service.arrive)
+    route("/", ["GET", "HEAD"], service.root)
     return router
 
 

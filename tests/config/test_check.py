@@ -70,6 +70,10 @@ def test_a_sound_configuration() -> None:
                      "sessions.grace: is longer than `sessions.lifetime`", id="grace too long"),
         pytest.param({"identity_providers": {"corp": {**PROVIDER, "scopes": ["email"]}}},
                      "identity_providers.corp.scopes: must include `openid`", id="no openid"),
+        pytest.param({"identity_providers": {"corp": {**PROVIDER, "require_verified_email": True,
+                                                      "allow_unverified_email": True}}},
+                     "identity_providers.corp.require_verified_email: contradicts"
+                     " `allow_unverified_email`", id="two rules for addresses"),
         pytest.param({"identity_providers": {"flow-eu": PROVIDER}},
                      "identity_providers.flow-eu: this name is taken by a cookie of ours, choose"
                      " another", id="provider named as a cookie"),

@@ -8,6 +8,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
+from authz_sidecar.config.schema import ALGORITHMS as CONFIGURABLE
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.idtoken import (
     ALGORITHMS,
@@ -183,3 +184,7 @@ def test_the_configuration_cannot_widen_them() -> None:
 def test_which_keys_a_header_may_mean(changes: dict[str, object], *, fits: bool) -> None:
     header = read_header(KEY.sign(claims()), algorithms=ALGORITHMS)
     assert bool(suitable_keys([{**KEY.jwk, **changes}], header)) is fits
+
+
+def test_a_configuration_may_name_what_we_verify_and_nothing_else() -> None:
+    assert set(CONFIGURABLE) == set(ALGORITHMS)

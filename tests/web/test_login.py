@@ -176,3 +176,36 @@ async def test_every_page_has_the_headers_of_a_page(mock_provider: RunningProvid
             assert reply.headers["x-frame-options"] == "DENY"
             assert reply.headers["cache-control"] == "no-store"
             assert "evil" not in reply.text
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "leads_to"),
+    [
+        pytest.param(f"{APP}/.auth", 303, f"{APP}/.auth/", id="without its slash"),
+        pytest.param(f"{AUTH}/", 303, f"{AUTH}/.auth/", id="the bare central host"),
+        pytest.param(f"{APP}/", 404, None, id="the root of an app"),
+    ],
+)
+async def test_addresses_beside_the_page(url: str, status: int, leads_to: str | None) -> None:
+    async with house(NOBODY) as at, at.browser() as browser:
+        reply = await browser.get(url)
+        assert (reply.status_code, reply.headers.get("location")) == (status, leads_to)
+        assert reply.headers["cache-control"] == "no-store"
+
+
+async def test_nothing_leads_away_from_a_central_host_with_an_app_of_its_own() -> None:
+    async with house(NOBODY, routes=({"from": AUTH},)) as at, at.browser() as browser:
+        assert (await browser.get(f"{AUTH}/")).status_code == 404
+
+
+async def test_strangers_are_offered_to_sign_in() -> None:
+    async with house(NOBODY) as at, at.browser() as browser:
+        shown = await browser.get(f"{APP}/.auth/")
+        assert ">Sign in</a>" in shown.text
+        assert "Try again" not in shown.text
+
+
+async def test_trouble_says_when_to_come_back() -> None:
+    async with house(NOBODY, auth_host=None) as at, at.browser() as browser:
+        shown = await browser.get(start(APP, "/"))
+        assert (shown.status_code, shown.headers["retry-after"]) == (503, "5")

@@ -4,5 +4,6 @@ sign-out. The only package that speaks HTTP to them, and the only one that impor
 from authz_sidecar.login.provider.metadata import Metadata
 from authz_sidecar.login.provider.oidc import Provider, SignedIn
 from authz_sidecar.login.provider.settings import ProviderSettings
+from authz_sidecar.login.provider.transport import Trust
 
-__all__ = ["Metadata", "Provider", "ProviderSettings", "SignedIn"]
+__all__ = ["Metadata", "Provider", "ProviderSettings", "SignedIn", "Trust"]

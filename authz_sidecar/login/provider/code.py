@@ -38,7 +38,9 @@ async def redeem_code(
     redirect_uri: str,
 ) -> Tokens:
     """Raises `LoginRefused` when the provider does not take the code."""
-    client = connection.client(client_id=settings.client_id, client_secret=settings.client_secret)
+    client = await connection.client(
+        client_id=settings.client_id, client_secret=settings.client_secret
+    )
     client.token_endpoint_auth_method = _authentication(settings, metadata)
     async with exchange(f"`{metadata.token_endpoint}`"):
         try:

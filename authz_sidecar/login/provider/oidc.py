@@ -32,7 +32,7 @@ from authz_sidecar.login.provider.settings import (
     METADATA_FRESH_SECONDS,
     ProviderSettings,
 )
-from authz_sidecar.login.provider.transport import Connection, get_json
+from authz_sidecar.login.provider.transport import Connection, Trust, get_json
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
@@ -54,10 +54,12 @@ class SignedIn:
 
 
 class Provider:
-    def __init__(self, settings: ProviderSettings, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: ProviderSettings, *, clock: Callable[[], float], trust: Trust | None = None
+    ) -> None:
         self.settings = settings
         self._clock = clock
-        self._connection = Connection()
+        self._connection = Connection(trust or Trust())
         self._metadata: Metadata | None = None
         self._ask_again_at = 0.0
         self._back_off = FIRST_BACK_OFF_SECONDS
@@ -136,9 +138,8 @@ class Provider:
     ) -> str:
         metadata = await self.metadata()
         mode = self.settings.response_mode
-        url, _ = self._connection.client(
-            client_id=self.settings.client_id
-        ).create_authorization_url(
+        client = await self._connection.client(client_id=self.settings.client_id)
+        url, _ = client.create_authorization_url(
             metadata.authorization_endpoint,
             state=state,
             code_verifier=verifier,
@@ -228,5 +229,5 @@ class Provider:
         return tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, Mapping))
 
     async def _get(self, url: str, *, bearer: str | None = None) -> object:
-        client = self._connection.client(client_id=self.settings.client_id)
+        client = await self._connection.client(client_id=self.settings.client_id)
         return await get_json(client, url, bearer=bearer)

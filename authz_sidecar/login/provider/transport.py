@@ -23,6 +23,7 @@ from authz_sidecar.login.provider.settings import (
 )
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
 
 
@@ -65,18 +66,37 @@ class _Bounded(httpx2.AsyncBaseTransport):
         pass
 
 
+class Trust:
+    """The certificate authorities we believe: read once, beside the event loop, for all providers."""
+
+    def __init__(self) -> None:
+        self._context: ssl.SSLContext | None = None
+        self._lock = asyncio.Lock()
+
+    async def context(self) -> ssl.SSLContext:
+        async with self._lock:
+            if self._context is None:
+                self._context = await asyncio.to_thread(httpx2.create_ssl_context)
+            return self._context
+
+
 class Connection:
     """One provider's connection pool, and clients that borrow it."""
 
-    def __init__(self) -> None:
+    def __init__(self, trust: Trust) -> None:
+        self._trust = trust
         self._pool: httpx2.AsyncHTTPTransport | None = None
 
-    def client(self, *, client_id: str, client_secret: str | None = None) -> AsyncOAuth2Client:
+    async def client(
+        self, *, client_id: str, client_secret: str | None = None
+    ) -> AsyncOAuth2Client:
         """A client of its own for every exchange: Authlib keeps the last token in the client, and
         two sign-ins at once must never see each other's."""
+        context = await self._trust.context()
         if self._pool is None:
             self._pool = httpx2.AsyncHTTPTransport(
-                limits=httpx2.Limits(max_connections=20, max_keepalive_connections=2)
+                verify=context,
+                limits=httpx2.Limits(max_connections=20, max_keepalive_connections=2),
             )
         return AsyncOAuth2Client(
             client_id=client_id,

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.provider import Provider, ProviderSettings, SignedIn
+from authz_sidecar.login.provider import Provider, ProviderSettings, SignedIn, Trust
 from authz_sidecar.login.provider.settings import LARGEST_ANSWER
 from tests.login.lies import Lies
 from tests.servers.browser import Browser
@@ -352,3 +352,9 @@ async def test_nobody_home() -> None:
     async with client_of("http://localhost:9") as provider:
         with pytest.raises(ProviderUnavailable, match="ConnectError"):
             await provider.metadata()
+
+
+async def test_whom_to_trust_is_read_once_and_beside_the_event_loop() -> None:
+    trust = Trust()
+    first, second = await asyncio.gather(trust.context(), trust.context())
+    assert first is second
