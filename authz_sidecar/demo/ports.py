@@ -16,11 +16,15 @@ class PortError(Exception):
     """The message names the setting to change."""
 
 
-def choose_ports(public: int | None) -> Ports:
-    """`public` as wished, or 8080, or the next free one; the others are whatever is free."""
-    if public is None:
+def choose_ports(public: int | None, *, memorable: bool = True) -> Ports:
+    """`public` as wished, or 8080, or the next free one; the others are whatever is free.
+
+    Where nobody is going to type it, it need not be `memorable`, and two demos do not collide.
+    """
+    chosen = None
+    if public is None and memorable:
         chosen = next((port for port in _PUBLIC_PORTS if _why_not(port) is None), None)
-    else:
+    elif public is not None:
         why_not = _why_not(public)
         if why_not is not None:
             raise PortError(

@@ -38,7 +38,7 @@ def run(*, proxy: str, public_port: int | None, directory: Path, check: bool) ->
             print(_NO_PROVIDER, file=sys.stderr)
             return 2
         program = find_program(proxy)
-        scene = Scene(proxy=proxy, ports=choose_ports(public_port))
+        scene = Scene(proxy=proxy, ports=choose_ports(public_port, memorable=not check))
         directory = directory.resolve()
         proxy_directory = directory / proxy
         proxy_directory.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,10 @@ def test_without_a_wish_a_free_port_is_found() -> None:
         listener.bind(("127.0.0.1", ports.public))
 
 
+def test_two_demos_that_only_check_do_not_collide() -> None:
+    assert choose_ports(None, memorable=False).public not in range(8080, 8100)
+
+
 def test_a_child_that_dies_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
     with Children(tmp_path) as children:
         children.start("The app", SLEEP)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from authz_sidecar.demo.proxies import PROXIES
+from tests.servers.sidecar import free_ports
 
 COMMAND = [sys.executable, "-m", "authz_sidecar", "demo"]
 
@@ -34,7 +35,7 @@ def test_the_whole_journey_holds(proxy: str, tmp_path: Path) -> None:
 
 def test_ctrl_c_stops_everything_and_is_no_failure(tmp_path: Path) -> None:
     demo = subprocess.Popen(
-        [*COMMAND, "--directory", str(tmp_path)],
+        [*COMMAND, "--port", str(free_ports(1)[0]), "--directory", str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
