@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.answers import Answers
+from authz_sidecar.denials import Denials
 from authz_sidecar.errors import ConfigError, StoreUnavailable
 from authz_sidecar.gate import Gate
 from authz_sidecar.identity.assertion import (
@@ -77,12 +78,14 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What one configuration makes of us. `check` and `web` are served; the rest is kept so that
-    a successor may take it over: sessions in memory and providers that did not change."""
+    """What one configuration makes of us. `check` and `web` are served, `denials` explains what was
+    denied; the rest is kept so that a successor may take it over: sessions in memory and providers
+    that did not change."""
 
     config: Config
     check: Asgi
     web: Asgi
+    denials: Denials
     route_count: int
     store: Store
     sessions: Sessions
@@ -167,12 +170,20 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
         pages=pages,
         provider_ready=lambda name: name in providers and providers[name].ready,
     )
+    denials = Denials(
+        index=built.index,
+        where=config.positions,
+        base_path=config.server.base_path,
+        recorder=CheckRecorder(metrics=metrics),
+        clock=time.time,
+        previous=previous.denials if previous else None,
+    )
     gate = Gate(
         index=built.index,
         sessions=sessions,
         cookies=cookies,
         answers=answers,
-        recorder=CheckRecorder(metrics=metrics),
+        recorder=denials,
         clock=time.time,
         timer=time.perf_counter,
         request_id=new_request_id,
@@ -208,6 +219,7 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
             jwks=signer.jwks,
             client_address=address_of(trusted=trusted, hops=hops),
         ),
+        denials=denials,
         route_count=len(built.index.routes),
         store=store,
         sessions=sessions,

@@ -31,6 +31,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "login": frozenset({"core", "errors", "sealing", "sessions"}),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
+    "denials": frozenset({"core", "gate", "routes"}),
     "config": frozenset({"core", "errors"}),
     "ruleset": frozenset({"config", "core", "proxies", "routes"}),
     "snippets": frozenset({"config", "core", "errors", "identity", "proxies", "routes"}),

@@ -50,7 +50,7 @@ LookAtSubject = Callable[["Criterion", "Subject"], Seen]
 def seen(criterion: Criterion, at: Situation) -> Seen:
     missing = sorted(criterion.facts & _TOLD - at.request.facts)
     if missing:
-        return Seen(note=f"the {missing[0].value} is not known")
+        return Seen(note=f"not known: {missing[0].value}")
     return _LOOKS[criterion.name](criterion, at)
 
 

@@ -91,12 +91,16 @@ async def _answer(worker: Worker, line: Line, started: asyncio.Event, reload: An
         await started.wait()
         await line.send({})
         while True:
-            match (await line.receive())["ask"]:
+            question = await line.receive()
+            match question["ask"]:
                 case "reload":
                     changed = await line.receive_config()
                     await line.send({"reloaded": await reload(changed)})
                 case "report":
                     await line.send(await _report(worker))
+                case "denial":
+                    denials = worker.application.denials
+                    await line.send({"denial": denials.explain(question["about"])})
                 case "stop":
                     worker.stop()
                     await line.send({})

@@ -32,9 +32,14 @@ class Line:
         return cls(*await asyncio.open_unix_connection(sock=end))
 
     async def ask(
-        self, question: str, *, seconds: float, config: Config | None = None
+        self,
+        question: str,
+        *,
+        seconds: float,
+        config: Config | None = None,
+        about: str | None = None,
     ) -> dict[str, Any]:
-        """The answer to `question`, which may carry a configuration.
+        """The answer to `question`, which may carry a configuration, or what it is about.
 
         A late answer would be taken for that to the next question: who waits in vain has lost the
         line.
@@ -42,7 +47,7 @@ class Line:
         async with self._turn:
             try:
                 async with asyncio.timeout(seconds):
-                    await self.send({"ask": question})
+                    await self.send({"ask": question, "about": about})
                     if config is not None:
                         await self._write(pickle.dumps(config))
                     return await self.receive()

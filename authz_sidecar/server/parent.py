@@ -95,3 +95,6 @@ class Parent:
 
     async def status(self) -> Mapping[str, Any]:
         return {**self.history.status(), "workers": self.workers.describe()}
+
+    async def denial(self, request_id: str) -> Mapping[str, Any] | None:
+        return await self.workers.denial(request_id)

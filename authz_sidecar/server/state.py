@@ -26,3 +26,6 @@ class WorkerState:
 
     async def status(self) -> Mapping[str, Any]:
         return {**self.worker.history.status(), "workers": 1}
+
+    async def denial(self, request_id: str) -> Mapping[str, Any] | None:
+        return self.worker.application.denials.explain(request_id)

@@ -68,6 +68,14 @@ class Child:
             return answer
         return None
 
+    async def denial(self, request_id: str) -> dict[str, Any] | None:
+        """Its explanation of a denial, if it was this worker's."""
+        with contextlib.suppress(LineLostError):
+            answer = await self._line.ask("denial", seconds=REPORT_SECONDS, about=request_id)
+            found: dict[str, Any] | None = answer["denial"]
+            return found
+        return None
+
     @property
     def counted(self) -> Report:
         """What it had counted when it was last heard of."""
@@ -222,6 +230,11 @@ class Workers:
         await self._reports()
         children = [each for slot in self._slots for each in (slot.child, slot.leaving) if each]
         return added_up(self._gone, [child.counted for child in children])
+
+    async def denial(self, request_id: str) -> dict[str, Any] | None:
+        """The explanation of a recent denial by whichever worker denied."""
+        found = await asyncio.gather(*(each.denial(request_id) for each in self._children()))
+        return next((each for each in found if each is not None), None)
 
     async def _reports(self) -> list[tuple[Slot, dict[str, Any] | None]]:
         async def ask(slot: Slot) -> tuple[Slot, dict[str, Any] | None]:

@@ -41,6 +41,9 @@ class Operations(Protocol):
 
     async def status(self) -> Mapping[str, Any]: ...
 
+    async def denial(self, request_id: str) -> Mapping[str, Any] | None:
+        """The explanation of a recent denial; None where it is not remembered."""
+
 
 def ops_app(operations: Operations) -> Starlette:
     async def healthz(_request: Request) -> Response:
@@ -59,12 +62,19 @@ def ops_app(operations: Operations) -> Starlette:
     async def status(_request: Request) -> Response:
         return _json(200, await operations.status())
 
+    async def denial(request: Request) -> Response:
+        explained = await operations.denial(request.path_params["request_id"])
+        if explained is None:
+            return _json(404, {"error": "no recent denial has this request id"})
+        return _json(200, explained)
+
     app = Starlette(
         routes=[
             _get("/healthz", healthz),
             _get("/readyz", readyz),
             _get("/metrics", metrics),
             _get("/status", status),
+            _get("/status/denials/{request_id}", denial),
         ]
     )
     app.router.redirect_slashes = False

@@ -112,7 +112,7 @@ def test_nobody(criterion: dict[str, Any]) -> None:
 
 def test_what_a_proxy_does_not_tell() -> None:
     asked = request(facts=frozenset(Fact) - {Fact.METHOD}, client=None)
-    assert one({"http_method": "GET"}, asked).seen.note == "the method is not known"
+    assert one({"http_method": "GET"}, asked).seen.note == "not known: method"
     assert one({"source_ip": "::/0"}, asked).seen.note == "the client address is not known"
     assert one({"client_certificate": {}}).seen.note == "the client certificate is not known"
 
