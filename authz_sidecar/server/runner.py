@@ -20,6 +20,7 @@ from authz_sidecar.config.load import examine
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.observe.logging import configure, fields
 from authz_sidecar.observe.metrics import Metrics
+from authz_sidecar.ruleset import ruleset
 from authz_sidecar.server.listeners import bind, release
 from authz_sidecar.server.parent import Parent
 from authz_sidecar.server.state import WorkerState
@@ -73,7 +74,8 @@ def serve(config_path: Path, *, log_format: LogFormat = "json", log_level: str =
 def _load(path: Path) -> Config:
     examined = examine(path, env=os.environ)
     if examined.config is None:
-        raise ConfigError(examined.problems)
+        broken = ruleset(examined.partial).problems if examined.partial else ()
+        raise ConfigError(tuple(sorted({*examined.problems, *broken})))
     for warning in examined.warnings:
         logger.warning("%s", warning)
     return examined.config
