@@ -234,7 +234,7 @@ def _headers(config: Config) -> Iterator[Found]:
     seen: dict[str, str] = {}
     for header in config.headers.claims:
         plain = header.lower().replace("_", "-")
-        if not _is_ours(header):
+        if not is_ours(header):
             yield f"`{header}` is not ours to set", ("headers", "claims", header)
         elif plain in seen:
             yield f"differs from `{seen[plain]}` in spelling only", ("headers", "claims", header)
@@ -262,13 +262,13 @@ def _headers_of_routes(config: Config) -> Iterator[Found]:
         for header in route.set_request_headers:
             path = ("routes", at, "set_request_headers", header)
             first = seen.setdefault(header.lower(), header)
-            if not _is_ours(header):
+            if not is_ours(header):
                 yield f"`{header}` is not ours to set, let the proxy do it", path
             elif first != header:
                 yield f"differs from `{first}` in spelling only", path
 
 
-def _is_ours(header: str) -> bool:
+def is_ours(header: str) -> bool:
     plain = header.lower()
     return plain not in _RESERVED_HEADERS and not plain.startswith(_RESERVED_FAMILIES)
 

@@ -10,7 +10,7 @@ from authz_sidecar.policy.regex import PatternError, whole_match
 from authz_sidecar.routes.model import Depth, HostPattern, PathKind, PathRule
 
 if TYPE_CHECKING:
-    from authz_sidecar.routes.settings import RouteSettings
+    from authz_sidecar.routes.settings import PathSettings
 
 _NUMERIC = re.compile(r"[0-9.]*|\[.*")
 
@@ -57,7 +57,7 @@ def origin_of(host: HostPattern) -> Origin:
     return Origin(host.scheme, host.name, host.port)
 
 
-def parse_path_rule(settings: RouteSettings) -> PathRule:
+def parse_path_rule(settings: PathSettings) -> PathRule:
     """One of `path`, `regex` and `prefix`; every path where none is given."""
     given = [name for name in ("prefix", "path", "regex") if getattr(settings, name) is not None]
     if len(given) > 1:

@@ -11,13 +11,9 @@ if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
 
 
-class RouteSettings(Protocol):
-    """Names as in the configuration. `policy` is a policy document as it was written."""
+class PathSettings(Protocol):
+    """Which paths of its hosts a route takes."""
 
-    @property
-    def name(self) -> str | None: ...
-    @property
-    def from_(self) -> str: ...
     @property
     def prefix(self) -> str | None: ...
     @property
@@ -26,6 +22,15 @@ class RouteSettings(Protocol):
     def regex(self) -> str | None: ...
     @property
     def prefix_match(self) -> Literal["segment", "plain"]: ...
+
+
+class RouteSettings(PathSettings, Protocol):
+    """Names as in the configuration. `policy` is a policy document as it was written."""
+
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def from_(self) -> str: ...
     @property
     def paths(self) -> Literal["exact", "ignore_case"]: ...
     @property
