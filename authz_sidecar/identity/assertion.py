@@ -34,7 +34,10 @@ _SCALAR_BYTES = 40
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _COORDINATE_BYTES = 32
 _MOST_CACHED = 10_000
+# Shares of the lifetime that are left when a new one is signed, and when none is handed out any
+# more that has not been renewed by then.
 _RENEWED_AHEAD = 0.2
+_TOO_LATE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +92,20 @@ def _base64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    session: Session
+    token: str
+    renew_at: float
+    until: float
+
+
 class AssertionSigner:
     """Signs once per session and host, and again when a fifth of the lifetime is left.
 
     `keys`: the first signs, all are published. `ttl` is in seconds. `groups` chooses the groups
-    that the host hears of, `claims` are what it is told beyond the usual.
+    that the host hears of, `claims` are what it is told beyond the usual. `later` calls something
+    as soon as nobody waits for an answer; without it, renewals are waited for.
     """
 
     def __init__(
@@ -104,23 +116,47 @@ class AssertionSigner:
         groups: Callable[[Identity, Origin], tuple[str, ...]],
         clock: Callable[[], float],
         claims: Iterable[str] = (),
+        later: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self._keys = tuple(keys)
         self._claims = tuple(dict.fromkeys(claims))
         self._ttl = ttl
         self._groups = groups
         self._clock = clock
-        self._cache: OrderedDict[tuple[str, Origin], tuple[Session, float, str]] = OrderedDict()
+        self._later = later
+        self._cache: OrderedDict[tuple[str, Origin], _Signed] = OrderedDict()
+        self._renewing: set[tuple[str, Origin]] = set()
 
     def assertion(self, session: Session, origin: Origin) -> str:
-        now = self._clock()
-        key = (session.handle, origin)
-        cached = self._cache.get(key)
+        now, key = self._clock(), (session.handle, origin)
+        signed = self._cache.get(key)
         # The session is compared whole: after a refresh its claims may be others.
-        if cached is not None and cached[1] > now and cached[0] == session:
-            return cached[2]
+        if signed is not None and signed.session == session:
+            if now < signed.renew_at:
+                return signed.token
+            if now < signed.until and self._later is not None:
+                if key not in self._renewing:
+                    self._renewing.add(key)
+                    self._later(lambda: self._renew(session, origin))
+                return signed.token
+        return self._renew(session, origin)
+
+    def steady_until(self, session: Session, origin: Origin) -> float:
+        """The instant from which on another assertion may be given than now."""
+        signed = self._cache.get((session.handle, origin))
+        steady = signed is not None and signed.session == session
+        return signed.renew_at if signed is not None and steady else float("-inf")
+
+    def _renew(self, session: Session, origin: Origin) -> str:
+        now, key = self._clock(), (session.handle, origin)
+        self._renewing.discard(key)
         token = self._signed(session, origin, now=now)
-        self._cache[key] = (session, now + self._ttl * (1 - _RENEWED_AHEAD), token)
+        self._cache[key] = _Signed(
+            session,
+            token,
+            renew_at=now + self._ttl * (1 - _RENEWED_AHEAD),
+            until=now + self._ttl * (1 - _TOO_LATE),
+        )
         self._cache.move_to_end(key)
         if len(self._cache) > _MOST_CACHED:
             self._cache.popitem(last=False)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import jwt
 import pytest
@@ -16,6 +17,9 @@ from authz_sidecar.identity.assertion import (
 )
 from authz_sidecar.identity.groups import AllGroups, groups_named
 from authz_sidecar.sealing import SecretKeys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 APP = Origin("https", "app.example.com")
 OLD, NEW = b"o" * 32, b"n" * 32
@@ -112,6 +116,28 @@ def test_one_signature_serves_until_shortly_before_it_expires() -> None:
     second = by.assertion(SESSION, APP)
     assert second != first
     assert verified(second, by)["exp"] == 1560
+
+
+def test_nobody_waits_for_a_renewal_that_comes_in_time() -> None:
+    clock = Clock()
+    waiting: list[Callable[[], object]] = []
+    by = signer(clock, later=waiting.append)
+    first = by.assertion(SESSION, APP)
+    assert by.steady_until(SESSION, APP) == 1240
+    clock.now += 240
+    assert [by.assertion(SESSION, APP), by.assertion(SESSION, APP)] == [first, first]
+    (renew,) = waiting
+    renew()
+    second = by.assertion(SESSION, APP)
+    assert second != first
+    assert by.steady_until(SESSION, APP) == 1480
+    clock.now += 280  # and nobody gets one that is about to expire
+    assert by.assertion(SESSION, APP) not in {first, second}
+
+
+def test_what_was_not_signed_is_not_steady() -> None:
+    by = signer(Clock())
+    assert by.steady_until(SESSION, APP) < 0
 
 
 def test_hosts_sessions_and_changed_identities_have_their_own() -> None:
