@@ -93,9 +93,9 @@ class Gate:
         self.recorder.record(
             CheckRecord(
                 adapter=adapter.name,
-                outcome=_outcome(answer),
+                outcome=outcome_of(answer),
                 status=reply.status,
-                reasons=_reasons(answer, judged),
+                reasons=reasons_of(answer, judged),
                 seconds=self.timer() - started,
                 request_id=request_id,
                 request=request,
@@ -204,7 +204,8 @@ class Gate:
         return all(origin in allowed for origin in claimed)
 
 
-def _outcome(answer: Answer) -> str:
+def outcome_of(answer: Answer) -> str:
+    """The word for it in logs and counts."""
     match answer:
         case Passed():
             return "allow"
@@ -216,7 +217,7 @@ def _outcome(answer: Answer) -> str:
             return "refused" if answer.status in {400, 429} else "unavailable"
 
 
-def _reasons(answer: Answer, judged: Judgement | None) -> tuple[str, ...]:
+def reasons_of(answer: Answer, judged: Judgement | None) -> tuple[str, ...]:
     if isinstance(answer, Refused) and (judged is None or isinstance(judged.decision, Allow)):
         return (answer.reason,)
     return tuple(sorted(judged.decision.reasons)) if judged else ()

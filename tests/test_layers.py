@@ -32,13 +32,16 @@ ROOMS: dict[str, frozenset[str]] = {
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
     "denials": frozenset({"core", "gate", "routes"}),
+    "lane": frozenset(
+        {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}
+    ),
     "config": frozenset({"core", "errors"}),
     "ruleset": frozenset({"config", "core", "proxies", "routes"}),
     "snippets": frozenset({"config", "core", "errors", "identity", "proxies", "routes"}),
     "importing": frozenset({"config", "core", "errors", "policy", "routes"}),
     "observe": frozenset({"core", "errors", "gate"}),
     "web": frozenset({"core", "errors", "gate", "identity", "login", "observe", "proxies"}),
-    "server": frozenset({"app", "config", "core", "errors", "observe", "ruleset", "web"}),
+    "server": frozenset({"app", "config", "core", "errors", "lane", "observe", "ruleset", "web"}),
     "app": EVERYTHING,
     "cli": EVERYTHING,
     "demo": EVERYTHING,

@@ -50,7 +50,7 @@ class Refusal:
     sentence: str
 
 
-class _Phase(Enum):
+class Phase(Enum):
     IDLE = auto()  # before the first byte, and between messages
     HEAD = auto()
     BODY = auto()
@@ -76,7 +76,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._on_refusal = on_refusal
-        self._phase = _Phase.IDLE
+        self._phase = Phase.IDLE
         self._messages_begun = 0  # in the chunk at hand
         self._head_received = 0  # bytes of an unfinished head, as they came
         self._head_read = 0  # bytes of the head that the parser has handed over
@@ -115,19 +115,19 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._refusal is None and not self.transport.is_closing():
             self._after_chunk(before, len(data))
 
-    def _after_chunk(self, before: _Phase, size: int) -> None:
-        if self._phase is _Phase.HEAD:
+    def _after_chunk(self, before: Phase, size: int) -> None:
+        if self._phase is Phase.HEAD:
             # Where the head began behind other messages of this chunk, its bytes are counted from
             # the next chunk on: one chunk too lenient, never too strict.
-            if self._messages_begun == 0 or (before is _Phase.IDLE and self._messages_begun == 1):
+            if self._messages_begun == 0 or (before is Phase.IDLE and self._messages_begun == 1):
                 self._head_received += size
             if self._head_received > self._limits.head_bytes:
                 self._refuse(Refusal(431, "The request head is too large."))
             else:
                 self._arm(self._limits.head_seconds)
-        elif self._phase is _Phase.BODY:
+        elif self._phase is Phase.BODY:
             self._arm(self._limits.body_seconds)
-        elif before is _Phase.IDLE and self._messages_begun == 0:
+        elif before is Phase.IDLE and self._messages_begun == 0:
             # Empty lines before a request line (RFC 9112 section 2.2) buy no time.
             self._arm(self._limits.head_seconds)
 
@@ -137,13 +137,13 @@ class LimitedProtocol(HttpToolsProtocol):
         self._reusable = False
         if not self._answered_all():
             self.cycle.keep_alive = False
-        elif self._phase is _Phase.IDLE:
+        elif self._phase is Phase.IDLE:
             # A request may be on its way, or wait unread: closing now would reset the connection.
             self.loop.call_later(self._limits.last_call_seconds, self._close_if_idle)
         # else a head has begun, which its deadline bounds
 
     def _close_if_idle(self) -> None:
-        if self._phase is _Phase.IDLE and self._answered_all():
+        if self._phase is Phase.IDLE and self._answered_all():
             self.transport.close()
 
     # Time
@@ -164,9 +164,9 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self.flow.read_paused:  # it is we who do not read
             self._arm(self._limits.head_seconds)
-        elif self._phase is _Phase.HEAD:
+        elif self._phase is Phase.HEAD:
             self._refuse(Refusal(408, "The request took too long to arrive."))
-        elif self._phase is _Phase.BODY or self._answered_all():
+        elif self._phase is Phase.BODY or self._answered_all():
             # To an idle connection a 408 could be taken for the answer to a request just sent.
             self.transport.close()
 
@@ -177,7 +177,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._phase = _Phase.HEAD
+        self._phase = Phase.HEAD
         self._messages_begun += 1
         self._head_received = 0
         self._head_read = 0
@@ -187,7 +187,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._phase is not _Phase.HEAD:
+        if self._phase is not Phase.HEAD:
             return  # a trailer field: RFC 9110 section 6.5.1 forbids to merge it into the header
         super().on_header(name, value)
         self._count_head(len(name) + len(value) + len(b": \r\n"))
@@ -204,7 +204,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._judge_head()
         cast("dict[str, Any]", self.scope)["authz_target"] = self.url
         super().on_headers_complete()
-        self._phase = _Phase.BODY
+        self._phase = Phase.BODY
         # Until the whole message has been read its rest could be taken for the next request. And
         # after an upgrade we do not speak, what follows is no HTTP (RFC 9110 section 7.8).
         self._reusable = (
@@ -226,7 +226,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._disarm()
-        self._phase = _Phase.IDLE
+        self._phase = Phase.IDLE
         if not self.cycle.response_started:
             self.cycle.keep_alive = self._reusable
 
@@ -251,7 +251,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._on_refusal(refusal.status)
         logger.info("refused a request with %d: %s", refusal.status, refusal.sentence)
-        if self._phase is _Phase.BODY:
+        if self._phase is Phase.BODY:
             self.transport.close()  # its application has begun and is told of a disconnect
         elif self._answered_all():
             self._write_refusal(refusal, linger=linger)

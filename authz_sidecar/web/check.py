@@ -52,7 +52,7 @@ class CheckApp:
 
     async def _reply(self, scope: Scope) -> Reply:
         peer = _peer(scope)
-        if not (_is_unix(scope) if peer is None else may_ask(peer, trusted=self.trusted)):
+        if not self.trusts(scope):
             logger.warning("`%s` is not among server.trusted_proxies and may not ask", peer)
             return _UNTRUSTED
         target = _target(scope)
@@ -66,6 +66,12 @@ class CheckApp:
         raw = RawRequest(method=scope["method"], target=target, headers=headers, peer=peer)
         return await self.gate.check(adapter, raw)
 
+    def trusts(self, scope: Mapping[str, Any]) -> bool:
+        """Whether who is at the other end of the connection may ask; judged by `client` and
+        `server` alone."""
+        peer = _peer(scope)
+        return _is_unix(scope) if peer is None else may_ask(peer, trusted=self.trusted)
+
     def _adapter(self, target: str) -> Adapter | None:
         path = target.partition("?")[0]
         if path.startswith(_ENVOY):
@@ -73,13 +79,13 @@ class CheckApp:
         return self.adapters.get(path)
 
 
-def _is_unix(scope: Scope) -> bool:
+def _is_unix(scope: Mapping[str, Any]) -> bool:
     """A TCP peer that is gone already has no address either, but the listener still has its own."""
     server = scope.get("server")
     return server is None or server[1] is None
 
 
-def _peer(scope: Scope) -> Address | None:
+def _peer(scope: Mapping[str, Any]) -> Address | None:
     """The socket's own address; None on a Unix socket."""
     client = scope.get("client")
     return ip_address(client[0].partition("%")[0]) if client else None

@@ -1,0 +1,95 @@
+"""The check listener's protocol: asks the lane about a question that came whole and alone, writes
+what it says, and otherwise is the protocol that it extends.
+
+Decides when a connection is in a state in which an answer may be written at once. Must not know what
+is asked. What it leans on in uvicorn is pinned by `tests/server/test_lane_contract.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from authz_sidecar.server.protocol import LimitedProtocol, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Protocol
+
+    from authz_sidecar.lane.replies import Written
+
+    class Lane(Protocol):
+        def reply(self, data: bytes) -> Written | None: ...
+        @property
+        def trusts(self) -> Callable[[Mapping[str, Any]], bool]: ...
+
+
+class LaneProtocol(LimitedProtocol):
+    """`lane` gives the one of the configuration that answers now; None while there is none."""
+
+    def __init__(self, *arguments: Any, lane: Callable[[], Lane | None], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._current = lane
+        self._lane: Lane | None = None
+        self._trusted = False
+        self._answered_at = 0.0
+        self._defaults: list[tuple[bytes, bytes]] = []
+        self._lines = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_free():
+            lane = self._current()
+            if lane is not self._lane:
+                self._lane = lane
+                self._trusted = lane is not None and self._trusts(lane)
+            if lane is not None and self._trusted and (written := lane.reply(data)) is not None:
+                self._write(written)
+                return
+        super().data_received(data)
+
+    def _is_free(self) -> bool:
+        """Nothing of an earlier question is under way, and what is written leaves at once."""
+        cycle = self.cycle
+        return (
+            self._phase is Phase.IDLE
+            and (cycle is None or (cycle.response_complete and not self.pipeline))
+            and self._refusal is None
+            and not self._draining
+            and not self.flow.write_paused
+            and not self.flow.read_paused
+            and not self.transport.is_closing()
+        )
+
+    def _trusts(self, lane: Lane) -> bool:
+        return lane.trusts({"client": self.client, "server": self.server})
+
+    def _write(self, written: Written) -> None:
+        status, head, body, kept = written
+        defaults = self.server_state.default_headers
+        if defaults is not self._defaults:  # uvicorn makes them anew each second
+            self._defaults = defaults
+            self._lines = b"".join([name + b": " + value + b"\r\n" for name, value in defaults])
+        end = b"\r\n" if kept else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], self._lines, head, end, body)))
+        self.server_state.total_requests += 1
+        self._disarm()
+        if not kept:
+            self.transport.close()
+            return
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait_for_more(self.timeout_keep_alive)
+
+    def _wait_for_more(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    def timeout_keep_alive_handler(self) -> None:
+        # A timer for each answer would cost as much as the answer: this one is set again instead.
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait_for_more(left)
+        else:
+            super().timeout_keep_alive_handler()

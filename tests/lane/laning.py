@@ -1,0 +1,206 @@
+"""A lane beside the gate of a house, both over the same sessions, clock and records; and the two
+behind a listener each, so that the same bytes can be sent to both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field, replace
+from functools import partial
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.config.grammar import TcpAddress
+from authz_sidecar.lane.places import Places
+from authz_sidecar.lane.questions import Questions
+from authz_sidecar.lane.service import Lane
+from authz_sidecar.proxies.catalogue import NAMES, adapters
+from authz_sidecar.proxies.trust import Networks
+from authz_sidecar.server.lane import LaneProtocol
+from authz_sidecar.server.listeners import bind
+from authz_sidecar.server.protocol import LimitedProtocol, Limits
+from authz_sidecar.server.serving import Serving
+from authz_sidecar.web.check import CheckApp
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from authz_sidecar.core.types import Session
+    from authz_sidecar.gate import CheckRecord
+    from authz_sidecar.lane.replies import Written
+    from authz_sidecar.proxies.base import RawRequest
+    from authz_sidecar.sessions import Sessions
+    from tests.gating import House
+
+LOOPBACK = Networks((ip_network("127.0.0.1/32"),))
+
+
+@dataclass(kw_only=True)
+class Remembered:
+    """Sessions in memory, as they were when they were last asked for."""
+
+    sessions: Sessions
+    held: dict[tuple[str, str, str], Held] = field(default_factory=dict)
+
+    async def remember(self, token: str, *, scope: str, provider: str) -> None:
+        session = await self.sessions.find(token, scope=scope, provider=provider)
+        if session is not None:
+            self.held[token, scope, provider] = Held(session=session)
+
+    def peek(self, token: str, *, scope: str, provider: str, now: float) -> Held | None:
+        del now
+        return self.held.get((token, scope, provider))
+
+
+@dataclass(kw_only=True, eq=False)
+class Held:
+    session: Session
+    derived: dict[object, object] = field(default_factory=dict)
+
+
+class Counting:
+    """A lane that counts what it answers."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.answered = 0
+
+    @property
+    def trusts(self) -> Callable[[Mapping[str, Any]], bool]:
+        return self.lane.trusts
+
+    def reply(self, data: bytes) -> Written | None:
+        written = self.lane.reply(data)
+        self.answered += written is not None
+        return written
+
+
+@dataclass(kw_only=True)
+class Both:
+    """The two ways to an answer, and a listener for each."""
+
+    home: House
+    app: CheckApp
+    lane: Counting
+    near: Remembered
+    ports: dict[str, int] = field(default_factory=dict)
+
+    async def signed_in(self, *arguments: Any, **options: Any) -> tuple[str, str]:
+        """As of the house, and near."""
+        name, line = await self.home.signed_in(*arguments, **options)
+        await self.remember(line.partition("=")[2])
+        return name, line
+
+    async def remember(self, token: str) -> None:
+        for origin in self.home.gate.index.origins:
+            for route in self.home.gate.index.for_host(origin):
+                for provider in route.providers:
+                    scope = self.home.cookies.scope_for(origin)
+                    await self.near.remember(token, scope=scope, provider=provider)
+
+    async def ask(self, way: str, data: bytes, *, bodiless: bool = False) -> bytes:
+        """One answer, byte for byte but for its date."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[way])
+        try:
+            writer.write(data)
+            async with asyncio.timeout(5):
+                return await answer(reader, bodiless=bodiless)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def compare(self, data: bytes, *, bodiless: bool = False) -> Compared:
+        """What both say to the same bytes; asserts that it is the same."""
+        records, before = self.home.records, self.lane.answered
+        records.clear()
+        slow = await self.ask("framework", data, bodiless=bodiless)
+        slow_records = tuple(records)
+        records.clear()
+        fast = await self.ask("lane", data, bodiless=bodiless)
+        assert fast == slow
+        assert tuple(records) == slow_records
+        return Compared(answer=fast, answered=self.lane.answered > before, records=slow_records)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """`answered` says that the lane did not step aside."""
+
+    answer: bytes
+    answered: bool
+    records: tuple[CheckRecord, ...]
+
+    @property
+    def status(self) -> int:
+        return int(self.answer.split(b" ")[1]) if self.answer else 0
+
+
+async def answer(reader: asyncio.StreamReader, *, bodiless: bool = False) -> bytes:
+    """Nothing, where the connection was closed without one."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"date: ")]
+    lengths = [int(line[16:]) for line in lines if line.startswith(b"content-length: ")]
+    body = b"" if bodiless else await reader.readexactly(sum(lengths))
+    return b"\r\n".join(lines) + body
+
+
+def both_of(home: House, *, trusted: Networks = LOOPBACK, hops: Networks | None = None) -> Both:
+    """Every answer has the same request id."""
+    hops = Networks() if hops is None else hops
+    gate = replace(home.gate, request_id=lambda: "request")
+    near = Remembered(sessions=home.sessions)
+    enabled = adapters(NAMES, trusted_hops=hops)
+    app = CheckApp(gate=gate, adapters=enabled, trusted=trusted)
+    lane = Lane(
+        questions=Questions(enabled, places=Places(gate.index, home.cookies), trusted_hops=hops),
+        index=gate.index,
+        near=near,
+        answers=gate.answers,
+        recorder=gate.recorder,
+        trusts=app.trusts,
+        steady_until=home.signer.steady_until,
+        clock=gate.clock,
+        timer=gate.timer,
+        request_id=gate.request_id,
+    )
+    return Both(home=home, app=app, lane=Counting(lane), near=near)
+
+
+@contextlib.asynccontextmanager
+async def listening(both: Both, *, limits: Limits | None = None) -> AsyncIterator[Both]:
+    protocols: dict[str, Callable[..., LimitedProtocol]] = {
+        "framework": LimitedProtocol,
+        "lane": partial(LaneProtocol, lane=lambda: both.lane),
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        for way, protocol in protocols.items():
+            (socket,) = bind("server.listen", TcpAddress("127.0.0.1", 0))
+            both.ports[way] = socket.getsockname()[1]
+            serving = Serving(
+                app=both.app, limits=limits or Limits(), drain_seconds=2, protocol=protocol
+            )
+            await stack.enter_async_context(_served(serving, socket))
+        yield both
+
+
+@contextlib.asynccontextmanager
+async def _served(serving: Serving, socket: Any) -> AsyncIterator[None]:
+    listener = serving.listener()
+    task = asyncio.create_task(listener.serve(sockets=[socket]))
+    while not listener.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.005)
+    try:
+        yield
+    finally:
+        listener.should_exit = True
+        await task
+
+
+def bytes_of(raw: RawRequest, *, version: str = "1.1") -> bytes:
+    head = f"{raw.method} {raw.target} HTTP/{version}\r\n"
+    lines = "".join(f"{name}: {value}\r\n" for name, value in raw.headers)
+    return f"{head}{lines}\r\n".encode("latin-1")
