@@ -126,7 +126,10 @@ def test_bypass_vectors(house: House, document: dict[str, Any]) -> None:
 
 
 def test_bypass_vectors_are_there() -> None:
-    assert {each["class"] for each in IMPLEMENTED} == CLASSES
+    found = {each["class"] for each in IMPLEMENTED}
+    assert found
+    # A file of somebody else's may hold some classes only; ours holds them all.
+    assert "BYPASS_VECTORS" in os.environ or found == CLASSES
 
 
 @pytest.mark.parametrize(
