@@ -100,12 +100,15 @@ class Finding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """`findings` were made while reading; `broken` are the paths whose values stand in for what
-    could not be read, and about which nothing more need be said."""
+    could not be read, and about which nothing more need be said. `pending`: variables are still to
+    be filled in. `values` is how many there are, aliases counted as often as used."""
 
     data: Any
     tree: Tree
     findings: tuple[Finding, ...] = ()
     broken: frozenset[tuple[Step, ...]] = frozenset()
+    pending: bool = False
+    values: int = 0
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -124,7 +127,9 @@ def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Do
     merge = _Merge(concatenated)
     findings: list[Finding] = []
     broken: set[tuple[Step, ...]] = set()
+    pending = False
     for document in documents:
+        pending = pending or document.pending
         findings += (
             Finding(it.place, it.message, _moved(it.path, data)) for it in document.findings
         )
@@ -143,6 +148,7 @@ def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Do
         tree=tree,
         findings=(*findings, *merge.findings),
         broken=frozenset(broken),
+        pending=pending,
     )
 
 

@@ -3,18 +3,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 from pydantic import ValidationError
 
 from authz_sidecar.config import check, warn
-from authz_sidecar.config.document import Document, merged
+from authz_sidecar.config.document import Document, Finding, merged
+from authz_sidecar.config.overlay import overlaid
 from authz_sidecar.config.salvage import salvaged
 from authz_sidecar.config.schema import Config
 from authz_sidecar.config.values import Surroundings
+from authz_sidecar.config.variables import filled
 from authz_sidecar.config.wording import problems_of
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.yaml12 import MAX_VALUES, read_text
 from authz_sidecar.core.positions import problem_at
 from authz_sidecar.errors import ConfigError, Problem
 
@@ -22,10 +24,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from authz_sidecar.config.document import Tree
+    from authz_sidecar.core.positions import Place
+
 # A hundred thousand routes are about 20 MB.
 MAX_BYTES = 32 << 20
 
-CONCATENATED = frozenset({"routes"})
+MOST_LAYERS = 8
+EXTENDS = "extends"
+
+# Lists whose elements have names: files of a directory add to them, files on top change them.
+NAMED = frozenset({"routes"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +91,63 @@ def examine_document(document: Document) -> Examined:
 
 
 def read(path: Path, *, env: Mapping[str, str]) -> Document:
-    """A file, or the files of a directory in the order of their names, as one document."""
-    files = _files_of(path)
-    documents, left = [], MAX_BYTES
-    for file in files:
-        text, left = _text_of(file, left)
-        surroundings = Surroundings(env=env, directory=file.parent)
-        documents.append(read_text(text, file=str(file), surroundings=surroundings))
-    return merged(documents, concatenated=CONCATENATED)
+    """A file, or the files of a directory in the order of their names, each on top of what it
+    extends, as one document with its variables filled in."""
+    reader = _Reader(env)
+    document = reader.document(path, ())
+    return filled(document, most=max(reader.values_left, 0))
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What is left is shared by all files, however they refer to each other."""
+
+    env: Mapping[str, str]
+    bytes_left: int = MAX_BYTES
+    values_left: int = MAX_VALUES
+
+    def document(self, path: Path, above: tuple[Path, ...]) -> Document:
+        """`above` are the files that extend this one, the first of them last."""
+        documents = [self._file(file, above) for file in _files_of(path)]
+        return merged(documents, concatenated=NAMED)
+
+    def _file(self, file: Path, above: tuple[Path, ...]) -> Document:
+        text, self.bytes_left = _text_of(file, self.bytes_left)
+        surroundings = Surroundings(env=self.env, directory=file.parent)
+        document = read_text(text, file=str(file), surroundings=surroundings, most=self.values_left)
+        self.values_left -= document.values
+        if not isinstance(document.data, dict) or EXTENDS not in document.data:
+            return document
+        return self._extended(document, file, (*above, file.resolve()))
+
+    def _extended(self, document: Document, file: Path, above: tuple[Path, ...]) -> Document:
+        document, written, place = _without_extends(document)
+        if not isinstance(written, str):
+            return _finding(document, place, "must be the path of a file or a directory")
+        if not written:
+            return document  # a reference that could not be followed, as has been said
+        base = file.parent / written
+        if len(above) > MOST_LAYERS:
+            return _finding(document, place, f"more than {MOST_LAYERS} files on top of each other")
+        try:
+            if any(each.resolve() in above for each in _files_of(base)):
+                return _finding(document, place, f"`{written}` leads back to this file")
+            below = self.document(base, above)
+        except ConfigError as error:
+            return _finding(document, place, f"`{written}`: {error.problems[0].message}")
+        return overlaid(below, document, named=NAMED)
+
+
+def _without_extends(document: Document) -> tuple[Document, object, Place]:
+    data, children = dict(document.data), dict(cast("dict[str, Tree]", document.tree.children))
+    written, place = data.pop(EXTENDS), children.pop(EXTENDS).place
+    tree = replace(document.tree, children=children)
+    return replace(document, data=data, tree=tree), written, place
+
+
+def _finding(document: Document, place: Place, message: str) -> Document:
+    finding = Finding(place, message, (EXTENDS,))
+    return replace(document, findings=(*document.findings, finding))
 
 
 def _files_of(path: Path) -> list[Path]:

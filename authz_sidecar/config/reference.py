@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _REFERENCE = {
-    "description": "The value is read from an environment variable or from a file.",
+    "description": "The value is read from an environment variable, a file or `variables`.",
     "type": "object",
     "minProperties": 1,
     "maxProperties": 1,
     "additionalProperties": False,
-    "properties": {"env": {"type": "string"}, "file": {"type": "string"}},
+    "properties": {name: {"type": "string"} for name in ("env", "file", "var", "text")},
 }
 _SCALARS = frozenset({"string", "integer", "number", "boolean"})
 _NULL = {"type": "null"}
@@ -91,6 +91,11 @@ def _with_references(schema: Any) -> Any:
         outer = {key: schema[key] for key in ("description", "default") if key in schema}
         inner = {key: value for key, value in schema.items() if key not in outer}
         return {**outer, "anyOf": [inner, {"$ref": "#/$defs/Reference"}]}
+    if schema.get("type") == "array":
+        outer = {key: schema[key] for key in ("description", "default") if key in schema}
+        items = {"items": _with_references(schema["items"])} if "items" in schema else {}
+        inner = {key: value for key, value in schema.items() if key not in outer} | items
+        return {**outer, "anyOf": [inner, {"$ref": "#/$defs/Reference"}]}
     inside = {
         "properties": lambda named: {name: _with_references(one) for name, one in named.items()},
         "items": _with_references,
@@ -117,8 +122,9 @@ are joined, and whatever else is given twice is refused.
 - `authz-sidecar schema` prints the JSON Schema, which editors use to complete and check while you type.
 - Unknown keys are refused.
 - Any scalar may be `{env: NAME}` or `{file: PATH}`: the text of an environment variable, or of a file without its
-  last line break, its path relative to the file that names it. A missing one is refused. A map of names that has
-  `env` or `file` as its only key is read as such a reference.
+  last line break, its path relative to the file that names it. A missing one is refused. Any value may be
+  `{var: NAME}` or `{text: "…{NAME}…"}`, and a file may extend another one: see [environments.md](environments.md). A
+  map of names that has `env`, `file`, `var` or `text` as its only key is read as such a reference.
 - Durations are written `14h`, `1h30m`, `30s`, `500ms` or `2d`.
 - Values are typed as YAML 1.2 types them: `yes`, `no`, `on` and `off` are text, `012` is twelve, `0o14` too, dates
   are text. Keys are text, and none may be given twice. Anchors, aliases and merge keys (`<<`) work: own keys win over

@@ -447,6 +447,15 @@ class RouteConfig(_Section):
 class Config(_Section):
     """The configuration of authz-sidecar."""
 
+    # Both are gone once a configuration is together; editors and the reference know them from here.
+    extends: Text | None = Field(
+        default=None,
+        description="A file, or a directory of them, that this one [stands on](environments.md).",
+    )
+    variables: Annotated[dict[Name, object], Mapped] = Field(
+        default_factory=dict,
+        description='Values of any type by name, for `{var: NAME}` and `{text: "…{NAME}…"}`.',
+    )
     server: Annotated[Server, Mapped] = Field(
         default_factory=Server, description="Where the sidecar listens and whom it answers."
     )

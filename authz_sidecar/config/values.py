@@ -1,4 +1,5 @@
-"""What stands in a configuration instead of a value: `{env: NAME}` and `{file: PATH}`.
+"""What stands in a configuration instead of a value: `{env: NAME}`, `{file: PATH}`, `{var: NAME}`
+and `{text: TEMPLATE}`.
 
 Decides where the text comes from; what it means is the schema's business.
 """
@@ -23,8 +24,24 @@ class FromOutside(str):
     __slots__ = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A reference to variables, which are known once every file has been read."""
+
+    kind: str
+    text: str
+
+
 class UnreadableError(ValueError):
     """The message says which variable or file, never what is in it."""
+
+
+_WANTED = {
+    "env": "the name of a variable",
+    "file": "the name of a file",
+    "var": "the name of one of `variables`",
+    "text": "something to fill `variables` into",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +51,17 @@ class Surroundings:
     env: Mapping[str, str]
     directory: Path
 
-    def look_up(self, kind: str, name: object) -> FromOutside:
-        """The text behind `{kind: name}`; raises `UnreadableError`."""
+    def look_up(self, kind: str, name: object) -> FromOutside | Pending:
+        """The text behind `{kind: name}`, if that is known yet; raises `UnreadableError`."""
         if not isinstance(name, str) or not name:
-            wanted = "a variable" if kind == "env" else "a file"
-            raise UnreadableError(f"`{kind}` wants the name of {wanted}, as text")
-        return self._variable(name) if kind == "env" else self._file(name)
+            raise UnreadableError(f"`{kind}` wants {_WANTED[kind]}, as text")
+        match kind:
+            case "env":
+                return self._variable(name)
+            case "file":
+                return self._file(name)
+            case _:
+                return Pending(kind, name)
 
     def _variable(self, name: str) -> FromOutside:
         if name not in self.env:
@@ -65,11 +87,11 @@ class Surroundings:
         return FromOutside(text.removesuffix("\n").removesuffix("\r"))
 
 
-KINDS = frozenset({"env", "file"})
+KINDS = frozenset({"env", "file", "var", "text"})
 
 
 def reference_kind(data: Mapping[str, object]) -> str | None:
-    """`env` or `file` when the map is a reference: that key alone, with a scalar behind it."""
+    """Its key when the map is a reference: that key alone, with a scalar behind it."""
     if len(data) != 1:
         return None
     [(kind, name)] = data.items()

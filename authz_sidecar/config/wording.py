@@ -75,17 +75,17 @@ def _choice(given: object, expected: str) -> str:
     said = f"must be {expected.replace(chr(39), '`')}"
     if not isinstance(given, str):
         return said
-    return f"{said}, not `{given}`{_meant(given, [choice.strip('`') for choice in choices])}"
+    return f"{said}, not `{given}`{meant(given, [choice.strip('`') for choice in choices])}"
 
 
 def _unknown(path: tuple[Step, ...]) -> str:
     key = str(path[-1])
     model = _model_at(path[:-1])
     names = [] if model is None else _names(model)
-    return f"there is no such key{_meant(key, names)}"
+    return f"there is no such key{meant(key, names)}"
 
 
-def _meant(given: str, names: list[str]) -> str:
+def meant(given: str, names: list[str]) -> str:
     close = get_close_matches(given, names, n=1, cutoff=0.6)
     return f" (did you mean `{close[0]}`?)" if close else ""
 

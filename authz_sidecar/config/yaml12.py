@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from authz_sidecar.config.document import Children, Document, Finding, Spot, Tree, spot
-from authz_sidecar.config.values import FromOutside, Surroundings, UnreadableError, reference_kind
+from authz_sidecar.config.values import (
+    FromOutside,
+    Pending,
+    Surroundings,
+    UnreadableError,
+    reference_kind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +74,12 @@ class _Open:
         return self.key is None and type(self.data) is dict
 
 
-def read_text(text: str, *, file: str, surroundings: Surroundings | None = None) -> Document:
-    """One YAML document. `{env:}` and `{file:}` are followed where `surroundings` are given."""
-    composer = _Composer(file=file, surroundings=surroundings)
+def read_text(
+    text: str, *, file: str, surroundings: Surroundings | None = None, most: int = MAX_VALUES
+) -> Document:
+    """One YAML document of at most so many values. `{env:}` and `{file:}` are followed where
+    `surroundings` are given, `{var:}` and `{text:}` noted."""
+    composer = _Composer(file=file, surroundings=surroundings, most=most)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     whole = False
     try:
@@ -92,6 +101,8 @@ def read_text(text: str, *, file: str, surroundings: Surroundings | None = None)
         tree=root[1],
         findings=tuple(composer.findings),
         broken=frozenset(composer.broken if whole else [()]),
+        pending=composer.pending,
+        values=composer.values,
     )
 
 
@@ -109,7 +120,9 @@ class _Composer:
     anchors: dict[str, _Anchored] = field(default_factory=dict)
     open: list[_Open] = field(default_factory=list)
     values: int = 0
+    most: int = MAX_VALUES
     documents: int = 0
+    pending: bool = False
     root: tuple[Any, Tree] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -211,12 +224,14 @@ class _Composer:
             return data
         tree.children = None
         try:
-            return surroundings.look_up(kind, data[kind])
+            value = surroundings.look_up(kind, data[kind])
         except UnreadableError as error:
             path = self._path()
             self.findings.append(Finding(tree.place, str(error), path))
             self.broken.append(path)
             return FromOutside()
+        self.pending = self.pending or isinstance(value, Pending)
+        return value
 
     def _add(self, parent: _Open | None, data: Any, tree: Tree) -> None:
         if parent is None:
@@ -248,7 +263,7 @@ class _Composer:
 
     def _count(self, size: int, event: Any) -> None:
         self.values += size
-        if self.values > MAX_VALUES:
+        if self.values > self.most:
             raise self._stop(
                 event, f"more than {MAX_VALUES} values, aliases counted as often as used"
             )
