@@ -26,7 +26,7 @@ _FRAMING = frozenset(
 )
 
 MOST_BYTES = 2 * 1024 * 1024
-LONGEST_KEPT = 4096
+_LONGEST_KEPT = 4096
 
 
 class Role(IntEnum):
@@ -62,8 +62,7 @@ _ROLES = {
 
 Line = tuple[int, tuple[str, str] | None, Any]
 """Its role; name and value, where it is the client's own; and what the role makes of the value: the
-text itself, the client's address, whether the connection is kept, or for a cookie line an empty
-table in which its reader may note what is in it."""
+text itself, the client's address, or whether the connection is kept."""
 
 
 class Lines:
@@ -91,7 +90,7 @@ class Lines:
             line = self._read(name, value)
         except BadProxyRequest:
             return None
-        if line is not None and len(raw) <= LONGEST_KEPT:
+        if line is not None and len(raw) <= _LONGEST_KEPT:
             if self._size > MOST_BYTES:
                 self._known.clear()
                 self._size = 0
@@ -111,8 +110,6 @@ class Lines:
                 return None
             case Role.CLIENT_ADDRESS:
                 meant = reading.client_address(((name, value),), skipped=self._hops)
-            case Role.COOKIE:
-                meant = {}
             case Role.LENGTH if value != "0":
                 return None
             case Role.CONNECTION:

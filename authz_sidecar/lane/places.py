@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import BadProxyRequest
+from authz_sidecar.lane.memory import Memory
 from authz_sidecar.proxies import reading
 
 if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.lane.lines import Line
     from authz_sidecar.routes import RouteIndex
     from authz_sidecar.sessions import SessionCookies
 
@@ -20,27 +20,17 @@ MOST = 4096
 class Place:
     """One origin. Compared by identity."""
 
-    __slots__ = ("_cookies", "_names", "ignores_case", "origin", "scope")
+    __slots__ = ("_cookies", "ignores_case", "origin", "scope")
 
     def __init__(self, origin: Origin, cookies: SessionCookies, *, ignores_case: bool) -> None:
         self.origin = origin
         self.ignores_case = ignores_case
         self.scope = cookies.scope_for(origin)
         self._cookies = cookies
-        self._names: dict[str, str] = {}
 
-    def token(self, cookie: Line, provider: str) -> str | None:
-        """The session that a line of cookies names."""
-        name = self._names.get(provider)
-        if name is None:
-            name = self._names[provider] = self._cookies.name_for(provider, self.origin)
-        _, pair, noted = cookie
-        if not isinstance(noted, dict) or pair is None:
-            return None
-        if name not in noted:
-            noted[name] = self._cookies.read((pair[1],), name)
-        token: str | None = noted[name]
-        return token
+    def token(self, lines: tuple[str, ...], provider: str) -> str | None:
+        """The session that the cookies name."""
+        return self._cookies.read(lines, self._cookies.name_for(provider, self.origin))
 
 
 class Places:
@@ -49,7 +39,7 @@ class Places:
     def __init__(self, index: RouteIndex, cookies: SessionCookies) -> None:
         self._index = index
         self._cookies = cookies
-        self._known: dict[object, Place] = {}
+        self._known: Memory[object, Place] = Memory(most=MOST)
 
     def find(self, scheme: str, host: str) -> Place | None:
         """None for what is no host name."""
@@ -67,8 +57,7 @@ class Places:
         return self._known.get(origin) or self._add(origin, origin)
 
     def _add(self, key: object, origin: Origin) -> Place:
-        if len(self._known) >= MOST:
-            self._known.clear()
         ignores_case = self._index.ignores_case(origin)
-        place = self._known[key] = Place(origin, self._cookies, ignores_case=ignores_case)
+        place = Place(origin, self._cookies, ignores_case=ignores_case)
+        self._known.put(key, place)
         return place

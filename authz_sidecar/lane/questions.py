@@ -1,196 +1,145 @@
 """From the bytes of a question to the request it asks about, as strict as the adapters.
 
-Decides which questions are plain enough: one whole head and nothing behind it, lines that read in
-one way only, each of the proxy's facts exactly once. Of any other it says nothing at all.
+Decides which questions are plain enough: one whole head and nothing behind it, in lines that read
+in one way only. Of any other it says nothing at all.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import CheckRequest
-from authz_sidecar.errors import BadProxyRequest
-from authz_sidecar.lane.lines import Lines, Role
-from authz_sidecar.proxies import envoy, reading
-from authz_sidecar.proxies.base import RawRequest
-from authz_sidecar.proxies.forwarded import Relaying
-from authz_sidecar.proxies.nginx import Nginx, NginxChallenge
+from authz_sidecar.lane.dialects import BELOW_ENVOY, Dialects
+from authz_sidecar.lane.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from authz_sidecar.core.types import Fact
-    from authz_sidecar.lane.lines import Line
-    from authz_sidecar.lane.places import Place, Places
+    from authz_sidecar.lane.envelopes import Envelope, Envelopes
     from authz_sidecar.proxies.base import Adapter
-    from authz_sidecar.proxies.trust import Networks
 
 LONGEST = 16 * 1024
-MOST_LINES = 64
+MOST_REMEMBERED_BYTES = 4 * 1024 * 1024
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
-# RFC 3986 section 3.3; whatever else a target may hold, the parser is to judge.
-_BELOW_ENVOY = re.compile(
-    rf"({'|'.join(_METHODS)}) {envoy.PREFIX}(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)"
-    r" HTTP/1\.([01])".encode()
-)
+_URI = b"\r\nX-Forwarded-Uri: "  # as most proxies write it
+_ID = b"\r\nx-request-id: "  # of Envoy, new with each question
+_ID_NAME = "x-request-id"
+_PLAIN = re.compile(rb"[\x21-\x7e]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dialect:
-    """An adapter as we know it. `said` is the name it gives to the requests it reads; `repeats`
-    says that what it answers to an allowed request does not depend on the request."""
+class Question:
+    """`path` and `query` are as they came: a request may be made of them once they are known to be
+    of the grammar (`roads`). `id` stands in the envelope's gap."""
 
-    adapter: Adapter
-    name: str
-    said: str
-    facts: frozenset[Fact]
-    forwarded: bool
-    repeats: bool
+    __slots__ = ("_request", "envelope", "id", "path", "query")
 
+    def __init__(
+        self,
+        envelope: Envelope,
+        target: bytes,
+        id: bytes | None = None,  # noqa: A002
+    ) -> None:
+        self.envelope = envelope
+        path, mark, query = target.partition(b"?")
+        self.path = path
+        self.query = query if mark else None
+        self.id = id
+        self._request: CheckRequest | None = None
 
-class Start(NamedTuple):
-    """A request line. `target` is what Envoy wants to know about."""
+    @classmethod
+    def of(cls, envelope: Envelope, request: CheckRequest) -> Question:
+        question = cls(envelope, request.target.encode())
+        question._request = request
+        return question
 
-    dialect: Dialect
-    method: str
-    newer: bool
-    target: str = ""
-
-
-class Question(NamedTuple):
-    """`cookie` is the one line of cookies; `bodiless` that the answer must have no body, `kept`
-    that the connection stays open after it."""
-
-    dialect: Dialect
-    request: CheckRequest
-    place: Place
-    cookie: Line | None
-    bodiless: bool
-    kept: bool
+    @property
+    def request(self) -> CheckRequest:
+        if self._request is None:
+            envelope = self.envelope
+            headers = envelope.headers
+            if self.id is not None:
+                pair = _ID_NAME, self.id.decode()
+                headers = (*headers[: envelope.gap], pair, *headers[envelope.gap :])
+            self._request = CheckRequest(
+                adapter=envelope.dialect.said,
+                method=envelope.method,
+                origin=envelope.place.origin,
+                path=self.path.decode(),
+                query=None if self.query is None else self.query.decode(),
+                client=envelope.client,
+                headers=headers,
+                facts=envelope.dialect.facts,
+            )
+        return self._request
 
 
 class Questions:
-    __slots__ = ("_envoy", "_learn", "_lines", "_places", "_starts")
+    __slots__ = ("_dialects", "_envelopes", "_known")
 
-    def __init__(
-        self, adapters: Mapping[str, Adapter], *, places: Places, trusted_hops: Networks
-    ) -> None:
-        dialects = {path: _dialect(adapter) for path, adapter in adapters.items()}
-        self._envoy = dialects.pop(f"{envoy.PREFIX}/", None)
-        self._starts = {
-            f"{method} {path} HTTP/1.{minor}".encode(): Start(dialect, method, minor == 1)
-            for path, dialect in dialects.items()
-            for method in _METHODS
-            for minor in (0, 1)
-        }
-        self._places = places
-        lines = Lines(trusted_hops=trusted_hops)
-        self._lines, self._learn = lines.known, lines.learn
+    def __init__(self, adapters: Mapping[str, Adapter], *, envelopes: Envelopes) -> None:
+        self._dialects = Dialects(adapters)
+        self._envelopes = envelopes
+        self._known: Memory[tuple[bytes, ...], Envelope] = Memory(most=MOST_REMEMBERED_BYTES)
 
-    def read(self, data: bytes) -> Question | None:  # noqa: PLR0911 - so many ways to be unusual
-        if len(data) > LONGEST:
+    def read(self, data: bytes) -> Question | None:
+        if len(data) > LONGEST or data[-4:] != b"\r\n\r\n":
             return None
-        raw = data.split(b"\r\n")
-        if not 3 < len(raw) <= MOST_LINES or raw[-1] or raw[-2]:
+        at = data.find(_URI)
+        if at < 0:
+            return self._envoys(data)
+        return self._forwarded(data, at)
+
+    def _forwarded(self, data: bytes, at: int) -> Question | None:
+        begin = at + len(_URI)
+        end = data.find(b"\r\n", begin)
+        before, after = data[:at], data[end:]
+        envelope = self._known.get((before, after))
+        if envelope is None:
+            envelope = self._open(before, after)
+        return None if envelope is None else Question(envelope, data[begin:end])
+
+    def _open(self, before: bytes, after: bytes) -> Envelope | None:
+        start = self._dialects.starts.get(before.partition(b"\r\n")[0])
+        if start is None or not start.dialect.forwarded:
             return None
-        start = self._starts.get(raw[0]) or self._envoys(raw[0])
+        envelope = self._envelopes.open(start, before, after)
+        if envelope is not None:
+            self._known.put((before, after), envelope, size=len(before) + len(after) + 1000)
+        return envelope
+
+    def _envoys(self, data: bytes) -> Question | None:
+        asked = BELOW_ENVOY.match(data)
+        if asked is None:
+            return self._others(data)
+        method, target, minor = asked.groups()
+        rest = asked.end() - 2
+        at, identifier = data.find(_ID, rest), None
+        if at < 0:
+            before, after = data[rest:], b""
+        else:
+            begin = at + len(_ID)
+            end = data.find(b"\r\n", begin)
+            identifier = data[begin:end]
+            if not _PLAIN.fullmatch(identifier):
+                return None
+            before, after = data[rest:at], data[end:]
+        key = before, after, method, minor
+        envelope = self._known.get(key)
+        if envelope is None:
+            start = self._dialects.envoy.get((method, minor))
+            envelope = None if start is None else self._envelopes.open(start, before, after)
+            if envelope is None:
+                return None
+            self._known.put(key, envelope, size=len(before) + len(after) + 1000)
+        return Question(envelope, target, identifier)
+
+    def _others(self, data: bytes) -> Question | None:
+        start = self._dialects.starts.get(data.partition(b"\r\n")[0])
         if start is None:
             return None
-        found: list[Line | None] = [None] * len(Role)
-        own: list[tuple[str, str]] = []
-        known, learn = self._lines, self._learn
-        for each in raw[1:-2]:
-            line = known.get(each) or learn(each)
-            if line is None:
-                return None
-            role, pair, _ = line
-            if pair is not None:
-                own.append(pair)
-            if role > Role.PROXYS:
-                if found[role] is not None:
-                    return None
-                found[role] = line
-        # Bearers of tokens are known elsewhere.
-        if found[Role.HOST] is None or found[Role.AUTHORIZATION] is not None:
-            return None
-        return self._question(start, raw, found, tuple(own))
-
-    def _envoys(self, line: bytes) -> Start | None:
-        if self._envoy is None or (parts := _BELOW_ENVOY.fullmatch(line)) is None:
-            return None
-        method, target, minor = parts.groups()
-        return Start(self._envoy, method.decode(), minor == b"1", target.decode())
-
-    def _question(
-        self,
-        start: Start,
-        raw: list[bytes],
-        found: list[Line | None],
-        own: tuple[tuple[str, str], ...],
-    ) -> Question | None:
-        dialect = start.dialect
-        method, target = found[Role.METHOD], found[Role.URI]
-        proto, host = found[Role.PROTO], found[Role.FORWARDED_HOST]
-        if start.target:  # these are the question's own, whatever the lines say
-            method = Role.METHOD, None, start.method
-            target = Role.URI, None, start.target
-            host = found[Role.HOST]
-        elif not dialect.forwarded:
-            return self._parsed(start, raw, found)
-        if method is None or proto is None or host is None or target is None:
-            return None
-        place = self._places.find(proto[2], host[2])
-        if place is None:
-            return None
-        try:
-            path, query = reading.target(target[2])
-        except BadProxyRequest:
-            return None
-        client = found[Role.CLIENT_ADDRESS]
-        request = CheckRequest(
-            adapter=dialect.said,
-            method=method[2],
-            origin=place.origin,
-            path=path,
-            query=query,
-            client=None if client is None else client[2],
-            headers=own,
-            facts=dialect.facts,
-        )
-        return _asked(start, request, place, found)
-
-    def _parsed(self, start: Start, raw: list[bytes], found: list[Line | None]) -> Question | None:
-        """For adapters whose facts stand in other lines: as they read them."""
-        pairs = (each.decode().partition(": ") for each in raw[1:-2])
-        asked = RawRequest(
-            method=start.method,
-            target=raw[0].split(b" ")[1].decode(),
-            headers=tuple((name.lower(), value) for name, _, value in pairs),
-            peer=None,
-        )
-        try:
-            request = start.dialect.adapter.parse(asked)
-        except BadProxyRequest:
-            return None
-        place = None if request.websocket else self._places.of(request.origin)
-        return None if place is None else _asked(start, request, place, found)
-
-
-def _asked(start: Start, request: CheckRequest, place: Place, found: list[Line | None]) -> Question:
-    connection = found[Role.CONNECTION]
-    kept = start.newer and (connection is None or connection[2] is True)
-    return Question(start.dialect, request, place, found[Role.COOKIE], start.method == "HEAD", kept)
-
-
-def _dialect(adapter: Adapter) -> Dialect:
-    return Dialect(
-        adapter=adapter,
-        name=adapter.name,
-        said="nginx" if isinstance(adapter, NginxChallenge) else adapter.name,
-        facts=adapter.facts,
-        forwarded=isinstance(adapter, Nginx | NginxChallenge | Relaying),
-        repeats=not isinstance(adapter, NginxChallenge),
-    )
+        if start.dialect.forwarded:
+            at = data.lower().find(_URI.lower())
+            return None if at < 0 else self._forwarded(data, at)
+        parsed = self._envelopes.parse(start, data)
+        return None if parsed is None else Question.of(*parsed)

@@ -9,54 +9,70 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authz_sidecar.answers import Judgement
-from authz_sidecar.core.paths import readings
-from authz_sidecar.core.types import Allow, Deny
-from authz_sidecar.core.urls import MalformedUrl
+from authz_sidecar.core.types import Allow, Deny, Fact
+from authz_sidecar.core.urls import MalformedUrl, check_visible_ascii
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.gate import CheckRecord, outcome_of, reasons_of
-from authz_sidecar.lane.lines import LONGEST_KEPT
+from authz_sidecar.lane.memory import Memory
+from authz_sidecar.lane.near import Kept, Near, kept_with
 from authz_sidecar.lane.replies import Written, head_of
-from authz_sidecar.lane.ways import Kept, Near, Way, kept_with
 from authz_sidecar.proxies.base import Passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from authz_sidecar.answers import Answers
-    from authz_sidecar.core.types import Session
+    from authz_sidecar.core.types import Decision, Session
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.gate import Recorder
+    from authz_sidecar.lane.envelopes import Envelope
+    from authz_sidecar.lane.near import Held
     from authz_sidecar.lane.questions import Question, Questions
-    from authz_sidecar.routes import Route, RouteIndex
+    from authz_sidecar.lane.roads import Road, Roads, Way
+    from authz_sidecar.policy import Residual
 
 logger = logging.getLogger(__name__)
 
 MOST_OF_NOBODY = 512
+MOST_PASSES = 16_384
 _ALWAYS = float("inf")
-_NO_ROUTE = Deny(frozenset({"route-not-found"}))
+_NO_ROUTE = Judgement(decision=Deny(frozenset({"route-not-found"})))
+_IN_ENVELOPE = frozenset({Fact.METHOD, Fact.PATH, Fact.CLIENT_ADDRESS})
+
+
+class _Pass(NamedTuple):
+    """What passed will pass again, until then: same envelope, same path, same session."""
+
+    head: bytes
+    until: float
+    judged: Judgement
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lane:
-    """`trusts` judges a connection by `client` and `server` of its scope; `steady_until` says how long
-    the headers for a session on a host stay what they are now."""
+    """`trusts` judges a connection by `client` and `server` of its scope; `steady_until` says how
+    long the headers for a session on a host stay what they are now. `passed` counts what passed and
+    says whether that is all that anybody wants to know of it."""
 
     questions: Questions
-    index: RouteIndex
+    roads: Roads
     near: Near
     answers: Answers
     recorder: Recorder
+    passed: Callable[[str, float], bool]
     trusts: Callable[[Mapping[str, Any]], bool]
     steady_until: Callable[[Session, Origin], float]
     clock: Callable[[], float]
     timer: Callable[[], float]
     request_id: Callable[[], str]
-    _ways: dict[int, Way] = field(default_factory=dict)
     _nobodys: Kept = field(default_factory=lambda: Kept(None, most=MOST_OF_NOBODY))
+    _passes: Memory[tuple[Envelope, Kept, Road], _Pass] = field(
+        default_factory=lambda: Memory(most=MOST_PASSES)
+    )
 
     def reply(self, data: bytes) -> Written | None:
         """To the question that is the whole of `data`; None where others have to answer it."""
@@ -64,106 +80,101 @@ class Lane:
         try:
             question = self.questions.read(data)
             return None if question is None else self._answer(question, started)
+        except (AuthzError, MalformedUrl):
+            return None
         except Exception:
-            # Nothing has been answered or recorded: whatever this was, it is asked again elsewhere.
+            # Whatever this was, it is asked again elsewhere.
             logger.exception("a question was left to the framework")
             return None
 
-    def _answer(  # noqa: PLR0911 - so many ways not to know
-        self, question: Question, started: float
-    ) -> Written | None:
-        request, place = question.request, question.place
-        try:
-            meanings = readings(request.path, ignore_case=place.ignores_case)
-        except MalformedUrl:
+    def _answer(self, question: Question, started: float) -> Written | None:
+        envelope = question.envelope
+        place = envelope.place
+        road = self.roads.find(place, question.path)
+        if road is None:
             return None
-        if len(meanings) != 1:
-            return None
-        route = self.index.match(place.origin, request.path)
-        if route is None:
-            return self._tell(question, Judgement(decision=_NO_ROUTE), started)
-        way = self._way(route)
-        cookie, now = question.cookie, self.clock()
-        if cookie is None or route.identity == "none":
-            return self._nobody(question, way, started, now=now)
-        provider = way.provider
-        if provider is None:
-            return None
-        token = place.token(cookie, provider)
-        if token is None:
-            return self._nobody(question, way, started, now=now)
-        held = self.near.peek(token, scope=place.scope, provider=provider, now=now)
-        if held is None:
-            return None
-        kept, session = kept_with(held, self), held.session
-        decision = kept.residual(way, session.identity, now=now).decide(request)
-        judged = Judgement(decision=decision, route=route, session=session)
-        return self._told(question, judged, started, kept, now=now)
-
-    def _nobody(
-        self, question: Question, way: Way, started: float, *, now: float
-    ) -> Written | None:
-        decision = way.nobodys(now).decide(question.request)
-        judged = Judgement(decision=decision, route=way.route)
-        return self._told(question, judged, started, self._nobodys, now=now)
-
-    def _told(
-        self, question: Question, judged: Judgement, started: float, kept: Kept, *, now: float
-    ) -> Written | None:
-        route, decision, dialect = judged.route, judged.decision, question.dialect
-        cookie = question.cookie
-        if (
-            route is None
-            or not isinstance(decision, Allow)
-            or route.set_request_headers
-            or not dialect.repeats
-            or (cookie is not None and cookie[1] is not None and len(cookie[1][1]) > LONGEST_KEPT)
-        ):
-            return self._tell(question, judged, started)
-        key = dialect, question.place, route.name, None if cookie is None else cookie[1]
-        ready = kept.ready.get(key)
-        if ready is None or now >= ready[1]:
-            return self._tell(question, judged, started, kept, key)
-        request_id = self.request_id()
-        self._record(
-            question,
-            judged,
-            outcome="allow",
-            status=200,
-            reasons=_sorted(decision.reasons),
-            request_id=request_id,
-            started=started,
-        )
-        return Written(200, ready[0], b"", question.kept)
-
-    def _way(self, route: Route) -> Way:
-        way = self._ways.get(id(route))
+        if question.query:
+            check_visible_ascii(question.query.decode("latin-1"))
+        way = road.way
         if way is None:
-            way = self._ways[id(route)] = Way(route)
-        return way
+            return self._tell(question, _NO_ROUTE, started)
+        now = self.clock()
+        kept, held = self._nobodys, None
+        if way.route.identity != "none" and envelope.cookie is not None:
+            if way.provider is None:
+                return None
+            token = envelope.token(way.provider)
+            if token is not None:
+                held = self.near.look(token, scope=place.scope, provider=way.provider, now=now)
+                if held is None:
+                    return None
+                kept = kept_with(held, self)
+        known = self._passes.get((envelope, kept, road))
+        if known is not None and now < known.until and _answers_for(way, question):
+            return self._pass(question, known, started)
+        return self._judge(question, road, way, held, kept, started, now)
 
-    def _tell(
+    def _pass(self, question: Question, known: _Pass, started: float) -> Written:
+        envelope = question.envelope
+        if not self.passed(envelope.dialect.name, self.timer() - started):
+            self._record(
+                question,
+                known.judged,
+                outcome="allow",
+                status=200,
+                reasons=known.reasons,
+                request_id=self.request_id(),
+                started=started,
+            )
+        return Written(200, known.head, b"", envelope.kept)
+
+    def _judge(  # noqa: PLR0917 - once for each new sight, and then hardly ever
+        self,
+        question: Question,
+        road: Road,
+        way: Way,
+        held: Held | None,
+        kept: Kept,
+        started: float,
+        now: float,
+    ) -> Written | None:
+        session = None if held is None else held.session
+        residual = (
+            way.nobodys(now) if session is None else kept.residual(way, session.identity, now=now)
+        )
+        judged = Judgement(decision=_decided(residual, question), route=way.route, session=session)
+        envelope = question.envelope
+        steady = isinstance(judged.decision, Allow) and envelope.dialect.repeats
+        if not steady or way.route.set_request_headers:
+            return self._tell(question, judged, started)
+        key = envelope.dialect, envelope.place, way, envelope.cookie
+        head = kept.heads.get(key)
+        if head is None or now >= head[1]:
+            return self._tell(question, judged, started, kept, key, held)
+        known = _Pass(
+            head[0], min(head[1], residual.until), judged, tuple(sorted(judged.decision.reasons))
+        )
+        self._passes.put((envelope, kept, road), known)
+        return self._pass(question, known, started)
+
+    def _tell(  # noqa: PLR0917 - as above
         self,
         question: Question,
         judged: Judgement,
         started: float,
         kept: Kept | None = None,
         key: object = None,
+        held: Held | None = None,
     ) -> Written | None:
-        dialect, request = question.dialect, question.request
+        envelope, request = question.envelope, question.request
         request_id = self.request_id()
-        try:
-            answer = self.answers.answer(request, judged, request_id)
-            reply = dialect.adapter.render(answer, request)
-        except AuthzError:
-            return None
+        answer = self.answers.answer(request, judged, request_id)
+        reply = envelope.dialect.adapter.render(answer, request)
         head = head_of(reply)
         if head is None:
             return None
         if kept is not None and isinstance(answer, Passed):
-            session = judged.session
-            until = _ALWAYS if session is None else self.steady_until(session, request.origin)
-            kept.keep_ready(key, head, until=until)
+            self._keep(kept, key, head, held, envelope.place.origin)
         self._record(
             question,
             judged,
@@ -173,7 +184,17 @@ class Lane:
             request_id=request_id,
             started=started,
         )
-        return Written(reply.status, head, b"" if question.bodiless else reply.body, question.kept)
+        body = b"" if envelope.bodiless else reply.body
+        return Written(reply.status, head, body, envelope.kept)
+
+    def _keep(
+        self, kept: Kept, key: object, head: bytes, held: Held | None, origin: Origin
+    ) -> None:
+        before = kept.weight
+        until = _ALWAYS if held is None else self.steady_until(held.session, origin)
+        kept.keep(key, head, until=until)
+        if held is not None:
+            self.near.weigh(held, kept.weight - before)
 
     def _record(
         self,
@@ -189,7 +210,7 @@ class Lane:
         route = judged.route
         self.recorder.record(
             CheckRecord(
-                adapter=question.dialect.name,
+                adapter=question.envelope.dialect.name,
                 outcome=outcome,
                 status=status,
                 reasons=reasons,
@@ -202,6 +223,12 @@ class Lane:
         )
 
 
-@lru_cache(maxsize=1024)
-def _sorted(reasons: frozenset[str]) -> tuple[str, ...]:
-    return tuple(sorted(reasons))
+def _decided(residual: Residual, question: Question) -> Decision:
+    constant = residual.constant
+    return residual.decide(question.request) if constant is None else constant
+
+
+def _answers_for(way: Way, question: Question) -> bool:
+    """Whether the envelope and the path are all that the decision depends on."""
+    asks = way.asks
+    return asks <= _IN_ENVELOPE or (question.id is None and Fact.QUERY not in asks)

@@ -4,17 +4,18 @@ client can make the registry grow."""
 from __future__ import annotations
 
 import platform
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from authz_sidecar.observe.report import Family, Report
@@ -33,19 +34,8 @@ class Metrics:
         self._registry = registry = CollectorRegistry(auto_describe=False)
         if process:
             ProcessCollector(registry=registry)
-        self._checks = Counter(
-            "authz_checks",
-            "Checks answered.",
-            ("adapter", "decision", "status"),
-            registry=registry,
-        )
-        self._durations = Histogram(
-            "authz_check_duration_seconds",
-            "How long a check took.",
-            ("adapter",),
-            buckets=_BUCKETS,
-            registry=registry,
-        )
+        self._checks = _Checks()
+        registry.register(self._checks)
         self._sign_ins = Counter(
             "authz_sign_ins",
             "Sign-ins by how they ended.",
@@ -79,13 +69,17 @@ class Metrics:
             registry=registry,
         )
         self._routes = Gauge("authz_routes", "Routes in the configuration.", registry=registry)
+        self._routes_refused = Gauge(
+            "authz_routes_refused",
+            "Routes that refuse everything, because they or their policies are broken.",
+            registry=registry,
+        )
         Gauge("authz_build_info", "Versions.", ("version", "python"), registry=registry).labels(
             version, platform.python_version()
         ).set(1)
 
     def check(self, *, adapter: str, decision: str, status: int, seconds: float) -> None:
-        self._checks.labels(adapter, decision, str(status)).inc()
-        self._durations.labels(adapter).observe(seconds)
+        self._checks.add(adapter, decision, status, seconds)
 
     def sign_in(self, *, provider: str, outcome: str) -> None:
         self._sign_ins.labels(provider, outcome).inc()
@@ -96,10 +90,11 @@ class Metrics:
     def refusal(self, *, listener: str, status: int) -> None:
         self._refusals.labels(listener, str(status)).inc()
 
-    def loaded(self, *, generation: int, at: float, routes: int) -> None:
+    def loaded(self, *, generation: int, at: float, routes: int, refused: int) -> None:
         self._generation.set(generation)
         self._loaded_at.set(at)
         self._routes.set(routes)
+        self._routes_refused.set(refused)
         self._reload_ok.set(1)
 
     def reload_failed(self) -> None:
@@ -120,6 +115,41 @@ def _family(metric: Metric) -> Family:
             if not sample.name.endswith("_created")
         ),
     )
+
+
+class _Checks(Collector):
+    """Counted far more often than anything else is, so in plain tables, without locks and children:
+    there is one thread that adds and reports."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str, int], int] = {}
+        self._durations: dict[str, list[int]] = {}
+        self._seconds: dict[str, float] = {}
+
+    def add(self, adapter: str, decision: str, status: int, seconds: float) -> None:
+        key = adapter, decision, status
+        self._counts[key] = self._counts.get(key, 0) + 1
+        durations = self._durations.get(adapter)
+        if durations is None:
+            durations = self._durations[adapter] = [0] * (len(_BUCKETS) + 1)
+        durations[bisect_left(_BUCKETS, seconds)] += 1
+        self._seconds[adapter] = self._seconds.get(adapter, 0.0) + seconds
+
+    def collect(self) -> Iterable[Metric]:
+        checks = CounterMetricFamily(
+            "authz_checks", "Checks answered.", labels=("adapter", "decision", "status")
+        )
+        for (adapter, decision, status), count in self._counts.items():
+            checks.add_metric((adapter, decision, str(status)), count)
+        yield checks
+        durations = HistogramMetricFamily(
+            "authz_check_duration_seconds", "How long a check took.", labels=("adapter",)
+        )
+        bounds = (*map(str, _BUCKETS), "+Inf")
+        for adapter, counts in self._durations.items():
+            buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
+            durations.add_metric((adapter,), buckets, self._seconds[adapter])
+        yield durations
 
 
 class _Reported(Collector):

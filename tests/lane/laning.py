@@ -11,8 +11,10 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.config.grammar import TcpAddress
+from authz_sidecar.lane.envelopes import Envelopes
 from authz_sidecar.lane.places import Places
 from authz_sidecar.lane.questions import Questions
+from authz_sidecar.lane.roads import Roads
 from authz_sidecar.lane.service import Lane
 from authz_sidecar.proxies.catalogue import NAMES, adapters
 from authz_sidecar.proxies.trust import Networks
@@ -47,15 +49,19 @@ class Remembered:
         if session is not None:
             self.held[token, scope, provider] = Held(session=session)
 
-    def peek(self, token: str, *, scope: str, provider: str, now: float) -> Held | None:
+    def look(self, token: str, *, scope: str, provider: str, now: float) -> Held | None:
         del now
         return self.held.get((token, scope, provider))
+
+    def weigh(self, entry: Held, more: int) -> None:
+        entry.weight += more
 
 
 @dataclass(kw_only=True, eq=False)
 class Held:
     session: Session
     derived: dict[object, object] = field(default_factory=dict)
+    weight: int = 0
 
 
 class Counting:
@@ -156,11 +162,15 @@ def both_of(home: House, *, trusted: Networks = LOOPBACK, hops: Networks | None 
     enabled = adapters(NAMES, trusted_hops=hops)
     app = CheckApp(gate=gate, adapters=enabled, trusted=trusted)
     lane = Lane(
-        questions=Questions(enabled, places=Places(gate.index, home.cookies), trusted_hops=hops),
-        index=gate.index,
+        questions=Questions(
+            enabled,
+            envelopes=Envelopes(places=Places(gate.index, home.cookies), trusted_hops=hops),
+        ),
+        roads=Roads(gate.index),
         near=near,
         answers=gate.answers,
         recorder=gate.recorder,
+        passed=lambda _adapter, _seconds: False,
         trusts=app.trusts,
         steady_until=home.signer.steady_until,
         clock=gate.clock,
@@ -200,7 +210,9 @@ async def _served(serving: Serving, socket: Any) -> AsyncIterator[None]:
         await task
 
 
-def bytes_of(raw: RawRequest, *, version: str = "1.1") -> bytes:
+def bytes_of(raw: RawRequest, *, version: str = "1.1", title: bool = True) -> bytes:
+    """With header names as most proxies write them, or in lower case."""
     head = f"{raw.method} {raw.target} HTTP/{version}\r\n"
-    lines = "".join(f"{name}: {value}\r\n" for name, value in raw.headers)
+    names = ((name.title() if title else name, value) for name, value in raw.headers)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in names)
     return f"{head}{lines}\r\n".encode("latin-1")

@@ -1,0 +1,73 @@
+"""What is kept with a session in memory and gone with it: its policies with everything settled that
+no request changes, and the heads of answers to what passed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from authz_sidecar.policy import specialise
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Identity, Session
+    from authz_sidecar.lane.roads import Way
+    from authz_sidecar.policy import Residual
+
+MOST_READY = 16
+"""Heads of one session: one for each proxy, host, route and set of other cookies."""
+
+_KEY = "lane"
+_OBJECTS = 300
+
+
+class Held(Protocol):
+    """A session in memory. What is put into `derived` goes when the session goes."""
+
+    @property
+    def session(self) -> Session: ...
+    @property
+    def derived(self) -> dict[object, object]: ...
+
+
+class Near(Protocol):
+    def look(self, token: str, *, scope: str, provider: str, now: float) -> Held | None:
+        """The session if it is in memory and may be served now. Counts as its use."""
+
+    def weigh(self, entry: Any, more: int, /) -> None:
+        """Count the bytes of what was put into its `derived`."""
+
+
+class Kept:
+    """What `owner` knows about one session; another configuration's lane starts afresh."""
+
+    __slots__ = ("_most", "_residuals", "heads", "owner", "weight")
+
+    def __init__(self, owner: object, *, most: int = MOST_READY) -> None:
+        self.owner = owner
+        self.heads: dict[object, tuple[bytes, float]] = {}
+        self.weight = _OBJECTS
+        self._most = most
+        self._residuals: dict[Way, Residual] = {}
+
+    def residual(self, way: Way, identity: Identity, *, now: float) -> Residual:
+        residual = self._residuals.get(way)
+        if residual is None or now >= residual.until:
+            residual = specialise(way.route.policy, identity, now=now)
+            if len(self._residuals) >= self._most:
+                self._residuals.clear()
+            self._residuals[way] = residual
+        return residual
+
+    def keep(self, key: object, head: bytes, *, until: float) -> None:
+        if len(self.heads) >= self._most:
+            self.heads.clear()
+            self.weight = _OBJECTS
+        if key not in self.heads:
+            self.weight += _OBJECTS + len(head)
+        self.heads[key] = head, until
+
+
+def kept_with(held: Held, owner: object) -> Kept:
+    kept = held.derived.get(_KEY)
+    if not isinstance(kept, Kept) or kept.owner is not owner:
+        kept = held.derived[_KEY] = Kept(owner)
+    return kept

@@ -1,0 +1,88 @@
+"""Where paths lead: a place and a path, and the route that they are about.
+
+Decides which paths are plain: of the grammar, and with one reading only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.paths import readings
+from authz_sidecar.core.types import Fact
+from authz_sidecar.core.urls import MalformedUrl
+from authz_sidecar.errors import BadProxyRequest
+from authz_sidecar.lane.memory import Memory
+from authz_sidecar.policy import Residual, specialise
+from authz_sidecar.proxies import reading
+
+if TYPE_CHECKING:
+    from authz_sidecar.lane.places import Place
+    from authz_sidecar.routes import Route, RouteIndex
+
+MOST_REMEMBERED_BYTES = 2 * 1024 * 1024
+_LONGEST_REMEMBERED = 1024
+
+
+class Way:
+    """One route. `provider` is whose sessions count here, None where none or several do; `asks`
+    are the facts of a request on which its answers depend. Compared by identity."""
+
+    __slots__ = ("_residual", "asks", "provider", "route")
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        self.provider = route.providers[0] if len(route.providers) == 1 else None
+        self.asks = frozenset(Fact) if route.set_request_headers else route.policy.facts
+        self._residual: Residual | None = None
+
+    def nobodys(self, now: float) -> Residual:
+        """The policy for those who are not signed in."""
+        residual = self._residual
+        if residual is None or now >= residual.until:
+            residual = self._residual = specialise(self.route.policy, None, now=now)
+        return residual
+
+
+class Road:
+    """`way` is None where no route is. Compared by identity."""
+
+    __slots__ = ("way",)
+
+    def __init__(self, way: Way | None) -> None:
+        self.way = way
+
+
+class Roads:
+    __slots__ = ("_index", "_known", "_ways")
+
+    def __init__(self, index: RouteIndex) -> None:
+        self._index = index
+        self._known: Memory[tuple[Place, bytes], Road] = Memory(most=MOST_REMEMBERED_BYTES)
+        self._ways: dict[int, Way] = {}
+
+    def find(self, place: Place, path: bytes) -> Road | None:
+        """None for a path that is not plain."""
+        key = place, path
+        road = self._known.get(key)
+        if road is None:
+            road = self._look(place, path)
+            if road is not None and len(path) <= _LONGEST_REMEMBERED:
+                self._known.put(key, road, size=len(path) + 200)
+        return road
+
+    def _look(self, place: Place, raw: bytes) -> Road | None:
+        try:
+            path, _ = reading.target(raw.decode("latin-1"))
+            meanings = readings(path, ignore_case=place.ignores_case)
+        except (BadProxyRequest, MalformedUrl):
+            return None
+        if len(meanings) != 1:
+            return None
+        route = self._index.match(place.origin, path)
+        return Road(None if route is None else self._way(route))
+
+    def _way(self, route: Route) -> Way:
+        way = self._ways.get(id(route))
+        if way is None:
+            way = self._ways[id(route)] = Way(route)
+        return way
