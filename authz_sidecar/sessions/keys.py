@@ -44,6 +44,16 @@ def ended_key(handle: str) -> str:
     return f"az:r:{{{handle}}}"
 
 
+def name_of(key: str) -> str:
+    """What is named by a key of the forms above, or by that of an index or a watermark."""
+    return key[6:-1]
+
+
+DECIDING = ("az:s:", "az:r:")
+"""How the keys begin that decide whether a session stands. Last use is none of them: it is written
+all the time, and nobody's copy of a session becomes wrong by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A user, or a session at a provider, in the store: one name for each secret."""

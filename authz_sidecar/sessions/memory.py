@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.sessions.store import Entry
+    from authz_sidecar.sessions.store import Entry, Listener
 
 
 class MemoryStore:
@@ -21,6 +22,7 @@ class MemoryStore:
         self._indexes: dict[str, tuple[dict[str, float], float]] = {}
         self._counts: dict[str, tuple[int, float]] = {}
         self._expiries: list[tuple[float, str]] = []
+        self._watches: list[MemoryWatch] = []
 
     def __len__(self) -> int:
         """How many keys are held."""
@@ -48,14 +50,18 @@ class MemoryStore:
         self._put(entry)
         return True
 
+    async def rewrite_all(self, *entries: Entry) -> tuple[bool, ...]:
+        return tuple([await self.rewrite(entry) for entry in entries])
+
     async def take(self, key: str) -> bytes | None:
         value = self._get(key)
-        self._values.pop(key, None)
+        await self.delete(key)
         return value
 
     async def delete(self, *keys: str) -> None:
         for key in keys:
-            self._values.pop(key, None)
+            if self._values.pop(key, None) is not None:
+                self._tell(key)
 
     async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
         self._drop_expired()
@@ -91,6 +97,9 @@ class MemoryStore:
             self._expire(key, ends)
         return count + 1
 
+    def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> MemoryWatch:
+        return MemoryWatch(listener, prefixes, self._watches)
+
     async def ready(self) -> None:
         """Memory always is."""
 
@@ -105,7 +114,12 @@ class MemoryStore:
     def _put(self, entry: Entry) -> None:
         expiry = self._clock() + entry.ttl
         self._values[entry.key] = (entry.value, expiry)
+        self._tell(entry.key)
         self._expire(entry.key, expiry)
+
+    def _tell(self, key: str) -> None:
+        for watch in self._watches:
+            watch.tell(key)
 
     def _expire(self, key: str, expiry: float) -> None:
         heapq.heappush(self._expiries, (expiry, key))
@@ -117,3 +131,28 @@ class MemoryStore:
             for held in (self._values, self._indexes, self._counts):
                 if key in held and held[key][1] <= now:
                     del held[key]
+
+
+class MemoryWatch:
+    """Changes are told before the call that makes them returns, so what was told always holds."""
+
+    def __init__(
+        self, listener: Listener, prefixes: tuple[str, ...], watches: list[MemoryWatch]
+    ) -> None:
+        self._listener = listener
+        self._prefixes = prefixes
+        self._watches = watches
+
+    def start(self) -> None:
+        if self not in self._watches:
+            self._watches.append(self)
+            self._listener.begun(math.inf)
+
+    def tell(self, key: str) -> None:
+        if key.startswith(self._prefixes):
+            self._listener.changed((key,))
+
+    async def aclose(self) -> None:
+        if self in self._watches:
+            self._watches.remove(self)
+            self._listener.lost()

@@ -1,7 +1,5 @@
-"""How a session is found: the record that a cookie opens, and whether it still stands.
-
-The two are apart because a record never changes and may be kept near, while its standing is what
-others can end at any moment. Writes nothing.
+"""What the store says about sessions to those who do not bring the cookie: who is listed, what
+lists show, which watermarks stand. Writes nothing.
 """
 
 from __future__ import annotations
@@ -11,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.cookie import is_token
+from authz_sidecar.sessions.finding import read_time
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
     from authz_sidecar.sessions.envelopes import Envelopes
     from authz_sidecar.sessions.keys import Naming, Subject
-    from authz_sidecar.sessions.records import Listing, ProviderTokens, Record
+    from authz_sidecar.sessions.records import Listing, ProviderTokens
     from authz_sidecar.sessions.store import SessionStore
 
 
@@ -40,14 +39,6 @@ class Member:
         return cls(handle, parent or None)
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """`last_use` is a sign-in's own, as stored; a child has none."""
-
-    record: Record
-    last_use: bytes | None
-
-
 class Reader:
     __slots__ = ("_envelopes", "_naming", "_store")
 
@@ -55,41 +46,6 @@ class Reader:
         self._store = store
         self._naming = naming
         self._envelopes = envelopes
-
-    async def fetch(self, token: str) -> Fetched | None:
-        """The record this cookie opens. One round trip."""
-        if not is_token(token):
-            return None
-        handles = self._naming.handles(token)
-        values = await self._store.read(
-            *(
-                key(handle)
-                for handle in handles
-                for key in (keys.session_key, keys.last_use_key, keys.ended_key)
-            )
-        )
-        for at, handle in enumerate(handles):
-            sealed, last_use, ended = values[3 * at : 3 * at + 3]
-            if sealed is None or ended is not None:
-                continue
-            record = self._envelopes.open_record(sealed, token=token, handle=handle)
-            return None if record is None else Fetched(record, last_use)
-        return None
-
-    async def standing(self, fetched: Fetched) -> float | None:
-        """When the session was last used; None when it was ended or revoked, or its parent was.
-        One round trip."""
-        session = fetched.record.session
-        subjects = self._naming.subjects(session.identity, session.provider_session)
-        marks = [mark for subject in subjects for mark in subject.watermarks]
-        if session.parent is None:
-            last_use, ended, *standing = (fetched.last_use, None, *await self._store.read(*marks))
-        else:
-            last_use, ended, *standing = await self._store.read(
-                keys.last_use_key(session.parent), keys.ended_key(session.parent), *marks
-            )
-        risen = {mark for mark in standing if mark is not None} - fetched.record.seen
-        return None if ended is not None or risen else read_time(last_use)
 
     async def watermarks(self, subjects: tuple[Subject, ...]) -> frozenset[bytes]:
         marks = await self._store.read(
@@ -151,12 +107,3 @@ class Reader:
         ended = (keys.ended_key(summary.handle), keys.ended_key(keeper))
         marks = (mark for subject in subjects for mark in subject.watermarks)
         return keys.last_use_key(keeper), (*ended, *marks)
-
-
-def read_time(value: bytes | None) -> float | None:
-    """Seconds, from the milliseconds in which last use is stored."""
-    return int(value) / 1000 if value is not None and value.isdigit() else None
-
-
-def write_time(now: float) -> bytes:
-    return b"%d" % (now * 1000)

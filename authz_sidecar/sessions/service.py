@@ -16,8 +16,9 @@ from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.sessions.cookie import is_token
 from authz_sidecar.sessions.envelopes import Envelopes
+from authz_sidecar.sessions.finding import Fetched, Finder, write_time
 from authz_sidecar.sessions.keys import Naming, Subject
-from authz_sidecar.sessions.reading import Fetched, Member, Reader, write_time
+from authz_sidecar.sessions.reading import Member, Reader
 from authz_sidecar.sessions.records import ProviderTokens, Record, SessionSummary
 from authz_sidecar.sessions.store import Entry
 from authz_sidecar.sessions.writing import Writer, summary_of
@@ -56,6 +57,7 @@ class Sessions:
         self._random = random
         self._naming = Naming(secret_keys)
         self._envelopes = Envelopes(secret_keys)
+        self._finder = Finder(store, self._naming, self._envelopes)
         self._reader = Reader(store, self._naming, self._envelopes)
         self._writer = Writer(store, self._naming, self._envelopes)
 
@@ -108,20 +110,20 @@ class Sessions:
             idle_timeout=self._idle_timeout,
         )
         # A revocation since `_seen` may have read the indexes before this session was in them.
-        if await self._reader.standing(Fetched(record, write_time(now))) is None:
+        if await self._finder.standing(Fetched(record, write_time(now))) is None:
             await self._writer.erase((Member.of(session),), subjects, ())
             raise LoginRefused("revoked while signing in", public=_REVOKED)
         return token, session
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
         """The living session of this cookie, for this scope and provider. Counts as its use."""
-        fetched = await self._reader.fetch(token)
+        fetched = await self._finder.fetch(token)
         if fetched is None:
             return None
         session, now = fetched.record.session, self._clock()
         if session.scope != scope or session.identity.provider != provider:
             return None
-        last_use = await self._reader.standing(fetched)
+        last_use = await self._finder.standing(fetched)
         if last_use is None or not self._is_alive(session.expires_at, last_use, now=now):
             return None
         if now - last_use < self._idle_timeout / 10:

@@ -7,7 +7,10 @@ does what it says or raises `StoreUnavailable`; a store that was away is used ag
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +22,50 @@ class Entry:
     ttl: float
 
 
-class SessionStore(Protocol):
-    """Keys whose text has the same part in braces lie together, and only those do."""
-
+class Reads(Protocol):
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
         """All values in one round trip, in the order of the keys; None for what is not there."""
         ...
+
+
+class Listener(Protocol):
+    """Who keeps copies of what the store holds. No method may raise or wait.
+
+    Times are of the monotonic clock: that of a question whose answer has come. Whatever the store
+    did before it answered has been told by then.
+    """
+
+    def begun(self, at: float) -> None:
+        """From `at` on every change is told; of what was before, nothing is known."""
+        ...
+
+    def answered(self, at: float) -> None: ...
+
+    def changed(self, keys: Iterable[str]) -> None:
+        """These keys were written, deleted, evicted or have expired."""
+        ...
+
+    def all_changed(self) -> None: ...
+
+    def lost(self) -> None:
+        """Changes may go untold, until `begun`."""
+        ...
+
+    def refused(self) -> None:
+        """The store will not tell of changes, and will not soon."""
+        ...
+
+
+class Watch(Protocol):
+    def start(self) -> None:
+        """Begin to tell, in the background, and to begin anew whenever that is lost."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class SessionStore(Reads, Protocol):
+    """Keys whose text has the same part in braces lie together, and only those do."""
 
     async def write(self, *entries: Entry) -> None:
         """Write keys that lie together: all of them or none."""
@@ -36,6 +77,10 @@ class SessionStore(Protocol):
 
     async def rewrite(self, entry: Entry) -> bool:
         """Write only if the key is still there; whether it was written."""
+        ...
+
+    async def rewrite_all(self, *entries: Entry) -> tuple[bool, ...]:
+        """`rewrite` for each of them, wherever they lie, in one round trip."""
         ...
 
     async def take(self, key: str) -> bytes | None:
@@ -61,6 +106,10 @@ class SessionStore(Protocol):
 
         A window begins with its first call and is never prolonged; counting is atomic.
         """
+        ...
+
+    def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> Watch:
+        """Tell a listener of every change to keys that begin so. Nothing happens before `start`."""
         ...
 
     async def ready(self) -> None:

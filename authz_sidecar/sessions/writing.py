@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.reading import Member, write_time
+from authz_sidecar.sessions.finding import write_time
+from authz_sidecar.sessions.reading import Member
 from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
 from authz_sidecar.sessions.store import Entry
 

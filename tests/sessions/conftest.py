@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +11,10 @@ import pytest
 
 from authz_sidecar.core.types import Identity, Session
 from authz_sidecar.sealing import SecretKeys
+from authz_sidecar.sessions.near import NearCache
+from authz_sidecar.sessions.near.coherence import BOUND_SECONDS
 from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.redis import tracking
 from authz_sidecar.sessions.service import Sessions
 from tests.sessions.stores import store_url
 
@@ -47,26 +52,63 @@ class World:
 
     store: SessionStore
     clock: Clock = field(default_factory=Clock)
+    near: bool = False
+    caches: list[NearCache] = field(default_factory=list)
 
     def sessions(self, *secrets: bytes, store: SessionStore | None = None) -> Sessions:
-        return Sessions(
-            store=store or self.store,
-            secret_keys=SecretKeys(secrets or (OLD,)),
-            lifetime=10 * HOUR,
-            idle_timeout=HOUR,
-            clock=self.clock,
-        )
+        keys = SecretKeys(secrets or (OLD,))
+        options: Any = {"secret_keys": keys, "idle_timeout": HOUR, "clock": self.clock}
+        if self.near and store is None:
+            cache = NearCache(self.store, **options)
+            self.caches.append(cache)
+            return FoundNear(cache, store=self.store, lifetime=10 * HOUR, **options)
+        return Sessions(store=store or self.store, lifetime=10 * HOUR, **options)
 
 
-@pytest.fixture(params=["memory", "redis", "cluster"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+class FoundNear(Sessions):
+    """Sessions that are found through a near cache, as the gate does. Whoever looks is given the
+    time that news take to arrive: these suites are about what is right once they have."""
+
+    def __init__(self, near: NearCache, **options: Any) -> None:
+        super().__init__(**options)
+        self.near = near
+        self._clock_of_tests: Clock = options["clock"]
+
+    async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
+        await up_to_date(self.near)
+        which: Any = {"scope": scope, "provider": provider}
+        peeked = self.near.peek(token, now=self._clock_of_tests(), **which)
+        found = await self.near.find(token, **which)
+        assert peeked in (None, found)
+        again = self.near.peek(token, now=self._clock_of_tests(), **which)
+        assert again == found
+        return found
+
+
+async def up_to_date(near: NearCache) -> None:
+    """Everything that was done before this has been heard of."""
+    near.start()
+    coherence, began = near._coherence, time.monotonic()
+    while coherence.fresh_until - BOUND_SECONDS <= began:
+        await asyncio.sleep(0.001)
+        assert time.monotonic() - began < 10, "no news"
+
+
+@pytest.fixture(params=["memory", "redis", "cluster", "near memory", "near redis", "near cluster"])
+async def world(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
     clock = Clock()
-    if request.param != "memory":
-        request.getfixturevalue(
-            f"redis_{'server' if request.param == 'redis' else 'cluster'}"
-        ).flush()
-    store = open_store(store_url(request.param, request), clock=clock)
-    yield World(store, clock)
+    near, _, kind = request.param.rpartition(" ")
+    if kind != "memory":
+        request.getfixturevalue(f"redis_{'server' if kind == 'redis' else 'cluster'}").flush()
+    # The suites wait for an answer before every look.
+    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_PINGS", 0.001)
+    store = open_store(store_url(kind, request), clock=clock)
+    world = World(store, clock, near=bool(near))
+    yield world
+    for cache in world.caches:
+        await cache.aclose()
     await store.aclose()
 
 

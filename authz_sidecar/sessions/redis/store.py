@@ -15,12 +15,14 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions.redis.clients import MAX_CONNECTIONS, Connected, connect
+from authz_sidecar.sessions.redis.tracking import Tracking
 from authz_sidecar.sessions.store import Entry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from authz_sidecar.sessions.location import StoreLocation
+    from authz_sidecar.sessions.store import Listener
 
 DEADLINE = 2.0
 
@@ -65,6 +67,14 @@ class RedisStore:
                 await client.set(entry.key, entry.value, px=_milliseconds(entry.ttl), xx=True)
             )
 
+    async def rewrite_all(self, *entries: Entry) -> tuple[bool, ...]:
+        if not entries:
+            return ()
+        async with self._asking() as client, client.pipeline(transaction=False) as pipe:
+            for entry in entries:
+                pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl), xx=True)
+            return tuple(map(bool, await pipe.execute()))
+
     async def take(self, key: str) -> bytes | None:
         async with self._asking() as client:
             value: bytes | None = await client.getdel(key)
@@ -101,6 +111,9 @@ class RedisStore:
             pipe.set(key, 0, px=_milliseconds(window), nx=True)
             pipe.incr(key)
             return int((await pipe.execute())[1])
+
+    def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> Tracking:
+        return Tracking(self._connected.client, listener, prefixes=prefixes, name=self._name)
 
     async def ready(self) -> None:
         # A write, because a replica or a full Redis answers PING just as well.
