@@ -28,6 +28,7 @@ from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.login.provider import Provider, ProviderSettings, Trust
 from authz_sidecar.login.service import LoginService
+from authz_sidecar.login.throttle import Limits, Throttle
 from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.observe.outage import StoreWatch
 from authz_sidecar.observe.record import CheckRecorder
@@ -194,6 +195,7 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
         cookies=cookies,
         pages=pages,
         recorder=metrics,
+        throttle=_throttle(config, sessions),
         routes=built.index,
         providers=providers,
         default_providers=_default_providers(config),
@@ -227,6 +229,12 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
         watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
         _taken_over=previous.parts() if previous else frozenset(),
     )
+
+
+def _throttle(config: Config, sessions: Sessions) -> Throttle:
+    throttle = config.server.throttle
+    limits = Limits(requests=throttle.requests, window=throttle.window, exempt=throttle.exempt)
+    return Throttle(sessions, limits=limits, clock=time.time)
 
 
 def _store(config: Config, previous: Application | None) -> Store:

@@ -59,6 +59,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _secret_keys,
         _listeners,
         _sessions,
+        _throttle,
         _providers,
         _auth_host,
         _cookie_domain,
@@ -142,6 +143,11 @@ def _sessions(config: Config) -> Iterator[Found]:
         yield "is longer than `sessions.lifetime`", ("sessions", "idle_timeout")
     if sessions.grace > sessions.lifetime:
         yield "is longer than `sessions.lifetime`", ("sessions", "grace")
+
+
+def _throttle(config: Config) -> Iterator[Found]:
+    if config.server.throttle.window < 1:
+        yield "must be a second at least", ("server", "throttle", "window")
 
 
 def _providers(config: Config) -> Iterator[Found]:

@@ -196,6 +196,21 @@ class ClientCertificate(_Section):
     )
 
 
+class Throttle(_Section):
+    """How often one network (an IPv4 address, or an IPv6 network of 64 bits) may ask for what costs
+    work: beginning, finishing and handing over sign-ins, and tokens."""
+
+    requests: Number = Field(
+        default=300, ge=1, description="So many in one window; one sign-in takes about four."
+    )
+    window: Duration = Field(default=60.0, description="The length of a window.")
+    exempt: Annotated[tuple[NetworkText, ...], Listed] = Field(
+        default=(),
+        description="Networks that are not counted: the address of an office with many people, or"
+        " `[0.0.0.0/0, ::/0]` where somebody else throttles.",
+    )
+
+
 class Server(_Section):
     """Where the sidecar listens and whom it answers."""
 
@@ -240,6 +255,11 @@ class Server(_Section):
     client_certificate: ClientCertificate | None = Field(
         default=None,
         description="Only if the proxy verifies client certificates and overwrites this header.",
+    )
+    throttle: Annotated[Throttle, Mapped] = Field(
+        default_factory=Throttle,
+        description="How often one network may ask for what costs work. Too often is 429 with"
+        " `Retry-After`.",
     )
     strip_cookie: Truth = Field(
         default=True,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from authz_sidecar.login.messages import LoginRequest
     from authz_sidecar.login.ports import Pages, Routes, SignInRecorder
     from authz_sidecar.login.provider import Provider
+    from authz_sidecar.login.throttle import Throttle
     from authz_sidecar.sealing import SecretKeys
     from authz_sidecar.sessions.cookie import SessionCookies
     from authz_sidecar.sessions.service import Sessions
@@ -48,6 +49,7 @@ class Desk:
     cookies: SessionCookies
     pages: Pages
     recorder: SignInRecorder
+    throttle: Throttle
     routes: Routes
     providers: Mapping[str, Provider]
     default_providers: tuple[str, ...]

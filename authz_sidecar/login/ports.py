@@ -25,6 +25,10 @@ class SignInRecorder(Protocol):
         """A sign-in came back from its provider. `provider` is empty where nobody knows which."""
         ...
 
+    def throttled(self, *, endpoint: str) -> None:
+        """A request was one too many."""
+        ...
+
 
 class Pages(Protocol):
     """Each method gives HTML; `headers` are those of every page."""

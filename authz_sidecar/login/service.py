@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from authz_sidecar.errors import AuthzError
+from authz_sidecar.errors import AuthzError, Throttled
 from authz_sidecar.login.handover import HandOver
 from authz_sidecar.login.landing import Landing
 from authz_sidecar.login.leaving import Leaving
@@ -36,16 +36,16 @@ class LoginService:
         self._who = WhoAmI(desk)
 
     async def start(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._starting.start, request)
+        return await self._answered(self._starting.start, request, throttled="start")
 
     async def choose(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._starting.choose, request)
+        return await self._answered(self._starting.choose, request, throttled="choose")
 
     async def callback(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._returning.callback, request)
+        return await self._answered(self._returning.callback, request, throttled="callback")
 
     async def handover(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._handover.handover, request)
+        return await self._answered(self._handover.handover, request, throttled="handover")
 
     async def sign_out(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._leaving.sign_out, request)
@@ -71,9 +71,23 @@ class LoginService:
         return trouble_page(error, self._desk.pages, request_id=request_id)
 
     async def _answered(
-        self, handler: Callable[[LoginRequest], Awaitable[LoginReply]], request: LoginRequest
+        self,
+        handler: Callable[[LoginRequest], Awaitable[LoginReply]],
+        request: LoginRequest,
+        *,
+        throttled: str | None = None,
     ) -> LoginReply:
+        """`throttled` names an endpoint where strangers could make us work."""
         try:
+            if throttled is not None:
+                await self._admit(request, endpoint=throttled)
             return await handler(request)
         except AuthzError as error:
             return self.refused(error, request_id=request.request_id)
+
+    async def _admit(self, request: LoginRequest, *, endpoint: str) -> None:
+        try:
+            await self._desk.throttle.admit(request.client)
+        except Throttled:
+            self._desk.recorder.throttled(endpoint=endpoint)
+            raise

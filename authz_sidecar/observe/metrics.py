@@ -42,6 +42,12 @@ class Metrics:
             ("provider", "outcome"),
             registry=registry,
         )
+        self._throttled = Counter(
+            "authz_throttled",
+            "Requests refused because their network sent too many.",
+            ("endpoint",),
+            registry=registry,
+        )
         self._store_errors = Counter(
             "authz_store_errors",
             "Times the session store was found not to answer.",
@@ -83,6 +89,9 @@ class Metrics:
 
     def sign_in(self, *, provider: str, outcome: str) -> None:
         self._sign_ins.labels(provider, outcome).inc()
+
+    def throttled(self, *, endpoint: str) -> None:
+        self._throttled.labels(endpoint).inc()
 
     def store_error(self) -> None:
         self._store_errors.inc()

@@ -7,6 +7,7 @@ import secrets
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -18,6 +19,7 @@ from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.login.provider import Provider, ProviderSettings
 from authz_sidecar.login.service import LoginService
+from authz_sidecar.login.throttle import Limits, Throttle
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sealing import SecretKeys
@@ -64,6 +66,7 @@ class House:
     cookie_domain: str | None = None
     same_site: Any = "lax"
     instance: str = ""
+    limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=Clock)
     keys: SecretKeys = field(default_factory=lambda: SecretKeys([b"k" * 32]))
     desk: Desk = field(init=False)
@@ -87,16 +90,17 @@ class House:
         built = ruleset(config)
         assert not built.problems, built.problems
         self.store = MemoryStore(clock=self.clock)
+        sessions = Sessions(
+            store=self.store,
+            secret_keys=self.keys,
+            lifetime=LIFETIME,
+            idle_timeout=LIFETIME,
+            clock=self.clock,
+        )
         names = tuple(self.providers)
         self.desk = Desk(
             keys=self.keys,
-            sessions=Sessions(
-                store=self.store,
-                secret_keys=self.keys,
-                lifetime=LIFETIME,
-                idle_timeout=LIFETIME,
-                clock=self.clock,
-            ),
+            sessions=sessions,
             cookies=SessionCookies(
                 name="authz",
                 same_site=self.same_site,
@@ -106,6 +110,7 @@ class House:
             ),
             pages=Pages(base_path="/.auth"),
             recorder=Metrics(version="", process=False),
+            throttle=Throttle(sessions, limits=self.limits, clock=self.clock),
             routes=built.index,
             providers={name: self._provider(name, more) for name, more in self.providers.items()},
             default_providers=(self.default_provider,) if self.default_provider else names,
@@ -120,7 +125,9 @@ class House:
             hosts=Hosts(knows=self.desk.knows),
             base_path="/.auth",
             jwks=lambda: {"keys": []},
-            client_address=lambda _request: None,
+            client_address=lambda request: (
+                ip_address(request.headers["x-client"]) if "x-client" in request.headers else None
+            ),
         )
 
     def _provider(self, name: str, more: Mapping[str, Any]) -> Provider:

@@ -1,0 +1,108 @@
+"""How often one network may ask for what costs us work: one counter for each network and window,
+in the store, and in this process while the store is away.
+
+Decides who has to wait and how long. Never counts by user name alone: that would let anybody lock
+anybody out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, Protocol
+
+from authz_sidecar.errors import StoreUnavailable, Throttled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.core.types import Address
+
+Network = IPv4Network | IPv6Network
+
+MOST_REMEMBERED = 8192
+"""Networks that this process knows of at once; the oldest make room for new ones."""
+STORE_REST_SECONDS = 2.0
+"""After the store did not answer, how long it is not asked again: strangers do not wait for it."""
+NOBODY_KNOWS = "unknown address"
+TIMES_UNKNOWN = 10
+"""As many more for all unknown addresses together: a proxy that does not tell whose requests it
+brings is no reason to turn its people away, and no way around the limit either."""
+
+
+class Counting(Protocol):
+    """`Sessions`, as far as throttling needs it."""
+
+    async def count(self, key: str, *, window: float) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`requests` in each `window` of seconds, for everybody but `exempt`."""
+
+    requests: int = 300
+    window: float = 60.0
+    exempt: tuple[Network, ...] = ()
+
+
+class Throttle:
+    def __init__(self, counting: Counting, *, limits: Limits, clock: Callable[[], float]) -> None:
+        self._counting = counting
+        self._limits = limits
+        self._clock = clock
+        self._number = 0
+        self._spent: set[str] = set()
+        self._here: dict[str, int] = {}
+        self._ask_store_at = 0.0
+
+    async def admit(self, client: Address | None) -> None:
+        """Count one request; raises `Throttled` when it is one too many."""
+        address = _plain(client)
+        if address is None:
+            return await self.limit(NOBODY_KNOWS, times=TIMES_UNKNOWN)
+        if any(address in network for network in self._limits.exempt):
+            return None
+        return await self.limit(str(network_of(address)))
+
+    async def limit(self, subject: str, *, times: int = 1) -> None:
+        """The same for anything else that can be counted, an account for example."""
+        now, window = self._clock(), self._limits.window
+        number = math.floor(now / window)
+        if number != self._number:
+            self._number = number
+            self._spent.clear()
+            self._here.clear()
+        # Whoever has spent a window costs nothing more in it, not even a question to the store.
+        if subject not in self._spent:
+            count = await self._count(f"throttle {number} {subject}", now=now)
+            if count <= self._limits.requests * times:
+                return
+            if len(self._spent) < MOST_REMEMBERED:
+                self._spent.add(subject)
+        retry_after = max(1, math.ceil((number + 1) * window - now))
+        raise Throttled(f"too many requests of `{subject}`", retry_after=retry_after)
+
+    async def _count(self, key: str, *, now: float) -> int:
+        if now >= self._ask_store_at:
+            try:
+                return await self._counting.count(key, window=self._limits.window)
+            except StoreUnavailable:
+                self._ask_store_at = now + STORE_REST_SECONDS
+        count = self._here.pop(key, 0) + 1
+        if len(self._here) >= MOST_REMEMBERED:
+            del self._here[next(iter(self._here))]
+        self._here[key] = count
+        return count
+
+
+def network_of(address: Address) -> Network:
+    """What one household or one customer has: an IPv4 address, or an IPv6 network of 64 bits."""
+    if isinstance(address, IPv6Address):
+        return IPv6Network((int(address) >> 64 << 64, 64))
+    return IPv4Network(address)
+
+
+def _plain(address: Address | None) -> Address | None:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
