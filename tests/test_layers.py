@@ -53,7 +53,7 @@ ROOMS: dict[str, frozenset[str]] = {
 LIBRARIES: dict[str, frozenset[str]] = {
     "authlib": frozenset({"login.provider"}),
     "httpx2": frozenset({"login.provider"}),
-    "jwt": frozenset({"login.idtoken", "identity.assertion"}),
+    "jwt": frozenset({"login.jws", "identity.assertion"}),
     "redis": frozenset({"sessions.redis"}),
     "cryptography": frozenset({"sealing", "identity.assertion", "policy.certificates", "cli.keys"}),
     "re2": frozenset({"policy.regex"}),

@@ -127,6 +127,11 @@ class Desk:
                 return Found(token=token, session=session)
         return None
 
+    async def all_living(self, request: LoginRequest) -> tuple[Found, ...]:
+        """Every living session of this browser on this host, one for each provider."""
+        found = [await self.living(request, (provider,)) for provider in self.providers]
+        return tuple(each for each in found if each is not None)
+
     def session_cookie(self, session: Session, token: str, *, origin: Origin) -> str:
         return self.cookies.set(
             self.cookies.name_for(session.identity.provider, origin),

@@ -1,60 +1,35 @@
 """Whether an ID token is genuine, meant for us, and the answer to this very attempt.
 
-Pure: keys, expectations and the time are given. Everything that could be taken from the token or
-from the provider's metadata and must not be (algorithms, key types, audiences) is fixed here.
+Pure: keys, expectations and the time are given.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
-import jwt
-
 from authz_sidecar.errors import LoginRefused
+from authz_sidecar.login.jws import (
+    ALGORITHMS,
+    Jwk,
+    check_times,
+    digest_of,
+    read_header,
+    verify_signature,
+)
 
-Jwk = Mapping[str, object]
 VerifiedClaims = NewType("VerifiedClaims", Mapping[str, object])
 
-LEEWAY_SECONDS = 30
-LARGEST_TOKEN = 65_536
-
-# Algorithm -> (key type, curve, digest of `at_hash`). OpenID Connect Core, 3.1.3.6: the digest is
-# the signature's own; Ed25519 hashes with SHA-512 (RFC 8032 section 5.1).
-_ALGORITHMS: Mapping[str, tuple[str, str | None, str]] = {
-    "RS256": ("RSA", None, "sha256"),
-    "RS384": ("RSA", None, "sha384"),
-    "RS512": ("RSA", None, "sha512"),
-    "PS256": ("RSA", None, "sha256"),
-    "PS384": ("RSA", None, "sha384"),
-    "PS512": ("RSA", None, "sha512"),
-    "ES256": ("EC", "P-256", "sha256"),
-    "ES384": ("EC", "P-384", "sha384"),
-    "ES512": ("EC", "P-521", "sha512"),
-    "EdDSA": ("OKP", "Ed25519", "sha512"),
-}
-ALGORITHMS = tuple(_ALGORITHMS)
-"""All we ever accept. A configuration may narrow this; neither `none` nor a MAC is in it."""
+# RFC 8725 section 3.11: a token made for another purpose says so in its header.
+KINDS = frozenset({"jwt", "id_token+jwt"})
+_REQUIRED = ("iss", "sub", "aud", "exp", "iat")
 
 # Names that a broken provider sends where a user should be, and that would join strangers.
 _NOBODY = frozenset({"null", "undefined", "none", "*"})
-
-
-class BadSignature(LoginRefused):
-    """Forged, or made with a key that was replaced under the same name, or under none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenHeader:
-    """What an unverified token says of its signature; only ever used to choose a key."""
-
-    algorithm: str
-    key_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,69 +40,22 @@ class Expected:
     algorithms: tuple[str, ...] = ALGORITHMS
 
 
-def read_header(token: str, *, algorithms: Sequence[str]) -> TokenHeader:
-    """The header, once its algorithm is one of ours; raises `LoginRefused`."""
-    if len(token) > LARGEST_TOKEN:
-        raise LoginRefused(f"ID token of {len(token)} bytes")
-    try:
-        header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError as error:
-        raise LoginRefused("ID token is not a signed JWT") from error
-    algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ")
-    if (
-        not isinstance(algorithm, str)
-        or algorithm not in algorithms
-        or algorithm not in _ALGORITHMS
-    ):
-        raise LoginRefused(f"ID token is signed with `{algorithm!s:.40}`, which is not allowed")
-    # RFC 8725 section 3.11: a token made for another purpose says so here.
-    if kind is not None and str(kind).lower() not in {"jwt", "id_token+jwt"}:
-        raise LoginRefused(f"token of type `{kind!s:.40}` where an ID token should be")
-    if "crit" in header or "b64" in header:
-        raise LoginRefused("ID token has critical extensions")
-    if key_id is not None and not isinstance(key_id, str):
-        raise LoginRefused("ID token names its key by something other than a string")
-    return TokenHeader(algorithm=algorithm, key_id=key_id)
-
-
-def suitable_keys(keys: Sequence[Jwk], header: TokenHeader) -> tuple[Jwk, ...]:
-    """The keys that this header may mean. With a `kid`: those of that name. Without: all that fit;
-    the caller takes one only if it is the only one (OpenID Connect Core, 10.1)."""
-    return tuple(
-        key
-        for key in keys
-        if _fits(key, header.algorithm)
-        and (header.key_id is None or key.get("kid") == header.key_id)
-    )
-
-
-def _fits(key: Jwk, algorithm: str) -> bool:
-    key_type, curve, _ = _ALGORITHMS[algorithm]
-    operations = key.get("key_ops")
-    return (
-        key.get("kty") == key_type
-        and (curve is None or key.get("crv") == curve)
-        and key.get("alg", algorithm) == algorithm
-        and key.get("use", "sig") == "sig"
-        and (operations is None or (isinstance(operations, list) and "verify" in operations))
-    )
-
-
 def verify(
     token: str, *, key: Jwk, expected: Expected, now: float, access_token: str | None
 ) -> VerifiedClaims:
     """The claims of a token that passes every check; raises `LoginRefused`."""
-    algorithm = read_header(token, algorithms=expected.algorithms).algorithm
+    algorithm = read_header(token, algorithms=expected.algorithms, kinds=KINDS).algorithm
     claims = verify_signature(
         token,
         key=key,
         algorithm=algorithm,
         issuer=expected.issuer,
         audience=expected.client_id,
+        required=_REQUIRED,
     )
-    _check_times(claims, now=now)
-    _check_party(claims, client_id=expected.client_id)
-    _check_subject(claims)
+    check_times(claims, now=now)
+    check_party(claims, client_id=expected.client_id)
+    check_subject(claims)
     nonce = claims.get("nonce")
     if not isinstance(nonce, str) or not _same(nonce, expected.nonce):
         raise LoginRefused("ID token does not carry the nonce of this attempt")
@@ -136,54 +64,7 @@ def verify(
     return VerifiedClaims(claims)
 
 
-def verify_signature(
-    token: str, *, key: Jwk, algorithm: str, issuer: str, audience: str
-) -> dict[str, object]:
-    """Signature, issuer and audience. Times are checked by the caller, who knows what time it is."""
-    try:
-        return jwt.decode(
-            token,
-            jwt.PyJWK(dict(key), algorithm=algorithm),
-            algorithms=[algorithm],  # one, and of our list: never the provider's
-            issuer=issuer,
-            audience=audience,
-            options={
-                "verify_signature": True,
-                "require": ["iss", "sub", "aud", "exp", "iat"],
-                "verify_iss": True,
-                "verify_aud": True,
-                "strict_aud": False,  # OpenID Connect allows a list; `azp` is checked for it
-                "verify_sub": True,
-                "verify_jti": True,
-                "verify_exp": False,  # these three by `_check_times`
-                "verify_iat": False,
-                "verify_nbf": False,
-                "enforce_minimum_key_length": True,
-            },
-        )
-    except jwt.InvalidSignatureError as error:
-        raise BadSignature("ID token has a wrong signature") from error
-    except (jwt.PyJWTError, ValueError, TypeError) as error:
-        raise LoginRefused(f"ID token refused: {type(error).__name__}") from error
-
-
-def _check_times(claims: Mapping[str, object], *, now: float) -> None:
-    if _time(claims, "exp") + LEEWAY_SECONDS <= now:
-        raise LoginRefused("ID token has expired")
-    if _time(claims, "iat") - LEEWAY_SECONDS > now:
-        raise LoginRefused("ID token was issued in the future; compare the clocks")
-    if "nbf" in claims and _time(claims, "nbf") - LEEWAY_SECONDS > now:
-        raise LoginRefused("ID token is not valid yet; compare the clocks")
-
-
-def _time(claims: Mapping[str, object], name: str) -> float:
-    value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise LoginRefused(f"ID token has a `{name}` that is no time")
-    return value
-
-
-def _check_party(claims: Mapping[str, object], *, client_id: str) -> None:
+def check_party(claims: Mapping[str, object], *, client_id: str) -> None:
     # OpenID Connect Core, 3.1.3.7, 4 and 5: with several audiences `azp` must be there, and when
     # it is there it must be us.
     audience, party = claims["aud"], claims.get("azp")
@@ -193,7 +74,7 @@ def _check_party(claims: Mapping[str, object], *, client_id: str) -> None:
         raise LoginRefused("ID token was issued to another client")
 
 
-def _check_subject(claims: Mapping[str, object]) -> None:
+def check_subject(claims: Mapping[str, object]) -> None:
     subject = claims["sub"]
     if (
         not isinstance(subject, str)
@@ -206,7 +87,7 @@ def _check_subject(claims: Mapping[str, object]) -> None:
 
 
 def _check_access_token_hash(claim: object, access_token: str, algorithm: str) -> None:
-    digest = hashlib.new(_ALGORITHMS[algorithm][2], access_token.encode()).digest()
+    digest = hashlib.new(digest_of(algorithm), access_token.encode()).digest()
     half = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
     if not isinstance(claim, str) or not _same(claim, half):
         raise LoginRefused("ID token belongs to another access token")

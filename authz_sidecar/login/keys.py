@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.idtoken import Jwk, TokenHeader, suitable_keys
+from authz_sidecar.login.jws import Jwk, TokenHeader, suitable_keys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -34,8 +34,10 @@ class Landing:
         tokens: ProviderTokens | None,
         provider_session: str | None = None,
         parent: Session | None = None,
+        since: frozenset[str] | None = None,
     ) -> Found:
-        """Never an id that anybody else has seen; what the cookie held before is ended."""
+        """Never an id that anybody else has seen; what the cookie held before is ended. `since` is
+        what was revoked before the provider was asked who this is."""
         desk = self._desk
         before = await desk.living(request, (identity.provider,))
         token, session = await desk.sessions.create(
@@ -46,6 +48,7 @@ class Landing:
             client="" if request.client is None else str(request.client),
             user_agent=request.user_agent,
             parent=parent,
+            since=since,
         )
         if before is not None:
             await desk.sessions.end(before.session)
@@ -66,6 +69,7 @@ class Landing:
         tokens: ProviderTokens | None,
         provider_session: str | None = None,
         parent: Session | None = None,
+        since: frozenset[str] | None = None,
     ) -> LoginReply:
         """Signed in on this very host: the session, and back to where it began."""
         desk = self._desk
@@ -75,6 +79,7 @@ class Landing:
             tokens=tokens,
             provider_session=provider_session,
             parent=parent,
+            since=since,
         )
         rounds = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
         cookie = desk.session_cookie(found.session, found.token, origin=request.origin)

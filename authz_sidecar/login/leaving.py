@@ -5,14 +5,14 @@ Whatever the provider does or fails to do, the session is ended before anybody i
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.core.urls import MalformedUrl, parse_origin
-from authz_sidecar.login.messages import BadRequest, LoginReply, one, redirect
+from authz_sidecar.login.forms import Forms
+from authz_sidecar.login.messages import LoginReply, one, redirect
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-FORM_SECONDS = 3600
-_FORM = "sign-out form"
 _HOME = "signed-out home"
 
 
 class Leaving:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._form = Forms(desk=desk, purpose="sign-out form")
 
     async def sign_out(self, request: LoginRequest) -> LoginReply:
         if request.method == "POST":
@@ -41,14 +40,14 @@ class Leaving:
 
     async def _ask(self, request: LoginRequest) -> LoginReply:
         desk = self._desk
-        found = await self._all(request)
+        found = await desk.all_living(request)
         if not found:
             return redirect(desk.url(request.origin, "signed_out"))
         first = found[0].session
         html = desk.pages.sign_out(
             identity=first.identity,
             action_url=f"{desk.base_path}/sign_out",
-            csrf=self._form_token(request, found[0]),
+            csrf=self._form.token(request, found[0]),
             everywhere=any(each.session.kind is SessionKind.CHILD for each in found),
         )
         # A form on a page without referrers is posted with `Origin: null` (Fetch, "append a
@@ -57,11 +56,11 @@ class Leaving:
 
     async def _do(self, request: LoginRequest) -> LoginReply:
         desk = self._desk
-        _check_same_origin(request)
-        found = await self._all(request)
+        self._form.check_origin(request)
+        found = await desk.all_living(request)
         if not found:
             return redirect(desk.url(request.origin, "signed_out"))
-        self._check_form_token(request, found)
+        self._form.check_token(request, found)
         here_only = one(request.form, "scope") == "site"
         at_provider = None if here_only else await self._provider_url(request, found[0])
         for each in found:
@@ -84,12 +83,6 @@ class Leaving:
         )
         return reply.with_cookies(*cookies)
 
-    async def _all(self, request: LoginRequest) -> tuple[Found, ...]:
-        """Every living session of this browser on this host, one for each provider."""
-        desk = self._desk
-        found = [await desk.living(request, (provider,)) for provider in desk.providers]
-        return tuple(each for each in found if each is not None)
-
     async def _provider_url(self, request: LoginRequest, found: Found) -> str | None:
         desk = self._desk
         tokens = await desk.sessions.tokens(found.token)
@@ -100,22 +93,6 @@ class Leaving:
             return_to=desk.url(host, "signed_out"),
             state=self._home_state(request),
         )
-
-    def _form_token(self, request: LoginRequest, found: Found) -> str:
-        desk = self._desk
-        data = json.dumps([found.session.handle, desk.clock() + FORM_SECONDS]).encode()
-        return desk.keys.seal_text(_FORM, data, bound_to=str(request.origin).encode())
-
-    def _check_form_token(self, request: LoginRequest, found: tuple[Found, ...]) -> None:
-        """The form was shown to this very session: nobody else could have asked for it."""
-        desk = self._desk
-        sealed = one(request.form, "csrf") or ""
-        data = desk.keys.open_text(_FORM, sealed, bound_to=str(request.origin).encode())
-        if data is None:
-            raise BadRequest("sign-out without the token of its form")
-        handle, expires_at = json.loads(data)
-        if handle not in {each.session.handle for each in found} or expires_at < desk.clock():
-            raise BadRequest("sign-out with the token of another session or an old form")
 
     def _home_state(self, request: LoginRequest) -> str:
         return self._desk.keys.seal_text(_HOME, str(request.origin).encode())
@@ -140,14 +117,3 @@ def _sign_in_of(found: Found) -> Session:
     if session.parent is None:
         return session
     return replace(session, handle=session.parent, kind=SessionKind.SIGN_IN, parent=None)
-
-
-def _check_same_origin(request: LoginRequest) -> None:
-    """Before the form's token, what the browser itself says of where the form was. `null` says
-    nothing, which is enough only where the other header says more."""
-    site = request.header("sec-fetch-site")
-    allowed = {str(request.origin)} | ({"null"} if site == "same-origin" else set())
-    if any(origin not in allowed for origin in request.header_lines("origin")):
-        raise BadRequest("sign-out form of another origin")
-    if site not in {None, "same-origin"}:
-        raise BadRequest("sign-out form of another site")

@@ -102,6 +102,7 @@ class Returning:
             sends_issuer=metadata.sends_issuer,
             by_post=provider.settings.response_mode == "form_post",
         )
+        since = await desk.sessions.revocations(provider.name)
         signed_in = await provider.redeem(
             code=code,
             verifier=attempt.verifier,
@@ -111,12 +112,17 @@ class Returning:
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()
         if not await desk.sessions.remember_once(f"state:{digest}", ttl=LIFETIME_SECONDS + 120):
             raise AttemptLost("the answer was used before")
-        reply = await self._signed_in(request, attempt, signed_in)
+        reply = await self._signed_in(request, attempt, signed_in, since=since)
         desk.recorder.sign_in(provider=provider.name, outcome="success")
         return reply
 
     async def _signed_in(
-        self, request: LoginRequest, attempt: Attempt, signed_in: SignedIn
+        self,
+        request: LoginRequest,
+        attempt: Attempt,
+        signed_in: SignedIn,
+        *,
+        since: frozenset[str],
     ) -> LoginReply:
         desk = self._desk
         tokens = ProviderTokens(
@@ -135,12 +141,14 @@ class Returning:
                 identity=signed_in.identity,
                 tokens=tokens,
                 provider_session=signed_in.session,
+                since=since,
             )
         found = await self._landing.new_session(
             request,
             identity=signed_in.identity,
             tokens=tokens,
             provider_session=signed_in.session,
+            since=since,
         )
         origin, _ = parse_url(attempt.return_to)
         if not desk.knows(origin):

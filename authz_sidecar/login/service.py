@@ -10,6 +10,7 @@ from authz_sidecar.errors import AuthzError, Throttled
 from authz_sidecar.login.handover import HandOver
 from authz_sidecar.login.landing import Landing
 from authz_sidecar.login.leaving import Leaving
+from authz_sidecar.login.provider_logout import ProviderLogout
 from authz_sidecar.login.returning import Returning
 from authz_sidecar.login.starting import Starting
 from authz_sidecar.login.trouble import trouble_page
@@ -33,6 +34,7 @@ class LoginService:
         self._returning = Returning(desk, landing, handover)
         self._handover = handover
         self._leaving = Leaving(desk)
+        self._provider_logout = ProviderLogout(desk)
         self._who = WhoAmI(desk)
 
     async def start(self, request: LoginRequest) -> LoginReply:
@@ -52,6 +54,14 @@ class LoginService:
 
     async def signed_out(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._leaving.signed_out, request)
+
+    async def back_channel_logout(self, request: LoginRequest) -> LoginReply:
+        # Not throttled: all of a provider's logouts come from one address, and none may be lost.
+        return await self._answered(self._provider_logout.back_channel, request)
+
+    async def front_channel_logout(self, request: LoginRequest) -> LoginReply:
+        handler = self._provider_logout.front_channel
+        return await self._answered(handler, request, throttled="frontchannel-logout")
 
     async def who_am_i(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._who.page, request)

@@ -86,14 +86,26 @@ class Naming:
     def user(self, provider: str, issuer: str, subject: str) -> Subject:
         return self._subject("u", "user", provider, issuer, subject)
 
+    def account(self, provider: str, issuer: str, sub: str) -> Subject:
+        """A user as the provider calls them, where `claims.user` names another claim than `sub`."""
+        return self._subject("p", "account", provider, issuer, sub)
+
+    def revocations(self, provider: str) -> str:
+        """Where it says for some minutes which watermarks were set lately."""
+        return f"az:w:{self._hashes('revocations', provider)[0]}"
+
     def provider_session(self, provider: str, issuer: str, sid: str) -> Subject:
         return self._subject("p", "provider session", provider, issuer, sid)
 
     def subjects(self, identity: Identity, provider_session: str | None) -> tuple[Subject, ...]:
         """All under which sessions of this identity are listed and revoked."""
-        return self.subjects_of(
+        subjects = self.subjects_of(
             identity.provider, identity.issuer, identity.subject, provider_session
         )
+        sub = identity.claims.get("sub")
+        if not isinstance(sub, str) or sub == identity.subject:
+            return subjects
+        return (*subjects, self.account(identity.provider, identity.issuer, sub))
 
     def subjects_of(
         self, provider: str, issuer: str, subject: str, provider_session: str | None

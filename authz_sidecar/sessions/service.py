@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.store import SessionStore
 
 TICKET_SECONDS = 60.0
+RECENT_SECONDS = 300.0
+"""Longer than any exchange with a provider takes."""
 
 # A watermark must outlive every session it ends, also those born under a longer lifetime that a
 # new configuration has shortened since.
@@ -72,12 +74,13 @@ class Sessions:
         user_agent: str = "",
         parent: Session | None = None,
         lifetime: float | None = None,
+        since: frozenset[str] | None = None,
     ) -> tuple[str, Session]:
         """A new session under a new id: the cookie's value, and the session.
 
         With a `parent` it is that sign-in's child on another host: it shares the parent's
         provider session and ends with it at the latest. Raises `LoginRefused` when the user was
-        signed out, or the parent ended, in the meantime.
+        signed out, or the parent ended, in the meantime: since `revocations` gave `since`.
         """
         now = self._clock()
         token = self._new_token()
@@ -98,7 +101,8 @@ class Sessions:
                 provider_session=provider_session,
                 parent=None if parent is None else parent.handle,
             ),
-            seen=await self._seen(subjects, parent, now=now),
+            seen=await self._seen(subjects, parent, now=now)
+            - await self._risen(identity.provider, since, now=now),
         )
         session = record.session
         await self._writer.index(subjects, session)
@@ -142,11 +146,55 @@ class Sessions:
 
     async def end_user(self, *, provider: str, issuer: str, subject: str) -> int:
         """End every session of a user; how many there were."""
-        return await self._revoke(self._naming.user(provider, issuer, subject))
+        return await self._revoke(self._naming.user(provider, issuer, subject), provider)
 
-    async def end_provider_session(self, *, provider: str, issuer: str, sid: str) -> int:
-        """End every session that came of one session at the provider; how many there were."""
-        return await self._revoke(self._naming.provider_session(provider, issuer, sid))
+    async def end_account(self, *, provider: str, issuer: str, sub: str) -> int:
+        """The same for the user whom the provider calls `sub`, where we go by another claim."""
+        return await self._revoke(self._naming.account(provider, issuer, sub), provider)
+
+    async def end_provider_session(
+        self, *, provider: str, issuer: str, sid: str, known_only: bool = False
+    ) -> int:
+        """End every session that came of one session at the provider; how many there were.
+
+        `known_only` writes nothing where there is none, which is for callers whom anybody can be.
+        """
+        subject = self._naming.provider_session(provider, issuer, sid)
+        if known_only and not await self._reader.members(subject, now=self._clock()):
+            return 0
+        return await self._revoke(subject, provider)
+
+    async def end_listed(self, summary: SessionSummary) -> None:
+        """End a session that was found in a list, as `end` does."""
+        identity = Identity(
+            provider=summary.provider, issuer=summary.issuer, subject=summary.subject
+        )
+        await self.end(
+            Session(
+                handle=summary.handle,
+                kind=summary.kind,
+                scope=summary.scope,
+                identity=identity,
+                created_at=summary.created_at,
+                expires_at=summary.expires_at,
+                provider_session=summary.provider_session,
+                parent=summary.parent,
+            )
+        )
+
+    async def listed(self, handle: str) -> SessionSummary | None:
+        """What lists show of the living session of this handle."""
+        member, now = Member(handle), self._clock()
+        for listing, last_use in await self._reader.standing_listings((member,)):
+            if self._is_alive(listing.summary.expires_at, last_use, now=now):
+                return replace(listing.summary, last_used_at=last_use)
+        return None
+
+    async def revocations(self, provider: str) -> frozenset[str]:
+        """What to give to `create` as `since`: asked before the provider says who signs in, so that
+        a sign-out in between is noticed, whoever's it is."""
+        [recent] = await self._store.indexed(self._naming.revocations(provider), now=self._clock())
+        return frozenset(recent)
 
     async def tokens(self, token: str) -> ProviderTokens | None:
         """The provider's tokens of a sign-in, for refresh and logout."""
@@ -192,6 +240,10 @@ class Sessions:
         ]
         return all(first)
 
+    async def was_remembered(self, key: str) -> bool:
+        """Whether `remember_once` was called for the key."""
+        return any(value is not None for value in await self._store.read(*self._naming.once(key)))
+
     async def count(self, key: str, *, window: float) -> int:
         """How often this was called for the key in its current window, this call included."""
         return await self._store.count(self._naming.counter(key), window=window)
@@ -220,8 +272,25 @@ class Sessions:
     def _is_alive(self, expires_at: float, last_use: float, *, now: float) -> bool:
         return now < expires_at and now - last_use < self._idle_timeout
 
-    async def _revoke(self, subject: Subject) -> int:
+    async def _risen(
+        self, provider: str, since: frozenset[str] | None, *, now: float
+    ) -> frozenset[bytes]:
+        """The watermarks of this provider that were set since then, whosever they are."""
+        if since is None:
+            return frozenset()
+        [recent] = await self._store.indexed(self._naming.revocations(provider), now=now)
+        return frozenset(bytes.fromhex(mark) for mark in recent if mark not in since)
+
+    async def _revoke(self, subject: Subject, provider: str) -> int:
         mark, ttl = self._random(8), max(self._lifetime, _WATERMARK_SECONDS)
+        now = self._clock()
+        # Before the watermark: whoever reads that one, and this list after it, finds it here too.
+        await self._store.index(
+            self._naming.revocations(provider),
+            mark.hex(),
+            expires_at=now + RECENT_SECONDS,
+            now=now,
+        )
         await self._writer.mark_revoked(subject, mark, ttl=ttl)
         members = await self._reader.members(subject, now=self._clock())
         listings = await self._reader.listings(members)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 
+from authz_sidecar.login.logouttoken import EVENT
 from tests.login import signing
 from tests.servers.hostile_provider import HostileProvider, document
 
@@ -25,6 +27,21 @@ class Lies:
         now = int(time.time())
         good = {"iss": self.provider.issuer, "iat": now, "exp": now + 60, "nonce": "n"}
         return KEY.sign(signing.claims(**{**good, **changes}))
+
+    def logout_token(self, *, header: dict[str, object] | None = None, **changes: object) -> str:
+        """A change to `None` removes a claim."""
+        now = int(time.time())
+        good: dict[str, object] = {
+            "iss": self.provider.issuer,
+            "aud": signing.CLIENT_ID,
+            "iat": now,
+            "exp": now + 120,
+            "jti": secrets.token_hex(8),
+            "sid": "provider-session",
+            "events": {EVENT: {}},
+        }
+        claims = {name: value for name, value in (good | changes).items() if value is not None}
+        return KEY.sign(claims, **(header or {"typ": "logout+jwt"}))
 
     def token(self, **changes: object) -> None:
         """Every code is good for these."""

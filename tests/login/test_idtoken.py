@@ -10,15 +10,8 @@ import pytest
 
 from authz_sidecar.config.schema import ALGORITHMS as CONFIGURABLE
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.login.idtoken import (
-    ALGORITHMS,
-    LEEWAY_SECONDS,
-    Expected,
-    VerifiedClaims,
-    read_header,
-    suitable_keys,
-    verify,
-)
+from authz_sidecar.login.idtoken import KINDS, Expected, VerifiedClaims, verify
+from authz_sidecar.login.jws import ALGORITHMS, LEEWAY_SECONDS, read_header, suitable_keys
 from tests.login.signing import (
     CLIENT_ID,
     ISSUER,
@@ -70,12 +63,12 @@ def test_a_changed_signature_is_refused(at: int) -> None:
     [
         pytest.param({"iss": "https://evil.example"}, "InvalidIssuer", id="iss of another"),
         pytest.param({"iss": f"{ISSUER}/"}, "InvalidIssuer", id="iss with a slash more"),
-        pytest.param({"iss": [ISSUER]}, "ID token refused", id="iss in a list"),
+        pytest.param({"iss": [ISSUER]}, "token refused", id="iss in a list"),
         pytest.param({"iss": None}, "MissingRequired", id="iss missing"),
         pytest.param({"aud": "another"}, "InvalidAudience", id="aud of another"),
         pytest.param({"aud": f"{CLIENT_ID}-x"}, "InvalidAudience", id="aud begins alike"),
         pytest.param({"aud": ["x", "y"], "azp": CLIENT_ID}, "InvalidAudience", id="aud list"),
-        pytest.param({"aud": []}, "ID token refused", id="aud empty list"),
+        pytest.param({"aud": []}, "token refused", id="aud empty list"),
         pytest.param({"aud": None}, "MissingRequired", id="aud missing"),
         pytest.param({"aud": [CLIENT_ID, "x"]}, "azp", id="several aud without azp"),
         pytest.param({"aud": [CLIENT_ID, "x"], "azp": "x"}, "another client", id="azp of another"),
@@ -166,7 +159,7 @@ def test_the_configuration_may_narrow_the_algorithms() -> None:
 
 def test_the_configuration_cannot_widen_them() -> None:
     with pytest.raises(LoginRefused, match="not allowed"):
-        read_header(unsigned({"alg": "none"}), algorithms=("none",))
+        read_header(unsigned({"alg": "none"}), algorithms=("none",), kinds=KINDS)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +175,7 @@ def test_the_configuration_cannot_widen_them() -> None:
     ],
 )
 def test_which_keys_a_header_may_mean(changes: dict[str, object], *, fits: bool) -> None:
-    header = read_header(KEY.sign(claims()), algorithms=ALGORITHMS)
+    header = read_header(KEY.sign(claims()), algorithms=ALGORITHMS, kinds=KINDS)
     assert bool(suitable_keys([{**KEY.jwk, **changes}], header)) is fits
 
 

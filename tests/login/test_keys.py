@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.idtoken import Jwk, TokenHeader
+from authz_sidecar.login.jws import Jwk, TokenHeader
 from authz_sidecar.login.keys import FRESH_SECONDS, REFETCHES_PER_MINUTE, KeyCache
 
 

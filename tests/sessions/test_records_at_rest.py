@@ -92,7 +92,8 @@ async def test_a_copy_of_the_store_shows_nothing(
     ):
         assert secret.lower().encode() not in everything, secret
     assert {key[:5] for key in held} == {
-        *("az:s:", "az:m:", "az:t:", "az:l:", "az:u:", "az:p:", "az:r:", "az:x:", "az:o:", "az:c:")
+        *("az:s:", "az:m:", "az:t:", "az:l:", "az:u:", "az:p:", "az:r:", "az:x:", "az:o:", "az:c:"),
+        "az:w:",
     }
 
 

@@ -10,20 +10,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from authz_sidecar.errors import ProviderUnavailable
 from authz_sidecar.login.claims import identity_of, merge_userinfo
-from authz_sidecar.login.idtoken import (
-    BadSignature,
-    Expected,
-    Jwk,
-    VerifiedClaims,
-    read_header,
-    verify,
-)
+from authz_sidecar.login.idtoken import KINDS, Expected, VerifiedClaims, verify
+from authz_sidecar.login.jws import BadSignature, Jwk, TokenHeader, read_header
 from authz_sidecar.login.keys import KeyCache
+from authz_sidecar.login.logouttoken import KINDS as LOGOUT_KINDS
+from authz_sidecar.login.logouttoken import LogoutToken, verify_logout
 from authz_sidecar.login.provider.code import Tokens, redeem_code
 from authz_sidecar.login.provider.metadata import Metadata, discovery_url, parse_metadata
 from authz_sidecar.login.provider.settings import (
@@ -36,6 +32,8 @@ from authz_sidecar.login.provider.transport import Connection, Trust, get_json
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 _MOST_KEYS = 100
@@ -191,9 +189,26 @@ class Provider:
         } | ({"id_token_hint": id_token} if id_token else {})
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters)}"
 
+    async def logout_token(self, token: str) -> LogoutToken:
+        """What a logout token of this provider for us says; raises `LoginRefused`."""
+        settings = self.settings
+        header = read_header(token, algorithms=settings.algorithms, kinds=LOGOUT_KINDS)
+
+        def judged(key: Jwk) -> LogoutToken:
+            return verify_logout(
+                token,
+                key=key,
+                issuer=settings.issuer,
+                client_id=settings.client_id,
+                algorithms=settings.algorithms,
+                now=self._clock(),
+            )
+
+        return await self._with_key(header, judged)
+
     async def _verified(self, tokens: Tokens, *, nonce: str) -> VerifiedClaims:
         settings = self.settings
-        header = read_header(tokens.id_token, algorithms=settings.algorithms)
+        header = read_header(tokens.id_token, algorithms=settings.algorithms, kinds=KINDS)
         expected = Expected(
             issuer=settings.issuer,
             client_id=settings.client_id,
@@ -210,6 +225,9 @@ class Provider:
                 access_token=tokens.access_token,
             )
 
+        return await self._with_key(header, judged)
+
+    async def _with_key(self, header: TokenHeader, judged: Callable[[Jwk], T]) -> T:
         key = await self._keys.key_for(header)
         try:
             return judged(key)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from authz_sidecar.login.claims import ClaimRules
-from authz_sidecar.login.idtoken import ALGORITHMS
+from authz_sidecar.login.jws import ALGORITHMS
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
