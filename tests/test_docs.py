@@ -201,6 +201,8 @@ def test_every_endpoint_of_the_design_is_listed() -> None:
         "/.auth/handover",
         "/.auth/sign_out",
         "/.auth/signed_out",
+        "/.auth/sessions",
+        "/.auth/sessions/revoke",
         "/.auth/backchannel-logout",
         "/.auth/frontchannel-logout",
         "/.auth/userinfo",

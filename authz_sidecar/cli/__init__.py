@@ -11,7 +11,18 @@ import sys
 from typing import TYPE_CHECKING
 
 from authz_sidecar import __version__
-from authz_sidecar.cli import check, demo, explain, import_, keys, policy, schema, serve, snippet
+from authz_sidecar.cli import (
+    check,
+    demo,
+    explain,
+    import_,
+    keys,
+    policy,
+    schema,
+    serve,
+    sessions,
+    snippet,
+)
 from authz_sidecar.errors import ConfigError, StartError
 
 if TYPE_CHECKING:
@@ -19,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-COMMANDS = (serve, check, explain, policy, schema, snippet, import_, keys, demo)
+COMMANDS = (serve, check, explain, policy, schema, snippet, import_, keys, sessions, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

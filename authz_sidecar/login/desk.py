@@ -143,6 +143,17 @@ class Desk:
     def page(self, html: str, *, status: int = 200) -> LoginReply:
         return LoginReply(status=status, headers=self.pages.headers(), body=html.encode())
 
+    def stranger(self, request: LoginRequest, *, back: str) -> LoginReply:
+        """A page of somebody's own, and nobody is signed in."""
+        html = self.pages.trouble(
+            title="You are not signed in",
+            message="Nobody is signed in on this site with this browser.",
+            request_id=request.request_id,
+            retry_url=self.url(request.origin, "start", rd=f"{self.base_path}/{back}"),
+            retry_label="Sign in",
+        )
+        return self.page(html, status=401)
+
     def too_many_rounds(self, request: LoginRequest) -> LoginReply:
         html = self.pages.too_many_redirects(
             host=request.origin.authority, request_id=request.request_id

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
     from authz_sidecar.core.urls import Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLine:
+    """One sign-in in the list of somebody's own. `sites` are those that were opened with it."""
+
+    handle: str
+    provider: str
+    device: str
+    address: str
+    signed_in_at: float
+    last_used_at: float
+    sites: tuple[str, ...]
+    current: bool
 
 
 class RouteLike(Protocol):
@@ -58,6 +73,12 @@ class Pages(Protocol):
 
     def signed_out(self, *, home_url: str | None) -> str: ...
 
-    def who(self, *, identity: Identity, expires_at: float, sign_out_url: str) -> str: ...
+    def who(
+        self, *, identity: Identity, expires_at: float, sign_out_url: str, sessions_url: str | None
+    ) -> str: ...
+
+    def sessions(
+        self, *, identity: Identity, lines: tuple[SessionLine, ...], action_url: str, csrf: str
+    ) -> str: ...
 
     def continue_to(self, *, url: str) -> str: ...

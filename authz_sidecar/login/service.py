@@ -10,6 +10,7 @@ from authz_sidecar.errors import AuthzError, Throttled
 from authz_sidecar.login.handover import HandOver
 from authz_sidecar.login.landing import Landing
 from authz_sidecar.login.leaving import Leaving
+from authz_sidecar.login.my_sessions import MySessions
 from authz_sidecar.login.provider_logout import ProviderLogout
 from authz_sidecar.login.returning import Returning
 from authz_sidecar.login.starting import Starting
@@ -34,6 +35,7 @@ class LoginService:
         self._returning = Returning(desk, landing, handover)
         self._handover = handover
         self._leaving = Leaving(desk)
+        self._mine = MySessions(desk)
         self._provider_logout = ProviderLogout(desk)
         self._who = WhoAmI(desk)
 
@@ -54,6 +56,12 @@ class LoginService:
 
     async def signed_out(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._leaving.signed_out, request)
+
+    async def sessions(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._mine.page, request)
+
+    async def revoke(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._mine.revoke, request)
 
     async def back_channel_logout(self, request: LoginRequest) -> LoginReply:
         # Not throttled: all of a provider's logouts come from one address, and none may be lost.

@@ -21,18 +21,12 @@ class WhoAmI:
         desk = self._desk
         found = await desk.living(request, tuple(desk.providers))
         if found is None:
-            html = desk.pages.trouble(
-                title="You are not signed in",
-                message="Nobody is signed in on this site with this browser.",
-                request_id=request.request_id,
-                retry_url=desk.url(request.origin, "start", rd=f"{desk.base_path}/"),
-                retry_label="Sign in",
-            )
-            return desk.page(html, status=401)
+            return desk.stranger(request, back="")
         html = desk.pages.who(
             identity=found.session.identity,
             expires_at=found.session.expires_at,
             sign_out_url=f"{desk.base_path}/sign_out",
+            sessions_url=desk.url(desk.auth_host or request.origin, "sessions"),
         )
         return desk.page(html)
 

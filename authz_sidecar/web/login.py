@@ -81,6 +81,8 @@ def login_router(
     ours("/handover", ["GET"], service.handover)
     ours("/sign_out", ["GET", "POST"], service.sign_out)
     ours("/signed_out", ["GET", "HEAD"], service.signed_out)
+    ours("/sessions", ["GET", "HEAD"], service.sessions)
+    ours("/sessions/revoke", ["POST"], service.revoke)
     ours("/backchannel-logout", ["POST"], service.back_channel_logout)
     ours("/frontchannel-logout", ["GET"], service.front_channel_logout)
     ours("/userinfo", ["GET", "HEAD"], service.userinfo)

@@ -18,6 +18,7 @@ from authz_sidecar.web.reasons import explanations
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
+    from authz_sidecar.login.ports import SessionLine
 
 LOOP_CAUSES = (
     "Your browser does not keep this site's cookies. Allow them, or leave the private window.",
@@ -32,6 +33,7 @@ _TEMPLATES = (
     "denied",
     "loop",
     "provider_down",
+    "sessions",
     "sign_out",
     "signed_out",
     "trouble",
@@ -152,9 +154,42 @@ class Pages:
     def signed_out(self, *, home_url: str | None) -> str:
         return self._render("signed_out", home_url=home_url)
 
-    def who(self, *, identity: Identity, expires_at: float, sign_out_url: str) -> str:
-        expiry = datetime.fromtimestamp(expires_at, tz=UTC)
-        return self._render("who", identity=identity, expiry=expiry, sign_out_url=sign_out_url)
+    def who(
+        self,
+        *,
+        identity: Identity,
+        expires_at: float,
+        sign_out_url: str,
+        sessions_url: str | None = None,
+    ) -> str:
+        return self._render(
+            "who",
+            identity=identity,
+            expiry=_moment(expires_at),
+            sign_out_url=sign_out_url,
+            sessions_url=sessions_url,
+        )
+
+    def sessions(
+        self, *, identity: Identity, lines: tuple[SessionLine, ...], action_url: str, csrf: str
+    ) -> str:
+        """Forms that post `csrf` and `session`, the handle of one, or `all`."""
+        shown = [
+            {
+                "device": line.device,
+                "address": line.address,
+                "provider": line.provider,
+                "sites": line.sites,
+                "handle": line.handle,
+                "current": line.current,
+                "signed_in": _moment(line.signed_in_at),
+                "last_used": _moment(line.last_used_at),
+            }
+            for line in lines
+        ]
+        return self._render(
+            "sessions", identity=identity, lines=shown, action_url=action_url, csrf=csrf
+        )
 
     def continue_to(self, *, url: str) -> str:
         """Goes on to `url` by itself, and by a link; needs no script."""
@@ -162,6 +197,10 @@ class Pages:
 
     def _render(self, template: str, **values: object) -> str:
         return self._templates[template].render(**values)
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, tz=UTC)
 
 
 def _printable(value: object) -> object:

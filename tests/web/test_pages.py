@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Identity
+from authz_sidecar.login.ports import SessionLine
 from authz_sidecar.policy.reasons import CODES
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
@@ -65,6 +66,23 @@ EVERY_PAGE: dict[str, Render] = {
     "signed-out": lambda text, url: PAGES.signed_out(home_url=url),
     "who": lambda text, url: PAGES.who(
         identity=identity(text), expires_at=1_800_000_000.0, sign_out_url=url
+    ),
+    "sessions": lambda text, url: PAGES.sessions(
+        identity=identity(text),
+        lines=(
+            SessionLine(
+                handle=text,
+                provider=text,
+                device=text,
+                address=text,
+                signed_in_at=1_800_000_000.0,
+                last_used_at=1_800_000_000.0,
+                sites=(text, "wiki.example.com"),
+                current=True,
+            ),
+        ),
+        action_url=url,
+        csrf=text,
     ),
     "continue": lambda text, url: PAGES.continue_to(url=url),
 }

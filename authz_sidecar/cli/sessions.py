@@ -1,0 +1,117 @@
+"""`authz-sidecar sessions list|revoke`: who is signed in where, and ending it, for operators."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from authz_sidecar.cli.options import add_config, config_path
+from authz_sidecar.config.load import load
+from authz_sidecar.errors import StartError, StoreUnavailable
+from authz_sidecar.sealing import SecretKeys
+from authz_sidecar.sessions import Sessions
+from authz_sidecar.sessions.opening import open_store
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Awaitable, Callable
+
+    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.config.schema import Config
+    from authz_sidecar.sessions import SessionSummary
+
+T = TypeVar("T")
+
+
+def add(commands: Commands) -> None:
+    sessions = commands.add_parser("sessions", help="list and end sessions")
+    actions = sessions.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="the living sessions of a user")
+    listing.add_argument("--user", required=True, metavar="USER", help=_USER)
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    listing.set_defaults(run=run_list)
+    revoke = actions.add_parser("revoke", help="end sessions, on every replica at once")
+    which = revoke.add_mutually_exclusive_group(required=True)
+    which.add_argument("--user", metavar="USER", help=f"all sessions of a user: {_USER}")
+    which.add_argument("--handle", metavar="HANDLE", help="one session, as lists and logs name it")
+    revoke.set_defaults(run=run_revoke)
+    for action in (listing, revoke):
+        add_config(action)
+
+
+_USER = "`PROVIDER/SUBJECT`, or the subject alone where there is one identity provider"
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    config = load(config_path(arguments), env=os.environ)
+    user = _user(config, arguments.user)
+    found = _asked(config, lambda sessions: sessions.of_user(**user))
+    for summary in found:
+        print(json.dumps(asdict(summary)) if arguments.json else _line(summary))
+    return 0 if found else 1
+
+
+def run_revoke(arguments: argparse.Namespace) -> int:
+    config = load(config_path(arguments), env=os.environ)
+    if arguments.user is not None:
+        user = _user(config, arguments.user)
+        ended = _asked(config, lambda sessions: sessions.end_user(**user))
+    else:
+        ended = _asked(config, lambda sessions: _end_one(sessions, arguments.handle))
+    print(f"{ended} ended")
+    return 0 if ended else 1
+
+
+async def _end_one(sessions: Sessions, handle: str) -> int:
+    summary = await sessions.listed(handle)
+    if summary is None:
+        return 0
+    await sessions.end_listed(summary)
+    return 1
+
+
+def _user(config: Config, text: str) -> dict[str, str]:
+    """`text` as the names that `Sessions` knows a user by."""
+    providers = config.identity_providers
+    name, slash, subject = text.partition("/")
+    if not slash or name not in providers:
+        if len(providers) != 1:
+            known = ", ".join(f"`{each}/…`" for each in sorted(providers)) or "none"
+            raise StartError(f"`{text}` does not name its identity provider: {known}")
+        [name], subject = providers, text
+    return {"provider": name, "issuer": providers[name].issuer, "subject": subject}
+
+
+def _asked(config: Config, question: Callable[[Sessions], Awaitable[T]]) -> T:
+    url = config.sessions.store.reveal()
+    if url.startswith("memory:"):
+        raise StartError("`sessions.store` is in the memory of the server, nobody else can see it")
+
+    async def ask() -> T:
+        store = open_store(url)
+        sessions = Sessions(
+            store=store,
+            secret_keys=SecretKeys([key.reveal().encode() for key in config.secret_keys]),
+            lifetime=config.sessions.lifetime,
+            idle_timeout=config.sessions.idle_timeout,
+        )
+        try:
+            return await question(sessions)
+        except StoreUnavailable as error:
+            raise StartError(str(error)) from None
+        finally:
+            await store.aclose()
+
+    return asyncio.run(ask())
+
+
+def _line(summary: SessionSummary) -> str:
+    used = datetime.fromtimestamp(summary.last_used_at, tz=UTC).isoformat(timespec="seconds")
+    agent, client = summary.user_agent, summary.client
+    columns = (summary.handle, summary.kind, summary.scope, used, client, agent)
+    # What a browser sent is not to steer anybody's terminal.
+    return "\t".join("".join(c if c.isprintable() else "?" for c in text) for text in columns)
