@@ -80,14 +80,16 @@ class Store:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """What one configuration makes of us. `check` and `web` are served, `denials` explains what was
-    denied; the rest is kept so that a successor may take it over: sessions in memory and providers
-    that did not change."""
+    denied; `problems` are why the routes named in `refused` refuse everything. The rest is kept so
+    that a successor may take it over: sessions in memory and providers that did not change."""
 
     config: Config
     check: Asgi
     web: Asgi
     denials: Denials
     route_count: int
+    problems: tuple[Problem, ...]
+    refused: tuple[str, ...]
     store: Store
     sessions: Sessions
     providers: Mapping[str, Provider]
@@ -131,12 +133,16 @@ class Application:
         return missing
 
 
-def build(config: Config, *, metrics: Metrics, previous: Application | None = None) -> Application:
+def build(
+    config: Config, *, metrics: Metrics, lenient: bool = False, previous: Application | None = None
+) -> Application:
     """Raises `ConfigError` with every problem of routes, policies and keys, `StartError` for a
-    store that cannot be used. Reaches for nothing yet."""
+    store that cannot be used. Where `lenient`, broken routes refuse instead, as far as it is known
+    where they are. Reaches for nothing yet."""
     built = ruleset(config)
     keys = SecretKeys([key.reveal().encode() for key in config.secret_keys])
-    signing_keys = _signing_keys(config, keys, problems=built.problems)
+    fatal = built.unplaced if lenient else built.problems
+    signing_keys = _signing_keys(config, keys, problems=fatal)
     store = _store(config, previous)
     sessions = Sessions(
         store=store.store,
@@ -223,6 +229,8 @@ def build(config: Config, *, metrics: Metrics, previous: Application | None = No
         ),
         denials=denials,
         route_count=len(built.index.routes),
+        problems=built.problems,
+        refused=tuple(route.name for route in built.refused),
         store=store,
         sessions=sessions,
         providers=providers,

@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     examined = examine(path, env=os.environ)
     problems, warnings = set(examined.problems), set(examined.warnings)
     findings: list[Finding] = []
+    built: Built | None = None
     if examined.partial is not None:
         built = ruleset(examined.partial)
         problems.update(built.problems)
@@ -50,6 +51,8 @@ def run(arguments: argparse.Namespace) -> int:
     for line in _remarks(warnings, findings):
         print(line, file=sys.stderr)
     if problems:
+        if built is not None and problems == set(built.problems) and not built.unplaced:
+            print(_served_anyway(built), file=sys.stderr)
         print(f"{path}: {_count(len(problems), 'problem')}", file=sys.stderr)
         return 2
     config = examined.config
@@ -60,6 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     counts += [_count(hints, "hint")] if hints else []
     print(f"{path}: sound, {', '.join(counts)}")
     return 1 if arguments.strict and warned else 0
+
+
+def _served_anyway(built: Built) -> str:
+    names = ", ".join(f"`{route.name}`" for route in built.refused) or "no route"
+    return f"a reload or `serve --lenient` would take it into use and refuse at {names}"
 
 
 def _findings(config: Config, built: Built) -> list[Finding]:

@@ -16,6 +16,11 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser("serve", help="answer the proxy and sign people in")
     add_config(parser)
     parser.add_argument(
+        "--lenient",
+        action="store_true",
+        help="start despite problems in routes and policies: broken routes refuse everything",
+    )
+    parser.add_argument(
         "--log-format", choices=("json", "console"), default="json", help="(default: %(default)s)"
     )
     parser.add_argument(
@@ -33,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     return serve(
         config_path(arguments),
+        lenient=arguments.lenient,
         log_format=arguments.log_format,
         log_level=arguments.log_level.upper(),
     )

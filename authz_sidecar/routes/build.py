@@ -34,15 +34,21 @@ if TYPE_CHECKING:
     from authz_sidecar.errors import Problem
     from authz_sidecar.routes.settings import RouteSettings
 
+_ANYWHERE = PathRule(PathKind.REGEX, ".*")
+
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """`problems` are errors: who starts a server despite them serves the broken routes as refusing.
-    `warnings` are routes that can never answer."""
+    """`problems` are errors, in every broken route and policy. `refused` are the routes that refuse
+    everything for one of them, so that the others can be served; `unplaced` are the problems of
+    routes whose host nobody can read: with one of them nothing can be served, for a wider route
+    would answer in its place. `warnings` are routes that can never answer."""
 
     index: RouteIndex
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    refused: tuple[Route, ...] = ()
+    unplaced: tuple[Problem, ...] = ()
 
 
 def build_routes(
@@ -60,14 +66,20 @@ def build_routes(
     default = default_provider or (providers[0] if len(providers) == 1 else None)
     builder = _Builder(where, facts, frozenset(providers), default, allow_insecure_http)
     builder.name_policies(policies)
+    builder.check_names(routes)
     built = [
         route
         for place, settings in enumerate(routes)
-        if (route := builder.route(settings, ("routes", place))) is not None
+        if (route := builder.route(settings, place)) is not None
     ]
-    builder.check_names(routes)
+    # A path that nobody can read may be any of its host's: it is asked about first.
+    built.sort(key=lambda route: route.paths is not _ANYWHERE)
     return Built(
-        RouteIndex(built), tuple(sorted(builder.problems)), tuple(sorted(overlaps(built, where)))
+        index=RouteIndex(built),
+        problems=tuple(sorted(builder.problems)),
+        warnings=tuple(sorted(overlaps(built, where))),
+        refused=tuple(builder.refused),
+        unplaced=tuple(sorted(builder.unplaced)),
     )
 
 
@@ -81,6 +93,9 @@ class _Builder:
         allow_insecure_http: bool,  # noqa: FBT001
     ) -> None:
         self.problems: list[Problem] = []
+        self.unplaced: list[Problem] = []
+        self.refused: list[Route] = []
+        self._same_names: set[int] = set()
         self._where = where
         self._facts = facts
         self._providers = providers
@@ -101,29 +116,46 @@ class _Builder:
                 continue
             first = seen.setdefault(settings.name, place)
             if first != place:
+                self._same_names.add(place)
                 self._problem(
                     f"`{settings.name}` is already the name of routes[{first}]",
                     ("routes", place, "name"),
                 )
 
-    def route(self, settings: RouteSettings, at: tuple[Step, ...]) -> Route | None:
+    def route(self, settings: RouteSettings, place: int) -> Route | None:
+        """None where nobody can say which host it is about."""
+        at, before = ("routes", place), len(self.problems)
         host = self._host(settings, at)
+        if host is None:
+            self.unplaced += self.problems[before:]
         paths = self._paths(settings, at)
         policy = self._policy(settings, at)
+        use = self._identity_use(settings, policy, at)
         if host is None:
             return None
-        sound = paths is not None and policy is not None
-        providers = settings.identity_provider or (
-            () if self._default_provider is None else (self._default_provider,)
-        )
+        name = settings.name or f"{host}{'' if paths is None else _suffix(paths)}"
+        sound = len(self.problems) == before and place not in self._same_names
+        if paths is None or policy is None or not sound:
+            refusing = Route(
+                name=name,
+                host=host,
+                paths=paths or _ANYWHERE,
+                policy=refusing_policy(),
+                identity="none",
+                ignore_case=paths is not None and settings.paths == "ignore_case",
+                written_at=at,
+            )
+            self.refused.append(refusing)
+            return refusing
         return Route(
-            name=settings.name or f"{host}{'' if paths is None else _suffix(paths)}",
+            name=name,
             host=host,
-            paths=paths or PathRule(PathKind.REGEX, ".*"),
-            policy=policy if policy is not None and sound else refusing_policy(),
-            providers=providers,
-            identity=self._identity_use(settings, policy, at),
-            public=sound and settings.allow_public_unauthenticated_access,
+            paths=paths,
+            policy=policy,
+            providers=settings.identity_provider
+            or (() if self._default_provider is None else (self._default_provider,)),
+            identity=use,
+            public=settings.allow_public_unauthenticated_access,
             allowed_origins=tuple(map(str, settings.allowed_origins)),
             ignore_case=settings.paths == "ignore_case",
             set_request_headers=tuple(settings.set_request_headers.items()),

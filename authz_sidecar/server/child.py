@@ -62,7 +62,8 @@ async def _serve(line: Line, options: argparse.Namespace) -> None:
     config = await line.receive_config()
 
     def load(previous: Application | None) -> Application:
-        return build(config, metrics=metrics, previous=previous)
+        # Whether it may be used as it is, the parent has judged.
+        return build(config, metrics=metrics, lenient=True, previous=previous)
 
     async def reload(changed: Config) -> bool:
         nonlocal config

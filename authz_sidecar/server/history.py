@@ -74,6 +74,8 @@ class History:
             "last_reload_error": self._failure(),
             "needs_restart": list(self._needing_restart()),
             "routes": self._current.route_count,
+            "routes_refused": list(self._current.refused),
+            "problems": list(map(str, self._current.problems)),
         }
 
     def _take(self, application: Application) -> None:
@@ -82,7 +84,10 @@ class History:
         self._loaded_at = self._clock()
         self._failed = None
         self._metrics.loaded(
-            generation=self._generation, at=self._loaded_at, routes=application.route_count
+            generation=self._generation,
+            at=self._loaded_at,
+            routes=application.route_count,
+            refused=len(application.refused),
         )
 
     def _needing_restart(self) -> tuple[str, ...]:

@@ -45,18 +45,28 @@ _SETTINGS = {"check": "listen", "web": "web_listen", "ops": "ops_listen"}
 _DESCRIPTORS = 65_536
 
 
-def serve(config_path: Path, *, log_format: LogFormat = "json", log_level: str = "INFO") -> int:
-    """Answer until stopped by a signal; the exit code.
+def serve(
+    config_path: Path,
+    *,
+    lenient: bool = False,
+    log_format: LogFormat = "json",
+    log_level: str = "INFO",
+) -> int:
+    """Answer until stopped by a signal; the exit code. Broken routes keep a server from starting,
+    unless `lenient`; at a reload they are refused alone.
 
     Raises `ConfigError` and `StartError` when nothing can be served; by then nothing has been.
     """
     configure(form=log_format, level=log_level)
     metrics = Metrics(version=__version__)
 
-    def load(previous: Application | None) -> Application:
-        return build(_load(config_path), metrics=metrics, previous=previous)
+    def load(previous: Application | None, *, lenient: bool = True) -> Application:
+        config = _load(config_path)
+        application = build(config, metrics=metrics, lenient=lenient, previous=previous)
+        _say_refused(application)
+        return application
 
-    first = load(None)
+    first = load(None, lenient=lenient)
     server = first.config.server
     with _listening(first.config) as sockets:
         _raise_descriptor_limit()
@@ -164,6 +174,16 @@ def _say_started(application: Application, sockets: Sockets) -> None:
             **{name: ", ".join(map(_address, listeners)) for name, listeners in sockets.items()},
         ),
     )
+
+
+def _say_refused(application: Application) -> None:
+    for problem in application.problems:
+        logger.error("%s", problem)
+    if application.problems:
+        logger.error(
+            "served despite problems, broken routes refuse everything",
+            extra=fields(routes_refused=", ".join(application.refused)),
+        )
 
 
 def _address(listener: socket.socket) -> str:

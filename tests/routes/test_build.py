@@ -295,3 +295,76 @@ def test_routes_that_never_answer(first: Settings, second: Settings, message: st
 )
 def test_routes_that_do(first: Settings, second: Settings) -> None:
     assert built(first, second).warnings == ()
+
+
+BROKEN_POLICY = {"allow": {"or": [{"emial": {"is": "a@b.c"}}]}}
+
+
+@pytest.mark.parametrize(
+    ("broken", "path"),
+    [
+        pytest.param(Settings(policy=BROKEN_POLICY, prefix="/x"), "/x", id="policy of its own"),
+        pytest.param(Settings(policies=("broken",), prefix="/x"), "/x", id="named policy"),
+        pytest.param(Settings(policies=("nobodys",), prefix="/x"), "/x", id="unknown policy"),
+        pytest.param(Settings(regex="/x("), "/open/y", id="path that may be any"),
+        pytest.param(Settings(path="x"), "/open", id="exact path that may be any"),
+        pytest.param(
+            Settings(path="x", paths="ignore_case"),
+            "/open/y",
+            id="path in any case that may be any",
+        ),
+        pytest.param(
+            Settings(identity_provider=("who",), prefix="/x", policy=PUBLIC), "/x", id="provider"
+        ),
+        pytest.param(
+            Settings(
+                prefix="/x",
+                allow_public_unauthenticated_access=True,
+                identity="none",
+                policy={"deny": {"or": [{"user": {"is": "a"}}]}},
+            ),
+            "/x",
+            id="a policy that asks who nobody says",
+        ),
+        pytest.param(Settings(name="open", prefix="/x", policy=PUBLIC), "/x", id="name of another"),
+    ],
+)
+def test_a_broken_route_is_refused_alone(broken: Settings, path: str) -> None:
+    wide = Settings(
+        name="open", regex="/.{0,20}", allow_public_unauthenticated_access=True, policy=PUBLIC
+    )
+    other = Settings(from_="https://other.example.com", policy=PUBLIC)
+    result = built(wide, broken, other, policies={"broken": BROKEN_POLICY})
+    assert result.problems
+    assert result.unplaced == ()
+    (refused,) = result.refused
+    if broken.prefix is None:
+        assert result.index.match(APP, path) is refused
+    assert decide(refused.policy, request(path), ANN, now=0) == Deny(
+        frozenset({"route-misconfigured"})
+    )
+    sound = result.index.match(parse_origin("https://other.example.com"), "/")
+    assert sound is not None
+    assert isinstance(decide(sound.policy, request(), None, now=0), Allow)
+
+
+def test_plain_http_is_refused_where_it_was_not_allowed() -> None:
+    result = built(Settings(from_="http://app.example.com", policy=PUBLIC))
+    assert [str(route.host) for route in result.refused] == ["http://app.example.com"]
+
+
+def test_a_route_without_a_place_stops_everything() -> None:
+    """A wildcard would answer for the host that was meant."""
+    result = built(
+        Settings(from_="https://admin..example.com", policy=BROKEN_POLICY),
+        Settings(from_="https://**.example.com", allow_public_unauthenticated_access=True),
+    )
+    assert len(result.problems) == 2
+    assert len(result.unplaced) == 1
+    assert result.refused == ()
+
+
+def test_a_broken_policy_that_nobody_uses() -> None:
+    result = built(Settings(policy=PUBLIC), policies={"broken": BROKEN_POLICY})
+    assert result.problems
+    assert result.refused == ()

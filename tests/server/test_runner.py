@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -53,12 +54,12 @@ def metric(sidecar: Sidecar, line: str) -> float:
     return 0.0
 
 
-def refused_start(directory: Path, content: Mapping[str, Any]) -> str:
+def refused_start(directory: Path, content: Mapping[str, Any], *arguments: str) -> str:
     """What an attempt to start says on its standard error; its exit code must be 2."""
     path = directory / "authz-sidecar.yaml"
     path.write_text(json.dumps(content))
     done = subprocess.run(
-        [sys.executable, "-m", "authz_sidecar", "serve", "--config", str(path)],
+        [sys.executable, "-m", "authz_sidecar", "serve", "--config", str(path), *arguments],
         capture_output=True,
         text=True,
         timeout=30,
@@ -206,6 +207,77 @@ def test_a_bad_file_keeps_the_old_generation(start_sidecar: SidecarStarter) -> N
     assert metric(sidecar, "authz_config_last_reload_successful") == 1
 
 
+def with_a_broken_route() -> dict[str, Any]:
+    broken = with_routes("one", "two")
+    broken["routes"][1]["policy"] = [{"allow": {"or": [{"emial": {"is": "a@b.c"}}]}}]
+    return broken
+
+
+def check_status(sidecar: Sidecar, host: str) -> int:
+    connection = http.client.HTTPConnection(*sidecar.check, timeout=5)
+    facts = {"Method": "GET", "Proto": "https", "Host": host, "Uri": "/"}
+    headers = {f"X-Forwarded-{name}": value for name, value in facts.items()}
+    try:
+        connection.request("GET", "/auth/traefik", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def says_what_it_refuses(sidecar: Sidecar) -> None:
+    assert check_status(sidecar, "one.example.com") == 200
+    assert check_status(sidecar, "two.example.com") == 403
+    status = status_of(sidecar)
+    assert status["routes"] == 2
+    assert status["routes_refused"] == ["two"]
+    assert len(status["problems"]) == 1
+    assert "`emial`" in status["problems"][0]
+    assert metric(sidecar, "authz_routes_refused") == 1
+    assert "`emial`" in sidecar.log()
+    assert "served despite problems" in sidecar.log()
+
+
+def test_a_broken_route_keeps_it_from_starting(tmp_path: Path) -> None:
+    content = {**complete(), "routes": with_a_broken_route()["routes"]}
+    assert "`emial`" in refused_start(tmp_path, content)
+
+
+def test_a_lenient_start_refuses_the_broken_route_alone(start_sidecar: SidecarStarter) -> None:
+    says_what_it_refuses(start_sidecar(with_a_broken_route(), arguments=("--lenient",)))
+
+
+def test_a_lenient_start_wants_sound_settings(tmp_path: Path) -> None:
+    content = {**complete(), "routes": with_a_broken_route()["routes"], "unheard_of": 1}
+    said = refused_start(tmp_path, content, "--lenient")
+    assert "unheard_of" in said
+    assert "`emial`" in said
+
+
+def test_a_reload_refuses_the_broken_route_alone(start_sidecar: SidecarStarter) -> None:
+    sidecar = start_sidecar(with_routes("one", "two"))
+    assert status_of(sidecar)["problems"] == []
+    sidecar.write_config(with_a_broken_route())
+    sidecar.process.send_signal(signal.SIGHUP)
+    sidecar.wait_until(lambda: status_of(sidecar)["generation"] == 2)
+    says_what_it_refuses(sidecar)
+
+    sidecar.write_config(with_routes("one", "two"))
+    sidecar.process.send_signal(signal.SIGHUP)
+    sidecar.wait_until(lambda: status_of(sidecar)["generation"] == 3)
+    assert check_status(sidecar, "two.example.com") == 200
+    assert metric(sidecar, "authz_routes_refused") == 0
+
+
+def test_a_route_without_a_place_keeps_the_old_generation(start_sidecar: SidecarStarter) -> None:
+    sidecar = start_sidecar(with_routes("one"))
+    displaced = with_routes("one", "two")
+    displaced["routes"][1]["from"] = "https://two..example.com"
+    sidecar.write_config(displaced)
+    sidecar.process.send_signal(signal.SIGHUP)
+    sidecar.wait_until(lambda: status_of(sidecar)["last_reload_error"] is not None)
+    assert status_of(sidecar)["generation"] == 1
+
+
 def test_a_listener_that_moved_needs_a_restart(start_sidecar: SidecarStarter) -> None:
     sidecar = start_sidecar(with_routes("one"))
     moved = with_routes("one")
@@ -303,10 +375,14 @@ def test_replacing_workers_refuses_nobody(start_sidecar: SidecarStarter) -> None
 def test_workers_take_a_new_configuration(start_sidecar: SidecarStarter) -> None:
     sidecar = start_workers(start_sidecar)
     pids = workers_of(sidecar)
-    sidecar.write_config(with_workers(routes=[PUBLIC, {**PUBLIC, "name": "b", "prefix": "/b"}]))
+    broken = {**PUBLIC, "name": "c", "prefix": "/c", "policies": ["none"]}
+    more = [PUBLIC, {**PUBLIC, "name": "b", "prefix": "/b"}, broken]
+    sidecar.write_config(with_workers(routes=more))
     sidecar.process.send_signal(signal.SIGHUP)
     sidecar.wait_until(lambda: status_of(sidecar)["generation"] == 2)
-    assert status_of(sidecar)["routes"] == 2
+    assert status_of(sidecar)["routes"] == 3
+    assert status_of(sidecar)["routes_refused"] == ["c"]
+    assert metric(sidecar, "authz_routes_refused") == 1
     assert workers_of(sidecar) == pids
 
 

@@ -24,7 +24,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -114,7 +114,12 @@ class SidecarError(AssertionError):
 
 class SidecarStarter(Protocol):
     def __call__(
-        self, config: Config, *, wait_for: str = "/readyz", env: Mapping[str, str] | None = None
+        self,
+        config: Config,
+        *,
+        wait_for: str = "/readyz",
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
     ) -> Sidecar: ...
 
 
@@ -135,13 +140,20 @@ def _starter(directory: Path) -> Iterator[SidecarStarter]:
         count = 0
 
         def start(
-            config: Config, *, wait_for: str = "/readyz", env: Mapping[str, str] | None = None
+            config: Config,
+            *,
+            wait_for: str = "/readyz",
+            env: Mapping[str, str] | None = None,
+            arguments: Sequence[str] = (),
         ) -> Sidecar:
             nonlocal count
             count += 1
             place = directory / f"sidecar-{count}"
             place.mkdir()
-            return stack.enter_context(running_sidecar(config, place, wait_for=wait_for, env=env))
+            running = running_sidecar(
+                config, place, wait_for=wait_for, env=env, arguments=arguments
+            )
+            return stack.enter_context(running)
 
         yield start
 
@@ -153,9 +165,10 @@ def running_sidecar(
     *,
     wait_for: str = "/readyz",
     env: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
 ) -> Iterator[Sidecar]:
     """A sidecar that answers 200 at `wait_for` (`/healthz` where its provider or store is down)."""
-    sidecar = _start(config, directory, wait_for=wait_for, env=env)
+    sidecar = _start(config, directory, wait_for=wait_for, env=env, arguments=arguments)
     try:
         yield sidecar
     finally:
@@ -163,11 +176,16 @@ def running_sidecar(
 
 
 def _start(
-    config: Config, directory: Path, *, wait_for: str, env: Mapping[str, str] | None
+    config: Config,
+    directory: Path,
+    *,
+    wait_for: str,
+    env: Mapping[str, str] | None,
+    arguments: Sequence[str],
 ) -> Sidecar:
     # A free port may be taken by somebody else before the sidecar binds it: then try again.
     for attempts_left in (2, 1, 0):
-        sidecar = _spawn(config, directory, env=env)
+        sidecar = _spawn(config, directory, env=env, arguments=arguments)
         try:
             sidecar.wait_for(wait_for)
         except BaseException as failure:
@@ -179,14 +197,23 @@ def _start(
     raise AssertionError("unreachable")
 
 
-def _spawn(config: Config, directory: Path, *, env: Mapping[str, str] | None) -> Sidecar:
+def _spawn(
+    config: Config,
+    directory: Path,
+    *,
+    env: Mapping[str, str] | None,
+    arguments: Sequence[str],
+) -> Sidecar:
     filled = _filled(config)
     config_path = directory / "authz-sidecar.yaml"
     _write(config_path, filled)
     log_path = directory / "sidecar.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "authz_sidecar", "serve", "--config", str(config_path)],
+            [
+                *(sys.executable, "-m", "authz_sidecar", "serve"),
+                *("--config", str(config_path), *arguments),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
