@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from typing import TYPE_CHECKING, Any
@@ -21,16 +22,16 @@ ROUTE = {
 
 def deny(sidecar: Sidecar) -> str:
     """The request id of a denial."""
-    client = http.client.HTTPConnection(*sidecar.check, timeout=5)
     headers = {
         "X-Forwarded-Method": "GET",
         "X-Forwarded-Proto": "https",
         "X-Forwarded-Host": "docs.example.com",
         "X-Forwarded-Uri": "/secret",
     }
-    client.request("GET", "/auth/traefik", headers=headers)
-    assert client.getresponse().status == 403
-    client.close()
+    # The parent is healthy before its workers have started, and a busy machine takes its time.
+    with contextlib.closing(http.client.HTTPConnection(*sidecar.check, timeout=60)) as client:
+        client.request("GET", "/auth/traefik", headers=headers)
+        assert client.getresponse().status == 403
     sidecar.wait_until(lambda: '"authorize check"' in sidecar.log())
     lines = [json.loads(line) for line in sidecar.log().splitlines() if '"authorize check"' in line]
     request_id: str = lines[-1]["request-id"]
