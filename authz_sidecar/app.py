@@ -21,8 +21,9 @@ from authz_sidecar.identity.assertion import (
     signing_keys_from,
 )
 from authz_sidecar.identity.groups import AllGroups, groups_in_policies, groups_named
-from authz_sidecar.identity.headers import IdentityHeaders, templated_names
+from authz_sidecar.identity.headers import IdentityHeaders, signs, templated_names
 from authz_sidecar.identity.templates import Templates
+from authz_sidecar.lane.building import lane_beside
 from authz_sidecar.login.claims import ClaimNames, ClaimRules
 from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
@@ -38,6 +39,7 @@ from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import SessionCookies, Sessions
+from authz_sidecar.sessions.near import NearCache
 from authz_sidecar.sessions.opening import open_store
 from authz_sidecar.web.check import CheckApp
 from authz_sidecar.web.login import web_app
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.errors import Problem
+    from authz_sidecar.lane.service import Lane
     from authz_sidecar.observe.metrics import Metrics
     from authz_sidecar.routes import RouteIndex
     from authz_sidecar.sessions import SessionStore
@@ -85,6 +88,7 @@ class Application:
 
     config: Config
     check: Asgi
+    lane: Lane | None
     web: Asgi
     denials: Denials
     route_count: int
@@ -92,6 +96,7 @@ class Application:
     refused: tuple[str, ...]
     store: Store
     sessions: Sessions
+    near: NearCache
     providers: Mapping[str, Provider]
     watch: StoreWatch
     _taken_over: frozenset[int] = field(default=frozenset())
@@ -99,6 +104,7 @@ class Application:
     async def start(self) -> None:
         """Reach for providers and store in the background; neither is waited for."""
         self.watch.start()
+        self.near.start()
         for provider in self.providers.values():
             if id(provider) not in self._taken_over:
                 await provider.start()
@@ -106,6 +112,7 @@ class Application:
     async def aclose(self, *, successor: Application | None = None) -> None:
         """Let go of everything that `successor` has not taken over."""
         await self.watch.aclose()
+        await self.near.aclose()
         kept = successor.parts() if successor else frozenset()
         for provider in self.providers.values():
             if id(provider) not in kept:
@@ -151,6 +158,12 @@ def build(
         idle_timeout=config.sessions.idle_timeout,
         clock=time.time,
     )
+    near = NearCache(
+        store.store,
+        secret_keys=keys,
+        idle_timeout=config.sessions.idle_timeout,
+        grace=config.sessions.grace,
+    )
     providers = _providers(config, previous)
     cookies = _cookies(config)
     pages = Pages(base_path=config.server.base_path)
@@ -161,6 +174,7 @@ def build(
         groups=groups,
         clock=time.time,
         claims=config.headers.claims.values(),
+        later=_later,
     )
     answers = Answers(
         cookies=cookies,
@@ -177,17 +191,18 @@ def build(
         pages=pages,
         provider_ready=lambda name: name in providers and providers[name].ready,
     )
+    recorder = CheckRecorder(metrics=metrics)
     denials = Denials(
         index=built.index,
         where=config.positions,
         base_path=config.server.base_path,
-        recorder=CheckRecorder(metrics=metrics),
+        recorder=recorder,
         clock=time.time,
         previous=previous.denials if previous else None,
     )
     gate = Gate(
         index=built.index,
-        sessions=sessions,
+        sessions=near,
         cookies=cookies,
         answers=answers,
         recorder=denials,
@@ -213,13 +228,23 @@ def build(
     )
     trusted = Networks(config.server.trusted_proxies)
     hops = Networks(config.server.trusted_hops)
+    asked = adapters(config.server.adapters, trusted_hops=hops)
+    check = CheckApp(gate=gate, adapters=asked, trusted=trusted)
+    lane = lane_beside(
+        gate,
+        adapters=asked,
+        trusted_hops=hops,
+        near=near,
+        passed=recorder.passed,
+        trusts=check.trusts,
+        steady_until=signer.steady_until if signs(config.headers.preset) else _always,
+        request_id=lambda: secrets.token_hex(8),
+    )
     return Application(
         config=config,
-        check=CheckApp(
-            gate=gate,
-            adapters=adapters(config.server.adapters, trusted_hops=hops),
-            trusted=trusted,
-        ),
+        check=check,
+        # What is said of certificates, the lane does not read.
+        lane=lane if config.server.fast_lane and config.server.client_certificate is None else None,
         web=web_app(
             LoginService(desk),
             hosts=Hosts(knows=desk.knows),
@@ -233,10 +258,19 @@ def build(
         refused=tuple(route.name for route in built.refused),
         store=store,
         sessions=sessions,
+        near=near,
         providers=providers,
         watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
         _taken_over=previous.parts() if previous else frozenset(),
     )
+
+
+def _later(call: Callable[[], object]) -> None:
+    asyncio.get_running_loop().call_soon(call)
+
+
+def _always(_session: object, _origin: object) -> float:
+    return float("inf")
 
 
 def _throttle(config: Config, sessions: Sessions) -> Throttle:

@@ -256,6 +256,11 @@ class Server(_Section):
         default=None,
         description="Only if the proxy verifies client certificates and overwrites this header.",
     )
+    fast_lane: Truth = Field(
+        default=True,
+        description="Answer checks from memory where everything is at hand. The answers are the same"
+        " without; to be turned off only to find that out.",
+    )
     throttle: Annotated[Throttle, Mapped] = Field(
         default_factory=Throttle,
         description="How often one network may ask for what costs work. Too often is 429 with"
@@ -464,6 +469,9 @@ class RouteConfig(_Section):
     )
 
 
+Routes = Annotated[tuple[Annotated[RouteConfig, Mapped], ...], Listed]
+
+
 class Config(_Section):
     """The configuration of authz-sidecar."""
 
@@ -508,7 +516,7 @@ class Config(_Section):
     policies: Annotated[dict[Text, object], Mapped] = Field(
         default_factory=dict, description="Policies by name, for use in several routes, in PPL."
     )
-    routes: Annotated[tuple[Annotated[RouteConfig, Mapped], ...], Listed] = Field(
+    routes: Routes = Field(
         default=(), description="What is protected. A host without a route is refused."
     )
 

@@ -59,6 +59,11 @@ PRESETS: Mapping[str, Mapping[str, Meaning]] = {
 }
 
 
+def signs(preset: str) -> bool:
+    """Whether an assertion is among the headers of a preset."""
+    return Meaning.ASSERTION in PRESETS[preset].values()
+
+
 def managed_names(
     preset: str, claims: Mapping[str, str], templated: Iterable[str] = ()
 ) -> tuple[str, ...]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.server.generations import Generations
 from authz_sidecar.server.history import History
-from authz_sidecar.server.protocol import Limits
+from authz_sidecar.server.lane import LaneProtocol
+from authz_sidecar.server.protocol import LimitedProtocol, Limits
 from authz_sidecar.server.serving import Listener, Serving
 
 if TYPE_CHECKING:
@@ -75,10 +77,14 @@ class Worker:
             await self.generations.aclose()
 
     def _serving(self, name: str, app: Callable[..., Any]) -> Serving:
+        protocol: Callable[..., LimitedProtocol] = LimitedProtocol
+        if name == "check":
+            protocol = partial(LaneProtocol, lane=lambda: self.application.lane)
         return Serving(
             app=app,
             limits=Limits(connections=self.connections[name]),
             on_refusal=lambda status: self.metrics.refusal(listener=name, status=status),
+            protocol=protocol,
         )
 
     async def _started(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:

@@ -11,11 +11,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.config.grammar import TcpAddress
-from authz_sidecar.lane.envelopes import Envelopes
-from authz_sidecar.lane.places import Places
-from authz_sidecar.lane.questions import Questions
-from authz_sidecar.lane.roads import Roads
-from authz_sidecar.lane.service import Lane
+from authz_sidecar.lane.building import lane_beside
 from authz_sidecar.proxies.catalogue import NAMES, adapters
 from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.server.lane import LaneProtocol
@@ -30,6 +26,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
     from authz_sidecar.gate import CheckRecord
     from authz_sidecar.lane.replies import Written
+    from authz_sidecar.lane.service import Lane
     from authz_sidecar.proxies.base import RawRequest
     from authz_sidecar.sessions import Sessions
     from tests.gating import House
@@ -109,7 +106,7 @@ class Both:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[way])
         try:
             writer.write(data)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 return await answer(reader, bodiless=bodiless)
         finally:
             writer.close()
@@ -161,20 +158,14 @@ def both_of(home: House, *, trusted: Networks = LOOPBACK, hops: Networks | None 
     near = Remembered(sessions=home.sessions)
     enabled = adapters(NAMES, trusted_hops=hops)
     app = CheckApp(gate=gate, adapters=enabled, trusted=trusted)
-    lane = Lane(
-        questions=Questions(
-            enabled,
-            envelopes=Envelopes(places=Places(gate.index, home.cookies), trusted_hops=hops),
-        ),
-        roads=Roads(gate.index),
+    lane = lane_beside(
+        gate,
+        adapters=enabled,
+        trusted_hops=hops,
         near=near,
-        answers=gate.answers,
-        recorder=gate.recorder,
         passed=lambda _adapter, _seconds: False,
         trusts=app.trusts,
         steady_until=home.signer.steady_until,
-        clock=gate.clock,
-        timer=gate.timer,
         request_id=gate.request_id,
     )
     return Both(home=home, app=app, lane=Counting(lane), near=near)

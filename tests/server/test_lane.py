@@ -53,12 +53,12 @@ class Asking:
         return bytes_of(asked(f"{APP}{path}", self._cookie, *lines))
 
     async def status(self) -> int:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             got = await answer(self.reader)
         return int(got.split(b" ")[1]) if got else 0
 
     async def closed(self) -> bool:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(20):
             return await self.reader.read(1) == b""
 
 
