@@ -11,6 +11,7 @@ import binascii
 import json
 import math
 import zlib
+from sys import intern
 from typing import TYPE_CHECKING, TypeVar
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
@@ -102,23 +103,24 @@ def _record(fields: list[object], handle: str) -> Record:
     provider, issuer, subject, email, name, groups, claims, authenticated, acr, amr = who
     if not isinstance(claims, dict):
         raise _NotOursError
+    teams = tuple(map(intern, _texts(groups)))
     return Record(
         session=Session(
             handle=handle,
             kind=SessionKind(_text(kind)),
-            scope=_text(scope),
+            scope=intern(_text(scope)),
             created_at=_time(created),
             expires_at=_time(expires),
             provider_session=_maybe(_text, provider_session),
             parent=_maybe(_text, parent),
             identity=Identity(
-                provider=_text(provider),
-                issuer=_text(issuer),
+                provider=intern(_text(provider)),
+                issuer=intern(_text(issuer)),
                 subject=_text(subject),
                 email=_maybe(_text, email),
                 name=_maybe(_text, name),
-                groups=_texts(groups),
-                claims=claims,
+                groups=teams,
+                claims=_shared(claims, (subject, email, name, *teams)),
                 authenticated_at=_maybe(_time, authenticated),
                 acr=_maybe(_text, acr),
                 amr=_texts(amr),
@@ -135,9 +137,9 @@ def _listing(fields: list[object], handle: str) -> Listing:
         summary=SessionSummary(
             handle=handle,
             kind=SessionKind(_text(kind)),
-            scope=_text(scope),
-            provider=_text(provider),
-            issuer=_text(issuer),
+            scope=intern(_text(scope)),
+            provider=intern(_text(provider)),
+            issuer=intern(_text(issuer)),
             subject=_text(subject),
             created_at=_time(created),
             expires_at=_time(expires),
@@ -159,6 +161,19 @@ def _tokens(fields: list[object]) -> ProviderTokens:
         refresh_token=_maybe(_text, refresh_token),
         expires_at=_maybe(_time, expires),
     )
+
+
+def _shared(claims: dict[str, object], texts: Iterable[object]) -> dict[str, object]:
+    """The same claims. What many records have in common, and what one says twice, is in memory once:
+    a near cache holds very many of them."""
+    known = {text: text for text in texts if isinstance(text, str)}
+
+    def share(value: object) -> object:
+        if isinstance(value, str):
+            return known.get(value, value)
+        return list(map(share, value)) if isinstance(value, list) else value
+
+    return {intern(name): share(value) for name, value in claims.items()}
 
 
 class _NotOursError(ValueError):

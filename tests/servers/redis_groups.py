@@ -94,12 +94,15 @@ def _sentinel(binary: str, primary: RedisServer) -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def redis_cluster(redis_binary: str) -> Iterator[Cluster]:
+    with running_cluster(redis_binary) as cluster:
+        yield cluster
+
+
+@contextlib.contextmanager
+def running_cluster(redis_binary: str) -> Iterator[Cluster]:
+    """A cluster of a test's own, which may stop or add nodes."""
     with contextlib.ExitStack() as stack:
-        nodes = []
-        for _ in range(3):
-            bus = free_ports(1)[0]
-            enabled = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
-            nodes.append((stack.enter_context(running_redis(redis_binary, *enabled)), bus))
+        nodes = [stack.enter_context(_cluster_node(redis_binary)) for _ in range(3)]
         first = nodes[0][0]
         share = SLOTS // 3
         for number, (node, bus) in enumerate(nodes):
@@ -108,14 +111,31 @@ def redis_cluster(redis_binary: str) -> Iterator[Cluster]:
             if node is not first:
                 first.command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
         servers = tuple(node for node, _ in nodes)
-        _wait_until(lambda: all(map(_complete, servers)))
+        _wait_until(lambda: all(_complete(node, nodes=3) for node in servers))
         hosts = ",".join(f"127.0.0.1:{node.port}" for node in servers[:2])
         yield Cluster(url=f"redis+cluster://{hosts}", nodes=servers)
 
 
-def _complete(node: RedisServer) -> bool:
+@contextlib.contextmanager
+def joining(cluster: Cluster, redis_binary: str) -> Iterator[RedisServer]:
+    """One more primary, without slots."""
+    with _cluster_node(redis_binary) as (node, bus):
+        cluster.nodes[0].command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
+        _wait_until(lambda: all(_complete(each, nodes=4) for each in (*cluster.nodes, node)))
+        yield node
+
+
+@contextlib.contextmanager
+def _cluster_node(binary: str) -> Iterator[tuple[RedisServer, int]]:
+    bus = free_ports(1)[0]
+    enabled = ("--cluster-enabled", "yes", "--cluster-port", str(bus))
+    with running_redis(binary, *enabled) as node:
+        yield node, bus
+
+
+def _complete(node: RedisServer, *, nodes: int) -> bool:
     info: bytes = node.command("CLUSTER", "INFO")
-    return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+    return b"cluster_state:ok" in info and b"cluster_known_nodes:%d" % nodes in info
 
 
 def _pong(port: int) -> bool:

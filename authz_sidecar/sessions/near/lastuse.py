@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.store import SessionStore
 
 _LONGEST_DELAY = 0.1
-_JUST_READ = 1.0
+_JUST_READ = 0.1
 _AT_ONCE = 500
 
 

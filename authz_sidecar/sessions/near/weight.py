@@ -10,31 +10,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
 
-_SESSION = 1300  # the entry, its cookie, the session and the identity, and their places in tables
-_NAME = 190  # one name under which the entry is found when something changes
-_TEXT = 56
+_SESSION = 500  # the entry, its cookie, the session and the identity, and their places in tables
+_NAME = 150  # one name under which the entry is found when something changes
+_TEXT = 52
+_LIST = 64
+_MAPPING = 184
 _PLACE = 8
-_PAIR = 104  # of a mapping, whose key is shared with everybody else's
+_PAIR = 40  # of a mapping; its key is shared with everybody else's
 
 
 def weight(session: Session, *, names: int) -> int:
     who = session.identity
-    texts = (session.scope, session.provider_session, who.subject, who.email, who.name)
-    return (
-        _SESSION
-        + _NAME * names
-        + sum(map(_of, texts))
-        + _of(who.groups)
-        + _of(who.amr)
-        + _of(who.claims)
-    )
+    own = (session.provider_session, who.subject, who.email, who.name, who.amr, who.claims)
+    # Groups are shared, as scope, provider and issuer are.
+    shared = _LIST + _PLACE * len(who.groups)
+    return _SESSION + _NAME * names + shared + sum(map(_of, own))
 
 
 def _of(value: object) -> int:
     if isinstance(value, str):
         return _TEXT + len(value)
     if isinstance(value, dict):
-        return _TEXT + _PAIR * len(value) + sum(map(_of, value.values()))
+        return _MAPPING + _PAIR * len(value) + sum(map(_of, value.values()))
     if isinstance(value, list | tuple):
-        return _TEXT + _PLACE * len(value) + sum(map(_of, value))
+        return _LIST + _PLACE * len(value) + sum(map(_of, value))
     return 0 if value is None or isinstance(value, bool) else 32

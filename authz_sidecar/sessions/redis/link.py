@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _PUSHED = object()
 
+_EPOCH, _SIZE = b"cluster_current_epoch:", b"cluster_size:"
+
 
 class RefusedError(Exception):
     """The server will not track: it is too old, or we may not ask it to."""
@@ -53,7 +55,7 @@ class Link:
         self._on_keys = on_keys
         self._clock = clock
         self._asked: deque[float] = deque()
-        self._epoch: bytes | None = None
+        self._shape: tuple[bytes, ...] | None = None
         self.answered_at = -math.inf
         """When the last question was asked that was answered since."""
 
@@ -103,12 +105,15 @@ class Link:
         return _PUSHED
 
     def _check(self, answer: Any) -> None:
-        """ROLE says what a server is; the epoch of a cluster rises whenever slots change hands."""
+        """ROLE says what a server is; the epoch of a cluster rises when slots change hands."""
         if isinstance(answer, list) and answer and answer[0] != b"master":
             raise MovedError("not a primary")
         if isinstance(answer, bytes):
-            _, _, rest = answer.partition(b"cluster_current_epoch:")
-            epoch = rest.split(b"\r\n", 1)[0]
-            if self._epoch not in (None, epoch):
+            shape = tuple(_field(answer, name) for name in (_EPOCH, _SIZE))
+            if self._shape not in (None, shape):
                 raise MovedError("the cluster has changed")
-            self._epoch = epoch
+            self._shape = shape
+
+
+def _field(info: bytes, name: bytes) -> bytes:
+    return info.partition(name)[2].split(b"\r\n", 1)[0]
