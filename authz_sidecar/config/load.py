@@ -6,13 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from pydantic import ValidationError
-
 from authz_sidecar.config import check, warn
 from authz_sidecar.config.document import Document, Finding, merged
 from authz_sidecar.config.overlay import overlaid
 from authz_sidecar.config.salvage import salvaged
-from authz_sidecar.config.schema import Config
+from authz_sidecar.config.understand import MOST_PROBLEMS, understand
 from authz_sidecar.config.values import Surroundings
 from authz_sidecar.config.variables import filled
 from authz_sidecar.config.wording import problems_of
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from authz_sidecar.config.document import Tree
+    from authz_sidecar.config.schema import Config
     from authz_sidecar.core.positions import Place
 
 # A hundred thousand routes are about 20 MB.
@@ -67,11 +66,13 @@ def examine(path: Path, *, env: Mapping[str, str]) -> Examined:
 def examine_document(document: Document) -> Examined:
     positions = document.positions
     problems = list(document.problems)
-    try:
-        understood: Config | None = Config.model_validate(document.data)
-    except ValidationError as error:
-        problems += problems_of(error, document)
-        understood = salvaged(document.data, error)
+    found = understand(document.data)
+    understood = found.config
+    problems += problems_of(found.details, document)
+    if not found.complete:
+        problems.append(positions.problem(f"more than {MOST_PROBLEMS} problems, here are some"))
+    elif found.details:
+        understood = salvaged(document.data, found.details)
     warnings: tuple[Problem, ...] = ()
     if understood is not None:
         understood = understood.placed(positions)

@@ -11,6 +11,10 @@ from authz_sidecar.config.schema import Config
 from authz_sidecar.config.wording import KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic_core import ErrorDetails
+
     from authz_sidecar.core.positions import Step
 
 _ROUNDS = 3
@@ -21,17 +25,17 @@ _SECRET = "stands in for 0123456789abcdefghi"  # noqa: S105 -- never used
 _PROVIDER = {"issuer": "https://unread.invalid", "client_id": "unread"}
 
 
-def salvaged(data: object, error: ValidationError) -> Config | None:
-    """A configuration in which everything that `error` names has been left out or stood in for."""
+def salvaged(data: object, details: Iterable[ErrorDetails]) -> Config | None:
+    """A configuration in which everything that `details` name has been left out or stood in for."""
     sound: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
     for _ in range(_ROUNDS):
-        for detail in sorted(error.errors(include_url=False), key=lambda found: len(found["loc"])):
+        for detail in sorted(details, key=lambda found: len(found["loc"])):
             _leave_out(sound, detail["loc"])
         sound = _completed(sound)
         try:
             return Config.model_validate(sound)
-        except ValidationError as next_error:
-            error = next_error
+        except ValidationError as error:
+            details = error.errors(include_url=False)
     return None
 
 

@@ -10,9 +10,8 @@ from pydantic import BaseModel
 from authz_sidecar.config.schema import Config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
     from authz_sidecar.config.document import Document
@@ -37,9 +36,8 @@ _PLAIN = {
 }
 
 
-def problems_of(error: ValidationError, document: Document) -> Iterator[Problem]:
+def problems_of(details: Sequence[ErrorDetails], document: Document) -> Iterator[Problem]:
     positions = document.positions
-    details = error.errors(include_url=False, include_input=True)
     for detail in details:
         path = detail["loc"]
         if detail["type"] == "too_short" and any(_is_below(it["loc"], path) for it in details):

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 # A hundred thousand routes are about a million values.
 MAX_VALUES = 2_000_000
 MAX_DEPTH = 64
+MAX_KEYS = 200_000
+MAX_FINDINGS = 1000
 
 _TAG = "tag:yaml.org,2002:"
 _MAP_TAGS = frozenset({None, "!", f"{_TAG}map"})
@@ -227,7 +229,7 @@ class _Composer:
             value = surroundings.look_up(kind, data[kind])
         except UnreadableError as error:
             path = self._path()
-            self.findings.append(Finding(tree.place, str(error), path))
+            self._find(Finding(tree.place, str(error), path))
             self.broken.append(path)
             return FromOutside()
         self.pending = self.pending or isinstance(value, Pending)
@@ -246,15 +248,22 @@ class _Composer:
                 parent.merges = [*(parent.merges or ()), (data, tree)]
             elif key in parent.data:
                 self._twice(parent, key, tree)
-            else:
+            elif len(parent.data) < MAX_KEYS:
                 parent.data[key] = data
                 parent.tree.children[key] = tree  # type: ignore[index]
+            else:
+                raise _Stop(tree.key_place, f"more than {MAX_KEYS} keys in one map")
 
     def _twice(self, parent: _Open, key: str, tree: Tree) -> None:
         first = parent.tree.child(key)
         line = first.key_place[1] if first else 0
         message = f"given twice, first on line {line}"
-        self.findings.append(Finding(tree.key_place, message, (*self._path(), key)))
+        self._find(Finding(tree.key_place, message, (*self._path(), key)))
+
+    def _find(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        if len(self.findings) >= MAX_FINDINGS:
+            raise _Stop(finding.place, f"{MAX_FINDINGS} problems up to here, the rest was not read")
 
     def _path(self) -> tuple[Step, ...]:
         """Of what is being read inside the innermost open collection."""

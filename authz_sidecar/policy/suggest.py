@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,12 @@ if TYPE_CHECKING:
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """A message that an unknown `name` was used as a `what`, with the likely one when there is one."""
-    known = sorted(known)
-    close = get_close_matches(str(name).lower()[:100], known, n=1)
+    return _unknown(what, str(name)[:100], tuple(sorted(known)))
+
+
+@lru_cache(maxsize=256)
+def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
+    """A mistake that was made once is often copied many times."""
+    close = get_close_matches(name.lower(), known, n=1)
     hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}"
-    return f"unknown {what} `{str(name)[:100]}`: {hint}"
+    return f"unknown {what} `{name}`: {hint}"
