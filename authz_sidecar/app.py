@@ -28,6 +28,7 @@ from authz_sidecar.login.claims import ClaimNames, ClaimRules
 from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.login.provider import Provider, ProviderSettings, Trust
+from authz_sidecar.login.refreshing import Refreshing
 from authz_sidecar.login.service import LoginService
 from authz_sidecar.login.throttle import Limits, Throttle
 from authz_sidecar.observe.logging import new_request_id
@@ -202,7 +203,7 @@ def build(
     )
     gate = Gate(
         index=built.index,
-        sessions=near,
+        sessions=Refreshing(near, sessions=sessions, providers=providers, clock=time.time),
         cookies=cookies,
         answers=answers,
         recorder=denials,

@@ -110,7 +110,8 @@ class Session:
     """A session that was found alive.
 
     `handle` names it in logs, lists and indexes and opens nothing. `scope` is what it is sealed
-    to: an origin (`https://app.example.com`) or a cookie domain (`.example.com`).
+    to: an origin (`https://app.example.com`) or a cookie domain (`.example.com`). From `refresh_at`
+    on the provider should be asked again who this is; None where it cannot be.
     """
 
     handle: str
@@ -121,6 +122,7 @@ class Session:
     expires_at: float
     provider_session: str | None = None
     parent: str | None = None
+    refresh_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

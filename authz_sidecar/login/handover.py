@@ -101,7 +101,12 @@ class HandOver:
         tokens = await desk.sessions.tokens(fields["token"])
         kept = None if tokens is None else ProviderTokens(id_token=tokens.id_token)
         return await self._landing.land(
-            request, attempt, identity=parent.identity, tokens=kept, parent=parent
+            request,
+            attempt,
+            identity=parent.identity,
+            tokens=kept,
+            parent=parent,
+            parent_token=fields["token"],
         )
 
 

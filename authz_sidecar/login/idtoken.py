@@ -36,7 +36,8 @@ _NOBODY = frozenset({"null", "undefined", "none", "*"})
 class Expected:
     issuer: str
     client_id: str
-    nonce: str
+    nonce: str | None
+    """None for a refreshed token, which answers no request of a browser's."""
     algorithms: tuple[str, ...] = ALGORITHMS
 
 
@@ -56,9 +57,8 @@ def verify(
     check_times(claims, now=now)
     check_party(claims, client_id=expected.client_id)
     check_subject(claims)
-    nonce = claims.get("nonce")
-    if not isinstance(nonce, str) or not _same(nonce, expected.nonce):
-        raise LoginRefused("ID token does not carry the nonce of this attempt")
+    if expected.nonce is not None:
+        _check_nonce(claims, expected.nonce)
     if "at_hash" in claims and access_token is not None:
         _check_access_token_hash(claims["at_hash"], access_token, algorithm)
     return VerifiedClaims(claims)
@@ -84,6 +84,12 @@ def check_subject(claims: Mapping[str, object]) -> None:
         or subject.lower() in _NOBODY
     ):
         raise LoginRefused("ID token has no usable `sub`")
+
+
+def _check_nonce(claims: Mapping[str, object], expected: str) -> None:
+    nonce = claims.get("nonce")
+    if not isinstance(nonce, str) or not _same(nonce, expected):
+        raise LoginRefused("ID token does not carry the nonce of this attempt")
 
 
 def _check_access_token_hash(claim: object, access_token: str, algorithm: str) -> None:

@@ -35,6 +35,7 @@ class Landing:
         provider_session: str | None = None,
         parent: Session | None = None,
         since: frozenset[str] | None = None,
+        parent_token: str | None = None,
     ) -> Found:
         """Never an id that anybody else has seen; what the cookie held before is ended. `since` is
         what was revoked before the provider was asked who this is."""
@@ -49,6 +50,7 @@ class Landing:
             user_agent=request.user_agent,
             parent=parent,
             since=since,
+            parent_token=parent_token,
         )
         if before is not None:
             await desk.sessions.end(before.session)
@@ -70,6 +72,7 @@ class Landing:
         provider_session: str | None = None,
         parent: Session | None = None,
         since: frozenset[str] | None = None,
+        parent_token: str | None = None,
     ) -> LoginReply:
         """Signed in on this very host: the session, and back to where it began."""
         desk = self._desk
@@ -80,6 +83,7 @@ class Landing:
             provider_session=provider_session,
             parent=parent,
             since=since,
+            parent_token=parent_token,
         )
         rounds = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
         cookie = desk.session_cookie(found.session, found.token, origin=request.origin)

@@ -15,7 +15,13 @@ from sys import intern
 from typing import TYPE_CHECKING, TypeVar
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
-from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
+from authz_sidecar.sessions.records import (
+    Listing,
+    ProviderTokens,
+    Record,
+    SessionSummary,
+    Vault,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,22 +54,15 @@ def encode_record(record: Record) -> bytes:
             session.provider_session,
             session.parent,
             _marks(record.seen),
-            who.provider,
-            who.issuer,
-            who.subject,
-            who.email,
-            who.name,
-            who.groups,
-            dict(who.claims),
-            who.authenticated_at,
-            who.acr,
-            who.amr,
+            session.refresh_at,
+            record.vault,
+            *_identity_fields(who),
         ]
     )
 
 
 def decode_record(data: bytes, *, handle: str) -> Record | None:
-    return _unpack(data, 17, lambda fields: _record(fields, handle))
+    return _unpack(data, 19, lambda fields: _record(fields, handle))
 
 
 def encode_listing(listing: Listing) -> bytes:
@@ -91,19 +90,51 @@ def decode_listing(data: bytes, *, handle: str) -> Listing | None:
 
 
 def encode_tokens(tokens: ProviderTokens) -> bytes:
-    return _pack([tokens.id_token, tokens.access_token, tokens.refresh_token, tokens.expires_at])
+    return _pack(_token_fields(tokens))
+
+
+def encode_vault(vault: Vault) -> bytes:
+    return _pack(
+        [vault.refresh_at, *_token_fields(vault.tokens), *_identity_fields(vault.identity)]
+    )
+
+
+def decode_vault(data: bytes) -> Vault | None:
+    return _unpack(data, 15, _vault)
 
 
 def decode_tokens(data: bytes) -> ProviderTokens | None:
     return _unpack(data, 4, _tokens)
 
 
+def _token_fields(tokens: ProviderTokens) -> list[object]:
+    return [tokens.id_token, tokens.access_token, tokens.refresh_token, tokens.expires_at]
+
+
+def _identity_fields(who: Identity) -> list[object]:
+    return [
+        who.provider,
+        who.issuer,
+        who.subject,
+        who.email,
+        who.name,
+        who.groups,
+        dict(who.claims),
+        who.authenticated_at,
+        who.acr,
+        who.amr,
+    ]
+
+
+def _vault(fields: list[object]) -> Vault:
+    refresh_at, *rest = fields
+    return Vault(
+        tokens=_tokens(rest[:4]), identity=_identity(rest[4:]), refresh_at=_time(refresh_at)
+    )
+
+
 def _record(fields: list[object], handle: str) -> Record:
-    kind, scope, created, expires, provider_session, parent, seen, *who = fields
-    provider, issuer, subject, email, name, groups, claims, authenticated, acr, amr = who
-    if not isinstance(claims, dict):
-        raise _NotOursError
-    teams = tuple(map(intern, _texts(groups)))
+    kind, scope, created, expires, provider_session, parent, seen, refresh_at, vault, *who = fields
     return Record(
         session=Session(
             handle=handle,
@@ -113,20 +144,30 @@ def _record(fields: list[object], handle: str) -> Record:
             expires_at=_time(expires),
             provider_session=_maybe(_text, provider_session),
             parent=_maybe(_text, parent),
-            identity=Identity(
-                provider=intern(_text(provider)),
-                issuer=intern(_text(issuer)),
-                subject=_text(subject),
-                email=_maybe(_text, email),
-                name=_maybe(_text, name),
-                groups=teams,
-                claims=_shared(claims, (subject, email, name, *teams)),
-                authenticated_at=_maybe(_time, authenticated),
-                acr=_maybe(_text, acr),
-                amr=_texts(amr),
-            ),
+            refresh_at=_maybe(_time, refresh_at),
+            identity=_identity(who),
         ),
+        vault=_text(vault),
         seen=_read_marks(seen),
+    )
+
+
+def _identity(fields: list[object]) -> Identity:
+    provider, issuer, subject, email, name, groups, claims, authenticated, acr, amr = fields
+    if not isinstance(claims, dict):
+        raise _NotOursError
+    teams = tuple(map(intern, _texts(groups)))
+    return Identity(
+        provider=intern(_text(provider)),
+        issuer=intern(_text(issuer)),
+        subject=_text(subject),
+        email=_maybe(_text, email),
+        name=_maybe(_text, name),
+        groups=teams,
+        claims=_shared(claims, (subject, email, name, *teams)),
+        authenticated_at=_maybe(_time, authenticated),
+        acr=_maybe(_text, acr),
+        amr=_texts(amr),
     )
 
 

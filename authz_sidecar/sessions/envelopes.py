@@ -11,12 +11,13 @@ from authz_sidecar.sessions import codec
 
 if TYPE_CHECKING:
     from authz_sidecar.sealing import SecretKeys
-    from authz_sidecar.sessions.records import Listing, ProviderTokens, Record
+    from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, Vault
 
 _SESSION = "session"
 _LISTING = "session listing"
 _TOKENS = "provider tokens"
 _TICKET = "ticket"
+_VAULT = "vault"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,13 @@ class Envelopes:
     def open_tokens(self, sealed: bytes, *, token: str) -> ProviderTokens | None:
         data = self.secrets.open(_TOKENS, sealed, mixed_with=token.encode())
         return None if data is None else codec.decode_tokens(data)
+
+    def close_vault(self, vault: Vault, *, key: str) -> bytes:
+        return self.secrets.seal(_VAULT, codec.encode_vault(vault), mixed_with=key.encode())
+
+    def open_vault(self, sealed: bytes, *, key: str) -> Vault | None:
+        data = self.secrets.open(_VAULT, sealed, mixed_with=key.encode())
+        return None if data is None else codec.decode_vault(data)
 
     def close_listing(self, listing: Listing) -> bytes:
         bound_to = listing.summary.handle.encode()

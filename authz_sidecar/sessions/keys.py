@@ -34,6 +34,16 @@ def tokens_key(handle: str) -> str:
     return f"az:t:{{{handle}}}"
 
 
+def vault_key(handle: str) -> str:
+    """What a sign-in and its children share for refreshes."""
+    return f"az:v:{{{handle}}}"
+
+
+def refresh_lock_key(handle: str) -> str:
+    """Who refreshes it at the moment, or tried a moment ago."""
+    return f"az:k:{{{handle}}}"
+
+
 def last_use_key(handle: str) -> str:
     """When it was last used; there is none for a child, whose parent's counts."""
     return f"az:l:{{{handle}}}"

@@ -7,10 +7,12 @@ import math
 import time
 from typing import TYPE_CHECKING
 
+from authz_sidecar.sessions.store import Entry
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.sessions.store import Entry, Listener
+    from authz_sidecar.sessions.store import Listener
 
 
 class MemoryStore:
@@ -52,6 +54,13 @@ class MemoryStore:
 
     async def rewrite_all(self, *entries: Entry) -> tuple[bool, ...]:
         return tuple([await self.rewrite(entry) for entry in entries])
+
+    async def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        if self._get(key) != old:
+            return False
+        _, expiry = self._values[key]
+        self._put(Entry(key, new, expiry - self._clock()))
+        return True
 
     async def take(self, key: str) -> bytes | None:
         value = self._get(key)

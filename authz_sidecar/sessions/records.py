@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.types import Session, SessionKind
+    from authz_sidecar.core.types import Identity, Session, SessionKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,23 @@ class Record:
 
     `seen` are the watermarks of its user and provider session when its sign-in began. Any other
     one that stands now was set by a revocation since. They are compared for equality, so nobody's
-    clock has a say in whether a revoked session is dead.
+    clock has a say in whether a revoked session is dead. `vault` opens what a sign-in and its
+    children share for refreshes; empty where there is nothing.
     """
 
     session: Session
     seen: frozenset[bytes] = frozenset()
+    vault: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vault:
+    """What the provider said last: its tokens, and who this is. `refresh_at` says until when that
+    is news enough."""
+
+    tokens: ProviderTokens
+    identity: Identity
+    refresh_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from authz_sidecar.sessions.finding import Fetched, Finder, write_time
 from authz_sidecar.sessions.keys import Naming, Subject
 from authz_sidecar.sessions.reading import Member, Reader
 from authz_sidecar.sessions.records import ProviderTokens, Record, SessionSummary
+from authz_sidecar.sessions.renewal import Renewal, first_vault
 from authz_sidecar.sessions.store import Entry
 from authz_sidecar.sessions.writing import Writer, summary_of
 
@@ -62,6 +63,7 @@ class Sessions:
         self._finder = Finder(store, self._naming, self._envelopes)
         self._reader = Reader(store, self._naming, self._envelopes)
         self._writer = Writer(store, self._naming, self._envelopes)
+        self.renewal = Renewal(store, self._naming, self._envelopes, random=random)
 
     async def create(
         self,
@@ -75,12 +77,14 @@ class Sessions:
         parent: Session | None = None,
         lifetime: float | None = None,
         since: frozenset[str] | None = None,
+        parent_token: str | None = None,
     ) -> tuple[str, Session]:
         """A new session under a new id: the cookie's value, and the session.
 
         With a `parent` it is that sign-in's child on another host: it shares the parent's
         provider session and ends with it at the latest. Raises `LoginRefused` when the user was
-        signed out, or the parent ended, in the meantime: since `revocations` gave `since`.
+        signed out, or the parent ended, in the meantime: since `revocations` gave `since`. With
+        the parent's cookie too, the child takes part in its refreshes.
         """
         now = self._clock()
         token = self._new_token()
@@ -90,6 +94,12 @@ class Sessions:
             provider_session = parent.provider_session
             expires_at = min(expires_at, parent.expires_at)
         subjects = self._naming.subjects(identity, provider_session)
+        vault = first_vault(tokens, identity, now=now) if parent is None else None
+        key, refresh_at = "", None
+        if vault is not None:
+            key, refresh_at = self._new_token(), vault.refresh_at
+        if parent is not None and parent_token is not None:
+            key, refresh_at = await self.renewal.key_of(parent_token), parent.refresh_at
         record = Record(
             session=Session(
                 handle=self._naming.handles(token)[0],
@@ -100,7 +110,9 @@ class Sessions:
                 expires_at=expires_at,
                 provider_session=provider_session,
                 parent=None if parent is None else parent.handle,
+                refresh_at=refresh_at if key else None,
             ),
+            vault=key,
             seen=await self._seen(subjects, parent, now=now)
             - await self._risen(identity.provider, since, now=now),
         )
@@ -112,6 +124,7 @@ class Sessions:
             token=token,
             summary=summary_of(session, client=client, user_agent=user_agent),
             idle_timeout=self._idle_timeout,
+            vault=vault,
         )
         # A revocation since `_seen` may have read the indexes before this session was in them.
         if await self._finder.standing(Fetched(record, write_time(now))) is None:

@@ -83,6 +83,11 @@ class SessionStore(Reads, Protocol):
         """`rewrite` for each of them, wherever they lie, in one round trip."""
         ...
 
+    async def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        """Write `new` only if the key still holds `old`, and leave its expiry as it is; whether it
+        was written."""
+        ...
+
     async def take(self, key: str) -> bytes | None:
         """Read and delete in one step: of several callers one gets the value."""
         ...

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.finding import write_time
 from authz_sidecar.sessions.reading import Member
-from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
+from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary, Vault
 from authz_sidecar.sessions.store import Entry
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Writer:
         token: str,
         summary: SessionSummary,
         idle_timeout: float,
+        vault: Vault | None = None,
     ) -> None:
         """All of a new session at once. What is written here expires with it and never later."""
         session, handle = record.session, record.session.handle
@@ -63,6 +64,9 @@ class Writer:
         if tokens is not None:
             sealed = self._envelopes.close_tokens(tokens, token=token)
             entries.append(Entry(keys.tokens_key(handle), sealed, ttl))
+        if vault is not None:
+            sealed = self._envelopes.close_vault(vault, key=record.vault)
+            entries.append(Entry(keys.vault_key(handle), sealed, ttl))
         if session.parent is None:
             used = write_time(session.created_at)
             entries.append(Entry(keys.last_use_key(handle), used, min(idle_timeout, ttl)))
@@ -99,6 +103,7 @@ class Writer:
                 keys.last_use_key(member.handle),
                 keys.tokens_key(member.handle),
                 keys.listing_key(member.handle),
+                keys.vault_key(member.handle),
             )
         # Members one by one, never the whole index: somebody may be signing in.
         for index, gone in indexes.items():

@@ -158,3 +158,29 @@ async def test_is_ready(store: SessionStore) -> None:
 async def test_many_at_once_are_all_answered(store: SessionStore, tag: str) -> None:
     await store.write(Entry(tag, b"1", 60))
     assert await asyncio.gather(*(store.read(tag) for _ in range(300))) == [(b"1",)] * 300
+
+
+async def test_a_swap_replaces_what_was_read_and_keeps_its_time(
+    store: SessionStore, tag: str
+) -> None:
+    await store.write(Entry(f"{tag}short", b"old", 4 * SOON), Entry(f"{tag}long", b"old", 60))
+    assert await store.swap(f"{tag}short", b"old", b"\x00new\xff")
+    assert await store.swap(f"{tag}long", b"old", b"new")
+    assert await store.read(f"{tag}short", f"{tag}long") == (b"\x00new\xff", b"new")
+    await asyncio.sleep(5 * SOON)
+    assert await store.read(f"{tag}short", f"{tag}long") == (None, b"new")
+
+
+async def test_a_swap_of_something_else_does_nothing(store: SessionStore, tag: str) -> None:
+    assert not await store.swap(tag, b"old", b"new")
+    assert not await store.swap(tag, b"", b"new")
+    await store.write(Entry(tag, b"other", 60))
+    assert not await store.swap(tag, b"old", b"new")
+    assert await store.read(tag) == (b"other",)
+
+
+async def test_of_several_swaps_one_happens(store: SessionStore, tag: str) -> None:
+    await store.write(Entry(tag, b"old", 60))
+    swapped = await asyncio.gather(*(store.swap(tag, b"old", b"%d" % n) for n in range(10)))
+    assert sum(swapped) == 1
+    assert await store.read(tag) == (b"%d" % swapped.index(True),)

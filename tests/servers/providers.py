@@ -148,7 +148,11 @@ def running_mock_provider(directory: Path) -> Iterator[RunningProvider]:
 
 @contextlib.contextmanager
 def running_certified_provider(
-    directory: Path, *, redirect_origins: tuple[str, ...] = REDIRECT_ORIGINS
+    directory: Path,
+    *,
+    redirect_origins: tuple[str, ...] = REDIRECT_ORIGINS,
+    access_token_seconds: int = 3600,
+    **registered: object,
 ) -> Iterator[RunningProvider]:
     node = _node_with_packages()
     [port] = free_ports(1)
@@ -157,6 +161,7 @@ def running_certified_provider(
         "post_logout_redirect_uris": [f"{origin}/.auth/signed_out" for origin in redirect_origins],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
+        **registered,
     }
     clients = [
         registration | {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
@@ -169,6 +174,7 @@ def running_certified_provider(
         registration | {"client_id": PUBLIC_CLIENT_ID, "token_endpoint_auth_method": "none"},
     ]
     settings = {"port": port, "clients": clients, "users": USERS}
+    settings |= {"accessTokenSeconds": access_token_seconds}
     provider = RunningProvider(
         issuer=f"http://localhost:{port}",
         command=[node, "server.js", json.dumps(settings)],

@@ -48,7 +48,7 @@ sessions = st.builds(
     parent=st.none() | text,
 )
 marks = st.frozensets(st.binary(max_size=8), max_size=3)
-records = st.builds(Record, session=sessions, seen=marks)
+records = st.builds(Record, session=sessions, seen=marks, vault=st.text())
 summaries = st.builds(
     SessionSummary,
     handle=st.just(HANDLE),
@@ -123,7 +123,7 @@ def packed(value: object, *, trailing: bytes = b"") -> bytes:
 
 
 FIELDS: list[object] = [
-    *("sign-in", "https://app", 1.0, 2.0, None, None, []),
+    *("sign-in", "https://app", 1.0, 2.0, None, None, [], None, ""),
     *("corp", "https://idp", "alice", None, None, [], {}, None, None, []),
 ]
 
@@ -147,11 +147,13 @@ def test_the_fields_of_the_next_cases_are_a_record() -> None:
         pytest.param(6, "a", id="watermarks are a text"),
         pytest.param(6, ["é"], id="watermark is not ASCII"),
         pytest.param(6, ["%%%"], id="watermark is not base64"),
-        pytest.param(9, None, id="no subject"),
-        pytest.param(12, "admins", id="groups are a text"),
-        pytest.param(12, ["admins", 1], id="a group is a number"),
-        pytest.param(13, [], id="claims are a list"),
-        pytest.param(13, None, id="no claims"),
+        pytest.param(7, "soon", id="time of refresh is a text"),
+        pytest.param(8, None, id="no key of a vault"),
+        pytest.param(11, None, id="no subject"),
+        pytest.param(14, "admins", id="groups are a text"),
+        pytest.param(14, ["admins", 1], id="a group is a number"),
+        pytest.param(15, [], id="claims are a list"),
+        pytest.param(15, None, id="no claims"),
     ],
 )
 def test_a_field_of_another_type_is_no_record(at: int, value: object) -> None:

@@ -1,9 +1,18 @@
 """Identity providers: discovery, the authorization request, the exchange of a code, userinfo and
 sign-out. The only package that speaks HTTP to them, and the only one that imports the client."""
 
+from authz_sidecar.login.provider.code import RefreshRefused, Tokens
 from authz_sidecar.login.provider.metadata import Metadata
 from authz_sidecar.login.provider.oidc import Provider, SignedIn
 from authz_sidecar.login.provider.settings import ProviderSettings
 from authz_sidecar.login.provider.transport import Trust
 
-__all__ = ["Metadata", "Provider", "ProviderSettings", "SignedIn", "Trust"]
+__all__ = [
+    "Metadata",
+    "Provider",
+    "ProviderSettings",
+    "RefreshRefused",
+    "SignedIn",
+    "Tokens",
+    "Trust",
+]

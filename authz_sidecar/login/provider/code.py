@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    id_token: str = field(repr=False)
+    id_token: str | None = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
     lifetime: float | None
+
+
+class RefreshRefused(LoginRefused):
+    """The refresh token is no longer good: the provider has ended what it stood for."""
 
 
 async def redeem_code(
@@ -38,37 +42,73 @@ async def redeem_code(
     redirect_uri: str,
 ) -> Tokens:
     """Raises `LoginRefused` when the provider does not take the code."""
+    try:
+        token = await _asked(
+            connection,
+            settings,
+            metadata,
+            grant_type="authorization_code",
+            code=code,
+            code_verifier=verifier,
+            redirect_uri=redirect_uri,
+        )
+    except OAuthError as error:
+        raise LoginRefused(
+            f"identity provider `{settings.name}` refused the code: `{error.error!s:.60}`"
+        ) from None
+    id_token = _text(token, "id_token")
+    if id_token is None:
+        raise LoginRefused("the provider sent no ID token; is the scope `openid` allowed there?")
+    return _tokens(token, id_token=id_token)
+
+
+async def redeem_refresh_token(
+    connection: Connection, *, settings: ProviderSettings, metadata: Metadata, refresh_token: str
+) -> Tokens:
+    """Raises `RefreshRefused` when the token is no longer good (RFC 6749 section 5.2), and
+    `ProviderUnavailable` for everything that may pass, a wrong client secret included."""
+    try:
+        token = await _asked(
+            connection,
+            settings,
+            metadata,
+            grant_type="refresh_token",
+            refresh_token=refresh_token,
+        )
+    except OAuthError as error:
+        message = f"identity provider `{settings.name}` refused to refresh: `{error.error!s:.60}`"
+        if error.error == "invalid_grant":
+            raise RefreshRefused(message) from None
+        raise ProviderUnavailable(message) from None
+    # OpenID Connect Core, 12.2: an ID token may come along and need not.
+    return _tokens(token, id_token=_text(token, "id_token"))
+
+
+async def _asked(
+    connection: Connection, settings: ProviderSettings, metadata: Metadata, **parameters: str
+) -> Mapping[str, object]:
+    """Raises `OAuthError`, of which only the code is fit for a log: its description may quote what
+    we sent."""
     client = await connection.client(
         client_id=settings.client_id, client_secret=settings.client_secret
     )
     client.token_endpoint_auth_method = _authentication(settings, metadata)
     async with exchange(f"`{metadata.token_endpoint}`"):
         try:
-            token = await client.fetch_token(
-                metadata.token_endpoint,
-                grant_type="authorization_code",
-                code=code,
-                code_verifier=verifier,
-                redirect_uri=redirect_uri,
+            token: Mapping[str, object] = await client.fetch_token(
+                metadata.token_endpoint, **parameters
             )
-        except OAuthError as error:
-            # Only the code of the error: its description may quote what we sent.
-            raise LoginRefused(
-                f"identity provider `{settings.name}` refused the code: `{error.error!s:.60}`"
-            ) from None
         except (ValueError, TypeError, RecursionError) as error:
             raise ProviderUnavailable(
                 f"`{metadata.token_endpoint}`: not a token response"
             ) from error
-    return _tokens(token)
+    return token
 
 
-def _tokens(token: Mapping[str, object]) -> Tokens:
+def _tokens(token: Mapping[str, object], *, id_token: str | None) -> Tokens:
     if str(token.get("token_type", "")).lower() != "bearer":
         raise LoginRefused("the provider sent no bearer token")
-    id_token, access_token = _text(token, "id_token"), _text(token, "access_token")
-    if id_token is None:
-        raise LoginRefused("the provider sent no ID token; is the scope `openid` allowed there?")
+    access_token = _text(token, "access_token")
     if access_token is None:
         raise LoginRefused("the provider sent no access token")
     lifetime = token.get("expires_in")

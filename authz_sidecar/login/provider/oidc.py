@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
@@ -20,7 +20,12 @@ from authz_sidecar.login.jws import BadSignature, Jwk, TokenHeader, read_header
 from authz_sidecar.login.keys import KeyCache
 from authz_sidecar.login.logouttoken import KINDS as LOGOUT_KINDS
 from authz_sidecar.login.logouttoken import LogoutToken, verify_logout
-from authz_sidecar.login.provider.code import Tokens, redeem_code
+from authz_sidecar.login.provider.code import (
+    RefreshRefused,
+    Tokens,
+    redeem_code,
+    redeem_refresh_token,
+)
 from authz_sidecar.login.provider.metadata import Metadata, discovery_url, parse_metadata
 from authz_sidecar.login.provider.settings import (
     FIRST_BACK_OFF_SECONDS,
@@ -160,13 +165,10 @@ class Provider:
             verifier=verifier,
             redirect_uri=redirect_uri,
         )
-        claims = await self._verified(tokens, nonce=nonce)
+        assert tokens.id_token is not None  # noqa: S101  # `redeem_code`
+        claims = await self._verified(tokens.id_token, tokens.access_token, nonce=nonce)
         session = claims.get("sid")
-        if metadata.userinfo_endpoint is not None:
-            userinfo = await self._get(metadata.userinfo_endpoint, bearer=tokens.access_token)
-            if not isinstance(userinfo, Mapping):
-                raise ProviderUnavailable(f"`{metadata.userinfo_endpoint}`: not a JSON object")
-            claims = merge_userinfo(claims, userinfo)
+        claims = await self._with_userinfo(claims, tokens.access_token)
         return SignedIn(
             identity=identity_of(claims, provider=self.name, rules=self.settings.claims),
             session=session if isinstance(session, str) and session else None,
@@ -175,6 +177,44 @@ class Provider:
             refresh_token=tokens.refresh_token,
             expires_at=None if tokens.lifetime is None else self._clock() + tokens.lifetime,
         )
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """New tokens; raises `RefreshRefused` when there will be none. Keep them before `read`."""
+        return await redeem_refresh_token(
+            self._connection,
+            settings=self.settings,
+            metadata=await self.metadata(),
+            refresh_token=refresh_token,
+        )
+
+    async def read_again(self, tokens: Tokens, *, before: Identity) -> Identity:
+        """Who the provider says this is now; raises `LoginRefused` when it is somebody else."""
+        if tokens.id_token is not None:
+            claims = await self._verified(tokens.id_token, tokens.access_token, nonce=None)
+        else:
+            # What only ID tokens say stays as it was said last.
+            claims = VerifiedClaims({"iss": before.issuer, **before.claims})
+        claims = await self._with_userinfo(claims, tokens.access_token)
+        now = identity_of(claims, provider=self.name, rules=self.settings.claims)
+        # OpenID Connect Core, 12.2: `iss` and `sub` must be the same, `auth_time` the original.
+        same = (now.issuer, now.subject) == (before.issuer, before.subject)
+        if not same or claims.get("sub") != before.claims.get("sub", claims.get("sub")):
+            raise RefreshRefused("the refreshed tokens are about somebody else")
+        return replace(
+            now,
+            authenticated_at=before.authenticated_at,
+            acr=now.acr or before.acr,
+            amr=now.amr or before.amr,
+        )
+
+    async def _with_userinfo(self, claims: VerifiedClaims, access_token: str) -> VerifiedClaims:
+        endpoint = (await self.metadata()).userinfo_endpoint
+        if endpoint is None:
+            return claims
+        userinfo = await self._get(endpoint, bearer=access_token)
+        if not isinstance(userinfo, Mapping):
+            raise ProviderUnavailable(f"`{endpoint}`: not a JSON object")
+        return merge_userinfo(claims, userinfo)
 
     def end_session_url(self, *, id_token: str | None, return_to: str, state: str) -> str | None:
         """Where to send the browser so that the provider signs out too (RP-Initiated Logout 1.0,
@@ -206,9 +246,11 @@ class Provider:
 
         return await self._with_key(header, judged)
 
-    async def _verified(self, tokens: Tokens, *, nonce: str) -> VerifiedClaims:
+    async def _verified(
+        self, id_token: str, access_token: str, *, nonce: str | None
+    ) -> VerifiedClaims:
         settings = self.settings
-        header = read_header(tokens.id_token, algorithms=settings.algorithms, kinds=KINDS)
+        header = read_header(id_token, algorithms=settings.algorithms, kinds=KINDS)
         expected = Expected(
             issuer=settings.issuer,
             client_id=settings.client_id,
@@ -218,11 +260,11 @@ class Provider:
 
         def judged(key: Jwk) -> VerifiedClaims:
             return verify(
-                tokens.id_token,
+                id_token,
                 key=key,
                 expected=expected,
                 now=self._clock(),
-                access_token=tokens.access_token,
+                access_token=access_token,
             )
 
         return await self._with_key(header, judged)

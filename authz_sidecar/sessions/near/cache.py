@@ -101,6 +101,8 @@ class NearCache:
         session = entry.session
         if session.scope != scope or session.identity.provider != provider:
             return None
+        if session.refresh_at is not None and now >= session.refresh_at:
+            return None  # for those who can ask the provider
         if now >= entry.renew_at:
             if now >= session.expires_at or self._last_uses.nearly_idle(entry, now):
                 return None

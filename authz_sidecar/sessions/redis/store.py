@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 DEADLINE = 2.0
 
+# One step for the server: nobody else's write comes in between.
+_SWAP = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1
+"""
+
 _READY = Entry("az:ready", b"1", 1.0)
 
 
@@ -74,6 +81,10 @@ class RedisStore:
             for entry in entries:
                 pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl), xx=True)
             return tuple(map(bool, await pipe.execute()))
+
+    async def swap(self, key: str, old: bytes, new: bytes) -> bool:
+        async with self._asking() as client:
+            return bool(await client.eval(_SWAP, 1, key, old, new))
 
     async def take(self, key: str) -> bytes | None:
         async with self._asking() as client:

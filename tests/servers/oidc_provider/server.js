@@ -1,6 +1,7 @@
 // A certified OpenID provider for the tests, on loopback. Usage: node server.js '<settings as JSON>'
 //   port      where to listen; the issuer is http://localhost:<port>
 //   clients   registrations as in OpenID Connect Dynamic Client Registration
+//   accessTokenSeconds  how long access tokens live; refresh tokens rotate with every use
 //   users     claims by subject; unknown subjects sign in with no claims but `sub`
 // Whoever `login_hint` names is signed in without a question; without one a form asks.
 // Signing keys are made at start: a restart on the same port is a key rotation.
@@ -48,7 +49,9 @@ const provider = new Provider(issuer, {
     ctx.type = 'json';
     ctx.body = out;
   },
-  ttl: { AccessToken: 3600, AuthorizationCode: 60, IdToken: 3600, Interaction: 600, Grant: 3600, Session: 3600 },
+  issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+  rotateRefreshToken: () => true,
+  ttl: { AccessToken: settings.accessTokenSeconds, RefreshToken: 3600, AuthorizationCode: 60, IdToken: 3600, Interaction: 600, Grant: 3600, Session: 3600 },
 });
 
 async function body(request) {
