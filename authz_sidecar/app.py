@@ -40,7 +40,7 @@ from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import SessionCookies, Sessions
-from authz_sidecar.sessions.near import NearCache
+from authz_sidecar.sessions.near import NearCache, NearLimits
 from authz_sidecar.sessions.opening import open_store
 from authz_sidecar.web.check import CheckApp
 from authz_sidecar.web.login import web_app
@@ -164,6 +164,11 @@ def build(
         secret_keys=keys,
         idle_timeout=config.sessions.idle_timeout,
         grace=config.sessions.grace,
+        limits=NearLimits(
+            entries=config.sessions.near_cache.entries,
+            bytes=config.sessions.near_cache.mebibytes << 20,
+        ),
+        counts=previous.near.counts if previous else None,
     )
     providers = _providers(config, previous)
     cookies = _cookies(config)
@@ -241,6 +246,7 @@ def build(
         steady_until=signer.steady_until if signs(config.headers.preset) else _always,
         request_id=lambda: secrets.token_hex(8),
     )
+    metrics.near_cache(near)
     return Application(
         config=config,
         check=check,

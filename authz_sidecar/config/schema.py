@@ -296,6 +296,21 @@ class Cookie(_Section):
     )
 
 
+class NearCache(_Section):
+    """Verified sessions in the memory of each worker, dropped the moment Redis says that something
+    about them has changed."""
+
+    entries: Number = Field(
+        default=100_000, ge=0, description="So many sessions at most; 0 keeps none."
+    )
+    mebibytes: Number = Field(
+        default=128,
+        ge=1,
+        le=1 << 20,
+        description="So much memory at most; a session takes 1-3 KiB.",
+    )
+
+
 class Sessions(_Section):
     """Where sessions are kept and for how long."""
 
@@ -313,6 +328,9 @@ class Sessions(_Section):
         default=0.0,
         description="How long sessions already verified and in memory may serve while the store is"
         " down.",
+    )
+    near_cache: NearCache = Field(
+        default_factory=NearCache, description="Sessions in the memory of each worker."
     )
     cookie: Cookie = Field(default_factory=Cookie, description="The session's cookie.")
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import platform
 from bisect import bisect_left
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,13 +15,44 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from authz_sidecar.observe.report import Family, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+class NearCounts(Protocol):
+    """What the near cache counts by itself: a check from memory has no time for a `Counter`."""
+
+    hits: int
+    misses: int
+    graced: int
+    invalidations: int
+    evictions: int
+    losses: int
+    touches: int
+
+
+class NearCache(Protocol):
+    @property
+    def counts(self) -> NearCounts: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def coherent(self) -> bool: ...
+    @property
+    def refused(self) -> bool: ...
+
 
 # From a tenth of a millisecond, an answer from memory, to the patience of a proxy.
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
@@ -80,6 +111,8 @@ class Metrics:
             "Routes that refuse everything, because they or their policies are broken.",
             registry=registry,
         )
+        self._near = _Near()
+        registry.register(self._near)
         Gauge("authz_build_info", "Versions.", ("version", "python"), registry=registry).labels(
             version, platform.python_version()
         ).set(1)
@@ -108,6 +141,10 @@ class Metrics:
 
     def reload_failed(self) -> None:
         self._reload_ok.set(0)
+
+    def near_cache(self, cache: NearCache) -> None:
+        """The one whose state is told from now on."""
+        self._near.cache = cache
 
     def report(self) -> Report:
         return tuple(_family(metric) for metric in self._registry.collect())
@@ -159,6 +196,41 @@ class _Checks(Collector):
             buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
             durations.add_metric((adapter,), buckets, self._seconds[adapter])
         yield durations
+
+
+class _Near(Collector):
+    """Asked, not told."""
+
+    def __init__(self) -> None:
+        self.cache: NearCache | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        cache = self.cache
+        counts = cache.counts if cache else None
+        lookups = CounterMetricFamily(
+            "authz_near_cache_lookups",
+            "Sessions looked for, by where they were found.",
+            labels=("from",),
+        )
+        for source, name in (("memory", "hits"), ("store", "misses"), ("grace", "graced")):
+            lookups.add_metric((source,), getattr(counts, name, 0))
+        yield lookups
+        for name, text in (
+            ("invalidations", "Sessions dropped because the store told of a change."),
+            ("evictions", "Sessions dropped to make room for others."),
+            ("losses", "Times that the store's changes could not be heard any more."),
+            ("touches", "Last uses written to the store."),
+        ):
+            yield CounterMetricFamily(
+                f"authz_near_cache_{name}", text, value=getattr(counts, name, 0)
+            )
+        for name, text in (
+            ("entries", "Sessions in memory, in all workers."),
+            ("bytes", "The memory they take, as estimated, in all workers."),
+            ("coherent", "Workers that hear of every change and may answer from memory."),
+            ("refused", "Workers whose store does not tell of changes: they keep no session."),
+        ):
+            yield GaugeMetricFamily(f"authz_near_cache_{name}", text, value=getattr(cache, name, 0))
 
 
 class _Reported(Collector):

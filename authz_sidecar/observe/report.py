@@ -24,14 +24,17 @@ class Family:
 
 Report = tuple[Family, ...]
 
+_OF_EACH = "authz_near_cache_"
+
 
 def added_up(own: Report, others: Iterable[Report]) -> Report:
-    """`own` with what the others counted. Gauges of others say nothing of the whole: left out."""
+    """`own` with what the others counted. Gauges of others say nothing of the whole: left out, but
+    for those of memory that each worker has for itself."""
     families = {family.name: family for family in own}
     sums = {family.name: _by_labels(family) for family in own}
     for report in others:
         for family in report:
-            if family.kind == "gauge":
+            if family.kind == "gauge" and not family.name.startswith(_OF_EACH):
                 continue
             families.setdefault(family.name, family)
             total = sums.setdefault(family.name, {})

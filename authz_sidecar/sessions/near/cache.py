@@ -54,7 +54,8 @@ class NearCache:
         self._grace = grace
         self._clock = clock
         self._monotonic = monotonic
-        self._entries = entries = Entries(NearLimits() if limits is None else limits)
+        self._limits = NearLimits() if limits is None else limits
+        self._entries = entries = Entries(self._limits)
         self._coherence = coherence = Coherence()
         self._unreachable_until = -math.inf
         self._last_uses = LastUses(
@@ -79,7 +80,8 @@ class NearCache:
 
     def start(self) -> None:
         """Begin to listen for changes, in the background; until then every find asks the store."""
-        self._watch.start()
+        if self._limits.entries:
+            self._watch.start()
 
     async def aclose(self) -> None:
         await self._watch.aclose()

@@ -132,7 +132,7 @@ class Entries:
         """How many others had to go."""
         self.drop(self._by_token.get(entry.token))
         evicted = 0
-        if entry.weight <= self._limits.bytes:
+        if entry.weight <= self._limits.bytes and self._limits.entries:
             while self._ring and not self._room_for(entry):
                 self._evict()
                 evicted += 1
