@@ -37,7 +37,7 @@ from authz_sidecar.observe.record import CheckRecorder
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.trust import Networks
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.ruleset import certificate_header, ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import SessionCookies, Sessions
 from authz_sidecar.sessions.near import NearCache, NearLimits
@@ -234,7 +234,9 @@ def build(
     )
     trusted = Networks(config.server.trusted_proxies)
     hops = Networks(config.server.trusted_hops)
-    asked = adapters(config.server.adapters, trusted_hops=hops)
+    asked = adapters(
+        config.server.adapters, trusted_hops=hops, certificate=certificate_header(config)
+    )
     check = CheckApp(gate=gate, adapters=asked, trusted=trusted)
     lane = lane_beside(
         gate,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Fact
 from authz_sidecar.proxies.catalogue import adapters
+from authz_sidecar.proxies.certificates import CertificateHeader
 from authz_sidecar.routes import Built, build_routes
 
 if TYPE_CHECKING:
@@ -25,8 +26,14 @@ def ruleset(config: Config) -> Built:
 
 
 def delivered_facts(config: Config) -> frozenset[Fact]:
-    """What every enabled adapter can tell of a request; of certificates only where the proxy
-    forwards them."""
-    enabled = adapters(config.server.adapters).values()
-    facts = frozenset(Fact).intersection(*(adapter.facts for adapter in enabled))
-    return facts if config.server.client_certificate is not None else facts - {Fact.CERTIFICATE}
+    """What every enabled adapter can tell of a request."""
+    enabled = adapters(config.server.adapters, certificate=certificate_header(config)).values()
+    return frozenset(Fact).intersection(*(adapter.facts for adapter in enabled))
+
+
+def certificate_header(config: Config) -> CertificateHeader | None:
+    """Where the proxies forward the client's certificate; None where they do not."""
+    configured = config.server.client_certificate
+    if configured is None:
+        return None
+    return CertificateHeader(name=configured.header.lower(), format=configured.format)

@@ -192,7 +192,8 @@ class ClientCertificate(_Section):
     header: HeaderName = Field(description="The header in which the proxy forwards it.")
     format: Literal["nginx", "traefik", "xfcc"] = Field(
         description="How it is written there: nginx's `$ssl_client_escaped_cert`, Traefik's"
-        " `passTLSClientCert`, or Envoy's `x-forwarded-client-cert`."
+        " `passTLSClientCert`, or Envoy's `x-forwarded-client-cert`;"
+        " [more](policy.md#requests)."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.proxies import envoy
+from authz_sidecar.proxies.certificates import CertificateHeader, WithCertificate
 from authz_sidecar.proxies.envoy import Envoy
 from authz_sidecar.proxies.forwarded import Relaying
 from authz_sidecar.proxies.ingress_nginx import IngressNginx
@@ -20,9 +21,13 @@ NAMES = ("nginx", "ingress-nginx", "traefik", "envoy", "caddy", "haproxy")
 
 
 def adapters(
-    enabled: Iterable[str], *, trusted_hops: Networks = NO_NETWORKS
+    enabled: Iterable[str],
+    *,
+    trusted_hops: Networks = NO_NETWORKS,
+    certificate: CertificateHeader | None = None,
 ) -> Mapping[str, Adapter]:
     """The enabled adapters by raw path; Envoy's key ends with a slash and covers all below it.
+    `certificate` is where their proxies forward the client's, if they do.
 
     Raises `KeyError` for a name that is not in `NAMES`.
     """
@@ -36,4 +41,10 @@ def adapters(
     }
     every["ingress-nginx"] = {"/auth/ingress-nginx": IngressNginx(trusted_hops=trusted_hops)}
     every["envoy"] = {f"{envoy.PREFIX}/": Envoy(trusted_hops=trusted_hops)}
-    return {path: adapter for name in enabled for path, adapter in every[name].items()}
+    chosen = {path: adapter for name in enabled for path, adapter in every[name].items()}
+    if certificate is None:
+        return chosen
+    return {
+        path: WithCertificate(adapter=adapter, header=certificate)
+        for path, adapter in chosen.items()
+    }

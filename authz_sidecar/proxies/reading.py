@@ -25,6 +25,8 @@ _MOST_HOPS = 64
 # A client's copy of these is no better than its word about itself, so no rule may rest on them.
 _OF_PROXIES = frozenset(
     [
+        "client-cert",
+        "client-cert-chain",
         "connection",
         "content-length",
         "expect",
@@ -40,6 +42,7 @@ _OF_PROXIES = frozenset(
         "x-real-ip",
         "x-sent-from",
         "x-auth-request-redirect",
+        "x-forwarded-client-cert",
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-method",
@@ -48,6 +51,8 @@ _OF_PROXIES = frozenset(
         "x-forwarded-proto",
         "x-forwarded-scheme",
         "x-forwarded-server",
+        "x-forwarded-tls-client-cert",
+        "x-forwarded-tls-client-cert-info",
         "x-forwarded-uri",
         "x-original-method",
         "x-original-uri",

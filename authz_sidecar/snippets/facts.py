@@ -19,6 +19,14 @@ class SnippetError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """In which header, and in which form, the client's certificate is forwarded."""
+
+    header: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """`hosts` and `auth_host` are names without ports; a wildcard is written `*.` or `**.`.
     `headers` are all that may be set for an application, `cookies` the session's by exact name."""
@@ -31,6 +39,7 @@ class Facts:
     headers: tuple[str, ...]
     cookies: tuple[str, ...]
     strip_cookie: bool = True
+    certificate: Certificate | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -51,6 +60,11 @@ def facts_of(config: Config, *, headers: tuple[str, ...]) -> Facts:
         headers=headers,
         cookies=_cookies(config, places),
         strip_cookie=server.strip_cookie,
+        certificate=None
+        if server.client_certificate is None
+        else Certificate(
+            header=server.client_certificate.header, format=server.client_certificate.format
+        ),
         notes=tuple(_notes(places)),
     )
 

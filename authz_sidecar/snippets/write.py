@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.snippets.certificates import forwarding
 from authz_sidecar.snippets.edit import EXAMPLE, Text, variable
 from authz_sidecar.snippets.facts import Facts, SnippetError
 from authz_sidecar.snippets.ingress import ingress_nginx
@@ -29,8 +30,11 @@ class Snippet:
 
 def write(proxy: str, facts: Facts) -> Snippet:
     """Raises `SnippetError` for what the proxy cannot do."""
-    texts = PROXIES[proxy](facts)
-    return Snippet({text.name: text.content for text in texts}, facts.notes)
+    texts, notes = PROXIES[proxy](facts), facts.notes
+    if facts.certificate is not None:
+        texts, note = forwarding(proxy, texts, facts.certificate)
+        notes = (*notes, note)
+    return Snippet({text.name: text.content for text in texts}, notes)
 
 
 def deploy_directory() -> Path:

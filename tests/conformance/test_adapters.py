@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.core.types import CheckRequest, ClientCertificate, Fact
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import BadProxyRequest
 from authz_sidecar.proxies.base import (
@@ -24,6 +24,7 @@ from authz_sidecar.proxies.base import (
     Reply,
     SignInFirst,
 )
+from authz_sidecar.proxies.certificates import CertificateHeader
 from tests.proxies.asking import ASKING, DIRECT, Original, adapter_of
 
 if TYPE_CHECKING:
@@ -452,3 +453,32 @@ def test_nginx_is_told_why_in_a_header(name: str, answer: Answer, reason: str) -
 def test_ingress_nginx_is_told_where_to_sign_in() -> None:
     assert value(render("ingress-nginx", LOGIN, GET), "x-auth-redirect") == START
     assert value(render("ingress-nginx", FORBIDDEN, GET), "x-auth-redirect") is None
+
+
+CERTIFICATE = CertificateHeader(name="x-client-cert", format="nginx")
+
+
+@EVERY
+def test_certificates_are_told_where_the_proxy_forwards_them(name: str) -> None:
+    adapter = adapter_of(name, certificate=CERTIFICATE)
+    assert adapter.facts == adapter_of(name).facts | {Fact.CERTIFICATE}
+    original = Original(headers=(("accept", "*/*"), ("x-client-cert", "NONE")))
+    request = adapter.parse(ASKING[name](original))
+    assert request.certificate == ClientCertificate(presented=False, valid=False)
+    assert Fact.CERTIFICATE in request.facts
+    assert request.header_values("x-client-cert") == ()
+    assert adapter.parse(ASKING[name](Original())).certificate is None
+    assert adapter.name == adapter_of(name).name
+    assert adapter.render(FORBIDDEN, request) == render(name, FORBIDDEN, Original())
+
+
+@EVERY
+def test_no_other_header_tells_of_certificates(name: str) -> None:
+    """Whoever believes the usual names when another one is configured believes clients."""
+    usual = ("x-forwarded-client-cert", "x-forwarded-tls-client-cert", "client-cert")
+    original = Original(headers=tuple((header, "NONE") for header in usual))
+    for adapter in (adapter_of(name), adapter_of(name, certificate=CERTIFICATE)):
+        request = adapter.parse(ASKING[name](original))
+        assert request.certificate is None
+        assert not {header for header, _ in request.headers} & set(usual)
+    assert Fact.CERTIFICATE not in adapter_of(name).facts

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.core.types import Headers
     from authz_sidecar.proxies.base import Adapter
+    from authz_sidecar.proxies.certificates import CertificateHeader
 
 PATHS = {name: f"/auth/{name}" for name in NAMES} | {"nginx challenge": "/auth/nginx/challenge"}
 
@@ -31,9 +32,14 @@ class Original:
     websocket: bool = False
 
 
-def adapter_of(name: str, *, trusted_hops: Networks = NO_NETWORKS) -> Adapter:
+def adapter_of(
+    name: str,
+    *,
+    trusted_hops: Networks = NO_NETWORKS,
+    certificate: CertificateHeader | None = None,
+) -> Adapter:
     adapter, path = name.partition(" ")[0], PATHS[name]
-    found = adapters([adapter], trusted_hops=trusted_hops)
+    found = adapters([adapter], trusted_hops=trusted_hops, certificate=certificate)
     return found[f"{path}/" if adapter == "envoy" else path]
 
 

@@ -19,6 +19,7 @@ from authz_sidecar.core.urls import Origin
 from authz_sidecar.sessions.cookie import SessionCookies
 from authz_sidecar.snippets import PROXIES, Facts, SnippetError, facts_of, write
 from authz_sidecar.snippets.edit import EXAMPLE
+from authz_sidecar.snippets.facts import Certificate as Forwarded
 from authz_sidecar.snippets.write import deploy_directory
 from tests.servers.caddy import Caddy
 from tests.servers.certificate import Certificate, make_certificate
@@ -160,6 +161,53 @@ def test_ingress_annotations_name_every_header() -> None:
     assert ":7180/auth/ingress-nginx" in text
 
 
+FORWARDED = {
+    "nginx": Forwarded(header="X-Client-Cert", format="nginx"),
+    "ingress-nginx": Forwarded(header="ssl-client-cert", format="nginx"),
+    "traefik": Forwarded(header="X-Forwarded-Tls-Client-Cert", format="traefik"),
+    "envoy": Forwarded(header="X-Forwarded-Client-Cert", format="xfcc"),
+    "caddy": Forwarded(header="X-Client-Cert", format="traefik"),
+    "haproxy": Forwarded(header="X-Client-Cert", format="traefik"),
+}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_certificates_are_forwarded_where_they_are_wanted(proxy: str) -> None:
+    snippet = write(proxy, replace(MINE, certificate=FORWARDED[proxy]))
+    text = "\n".join(snippet.files.values())
+    forwarded = {
+        "nginx": 'X-Client-Cert "$ssl_client_verify $ssl_client_escaped_cert";',
+        "ingress-nginx": 'auth-tls-pass-certificate-to-upstream: "true"',
+        "traefik": "middlewares: [authz-certificate, authz]",
+        "envoy": "forward_client_cert_details: SANITIZE_SET",
+        "caddy": "header_up X-Client-Cert {http.request.tls.client.certificate_der_base64}",
+        "haproxy": 'headers["x-client-cert"] = { txn.c:base64(txn.sf:ssl_c_der()) }',
+    }
+    cleared = {
+        "nginx": 'proxy_set_header X-Client-Cert "";',
+        "caddy": "request_header -X-Client-Cert",
+        "haproxy": "http-request del-header X-Client-Cert",
+    }
+    assert forwarded[proxy] in text
+    assert cleared.get(proxy, "") in text
+    assert any(note.startswith("client certificates: ") for note in snippet.notes)
+    assert forwarded[proxy] not in "\n".join(write(proxy, MINE).files.values())
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_certificates_in_a_form_that_the_proxy_cannot_write(proxy: str) -> None:
+    other = "xfcc" if FORWARDED[proxy].format != "xfcc" else "nginx"
+    with pytest.raises(SnippetError, match="cannot write"):
+        write(proxy, replace(MINE, certificate=Forwarded(header="X-A", format=other)))
+
+
+@pytest.mark.parametrize("proxy", ["envoy", "traefik", "ingress-nginx"])
+def test_certificates_in_a_header_that_the_proxy_cannot_choose(proxy: str) -> None:
+    wrong = replace(FORWARDED[proxy], header="X-Client-Cert")
+    with pytest.raises(SnippetError, match="only"):
+        write(proxy, replace(MINE, certificate=wrong))
+
+
 Judge = Callable[[str, Path], tuple[str, ...]]
 JUDGES: dict[str, tuple[str | None, Judge]] = {
     "nginx": (
@@ -197,6 +245,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
         pytest.param(
             replace(MINE, auth_host="login.example.org", strip_cookie=False), id="auth host"
         ),
+        pytest.param(replace(MINE, certificate=FORWARDED["nginx"]), id="certificates"),
     ],
 )
 def test_the_proxy_itself_accepts_it(
@@ -206,6 +255,8 @@ def test_the_proxy_itself_accepts_it(
     if binary is None:
         pytest.skip(f"{proxy} is not installed")
     http, https = free_ports(2)
+    if facts.certificate is not None:
+        facts = replace(facts, certificate=FORWARDED[proxy])
     for name, text in write(proxy, facts).files.items():
         local = (
             text.replace("/etc/ssl/example.com/fullchain.pem", str(certificate.chain))

@@ -1,0 +1,147 @@
+"""What a proxy has to add so that it forwards the client's certificate, over whatever a client wrote.
+
+How clients are asked for one, and which authorities are believed, stays the operator's: see the notes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authz_sidecar.snippets.facts import Certificate, SnippetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.snippets.edit import Text
+
+_TRAEFIKS = "X-Forwarded-Tls-Client-Cert"
+_ENVOYS = "X-Forwarded-Client-Cert"
+
+
+def forwarding(proxy: str, texts: list[Text], certificate: Certificate) -> tuple[list[Text], str]:
+    """The same files with the certificate forwarded, and what is left to do. Raises `SnippetError`
+    where the proxy cannot write the configured form."""
+    format_, edit, note = _PROXIES[proxy]
+    if certificate.format != format_:
+        raise SnippetError(
+            f"{proxy} cannot write `server.client_certificate.format: {certificate.format}`: say"
+            f" `{format_}`"
+        )
+    named = {"traefik": _TRAEFIKS, "envoy": _ENVOYS}.get(proxy, certificate.header)
+    if named.lower() != certificate.header.lower():
+        raise SnippetError(
+            f"{proxy} forwards certificates in `{named}` only: name it in"
+            " `server.client_certificate.header`"
+        )
+    return [edit(text, certificate.header) for text in texts], note
+
+
+def _nginx(text: Text, header: str) -> Text:
+    match text.name:
+        case "authz/question.conf":
+            told = '"$ssl_client_verify $ssl_client_escaped_cert"'
+            return text.after_line(
+                "X-Forwarded-For $remote_addr;", f"proxy_set_header {header} {told};"
+            )
+        case "authz/clear-client.conf" if f"proxy_set_header {header} " not in text.content:
+            return text.after_line("X-Real-IP", f'proxy_set_header {header} "";')
+        case _:
+            return text
+
+
+def _ingress_nginx(text: Text, header: str) -> Text:
+    if header.lower() != "ssl-client-cert":
+        raise SnippetError("ingress-nginx forwards certificates in `ssl-client-cert` only")
+    if text.name != "annotations.yaml":
+        return text
+    return text.after_line(
+        "nginx.ingress.kubernetes.io/auth-url",
+        'nginx.ingress.kubernetes.io/auth-tls-pass-certificate-to-upstream: "true"',
+    )
+
+
+def _traefik(text: Text, _header: str) -> Text:
+    if text.name != "dynamic.yml":
+        return text
+    return text.after_line(
+        "  middlewares:",
+        "  # Traefik removes what a client wrote there at the door.",
+        "  authz-certificate:",
+        "    passTLSClientCert: {pem: true}",
+    ).replace("middlewares: [authz]\n", "middlewares: [authz-certificate, authz]\n")
+
+
+def _envoy(text: Text, _header: str) -> Text:
+    return text.after_line(
+        "- { exact: x-forwarded-proto, ignore_case: true }",
+        "- { exact: x-forwarded-client-cert, ignore_case: true }",
+    ).after_line(
+        "          use_remote_address: true",
+        "forward_client_cert_details: SANITIZE_SET",
+        "set_current_client_cert_details: { cert: true }",
+    )
+
+
+def _caddy(text: Text, header: str) -> Text:
+    return text.after_line(
+        "header_up X-Forwarded-Uri",
+        f"header_up {header} {{http.request.tls.client.certificate_der_base64}}",
+    ).after_line("request_header -X-Rewrite-URL", f"request_header -{header}")
+
+
+def _haproxy(text: Text, header: str) -> Text:
+    if text.name == "authz.lua":
+        return text.after_line(
+            'headers["x-forwarded-for"]',
+            f'headers["{header.lower()}"] = {{ txn.c:base64(txn.sf:ssl_c_der()) }}',
+        )
+    return text.after_line("del-header X-Rewrite-URL", f"http-request del-header {header}")
+
+
+_PROXIES: dict[str, tuple[str, Callable[[Text, str], Text], str]] = {
+    "nginx": (
+        "nginx",
+        _nginx,
+        "client certificates: set `ssl_client_certificate`, and `ssl_verify_client optional` or `on`",
+    ),
+    "ingress-nginx": (
+        "nginx",
+        _ingress_nginx,
+        (
+            "client certificates: set `auth-tls-secret` and `auth-tls-verify-client` (not"
+            " `optional_no_ca`, which believes any)"
+        ),
+    ),
+    "traefik": (
+        "traefik",
+        _traefik,
+        (
+            "client certificates: set `clientAuth` in the TLS options, with `caFiles` and"
+            " `VerifyClientCertIfGiven` or `RequireAndVerifyClientCert` (other types believe any)"
+        ),
+    ),
+    "envoy": (
+        "xfcc",
+        _envoy,
+        (
+            "client certificates: set `validation_context` with `trusted_ca` in the TLS context of the"
+            " listener (and no `ACCEPT_UNTRUSTED`)"
+        ),
+    ),
+    "caddy": (
+        "traefik",
+        _caddy,
+        (
+            "client certificates: set `client_auth` in `tls`, with `trust_pool` and mode"
+            " `verify_if_given` or `require_and_verify` (other modes believe any)"
+        ),
+    ),
+    "haproxy": (
+        "traefik",
+        _haproxy,
+        (
+            "client certificates: add `ca-file` and `verify optional` or `verify required` to `bind`"
+            " (and no `crt-ignore-err`)"
+        ),
+    ),
+}
