@@ -9,7 +9,7 @@ PY = .venv/bin/python
 SOURCES = authz_sidecar tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
+.PHONY: help bench demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ test: .test-ready ## install what the tests need and run all of them (ARGS="-k p
 
 e2e: .test-ready ## the end-to-end tests alone: real proxies, providers and a browser
 	@$(PY) -m pytest -n 2 --dist loadgroup $(if $(CI),-p tests.nothing_skipped) tests/e2e $(ARGS)
+
+bench: .test-ready ## measure what is claimed about speed and size (ARGS="--only services --seconds 2")
+	@sh -c '. tools/apt.sh; command -v wrk >/dev/null || { may_use_apt && apt_install wrk; }' || true
+	@$(PY) -m benchmarks.bench $(ARGS)
 
 lint: .dev-ready ## ruff, formatting and types, changing nothing
 	@$(PY) -m ruff check .

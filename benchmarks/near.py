@@ -1,0 +1,269 @@
+"""The near cache on a Redis of its own on loopback: how fast a revocation is refused by other
+workers, how many misses one core serves, and how much memory a session takes.
+
+    python -m benchmarks.near [--sessions 100000] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import gc
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import statistics
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+from redis import Redis
+
+from authz_sidecar.core.types import Identity, Session, SessionKind
+from authz_sidecar.sealing import SecretKeys
+from authz_sidecar.sessions import keys
+from authz_sidecar.sessions.envelopes import Envelopes
+from authz_sidecar.sessions.finding import write_time
+from authz_sidecar.sessions.near import NearCache, NearLimits
+from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.records import Record
+from authz_sidecar.sessions.service import Sessions
+from tests.servers.redis import running_redis
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from multiprocessing.connection import Connection
+
+SECRETS = SecretKeys([b"benchmark" * 4])
+SCOPE, HOUR = "https://app.example.com", 3600.0
+WORKERS, REVOCATIONS, CONCURRENCY, SECONDS = 2, 300, 32, 5.0
+
+
+def identity(number: int) -> Identity:
+    """With the claims of a typical ID token."""
+    subject, name = f"00u{number:017x}", f"Alice Liddell {number}"
+    email, groups = f"alice.{number}@example.com", ("eng", "ops", "oncall")
+    return Identity(
+        provider="corp",
+        issuer="https://idp.example.com",
+        subject=subject,
+        email=email,
+        name=name,
+        groups=groups,
+        claims={
+            "sub": subject,
+            "name": name,
+            "email": email,
+            "email_verified": True,
+            "groups": list(groups),
+            "given_name": "Alice",
+            "family_name": "Liddell",
+            "preferred_username": f"alice.{number}",
+            "picture": f"https://idp.example.com/avatars/{number:08x}.png",
+            "locale": "en-GB",
+            "updated_at": 1_790_000_000,
+        },
+        authenticated_at=time.time(),
+        amr=("pwd", "otp"),
+    )
+
+
+def fill(url: str, count: int) -> list[str]:
+    """Sessions as sign-ins write them, without the round trips of a sign-in each."""
+    naming, envelopes, now = keys.Naming(SECRETS), Envelopes(SECRETS), time.time()
+    tokens = []
+    with Redis.from_url(url) as client:
+        for begin in range(0, count, 1000):
+            pipe = client.pipeline(transaction=False)
+            for number in range(begin, min(begin + 1000, count)):
+                token = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
+                (handle,) = naming.handles(token)
+                session = Session(
+                    handle=handle,
+                    kind=SessionKind.SIGN_IN,
+                    scope=SCOPE,
+                    identity=identity(number),
+                    created_at=now,
+                    expires_at=now + 14 * HOUR,
+                    provider_session=f"sid-{number:032x}",
+                )
+                sealed = envelopes.close_record(Record(session=session), token=token)
+                pipe.set(keys.session_key(handle), sealed, ex=50400)
+                pipe.set(keys.last_use_key(handle), write_time(now), ex=3600)
+                tokens.append(token)
+            pipe.execute()
+    return tokens
+
+
+@contextlib.asynccontextmanager
+async def near(url: str, **options: Any) -> AsyncIterator[NearCache]:
+    store = open_store(url)
+    cache = NearCache(store, secret_keys=SECRETS, idle_timeout=HOUR, **options)
+    cache.start()
+    while not cache.coherent:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    try:
+        yield cache
+    finally:
+        await cache.aclose()
+        await store.aclose()
+
+
+def peek(cache: NearCache, token: str) -> Session | None:
+    return cache.peek(token, scope=SCOPE, provider="corp", now=time.time())
+
+
+# -- revocation ------------------------------------------------------------------------------------
+
+
+def worker(url: str, pipe: Connection) -> None:
+    """Another replica: says when a session that it had in memory was refused."""
+
+    async def run() -> None:
+        async with near(url) as cache:
+            while token := pipe.recv():
+                while not peek(cache, token):
+                    await cache.find(token, scope=SCOPE, provider="corp")
+                pipe.send("held")
+                while peek(cache, token):  # noqa: ASYNC110
+                    await asyncio.sleep(0.0002)
+                pipe.send(time.monotonic())
+
+    uvloop.run(run())
+
+
+async def revocations(url: str) -> list[float]:
+    """Seconds from the beginning of a sign-out to its being refused by the last of the workers."""
+    pipes, processes = [], []
+    for _ in range(WORKERS):
+        mine, theirs = multiprocessing.Pipe()
+        process = multiprocessing.Process(target=worker, args=(url, theirs), daemon=True)
+        process.start()
+        pipes.append(mine)
+        processes.append(process)
+    store = open_store(url)
+    sessions = Sessions(store=store, secret_keys=SECRETS, lifetime=14 * HOUR, idle_timeout=HOUR)
+    took = []
+    for number in range(REVOCATIONS):
+        token, session = await sessions.create(identity=identity(number), scope=SCOPE)
+        for pipe in pipes:
+            pipe.send(token)
+        for pipe in pipes:
+            await asyncio.to_thread(pipe.recv)
+        began = time.monotonic()
+        await sessions.end(session)
+        took.append(max([await asyncio.to_thread(pipe.recv) for pipe in pipes]) - began)
+    for pipe, process in zip(pipes, processes, strict=True):
+        pipe.send("")
+        process.join()
+    await store.aclose()
+    return took
+
+
+# -- misses, memory, hits --------------------------------------------------------------------------
+
+
+async def misses(url: str, tokens: list[str]) -> tuple[float, float]:
+    """A second, when next to nothing is in memory; and a second of our own processor time, which
+    is the same where nobody else wants the core."""
+    async with near(url, limits=NearLimits(entries=1)) as cache:
+        until = time.perf_counter() + SECONDS
+
+        async def ask() -> None:
+            choice = random.Random(id(asyncio.current_task())).choice
+            while time.perf_counter() < until:
+                assert await cache.find(choice(tokens), scope=SCOPE, provider="corp")
+
+        before, began, worked = cache.counts.misses, time.perf_counter(), time.process_time()
+        await asyncio.gather(*(ask() for _ in range(CONCURRENCY)))
+        served = cache.counts.misses - before
+        seconds, work = time.perf_counter() - began, time.process_time() - worked
+        return served / seconds, served / work
+
+
+async def memory(url: str, tokens: list[str]) -> tuple[float, float]:
+    """Bytes of each session: as the process grew, and as the cache estimates."""
+    async with near(url, limits=NearLimits(entries=len(tokens) + 1, bytes=1 << 40)) as cache:
+        for token in tokens[:500]:  # buffers and code come first
+            await cache.find(token, scope=SCOPE, provider="corp")
+        gc.collect()
+        before, resident, estimated = cache.entries, rss(), cache.bytes
+        for begin in range(500, len(tokens), 50):
+            await asyncio.gather(
+                *(
+                    cache.find(token, scope=SCOPE, provider="corp")
+                    for token in tokens[begin : begin + 50]
+                )
+            )
+        gc.collect()
+        more = cache.entries - before
+        return (rss() - resident) / more, (cache.bytes - estimated) / more
+
+
+async def hits(url: str, token: str) -> float:
+    """Nanoseconds of a `peek`."""
+    async with near(url) as cache:
+        while not peek(cache, token):
+            await cache.find(token, scope=SCOPE, provider="corp")
+        now, rounds = time.time(), []
+        for _ in range(20):
+            began = time.perf_counter_ns()
+            for _ in range(5000):
+                cache.peek(token, scope=SCOPE, provider="corp", now=now)
+            rounds.append((time.perf_counter_ns() - began) / 5000)
+            await asyncio.sleep(0)
+        return min(rounds)
+
+
+def rss() -> int:
+    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    binary = shutil.which("redis-server")
+    if binary is None:
+        sys.exit("redis-server is not installed")
+    with running_redis(binary) as server:
+        yield server.url
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=20_000)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    with redis() as url:
+        took = sorted(uvloop.run(revocations(url)))
+        few = uvloop.run(misses(url, fill(url, 1000)))
+        tokens = fill(url, options.sessions)
+        many = uvloop.run(misses(url, tokens))
+        grown, estimated = uvloop.run(memory(url, tokens[:20_000]))
+        one = uvloop.run(hits(url, tokens[0]))
+    results = {
+        "revocation_p50_ms": round(statistics.median(took) * 1000, 2),
+        "revocation_p99_ms": round(took[int(len(took) * 0.99)] * 1000, 2),
+        "revocation_max_ms": round(took[-1] * 1000, 2),
+        "miss_per_second": round(many[0]),
+        "miss_per_core_second": round(many[1]),
+        "miss_per_core_second_1k_sessions": round(few[1]),
+        "sessions": options.sessions,
+        "bytes_per_session": round(grown),
+        "bytes_per_session_estimated": round(estimated),
+        "peek_ns": round(one),
+    }
+    if options.json:
+        print(json.dumps(results))
+    else:
+        for name, value in results.items():
+            print(f"{name:<30} {value}")
+
+
+if __name__ == "__main__":
+    main()
