@@ -30,9 +30,10 @@ _PLAIN = re.compile(rb"[\x21-\x7e]+")
 
 class Question:
     """`path` and `query` are as they came: a request may be made of them once they are known to be
-    of the grammar (`roads`). `id` stands in the envelope's gap."""
+    of the grammar (`roads`). `id` stands in the envelope's gap. `single`: nobody will ask in the
+    same envelope again."""
 
-    __slots__ = ("_request", "envelope", "id", "path", "query")
+    __slots__ = ("_request", "envelope", "id", "path", "query", "single")
 
     def __init__(
         self,
@@ -45,12 +46,13 @@ class Question:
         self.path = path
         self.query = query if mark else None
         self.id = id
+        self.single = False
         self._request: CheckRequest | None = None
 
     @classmethod
     def of(cls, envelope: Envelope, request: CheckRequest) -> Question:
         question = cls(envelope, request.target.encode())
-        question._request = request
+        question.single, question._request = True, request
         return question
 
     @property

@@ -21,18 +21,23 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED_BYTES = 2 * 1024 * 1024
 _LONGEST_REMEMBERED = 1024
+_IN_ENVELOPE = frozenset({Fact.METHOD, Fact.PATH, Fact.CLIENT_ADDRESS})
 
 
 class Way:
-    """One route. `provider` is whose sessions count here, None where none or several do; `asks`
-    are the facts of a request on which its answers depend. Compared by identity."""
+    """One route. `looks` for people at all, whose sessions with `provider` count; None where none
+    or several do. `in_envelope`: its decisions depend on nothing of a request but that and the
+    path; `asks_query`: on the query, too. Compared by identity."""
 
-    __slots__ = ("_residual", "asks", "provider", "route")
+    __slots__ = ("_residual", "asks_query", "in_envelope", "looks", "provider", "route")
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.provider = route.providers[0] if len(route.providers) == 1 else None
-        self.asks = frozenset(Fact) if route.set_request_headers else route.policy.facts
+        self.looks = route.identity != "none"
+        asks = route.policy.facts
+        self.in_envelope = asks <= _IN_ENVELOPE
+        self.asks_query = Fact.QUERY in asks
         self._residual: Residual | None = None
 
     def nobodys(self, now: float) -> Residual:

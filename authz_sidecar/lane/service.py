@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from authz_sidecar.answers import Judgement
-from authz_sidecar.core.types import Allow, Deny, Fact
+from authz_sidecar.core.types import Allow, Deny
 from authz_sidecar.core.urls import MalformedUrl, check_visible_ascii
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.gate import CheckRecord, outcome_of, reasons_of
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_OF_NOBODY = 512
-MOST_PASSES = 16_384
+MOST_PASSES = 8192
 _ALWAYS = float("inf")
 _NO_ROUTE = Judgement(decision=Deny(frozenset({"route-not-found"})))
-_IN_ENVELOPE = frozenset({Fact.METHOD, Fact.PATH, Fact.CLIENT_ADDRESS})
 
 
 class _Pass(NamedTuple):
@@ -100,7 +99,7 @@ class Lane:
             return self._tell(question, _NO_ROUTE, started)
         now = self.clock()
         kept, held = self._nobodys, None
-        if way.route.identity != "none" and envelope.cookie is not None:
+        if way.looks and envelope.cookie is not None:
             if way.provider is None:
                 return None
             token = envelope.token(way.provider)
@@ -109,8 +108,10 @@ class Lane:
                 if held is None:
                     return None
                 kept = kept_with(held, self)
-        known = self._passes.get((envelope, kept, road))
-        if known is not None and now < known.until and _answers_for(way, question):
+        # Headers stand in the envelope, unless one of them was cut out.
+        repeats = way.in_envelope or (question.id is None and not way.asks_query)
+        known = self._passes.get((envelope, kept, road)) if repeats else None
+        if known is not None and now < known.until:
             return self._pass(question, known, started)
         return self._judge(question, road, way, held, kept, started, now)
 
@@ -154,7 +155,8 @@ class Lane:
         known = _Pass(
             head[0], min(head[1], residual.until), judged, tuple(sorted(judged.decision.reasons))
         )
-        self._passes.put((envelope, kept, road), known)
+        if not question.single:
+            self._passes.put((envelope, kept, road), known)
         return self._pass(question, known, started)
 
     def _tell(  # noqa: PLR0917 - as above
@@ -226,9 +228,3 @@ class Lane:
 def _decided(residual: Residual, question: Question) -> Decision:
     constant = residual.constant
     return residual.decide(question.request) if constant is None else constant
-
-
-def _answers_for(way: Way, question: Question) -> bool:
-    """Whether the envelope and the path are all that the decision depends on."""
-    asks = way.asks
-    return asks <= _IN_ENVELOPE or (question.id is None and Fact.QUERY not in asks)
