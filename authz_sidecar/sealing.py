@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import hmac
 import os
 from typing import TYPE_CHECKING
 
@@ -31,6 +30,24 @@ _TAG_BYTES = 16
 _NONCE = bytes(12)
 
 
+class KeyedHash:
+    """HMAC-SHA256 (RFC 2104) under one key, with all that depends on the key alone done in advance:
+    several times as fast as `hmac.digest`, which matters where every check needs some."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def __call__(self, data: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
 class SecretKeys:
     """The operator's secrets, in order of `secret_keys`."""
 
@@ -45,7 +62,7 @@ class SecretKeys:
                     f"secret key {number} has {len(key)} bytes, at least {MIN_KEY_BYTES} are needed"
                 )
         self._keys = tuple(dict.fromkeys(keys))
-        self._sealing: dict[str, tuple[bytes, ...]] = {}
+        self._sealing: dict[str, tuple[KeyedHash, ...]] = {}
 
     def __repr__(self) -> str:
         return f"SecretKeys({len(self._keys)} keys)"
@@ -96,10 +113,11 @@ class SecretKeys:
             return None
         return self.open(purpose, data, bound_to=bound_to, mixed_with=mixed_with)
 
-    def _sealing_keys(self, purpose: str) -> tuple[bytes, ...]:
+    def _sealing_keys(self, purpose: str) -> tuple[KeyedHash, ...]:
         keys = self._sealing.get(purpose)
         if keys is None:
-            keys = self._sealing[purpose] = self._expand(f"seal:{purpose}", 32)
+            keys = tuple(map(KeyedHash, self._expand(f"seal:{purpose}", 32)))
+            self._sealing[purpose] = keys
         return keys
 
     def _expand(self, info: str, length: int) -> tuple[bytes, ...]:
@@ -111,10 +129,10 @@ class SecretKeys:
         )
 
 
-def _message_key(sealing_key: bytes, salt: bytes, mixed_with: bytes) -> bytes:
+def _message_key(sealing_key: KeyedHash, salt: bytes, mixed_with: bytes) -> bytes:
     # One key a message: with random nonces under one long-lived key, AES-GCM would be worn out
     # after 2**32 messages (NIST SP 800-38D section 8.3), and strangers cause sign-in attempts.
-    return hmac.digest(sealing_key, salt + mixed_with, hashlib.sha256)
+    return sealing_key(salt + mixed_with)
 
 
 def _decode(text: str) -> bytes | None:

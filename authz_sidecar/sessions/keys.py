@@ -7,10 +7,10 @@ secret, the newest first: with any of them it may have been written.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from authz_sidecar.sealing import KeyedHash
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
@@ -78,7 +78,7 @@ class Naming:
     __slots__ = ("_keys",)
 
     def __init__(self, secrets: SecretKeys) -> None:
-        self._keys = secrets.derive("names in the store")
+        self._keys = tuple(map(KeyedHash, secrets.derive("names in the store")))
 
     def handles(self, token: str) -> tuple[str, ...]:
         """What a session of this cookie may be called; a new one is called by the first."""
@@ -135,7 +135,7 @@ class Naming:
     def _hashes(self, kind: str, *parts: str) -> tuple[str, ...]:
         text = b"".join(map(_framed, (kind, *parts)))
         return tuple(
-            base64.urlsafe_b64encode(hmac.digest(key, text, hashlib.sha256)[:_HASH_BYTES])
+            base64.urlsafe_b64encode(key(text)[:_HASH_BYTES])
             .rstrip(b"=")
             .decode("ascii")
             for key in self._keys

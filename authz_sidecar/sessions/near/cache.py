@@ -103,12 +103,11 @@ class NearCache:
         session = entry.session
         if session.scope != scope or session.identity.provider != provider:
             return None
-        if session.refresh_at is not None and now >= session.refresh_at:
-            return None  # for those who can ask the provider
         if now >= entry.renew_at:
-            if now >= session.expires_at or self._last_uses.nearly_idle(entry, now):
+            if self._needs_more(entry, now):
                 return None
-            self._last_uses.note(entry, now)
+            if self._last_uses.is_due(entry, now):
+                self._last_uses.note(entry, now)
         entry.used = True
         self.counts.hits += 1
         return entry
@@ -207,6 +206,12 @@ class NearCache:
     def _is_fresh(self, entry: NearEntry) -> bool:
         coherence = self._coherence
         return entry.epoch == coherence.epoch and self._monotonic() < coherence.fresh_until
+
+    def _needs_more(self, entry: NearEntry, now: float) -> bool:
+        """More than a look into memory: it may be over, or somebody has to be asked."""
+        session = entry.session
+        refresh = session.refresh_at is not None and now >= session.refresh_at
+        return refresh or now >= session.expires_at or self._last_uses.nearly_idle(entry, now)
 
     def _lives(self, entry: NearEntry) -> bool:
         now = self._clock()

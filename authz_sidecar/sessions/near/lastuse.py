@@ -51,8 +51,11 @@ class LastUses:
 
     def known(self, entry: NearEntry, last_use: float) -> None:
         """The store has this last use of it."""
+        session = entry.session
         entry.last_use = last_use
-        entry.renew_at = min(entry.session.expires_at, last_use + self._idle_timeout / 10)
+        entry.renew_at = min(session.expires_at, last_use + self._idle_timeout / 10)
+        if session.refresh_at is not None:
+            entry.renew_at = min(entry.renew_at, session.refresh_at)
 
     def idle(self, entry: NearEntry, now: float) -> bool:
         return now - entry.last_use >= self._idle_timeout
