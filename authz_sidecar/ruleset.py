@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from authz_sidecar.config.records import Records, read_table
 from authz_sidecar.core.types import Fact
+from authz_sidecar.policy.records import RecordTables
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.certificates import CertificateHeader
 from authz_sidecar.routes import Built, build_routes
@@ -22,7 +24,19 @@ def ruleset(config: Config) -> Built:
         providers=tuple(config.identity_providers),
         default_provider=config.default_identity_provider,
         allow_insecure_http=config.server.allow_insecure_http,
+        records=_records(config),
     )
+
+
+def _records(config: Config) -> RecordTables:
+    def tables(by: str) -> dict[str, Records]:
+        return {
+            name: read_table(settings).records
+            for name, settings in config.records.items()
+            if settings.by == by
+        }
+
+    return RecordTables(users=tables("user"), networks=tables("address"))
 
 
 def delivered_facts(config: Config) -> frozenset[Fact]:

@@ -36,7 +36,7 @@ ROOMS: dict[str, frozenset[str]] = {
         {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}
     ),
     "config": frozenset({"core", "errors"}),
-    "ruleset": frozenset({"config", "core", "proxies", "routes"}),
+    "ruleset": frozenset({"config", "core", "policy", "proxies", "routes"}),
     "snippets": frozenset({"config", "core", "errors", "identity", "proxies", "routes"}),
     "importing": frozenset({"config", "core", "errors", "policy", "routes"}),
     "observe": frozenset({"core", "errors", "gate"}),

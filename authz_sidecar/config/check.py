@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.config.records import read_table
 from authz_sidecar.core.positions import Step
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
 
@@ -67,6 +68,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _headers_of_routes,
         _assertion,
         _identity_of_routes,
+        _records,
     )
     positions = config.positions
     return tuple(
@@ -296,6 +298,12 @@ def _identity_of_routes(config: Config) -> Iterator[Found]:
     for at, route in enumerate(config.routes):
         if route.identity is not None and not route.allow_public_unauthenticated_access:
             yield message, ("routes", at, "identity")
+
+
+def _records(config: Config) -> Iterator[Found]:
+    for name, settings in config.records.items():
+        for problem in read_table(settings).problems:
+            yield problem, ("records", name, "table")
 
 
 def place_of(route: RouteConfig) -> Origin | None:

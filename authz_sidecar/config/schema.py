@@ -416,6 +416,25 @@ class Assertion(_Section):
     )
 
 
+class RecordTable(_Section):
+    """A table that the criterion `record` looks up in, by user or by the client's address."""
+
+    by: Literal["user", "address"] = Field(
+        default="user",
+        description="What finds a record: the user, as the criterion `user` compares it, or the"
+        " narrowest network around the client's address.",
+    )
+    format: Literal["yaml", "csv"] = Field(
+        default="yaml",
+        description="How `table` is written where it is text: `yaml`, which JSON is too, or `csv`,"
+        " the first row naming the fields.",
+    )
+    table: object = Field(
+        description="The records: a map from users or networks to maps of fields, or text, which"
+        " `{file: PATH}` reads from a file of up to 1 MiB; [more](policy.md#tables).",
+    )
+
+
 class RouteConfig(_Section):
     """One protected place: a host, a part of its paths, and who may pass."""
 
@@ -534,6 +553,10 @@ class Config(_Section):
     )
     policies: Annotated[dict[Text, object], Mapped] = Field(
         default_factory=dict, description="Policies by name, for use in several routes, in PPL."
+    )
+    records: Annotated[dict[Name, Annotated[RecordTable, Mapped]], Mapped] = Field(
+        default_factory=dict,
+        description="Tables by name, for the criterion `record`. Read with the configuration.",
     )
     routes: Routes = Field(
         default=(), description="What is protected. A host without a route is refused."

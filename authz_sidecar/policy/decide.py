@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from authz_sidecar.policy.reasons import HELD, codes
-from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
+from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest, Decision, Identity
@@ -41,8 +41,11 @@ def decide(
     identity: Identity | None,
     *,
     now: float,
-    evidence: Evidence = NO_EVIDENCE,
+    evidence: Evidence | None = None,
 ) -> Decision:
+    """`evidence` is the policy's own unless another is given."""
+    if evidence is None:
+        evidence = policy.evidence
     subject = subject_of(identity, qualified=policy.qualified_users)
     allow, deny = policy.allow, policy.deny
     return policy.judge(
@@ -57,8 +60,10 @@ def evaluate(
     subject: Subject | None,
     *,
     now: float,
-    evidence: Evidence = NO_EVIDENCE,
+    evidence: Evidence | None = None,
 ) -> Evaluation:
+    if evidence is None:
+        evidence = policy.evidence
     allow, deny = policy.allow, policy.deny
     return Evaluation(
         allow if isinstance(allow, int) else allow(request, subject, now, evidence),

@@ -11,7 +11,7 @@ from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
 from authz_sidecar.policy.reasons import HELD, UNAUTHENTICATED, codes
 from authz_sidecar.policy.seen import Seen, Situation, seen
-from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
+from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 from authz_sidecar.policy.tables import any_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def explain(
     identity: Identity | None,
     *,
     now: float,
-    evidence: Evidence = NO_EVIDENCE,
+    evidence: Evidence | None = None,
 ) -> Explanation:
     subject = subject_of(identity, qualified=policy.qualified_users)
     return explain_for(policy, request, subject, now=now, evidence=evidence)
@@ -93,8 +93,10 @@ def explain_for(
     subject: Subject | None,
     *,
     now: float,
-    evidence: Evidence = NO_EVIDENCE,
+    evidence: Evidence | None = None,
 ) -> Explanation:
+    if evidence is None:
+        evidence = policy.evidence
     at = Situation(request, subject, now, evidence)
     outcomes = {id(each): each.test(request, subject, now, evidence) for each in policy.criteria}
 

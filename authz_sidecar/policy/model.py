@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.policy.criteria import About, Criterion
 from authz_sidecar.policy.document import Action, Kind
 from authz_sidecar.policy.reasons import HELD, fails
+from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence
 from authz_sidecar.policy.tables import Part, all_of, any_of, inverted
 from authz_sidecar.policy.verdict import Judge, judge
 
@@ -46,13 +47,15 @@ class Operator:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """`allow` and `deny` are the rules linked for evaluation, `judge` says what their results come
-    to. `qualified_users`: `user` compares `provider/subject`."""
+    to. `qualified_users`: `user` compares `provider/subject`. `evidence` is what the criteria may
+    look at beside a request and its user; it comes and goes with the rules."""
 
     operators: tuple[Operator, ...]
     allow: Part
     deny: Part
     judge: Judge
     qualified_users: bool
+    evidence: Evidence = NO_EVIDENCE
 
     @property
     def criteria(self) -> Iterator[Criterion]:
@@ -77,7 +80,12 @@ class Policy:
         return frozenset(name for criterion in self.criteria for name in criterion.groups)
 
 
-def policy_of(operators: Iterable[Operator], *, qualified_users: bool = False) -> Policy:
+def policy_of(
+    operators: Iterable[Operator],
+    *,
+    qualified_users: bool = False,
+    evidence: Evidence = NO_EVIDENCE,
+) -> Policy:
     """All rules of all policies of a route together: per action they are alternatives."""
     operators = tuple(operators)
     deny = linked(operators, Action.DENY, _constants)
@@ -87,6 +95,7 @@ def policy_of(operators: Iterable[Operator], *, qualified_users: bool = False) -
         deny=deny,
         judge=judge(satisfiable=_satisfiable(operators, deny)),
         qualified_users=qualified_users,
+        evidence=evidence,
     )
 
 

@@ -30,6 +30,10 @@ class RecordTables:
         self._users = users
         self._networks = {table: _by_length(entries) for table, entries in networks.items()}
 
+    def knows(self, table: str, *, by: str) -> bool:
+        """Whether there is such a table, looked up by `user` or by `address`."""
+        return table in (self._users if by == "user" else self._networks)
+
     def of_user(self, table: str, user: str) -> Record | None:
         return self._users.get(table, {}).get(user)
 

@@ -37,10 +37,14 @@ class Residual:
     _deny: Part
     _subject: Subject | None
     _judge: Judge
+    _evidence: Evidence
 
-    def decide(self, request: CheckRequest, *, evidence: Evidence = NO_EVIDENCE) -> Decision:
+    def decide(self, request: CheckRequest, *, evidence: Evidence | None = None) -> Decision:
+        """`evidence` is the policy's own unless another is given."""
         if self.constant is not None:
             return self.constant
+        if evidence is None:
+            evidence = self._evidence
         allow, deny, subject = self._allow, self._deny, self._subject
         # What is left asks about request and evidence alone, so that the time does not matter.
         return self._judge(
@@ -73,4 +77,4 @@ def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Re
         ),
         default=float("inf"),
     )
-    return Residual(constant, until, allow, deny, subject, policy.judge)
+    return Residual(constant, until, allow, deny, subject, policy.judge, policy.evidence)

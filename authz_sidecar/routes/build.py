@@ -13,9 +13,11 @@ from authz_sidecar.policy.compile import ALL_FACTS, Purpose, build
 from authz_sidecar.policy.criteria import About
 from authz_sidecar.policy.document import parse
 from authz_sidecar.policy.model import Operator, Policy, policy_of, refusing_policy
+from authz_sidecar.policy.subject import Evidence
 from authz_sidecar.policy.suggest import unknown
 from authz_sidecar.routes.index import RouteIndex
 from authz_sidecar.routes.letter_case import capitals
+from authz_sidecar.routes.lookups import missing_tables
 from authz_sidecar.routes.model import HostPattern, IdentityUse, PathKind, PathRule, Route
 from authz_sidecar.routes.overlaps import overlaps
 from authz_sidecar.routes.places import (
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.positions import Positions, Step
     from authz_sidecar.core.types import Fact
     from authz_sidecar.errors import Problem
+    from authz_sidecar.policy.records import RecordTables
     from authz_sidecar.routes.settings import RouteSettings
 
 _ANYWHERE = PathRule(PathKind.REGEX, ".*")
@@ -60,11 +63,20 @@ def build_routes(
     providers: Sequence[str],
     default_provider: str | None,
     allow_insecure_http: bool = False,
+    records: RecordTables | None = None,
 ) -> Built:
     """`where` knows places from the root: `("routes", 0, "policy")`. `facts` are those that every
-    enabled adapter delivers. A single provider is the default one."""
+    enabled adapter delivers. A single provider is the default one. Without `records` nobody knows
+    which tables there are."""
     default = default_provider or (providers[0] if len(providers) == 1 else None)
-    builder = _Builder(where, facts, frozenset(providers), default, allow_insecure_http)
+    builder = _Builder(
+        where=where,
+        facts=facts,
+        providers=frozenset(providers),
+        default_provider=default,
+        allow_insecure_http=allow_insecure_http,
+        records=records,
+    )
     builder.name_policies(policies)
     builder.check_names(routes)
     built = [
@@ -86,11 +98,13 @@ def build_routes(
 class _Builder:
     def __init__(
         self,
+        *,
         where: Positions,
         facts: frozenset[Fact],
         providers: frozenset[str],
         default_provider: str | None,
-        allow_insecure_http: bool,  # noqa: FBT001
+        allow_insecure_http: bool,
+        records: RecordTables | None,
     ) -> None:
         self.problems: list[Problem] = []
         self.unplaced: list[Problem] = []
@@ -101,6 +115,7 @@ class _Builder:
         self._providers = providers
         self._default_provider = default_provider
         self._allow_insecure_http = allow_insecure_http
+        self._records = records
         self._policies: dict[str, tuple[Operator, ...] | None] = {}
 
     def name_policies(self, policies: Mapping[str, object]) -> None:
@@ -207,7 +222,8 @@ class _Builder:
         if not sound or len(self.problems) > before:
             return None
         several = len(settings.identity_provider or ()) > 1
-        return policy_of(operators, qualified_users=several)
+        evidence = Evidence(records=self._records)
+        return policy_of(operators, qualified_users=several, evidence=evidence)
 
     def _identity_use(
         self, settings: RouteSettings, policy: Policy | None, at: tuple[Step, ...]
@@ -239,13 +255,16 @@ class _Builder:
 
     def _document(self, document: object, at: tuple[Step, ...]) -> tuple[Operator, ...]:
         written = parse(document, where=self._where, at=at, problems=self.problems)
-        return build(
+        operators = build(
             written,
             where=self._where,
             facts=self._facts,
             purpose=Purpose.SERVE,
             problems=self.problems,
         )
+        if self._records is not None:
+            self.problems.extend(missing_tables(operators, self._records, where=self._where))
+        return operators
 
 
 def _suffix(paths: PathRule) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.header_template import HeaderTemplate
     from authz_sidecar.core.types import Fact
     from authz_sidecar.core.urls import Origin
+    from authz_sidecar.policy.records import RecordTables
     from authz_sidecar.routes.settings import RouteSettings
 
 PLACES = KnownPlaces(
@@ -51,6 +52,7 @@ def built(
     default_provider: str | None = None,
     facts: frozenset[Fact] | None = None,
     allow_insecure_http: bool = False,
+    records: RecordTables | None = None,
 ) -> Built:
     optional = {} if facts is None else {"facts": facts}
     return build_routes(
@@ -60,5 +62,6 @@ def built(
         providers=providers,
         default_provider=default_provider,
         allow_insecure_http=allow_insecure_http,
+        records=records,
         **optional,
     )

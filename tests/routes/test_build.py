@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_address
+
 import pytest
 
 from authz_sidecar.core.types import Allow, CheckRequest, Deny, Fact, Identity
 from authz_sidecar.core.urls import Origin, parse_origin
-from authz_sidecar.policy import decide
+from authz_sidecar.policy import decide, specialise
+from authz_sidecar.policy.explain import explain
+from authz_sidecar.policy.records import RecordTables
 from tests.routes.settings import Settings, built
 
 APP = Origin("https", "app.example.com")
@@ -368,3 +373,35 @@ def test_a_broken_policy_that_nobody_uses() -> None:
     result = built(Settings(policy=PUBLIC), policies={"broken": BROKEN_POLICY})
     assert result.problems
     assert result.refused == ()
+
+
+@pytest.mark.parametrize(
+    ("user", "client", "passes"),
+    [
+        pytest.param("u1", "10.1.2.3", True, id="all held"),
+        pytest.param("u2", "10.1.2.3", False, id="another record"),
+        pytest.param("u3", "10.1.2.3", False, id="no record"),
+        pytest.param("u1", "10.2.2.3", False, id="another network"),
+        pytest.param("u1", None, False, id="unknown address"),
+    ],
+)
+def test_policies_look_up_records(user: str, client: str | None, passes: bool) -> None:  # noqa: FBT001
+    """In whatever way they are asked."""
+    records = RecordTables(
+        users={"staff": {"u1": {"level": 4}, "u2": {"level": 2}}},
+        networks={"sites": {"10.1.0.0/16": {"name": "hq"}}},
+    )
+    rules = [
+        {"record": {"type": "staff", "field": "level", ">=": 3}},
+        {"record": {"type": "sites", "by": "address", "field": "name", "is": "hq"}},
+    ]
+    result = built(Settings(policy={"allow": {"and": rules}}), records=records)
+    assert result.problems == ()
+    route = result.index.match(APP, "/")
+    assert route is not None
+    asked = replace(request(), client=None if client is None else ip_address(client))
+    who = replace(ANN, subject=user)
+    decision = decide(route.policy, asked, who, now=0)
+    assert isinstance(decision, Allow) is passes
+    assert specialise(route.policy, who, now=0).decide(asked) == decision
+    assert explain(route.policy, asked, who, now=0).decision == decision

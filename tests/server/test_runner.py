@@ -217,6 +217,7 @@ def check_status(sidecar: Sidecar, host: str) -> int:
     connection = http.client.HTTPConnection(*sidecar.check, timeout=5)
     facts = {"Method": "GET", "Proto": "https", "Host": host, "Uri": "/"}
     headers = {f"X-Forwarded-{name}": value for name, value in facts.items()}
+    headers["X-Forwarded-For"] = "127.0.0.1"
     try:
         connection.request("GET", "/auth/traefik", headers=headers)
         return connection.getresponse().status
@@ -266,6 +267,28 @@ def test_a_reload_refuses_the_broken_route_alone(start_sidecar: SidecarStarter) 
     sidecar.wait_until(lambda: status_of(sidecar)["generation"] == 3)
     assert check_status(sidecar, "two.example.com") == 200
     assert metric(sidecar, "authz_routes_refused") == 0
+
+
+def test_tables_of_records_are_read_again(start_sidecar: SidecarStarter, tmp_path: Path) -> None:
+    table = tmp_path / "sites.csv"
+    table.write_text("network,blocked\n127.0.0.0/8,false\n")
+    rule = {"record": {"type": "sites", "by": "address", "field": "blocked", "is": True}}
+    configured = with_routes("one")
+    configured["records"] = {
+        "sites": {"by": "address", "format": "csv", "table": {"file": str(table)}}
+    }
+    configured["routes"][0]["policy"] = {"deny": {"or": [rule]}}
+    sidecar = start_sidecar(configured)
+    assert check_status(sidecar, "one.example.com") == 200
+    table.write_text("network,blocked\n127.0.0.0/8,true\n")
+    sidecar.process.send_signal(signal.SIGHUP)
+    sidecar.wait_until(lambda: status_of(sidecar)["generation"] == 2)
+    assert check_status(sidecar, "one.example.com") == 403
+
+    table.write_text("network\n")
+    sidecar.process.send_signal(signal.SIGHUP)
+    sidecar.wait_until(lambda: status_of(sidecar)["last_reload_error"] is not None)
+    assert check_status(sidecar, "one.example.com") == 403
 
 
 def test_a_route_without_a_place_keeps_the_old_generation(start_sidecar: SidecarStarter) -> None:

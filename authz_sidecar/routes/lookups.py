@@ -1,0 +1,29 @@
+"""Whether every table that a policy looks up in is there: where nobody has a record, a `deny` would
+pass everybody in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from authz_sidecar.core.positions import Positions
+    from authz_sidecar.errors import Problem
+    from authz_sidecar.policy.model import Operator
+    from authz_sidecar.policy.records import RecordTables
+
+
+def missing_tables(
+    operators: Iterable[Operator], tables: RecordTables, *, where: Positions
+) -> Iterator[Problem]:
+    for operator in operators:
+        for criterion in operator.criteria:
+            data = criterion.data
+            if criterion.name != "record" or not isinstance(data, Mapping):
+                continue
+            name, by = str(data["type"]), str(data.get("by", "user"))
+            if not tables.knows(name, by=by):
+                message = f"there is no table `{name}` by {by} among `records`"
+                yield where.problem(message, *criterion.path, "type")

@@ -1,0 +1,152 @@
+"""Tables of records: what is read from text, and what is refused with its place."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authz_sidecar.config.load import load
+from authz_sidecar.config.records import read_table
+from authz_sidecar.config.schema import RecordTable
+from authz_sidecar.errors import ConfigError
+from authz_sidecar.ruleset import ruleset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def table(data: object, **settings: Any) -> RecordTable:
+    return RecordTable.model_validate({"table": data, **settings})
+
+
+CSV = 'user,level,rate,team,remote,note\nu1,4,0.5,search,true,\n\nu 2,007,-1,"a, b",false,"say ""x"""\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "records"),
+    [
+        pytest.param(table({"u1": {"level": 4}}), {"u1": {"level": 4}}, id="in the configuration"),
+        pytest.param(table("u1: {level: 4, tags: [a, b]}"), {"u1": {"level": 4, "tags": ["a", "b"]}},
+                     id="yaml"),
+        pytest.param(table('{"u1": {"level": 4}}'), {"u1": {"level": 4}}, id="json"),
+        pytest.param(
+            table(CSV, format="csv"),
+            {
+                "u1": {"level": 4, "rate": 0.5, "team": "search", "remote": True},
+                "u 2": {"level": "007", "rate": -1, "team": "a, b", "remote": False,
+                        "note": 'say "x"'},
+            },
+            id="csv",
+        ),
+        pytest.param(table("user,a\n", format="csv"), {}, id="csv without records"),
+        pytest.param(table("\ufeffuser,a\r\nu1,x\r\n", format="csv"), {"u1": {"a": "x"}},
+                     id="csv of a spreadsheet"),
+        pytest.param(table({"10.0.0.0/8": {"a": 1}, "::1": {"a": 2}}, by="address"),
+                     {"10.0.0.0/8": {"a": 1}, "::1": {"a": 2}}, id="networks"),
+        pytest.param(table({}), {}, id="empty"),
+    ],
+)  # fmt: skip
+def test_a_table(settings: RecordTable, records: object) -> None:
+    read = read_table(settings)
+    assert read.problems == []
+    assert read.records == records
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        pytest.param(table("redis://127.0.0.1/0"),
+                     "tables are read from files, `{file: PATH}`, not from a store", id="redis"),
+        pytest.param(table(["u1"]), "is a map from users or networks to records", id="a list"),
+        pytest.param(table("u1"), "is a map from users or networks to records", id="a word"),
+        pytest.param(table(None), "is a map from users or networks to records", id="nothing"),
+        pytest.param(table({"u1": 4}), "`u1`: a record is a map from fields to values", id="value"),
+        pytest.param(table({"": {}}), "has a record without a user or a network", id="nobody"),
+        pytest.param(table({"10.0.0.0/40": {}}, by="address"),
+                     "`10.0.0.0/40` is not an address or a network", id="no network"),
+        pytest.param(table({"10.0.0.1/8": {}, "10.0.0.2/8": {}}, by="address"),
+                     "`10.0.0.2/8` is the same network as `10.0.0.1/8`", id="same network"),
+        pytest.param(table("a: {}\na: {}\n"), "line 2: ", id="yaml with a key twice"),
+        pytest.param(table("a: {}\nb: [", format="yaml"), "line ", id="broken yaml"),
+        pytest.param(table("", format="csv"), "is a map from users or networks to records",
+                     id="empty csv"),
+        pytest.param(table("user\nu1\n", format="csv"),
+                     "the first row names at least two columns, each once", id="csv of one column"),
+        pytest.param(table("user,a,a\n", format="csv"),
+                     "the first row names at least two columns, each once", id="csv with twins"),
+        pytest.param(table("user,a\nu1,1,2\n", format="csv"), "line 2: 3 columns, not 2",
+                     id="csv with a long row"),
+        pytest.param(table("user,a\nu1,1\nu1,2\n", format="csv"), "line 3: `u1` is there already",
+                     id="csv with a user twice"),
+        pytest.param(table('user,a\nu1,"1\n', format="csv"), "line ", id="csv with an open quote"),
+    ],
+)  # fmt: skip
+def test_a_broken_table(settings: RecordTable, problem: str) -> None:
+    assert [each[: len(problem)] for each in read_table(settings).problems] == [problem]
+
+
+def test_many_problems_are_cut_short() -> None:
+    assert len(read_table(table({f"u{at}": at for at in range(1000)})).problems) == 20
+
+
+@given(
+    text=st.text(), form=st.sampled_from(["csv", "yaml"]), by=st.sampled_from(["user", "address"])
+)
+def test_nothing_fails(text: str, form: str, by: str) -> None:
+    read_table(table(text, format=form, by=by))
+
+
+def written(directory: Path, **more: Any) -> Path:
+    config = {
+        "secret_keys": ["Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e"],
+        "sessions": {"store": "memory://"},
+        "identity_providers": {"corp": {"issuer": "https://idp.example.com", "client_id": "a"}},
+        "records": {"staff": {"format": "csv", "table": {"file": "staff.csv"}}},
+        **more,
+    }
+    path = directory / "c.yaml"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def route(**record: Any) -> dict[str, Any]:
+    policy = {"deny": {"or": [{"record": {"field": "level", "exists": True, **record}}]}}
+    return {"from": "https://a.example.com", "policy": policy}
+
+
+def test_a_table_in_a_file_goes_where_the_configuration_goes(tmp_path: Path) -> None:
+    (tmp_path / "staff.csv").write_text("user,level\nu1,4\n")
+    config = load(written(tmp_path, routes=[route(type="staff")]), env={})
+    assert ruleset(config).problems == ()
+    copy = pickle.loads(pickle.dumps(config))
+    assert read_table(copy.records["staff"]).records == {"u1": {"level": 4}}
+
+
+def test_a_broken_file_names_the_table_and_the_line(tmp_path: Path) -> None:
+    (tmp_path / "staff.csv").write_text("user,level\nu1\n")
+    with pytest.raises(ConfigError) as refused:
+        load(written(tmp_path), env={})
+    (problem,) = refused.value.problems
+    assert problem.message == "records.staff.table: line 2: 1 columns, not 2"
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        pytest.param({"type": "stuff"}, "there is no table `stuff` by user among `records`", id="name"),
+        pytest.param({"type": "staff", "by": "address"},
+                     "there is no table `staff` by address among `records`", id="way"),
+    ],
+)  # fmt: skip
+def test_a_policy_about_a_table_that_is_not_there(
+    record: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "staff.csv").write_text("user,level\nu1,4\n")
+    config = load(written(tmp_path, routes=[route(**record)]), env={})
+    (problem,) = ruleset(config).problems
+    assert problem.message.endswith(f"record.type: {message}")
