@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.observe.logging import named
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.types import Identity
     from authz_sidecar.gate import CheckRecord
     from authz_sidecar.observe.metrics import Metrics
 
@@ -47,6 +48,11 @@ def _level(check: CheckRecord) -> int:
     return logging.ERROR if check.status >= 500 else logging.WARNING
 
 
+def _groups(identity: Identity) -> list[str] | None:
+    """All of them or none: a part would be taken for the whole when rules are tried on it."""
+    return list(identity.groups) if sum(map(len, identity.groups)) <= _LONGEST else None
+
+
 def _line(check: CheckRecord) -> dict[str, object]:
     request, session = check.request, check.session
     identity = session.identity if session else None
@@ -65,6 +71,8 @@ def _line(check: CheckRecord) -> dict[str, object]:
         "session-id": session and session.handle,
         "user": identity and identity.subject,
         "email": identity and identity.email,
+        "provider": identity and identity.provider,
+        "groups": identity and _groups(identity),
         "duration-ms": round(check.seconds * 1000, 3),
         "error": check.error and check.error[:_LONGEST],
     }

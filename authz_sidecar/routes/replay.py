@@ -15,8 +15,8 @@ from authz_sidecar.core.types import CheckRequest, Fact, Identity
 from authz_sidecar.core.urls import MalformedUrl, parse_authority
 from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
-from authz_sidecar.policy.reasons import HELD
-from authz_sidecar.policy.subject import NO_EVIDENCE, subject_of
+from authz_sidecar.policy.reasons import HELD, fails
+from authz_sidecar.policy.subject import subject_of
 from authz_sidecar.routes.explain import Verdict, verdict_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MESSAGE = "authorize check"
 
+# What fails has a reason, or `and` would not see it among what holds.
+_OUTCOMES = (fails("reject"), HELD)
 _MOST_TRIED = 8  # criteria, so 256 combinations
 _LONGEST_PATH = 2048  # the log cuts longer ones
 
@@ -166,12 +168,12 @@ def _possible(policy: Policy, recorded: Recorded) -> tuple[set[Verdict], frozens
         if need := _need(criterion, policy, recorded):
             open_[id(criterion)] = need
         else:
-            fixed[id(criterion)] = criterion.test(request, subject, recorded.now, NO_EVIDENCE)
+            fixed[id(criterion)] = criterion.test(request, subject, recorded.now, policy.evidence)
     missing = frozenset(open_.values())
     if len(open_) > _MOST_TRIED:
         return set(Verdict), missing
     verdicts = set()
-    for tried in product((0, HELD), repeat=len(open_)):
+    for tried in product(_OUTCOMES, repeat=len(open_)):
         outcomes = {**fixed, **dict(zip(open_, tried, strict=True))}
 
         def known(criterion: Criterion, outcomes: Mapping[int, int] = outcomes) -> int:
@@ -193,9 +195,14 @@ def _known(part: Part) -> int:
 def _need(criterion: Criterion, policy: Policy, recorded: Recorded) -> str | None:
     """What this line would have to tell for the criterion to be asked."""
     nobody = recorded.identity is None
+    by_address = Fact.CLIENT_ADDRESS in criterion.facts
+    if criterion.name == "record" and policy.evidence.records is not None:
+        if not policy.qualified_users or by_address or recorded.identity is None:
+            return None
+        return None if recorded.identity.provider else "the provider"
     if criterion.name == "user" and policy.qualified_users and recorded.identity is not None:
         return None if recorded.identity.provider else "the provider"
-    if nobody and criterion.name in _OF_SUBJECT and Fact.CLIENT_ADDRESS not in criterion.facts:
+    if nobody and criterion.name in _OF_SUBJECT and not by_address:
         return None
     if criterion.name == "cors_preflight" and recorded.request.method != "OPTIONS":
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,7 +32,12 @@ SESSION = Session(
     kind=SessionKind.SIGN_IN,
     scope="https://app.example.com",
     identity=Identity(
-        provider="corp", issuer="https://idp", subject="alice", email="alice@example.com"
+        provider="corp",
+        issuer="https://idp",
+        subject="alice",
+        email="alice@example.com",
+        groups=("eng", "ops"),
+        claims={"phone": "secret-claim"},
     ),
     created_at=1.0,
     expires_at=2.0,
@@ -65,6 +71,15 @@ def recorded(caplog: pytest.LogCaptureFixture) -> Callable[[CheckRecord], dict[s
     return record
 
 
+def test_groups_are_all_of_them_or_none(
+    recorded: Callable[[CheckRecord], dict[str, Any]],
+) -> None:
+    many = replace(SESSION.identity, groups=tuple(f"group-{at}" for at in range(500)))
+    line = recorded(check(session=replace(SESSION, identity=many)))
+    assert "groups" not in line
+    assert line["user"] == "alice"
+
+
 def test_an_allowed_check(recorded: Callable[[CheckRecord], dict[str, Any]]) -> None:
     line = recorded(check())
     assert line.pop("time")
@@ -84,6 +99,8 @@ def test_an_allowed_check(recorded: Callable[[CheckRecord], dict[str, Any]]) -> 
         "session-id": "handle",
         "user": "alice",
         "email": "alice@example.com",
+        "provider": "corp",
+        "groups": ["eng", "ops"],
         "duration-ms": 1.5,
     }
 

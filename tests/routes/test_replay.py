@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 
 from authz_sidecar.core.types import Fact, Identity
 from authz_sidecar.policy import decide
+from authz_sidecar.policy.records import RecordTables
 from authz_sidecar.routes.explain import verdict_of
 from authz_sidecar.routes.replay import (
     LackingError,
@@ -58,6 +60,11 @@ ANN_HERSELF = {"email": "ann@corp.test"}
         ({"allow": {"or": [ENGINEERS, ANN_HERSELF]}}, {}, ("allow", set())),
         ({"allow": {"and": [ENGINEERS, {"email": "bob"}]}}, {}, ("deny", set())),
         ({"allow": {"or": [{"claim/a": 1}]}}, {"claims": {"a": 1}}, ("allow", set())),
+        (
+            {"allow": {"or": [ANN_HERSELF]}, "deny": {"and": [ANN_HERSELF, {"query/q": "x"}]}},
+            {},
+            (None, {"the query"}),
+        ),
         ({"allow": {"or": [{"claim/a": 1}, ENGINEERS]}}, {}, (None, {"claims", "groups"})),
         ({"allow": {"or": [{"query/q": "1"}]}}, {}, (None, {"the query"})),
         ({"allow": {"or": [{"query/q": "1"}]}}, {"query": "q=1"}, ("allow", set())),
@@ -97,6 +104,30 @@ def test_providers() -> None:
     assert replayed(provider="corp") == ("allow", frozenset())
     assert replayed(provider="guests") == ("deny", frozenset())
     assert replayed(provider="elsewhere") == ("sign-in", frozenset())
+
+
+def test_records_are_looked_up() -> None:
+    tables = RecordTables(
+        users={"staff": {"u1": {"level": 4}, "corp/u1": {"level": 1}}},
+        networks={"sites": {"10.0.0.0/8": {"name": "hq"}}},
+    )
+    rules = [
+        {"record": {"type": "staff", "field": "level", "is": 4}},
+        {"record": {"type": "sites", "by": "address", "field": "name", "is": "hq"}},
+    ]
+    alone = Settings(policy={"allow": {"and": rules}})
+    assert replay(built(alone, records=tables).index, read_line(LINE, scheme_of={})) == (
+        "allow",
+        "https://app.example.com",
+        frozenset(),
+    )
+    assert replay(built(alone).index, read_line(LINE, scheme_of={})).lacking == {"records"}
+
+    several = replace(alone, identity_provider=("corp", "guests"))
+    index = built(several, records=tables, providers=("corp", "guests")).index
+    assert replay(index, read_line(LINE, scheme_of={})).lacking == {"the provider"}
+    told = read_line({**LINE, "provider": "corp"}, scheme_of={})
+    assert replay(index, told).verdict == "deny"
 
 
 def test_a_public_route_asks_for_nobody() -> None:
