@@ -65,7 +65,8 @@ class Stage:
         return Visitor(proxy_port=self.port)
 
     def cookie(self, user: str, host: str = APP_HOST) -> tuple[str, str]:
-        """The Cookie header of somebody who signed in on a host, once per stage."""
+        """The Cookie header of somebody who signed in on a host, once per stage. Ask for it before
+        telling the app what to answer: the first time, everything is cleared behind the sign-in."""
         if (user, host) not in self._cookies:
             visitor = self.visitor()
             page = visitor.sign_in(f"https://{host}/", user)

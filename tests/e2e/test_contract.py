@@ -356,16 +356,18 @@ def test_a_renewed_session_reaches_the_client_beside_the_applications_cookies(
 def test_the_applications_odd_cookies_survive(stage: Stage) -> None:
     odd = ("novalue", "a=1; Priority=High", 'q="x y"; Path=/', "ünì=1".encode().decode("latin-1"))
     lines = "".join(f"Set-Cookie: {line}\r\n" for line in odd).encode("latin-1")
+    alice = stage.cookie("alice")
     stage.app.answer("/odd", b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 0\r\n\r\n")
-    answer = stage.send("GET", "/odd", [stage.cookie("alice")])
+    answer = stage.send("GET", "/odd", [alice])
     assert answer.all("set-cookie") == odd
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "404 Not Found", "500 No"])
 def test_the_applications_own_errors_are_its_own(stage: Stage, status: str) -> None:
     own = [("WWW-Authenticate", 'Basic realm="app"'), ("X-App", "yes")]
+    alice = stage.cookie("alice")
     stage.app.answer("/error", answer_bytes(status, own, b"the application says so"))
-    answer = stage.send("GET", "/error", [stage.cookie("alice")])
+    answer = stage.send("GET", "/error", [alice])
     assert answer.status == int(status[:3])
     assert answer.text == "the application says so"
     assert answer.one("x-app") == "yes"
