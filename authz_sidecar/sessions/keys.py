@@ -135,9 +135,7 @@ class Naming:
     def _hashes(self, kind: str, *parts: str) -> tuple[str, ...]:
         text = b"".join(map(_framed, (kind, *parts)))
         return tuple(
-            base64.urlsafe_b64encode(key(text)[:_HASH_BYTES])
-            .rstrip(b"=")
-            .decode("ascii")
+            base64.urlsafe_b64encode(key(text)[:_HASH_BYTES]).rstrip(b"=").decode("ascii")
             for key in self._keys
         )
 
