@@ -9,7 +9,7 @@ PY = .venv/bin/python
 SOURCES = authz_sidecar tests
 
 .DEFAULT_GOAL := help
-.PHONY: help bench demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
+.PHONY: help bench bench-policy demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ e2e: .test-ready ## the end-to-end tests alone: real proxies, providers and a br
 bench: .test-ready ## measure what is claimed about speed and size (ARGS="--only services --seconds 2")
 	@sh -c '. tools/apt.sh; command -v wrk >/dev/null || { may_use_apt && apt_install wrk; }' || true
 	@$(PY) -m benchmarks.bench $(ARGS)
+
+bench-policy: .dev-ready ## what routes and policies cost: matching, deciding, loading, memory
+	@$(PY) benchmarks/policy.py
 
 lint: .dev-ready ## ruff, formatting and types, changing nothing
 	@$(PY) -m ruff check .

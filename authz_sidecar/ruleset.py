@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.records import Records, read_table
+from authz_sidecar.core.collector import collector_paused
 from authz_sidecar.core.types import Fact
 from authz_sidecar.policy.records import RecordTables
 from authz_sidecar.proxies.catalogue import adapters
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from authz_sidecar.config.schema import Config
 
 
+@collector_paused()
 def ruleset(config: Config) -> Built:
     return build_routes(
         config.routes,

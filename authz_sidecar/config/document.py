@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 Spot = int
 """A line and a column in one integer: a hundred thousand routes have a million of them."""
 
-_COLUMN_BITS = 32
+COLUMN_BITS = 32
 
 
 def spot(line: int, column: int) -> Spot:
-    return line << _COLUMN_BITS | column
+    return line << COLUMN_BITS | column
 
 
 def _place(file: str, at: Spot) -> Place:
-    return (file, at >> _COLUMN_BITS, at & ((1 << _COLUMN_BITS) - 1))
+    return (file, at >> COLUMN_BITS, at & ((1 << COLUMN_BITS) - 1))
 
 
 Children: TypeAlias = "dict[str, Tree] | list[Tree] | None"

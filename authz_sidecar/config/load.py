@@ -15,6 +15,7 @@ from authz_sidecar.config.values import Surroundings
 from authz_sidecar.config.variables import filled
 from authz_sidecar.config.wording import problems_of
 from authz_sidecar.config.yaml12 import MAX_VALUES, read_text
+from authz_sidecar.core.collector import collector_paused
 from authz_sidecar.core.positions import problem_at
 from authz_sidecar.errors import ConfigError, Problem
 
@@ -56,11 +57,12 @@ def load(path: Path, *, env: Mapping[str, str]) -> Config:
 
 
 def examine(path: Path, *, env: Mapping[str, str]) -> Examined:
-    try:
-        document = read(path, env=env)
-    except ConfigError as error:
-        return Examined(config=None, partial=None, problems=error.problems, warnings=())
-    return examine_document(document)
+    with collector_paused():
+        try:
+            document = read(path, env=env)
+        except ConfigError as error:
+            return Examined(config=None, partial=None, problems=error.problems, warnings=())
+        return examine_document(document)
 
 
 def examine_document(document: Document) -> Examined:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from authz_sidecar.config.document import Children, Document, Finding, Spot, Tree, spot
+from authz_sidecar.config.document import (
+    COLUMN_BITS,
+    Children,
+    Document,
+    Finding,
+    Spot,
+    Tree,
+    spot,
+)
 from authz_sidecar.config.values import (
     FromOutside,
     Pending,
@@ -66,6 +74,7 @@ class _Open:
     tree: Tree
     anchor: str | None
     before: int
+    is_map: bool
     height: int = 1
     key: Any = None
     key_spot: Spot = 0
@@ -73,7 +82,7 @@ class _Open:
 
     @property
     def wants_key(self) -> bool:
-        return self.key is None and type(self.data) is dict
+        return self.key is None and self.is_map
 
 
 def read_text(
@@ -140,9 +149,14 @@ class _Composer:
             yaml.SequenceEndEvent: self._end,
             yaml.DocumentStartEvent: self._begin_document,
         }
-        while not isinstance(event := next_event(), yaml.StreamEndEvent):
-            if (step := steps.get(type(event))) is not None:
+        end, step_of = yaml.StreamEndEvent, steps.get
+        while True:
+            event = next_event()
+            kind = type(event)
+            if (step := step_of(kind)) is not None:
                 step(event)
+            elif kind is end:
+                return
 
     def _begin_document(self, event: Any) -> None:
         self.documents += 1
@@ -150,18 +164,24 @@ class _Composer:
             raise self._stop(event, "a second document begins here, one file holds one")
 
     def _scalar(self, event: Any) -> None:
+        # Most of what is read is read here, so a few calls are spared.
         parent = self.open[-1] if self.open else None
-        if parent is not None and parent.wants_key:
+        mark = event.start_mark
+        at = mark.line + 1 << COLUMN_BITS | mark.column + 1
+        value = event.value
+        if parent is not None and parent.key is None and parent.is_map:
             # A key is text whatever it looks like, as in JSON.
-            parent.key = _MERGE if event.value == "<<" and event.implicit[0] else event.value
-            parent.key_spot = _spot(event)
+            parent.key = _MERGE if value == "<<" and event.implicit[0] else value
+            parent.key_spot = at
             return
-        self._count(1, event)
+        self.values += 1
+        if self.values > self.most:
+            self._count(0, event)
         if event.tag is None:
-            data = core_value(event.value) if event.implicit[0] else event.value
+            data = core_value(value) if event.implicit[0] else value
         else:
             data = self._tagged(event)
-        tree = Tree(self.file, None, _spot(event))
+        tree = Tree(self.file, None, at)
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchored(data, None, 1, 0)
         self._add(parent, data, tree)
@@ -202,7 +222,7 @@ class _Composer:
         if len(self.open) >= MAX_DEPTH:
             raise self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
         tree = Tree(self.file, None, _spot(event), children)
-        self.open.append(_Open(data, tree, event.anchor, self.values))
+        self.open.append(_Open(data, tree, event.anchor, self.values, type(data) is dict))
         self._count(1, event)
 
     def _end(self, _event: Any) -> None:
@@ -210,7 +230,7 @@ class _Composer:
         data, tree = closed.data, closed.tree
         for source in closed.merges or ():
             _merge(source, data, tree)
-        if self.surroundings is not None and type(data) is dict and len(data) == 1:
+        if closed.is_map and len(data) == 1 and self.surroundings is not None:
             data = self._followed(data, tree, self.surroundings)
         if closed.anchor is not None:
             size = self.values - closed.before
@@ -238,7 +258,7 @@ class _Composer:
     def _add(self, parent: _Open | None, data: Any, tree: Tree) -> None:
         if parent is None:
             self.root = (data, tree)
-        elif type(parent.data) is list:
+        elif not parent.is_map:
             parent.data.append(data)
             parent.tree.children.append(tree)  # type: ignore[union-attr]
         else:
