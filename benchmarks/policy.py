@@ -210,7 +210,9 @@ def main() -> None:
         row("decision by a policy of ten criteria", f"{deciding():.2f} us", "< 20 us")
         row("this processor is shared: a loop, to its best", f"{busy():.2f}", "1.00 alone")
         for routes, target in zip(LOADED, ("< 2 s", "< 30 s"), strict=True):
-            found = measured_loading(configuration(directory, routes), runs=5 if routes < MANY else 1)
+            found = measured_loading(
+                configuration(directory, routes), runs=5 if routes < MANY else 1
+            )
             total = found["load"] + found["compile"]
             row(f"load and compile {routes:,} routes", f"{total:.2f} s", target)
             per_route = total / routes * 1e6
