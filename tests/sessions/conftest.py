@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,6 @@ from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions.near import NearCache
 from authz_sidecar.sessions.near.coherence import BOUND_SECONDS
 from authz_sidecar.sessions.opening import open_store
-from authz_sidecar.sessions.redis import tracking
 from authz_sidecar.sessions.service import Sessions
 from tests.sessions.stores import store_url
 
@@ -94,22 +94,25 @@ async def up_to_date(near: NearCache) -> None:
         assert time.monotonic() - began < 10, "no news"
 
 
-@pytest.fixture(params=["memory", "redis", "cluster", "near memory", "near redis", "near cluster"])
-async def world(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[World]:
+@contextlib.asynccontextmanager
+async def world_on(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """`near redis` is a Redis whose sessions are found through a near cache."""
     clock = Clock()
-    near, _, kind = request.param.rpartition(" ")
+    near, _, kind = kind.rpartition(" ")
     if kind != "memory":
         request.getfixturevalue(f"redis_{'server' if kind == 'redis' else 'cluster'}").flush()
-    # The suites wait for an answer before every look.
-    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_PINGS", 0.001)
     store = open_store(store_url(kind, request), clock=clock)
     world = World(store, clock, near=bool(near))
     yield world
     for cache in world.caches:
         await cache.aclose()
     await store.aclose()
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async with world_on(request.param, request) as world:
+        yield world
 
 
 @pytest.fixture

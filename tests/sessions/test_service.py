@@ -11,6 +11,7 @@ from authz_sidecar.core.types import SessionKind
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.sessions.cookie import is_token
 from authz_sidecar.sessions.records import ProviderTokens
+from authz_sidecar.sessions.redis import tracking
 from tests.sessions.conftest import (
     ALICE,
     APP,
@@ -23,14 +24,28 @@ from tests.sessions.conftest import (
     child,
     lives,
     sign_in,
+    world_on,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from authz_sidecar.sessions.service import Sessions
     from tests.sessions.conftest import World
 
 USER: Any = {"provider": "corp", "issuer": ALICE.issuer, "subject": "alice"}
 PROVIDER_SESSION: Any = {"provider": "corp", "issuer": ALICE.issuer, "sid": "sid-1"}
+
+
+@pytest.fixture(params=["memory", "redis", "cluster", "near memory", "near redis", "near cluster"])
+async def world(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[World]:
+    """The gate finds sessions through a near cache: there they must be the same."""
+    # Every look waits for an answer that is newer than itself.
+    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_PINGS", 0.001)
+    async with world_on(request.param, request) as world:
+        yield world
 
 
 async def test_what_was_created_is_found(world: World, sessions: Sessions) -> None:

@@ -38,8 +38,17 @@ _SECONDS_BETWEEN_SENTINELS = 5.0
 _SECONDS_WHILE_REFUSED = 60.0
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0
 
-# `AttributeError`: the client forgets its socket when it is closed while somebody writes.
-_LOSSES = (RedisError, RedisClusterException, OSError, ValueError, RuntimeError, AttributeError)
+# The client forgets its socket when it is closed while somebody writes (`AttributeError`); answers
+# to nothing that we asked are no answers (`LookupError`).
+_LOSSES = (
+    RedisError,
+    RedisClusterException,
+    OSError,
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    LookupError,
+)
 
 
 class Tracking:
