@@ -4,7 +4,6 @@
     ├── ConfigError            the operator's configuration; carries every problem found, with positions
     ├── StartError             the server cannot start: an address in use, a right that is missing
     ├── BadProxyRequest  400   the proxy's facts are missing, doubled or malformed
-    ├── UntrustedPeer    403   somebody other than the operator's proxy asked
     ├── StoreUnavailable 503   the session store cannot answer
     ├── ProviderUnavailable 503  the identity provider cannot answer
     ├── BadReturnAddress 400   a sign-in would lead somewhere we do not protect
@@ -63,11 +62,6 @@ class StartError(AuthzError):
 class BadProxyRequest(AuthzError):
     status = 400
     public = "This request reached the sign-in service in a form it does not accept."
-
-
-class UntrustedPeer(AuthzError):
-    status = 403
-    public = "This address may not ask the sign-in service."
 
 
 class StoreUnavailable(AuthzError):

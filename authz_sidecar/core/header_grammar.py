@@ -15,9 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-"""RFC 9110 section 5.6.2, token."""
-
 _UNSAFE = re.compile(r"[^\x20-\x24\x26-\x7e]+")
 _UNSAFE_ELEMENT = re.compile(r"[^\x20-\x24\x26-\x2b\x2d-\x7e]+")
 _EDGE = re.compile(r"^ +| +$")
