@@ -112,7 +112,7 @@ def _as_it_is(value: Any) -> Any:
 _HEAD = """\
 # Configuration
 
-<!-- Written by `make docs` from the schema in `authz_sidecar/config/schema.py`. -->
+<!-- Written by `make docs` from the schema in `authz_sidecar/config/schema`. -->
 
 One YAML file, `authz-sidecar.yaml` or whatever `--config` or `$AUTHZ_SIDECAR_CONFIG` says, or a directory of them:
 its `*.yaml` and `*.yml` files, but `*.test.yaml`, are read in the order of their names, maps are merged, `routes`

@@ -1,0 +1,105 @@
+"""The shape of a configuration: every key, its type, its default and what it is for.
+
+The descriptions here are the source of the configuration reference. Rules that involve more than
+one key live in `check`; policies stay raw, `policy` compiles them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, PrivateAttr
+
+from authz_sidecar.config.schema.headers import Assertion, Headers
+from authz_sidecar.config.schema.kinds import (
+    Listed,
+    Mapped,
+    Name,
+    Secret,
+    SecretText,
+    Section,
+    Text,
+)
+from authz_sidecar.config.schema.providers import ALGORITHMS, IdentityProvider
+from authz_sidecar.config.schema.records import RecordTable
+from authz_sidecar.config.schema.routes import RouteConfig, Routes
+from authz_sidecar.config.schema.server import ADAPTERS, Server
+from authz_sidecar.config.schema.sessions import Sessions
+from authz_sidecar.core.positions import Positions, unplaced
+
+__all__ = [
+    "ADAPTERS",
+    "ALGORITHMS",
+    "Config",
+    "IdentityProvider",
+    "RecordTable",
+    "RouteConfig",
+    "Routes",
+    "Secret",
+]
+
+
+class Config(Section):
+    """The configuration of authz-sidecar."""
+
+    # Both are gone once a configuration is together; editors and the reference know them from here.
+    extends: Text | None = Field(
+        default=None,
+        description="A file, or a directory of them, that this one [stands on](environments.md).",
+    )
+    variables: Annotated[dict[Name, object], Mapped] = Field(
+        default_factory=dict,
+        description='Values of any type by name, for `{var: NAME}` and `{text: "…{NAME}…"}`.',
+    )
+    server: Annotated[Server, Mapped] = Field(
+        default_factory=Server, description="Where the sidecar listens and whom it answers."
+    )
+    secret_keys: Annotated[tuple[SecretText, ...], Listed] = Field(
+        min_length=1,
+        description="Secrets of at least 32 bytes that everything else is derived from. The first"
+        " seals, all open: rotation signs nobody out. `authz-sidecar keys new` makes one.",
+    )
+    sessions: Annotated[Sessions, Mapped] = Field(
+        description="Where sessions are kept and for how long."
+    )
+    identity_providers: Annotated[dict[Name, Annotated[IdentityProvider, Mapped]], Mapped] = Field(
+        default_factory=dict, description="Where people sign in, by a name of your choice."
+    )
+    default_identity_provider: Name | None = Field(
+        default=None,
+        description="The provider of routes that name none. Required with several providers unless"
+        " every route names its own.",
+    )
+    token_issuers: Annotated[dict[Name, object], Mapped] = Field(
+        default_factory=dict, max_length=0, description="Reserved for bearer tokens of machines."
+    )
+    headers: Annotated[Headers, Mapped] = Field(
+        default_factory=Headers, description="What the app is told about the user."
+    )
+    assertion: Annotated[Assertion, Mapped] = Field(
+        default_factory=Assertion,
+        description="The signed statement of identity that apps can verify.",
+    )
+    policies: Annotated[dict[Text, object], Mapped] = Field(
+        default_factory=dict, description="Policies by name, for use in several routes, in PPL."
+    )
+    records: Annotated[dict[Name, Annotated[RecordTable, Mapped]], Mapped] = Field(
+        default_factory=dict,
+        description="Tables by name, for the criterion `record`. Read with the configuration.",
+    )
+    routes: Routes = Field(
+        default=(), description="What is protected. A host without a route is refused."
+    )
+
+    _positions: Positions = PrivateAttr(default_factory=lambda: unplaced("configuration"))
+
+    @property
+    def positions(self) -> Positions:
+        """Where each key was written."""
+        return self._positions
+
+    def placed(self, positions: Positions) -> Self:
+        """The same configuration, knowing where it was written."""
+        copy = self.model_copy()
+        copy._positions = positions  # noqa: SLF001 -- a copy of its own
+        return copy

@@ -1,0 +1,164 @@
+"""The kinds of values that a configuration has: how each is written, and what it becomes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    WithJsonSchema,
+)
+
+from authz_sidecar.config import grammar
+from authz_sidecar.config.values import FromOutside
+from authz_sidecar.core.header_template import HeaderTemplate, parse_header_template
+from authz_sidecar.core.urls import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class Secret:
+    """Text that no log, message or traceback shows. `reveal()` gives it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if value is None:
+        raise ValueError("must be text, there is nothing here")
+    if isinstance(value, bool | int | float):
+        raise ValueError("must be text, put it in quotes")
+    raise ValueError("must be text")
+
+
+def _parsed(parse: Callable[[str], T], **schema: Any) -> tuple[PlainValidator, WithJsonSchema]:
+    """A type that is written as text."""
+    return (
+        PlainValidator(lambda value: parse(_text(value))),
+        WithJsonSchema({"type": "string", **schema}),
+    )
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"needs a unit, such as `{value}s`")
+    return grammar.duration(_text(value))
+
+
+def _number(value: object) -> object:
+    """Variables and files hold text; a number in one is read here."""
+    if isinstance(value, FromOutside) and value.strip().isdecimal():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be a whole number")
+    return value
+
+
+def _truth(value: object) -> object:
+    if isinstance(value, FromOutside) and value in ("true", "false"):
+        return value == "true"
+    if not isinstance(value, bool):
+        raise ValueError("must be `true` or `false`")
+    return value
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _list(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list")
+    return value
+
+
+def _map(value: object) -> object:
+    if not isinstance(value, dict | BaseModel):
+        raise ValueError("must be a map of keys and values")
+    return value
+
+
+def _secret(text: str) -> Secret:
+    if not text:
+        raise ValueError("must not be empty")
+    return Secret(text)
+
+
+def _filled(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
+    for at, value in enumerate(values):
+        if value in values[:at]:
+            raise ValueError(f"`{value}` is given twice")
+    return values
+
+
+Text = Annotated[str, *_parsed(_filled)]
+SecretText = Annotated[Secret, *_parsed(_secret)]
+Number = Annotated[int, BeforeValidator(_number)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+Duration = Annotated[
+    float,
+    PlainValidator(_duration),
+    WithJsonSchema({"type": "string", "examples": ["14h", "1h30m", "30s"]}),
+]
+Listen = Annotated[grammar.ListenAddress, *_parsed(grammar.listen_address)]
+NetworkText = Annotated[grammar.Network, *_parsed(grammar.network)]
+OriginText = Annotated[Origin, *_parsed(grammar.origin, examples=["https://app.example.com"])]
+Issuer = Annotated[str, *_parsed(grammar.issuer)]
+Name = Annotated[str, *_parsed(grammar.name)]
+HeaderName = Annotated[str, *_parsed(grammar.header_name)]
+TemplateText = Annotated[
+    HeaderTemplate,
+    *_parsed(parse_header_template, examples=["Bearer ${pomerium.jwt}"]),
+]
+CookieName = Annotated[str, *_parsed(grammar.cookie_name)]
+CookieDomain = Annotated[str, *_parsed(grammar.cookie_domain)]
+BasePath = Annotated[str, *_parsed(grammar.base_path)]
+
+Listed = BeforeValidator(_list)
+Mapped = BeforeValidator(_map)
+OneOrMany = BeforeValidator(_one_or_many)
+OneOrManySchema = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+)
+Distinct = AfterValidator(_unique)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        validate_default=False,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )

@@ -1,0 +1,97 @@
+"""What is protected, and who may pass."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from authz_sidecar.config.schema.kinds import (
+    Distinct,
+    HeaderName,
+    Listed,
+    Mapped,
+    Name,
+    OneOrMany,
+    OneOrManySchema,
+    OriginText,
+    Section,
+    TemplateText,
+    Text,
+    Truth,
+)
+
+
+class RouteConfig(Section):
+    """One protected place: a host, a part of its paths, and who may pass."""
+
+    name: Text | None = Field(
+        default=None, description="Its name in logs, metrics and explanations."
+    )
+    from_: Text = Field(
+        alias="from",
+        description="The origin it protects: `https://app.example.com`, `*.example.com` (one label)"
+        " or `**.example.com` (any depth); with a port if it is not the default.",
+        examples=["https://app.example.com"],
+    )
+    prefix: Text | None = Field(default=None, description="Paths that begin with this.")
+    path: Text | None = Field(default=None, description="This path alone.")
+    regex: Text | None = Field(default=None, description="Paths that match this, from end to end.")
+    prefix_match: Literal["segment", "plain"] = Field(
+        default="segment",
+        description="`segment`: `/admin` covers `/admin/x` and not `/administrator`; `plain` compares"
+        " letters alone.",
+    )
+    paths: Literal["exact", "ignore_case"] = Field(
+        default="exact",
+        description="`ignore_case` where the app does not tell letter case apart.",
+    )
+    identity_provider: (
+        Annotated[tuple[Name, ...], Listed, OneOrMany, Distinct, OneOrManySchema] | None
+    ) = Field(
+        default=None,
+        min_length=1,
+        description="The provider, or a list to choose from; the session of another one opens"
+        " nothing here. `default_identity_provider` when absent.",
+    )
+    identity: Literal["none", "optional"] | None = Field(
+        default=None,
+        description="On public routes: `none` (the default there) asks for no session, `optional`"
+        " passes the identity on when there is one.",
+    )
+    policies: Annotated[tuple[Text, ...], Listed, OneOrMany, Distinct, OneOrManySchema] = Field(
+        default=(), description="Names of `policies` that decide here."
+    )
+    policy: object = Field(default=None, description="A policy of its own, in PPL.")
+    allow_public_unauthenticated_access: Truth = Field(
+        default=False, description="Everybody passes, signed in or not."
+    )
+    allow_any_authenticated_user: Truth = Field(
+        default=False, description="Everybody who is signed in passes."
+    )
+    cors_allow_preflight: Truth = Field(
+        default=False, description="CORS preflights pass, which never carry a session."
+    )
+    allowed_domains: Annotated[tuple[Text, ...], Listed] = Field(
+        default=(), description="Users with an e-mail address in one of these domains pass."
+    )
+    allowed_users: Annotated[tuple[Text, ...], Listed] = Field(
+        default=(), description="These users pass, by e-mail address or user id."
+    )
+    allowed_idp_claims: Annotated[dict[Text, Annotated[tuple[object, ...], Listed]], Mapped] = (
+        Field(
+            default_factory=dict,
+            description="Users with one of these values in one of these claims pass.",
+        )
+    )
+    allowed_origins: Annotated[tuple[OriginText, ...], Listed] = Field(
+        default=(), description="Other sites whose pages may open WebSockets here."
+    )
+    set_request_headers: Annotated[dict[HeaderName, TemplateText], Mapped] = Field(
+        default_factory=dict,
+        description="More headers for the app: text, with `${pomerium.jwt}` and other"
+        " [references](headers.md#headers-of-a-route) filled in.",
+    )
+
+
+Routes = Annotated[tuple[Annotated[RouteConfig, Mapped], ...], Listed]
