@@ -135,14 +135,15 @@ def sidecar(
             "fast_lane": fast_lane,
         },
         "secret_keys": [SECRET_KEY],
-        "sessions": {"store": store},
+        "sessions": {"store": store}
+        | ({} if near_entries is None else {"near_cache": {"entries": near_entries}}),
         "identity_providers": {
             "corp": {"issuer": "http://localhost:9", "client_id": "c", "client_secret": "s"}
         },
         "routes": routes(route_count),
     }
     config.write_text(json.dumps(document))
-    command = [sys.executable, "-m", "benchmarks.serve", str(config), str(near_entries or 0)]
+    command = [sys.executable, "-m", "benchmarks.serve", str(config)]
     with running(command, SERVICE_CORE, check, directory / f"{name}.log") as pid:
         yield Service(name=name, port=check, path="/auth/nginx", pid=pid)
 

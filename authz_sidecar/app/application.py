@@ -1,0 +1,103 @@
+"""What a configuration becomes, and how it begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from authz_sidecar.config.schema import Config
+    from authz_sidecar.denials import Denials
+    from authz_sidecar.errors import Problem
+    from authz_sidecar.lane.service import Lane
+    from authz_sidecar.login.provider import Provider
+    from authz_sidecar.observe.outage import StoreWatch
+    from authz_sidecar.sessions import Sessions, SessionStore
+    from authz_sidecar.sessions.near import NearCache
+
+Asgi = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+
+READY_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """The session store of a process. `instance` tells attempts begun with another process's own
+    memory from ours; it is empty where all share one store."""
+
+    url: str
+    store: SessionStore
+    instance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """What one configuration makes of us. `check` and `web` are served, `denials` explains what was
+    denied; `problems` are why the routes named in `refused` refuse everything. The rest is kept so
+    that a successor may take it over: sessions in memory and providers that did not change."""
+
+    config: Config
+    check: Asgi
+    lane: Lane | None
+    web: Asgi
+    denials: Denials
+    route_count: int
+    problems: tuple[Problem, ...]
+    refused: tuple[str, ...]
+    store: Store
+    sessions: Sessions
+    near: NearCache
+    providers: Mapping[str, Provider]
+    watch: StoreWatch
+    _taken_over: frozenset[int] = field(default=frozenset())
+
+    async def start(self) -> None:
+        """Reach for providers and store in the background; neither is waited for."""
+        self.watch.start()
+        self.near.start()
+        for provider in self.providers.values():
+            if id(provider) not in self._taken_over:
+                await provider.start()
+
+    async def aclose(self, *, successor: Application | None = None) -> None:
+        """Let go of everything that `successor` has not taken over."""
+        await self.watch.aclose()
+        await self.near.aclose()
+        kept = successor.parts() if successor else frozenset()
+        for provider in self.providers.values():
+            if id(provider) not in kept:
+                await provider.aclose()
+        if id(self.store.store) not in kept:
+            await self.store.store.aclose()
+
+    def parts(self) -> frozenset[int]:
+        return frozenset({id(self.store.store), *map(id, self.providers.values())})
+
+    async def missing(self) -> dict[str, str]:
+        """What keeps us from being ready, in words for the operator."""
+        missing = {
+            f"identity provider `{name}`": "it was not reached yet"
+            for name, provider in self.providers.items()
+            if not provider.ready
+        }
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self.sessions.ready()
+        except StoreUnavailable as error:
+            missing["session store"] = str(error)
+        except TimeoutError:
+            missing["session store"] = f"no answer within {READY_SECONDS:g} s"
+        return missing

@@ -1,0 +1,174 @@
+"""From a configuration to what serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from authz_sidecar.answers import Answers
+from authz_sidecar.app.application import Application
+from authz_sidecar.app.keeping import cookies, near_cache, store_of, throttle
+from authz_sidecar.app.providers import default_providers, providers
+from authz_sidecar.app.telling import groups_told, signing_keys
+from authz_sidecar.denials import Denials
+from authz_sidecar.gate import Gate
+from authz_sidecar.identity.assertion import AssertionSigner
+from authz_sidecar.identity.headers import IdentityHeaders, signs, templated_names
+from authz_sidecar.identity.templates import Templates
+from authz_sidecar.lane.building import lane_beside
+from authz_sidecar.login.desk import Desk
+from authz_sidecar.login.hosts import Hosts
+from authz_sidecar.login.refreshing import Refreshing
+from authz_sidecar.login.service import LoginService
+from authz_sidecar.observe.logging import new_request_id
+from authz_sidecar.observe.outage import StoreWatch
+from authz_sidecar.observe.record import CheckRecorder
+from authz_sidecar.policy.certificates import read_certificate
+from authz_sidecar.proxies.catalogue import adapters
+from authz_sidecar.proxies.trust import Networks
+from authz_sidecar.ruleset import certificate_header, ruleset
+from authz_sidecar.sealing import SecretKeys
+from authz_sidecar.sessions import Sessions
+from authz_sidecar.web.check import CheckApp
+from authz_sidecar.web.login import web_app
+from authz_sidecar.web.pages import Pages
+from authz_sidecar.web.peer import address_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.config.schema import Config
+    from authz_sidecar.observe.metrics import Metrics
+
+
+def build(
+    config: Config, *, metrics: Metrics, lenient: bool = False, previous: Application | None = None
+) -> Application:
+    """Raises `ConfigError` with every problem of routes, policies and keys, `StartError` for a
+    store that cannot be used. Where `lenient`, broken routes refuse instead, as far as it is known
+    where they are. Reaches for nothing yet."""
+    built = ruleset(config)
+    keys = SecretKeys([key.reveal().encode() for key in config.secret_keys])
+    fatal = built.unplaced if lenient else built.problems
+    keys_that_sign = signing_keys(config, keys, problems=fatal)
+    store = store_of(config, previous)
+    sessions = Sessions(
+        store=store.store,
+        secret_keys=keys,
+        lifetime=config.sessions.lifetime,
+        idle_timeout=config.sessions.idle_timeout,
+        clock=time.time,
+    )
+    near = near_cache(config, keys, store, previous)
+    identity_providers = providers(config, previous)
+    session_cookies = cookies(config)
+    pages = Pages(base_path=config.server.base_path)
+    groups = groups_told(config, built.index)
+    signer = AssertionSigner(
+        keys_that_sign,
+        ttl=config.assertion.ttl,
+        groups=groups,
+        clock=time.time,
+        claims=config.headers.claims.values(),
+        later=_later,
+    )
+    answers = Answers(
+        cookies=session_cookies,
+        strip_cookie=config.server.strip_cookie,
+        base_path=config.server.base_path,
+        identity_headers=IdentityHeaders(
+            preset=config.headers.preset,
+            claims=config.headers.claims,
+            groups=groups,
+            assertion=signer.assertion,
+            templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
+            templated=templated_names(built.index.routes),
+        ),
+        pages=pages,
+        provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
+    )
+    recorder = CheckRecorder(metrics=metrics)
+    denials = Denials(
+        index=built.index,
+        where=config.positions,
+        base_path=config.server.base_path,
+        recorder=recorder,
+        clock=time.time,
+        previous=previous.denials if previous else None,
+    )
+    gate = Gate(
+        index=built.index,
+        sessions=Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time),
+        cookies=session_cookies,
+        answers=answers,
+        recorder=denials,
+        clock=time.time,
+        timer=time.perf_counter,
+        request_id=new_request_id,
+    )
+    desk = Desk(
+        keys=keys,
+        sessions=sessions,
+        cookies=session_cookies,
+        pages=pages,
+        recorder=metrics,
+        throttle=throttle(config, sessions),
+        routes=built.index,
+        providers=identity_providers,
+        default_providers=default_providers(config),
+        base_path=config.server.base_path,
+        auth_host=config.server.auth_host,
+        instance=store.instance,
+        clock=time.time,
+        random=secrets.token_bytes,
+    )
+    trusted = Networks(config.server.trusted_proxies)
+    hops = Networks(config.server.trusted_hops)
+    asked = adapters(
+        config.server.adapters, trusted_hops=hops, certificate=certificate_header(config)
+    )
+    check = CheckApp(gate=gate, adapters=asked, trusted=trusted)
+    lane = lane_beside(
+        gate,
+        adapters=asked,
+        trusted_hops=hops,
+        near=near,
+        passed=recorder.passed,
+        trusts=check.trusts,
+        steady_until=signer.steady_until if signs(config.headers.preset) else _always,
+        request_id=lambda: secrets.token_hex(8),
+    )
+    metrics.near_cache(near)
+    return Application(
+        config=config,
+        check=check,
+        # What is said of certificates, the lane does not read.
+        lane=lane if config.server.fast_lane and config.server.client_certificate is None else None,
+        web=web_app(
+            LoginService(desk),
+            hosts=Hosts(knows=desk.knows),
+            base_path=config.server.base_path,
+            jwks=signer.jwks,
+            client_address=address_of(trusted=trusted, hops=hops),
+        ),
+        denials=denials,
+        route_count=len(built.index.routes),
+        problems=built.problems,
+        refused=tuple(route.name for route in built.refused),
+        store=store,
+        sessions=sessions,
+        near=near,
+        providers=identity_providers,
+        watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
+        _taken_over=previous.parts() if previous else frozenset(),
+    )
+
+
+def _later(call: Callable[[], object]) -> None:
+    asyncio.get_running_loop().call_soon(call)
+
+
+def _always(_session: object, _origin: object) -> float:
+    return float("inf")
