@@ -108,6 +108,7 @@ class Returning:
             verifier=attempt.verifier,
             nonce=attempt.nonce,
             redirect_uri=desk.url(request.origin, "callback"),
+            posted_user=answer.user if answer.posted else None,
         )
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()
         if not await desk.sessions.remember_once(f"state:{digest}", ttl=LIFETIME_SECONDS + 120):
