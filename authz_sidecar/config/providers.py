@@ -16,7 +16,7 @@ Found = tuple[str, tuple["Step", ...]]
 
 # Ours to set: they tie the answer to the attempt, or say where it goes (RFC 6749 section 4.1.1,
 # RFC 7636, RFC 9101, OpenID Connect Core 3.1.2.1); and those that a route may set.
-_RESERVED = frozenset(
+RESERVED_PARAMETERS = frozenset(
     [
         "client_id",
         "client_secret",
@@ -46,7 +46,7 @@ def provider_problems(provider: IdentityProvider) -> Iterator[Found]:
     if provider.require_verified_email and provider.allow_unverified_email:
         yield "contradicts `allow_unverified_email`", ("require_verified_email",)
     for name in provider.authorization_parameters:
-        if name in _RESERVED:
+        if name in RESERVED_PARAMETERS:
             yield f"`{name}` is not yours to set", ("authorization_parameters", name)
     yield from _of_the_key(provider)
     yield from _of_the_kind(provider)

@@ -76,7 +76,10 @@ class Returning:
         if isinstance(error, Interrupted):
             return error
         retry = self._desk.start_url(attempt.return_to, number=attempt.round + 1)
-        return Interrupted(error, retry=retry, provider=attempt.provider)
+        provider = self._desk.providers.get(attempt.provider or "")
+        return Interrupted(
+            error, retry=retry, provider=None if provider is None else provider.label
+        )
 
     async def _complete(
         self, request: LoginRequest, answer: Answer, attempt: Attempt, provider: Provider | None

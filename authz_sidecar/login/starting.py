@@ -208,7 +208,7 @@ class Starting:
             )
         except ProviderUnavailable as error:
             retry = desk.start_url(errand.return_to)
-            raise Interrupted(error, retry=retry, provider=provider_name) from error
+            raise Interrupted(error, retry=retry, provider=provider.label) from error
         cookies = desk.attempts.keep(
             attempt,
             request.cookies,

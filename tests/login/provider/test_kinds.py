@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import threading
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -304,6 +306,27 @@ async def test_a_github_error_with_status_200_is_refused(hostile: HostileProvide
     hostile.answers["/login/oauth/access_token"] = document({"error": "bad_verification_code"})
     await outcome(played, 403)
     assert not hostile.asked_for("/api/v3/user")
+
+
+@pytest.mark.parametrize(
+    ("recording", "path"),
+    [
+        pytest.param(GITHUB, "/api/v3/user/teams", id="github"),
+        pytest.param(AZURE, GRAPH, id="azure"),
+    ],
+)
+async def test_an_api_that_is_slow_costs_bounded_time(
+    hostile: HostileProvider, recording: Recording, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authz_sidecar.login.provider.transport.TOTAL_SECONDS", 0.5)
+    release = threading.Event()
+    played = Recorded(recording, hostile)
+    hostile.answers[path] = dataclasses.replace(document([]), delay=release)
+    try:
+        async with asyncio.timeout(15):
+            await outcome(played, 503)
+    finally:
+        release.set()
 
 
 # Apple
