@@ -53,3 +53,20 @@ def test_the_examples_pass_check(
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_in_the_table(kind: str) -> None:
     assert f"\n| `{kind}` |" in PAGE
+
+
+@pytest.mark.parametrize(
+    "text", ["-----BEGIN PRIVATE KEY-----\\nAA\\n-----END PRIVATE KEY-----", "x"]
+)
+def test_check_says_of_a_key_that_nothing_can_be_signed_with_it(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "authz-sidecar.yaml"
+    path.write_text(
+        f"{USUAL}{ROUTES}identity_providers: {{corp: {{issuer: https://idp.example.com,"
+        f' client_id: x, client_key: "{text}"}}}}\n'
+    )
+    assert cli.main(["check", "--config", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert "identity_providers.corp.client_key: is not a private key in PEM" in said
+    assert "1 problem" in said

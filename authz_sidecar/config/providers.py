@@ -85,7 +85,5 @@ def _of_the_kind(provider: IdentityProvider) -> Iterator[Found]:
         yield "is for `apple`", ("team_id",)
     if provider.api is not None and kind.about_user == "openid":
         yield "is for `github` and `azure`", ("api",)
-    if provider.allowed_tenants and not any(
-        f"/{word}/" in provider.issuer for word in kind.tenant_words
-    ):
+    if provider.allowed_tenants and kind.tenant_template(provider.issuer) is None:
         yield "is for `azure` with an issuer of `common` or `organizations`", ("allowed_tenants",)

@@ -166,8 +166,7 @@ def _unverified(config: Config) -> Iterator[Found]:
                 " enter any pass as its owner"
             )
             yield message, ("identity_providers", name, "require_verified_email")
-        words = (f"/{word}/" for word in kind.tenant_words)
-        if not provider.allowed_tenants and any(word in provider.issuer for word in words):
+        if not provider.allowed_tenants and kind.tenant_template(provider.issuer) is not None:
             message = (
                 "everybody with an account in any organisation can sign in: name yours in the issuer,"
                 " or several in `allowed_tenants`"

@@ -154,7 +154,7 @@ def _issuer(name: str, kind: Kind, options: Mapping[str, Any], ledger: Ledger) -
     if url is None:
         ledger.remark(f"`{name}` has no `idp_provider_url`: fill in its issuer")
         return PLACEHOLDER
-    if any(f"/{word}/" in url for word in OURS[name].tenant_words):
+    if OURS[name].tenant_template(url) is not None:
         ledger.remark(
             "everybody with an account at any organisation can sign in: name your tenant in the"
             f" issuer, `{OURS[name].example}`, or several in `allowed_tenants`"

@@ -57,3 +57,11 @@ class Kind:
     posts_user: bool = False
     """Whether a name comes with the answer that the browser posts, at the first sign-in only."""
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
+
+    def tenant_template(self, issuer: str) -> str | None:
+        """The issuer with `{tenantid}` where each tenant has its id; None where it is one for all."""
+        for word in self.tenant_words:
+            before, found, after = issuer.partition(f"/{word}/")
+            if found:
+                return f"{before}/{{tenantid}}/{after}"
+        return None

@@ -55,12 +55,10 @@ class ProviderSettings:
     @property
     def tenants(self) -> Tenants | None:
         """Whose tokens we take, where each is issued by the tenant of its user."""
-        for word in self.kind.tenant_words:
-            before, found, after = self.issuer.partition(f"/{word}/")
-            if found:
-                template = f"{before}/{{tenantid}}/{after}"
-                return Tenants(template=template, allowed=frozenset(self.allowed_tenants))
-        return None
+        template = self.kind.tenant_template(self.issuer)
+        if template is None:
+            return None
+        return Tenants(template=template, allowed=frozenset(self.allowed_tenants))
 
     def issues(self, issuer: str | None) -> bool:
         """Whether this is an issuer that tokens of ours may have."""
