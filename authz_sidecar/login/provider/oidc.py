@@ -7,20 +7,13 @@ sign-in: whatever belongs to one travels in arguments. Must not know of browsers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING
 
-from authz_sidecar.core.urls import parse_url
-from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.claims import identity_of, merge_userinfo
-from authz_sidecar.login.idtoken import KINDS, Expected, VerifiedClaims, verify
-from authz_sidecar.login.jws import BadSignature, Jwk, TokenHeader, read_header
-from authz_sidecar.login.keys import KeyCache
-from authz_sidecar.login.logouttoken import KINDS as LOGOUT_KINDS
-from authz_sidecar.login.logouttoken import LogoutToken, verify_logout
+from authz_sidecar.login.idtoken import VerifiedClaims
 from authz_sidecar.login.provider.about import api_of, posted_name
 from authz_sidecar.login.provider.authorization import authorization_request, authorization_url
 from authz_sidecar.login.provider.code import (
@@ -32,6 +25,7 @@ from authz_sidecar.login.provider.code import (
 from authz_sidecar.login.provider.discovery import Discovery
 from authz_sidecar.login.provider.github import github_claims
 from authz_sidecar.login.provider.graph import graph_groups, groups_are_left_out
+from authz_sidecar.login.provider.signout import end_session_url
 from authz_sidecar.login.provider.transport import (
     Body,
     Connection,
@@ -40,21 +34,16 @@ from authz_sidecar.login.provider.transport import (
     exchange,
     fetch,
 )
-from authz_sidecar.login.provider.userinfo import (
-    SIGNED,
-    plain_userinfo,
-    signed_header,
-    signed_userinfo,
-)
+from authz_sidecar.login.provider.userinfo import SIGNED, plain_userinfo
+from authz_sidecar.login.provider.verifying import Verifier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from authz_sidecar.core.types import Identity
+    from authz_sidecar.login.logouttoken import LogoutToken
     from authz_sidecar.login.provider.metadata import Metadata
     from authz_sidecar.login.provider.settings import ProviderSettings
-
-T = TypeVar("T")
-
-_MOST_KEYS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +66,9 @@ class Provider:
         self._clock = clock
         self._connection = Connection(trust or Trust())
         self._discovery = Discovery(settings, self._get, clock=clock)
-        self._keys = KeyCache(self._fetch_keys, clock=clock)
+        self._tokens = Verifier(
+            settings, metadata=self._discovery.metadata, fetch=self._get, clock=clock
+        )
         self._first_contact: asyncio.Task[None] | None = None
 
     @property
@@ -156,7 +147,7 @@ class Provider:
         )
         claims = VerifiedClaims({})
         if tokens.id_token is not None:
-            claims = await self._verified(tokens.id_token, tokens.access_token, nonce=nonce)
+            claims = await self._tokens.id_token(tokens.id_token, tokens.access_token, nonce=nonce)
         session = claims.get("sid")
         claims = await self._with_more(claims, tokens.access_token)
         identity = identity_of(claims, provider=self.name, rules=self.settings.claims)
@@ -184,7 +175,7 @@ class Provider:
     async def read_again(self, tokens: Tokens, *, before: Identity) -> Identity:
         """Who the provider says this is now; raises `LoginRefused` when it is somebody else."""
         if tokens.id_token is not None:
-            claims = await self._verified(tokens.id_token, tokens.access_token, nonce=None)
+            claims = await self._tokens.id_token(tokens.id_token, tokens.access_token, nonce=None)
         else:
             # What only ID tokens say stays as it was said last.
             claims = VerifiedClaims({"iss": before.issuer, **before.claims})
@@ -223,17 +214,9 @@ class Provider:
         if endpoint is None:
             return claims
         body = await self._fetch(endpoint, bearer=access_token)
-        said = await self._signed(body) if body.kind == SIGNED else plain_userinfo(body)
+        signed = body.kind == SIGNED
+        said = await self._tokens.userinfo(body) if signed else plain_userinfo(body)
         return merge_userinfo(claims, said, verified_by=self.settings.claims.verified_by)
-
-    async def _signed(self, body: Body) -> Mapping[str, object]:
-        settings, text = self.settings, body.content.decode(errors="replace").strip()
-        header = signed_header(text, algorithms=settings.algorithms)
-
-        def judged(key: Jwk) -> Mapping[str, object]:
-            return signed_userinfo(text, key=key, settings=settings, now=self._clock())
-
-        return await self._with_key(header, judged)
 
     async def _api(self, access_token: str, url: str) -> object:
         try:
@@ -244,89 +227,19 @@ class Provider:
                 public="The sign-in provider does not say enough about your account.",
             ) from error
 
-    def end_session_url(self, *, id_token: str | None, return_to: str, state: str) -> str | None:
-        """Where to send the browser so that the provider signs out too (RP-Initiated Logout 1.0,
-        section 2, or as its kind has it); None when the provider does not offer it or was never
-        reached."""
-        metadata, by_its_kind = self._discovery.known, self.settings.kind.sign_out
-        if metadata is None:
-            return None
-        endpoint = metadata.end_session_endpoint
-        if by_its_kind is not None and (by_its_kind.instead or endpoint is None):
-            origin, _ = parse_url(metadata.authorization_endpoint)
-            endpoint = f"{origin}{by_its_kind.path}"
-            parameters = {"client_id": self.settings.client_id, by_its_kind.parameter: return_to}
-        else:
-            parameters = {
-                "client_id": self.settings.client_id,
-                "post_logout_redirect_uri": return_to,
-                "state": state,
-            } | ({"id_token_hint": id_token} if id_token else {})
-        if endpoint is None:
-            return None
-        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters)}"
-
     async def logout_token(self, token: str) -> LogoutToken:
         """What a logout token of this provider for us says; raises `LoginRefused`."""
-        settings = self.settings
-        header = read_header(token, algorithms=settings.algorithms, kinds=LOGOUT_KINDS)
+        return await self._tokens.logout_token(token)
 
-        def judged(key: Jwk) -> LogoutToken:
-            return verify_logout(
-                token,
-                key=key,
-                issuer=settings.issuer,
-                client_id=settings.client_id,
-                algorithms=settings.algorithms,
-                now=self._clock(),
-            )
-
-        return await self._with_key(header, judged)
-
-    async def _verified(
-        self, id_token: str, access_token: str, *, nonce: str | None
-    ) -> VerifiedClaims:
-        settings = self.settings
-        header = read_header(id_token, algorithms=settings.algorithms, kinds=KINDS)
-        expected = Expected(
-            issuer=settings.issuer,
-            client_id=settings.client_id,
-            tenants=settings.tenants,
-            nonce=nonce,
-            algorithms=settings.algorithms,
+    def end_session_url(self, *, id_token: str | None, return_to: str, state: str) -> str | None:
+        """Where to send the browser so that the provider signs out too; None when the provider does
+        not offer it or was never reached."""
+        metadata = self._discovery.known
+        if metadata is None:
+            return None
+        return end_session_url(
+            self.settings, metadata, id_token=id_token, return_to=return_to, state=state
         )
-
-        def judged(key: Jwk) -> VerifiedClaims:
-            return verify(
-                id_token,
-                key=key,
-                expected=expected,
-                now=self._clock(),
-                access_token=access_token,
-            )
-
-        return await self._with_key(header, judged)
-
-    async def _with_key(self, header: TokenHeader, judged: Callable[[Jwk], T]) -> T:
-        key = await self._keys.key_for(header)
-        try:
-            return judged(key)
-        except BadSignature:
-            await self._keys.renew()
-            renewed = await self._keys.key_for(header)
-            if renewed == key:
-                raise
-            return judged(renewed)
-
-    async def _fetch_keys(self) -> tuple[Jwk, ...]:
-        uri = (await self.metadata()).jwks_uri
-        if uri is None:
-            raise LoginRefused(f"identity provider `{self.name}` signs nothing")
-        document = await self._get(uri)
-        keys = document.get("keys") if isinstance(document, Mapping) else None
-        if not isinstance(keys, list):
-            raise ProviderUnavailable(f"`{uri}`: not a key set")
-        return tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, Mapping))
 
     async def _get(self, url: str) -> object:
         return (await self._fetch(url)).json()
