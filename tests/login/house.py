@@ -30,7 +30,7 @@ from tests.servers.browser import Browser
 from tests.servers.providers import CLIENT_ID, CLIENT_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from fastapi import FastAPI
 
@@ -43,15 +43,12 @@ WIKI = "https://wiki.example.org"
 """Under another apex domain than the others."""
 
 LIFETIME = 3600.0
-WINDOW = Limits().window
 APPS = (APP, ADMIN, WIKI)
 
 
 @dataclass
 class Clock:
-    """Set back to where a window of the throttle began, so that no test meets the next one."""
-
-    ahead: float = field(default_factory=lambda: -(time.time() % WINDOW))
+    ahead: float = 0.0
 
     def __call__(self) -> float:
         return time.time() + self.ahead
@@ -113,7 +110,7 @@ class House:
             ),
             pages=Pages(base_path="/.auth"),
             recorder=Metrics(version="", process=False),
-            throttle=Throttle(sessions, limits=self.limits, clock=self.clock),
+            throttle=Throttle(sessions, limits=self.limits, clock=self._throttle_clock()),
             routes=built.index,
             providers={name: self._provider(name, more) for name, more in self.providers.items()},
             default_providers=(self.default_provider,) if self.default_provider else names,
@@ -132,6 +129,11 @@ class House:
                 ip_address(request.headers["x-client"]) if "x-client" in request.headers else None
             ),
         )
+
+    def _throttle_clock(self) -> Callable[[], float]:
+        """Set back to where a window began, so that no test meets the next one."""
+        behind = self.clock() % self.limits.window
+        return lambda: self.clock() - behind
 
     def _provider(self, name: str, more: Mapping[str, Any]) -> Provider:
         usual: dict[str, Any] = {
