@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Deny
 from authz_sidecar.gate import alike, meanings_of
+from authz_sidecar.policy import foreseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import CheckRequest, Decision, Identity
     from authz_sidecar.routes import RouteIndex
 
@@ -20,6 +22,15 @@ if TYPE_CHECKING:
 class Prospects:
     index: RouteIndex
     clock: Callable[[], float]
+
+    def foreseen(self, request: CheckRequest) -> StepUp | None:
+        """What will be asked of whoever signs in for this; raises `BadProxyRequest`."""
+        meanings = meanings_of(request, self.index)
+        route = self.index.match(request.origin, meanings[0])
+        if route is None or len(meanings) > 1:
+            return None
+        policy = route.policy
+        return foreseen(policy, request, now=self.clock(), evidence=policy.evidence)
 
     def would(self, request: CheckRequest, identity: Identity) -> Decision:
         """Raises `BadProxyRequest` where the readings of the path disagree."""

@@ -26,7 +26,8 @@ class Errand:
     `provider` is one that was chosen, `issuer` one that a third party asked for; neither is
     believed before the route of `return_to` agreed. `switch` asks for another account. `asked` is
     the question (method and path) that needs a step-up, where that is not the page of `return_to`;
-    `step_up` is what it needs, and `user` who is signed in already. `walk` are the hosts that are
+    `step_up` is what it needs, and `user` who is signed in already; `wish` is what a first sign-in
+    had better be. `walk` are the hosts that are
     to be signed in after this one, and last the address to end at."""
 
     return_to: str
@@ -40,6 +41,7 @@ class Errand:
     asked: str = ""
     step_up: StepUp | None = None
     user: str = ""
+    wish: StepUp | None = None
     walk: tuple[str, ...] = ()
 
 
@@ -59,9 +61,14 @@ def open_errand(
     if data is None:
         return None
     expires_at, fields = json.loads(data)
-    step_up = fields.pop("step_up", None)
+    step_up, wish = fields.pop("step_up", None), fields.pop("wish", None)
     walk = tuple(fields.pop("walk", ()))
-    errand = Errand(**fields, step_up=step_up and step_up_from(step_up), walk=walk)
+    errand = Errand(
+        **fields,
+        step_up=step_up and step_up_from(step_up),
+        wish=wish and step_up_from(wish),
+        walk=walk,
+    )
     return errand, now < expires_at
 
 

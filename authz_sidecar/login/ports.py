@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import CheckRequest, Decision, Identity, Session
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.loop import Circle
@@ -42,6 +43,10 @@ class Routes(Protocol):
 class Prospects(Protocol):
     def would(self, request: CheckRequest, identity: Identity) -> Decision:
         """What somebody would be told who asked this now; raises `BadProxyRequest`."""
+        ...
+
+    def foreseen(self, request: CheckRequest) -> StepUp | None:
+        """What will be asked of whoever signs in for this; raises `BadProxyRequest`."""
         ...
 
 

@@ -26,9 +26,11 @@ from authz_sidecar.login.loop import MOST_ROUNDS
 from authz_sidecar.login.messages import LoginReply, one, redirect
 from authz_sidecar.login.stepping import (
     asking_for,
+    insists,
     prospect,
     step_up_for,
     user_mark,
+    wished,
 )
 from authz_sidecar.login.trouble import Interrupted
 
@@ -146,7 +148,7 @@ class Starting:
         they are, and one might after another sign-in."""
         if errand.walk and not errand.asked:
             return errand
-        needed = errand
+        needed, signed_in = errand, False
         for provider in providers:
             found = await self._desk.living(request, (provider,))
             if found is None:
@@ -166,7 +168,11 @@ class Starting:
                 needed = replace(
                     errand, step_up=step_up, provider=provider, user=user_mark(identity)
                 )
-        return needed
+            signed_in = True
+        if signed_in:
+            return needed
+        wish = wished(request, self._desk.prospects, address=errand.return_to, asked=errand.asked)
+        return replace(errand, wish=wish)
 
     async def _good_enough(
         self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
@@ -240,7 +246,10 @@ class Starting:
         extra = {"login_hint": errand.login_hint} if errand.login_hint else {}
         extra |= {"prompt": "login"} if errand.switch else {}
         if errand.step_up is not None:
-            extra |= asking_for(errand.step_up, insist=errand.round > 1)
+            insist = insists(errand.step_up, number=errand.round)
+            extra |= asking_for(errand.step_up, insist=insist)
+        elif errand.wish is not None:
+            extra |= asking_for(errand.wish, insist=False)
         try:
             url = await provider.authorization_url(
                 state=attempt.state,

@@ -37,13 +37,30 @@ def prospect(
 ) -> Decision:
     """What somebody would be told at an address; `asked` is the method and path of the question
     that sent them here, where that was another one than for the page itself."""
+    try:
+        return prospects.would(_question(request, address, asked), identity)
+    except BadProxyRequest:
+        return Deny(frozenset({"bad-request"}))
+
+
+def wished(
+    request: LoginRequest, prospects: Prospects, *, address: str, asked: str
+) -> StepUp | None:
+    """What a first sign-in had better be, so that it is not followed by a second one."""
+    try:
+        return prospects.foreseen(_question(request, address, asked))
+    except BadProxyRequest:
+        return None
+
+
+def _question(request: LoginRequest, address: str, asked: str) -> CheckRequest:
     origin, target = parse_url(address)
     path, mark, query = target.partition("?")
     method, given = "GET", query if mark else None
     if asked:
         method, _, path = asked.partition(" ")
         given = None
-    question = CheckRequest(
+    return CheckRequest(
         adapter="start",
         method=method,
         origin=origin,
@@ -53,10 +70,6 @@ def prospect(
         headers=tuple(line for line in request.headers if line[0] != "cookie"),
         facts=_KNOWN,
     )
-    try:
-        return prospects.would(question, identity)
-    except BadProxyRequest:
-        return Deny(frozenset({"bad-request"}))
 
 
 def step_up_for(decision: Decision) -> StepUp | None:
@@ -65,18 +78,23 @@ def step_up_for(decision: Decision) -> StepUp | None:
 
 def asking_for(step_up: StepUp, *, insist: bool) -> dict[str, str]:
     """The parameters of the authentication request (OpenID Connect Core, 3.1.2.1). There is none
-    for methods (`amr`). `insist`: the provider was asked before and did not."""
+    for methods (`amr`). `insist`: what the provider has at hand is not enough."""
     parameters = {}
     if step_up.acr:
         parameters["acr_values"] = " ".join(step_up.acr)
     if step_up.max_age is not None:
-        # 3.1.2.1: with it, "the OP MUST attempt to actively re-authenticate the End-User", so that
-        # nothing more has to be said; and 3.1.3.7, 2: it makes `auth_time` required.
+        # 3.1.2.1: with it, "the OP MUST attempt to actively re-authenticate the End-User" who did
+        # so longer ago; and 2: it makes `auth_time` required.
         parameters["max_age"] = str(int(step_up.max_age))
-    if step_up.acr or step_up.amr or insist:
-        # The provider's own session would be good enough for it otherwise, and nothing changed.
+    if insist:
         parameters["prompt"] = "login"
     return parameters
+
+
+def insists(step_up: StepUp, *, number: int) -> bool:
+    """Whether the provider has to be told to ask again. `max_age` says so itself; the provider's own
+    session would be good enough for anything else, and nothing changed. `number` counts attempts."""
+    return bool(step_up.acr or step_up.amr) or number > 1
 
 
 def check_step_up(step_up: StepUp, identity: Identity, *, now: float) -> tuple[str, ...]:

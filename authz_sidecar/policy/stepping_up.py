@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.step_up import StepUp, combined
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny
-from authz_sidecar.policy.document import Action
+from authz_sidecar.policy.criteria import About
+from authz_sidecar.policy.document import Action, Kind
 from authz_sidecar.policy.model import linked
 from authz_sidecar.policy.reasons import fails, holds
 
@@ -60,6 +61,24 @@ def stepped_up(
         return decision
     acr = tuple(level for level in levels if level is not None)
     return Challenge(decision.reasons, replace(least, acr=acr))
+
+
+def foreseen(
+    policy: Policy, request: CheckRequest, *, now: float, evidence: Evidence
+) -> StepUp | None:
+    """What will be asked of whoever signs in for this, if the rules want them otherwise; a wish
+    that saves them a second sign-in, and never more than that. None where nothing will be."""
+    if not policy.may_step_up:
+        return None
+    outcomes = {}
+    for operator in policy.operators:
+        plain = operator.kind in (Kind.AND, Kind.OR)
+        wanted = _MET if (operator.action is Action.ALLOW) is plain else _UNMET
+        for each in operator.criteria:
+            known = not each.about & About.SUBJECT
+            outcomes[id(each)] = each.test(request, None, now, evidence) if known else wanted
+    least = _least(policy, outcomes)
+    return None if least == StepUp() else least
 
 
 Outcomes = dict[int, int]

@@ -12,7 +12,12 @@ import pytest
 from authz_sidecar.core.step_up import StepUp
 from authz_sidecar.core.types import Identity
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.stepping import asking_for, check_step_up, readable_question
+from authz_sidecar.login.stepping import (
+    asking_for,
+    check_step_up,
+    insists,
+    readable_question,
+)
 from tests.login.house import ADMIN, APP, AUTH, house
 from tests.login.journeys import link_to_restart, nonce_of, outside, sign_in, start, state_of
 from tests.login.lies import Lies
@@ -381,18 +386,50 @@ async def test_a_session_that_was_stepped_up_is_not_adopted_by_another_attempt(
 
 
 @pytest.mark.parametrize(
-    ("step_up", "insist", "expected"),
+    ("step_up", "number", "expected"),
     [
-        pytest.param(StepUp(max_age=90.5), False, {"max_age": "90"}, id="age alone"),
-        pytest.param(StepUp(max_age=90), True, {"max_age": "90", "prompt": "login"}, id="insist"),
+        pytest.param(StepUp(max_age=90.5), 1, {"max_age": "90"}, id="age alone"),
+        pytest.param(StepUp(max_age=90), 2, {"max_age": "90", "prompt": "login"}, id="once more"),
         pytest.param(
-            StepUp(acr=("a", "b")), False, {"acr_values": "a b", "prompt": "login"}, id="levels"
+            StepUp(acr=("a", "b")), 1, {"acr_values": "a b", "prompt": "login"}, id="levels"
         ),
-        pytest.param(StepUp(amr=("otp",)), False, {"prompt": "login"}, id="methods"),
+        pytest.param(StepUp(amr=("otp",)), 1, {"prompt": "login"}, id="methods"),
     ],
 )
-def test_how_a_provider_is_asked(step_up: StepUp, insist: Any, expected: dict[str, str]) -> None:
-    assert asking_for(step_up, insist=insist) == expected
+def test_how_a_provider_is_asked(step_up: StepUp, number: int, expected: dict[str, str]) -> None:
+    assert asking_for(step_up, insist=insists(step_up, number=number)) == expected
+
+
+@pytest.mark.parametrize("auth_host", [AUTH, None], ids=["central host", "each for itself"])
+async def test_a_first_sign_in_is_as_strong_as_the_page_will_ask(
+    certified_provider: RunningProvider, auth_host: str | None
+) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=auth_host, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        asked = await browser.visit(
+            start(APP, "/pay"), stop=lambda url: url.startswith("http://localhost")
+        )
+        assert asked_for(asked) == {"acr_values": "gold platinum"}
+        last = await answer(browser, await browser.follow(asked), otp="1")
+        assert last.headers["location"] == f"{APP}/pay"
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert session.identity.acr == "gold"
+
+
+async def test_a_first_sign_in_that_is_weaker_is_a_sign_in_nevertheless(
+    certified_provider: RunningProvider,
+) -> None:
+    """Whether it is enough is for the gate to say; other pages may be open to it."""
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        last = await answer(browser, await to_form(browser, start(APP, "/pay")))
+        assert last.headers["location"] == f"{APP}/pay"
+        assert asked_for(await browser.get(start(APP, "/pay")))["prompt"] == "login"
 
 
 def test_the_causes_quote_no_more_than_a_line_of_what_a_provider_says() -> None:

@@ -9,7 +9,7 @@ import pytest
 from authz_sidecar.core.step_up import StepUp, combined
 from authz_sidecar.core.types import Allow, Decision, Deny, Identity, step_up_of
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.policy import decide
+from authz_sidecar.policy import decide, foreseen
 from authz_sidecar.policy.explain import explain
 from tests.policy.asking import ANN, NOW, allow, policy, request
 
@@ -122,3 +122,45 @@ def test_sign_ins_that_no_provider_can_give_are_none() -> None:
     assert combined([]) == StepUp()
     both = combined([StepUp(acr=("a", "b"), max_age=60), StepUp(acr=("b", "c"), amr=("otp",))])
     assert both == StepUp(max_age=60, acr=("b",), amr=("otp",))
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        pytest.param({"allow": {"and": [ENG, FRESH]}}, StepUp(max_age=300), id="for everybody"),
+        pytest.param(
+            [{"allow": {"or": [ENG]}}, {"deny": {"not": [STRONG]}}],
+            StepUp(acr=("3fa", "4fa")),
+            id="a rule that shuts out the others",
+        ),
+        pytest.param(
+            [{"allow": {"and": [SALES]}}, {"allow": {"and": [ENG, FRESH]}}],
+            None,
+            id="for some, who knows whom",
+        ),
+        pytest.param(
+            [
+                {"allow": {"or": [ENG]}},
+                {"deny": {"and": [{"http_path": {"starts_with": "/admin"}}, ENG]}},
+            ],
+            None,
+            id="no rule about it",
+        ),
+        pytest.param(
+            {"allow": {"and": [{"http_method": {"is": "POST"}}, STRONG]}},
+            None,
+            id="another request",
+        ),
+        pytest.param(
+            [{"allow": {"or": [ENG]}}, {"deny": {"nor": [STRONG, {"user": {"is": "u1"}}]}}],
+            StepUp(acr=("3fa", "4fa")),
+            id="nor",
+        ),
+        pytest.param(
+            {"allow": {"and": [STRONG, {"authentication": {"acr": "2fa"}}]}}, None, id="at odds"
+        ),
+    ],
+)
+def test_what_is_foreseen_for_whoever_signs_in(document: object, expected: StepUp | None) -> None:
+    compiled = policy(document)
+    assert foreseen(compiled, request(), now=NOW, evidence=compiled.evidence) == expected

@@ -92,9 +92,8 @@ class RouteConfig(Section):
     depends_on: Annotated[tuple[OriginText, ...], Listed, OneOrMany, Distinct, OneOrManySchema] = (
         Field(
             default=(),
-            max_length=5,
             description="Other hosts of this configuration that a page here calls: who signs in here"
-            " is signed in there in the same go.",
+            " is signed in there in the same go; at most five.",
         )
     )
     set_request_headers: Annotated[dict[HeaderName, TemplateText], Mapped] = Field(
