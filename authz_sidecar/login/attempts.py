@@ -44,7 +44,8 @@ class Attempt:
     """`provider` None: the sign-in itself happens on the central host, this one awaits a ticket.
     `flow` is the hash of the flow secret of the host on whose behalf the central host signs in;
     None when it signs in for itself. `step_up` is what the provider was asked for beyond a sign-in,
-    and `user` who was signed in then; `walk` where to go afterwards, if not to `return_to` alone."""
+    and `user` who was signed in then; `walk` where to go afterwards, if not to `return_to` alone.
+    `replaces` is the handle of the session there was, whose cookie may not come along at the end."""
 
     id: str
     seed: bytes = field(repr=False)
@@ -58,6 +59,7 @@ class Attempt:
     step_up: StepUp | None = None
     user: str = ""
     walk: tuple[str, ...] = ()
+    replaces: str = ""
 
     @property
     def state(self) -> str:
@@ -203,6 +205,7 @@ def _encode(attempt: Attempt) -> bytes:
         None if step_up is None else (step_up.max_age, step_up.acr, step_up.amr),
         attempt.user,
         attempt.walk,
+        attempt.replaces,
     ]
     return json.dumps(fields, separators=(",", ":")).encode()
 
@@ -213,7 +216,7 @@ def _decode(attempt: str, data: bytes) -> Attempt:
         data
     )
     # Attempts that were begun before an upgrade say nothing of these.
-    step_up, user, walk = more or (None, "", ())
+    step_up, user, walk, replaces = more or (None, "", (), "")
     return Attempt(
         id=attempt,
         seed=urlsafe_b64decode(f"{seed}="),
@@ -227,6 +230,7 @@ def _decode(attempt: str, data: bytes) -> Attempt:
         step_up=None if step_up is None else _step_up(*step_up),
         user=user,
         walk=tuple(walk),
+        replaces=replaces,
     )
 
 

@@ -32,6 +32,7 @@ class Landing:
     async def new_session(
         self,
         request: LoginRequest,
+        attempt: Attempt,
         *,
         identity: Identity,
         tokens: ProviderTokens | None,
@@ -40,8 +41,9 @@ class Landing:
         since: frozenset[str] | None = None,
         parent_token: str | None = None,
     ) -> Found:
-        """Never an id that anybody else has seen; what the cookie held before is ended. `since` is
-        what was revoked before the provider was asked who this is."""
+        """Never an id that anybody else has seen; what the cookie held before is ended, also where
+        it does not come along from the provider (`same_site: strict`). `since` is what was revoked
+        before the provider was asked who this is."""
         desk = self._desk
         before = await desk.living(request, (identity.provider,))
         token, session = await desk.sessions.create(
@@ -57,6 +59,8 @@ class Landing:
         )
         if before is not None:
             await desk.sessions.end(before.session)
+        elif attempt.replaces and (old := await desk.sessions.listed(attempt.replaces)):
+            await desk.sessions.end_listed(old)
         _log.info(
             "signed in on `%s` with `%s`: session `%s`",
             request.origin,
@@ -81,6 +85,7 @@ class Landing:
         desk = self._desk
         found = await self.new_session(
             request,
+            attempt,
             identity=identity,
             tokens=tokens,
             provider_session=provider_session,

@@ -163,6 +163,7 @@ class Returning:
             )
         found = await self._landing.new_session(
             request,
+            attempt,
             identity=signed_in.identity,
             tokens=tokens,
             provider_session=signed_in.session,

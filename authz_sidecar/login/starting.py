@@ -123,7 +123,7 @@ class Starting:
         if found is not None:
             return self._already(request, errand, found)
         if desk.signs_in_elsewhere(request.origin):
-            return self._to_central_host(request, errand)
+            return await self._to_central_host(request, errand)
         if len(providers) > 1:
             sealed = self._choice(request, errand, None)
             return redirect(desk.url(request.origin, "choose", choice=sealed))
@@ -217,13 +217,14 @@ class Starting:
             )
         return providers
 
-    def _to_central_host(self, request: LoginRequest, errand: Errand) -> LoginReply:
+    async def _to_central_host(self, request: LoginRequest, errand: Errand) -> LoginReply:
         desk, central = self._desk, self._desk.auth_host
         assert central is not None  # noqa: S101  # `signs_in_elsewhere`
         if desk.shares_session(request.origin, central):
             url = self._elsewhere(errand)
             return redirect(f"{central}{url.removeprefix(str(parse_url(url)[0]))}")
-        attempt = self._attempt(errand, provider=None)
+        there = await desk.living(request, self._allowed(errand))
+        attempt = self._attempt(errand, provider=None, there=there)
         sealed = seal_errand(
             # Where the walk goes on is the business of the host that it came to.
             replace(errand, flow=attempt.flow_hash, walk=()),
@@ -242,7 +243,8 @@ class Starting:
     ) -> LoginReply:
         desk = self._desk
         provider = desk.providers[provider_name]
-        attempt = self._attempt(errand, provider=provider_name)
+        there = await desk.living(request, (provider_name,))
+        attempt = self._attempt(errand, provider=provider_name, there=there)
         extra = {"login_hint": errand.login_hint} if errand.login_hint else {}
         extra |= {"prompt": "login"} if errand.switch else {}
         if errand.step_up is not None:
@@ -271,7 +273,7 @@ class Starting:
         )
         return redirect(url).with_cookies(*cookies)
 
-    def _attempt(self, errand: Errand, *, provider: str | None) -> Attempt:
+    def _attempt(self, errand: Errand, *, provider: str | None, there: Found | None) -> Attempt:
         desk, now = self._desk, self._desk.clock()
         return Attempt(
             id=attempt_id(now, desk.random(6)),
@@ -286,6 +288,7 @@ class Starting:
             step_up=errand.step_up,
             user=errand.user,
             walk=errand.walk,
+            replaces="" if there is None else there.session.handle,
         )
 
     def _choice(self, request: LoginRequest, errand: Errand, provider: str | None) -> str:

@@ -146,6 +146,25 @@ async def test_whoever_comes_back_as_somebody_else_is_told(
         assert await at.session_of(before, parse_origin(APP)) is None
 
 
+async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
+    certified_provider: RunningProvider,
+) -> None:
+    """With `same_site: strict` the way back from the provider brings no session cookie."""
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES, same_site="strict") as at,
+        at.browser() as browser,
+    ):
+        browser.client.headers["sec-fetch-site"] = "same-origin"
+        await browser.visit(start(APP, "/"), user="alice", stop=outside)
+        before = token(browser)
+        form = await to_form(browser, start(APP, "/pay"))
+        browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
+        shown = await answer(browser, form, otp="1")
+        assert page(shown).refresh == f"{APP}/pay"
+        assert token(browser) != before
+        assert await at.session_of(before, parse_origin(APP)) is None
+
+
 async def test_the_central_host_steps_up_and_the_others_follow(
     certified_provider: RunningProvider,
 ) -> None:
