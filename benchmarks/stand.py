@@ -97,10 +97,16 @@ def running(command: list[str], core: int, port: int, log: Path, **options: Any)
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until it answers, whatever it says: a socket is bound before what is behind it is ready."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), START_SECONDS) as connection,
+        ):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if connection.recv(1):
+                return
         time.sleep(0.05)
     raise RuntimeError(f"did not start:\n{log.read_text(errors='replace')[-2000:]}")
 

@@ -118,6 +118,7 @@ GROWTH = (
 )
 MEMORY = (
     Claim(text="an idle worker", name="idle_worker_mib", most=80, unit=" MiB", digits=1),
+    Claim(text="a worker with all routes", name="mib_with_all_routes", unit=" MiB", digits=1),
     Claim(
         text="a session in a worker: itself, its assertion, its prepared answer",
         name="kib_per_cached_session",
