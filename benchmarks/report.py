@@ -157,12 +157,14 @@ def _claims(claims: Sequence[Claim], figures: Mapping[str, Any]) -> Iterator[str
 
 def _growth(results: Results) -> Iterator[str]:
     settings = results["settings"]
+    share = results["memory"].get("share_from_memory_on_the_miss_path")
     yield "## Growth, misses, revocation"
     yield ""
     yield (
         f"All routes are {settings['routes']:,}, all sessions {settings['sessions']:,}. For misses the"
-        " near cache has room for 64 sessions, so that nearly\nevery check takes the framework path and"
-        " asks Redis. A revocation is timed from the beginning of the sign-out until the\nlast of the"
+        " near cache has room for 64 sessions, so that nearly\nevery check asks Redis"
+        + ("" if share is None else f" ({share:.1%} were still answered from memory)")
+        + ". A revocation is timed from the beginning of the sign-out\nuntil the last of the"
         " connections to two replicas with two workers each is refused."
     )
     yield ""
