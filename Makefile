@@ -34,7 +34,8 @@ bench-policy: .dev-ready ## what routes and policies cost: matching, deciding, l
 	@$(PY) -m benchmarks.policy $(ARGS)
 
 bench-micro: .dev-ready ## what the steps of a check cost, one by one (ARGS="-k cookie")
-	@$(PY) -m pytest benchmarks -p benchmark -p no:xdist --benchmark-group-by=func $(ARGS)
+	@$(PY) -m pytest benchmarks -p benchmark -p no:xdist --benchmark-min-time=0.001 \
+	  --benchmark-columns=median,iqr,min,max,rounds,iterations $(ARGS)
 
 lint: .dev-ready ## ruff, formatting and types, changing nothing
 	@$(PY) -m ruff check .

@@ -70,6 +70,11 @@ def memory_mib(pid: int) -> float:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the process has used of its core."""
+    """What the process, with all its threads, has used of its core."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    nanoseconds = sum(int(each.read_text().split()[0]) for each in threads)
+    if nanoseconds:
+        return nanoseconds / 1e9
+    # Kernels without that count in hundredths of a second.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

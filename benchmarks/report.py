@@ -190,7 +190,7 @@ def _memory(memory: Mapping[str, Any]) -> Iterator[str]:
 def _steps(micro: Mapping[str, float]) -> Iterator[str]:
     yield "## The steps of a check"
     yield ""
-    yield "Medians of `make bench-micro`, in one process and with warm caches."
+    yield "The best rounds of `make bench-micro`, in one process and with warm caches."
     yield ""
     yield "| step | µs |"
     yield "|---|--:|"
