@@ -135,11 +135,14 @@ class Bearers:
                 code="use_dpop_nonce",
                 public="The DPoP proof needs the nonce that is given here.",
             )
-        if request.repeated:
-            return
         # Only now is anything written, and only for whoever holds a genuine token and its key.
         used = f"DPoP proof {proof.thumbprint} {proof.id}"
-        if not await self._proofs.remember_once(used, ttl=2 * PROOF_SECONDS):
+        if request.repeated:
+            # The first question has used it; of all that is refused then, only that is not seen here.
+            fresh = request.refused_for != "credentials"
+        else:
+            fresh = await self._proofs.remember_once(used, ttl=2 * PROOF_SECONDS)
+        if not fresh:
             raise TokenRefused(
                 "DPoP: the proof was used before",
                 code="invalid_dpop_proof",

@@ -160,15 +160,18 @@ def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
 
 
 def lookup(claims: Claims, path: str) -> object:
-    """A claim, or what a path with dots leads to where no claim has that very name."""
+    """A claim, or what a path with dots leads to where no claim has that very name: into the one
+    with the longest name that begins it (`kubernetes.io.namespace`)."""
     if path in claims:
         return claims[path]
-    value: object = claims
-    for part in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(part)
-    return value
+    name, dot, rest = path.rpartition(".")
+    while dot:
+        inside = claims.get(name)
+        if isinstance(inside, Mapping):
+            return lookup(inside, rest)
+        name, dot, more = name.rpartition(".")
+        rest = f"{more}.{rest}"
+    return None
 
 
 def matches(pattern: str, text: str) -> bool:

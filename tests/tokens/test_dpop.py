@@ -159,6 +159,17 @@ async def test_a_refusal_is_worded_by_the_challenge_without_using_the_proof(
         assert home.house.record.outcome == "deny"
 
 
+async def test_that_a_proof_was_used_is_worded_by_the_challenge(server: HostileProvider) -> None:
+    async with aclosing(office(server)) as home:
+        token = KEY.sign(claims(server, cnf=bound(HOLDER)))
+        line = ("dpop", proof(HOLDER, token))
+        assert (await home.ask(token, line, scheme="DPoP", by="nginx")).status == 200
+        assert (await home.ask(token, line, scheme="DPoP", by="nginx")).status == 401
+        reason = ("x-authz-reason", "credentials")
+        reply = await home.ask(token, line, reason, scheme="DPoP", by="nginx-challenge")
+        assert 'error="invalid_dpop_proof"' in "".join(challenges(reply))
+
+
 @pytest.mark.parametrize("by", [name for name in NAMES if name != "nginx-challenge"])
 async def test_every_proxy_says_what_the_proof_is_compared_with(
     server: HostileProvider, by: str

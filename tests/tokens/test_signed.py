@@ -183,6 +183,15 @@ async def test_types(
         pytest.param({"require": {"p": ("*",)}}, {}, 401, id="required, missing"),
         pytest.param({"require": {"p": ("a",)}}, {"p": {"a": 1}}, 401, id="required, no text"),
         pytest.param({"require": {"k.n": ("x",)}}, {"k": {"n": "x"}}, 200, id="required inside"),
+        pytest.param(
+            {"require": {"k.io.n.m": ("x",)}},
+            {"k.io": {"n": {"m": "x"}}},
+            200,
+            id="required inside a name with a dot",
+        ),
+        pytest.param(
+            {"require": {"k.io.n": ("x",)}}, {"k.io": {"n": "y"}}, 401, id="required inside, other"
+        ),
         pytest.param({"require": {"sub": ("repo:octo/*",)}}, {}, 200, id="subject pattern"),
         pytest.param({"require": {"sub": ("repo:oct/*",)}}, {}, 401, id="another's subject"),
         pytest.param({"scopes": ("read",)}, {"scope": "write read"}, 200, id="scope"),
