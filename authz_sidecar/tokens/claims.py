@@ -61,13 +61,11 @@ def check_times(claims: Claims, *, settings: IssuerSettings, now: float) -> tupl
     expires_at = _time(claims, "exp")
     issued_at = _time(claims, "iat") if "iat" in claims else now
     if expires_at + settings.leeway <= now:
-        raise TokenRefused("token has expired", public="The token has expired.")
+        raise TokenRefused("token has expired")
     if issued_at - settings.leeway > now:
         raise TokenRefused("token was issued in the future; compare the clocks")
     if "nbf" in claims and _time(claims, "nbf") - settings.leeway > now:
-        raise TokenRefused(
-            "token is not valid yet; compare the clocks", public="The token is not valid yet."
-        )
+        raise TokenRefused("token is not valid yet; compare the clocks")
     if expires_at - issued_at > settings.max_lifetime:
         raise TokenRefused(f"token for longer than `max_lifetime`, {settings.max_lifetime:g} s")
     return issued_at, expires_at
@@ -86,9 +84,11 @@ def check_audience(claims: Claims, *, settings: IssuerSettings) -> None:
     if not said or len(said) != len(listed):
         raise TokenRefused("token with an audience that is no text")
     if not set(said) & set(settings.audiences):
-        raise TokenRefused(
-            f"token is for `{', '.join(said)[:200]}`", public="The token is for another audience."
-        )
+        raise TokenRefused(f"token is for `{', '.join(said)[:200]}`")
+    # Whoever else it is for holds it, too, and could use it here.
+    others = set(said) - set(settings.audiences) - set(settings.additional_audiences)
+    if others:
+        raise TokenRefused(f"token is for `{', '.join(sorted(others))[:200]}` as well")
 
 
 def check_purpose(claims: Claims) -> None:
