@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from authz_sidecar.core.types import Session
 from authz_sidecar.errors import CredentialsRefused
+from authz_sidecar.login.jws import ALGORITHMS
 from authz_sidecar.tokens.dpop import verify_proof, wrong_proof
 from authz_sidecar.tokens.introspected import IntrospectedTokens
 from authz_sidecar.tokens.peeking import unverified_issuer
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from authz_sidecar.tokens.settings import IssuerSettings
 
 Issuer = SignedTokens | IntrospectedTokens
-
-_ALGORITHMS = "ES256 ES384 ES512 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"
 
 
 class OnceMemory(Protocol):
@@ -168,7 +167,7 @@ class Bearers:
         if not all(each.require_dpop for each in settings):
             found.append(f"Bearer {', '.join(filter(None, (wrong, about)))}")
         if any(each.require_dpop for each in settings) or "dpop" in wrong:
-            algorithms = f'algs="{_ALGORITHMS}"'
+            algorithms = f'algs="{" ".join(ALGORITHMS)}"'
             found.append(f"DPoP {', '.join(filter(None, (wrong, algorithms, about)))}")
         return tuple(found)
 
