@@ -109,7 +109,7 @@ class Lane:
                     return None
                 kept = kept_with(held, self)
         # Headers stand in the envelope, unless one of them was cut out.
-        repeats = way.in_envelope or (question.id is None and not way.asks_query)
+        repeats = way.lasts and (way.in_envelope or (question.id is None and not way.asks_query))
         known = self._passes.get((envelope, kept, road)) if repeats else None
         if known is not None and now < known.until:
             return self._pass(question, known, started)
@@ -155,7 +155,7 @@ class Lane:
         known = _Pass(
             head[0], min(head[1], residual.until), judged, tuple(sorted(judged.decision.reasons))
         )
-        if not question.single:
+        if not question.single and way.lasts:
             self._passes.put((envelope, kept, road), known)
         return self._pass(question, known, started)
 

@@ -10,7 +10,7 @@ import pytest
 
 from authz_sidecar.core.types import Allow
 from authz_sidecar.policy import Evidence, decide
-from authz_sidecar.policy.records import RecordTables
+from authz_sidecar.policy.records import fixed
 from tests.policy.asking import ANN, NOW, allow, request
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def test_time(criterion: object, when: str, expected: bool) -> None:  # noqa: FB
     assert passes(criterion, now=at(when)) is expected
 
 
-TABLES = RecordTables(
+TABLES = fixed(
     users={"staff": {"u1": {"country": "NZ", "level": 3, "tags": ["a", "b"], "active": True}}},
     networks={"hosts": {"10.0.0.0/8": {"site": "a"}, "10.1.2.0/24": {"site": "b"}}},
 )
@@ -249,5 +249,8 @@ def test_records_that_are_not_there() -> None:
     criterion = {"record": {"type": "staff", "field": "country", "is": "NZ"}}
     assert not passes(criterion)
     assert not passes(criterion, who=replace(ANN, subject="u2"), evidence=Evidence(records=TABLES))
-    strangers = {"record": {"type": "none", "field": "country", "exists": False}}
-    assert passes(strangers, evidence=Evidence(records=TABLES))
+    unrecorded = {"record": {"type": "staff", "field": "country", "exists": False}}
+    u2 = replace(ANN, subject="u2")
+    assert passes(unrecorded, who=u2, evidence=Evidence(records=TABLES))
+    unknown = {"record": {"type": "none", "field": "country", "exists": False}}
+    assert not passes(unknown, evidence=Evidence(records=TABLES))

@@ -15,7 +15,7 @@ from authz_sidecar.errors import ConfigError
 from authz_sidecar.policy import Evidence, decide, evaluate, specialise, subject_of
 from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT
 from authz_sidecar.policy.explain import explain
-from authz_sidecar.policy.records import RecordTables
+from authz_sidecar.policy.records import fixed
 from authz_sidecar.routes.told import plain
 from tests.policy.asking import NOW, policy
 
@@ -111,7 +111,7 @@ EVIDENCE = st.sampled_from(
     [
         Evidence(),
         Evidence(
-            records=RecordTables(
+            records=fixed(
                 users={"t": {"a": {"f": "a"}}}, networks={"t": {"10.0.0.0/8": {"f": "a"}}}
             )
         ),
