@@ -174,7 +174,13 @@ def at(text: str) -> float:
             id="after is included",
         ),
         pytest.param(
-            {"time_of_day": {"before": "12 AM", "timezone": "UTC"}},
+            {"time_of_day": {"after": "10 PM", "before": "12 AM", "timezone": "UTC"}},
+            "2026-03-04T23:59",
+            True,
+            id="until midnight",
+        ),
+        pytest.param(
+            {"time_of_day": {"after": "10 PM", "before": "12 AM", "timezone": "UTC"}},
             "2026-03-04T00:00",
             False,
             id="midnight",
@@ -254,3 +260,15 @@ def test_records_that_are_not_there() -> None:
     assert passes(unrecorded, who=u2, evidence=Evidence(records=TABLES))
     unknown = {"record": {"type": "none", "field": "country", "exists": False}}
     assert not passes(unknown, evidence=Evidence(records=TABLES))
+
+
+@pytest.mark.parametrize("now", [-1e300, -1e15, 1e15, 1e300])
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        {"day_of_week": {"days": "mon-sun", "timezone": "Pacific/Kiritimati"}},
+        {"time_of_day": {"after": "00:00", "timezone": "Pacific/Kiritimati"}},
+    ],
+)
+def test_no_time_is_too_far_away(criterion: dict[str, object], now: float) -> None:
+    assert passes(criterion, now=now)
