@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.types import Allow, Challenge
 from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
-from authz_sidecar.policy.reasons import HELD, UNAUTHENTICATED, codes
+from authz_sidecar.policy.reasons import UNAUTHENTICATED, Result
 from authz_sidecar.policy.seen import Seen, Situation, seen
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 from authz_sidecar.policy.tables import any_of
@@ -26,16 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CriterionExplained:
     criterion: Criterion
-    outcome: int
+    result: Result
     seen: Seen
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.outcome & HELD)
-
-    @property
-    def reasons(self) -> frozenset[str]:
-        return codes(self.outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +36,9 @@ class RuleExplained:
     one, or nobody could say it."""
 
     operator: Operator
-    outcome: int
+    result: Result
     decisive: bool
     criteria: tuple[CriterionExplained, ...]
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.outcome & HELD)
-
-    @property
-    def reasons(self) -> frozenset[str]:
-        return codes(self.outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +46,9 @@ class Explanation:
     """`allow` and `deny` are what the rules of either side come to together."""
 
     decision: Decision
-    allow: int
-    deny: int
+    allow: Result
+    deny: Result
     rules: tuple[RuleExplained, ...]
-
-    @property
-    def allows(self) -> bool:
-        return bool(self.allow & HELD)
-
-    @property
-    def denies(self) -> bool:
-        return bool(self.deny & HELD)
 
 
 def explain(
@@ -107,19 +83,19 @@ def explain_for(
         return _outcome([linked(policy.operators, action, known)])
 
     # A policy without rules, such as the one that stands in for a broken one, is its own outcome.
-    allow = side(Action.ALLOW) if policy.operators else _outcome([policy.allow])
-    deny = side(Action.DENY) if policy.operators else _outcome([policy.deny])
-    decision = policy.judge(allow, deny)
+    allow = Result(side(Action.ALLOW) if policy.operators else _outcome([policy.allow]))
+    deny = Result(side(Action.DENY) if policy.operators else _outcome([policy.deny]))
+    decision = policy.judge(allow.outcome, deny.outcome)
     rules = []
     for operator in policy.operators:
-        outcome = _outcome(operator.linked(known))
+        result = Result(_outcome(operator.linked(known)))
         criteria = tuple(
-            CriterionExplained(criterion=each, outcome=known(each), seen=seen(each, at))
+            CriterionExplained(criterion=each, result=Result(known(each)), seen=seen(each, at))
             for each in operator.criteria
         )
-        decisive = _is_decisive(operator.action, outcome, decision, denies=bool(deny & HELD))
+        decisive = _is_decisive(operator.action, result, decision, denies=deny.holds)
         rules.append(
-            RuleExplained(operator=operator, outcome=outcome, decisive=decisive, criteria=criteria)
+            RuleExplained(operator=operator, result=result, decisive=decisive, criteria=criteria)
         )
     return Explanation(decision=decision, allow=allow, deny=deny, rules=tuple(rules))
 
@@ -130,12 +106,12 @@ def _outcome(parts: Sequence[Part]) -> int:
     return merged if isinstance(merged, int) else 0
 
 
-def _is_decisive(action: Action, outcome: int, decision: Decision, *, denies: bool) -> bool:
+def _is_decisive(action: Action, result: Result, decision: Decision, *, denies: bool) -> bool:
     """What allowed an allowed request, what denied a denied one; for a sign-in whatever asked for
     it. Where nothing allows, no rule is decisive: its absence is."""
     if isinstance(decision, Challenge):
-        return bool(outcome & UNAUTHENTICATED)
-    if not outcome & HELD:
+        return bool(result.outcome & UNAUTHENTICATED)
+    if not result.holds:
         return False
     if isinstance(decision, Allow):
         return action is Action.ALLOW

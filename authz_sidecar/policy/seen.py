@@ -15,8 +15,8 @@ from authz_sidecar.core.types import Fact
 from authz_sidecar.policy import calendar
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.policy.claims import claim_values
-from authz_sidecar.policy.criteria.header import parameter_values
 from authz_sidecar.policy.criteria.record import table_of
+from authz_sidecar.policy.criteria.request import parameter_values
 from authz_sidecar.policy.paths import decoded
 
 if TYPE_CHECKING:

@@ -110,7 +110,7 @@ def test_what_is_not_known_of_a_user(criterion: dict[str, Any], note: str) -> No
 def test_nobody(criterion: dict[str, Any]) -> None:
     explained = one(criterion, who=None)
     assert explained.seen == Seen(note="nobody is signed in")
-    assert explained.reasons == {"user-unauthenticated"}
+    assert explained.result.reasons == {"user-unauthenticated"}
 
 
 def test_what_a_proxy_does_not_tell() -> None:

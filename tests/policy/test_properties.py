@@ -157,7 +157,7 @@ def test_an_explanation_is_of_the_decision_that_was_made(
     decisive = [rule for rule in explained.rules if rule.decisive]
     if isinstance(explained.decision, Allow):
         assert decisive
-        assert all(rule.holds for rule in decisive)
+        assert all(rule.result.holds for rule in decisive)
     json.dumps([plain(each.seen.value) for rule in explained.rules for each in rule.criteria])
 
 
