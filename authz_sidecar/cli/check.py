@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.config.check import STORES
 from authz_sidecar.config.load import examine
+from authz_sidecar.config.stores import STORES
 from authz_sidecar.identity.assertion import signing_key_from_pem
 from authz_sidecar.policy.lint import Severity, is_ignored
 from authz_sidecar.routes.lint import Finding, lint_routes

@@ -9,20 +9,18 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
-from authz_sidecar.config.records import read_table
+from authz_sidecar.config.stores import STORES, no_store
+from authz_sidecar.config.tables import table_rules
 from authz_sidecar.core.positions import Step
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from authz_sidecar.config.schema import Config, RecordHash, RouteConfig, Secret
+    from authz_sidecar.config.schema import Config, RouteConfig
     from authz_sidecar.errors import Problem
 
 MIN_KEY_BYTES = 32
-
-REDIS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-STORES = ("memory", *REDIS)
 
 # RFC 9110 sections 7 and 10.1: those that frame or route the message, and those that we or the
 # proxy own. An identity header of such a name would change what the request is.
@@ -69,7 +67,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _headers_of_routes,
         _assertion,
         _identity_of_routes,
-        _records,
+        table_rules,
     )
     positions = config.positions
     return tuple(
@@ -132,7 +130,7 @@ def _collide(one: ListenAddress, other: ListenAddress) -> bool:
 
 def _sessions(config: Config) -> Iterator[Found]:
     sessions = config.sessions
-    if problem := _no_store(sessions.store, STORES):
+    if problem := no_store(sessions.store, STORES):
         yield problem, ("sessions", "store")
     if sessions.store.reveal().startswith("memory:") and config.server.workers > 1:
         yield "must be 1 with `memory://`, processes do not share memory", ("server", "workers")
@@ -144,13 +142,6 @@ def _sessions(config: Config) -> Iterator[Found]:
         yield "is longer than `sessions.lifetime`", ("sessions", "idle_timeout")
     if sessions.grace > sessions.lifetime:
         yield "is longer than `sessions.lifetime`", ("sessions", "grace")
-
-
-def _no_store(url: Secret, schemes: tuple[str, ...]) -> str | None:
-    scheme, separator, _ = url.reveal().partition("://")
-    if separator and scheme in schemes:
-        return None
-    return f"must begin with one of {', '.join(f'`{each}://`' for each in schemes)}"
 
 
 def _throttle(config: Config) -> Iterator[Found]:
@@ -304,35 +295,6 @@ def _identity_of_routes(config: Config) -> Iterator[Found]:
     for at, route in enumerate(config.routes):
         if route.identity is not None and not route.allow_public_unauthenticated_access:
             yield message, ("routes", at, "identity")
-
-
-def _records(config: Config) -> Iterator[Found]:
-    for name, settings in config.records.items():
-        at, given = ("records", name), settings.model_fields_set
-        if settings.redis is None:
-            if "table" not in given:
-                yield "needs a `table`, or where it is in `redis`", at
-            else:
-                for problem in read_table(settings).problems:
-                    yield problem, (*at, "table")
-            continue
-        for key in sorted(given & {"table", "format"}):
-            yield "is for tables that are not in `redis`", (*at, key)
-        yield from _hash(config, settings.redis, (*at, "redis"))
-
-
-def _hash(config: Config, table: RecordHash, at: tuple[Step, ...]) -> Iterator[Found]:
-    if table.url is None and config.sessions.store.reveal().startswith("memory:"):
-        yield "needs a `url`, `sessions.store` is no Redis", at
-    elif table.url is not None and (problem := _no_store(table.url, REDIS)):
-        yield problem, (*at, "url")
-    if table.every < 1:
-        yield "must be a second at least", (*at, "every")
-    elif table.max_age < 2 * table.every:
-        yield (
-            "must be twice `every` at least, or one answer lost makes it unknown",
-            (*at, "max_age"),
-        )
 
 
 def place_of(route: RouteConfig) -> Origin | None:
