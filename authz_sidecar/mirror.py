@@ -80,6 +80,10 @@ class Mirror(Generic[T]):
             self._failed(f"it takes longer than {self._max_age:g} s to read")
         except (StoreUnavailable, ValueError) as error:
             self._failed(str(error))
+        except Exception as error:
+            # Whatever this was, the next reading may succeed; without one nobody would ever know.
+            logger.exception("%s could not be read", self._name)
+            self._failed(type(error).__name__)
         else:
             self._copy, self._known_until = copy, began + self._max_age
             if self._failing:

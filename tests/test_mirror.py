@@ -74,6 +74,18 @@ async def test_what_fails_changes_nothing_until_it_is_too_old(failure: Exception
     assert mirror.now() == "second"
 
 
+async def test_no_mistake_ends_it_for_good() -> None:
+    there = Elsewhere()
+    there.next = AttributeError("a mistake of ours")
+    mirror = there.mirror(every=0.001)
+    mirror.start()
+    await asyncio.sleep(0.01)
+    assert mirror.now() is None
+    there.next = "second"
+    await _until(lambda: mirror.now() == "second")
+    await mirror.aclose()
+
+
 async def test_reading_may_not_take_longer_than_it_would_be_believed() -> None:
     async def endless() -> str:
         await asyncio.Event().wait()
