@@ -16,7 +16,15 @@ from authz_sidecar.importing.ledger import (
     translated,
     unsupported,
 )
-from authz_sidecar.importing.values import are_names, folded, is_truth, says_nothing, texts, truth
+from authz_sidecar.importing.values import (
+    are_claims,
+    are_names,
+    folded,
+    is_truth,
+    says_nothing,
+    texts,
+    truth,
+)
 from authz_sidecar.policy import compile_policy
 from authz_sidecar.policy.compile import ALL_FACTS
 
@@ -37,7 +45,7 @@ _LISTS = ("allowed_domains", "allowed_users")
 _SHAPES: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
     (_FLAGS, is_truth, "`true` or `false`"),
     (_LISTS, are_names, "list of names"),
-    (("allowed_idp_claims",), lambda value: isinstance(value, dict), "map of claims"),
+    (("allowed_idp_claims",), are_claims, "map of claims"),
     (("sub_policies",), lambda value: isinstance(value, list), "list"),
 )
 _SUB_KEYS = {

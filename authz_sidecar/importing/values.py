@@ -36,7 +36,7 @@ def texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list):
-        return [str(item) for item in value if item is not None]
+        return [str(item) for item in value if item not in (None, "")]
     return []
 
 
@@ -45,6 +45,11 @@ def are_names(value: object) -> bool:
     if isinstance(value, list):
         return all(each is None or (isinstance(each, str | int) and each != "") for each in value)
     return isinstance(value, str)
+
+
+def are_claims(value: object) -> bool:
+    """A map by name."""
+    return isinstance(value, dict) and all(isinstance(name, str) and name for name in value)
 
 
 def folded(data: object) -> dict[str, Any]:

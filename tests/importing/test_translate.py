@@ -255,6 +255,7 @@ def test_what_cannot_be_carried_over_refuses() -> None:
         ("allowed_domains: 5", "is no list of names"),
         ("allowed_domains: ['']", "is no list of names"),
         ("allowed_idp_claims: [groups]", "is no map of claims"),
+        ("allowed_idp_claims: {'': a}", "is no map of claims"),
         ("sub_policies: {a: 1}", "is no list"),
     ],
 )
