@@ -19,7 +19,7 @@ from tests.sessions.stores import STORES, store_url
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from tests.servers.redis import RedisServer
+    from tests.servers.redis import RedisServer, RedisStarter
 
 KEY = "staff"
 IN_REDIS = [name for name in STORES if name != "memory"]
@@ -99,6 +99,14 @@ async def test_another_type_is_refused(redis_server: RedisServer) -> None:
         ):
             await table.read()
     redis_server.flush()
+
+
+async def test_a_user_who_may_read_nothing_else(start_redis: RedisStarter) -> None:
+    redis = start_redis()
+    redis.command("HSET", KEY, "u1", "{}")
+    redis.command("ACL", "SETUSER", "reader", "on", ">hunter2", f"~{KEY}", "+hscan")
+    async with opened(f"redis://reader:hunter2@127.0.0.1:{redis.port}/0") as table:
+        assert await table.read() == {b"u1": b"{}"}
 
 
 async def test_nobody_there() -> None:
