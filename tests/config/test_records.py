@@ -223,3 +223,14 @@ def test_a_table_in_redis_is_known_by_name_before_it_is_read(tmp_path: Path) -> 
     ann = Identity(provider="corp", issuer="https://idp.example.com", subject="u1")
     decision = decide(built.index.routes[0].policy, request, ann, now=0.0)
     assert decision == Deny(frozenset({"record-unknown"}))
+
+
+def test_an_overlay_gives_tests_a_table_of_their_own(tmp_path: Path) -> None:
+    kept = {"staff": {"redis": {"key": "staff", "url": "redis://127.0.0.1:1"}}}
+    written(tmp_path, records=kept)
+    overlay = tmp_path / "test.yaml"
+    own = {"staff": {"redis": None, "table": {"u1": {"level": 4}}}}
+    overlay.write_text(json.dumps({"extends": "c.yaml", "records": own}))
+    settings = load(overlay, env={}).records["staff"]
+    assert settings.redis is None
+    assert read_table(settings).records == {"u1": {"level": 4}}
