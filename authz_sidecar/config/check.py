@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MIN_KEY_BYTES = 32
 
+MOST_HOSTS_TOGETHER = 5
+"""Beside a route's own: browsers follow about twenty redirects."""
+
 # RFC 9110 sections 7 and 10.1: those that frame or route the message, and those that we or the
 # proxy own. An identity header of such a name would change what the request is.
 _RESERVED_HEADERS = frozenset(
@@ -67,6 +70,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _headers_of_routes,
         _assertion,
         _identity_of_routes,
+        _dependencies,
         table_rules,
     )
     positions = config.positions
@@ -295,6 +299,17 @@ def _identity_of_routes(config: Config) -> Iterator[Found]:
     for at, route in enumerate(config.routes):
         if route.identity is not None and not route.allow_public_unauthenticated_access:
             yield message, ("routes", at, "identity")
+
+
+def _dependencies(config: Config) -> Iterator[Found]:
+    for at, route in enumerate(config.routes):
+        path = ("routes", at, "depends_on")
+        if len(route.depends_on) > MOST_HOSTS_TOGETHER:
+            named = len(route.depends_on)
+            yield f"names {named} hosts, at most {MOST_HOSTS_TOGETHER} are signed in together", path
+        for number, origin in enumerate(route.depends_on):
+            if route.from_ == str(origin):
+                yield "is the route's own host, which is signed in anyway", (*path, number)
 
 
 def place_of(route: RouteConfig) -> Origin | None:

@@ -11,6 +11,7 @@ from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
 from authz_sidecar.policy.reasons import UNAUTHENTICATED, Result
 from authz_sidecar.policy.seen import Seen, Situation, seen
+from authz_sidecar.policy.stepping_up import LACKING, stepped_up
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 from authz_sidecar.policy.tables import any_of
 
@@ -86,6 +87,7 @@ def explain_for(
     allow = Result(side(Action.ALLOW) if policy.operators else _outcome([policy.allow]))
     deny = Result(side(Action.DENY) if policy.operators else _outcome([policy.deny]))
     decision = policy.judge(allow.outcome, deny.outcome)
+    decision = stepped_up(policy, decision, request, subject, now=now, evidence=evidence)
     rules = []
     for operator in policy.operators:
         result = Result(_outcome(operator.linked(known)))
@@ -110,7 +112,8 @@ def _is_decisive(action: Action, result: Result, decision: Decision, *, denies: 
     """What allowed an allowed request, what denied a denied one; for a sign-in whatever asked for
     it. Where nothing allows, no rule is decisive: its absence is."""
     if isinstance(decision, Challenge):
-        return bool(result.outcome & UNAUTHENTICATED)
+        asking = LACKING if decision.step_up else UNAUTHENTICATED
+        return bool(result.outcome & asking)
     if not result.holds:
         return False
     if isinstance(decision, Allow):
