@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import weakref
 
-from authz_sidecar.core.collector import collector_paused
+import pytest
+
+from authz_sidecar.core.collector import collector_paused, settle
 
 
 class Ring:
@@ -37,7 +39,7 @@ def test_it_stays_off_where_it_was_off_and_nothing_is_thawed() -> None:
     try:
         with collector_paused():
             assert not gc.isenabled()
-        assert not gc.isenabled()
+        assert not gc.isenabled(), "the outer one decides"
     finally:
         gc.enable()
     gc.freeze()
@@ -45,5 +47,26 @@ def test_it_stays_off_where_it_was_off_and_nothing_is_thawed() -> None:
         with collector_paused():
             pass
         assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_it_goes_on_after_an_error() -> None:
+    with pytest.raises(KeyError), collector_paused():
+        raise KeyError
+    assert gc.isenabled()
+
+
+def test_what_is_alive_is_not_looked_at_again_until_it_is_not_needed_any_more() -> None:
+    ring, before = Ring(), gc.get_freeze_count()
+    gone = weakref.ref(ring)
+    try:
+        settle()
+        assert gc.get_freeze_count() > before
+        del ring
+        gc.collect()
+        assert gone() is not None, "it was looked at"
+        settle()
+        assert gone() is None
     finally:
         gc.unfreeze()
