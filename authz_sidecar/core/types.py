@@ -103,6 +103,12 @@ class SessionKind(StrEnum):
     """Made by a sign-in: the single sign-on session on `auth_host`, or the host's own without one."""
     CHILD = "child"
     """One host's share of a sign-in on `auth_host`; dead with its parent."""
+    TOOL = "tool"
+    """A command-line tool's share of a sign-in, on one host; dead with its parent."""
+    SERVICE_ACCOUNT = "service-account"
+    """A machine's own: nobody signed in for it, and it is not idle when nobody uses it."""
+    PASSWORD = "password"
+    """Proved by a password that the request itself brought; kept nowhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +117,8 @@ class Session:
 
     `handle` names it in logs, lists and indexes and opens nothing. `scope` is what it is sealed
     to: an origin (`https://app.example.com`) or a cookie domain (`.example.com`). From `refresh_at`
-    on the provider should be asked again who this is; None where it cannot be.
+    on the provider should be asked again who this is; None where it cannot be. `routes` are the
+    names of those that it may open; empty where it is not confined to any.
     """
 
     handle: str
@@ -123,6 +130,7 @@ class Session:
     provider_session: str | None = None
     parent: str | None = None
     refresh_at: float | None = None
+    routes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
