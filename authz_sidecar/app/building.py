@@ -31,6 +31,7 @@ from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.ruleset import certificate_header, ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
+from authz_sidecar.tokens import Callers
 from authz_sidecar.web.check import CheckApp
 from authz_sidecar.web.login import web_app
 from authz_sidecar.web.pages import Pages
@@ -74,6 +75,7 @@ def build(
         claims=config.headers.claims.values(),
         later=_later,
     )
+    callers = Callers(())
     answers = Answers(
         cookies=session_cookies,
         strip_cookie=config.server.strip_cookie,
@@ -88,6 +90,7 @@ def build(
         ),
         pages=pages,
         provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
+        challenges=callers.challenges,
     )
     recorder = CheckRecorder(metrics=metrics)
     denials = Denials(
@@ -101,6 +104,7 @@ def build(
     gate = Gate(
         index=built.index,
         sessions=Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time),
+        callers=callers,
         cookies=session_cookies,
         answers=answers,
         recorder=denials,

@@ -46,7 +46,8 @@ class CheckRequest:
     `path` is raw: visible ASCII, begins with `/`, no decoding applied. `query` is raw without the
     `?`; None when there is none. `client` and `certificate` are None when unknown. `headers` are
     the client's own, less those in which the proxy reports its facts. A fact whose adapter does
-    not deliver it is unknown, never empty (`facts`).
+    not deliver it is unknown, never empty (`facts`). `repeated`: it was asked about a moment ago
+    and refused, and is asked about again for the words alone; nothing passes by the answer.
     """
 
     adapter: str
@@ -59,6 +60,7 @@ class CheckRequest:
     websocket: bool = False
     certificate: ClientCertificate | None = None
     facts: frozenset[Fact] = frozenset(Fact)
+    repeated: bool = False
 
     @property
     def target(self) -> str:
@@ -84,6 +86,8 @@ class Identity:
     `claims` are the merged claims of ID token and userinfo, without protocol claims such as
     `nonce`. `email` is None unless the provider vouches for it (or the operator allowed unverified
     addresses). `authenticated_at`, `acr` and `amr` say when and how (OpenID Connect Core, 2).
+    `machine`: nobody signed in; `subject` begins with the name of who vouches, `github/…`, so that
+    no program is taken for a person.
     """
 
     provider: str
@@ -96,6 +100,7 @@ class Identity:
     authenticated_at: float | None = None
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    machine: bool = False
 
 
 class SessionKind(StrEnum):
@@ -109,6 +114,10 @@ class SessionKind(StrEnum):
     """A machine's own: nobody signed in for it, and it is not idle when nobody uses it."""
     PASSWORD = "password"
     """Proved by a password that the request itself brought; kept nowhere."""
+    TOKEN = "token"  # noqa: S105 - the word for it
+    """Proved by a signed token that the request itself brought; kept nowhere."""
+    INTROSPECTED = "introspected"
+    """The same, by a token of which its issuer was asked (RFC 7662)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,7 @@ class Question:
                 client=envelope.client,
                 headers=headers,
                 facts=envelope.dialect.facts,
+                repeated=envelope.dialect.repeated,
             )
         return self._request
 

@@ -72,6 +72,7 @@ def _line(check: CheckRecord) -> dict[str, object]:
         "user": identity and identity.subject,
         "email": identity and identity.email,
         "provider": identity and identity.provider,
+        "credential": check.credential,
         "groups": identity and _groups(identity),
         "duration-ms": round(check.seconds * 1000, 3),
         "error": check.error and check.error[:_LONGEST],
