@@ -468,7 +468,7 @@ async def test_bypass_vectors(
 async def test_those_who_may_not_ask(cookies: dict[str, str]) -> None:
     from authz_sidecar.proxies.trust import NO_NETWORKS
 
-    async with listening(both_of(home(), trusted=NO_NETWORKS)) as both:
+    async with listening(both_of(furnished(), trusted=NO_NETWORKS)) as both:
         raw = asked(f"{APP}/", ("cookie", cookies["alice"]))
         compared = await both.compare(bytes_of(raw))
         assert (compared.status, compared.answered) == (403, False)
