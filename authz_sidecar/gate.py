@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.answers import Answers, Judgement
 from authz_sidecar.core.paths import readings
-from authz_sidecar.core.types import Allow, Challenge, CheckRequest, Decision, Deny, Session
+from authz_sidecar.core.types import (
+    Allow,
+    Challenge,
+    CheckRequest,
+    Decision,
+    Deny,
+    Session,
+    SessionKind,
+)
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.errors import (
     AuthzError,
@@ -250,7 +258,9 @@ def outcome_of(answer: Answer) -> str:
 
 def _credential(judged: Judgement) -> str | None:
     session = judged.session
-    return session.kind if session is not None and session.identity.machine else None
+    if session is None or session.kind in {SessionKind.SIGN_IN, SessionKind.CHILD}:
+        return None
+    return session.kind
 
 
 def reasons_of(answer: Answer, judged: Judgement | None) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "login": frozenset({"core", "errors", "sealing", "sessions"}),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
+    "accounts": frozenset({"core", "errors", "login", "routes", "sealing", "sessions", "tokens"}),
     "tokens": frozenset({"core", "errors", "routes"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(
@@ -56,7 +57,10 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "httpx2": frozenset({"login.provider"}),
     "jwt": frozenset({"login.jws", "identity.assertion"}),
     "redis": frozenset({"sessions.redis"}),
-    "cryptography": frozenset({"sealing", "identity.assertion", "policy.certificates", "cli.keys"}),
+    "bcrypt": frozenset({"accounts.htpasswd"}),
+    "cryptography": frozenset(
+        {"accounts.htpasswd", "sealing", "identity.assertion", "policy.certificates", "cli.keys"}
+    ),
     "re2": frozenset({"policy.regex"}),
     "yaml": frozenset({"config.yaml12"}),
     "pydantic": frozenset({"config"}),

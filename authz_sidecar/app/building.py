@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.answers import Answers
 from authz_sidecar.app.application import Application
+from authz_sidecar.app.calling import own_accounts
 from authz_sidecar.app.keeping import cookies, near_cache, store_of, throttle
 from authz_sidecar.app.providers import default_providers, providers
 from authz_sidecar.app.telling import groups_told, signing_keys
@@ -75,7 +76,10 @@ def build(
         claims=config.headers.claims.values(),
         later=_later,
     )
-    callers = Callers(())
+    found = Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time)
+    callers = Callers(
+        own_accounts(config, finder=found, sessions=sessions, keys=keys, metrics=metrics)
+    )
     answers = Answers(
         cookies=session_cookies,
         strip_cookie=config.server.strip_cookie,
@@ -103,7 +107,7 @@ def build(
     )
     gate = Gate(
         index=built.index,
-        sessions=Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time),
+        sessions=found,
         callers=callers,
         cookies=session_cookies,
         answers=answers,

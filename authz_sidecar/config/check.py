@@ -9,9 +9,10 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.config.passwords import basic_auth_problems
+from authz_sidecar.config.places import place_of
 from authz_sidecar.config.records import read_table
 from authz_sidecar.core.positions import Step
-from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +51,9 @@ _RESERVED_HEADERS = frozenset(
 # What else our cookies are called after their base name: a provider's session has its cookie there.
 _RESERVED_PROVIDERS = ("flow", "loop")
 
+# Who vouches for callers that never sign in is called so in policies and logs.
+_RESERVED_FOR_MACHINES = ("service-account", "htpasswd")
+
 _RESERVED_FAMILIES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
 
 Found = tuple[str, tuple[Step, ...]]
@@ -62,6 +66,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _sessions,
         _throttle,
         _providers,
+        basic_auth_problems,
         _auth_host,
         _cookie_domain,
         _headers,
@@ -163,6 +168,11 @@ def _providers(config: Config) -> Iterator[Found]:
                     name,
                 ),
             )
+        if name in _RESERVED_FOR_MACHINES:
+            yield (
+                "this name is taken by our own accounts, choose another",
+                ("identity_providers", name),
+            )
         if "openid" not in provider.scopes:
             yield "must include `openid`", ("identity_providers", name, "scopes")
         if provider.require_verified_email and provider.allow_unverified_email:
@@ -177,7 +187,14 @@ def _providers(config: Config) -> Iterator[Found]:
             ("default_identity_provider",),
         )
     homeless = next(
-        (r for r in config.routes if _asks_for_sign_in(r) and not r.identity_provider), None
+        (
+            route
+            for route in config.routes
+            if _asks_for_sign_in(route)
+            and not route.identity_provider
+            and (providers or not _takes_machines(route))
+        ),
+        None,
     )
     if homeless is None or default is not None or len(providers) == 1:
         return
@@ -196,6 +213,11 @@ def _providers(config: Config) -> Iterator[Found]:
 
 def _asks_for_sign_in(route: RouteConfig) -> bool:
     return not route.allow_public_unauthenticated_access or route.identity == "optional"
+
+
+def _takes_machines(route: RouteConfig) -> bool:
+    """Where nobody can sign in, there may still be somebody to let in."""
+    return route.service_accounts or route.basic_auth
 
 
 def _auth_host(config: Config) -> Iterator[Found]:
@@ -304,15 +326,3 @@ def _records(config: Config) -> Iterator[Found]:
     for name, settings in config.records.items():
         for problem in read_table(settings).problems:
             yield problem, ("records", name, "table")
-
-
-def place_of(route: RouteConfig) -> Origin | None:
-    """The origin of a route, of its parent name where it has a wildcard; None where `routes` will
-    complain."""
-    scheme, separator, authority = route.from_.partition("://")
-    try:
-        return parse_origin(
-            f"{scheme}{separator}{authority.removeprefix('**.').removeprefix('*.')}"
-        )
-    except MalformedUrl:
-        return None

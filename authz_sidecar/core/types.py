@@ -112,7 +112,7 @@ class SessionKind(StrEnum):
     """A command-line tool's share of a sign-in, on one host; dead with its parent."""
     SERVICE_ACCOUNT = "service-account"
     """A machine's own: nobody signed in for it, and it is not idle when nobody uses it."""
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105 - the word for it
     """Proved by a password that the request itself brought; kept nowhere."""
     TOKEN = "token"  # noqa: S105 - the word for it
     """Proved by a signed token that the request itself brought; kept nowhere."""

@@ -69,7 +69,9 @@ class Writer:
             entries.append(Entry(keys.vault_key(handle), sealed, ttl))
         if session.parent is None:
             used = write_time(session.created_at)
-            entries.append(Entry(keys.last_use_key(handle), used, min(idle_after(session, idle_timeout), ttl)))
+            entries.append(
+                Entry(keys.last_use_key(handle), used, min(idle_after(session, idle_timeout), ttl))
+            )
         await self._store.write(*entries)
 
     async def touch(self, session: Session, *, now: float, idle_timeout: float) -> bool:

@@ -397,9 +397,7 @@ async def machine(sessions: Sessions, **options: Any) -> str:
 
 
 async def machine_lives(sessions: Sessions, token: str) -> bool:
-    return (
-        await sessions.find(token, scope="machines", provider="service-account") is not None
-    )
+    return await sessions.find(token, scope="machines", provider="service-account") is not None
 
 
 async def test_a_machine_is_never_idle_and_ends_when_it_was_said_to(

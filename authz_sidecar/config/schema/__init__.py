@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PrivateAttr
 
+from authz_sidecar.config.schema.accounts import BasicAuth
 from authz_sidecar.config.schema.headers import Assertion, Headers
 from authz_sidecar.config.schema.kinds import (
     Listed,
@@ -30,6 +31,7 @@ from authz_sidecar.core.positions import Positions, unplaced
 __all__ = [
     "ADAPTERS",
     "ALGORITHMS",
+    "BasicAuth",
     "Config",
     "IdentityProvider",
     "RecordTable",
@@ -72,6 +74,10 @@ class Config(Section):
     )
     token_issuers: Annotated[dict[Name, object], Mapped] = Field(
         default_factory=dict, max_length=0, description="Reserved for bearer tokens of machines."
+    )
+    basic_auth: Annotated[BasicAuth, Mapped] | None = Field(
+        default=None,
+        description="HTTP Basic for [clients that know nothing else](machines.md#http-basic).",
     )
     headers: Annotated[Headers, Mapped] = Field(
         default_factory=Headers, description="What the app is told about the user."
