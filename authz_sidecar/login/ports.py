@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from authz_sidecar.core.types import Identity
     from authz_sidecar.core.urls import Origin
 
@@ -28,9 +30,14 @@ class RouteLike(Protocol):
     @property
     def providers(self) -> tuple[str, ...]: ...
 
+    @property
+    def command_line_tools(self) -> bool: ...
+
 
 class Routes(Protocol):
     def match(self, origin: Origin, path: str) -> RouteLike | None: ...
+
+    def for_host(self, origin: Origin) -> Sequence[RouteLike]: ...
 
     def knows(self, origin: Origin) -> bool: ...
 
@@ -79,6 +86,18 @@ class Pages(Protocol):
 
     def sessions(
         self, *, identity: Identity, lines: tuple[SessionLine, ...], action_url: str, csrf: str
+    ) -> str: ...
+
+    def allow_tool(
+        self,
+        *,
+        identity: Identity,
+        site: str,
+        tool: str,
+        ends_at: float,
+        action_url: str,
+        csrf: str,
+        fields: tuple[tuple[str, str], ...],
     ) -> str: ...
 
     def continue_to(self, *, url: str) -> str: ...

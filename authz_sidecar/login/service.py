@@ -11,9 +11,11 @@ from authz_sidecar.login.handover import HandOver
 from authz_sidecar.login.landing import Landing
 from authz_sidecar.login.leaving import Leaving
 from authz_sidecar.login.my_sessions import MySessions
+from authz_sidecar.login.programmatic import ProgrammaticLogin
 from authz_sidecar.login.provider_logout import ProviderLogout
 from authz_sidecar.login.returning import Returning
 from authz_sidecar.login.starting import Starting
+from authz_sidecar.login.token_endpoint import TokenEndpoint, refusal
 from authz_sidecar.login.trouble import trouble_page
 from authz_sidecar.login.whoami import WhoAmI
 
@@ -38,6 +40,8 @@ class LoginService:
         self._mine = MySessions(desk)
         self._provider_logout = ProviderLogout(desk)
         self._who = WhoAmI(desk)
+        self._programmatic = ProgrammaticLogin(desk)
+        self._token_endpoint = TokenEndpoint(desk)
 
     async def start(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._starting.start, request, throttled="start")
@@ -82,6 +86,19 @@ class LoginService:
 
     async def userinfo(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._who.userinfo, request)
+
+    async def programmatic_login(self, request: LoginRequest) -> LoginReply:
+        handler = self._programmatic.login
+        return await self._answered(handler, request, throttled="api/login")
+
+    async def token(self, request: LoginRequest) -> LoginReply:
+        """Answers programs, and never with a page."""
+        try:
+            await self._admit(request, endpoint="api/token")
+            return await self._token_endpoint.token(request)
+        except AuthzError as error:
+            _log.info("token request refused: %s", error)
+            return refusal(error)
 
     def refused(self, error: AuthzError, *, request_id: str) -> LoginReply:
         """For requests that were refused before they could become a `LoginRequest`."""

@@ -86,6 +86,8 @@ def login_router(
     ours("/backchannel-logout", ["POST"], service.back_channel_logout)
     ours("/frontchannel-logout", ["GET"], service.front_channel_logout)
     ours("/userinfo", ["GET", "HEAD"], service.userinfo)
+    ours("/api/login", ["GET", "POST"], service.programmatic_login)
+    ours("/api/token", ["POST"], service.token)
     ours("/", ["GET", "HEAD"], service.who_am_i)
     ours("", ["GET", "HEAD"], service.arrive)
     route("/", ["GET", "HEAD"], service.root)
