@@ -171,7 +171,8 @@ class Answers:
         """Our own trouble is 503, whatever it was; the proxy's is 400, a program's 401."""
         if isinstance(problem, CredentialsRefused):
             return Refused(
-                status=problem.status,
+                # RFC 6750 section 3.1: who it is was proved, and is not enough.
+                status=403 if problem.code == "insufficient_scope" else problem.status,
                 reason=problem.code,
                 message=problem.public,
                 request_id=request_id,

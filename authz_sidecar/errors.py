@@ -77,8 +77,9 @@ class ProviderUnavailable(AuthzError):
 
 class CredentialsRefused(AuthzError):
     """Credentials of the request's own, which were for us and do not count. `kind` is a word for
-    logs and counts, `code` the error of RFC 6750 section 3.1 or RFC 9449; `headers` are for the
-    answer, `WWW-Authenticate` among them. Never a reason to fall back to a session."""
+    logs and counts, `code` the error of RFC 6750 section 3.1 or RFC 9449, of which
+    `insufficient_scope` is answered 403; `headers` are for the answer, `WWW-Authenticate` among
+    them. Never a reason to fall back to a session."""
 
     status = 401
     public = "The credentials of this request are not accepted."

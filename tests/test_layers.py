@@ -32,7 +32,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
     "accounts": frozenset({"core", "errors", "login", "routes", "sealing", "sessions", "tokens"}),
-    "tokens": frozenset({"core", "errors", "routes"}),
+    "tokens": frozenset({"core", "errors", "login", "routes", "sealing"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(
         {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}

@@ -31,8 +31,9 @@ class OwnTokens:
     def schemes(self, route: Route) -> frozenset[str]:
         return frozenset({"bearer"} if route.service_accounts or route.command_line_tools else ())
 
-    def challenges(self, request: CheckRequest, _route: Route) -> tuple[str, ...]:
-        return (f'Bearer realm="{request.origin.authority}"',)
+    def challenges(self, request: CheckRequest, route: Route) -> tuple[str, ...]:
+        # Issuers say more about where to get a token, and one invitation to a scheme is enough.
+        return () if route.token_issuers else (_challenge(request),)
 
     async def identify(
         self, given: Presented, request: CheckRequest, route: Route
@@ -48,12 +49,9 @@ class OwnTokens:
         if session is None:
             raise CredentialsRefused(
                 f"a token `{prefix}…` that does not stand, or not on the route `{route.name}`",
-                kind=kind_of(prefix),
-                headers=tuple(
-                    # RFC 6750 section 3.1: what the token lacks is not told to who may have stolen it.
-                    ("www-authenticate", f'{challenge}, error="invalid_token"')
-                    for challenge in self.challenges(request, route)
-                ),
+                kind=_kind_of(prefix),
+                # What it lacks is not told: whoever brings it may have stolen it.
+                headers=(("www-authenticate", f'{_challenge(request)}, error="invalid_token"'),),
             )
         return session
 
@@ -76,5 +74,10 @@ class OwnTokens:
         return None
 
 
-def kind_of(prefix: Prefix) -> str:
+def _challenge(request: CheckRequest) -> str:
+    # RFC 6750 section 3: one parameter at least.
+    return f'Bearer realm="{request.origin.authority}"'
+
+
+def _kind_of(prefix: Prefix) -> str:
     return {Prefix.SERVICE_ACCOUNT: "service-account", Prefix.TOOL: "tool"}[prefix]

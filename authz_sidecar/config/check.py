@@ -9,7 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
-from authz_sidecar.config.passwords import basic_auth_problems
+from authz_sidecar.config.passwords import account_problems
 from authz_sidecar.config.places import place_of
 from authz_sidecar.config.records import read_table
 from authz_sidecar.core.positions import Step
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from authz_sidecar.errors import Problem
 
 MIN_KEY_BYTES = 32
+MOST_LEEWAY = 300.0
+MOST_CACHE = 300.0
 
 STORES = ("memory", "redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
@@ -51,10 +53,9 @@ _RESERVED_HEADERS = frozenset(
 # What else our cookies are called after their base name: a provider's session has its cookie there.
 _RESERVED_PROVIDERS = ("flow", "loop")
 
-# Who vouches for callers that never sign in is called so in policies and logs.
-_RESERVED_FOR_MACHINES = ("service-account", "htpasswd")
-
 _RESERVED_FAMILIES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
+
+_OF_SIGNED_TOKENS = frozenset({"jwks_uri", "algorithms", "types", "bearer_token_file"})
 
 Found = tuple[str, tuple[Step, ...]]
 
@@ -66,7 +67,8 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _sessions,
         _throttle,
         _providers,
-        basic_auth_problems,
+        account_problems,
+        _token_issuers,
         _auth_host,
         _cookie_domain,
         _headers,
@@ -168,11 +170,6 @@ def _providers(config: Config) -> Iterator[Found]:
                     name,
                 ),
             )
-        if name in _RESERVED_FOR_MACHINES:
-            yield (
-                "this name is taken by our own accounts, choose another",
-                ("identity_providers", name),
-            )
         if "openid" not in provider.scopes:
             yield "must include `openid`", ("identity_providers", name, "scopes")
         if provider.require_verified_email and provider.allow_unverified_email:
@@ -211,13 +208,32 @@ def _providers(config: Config) -> Iterator[Found]:
         )
 
 
+def _token_issuers(config: Config) -> Iterator[Found]:
+    for name, issuer in config.token_issuers.items():
+        at = ("token_issuers", name)
+        if name in config.identity_providers:
+            yield "is the name of an identity provider, too: people or programs?", at
+        if issuer.leeway > MOST_LEEWAY:
+            yield "is longer than `5m`", (*at, "leeway")
+        if issuer.max_lifetime <= 0:
+            yield "must be longer than nothing", (*at, "max_lifetime")
+        asked = issuer.introspection
+        if asked is not None:
+            if not 0 <= asked.cache <= MOST_CACHE:
+                yield "must be `5m` at most", (*at, "introspection", "cache")
+            for key in _OF_SIGNED_TOKENS & issuer.model_fields_set:
+                yield "is of no use with `introspection`, which reads no token", (*at, key)
+        elif issuer.bearer_token_file is not None and issuer.issuer.startswith("http://"):
+            yield "would be sent without encryption", (*at, "bearer_token_file")
+
+
 def _asks_for_sign_in(route: RouteConfig) -> bool:
     return not route.allow_public_unauthenticated_access or route.identity == "optional"
 
 
 def _takes_machines(route: RouteConfig) -> bool:
     """Where nobody can sign in, there may still be somebody to let in."""
-    return route.service_accounts or route.basic_auth
+    return bool(route.token_issuers) or route.service_accounts or route.basic_auth
 
 
 def _auth_host(config: Config) -> Iterator[Found]:

@@ -29,6 +29,8 @@ _ARGON2 = re.compile(
 # RFC 7617 section 2: a user-id contains no colon, and nothing a control character.
 _USER = re.compile(r"[^\x00-\x20:\x7f-\x9f]{1,128}")
 _REALM = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}")
+# Who vouches for our own accounts is called so in policies and logs.
+_RESERVED = frozenset({"service-account", "htpasswd"})
 _WEAK = (
     ("$apr1$", "MD5"),
     ("$1$", "MD5"),
@@ -39,8 +41,11 @@ _WEAK = (
 )
 
 
-def basic_auth_problems(config: Config) -> Iterator[tuple[str, tuple[Step, ...]]]:
-    """Of the keys about HTTP Basic."""
+def account_problems(config: Config) -> Iterator[tuple[str, tuple[Step, ...]]]:
+    """Of the keys about accounts of our own."""
+    for section in ("identity_providers", "token_issuers"):
+        for name in _RESERVED & getattr(config, section).keys():
+            yield "this name is taken by our own accounts, choose another", (section, name)
     if config.basic_auth is not None:
         yield from _users(config.basic_auth)
     for at, route in enumerate(config.routes):

@@ -37,6 +37,8 @@ class CheckRecorder:
             status=check.status,
             seconds=check.seconds,
         )
+        if check.credential is not None:
+            self.metrics.credential(kind=check.credential, outcome=check.outcome)
         level = _level(check)
         if logger.isEnabledFor(level):
             logger.log(level, "authorize check", extra=named(_line(check)))

@@ -129,6 +129,15 @@ ROUTE: dict[str, Any] = {
             ["taken by our own accounts"],
             id="a provider called as service accounts are",
         ),
+        pytest.param(
+            {
+                "token_issuers": {
+                    "service-account": {"issuer": "https://ci.example.com", "audiences": ["x"]},
+                },
+            },
+            ["taken by our own accounts"],
+            id="an issuer called as service accounts are",
+        ),
     ],
 )
 def test_rules_about_them(settings: dict[str, Any], says: list[str]) -> None:
