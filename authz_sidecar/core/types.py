@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
@@ -140,6 +140,13 @@ class Session:
     parent: str | None = None
     refresh_at: float | None = None
     routes: tuple[str, ...] = ()
+
+    @property
+    def sign_in(self) -> Session:
+        """The sign-in that this came of, as far as it is known here; ending it ends all that did."""
+        if self.parent is None:
+            return self
+        return replace(self, handle=self.parent, kind=SessionKind.SIGN_IN, parent=None)
 
 
 @dataclass(frozen=True, slots=True)

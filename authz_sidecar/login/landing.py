@@ -3,7 +3,6 @@ was going. Also the two ways to land elsewhere: already signed in, or nowhere to
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING
 
@@ -41,8 +40,7 @@ class Landing:
         """Never an id that anybody else has seen; what the cookie held before is ended. `since` is
         what was revoked before the provider was asked who this is."""
         desk = self._desk
-        # By whom the provider attests, and after it did: nobody can use up somebody else's share.
-        await desk.throttle.limit(f"sign-ins of {_account(identity)}")
+        await desk.admit_account(identity, endpoint="sign-in")
         before = await desk.living(request, (identity.provider,))
         token, session = await desk.sessions.create(
             identity=identity,
@@ -134,7 +132,3 @@ class Landing:
         raise Interrupted(
             error, retry=desk.start_url(return_to, number=number + 1), hints=hints
         ) from error
-
-
-def _account(identity: Identity) -> str:
-    return json.dumps([identity.provider, identity.issuer, identity.subject])

@@ -125,8 +125,7 @@ class ProgrammaticLogin:
         if one(request.form, "allow") != "1":
             return self._back(tool.answer(error="access_denied"))
         identity = found.session.identity
-        account = json.dumps([identity.provider, identity.issuer, identity.subject])
-        await desk.throttle.limit(f"tools of {account}")
+        await desk.admit_account(identity, endpoint="api/login")
         code = await desk.sessions.put_ticket(
             json.dumps(
                 {

@@ -9,7 +9,6 @@ import json
 import logging
 import re
 from base64 import urlsafe_b64encode
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import SessionKind
@@ -83,7 +82,7 @@ class TokenEndpoint:
                 scope=tool_scope(request.origin),
                 client="" if request.client is None else str(request.client),
                 user_agent=request.user_agent,
-                parent=_sign_in_of(here),
+                parent=here.sign_in,
                 parent_token=fields["token"],
                 kind=SessionKind.TOOL,
             )
@@ -135,9 +134,3 @@ def challenge_of(verifier: str) -> str:
     """RFC 7636 section 4.2, S256."""
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-
-
-def _sign_in_of(session: Session) -> Session:
-    if session.parent is None:
-        return session
-    return replace(session, handle=session.parent, kind=SessionKind.SIGN_IN, parent=None)

@@ -18,13 +18,11 @@ import bcrypt
 import pytest
 
 from authz_sidecar.cli import main
-from tests.e2e.conftest import running_stage, sidecar_config
+from tests.e2e.conftest import PROXIES, running_stage, sidecar_config
 from tests.e2e.test_browser import browser_page, pictures
-from tests.servers.nginx import Nginx
 from tests.servers.proxy import APP_HOST, AUTH_HOST
 from tests.servers.redis import RedisServer, redis_server
 from tests.servers.sidecar import running_sidecar
-from tests.servers.traefik import Traefik
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +43,7 @@ SITE = f"https://{APP_HOST}"
     scope="module",
     params=[
         pytest.param(proxy, id=proxy.name, marks=pytest.mark.xdist_group(proxy.name))
-        for proxy in (Nginx(), Traefik())
+        for proxy in PROXIES
     ],
 )
 def stage_of_machines(

@@ -339,6 +339,17 @@ async def test_signing_out_takes_the_tool_along(
         assert await holder(at, token) is None
 
 
+async def test_signing_out_of_one_site_takes_its_tools_along_and_no_others(
+    mock_provider: RunningProvider,
+) -> None:
+    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        here, there = await token_of(browser), await token_of(browser, WIKI)
+        asked = await browser.get(f"{APP}/.auth/sign_out")
+        await browser.submit(asked, {"scope": "site"})
+        assert await holder(at, here) is None
+        assert await holder(at, there, WIKI) is not None
+
+
 async def test_a_tool_is_in_the_list_of_sessions_and_is_ended_there(
     mock_provider: RunningProvider,
 ) -> None:
