@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from authz_sidecar.core.urls import parse_origin
+from authz_sidecar.login.messages import BadRequest
+from authz_sidecar.login.programmatic import read_tool_request
 from authz_sidecar.login.throttle import Limits
 from authz_sidecar.sessions.prefixed import read, tool_scope
 from tests.login.house import ADMIN, APP, AUTH, WIKI, House, house
@@ -424,3 +428,23 @@ async def test_a_body_that_is_no_form_is_refused(mock_provider: RunningProvider)
             "POST", f"{APP}/.auth/api/token", json={"grant_type": "authorization_code"}
         )
         assert answer.status_code == 400
+
+
+@given(
+    st.text(max_size=30),
+    st.sampled_from(["http://127.0.0.1", "http://127.0.0.1:80", "http://[::1]:9"]),
+)
+@example(":80@evil.example/", "http://127.0.0.1")
+@example(".evil.example:80/", "http://127.0.0.1")
+@example("/\\evil.example", "http://127.0.0.1:80")
+def test_whatever_is_accepted_leads_to_this_computer(rest: str, begin: str) -> None:
+    pairs = tuple({**ASKED, "redirect_uri": begin + rest}.items())
+    try:
+        tool = read_tool_request(pairs)
+    except BadRequest:
+        return
+    url = urlsplit(tool.answer(code="c"))
+    assert (url.scheme, url.hostname in {"127.0.0.1", "::1"}) == ("http", True)
+    assert (url.username, url.fragment) == (None, "")
+    assert parse_qs(url.query) == {"code": ["c"], "state": [ASKED["state"]]}
+    assert url.port is not None
