@@ -30,6 +30,7 @@ from authz_sidecar.observe.record import CheckRecorder
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.trust import Networks
+from authz_sidecar.routes.model import PASSWORD_FILE, SERVICE_ACCOUNTS
 from authz_sidecar.ruleset import certificate_header, ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
@@ -64,6 +65,7 @@ def build(
         secret_keys=keys,
         lifetime=config.sessions.lifetime,
         idle_timeout=config.sessions.idle_timeout,
+        machines=frozenset({SERVICE_ACCOUNTS, PASSWORD_FILE, *config.token_issuers}),
         clock=time.time,
     )
     near = near_cache(config, keys, store, previous)

@@ -50,7 +50,7 @@ def add_person(parser: argparse.ArgumentParser) -> None:
     person.add_argument(
         "--provider",
         metavar="NAME",
-        help="or `service-account`, or `htpasswd` (default: the first of the route)",
+        help="or token issuer, `service-account`, `htpasswd` (default: the first of the route)",
     )
     person.add_argument("--signed-in-at", type=_time, metavar="TIME")
     person.add_argument("--acr", help="how strong the sign-in was")
@@ -87,12 +87,13 @@ def identity_of(
         return None
     claims: Claims = dict(arguments.claim)
     provider = arguments.provider or default_provider(request, index)
+    ours = provider in {SERVICE_ACCOUNTS, PASSWORD_FILE}
+    machine = ours or any(provider in route.token_issuers for route in index.routes)
     user = arguments.user or SOMEBODY
-    machine = provider in {SERVICE_ACCOUNTS, PASSWORD_FILE}
     return Identity(
         provider=provider,
         issuer="",
-        subject=f"{provider}/{user}" if machine else user,
+        subject=f"{provider}/{user.removeprefix(f'{provider}/')}" if machine else user,
         machine=machine,
         email=arguments.email,
         groups=arguments.groups or (),
@@ -104,9 +105,9 @@ def identity_of(
 
 
 def default_provider(request: CheckRequest, index: RouteIndex) -> str:
-    """The first provider of the route that the path as it stands leads to."""
+    """The first provider, or else token issuer, of the route that the path as it stands leads to."""
     route = index.match(request.origin, request.path)
-    return route.providers[0] if route is not None and route.providers else ""
+    return next(iter((*route.providers, *route.token_issuers)), "") if route is not None else ""
 
 
 def _url(text: str) -> tuple[Origin, str]:

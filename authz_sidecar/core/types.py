@@ -18,6 +18,10 @@ Headers = tuple[tuple[str, str], ...]
 """Header lines in order of arrival: names in lower case, values decoded as latin-1, doubles kept."""
 
 
+REASON = "x-authz-reason"
+"""In which header a proxy that asks twice is told why, and says so when it asks again."""
+
+
 class Fact(StrEnum):
     """What a policy may ask about a request; each proxy adapter declares which it can deliver."""
 
@@ -65,6 +69,11 @@ class CheckRequest:
     @property
     def target(self) -> str:
         return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    @property
+    def refused_for(self) -> str | None:
+        """Why it was refused when it was asked about first; None if this is that time."""
+        return self.header(REASON) if self.repeated else None
 
     @property
     def url(self) -> str:

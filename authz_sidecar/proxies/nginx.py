@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
+from authz_sidecar.core.types import REASON
 from authz_sidecar.proxies import direct, forwarded
 from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFirst
 from authz_sidecar.proxies.clients import is_navigation
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest, Fact
     from authz_sidecar.proxies.base import RawRequest
 
-REASON = "x-authz-reason"
 _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled"}
 
 

@@ -6,7 +6,7 @@ The same for claims that were signed and for those that an issuer was asked for 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ _PROTOCOL = frozenset({"aud", "exp", "iat", "nbf", "jti", "cnf", "active", "toke
 # OpenID Connect Core, 2: an answer to a browser's sign-in, meant for a client and for no API.
 _ID_TOKENS_ALONE = ("nonce", "at_hash", "c_hash", "s_hash")
 _LONGEST_NAME = 1024
+_MOST_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +62,11 @@ def check_times(claims: Claims, *, settings: IssuerSettings, now: float) -> tupl
     expires_at = _time(claims, "exp")
     issued_at = _time(claims, "iat") if "iat" in claims else now
     if expires_at + settings.leeway <= now:
-        raise TokenRefused("token has expired", public="The token has expired.")
+        raise TokenRefused("token has expired")
     if issued_at - settings.leeway > now:
         raise TokenRefused("token was issued in the future; compare the clocks")
     if "nbf" in claims and _time(claims, "nbf") - settings.leeway > now:
-        raise TokenRefused(
-            "token is not valid yet; compare the clocks", public="The token is not valid yet."
-        )
+        raise TokenRefused("token is not valid yet; compare the clocks")
     if expires_at - issued_at > settings.max_lifetime:
         raise TokenRefused(f"token for longer than `max_lifetime`, {settings.max_lifetime:g} s")
     return issued_at, expires_at
@@ -86,9 +85,11 @@ def check_audience(claims: Claims, *, settings: IssuerSettings) -> None:
     if not said or len(said) != len(listed):
         raise TokenRefused("token with an audience that is no text")
     if not set(said) & set(settings.audiences):
-        raise TokenRefused(
-            f"token is for `{', '.join(said)[:200]}`", public="The token is for another audience."
-        )
+        raise TokenRefused(f"token is for `{', '.join(said)[:200]}`")
+    # Whoever else it is for holds it, too, and could use it here.
+    others = set(said) - set(settings.audiences) - set(settings.additional_audiences)
+    if others:
+        raise TokenRefused(f"token is for `{', '.join(sorted(others))[:200]}` as well")
 
 
 def check_purpose(claims: Claims) -> None:
@@ -154,21 +155,42 @@ def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
         email=_text(claims, names.email),
         name=_text(claims, names.name),
         groups=() if names.groups is None else strings(lookup(claims, names.groups)),
-        claims={key: value for key, value in claims.items() if key not in _PROTOCOL},
+        claims=told(claims),
         machine=True,
     )
 
 
+def told(claims: Claims) -> dict[str, object]:
+    """What policies may ask for. Steps into a claim whose own name has a dot (`kubernetes.io`) are
+    spelled out, for nobody could tell them from that dot: `kubernetes.io/namespace`."""
+    inside: dict[str, object] = {}
+    for name, value in claims.items():
+        if "." in name and isinstance(value, Mapping):
+            inside.update(_spelled_out(name, value, _MOST_STEPS))
+    return inside | {name: value for name, value in claims.items() if name not in _PROTOCOL}
+
+
+def _spelled_out(name: str, value: object, steps: int) -> Iterator[tuple[str, object]]:
+    if not isinstance(value, Mapping):
+        yield name, value
+    elif steps:
+        for step, more in value.items():
+            yield from _spelled_out(f"{name}/{step}", more, steps - 1)
+
+
 def lookup(claims: Claims, path: str) -> object:
-    """A claim, or what a path with dots leads to where no claim has that very name."""
+    """A claim, or what a path with dots leads to where no claim has that very name: into the one
+    with the longest name that begins it (`kubernetes.io.namespace`)."""
     if path in claims:
         return claims[path]
-    value: object = claims
-    for part in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(part)
-    return value
+    name, dot, rest = path.rpartition(".")
+    while dot:
+        inside = claims.get(name)
+        if isinstance(inside, Mapping):
+            return lookup(inside, rest)
+        name, dot, more = name.rpartition(".")
+        rest = f"{more}.{rest}"
+    return None
 
 
 def matches(pattern: str, text: str) -> bool:

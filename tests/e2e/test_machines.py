@@ -227,6 +227,7 @@ def test_who_brings_no_token_is_led_to_the_metadata(stage: Stage, issuer: Hostil
     assert answer.all("www-authenticate") == (
         f'Bearer resource_metadata="https://{APP_HOST}{METADATA}/api"',
     )
+    stage.clear()
     found = stage.send("GET", f"{METADATA}/api")
     assert found.status == 200
     told = json.loads(found.body)

@@ -47,6 +47,11 @@ sessions = st.builds(
     provider_session=st.none() | text,
     parent=st.none() | text,
     routes=st.lists(text, max_size=3).map(tuple),
+).map(
+    lambda session: replace(
+        session,
+        identity=replace(session.identity, machine=session.kind is SessionKind.SERVICE_ACCOUNT),
+    )
 )
 marks = st.frozensets(st.binary(max_size=8), max_size=3)
 records = st.builds(Record, session=sessions, seen=marks, vault=st.text())
