@@ -33,6 +33,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
     "accounts": frozenset({"core", "errors", "login", "routes", "sealing", "sessions", "tokens"}),
     "tokens": frozenset({"core", "errors", "login", "routes", "sealing"}),
+    "prospects": frozenset({"core", "gate", "policy", "routes"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(
         {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}

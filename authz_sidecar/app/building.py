@@ -28,6 +28,7 @@ from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.observe.outage import StoreWatch
 from authz_sidecar.observe.record import CheckRecorder
 from authz_sidecar.policy.certificates import read_certificate
+from authz_sidecar.prospects import Prospects
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.routes.model import PASSWORD_FILE, SERVICE_ACCOUNTS
@@ -81,13 +82,13 @@ def build(
         claims=config.headers.claims.values(),
         later=_later,
     )
-    found = Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time)
+    fresh = Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time)
     limits = throttle(config, sessions)
     issuers = token_issuers(config, previous, throttle=limits)
     # Opaque tokens that nobody else knows are their issuer's to judge: last.
     callers = Callers(
         (
-            *own_accounts(config, finder=found, sessions=sessions, keys=keys, metrics=metrics),
+            *own_accounts(config, finder=fresh, sessions=sessions, keys=keys, metrics=metrics),
             Bearers(
                 issuers,
                 proofs=sessions,
@@ -124,7 +125,7 @@ def build(
     )
     gate = Gate(
         index=built.index,
-        sessions=found,
+        sessions=fresh,
         callers=callers,
         cookies=session_cookies,
         answers=answers,
@@ -141,6 +142,9 @@ def build(
         recorder=metrics,
         throttle=limits,
         routes=built.index,
+        prospects=Prospects(index=built.index, clock=time.time),
+        fresh=fresh,
+        assertion=signer.expiring,
         providers=identity_providers,
         default_providers=default_providers(config),
         base_path=config.server.base_path,

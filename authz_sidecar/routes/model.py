@@ -69,8 +69,9 @@ class Route:
     wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
     letter case a reading of the path. `token_issuers` are those whose tokens count here;
     `service_accounts`, `command_line_tools` and `basic_auth` say whether these do.
-    `set_request_headers` are for the application, beside the identity headers. `written_at` leads to
-    the route in the configuration."""
+    `set_request_headers` are for the application, beside the identity headers. `depends_on` are
+    origins that are signed in together with it. `written_at` leads to the route in the
+    configuration."""
 
     name: str
     host: HostPattern
@@ -86,6 +87,7 @@ class Route:
     allowed_origins: tuple[str, ...] = ()
     ignore_case: bool = False
     set_request_headers: HeaderTemplates = ()
+    depends_on: tuple[str, ...] = ()
     written_at: tuple[Step, ...] = ()
 
     def takes_machines_of(self, provider: str) -> bool:
