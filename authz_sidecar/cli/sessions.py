@@ -12,6 +12,7 @@ from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.cli.stored import asked
 from authz_sidecar.config.load import load
 from authz_sidecar.errors import StartError
+from authz_sidecar.provider_kinds import KINDS
 
 if TYPE_CHECKING:
     import argparse
@@ -77,7 +78,14 @@ def _user(config: Config, text: str) -> dict[str, str]:
             known = ", ".join(f"`{each}/…`" for each in sorted(providers)) or "none"
             raise StartError(f"`{text}` does not name its identity provider: {known}")
         [name], subject = providers, text
-    return {"provider": name, "issuer": providers[name].issuer, "subject": subject}
+    issuer = providers[name].issuer
+    template = KINDS[providers[name].type].tenant_template(issuer)
+    if template is not None:
+        tenant, slash, subject = subject.partition("/")
+        if not slash:
+            raise StartError(f"`{text}` does not name the user's tenant: `{name}/TENANT/…`")
+        issuer = template.replace("{tenantid}", tenant)
+    return {"provider": name, "issuer": issuer, "subject": subject}
 
 
 def _line(summary: SessionSummary) -> str:
