@@ -23,6 +23,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "core": frozenset({"errors"}),
     "sealing": frozenset(),
+    "mirror": frozenset({"errors"}),
     "policy": frozenset({"core", "errors"}),
     "routes": frozenset({"core", "errors", "policy"}),
     "proxies": frozenset({"core", "errors"}),

@@ -12,6 +12,7 @@ from authz_sidecar.app.application import Application
 from authz_sidecar.app.calling import own_accounts
 from authz_sidecar.app.keeping import cookies, near_cache, store_of, throttle
 from authz_sidecar.app.providers import default_providers, providers
+from authz_sidecar.app.tables import kept_tables
 from authz_sidecar.app.telling import groups_told, signing_keys
 from authz_sidecar.app.tokens import token_issuers, token_names
 from authz_sidecar.denials import Denials
@@ -56,7 +57,8 @@ def build(
     """Raises `ConfigError` with every problem of routes, policies and keys, `StartError` for a
     store that cannot be used. Where `lenient`, broken routes refuse instead, as far as it is known
     where they are. Reaches for nothing yet."""
-    built = ruleset(config)
+    tables = kept_tables(config, previous)
+    built = ruleset(config, mirrors={name: table.mirror.now for name, table in tables.items()})
     keys = SecretKeys([key.reveal().encode() for key in config.secret_keys])
     fatal = built.unplaced if lenient else built.problems
     keys_that_sign = signing_keys(config, keys, problems=fatal)
@@ -170,6 +172,7 @@ def build(
         request_id=lambda: secrets.token_hex(8),
     )
     metrics.near_cache(near)
+    metrics.tables({name: table.mirror for name, table in tables.items()})
     return Application(
         config=config,
         check=check,
@@ -194,6 +197,7 @@ def build(
         near=near,
         providers=identity_providers,
         token_issuers=issuers,
+        tables=tables,
         watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
         _taken_over=previous.parts() if previous else frozenset(),
     )

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.core.spelling import ascii_url
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_url
 from authz_sidecar.policy.suite import SOMEBODY
@@ -112,7 +113,8 @@ def default_provider(request: CheckRequest, index: RouteIndex) -> str:
 
 def _url(text: str) -> tuple[Origin, str]:
     try:
-        return parse_url(text.partition("#")[0])  # browsers keep the fragment to themselves
+        # Browsers keep the fragment to themselves.
+        return parse_url(ascii_url(text.partition("#")[0]))
     except MalformedUrl as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
 

@@ -12,7 +12,8 @@ from authz_sidecar.config.grammar import ListenAddress, TcpAddress
 from authz_sidecar.config.passwords import account_problems
 from authz_sidecar.config.places import place_of
 from authz_sidecar.config.providers import provider_problems
-from authz_sidecar.config.records import read_table
+from authz_sidecar.config.stores import STORES, no_store
+from authz_sidecar.config.tables import table_rules
 from authz_sidecar.core.positions import Step
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ MOST_CACHE = 300.0
 
 MOST_HOSTS_TOGETHER = 5
 """Beside a route's own: browsers follow about twenty redirects."""
-
-STORES = ("memory", "redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 # RFC 9110 sections 7 and 10.1: those that frame or route the message, and those that we or the
 # proxy own. An identity header of such a name would change what the request is.
@@ -80,7 +79,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _assertion,
         _identity_of_routes,
         _dependencies,
-        _records,
+        table_rules,
     )
     positions = config.positions
     return tuple(
@@ -143,11 +142,9 @@ def _collide(one: ListenAddress, other: ListenAddress) -> bool:
 
 def _sessions(config: Config) -> Iterator[Found]:
     sessions = config.sessions
-    scheme, separator, _ = sessions.store.reveal().partition("://")
-    if not separator or scheme not in STORES:
-        known = ", ".join(f"`{store}://`" for store in STORES)
-        yield f"must begin with one of {known}", ("sessions", "store")
-    if scheme == "memory" and config.server.workers > 1:
+    if problem := no_store(sessions.store, STORES):
+        yield problem, ("sessions", "store")
+    if sessions.store.reveal().startswith("memory:") and config.server.workers > 1:
         yield "must be 1 with `memory://`, processes do not share memory", ("server", "workers")
     if sessions.lifetime <= 0:
         yield "must be longer than nothing", ("sessions", "lifetime")
@@ -347,9 +344,3 @@ def _dependencies(config: Config) -> Iterator[Found]:
         for number, origin in enumerate(route.depends_on):
             if route.from_ == str(origin):
                 yield "is the route's own host, which is signed in anyway", (*path, number)
-
-
-def _records(config: Config) -> Iterator[Found]:
-    for name, settings in config.records.items():
-        for problem in read_table(settings).problems:
-            yield problem, ("records", name, "table")

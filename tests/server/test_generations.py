@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from authz_sidecar.app import Application
 
 CORP = {"issuer": "http://localhost:1", "client_id": "x"}
+STAFF = {"redis": {"key": "staff", "url": "redis://127.0.0.1:1"}}
 
 
 def application(previous: Application | None = None, **changes: Any) -> Application:
@@ -115,20 +116,23 @@ async def test_what_was_replaced_is_collected_though_it_was_taken_to_stay() -> N
 
 
 def test_what_did_not_change_is_taken_over() -> None:
-    old = application()
-    same = application(old, routes=[])
+    old = application(records={"staff": STAFF})
+    same = application(old, records={"staff": STAFF}, routes=[])
     assert same.store is old.store
     assert same.providers["corp"] is old.providers["corp"]
+    assert same.tables["staff"] is old.tables["staff"]
 
 
 def test_what_changed_is_built_anew() -> None:
-    old = application()
+    old = application(records={"staff": STAFF})
     other = application(
         old,
+        records={"staff": {**STAFF, "by": "address"}},
         identity_providers={"corp": {**CORP, "client_id": "y"}},
         sessions={"store": "redis://127.0.0.1:1/0"},
     )
     assert other.providers["corp"] is not old.providers["corp"]
+    assert other.tables["staff"] is not old.tables["staff"]
     assert other.store is not old.store
     assert other.store.instance == ""
     assert old.store.instance != ""

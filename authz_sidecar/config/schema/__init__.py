@@ -22,7 +22,7 @@ from authz_sidecar.config.schema.kinds import (
     Text,
 )
 from authz_sidecar.config.schema.providers import ALGORITHMS, IdentityProvider
-from authz_sidecar.config.schema.records import RecordTable
+from authz_sidecar.config.schema.records import RecordHash, RecordTable
 from authz_sidecar.config.schema.routes import RouteConfig, Routes
 from authz_sidecar.config.schema.server import ADAPTERS, Server
 from authz_sidecar.config.schema.sessions import Sessions
@@ -35,6 +35,7 @@ __all__ = [
     "BasicAuth",
     "Config",
     "IdentityProvider",
+    "RecordHash",
     "RecordTable",
     "RouteConfig",
     "Routes",
@@ -94,7 +95,7 @@ class Config(Section):
     )
     records: Annotated[dict[Name, Annotated[RecordTable, Mapped]], Mapped] = Field(
         default_factory=dict,
-        description="Tables by name, for the criterion `record`. Read with the configuration.",
+        description="Tables by name, for the criterion `record`.",
     )
     routes: Routes = Field(
         default=(), description="What is protected. A host without a route is refused."
