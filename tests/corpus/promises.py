@@ -249,6 +249,11 @@ def assertion_is_for_this_host(scene: Scene) -> None:
 # What is said, and to whom
 
 
+def tokens_are_not_shown(scene: Scene) -> None:
+    for name in ("access_token", "refresh_token", "id_token", "alice.0", "eyJ"):
+        assert name not in scene.answer.text
+
+
 def groups_are_their_own(scene: Scene) -> None:
     assert scene.answer.all("x-auth-groups") == ("staff",)
 
@@ -346,6 +351,7 @@ PROMISES: tuple[tuple[re.Pattern[str], Callable[[Scene], None]], ...] = tuple(
         (r"never the union", one_identity_only),
         (r"redacted in the log", tokens_are_not_logged),
         (r"assertion has aud = this host", assertion_is_for_this_host),
+        (r"no token of the provider is shown", tokens_are_not_shown),
         (r"exactly one X-Auth-Groups", groups_are_their_own),
         (r"documented encoding", name_is_visible_ascii),
         (r"header bounded", a_large_answer_is_explained),

@@ -27,8 +27,15 @@ from tests.servers.sidecar import running_sidecar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FILE = Path(os.environ.get("BYPASS_VECTORS", Path(__file__).parent / "bypass_vectors.json"))
-VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+HERE = Path(__file__).parent
+FILES = (
+    (Path(os.environ["BYPASS_VECTORS"]),)
+    if "BYPASS_VECTORS" in os.environ
+    else (HERE / "bypass_vectors.json", HERE / "own_vectors.json")
+)
+VECTORS: list[dict[str, Any]] = [
+    vector for file in FILES for vector in json.loads(file.read_text(encoding="utf-8"))
+]
 IMPLEMENTED = [each for each in VECTORS if each["class"] in CLASSES]
 
 SIBLINGS = ("caddy", "haproxy")

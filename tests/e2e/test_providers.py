@@ -46,7 +46,7 @@ PROVIDERS: dict[str, Callable[..., AbstractContextManager[RunningProvider]]] = {
     "certified": lambda directory, **more: running_certified_provider(
         directory, redirect_origins=ORIGINS, **more
     ),
-    "django": lambda directory, **more: running_django_provider(directory, **more),
+    "django": running_django_provider,
 }
 
 
