@@ -13,7 +13,12 @@ from urllib.parse import quote
 from authz_sidecar.core.return_address import ReturnAddress, fitting
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session
 from authz_sidecar.core.urls import MalformedUrl, parse_url
-from authz_sidecar.errors import AuthzError, ProviderUnavailable, Throttled
+from authz_sidecar.errors import (
+    AuthzError,
+    CredentialsRefused,
+    ProviderUnavailable,
+    Throttled,
+)
 from authz_sidecar.proxies.base import Answer, Page, Passed, Refused, SignInFirst
 from authz_sidecar.proxies.clients import is_navigation
 
@@ -70,7 +75,8 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """`provider_ready` says whether a provider was ever reached."""
+    """`provider_ready` says whether a provider was ever reached; `challenges` which credentials a
+    request for a route may bring itself, in values of `WWW-Authenticate`."""
 
     cookies: SessionCookies
     strip_cookie: bool
@@ -78,6 +84,7 @@ class Answers:
     identity_headers: IdentityHeaders
     pages: PageRenderer
     provider_ready: Callable[[str], bool]
+    challenges: Callable[[CheckRequest, Route], tuple[str, ...]]
 
     def answer(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         match judged.decision:
@@ -109,6 +116,15 @@ class Answers:
 
     def _challenge(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         providers = judged.route.providers if judged.route else ()
+        challenges = self.challenges(request, judged.route) if judged.route else ()
+        if not providers and challenges:
+            return Refused(
+                status=401,
+                reason="unauthenticated",
+                message="This address is for programs with a token.",
+                request_id=request_id,
+                headers=tuple(("www-authenticate", challenge) for challenge in challenges),
+            )
         if not providers:
             return self._denied(request, judged, judged.decision.reasons, request_id)
         if not any(self.provider_ready(provider) for provider in providers):
@@ -117,7 +133,11 @@ class Answers:
                 request,
                 request_id,
             )
-        return SignInFirst(location=self._start(request), navigation=is_navigation(request))
+        return SignInFirst(
+            location=self._start(request),
+            navigation=is_navigation(request),
+            challenges=challenges or ("Bearer",),
+        )
 
     def _denied(
         self,
@@ -148,7 +168,16 @@ class Answers:
     def trouble(
         self, problem: AuthzError, request: CheckRequest | None, request_id: str
     ) -> Refused:
-        """Our own trouble is 503, whatever it was; the proxy's is 400."""
+        """Our own trouble is 503, whatever it was; the proxy's is 400, a program's 401."""
+        if isinstance(problem, CredentialsRefused):
+            return Refused(
+                # RFC 6750 section 3.1: who it is was proved, and is not enough.
+                status=403 if problem.code == "insufficient_scope" else problem.status,
+                reason=problem.code,
+                message=problem.public,
+                request_id=request_id,
+                headers=problem.headers,
+            )
         status = problem.status if problem.status in _REASONS else 503
         page = None
         if request is not None and is_navigation(request):

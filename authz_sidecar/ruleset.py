@@ -25,6 +25,7 @@ def ruleset(config: Config) -> Built:
         facts=delivered_facts(config),
         providers=tuple(config.identity_providers),
         default_provider=config.default_identity_provider,
+        token_issuers=tuple(config.token_issuers),
         allow_insecure_http=config.server.allow_insecure_http,
         records=_records(config),
     )

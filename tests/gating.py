@@ -20,6 +20,7 @@ from authz_sidecar.proxies.base import RawRequest
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
+from authz_sidecar.tokens import Callers
 from authz_sidecar.web.pages import Pages
 from tests.routes.settings import Settings, built
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
     from authz_sidecar.proxies.base import Reply
     from authz_sidecar.sessions import SessionStore
+    from authz_sidecar.tokens import CredentialKind
 
 NOW = 1_790_000_000.0
 KEYS = SecretKeys([b"0123456789abcdef0123456789abcdef"])
@@ -144,10 +146,17 @@ def house(
     strip_cookie: bool = True,
     claims: Mapping[str, str] | None = None,
     preset: str = "default",
+    token_issuers: Sequence[str] = (),
+    credentials: Sequence[CredentialKind] = (),
     **cookies: Any,
 ) -> House:
     """Everybody's providers are ready until they are taken out of `ready`."""
-    found = built(*routes, providers=providers, default_provider=default_provider)
+    found = built(
+        *routes,
+        providers=providers,
+        default_provider=default_provider,
+        token_issuers=token_issuers,
+    )
     assert not found.problems, found.problems
     now = [NOW]
     session_cookies = SessionCookies(
@@ -172,6 +181,7 @@ def house(
         clock=lambda: now[0],
         claims=claims.values(),
     )
+    callers = Callers(credentials)
     ready, records, numbers = set(providers), _Records(), itertools.count(1)
     answers = Answers(
         cookies=session_cookies,
@@ -187,10 +197,12 @@ def house(
         ),
         pages=PAGES,
         provider_ready=ready.__contains__,
+        challenges=callers.challenges,
     )
     gate = Gate(
         index=found.index,
         sessions=sessions,
+        callers=callers,
         cookies=session_cookies,
         answers=answers,
         recorder=records,

@@ -31,6 +31,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "login": frozenset({"core", "errors", "sealing", "sessions"}),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
+    "tokens": frozenset({"core", "errors", "login", "routes", "sealing"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(
         {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from authz_sidecar.observe.outage import StoreWatch
     from authz_sidecar.sessions import Sessions, SessionStore
     from authz_sidecar.sessions.near import NearCache
+    from authz_sidecar.tokens.bearer import Issuer
 
 Asgi = Callable[
     [
@@ -47,7 +48,8 @@ class Store:
 class Application:
     """What one configuration makes of us. `check` and `web` are served, `denials` explains what was
     denied; `problems` are why the routes named in `refused` refuse everything. The rest is kept so
-    that a successor may take it over: sessions in memory and providers that did not change."""
+    that a successor may take it over: sessions in memory, providers and token issuers that did not
+    change."""
 
     config: Config
     check: Asgi
@@ -61,6 +63,7 @@ class Application:
     sessions: Sessions
     near: NearCache
     providers: Mapping[str, Provider]
+    token_issuers: Mapping[str, Issuer]
     watch: StoreWatch
     _taken_over: frozenset[int] = field(default=frozenset())
 
@@ -68,23 +71,29 @@ class Application:
         """Reach for providers and store in the background; neither is waited for."""
         self.watch.start()
         self.near.start()
-        for provider in self.providers.values():
-            if id(provider) not in self._taken_over:
-                await provider.start()
+        for asked in (*self.providers.values(), *self.token_issuers.values()):
+            if id(asked) not in self._taken_over:
+                await asked.start()
 
     async def aclose(self, *, successor: Application | None = None) -> None:
         """Let go of everything that `successor` has not taken over."""
         await self.watch.aclose()
         await self.near.aclose()
         kept = successor.parts() if successor else frozenset()
-        for provider in self.providers.values():
-            if id(provider) not in kept:
-                await provider.aclose()
+        for asked in (*self.providers.values(), *self.token_issuers.values()):
+            if id(asked) not in kept:
+                await asked.aclose()
         if id(self.store.store) not in kept:
             await self.store.store.aclose()
 
     def parts(self) -> frozenset[int]:
-        return frozenset({id(self.store.store), *map(id, self.providers.values())})
+        return frozenset(
+            {
+                id(self.store.store),
+                *map(id, self.providers.values()),
+                *map(id, self.token_issuers.values()),
+            }
+        )
 
     async def missing(self) -> dict[str, str]:
         """What keeps us from being ready, in words for the operator."""

@@ -12,6 +12,7 @@ from authz_sidecar.app.application import Application
 from authz_sidecar.app.keeping import cookies, near_cache, store_of, throttle
 from authz_sidecar.app.providers import default_providers, providers
 from authz_sidecar.app.telling import groups_told, signing_keys
+from authz_sidecar.app.tokens import token_issuers, token_names
 from authz_sidecar.denials import Denials
 from authz_sidecar.gate import Gate
 from authz_sidecar.identity.assertion import AssertionSigner
@@ -31,6 +32,9 @@ from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.ruleset import certificate_header, ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
+from authz_sidecar.tokens import Bearers, Callers
+from authz_sidecar.tokens.nonces import Nonces
+from authz_sidecar.tokens.resources import Resources
 from authz_sidecar.web.check import CheckApp
 from authz_sidecar.web.login import web_app
 from authz_sidecar.web.pages import Pages
@@ -74,6 +78,20 @@ def build(
         claims=config.headers.claims.values(),
         later=_later,
     )
+    limits = throttle(config, sessions)
+    issuers = token_issuers(config, previous, throttle=limits)
+    # Opaque tokens that nobody else knows are their issuer's to judge: last.
+    callers = Callers(
+        (
+            Bearers(
+                issuers,
+                proofs=sessions,
+                nonces=Nonces(keys),
+                clock=time.time,
+                name=token_names(keys),
+            ),
+        )
+    )
     answers = Answers(
         cookies=session_cookies,
         strip_cookie=config.server.strip_cookie,
@@ -88,6 +106,7 @@ def build(
         ),
         pages=pages,
         provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
+        challenges=callers.challenges,
     )
     recorder = CheckRecorder(metrics=metrics)
     denials = Denials(
@@ -101,6 +120,7 @@ def build(
     gate = Gate(
         index=built.index,
         sessions=Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time),
+        callers=callers,
         cookies=session_cookies,
         answers=answers,
         recorder=denials,
@@ -114,7 +134,7 @@ def build(
         cookies=session_cookies,
         pages=pages,
         recorder=metrics,
-        throttle=throttle(config, sessions),
+        throttle=limits,
         routes=built.index,
         providers=identity_providers,
         default_providers=default_providers(config),
@@ -151,6 +171,9 @@ def build(
             hosts=Hosts(knows=desk.knows),
             base_path=config.server.base_path,
             jwks=signer.jwks,
+            resource=Resources(
+                built.index, {name: issuer.settings for name, issuer in issuers.items()}
+            ).metadata,
             client_address=address_of(trusted=trusted, hops=hops),
         ),
         denials=denials,
@@ -161,6 +184,7 @@ def build(
         sessions=sessions,
         near=near,
         providers=identity_providers,
+        token_issuers=issuers,
         watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
         _taken_over=previous.parts() if previous else frozenset(),
     )

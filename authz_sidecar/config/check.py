@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from authz_sidecar.errors import Problem
 
 MIN_KEY_BYTES = 32
+MOST_LEEWAY = 300.0
+MOST_CACHE = 300.0
 
 STORES = ("memory", "redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
@@ -52,6 +54,8 @@ _RESERVED_PROVIDERS = ("flow", "loop")
 
 _RESERVED_FAMILIES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
 
+_OF_SIGNED_TOKENS = frozenset({"jwks_uri", "algorithms", "types", "bearer_token_file"})
+
 Found = tuple[str, tuple[Step, ...]]
 
 
@@ -62,6 +66,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _sessions,
         _throttle,
         _providers,
+        _token_issuers,
         _auth_host,
         _cookie_domain,
         _headers,
@@ -177,7 +182,14 @@ def _providers(config: Config) -> Iterator[Found]:
             ("default_identity_provider",),
         )
     homeless = next(
-        (r for r in config.routes if _asks_for_sign_in(r) and not r.identity_provider), None
+        (
+            route
+            for route in config.routes
+            if _asks_for_sign_in(route)
+            and not route.identity_provider
+            and not (route.token_issuers and not providers)
+        ),
+        None,
     )
     if homeless is None or default is not None or len(providers) == 1:
         return
@@ -192,6 +204,25 @@ def _providers(config: Config) -> Iterator[Found]:
             f"{route} needs somebody to be signed in, and there is no identity provider",
             ("identity_providers",),
         )
+
+
+def _token_issuers(config: Config) -> Iterator[Found]:
+    for name, issuer in config.token_issuers.items():
+        at = ("token_issuers", name)
+        if name in config.identity_providers:
+            yield "is the name of an identity provider, too: people or programs?", at
+        if issuer.leeway > MOST_LEEWAY:
+            yield "is longer than `5m`", (*at, "leeway")
+        if issuer.max_lifetime <= 0:
+            yield "must be longer than nothing", (*at, "max_lifetime")
+        asked = issuer.introspection
+        if asked is not None:
+            if not 0 <= asked.cache <= MOST_CACHE:
+                yield "must be `5m` at most", (*at, "introspection", "cache")
+            for key in _OF_SIGNED_TOKENS & issuer.model_fields_set:
+                yield "is of no use with `introspection`, which reads no token", (*at, key)
+        elif issuer.bearer_token_file is not None and issuer.issuer.startswith("http://"):
+            yield "would be sent without encryption", (*at, "bearer_token_file")
 
 
 def _asks_for_sign_in(route: RouteConfig) -> bool:

@@ -79,6 +79,12 @@ class Metrics:
             ("endpoint",),
             registry=registry,
         )
+        self._credentials = Counter(
+            "authz_credentials",
+            "Checks with credentials of the request's own, by their kind.",
+            ("kind", "outcome"),
+            registry=registry,
+        )
         self._store_errors = Counter(
             "authz_store_errors",
             "Times the session store was found not to answer.",
@@ -126,6 +132,9 @@ class Metrics:
 
     def throttled(self, *, endpoint: str) -> None:
         self._throttled.labels(endpoint).inc()
+
+    def credential(self, *, kind: str, outcome: str) -> None:
+        self._credentials.labels(kind, outcome).inc()
 
     def store_error(self) -> None:
         self._store_errors.inc()

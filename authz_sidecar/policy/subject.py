@@ -67,12 +67,12 @@ NO_EVIDENCE = Evidence()
 
 def subject_of(identity: Identity | None, *, qualified: bool) -> Subject | None:
     """`qualified`: users are named `provider/subject`, since equal subjects of two providers are
-    different people."""
+    different people. The subjects of machines are qualified already."""
     if identity is None:
         return None
     user = identity.subject
     return Subject(
-        f"{identity.provider}/{user}" if qualified else user,
+        f"{identity.provider}/{user}" if qualified and not identity.machine else user,
         identity.email or "",
         identity.groups or None,
         identity.claims,

@@ -57,17 +57,19 @@ class Passed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInFirst:
     """`location` is the absolute address of this host's own `start`; `navigation` says whether the
-    client can follow a redirect."""
+    client can follow a redirect. `challenges` are the values of `WWW-Authenticate`."""
 
     location: str
     navigation: bool
+    challenges: tuple[str, ...] = ("Bearer",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """`status` is 400, 403, 429 or 503. `reason` is a code such as `email-unauthorized`, `message`
-    a sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
-    `retry_after` is in seconds."""
+    """`status` is 400, 401, 403, 429 or 503; 401 is for credentials that do not count, or for their
+    absence where nobody can sign in. `reason` is a code such as `email-unauthorized`, `message` a
+    sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
+    `retry_after` is in seconds, `headers` are `WWW-Authenticate` and what belongs to it."""
 
     status: int
     reason: str
@@ -75,6 +77,7 @@ class Refused:
     request_id: str | None = None
     page: Page | None = None
     retry_after: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 Answer = Passed | SignInFirst | Refused

@@ -62,6 +62,7 @@ def build_routes(
     facts: frozenset[Fact] = ALL_FACTS,
     providers: Sequence[str],
     default_provider: str | None,
+    token_issuers: Sequence[str] = (),
     allow_insecure_http: bool = False,
     records: RecordTables | None = None,
 ) -> Built:
@@ -73,6 +74,7 @@ def build_routes(
         where=where,
         facts=facts,
         providers=frozenset(providers),
+        token_issuers=frozenset(token_issuers),
         default_provider=default,
         allow_insecure_http=allow_insecure_http,
         records=records,
@@ -102,6 +104,7 @@ class _Builder:
         where: Positions,
         facts: frozenset[Fact],
         providers: frozenset[str],
+        token_issuers: frozenset[str],
         default_provider: str | None,
         allow_insecure_http: bool,
         records: RecordTables | None,
@@ -113,6 +116,7 @@ class _Builder:
         self._where = where
         self._facts = facts
         self._providers = providers
+        self._token_issuers = token_issuers
         self._default_provider = default_provider
         self._allow_insecure_http = allow_insecure_http
         self._records = records
@@ -169,6 +173,7 @@ class _Builder:
             policy=policy,
             providers=settings.identity_provider
             or (() if self._default_provider is None else (self._default_provider,)),
+            token_issuers=settings.token_issuers,
             identity=use,
             public=settings.allow_public_unauthenticated_access,
             allowed_origins=tuple(map(str, settings.allowed_origins)),
@@ -243,6 +248,10 @@ class _Builder:
             if name not in self._providers:
                 message = unknown("identity provider", name, self._providers)
                 self._problem(message, (*at, "identity_provider", place))
+        for place, name in enumerate(settings.token_issuers):
+            if name not in self._token_issuers:
+                message = unknown("token issuer", name, self._token_issuers)
+                self._problem(message, (*at, "token_issuers", place))
 
     def _shorthands(self, settings: RouteSettings, at: tuple[Step, ...]) -> tuple[Operator, ...]:
         return build(

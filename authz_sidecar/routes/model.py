@@ -62,7 +62,7 @@ class PathRule:
 class Route:
     """`identity` says whether a session is looked for: `none` on public routes unless the operator
     wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
-    letter case a reading of the path. `set_request_headers` are for the application, beside the
+    letter case a reading of the path. `token_issuers` are those whose tokens count here. `set_request_headers` are for the application, beside the
     identity headers. `written_at` leads to the route in the configuration."""
 
     name: str
@@ -70,6 +70,7 @@ class Route:
     paths: PathRule
     policy: Policy
     providers: tuple[str, ...] = ()
+    token_issuers: tuple[str, ...] = ()
     identity: IdentityUse = "required"
     public: bool = False
     allowed_origins: tuple[str, ...] = ()

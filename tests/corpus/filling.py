@@ -77,6 +77,7 @@ class Filling:
         return {
             **without_provider(session),
             "JWT": lambda text: self._jwt(text or ""),
+            "OPAQUE": lambda text: self.people.idp.opaque(text or ""),
             "STATE": lambda text: self._state(text or ""),
             "CODE": lambda text: self._code(text or ""),
             "FLOW_COOKIE": self._flow_cookie,

@@ -20,6 +20,10 @@ ACCEPT = {"accept": True}
 NOT_FROM_LAB = {"source_ip": "198.51.100.0/24"}
 
 
+API = {"token_issuers": ["machines", "opaque"]}
+"""Below /api/ the tokens of programs count as well."""
+
+
 def configuration(*, issuer: str, store: str, more: tuple[object, ...] = ()) -> dict[str, object]:
     """`more` are routes beside those that are always there."""
     return {
@@ -32,6 +36,23 @@ def configuration(*, issuer: str, store: str, more: tuple[object, ...] = ()) -> 
         "identity_providers": {
             PROVIDER: {"issuer": issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
         },
+        "token_issuers": {
+            # `azp`: whose client was given the token, where audiences alone do not say enough.
+            "machines": {
+                "issuer": issuer,
+                "audiences": [CLIENT_ID],
+                "require": {"azp": CLIENT_ID},
+            },
+            "opaque": {
+                "issuer": f"{issuer}/opaque",
+                "audiences": [CLIENT_ID],
+                "introspection": {
+                    "endpoint": f"{issuer}/introspect",
+                    "client_id": CLIENT_ID,
+                    "client_secret": CLIENT_SECRET,
+                },
+            },
+        },
         "headers": {"groups": "all"},
         "routes": [
             _route("public", "/public/", _allow({"http_method": {"in": ["GET", "HEAD"]}})),
@@ -42,7 +63,8 @@ def configuration(*, issuer: str, store: str, more: tuple[object, ...] = ()) -> 
                 "/not-from-lab",
                 [{"allow": {"or": [ACCEPT]}}, {"deny": {"or": [NOT_FROM_LAB]}}],
             ),
-            _route("api", "/api/", _allow()),
+            _route("api", "/api/", _allow(), **API),
+            _route("api-admin", "/api/admin", _allow_admins(), **API),
             _route("boom", "/boom", _allow_admins()),
             _route(
                 "overlap", "/overlap", [{"allow": {"or": [ACCEPT]}}, {"deny": {"or": [ACCEPT]}}]
@@ -59,7 +81,7 @@ def public(path: str) -> dict[str, object]:
     return _route("once", path, _allow(ACCEPT))
 
 
-def _route(name: str, prefix: str, policy: object, **more: str) -> dict[str, object]:
+def _route(name: str, prefix: str, policy: object, **more: object) -> dict[str, object]:
     return {"name": name, "from": f"https://{APP}", "prefix": prefix, "policy": policy, **more}
 
 

@@ -195,8 +195,9 @@ def types_are_checked(scene: Scene) -> None:
 
 
 def says_invalid_token(scene: Scene) -> None:
-    said = scene.answer.one("www-authenticate") or ""
-    assert said.startswith("Bearer"), said
+    said = ", ".join(scene.answer.all("www-authenticate"))
+    assert said.startswith("Bearer "), said
+    assert 'error="invalid_token"' in said, said
     detail = r"(?i)expired|signature|audience|issuer|algorithm|\bkid\b|\baud\b|\biss\b"
     assert not re.search(detail, said + scene.answer.text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -13,6 +14,7 @@ from urllib.parse import parse_qs
 from tests.corpus.tokens import Mint
 from tests.corpus.vectors import Uninterpretable
 from tests.servers.hostile_provider import Answer, HostileProvider, document
+from tests.servers.providers import CLIENT_ID
 
 if TYPE_CHECKING:
     from authz_sidecar.login.attempts import Attempt
@@ -41,6 +43,7 @@ class Idp:
     refreshed: list[str] = field(default_factory=list)
     _grants: dict[str, Grant] = field(default_factory=dict)
     _userinfo: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _opaque: dict[str, dict[str, Any]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -53,6 +56,7 @@ class Idp:
         )
         self.provider.answers["/jwks"] = document(self.mint.published)
         self.provider.answers["/token"] = self._token
+        self.provider.answers["/introspect"] = self._introspected
         self.provider.answers["/userinfo"] = lambda _body: self._about()
         self.provider.answers["/evil"] = document({"keys": [self.mint.attackers.jwk]})
         self.provider.answers["/evil/jwks"] = document({"keys": [self.mint.attackers.jwk]})
@@ -81,6 +85,16 @@ class Idp:
     def refreshable(self, code: str, *, seconds: int) -> None:
         """With that code come a refresh token and an access token of so many seconds."""
         self._grants[code] = replace(self._grants[code], lifetime=seconds)
+
+    def opaque(self, text: str) -> str:
+        """A token of which only we know whose it is; without a scope, nobody's."""
+        token = secrets.token_urlsafe(24)
+        name, equals, scope = text.partition("=")
+        if equals and name != "scope":
+            raise Uninterpretable(f"unknown opaque token `{text}`")
+        if equals:
+            self._opaque[token] = {"active": True, "sub": "alice", "scope": scope}
+        return token
 
     def asked_for_evil(self) -> int:
         return sum(path.startswith("/evil") for _, path, _, _ in self.provider.seen)
@@ -124,6 +138,15 @@ class Idp:
             return _tokens(
                 access=access, refresh=refresh, seconds=grant.lifetime, id_token=grant.id_token
             )
+
+    def _introspected(self, body: bytes) -> Answer:
+        token = parse_qs(body.decode()).get("token", [""])[0]
+        found = self._opaque.get(token)
+        if found is None:
+            return document({"active": False})
+        now = int(time.time())
+        who = {"iss": f"{self.issuer}/opaque", "aud": CLIENT_ID, "iat": now, "exp": now + 300}
+        return document(found | who)
 
     def _about(self) -> Answer:
         access = self.provider.asking.headers.get("authorization", "").removeprefix("Bearer ")

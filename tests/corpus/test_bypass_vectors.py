@@ -103,6 +103,20 @@ def test_bypass_vectors_begin_from_what_works(house: House) -> None:
     [signed_in] = house.answers(house.filling(parse(callback)).filled())
     assert signed_in.status == 303
     assert any(line.startswith("__Host-authz=") for line in signed_in.all("set-cookie"))
+    bearer = page("/auth/traefik", cookie="")
+    bearer["request"]["headers"] = [
+        ["X-Forwarded-Method", "GET"],
+        ["X-Forwarded-Proto", "https"],
+        ["X-Forwarded-Host", "app.example.com"],
+        ["X-Forwarded-Uri", "/api/data"],
+    ]
+    for token in ("JWT:ok", "JWT:azp=authz", "OPAQUE:scope=read"):
+        line = ["Authorization", f"Bearer {{{token}}}"]
+        asked = bearer | {
+            "request": bearer["request"] | {"headers": [*bearer["request"]["headers"], line]}
+        }
+        [passed] = house.answers(house.filling(parse(asked)).filled())
+        assert passed.status == 200, passed
     logout = page("/.auth/backchannel-logout", method="POST", body="logout_token={JWT:logout ok}")
     filling = house.filling(parse(logout))
     token = house.logged_out_victim(sid=filling.sid)

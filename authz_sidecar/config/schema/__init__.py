@@ -25,6 +25,7 @@ from authz_sidecar.config.schema.records import RecordTable
 from authz_sidecar.config.schema.routes import RouteConfig, Routes
 from authz_sidecar.config.schema.server import ADAPTERS, Server
 from authz_sidecar.config.schema.sessions import Sessions
+from authz_sidecar.config.schema.tokens import TokenIssuer
 from authz_sidecar.core.positions import Positions, unplaced
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "RouteConfig",
     "Routes",
     "Secret",
+    "TokenIssuer",
 ]
 
 
@@ -70,8 +72,9 @@ class Config(Section):
         description="The provider of routes that name none. Required with several providers unless"
         " every route names its own.",
     )
-    token_issuers: Annotated[dict[Name, object], Mapped] = Field(
-        default_factory=dict, max_length=0, description="Reserved for bearer tokens of machines."
+    token_issuers: Annotated[dict[Name, Annotated[TokenIssuer, Mapped]], Mapped] = Field(
+        default_factory=dict,
+        description="Whose [tokens](machines.md) programs may bring, by a name of your choice.",
     )
     headers: Annotated[Headers, Mapped] = Field(
         default_factory=Headers, description="What the app is told about the user."

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+from base64 import b64encode
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
 
 import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
@@ -23,8 +26,7 @@ from authz_sidecar.login.provider.settings import (
 )
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 
 class TooLarge(httpx2.TransportError):
@@ -67,17 +69,28 @@ class _Bounded(httpx2.AsyncBaseTransport):
 
 
 class Trust:
-    """The certificate authorities we believe: read once, beside the event loop, for all providers."""
+    """The certificate authorities we believe: read once, beside the event loop, for all providers.
+    `ca_file` names others, for a server that nobody else would vouch for."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca_file: str | None = None) -> None:
+        self._ca_file = ca_file
         self._context: ssl.SSLContext | None = None
         self._lock = asyncio.Lock()
 
     async def context(self) -> ssl.SSLContext:
         async with self._lock:
             if self._context is None:
-                self._context = await asyncio.to_thread(httpx2.create_ssl_context)
+                self._context = await asyncio.to_thread(self._read)
             return self._context
+
+    def _read(self) -> ssl.SSLContext:
+        """Raises `ProviderUnavailable` where there is nothing to read."""
+        if self._ca_file is None:
+            return httpx2.create_ssl_context()
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:  # `ssl.SSLError` is one, too
+            raise ProviderUnavailable(f"`{self._ca_file}`: {error}") from error
 
 
 class Connection:
@@ -134,6 +147,30 @@ async def get_json(client: AsyncOAuth2Client, url: str, *, bearer: str | None = 
     headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
     async with exchange(f"`{url}`"):
         response = await client.request("GET", url, withhold_token=True, headers=headers)
+    return _document(response, url)
+
+
+async def post_form(
+    client: AsyncOAuth2Client,
+    url: str,
+    fields: Mapping[str, str],
+    *,
+    basic: tuple[str, str] | None,
+) -> object:
+    """The JSON document that a form is answered with, as `get_json`. `basic` is a client's id and
+    secret (RFC 6749 section 2.3.1: both are form-encoded first)."""
+    headers = {}
+    if basic is not None:
+        pair = ":".join(map(quote_plus, basic))
+        headers["authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
+    async with exchange(f"`{url}`"):
+        response = await client.request(
+            "POST", url, withhold_token=True, data=dict(fields), headers=headers
+        )
+    return _document(response, url)
+
+
+def _document(response: httpx2.Response, url: str) -> object:
     if response.status_code != 200:
         raise ProviderUnavailable(f"`{url}`: status {response.status_code}")
     try:
