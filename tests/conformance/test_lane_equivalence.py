@@ -491,7 +491,7 @@ async def test_what_passed_is_no_pass_for_what_is_unusual(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_what_passed_passes_while_its_session_is_near(dialect: str) -> None:
-    async with listening(both_of(house(*ROUTES))) as both:
+    async with listening(both_of(furnished())) as both:
         _, cookie = await both.signed_in(ALICE)
         own = (*NAVIGATION, ("cookie", cookie))
         data = bytes_of(ASKING[dialect](Original(method="GET", target="/team/a", headers=own)))

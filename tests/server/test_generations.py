@@ -75,6 +75,20 @@ async def test_a_request_ends_with_the_configuration_it_began_with() -> None:
     assert watches() == 0
 
 
+def test_token_issuers_that_did_not_change_are_taken_over() -> None:
+    ci = {"issuer": "http://localhost:1", "audiences": ["a"]}
+    asked = {"endpoint": "http://localhost:1/x", "client_id": "x", "client_secret": "y"}
+    configured = {"ci": ci, "as": {**ci, "introspection": asked}, "gone": ci}
+    old = application(token_issuers=configured)
+    changed = {"ci": ci, "as": {**ci, "introspection": asked}, "new": {**ci, "audiences": ["b"]}}
+    new = application(old, token_issuers=changed)
+    assert new.token_issuers["ci"] is old.token_issuers["ci"]
+    assert new.token_issuers["as"] is not old.token_issuers["as"], "it has the new throttle"
+    assert set(new.token_issuers) == set(changed)
+    assert id(old.token_issuers["ci"]) in new.parts()
+    assert id(old.token_issuers["gone"]) not in new.parts()
+
+
 def test_what_did_not_change_is_taken_over() -> None:
     old = application()
     same = application(old, routes=[])

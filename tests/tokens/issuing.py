@@ -137,10 +137,10 @@ def office(
             return await found[0].sessions.remember_once(key, ttl=ttl)
 
     issuers: dict[str, Issuer] = {
-        each.name: SignedTokens(each, clock=clock, trust=Trust())
+        each.name: SignedTokens(each, clock=clock, trust=Trust(each.ca_file))
         if each.introspection is None
         else IntrospectedTokens(
-            each, each.introspection, clock=clock, trust=Trust(), throttle=throttling
+            each, each.introspection, clock=clock, trust=Trust(each.ca_file), throttle=throttling
         )
         for each in configured
     }

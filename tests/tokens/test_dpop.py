@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from authz_sidecar.errors import StoreUnavailable
+from authz_sidecar.sessions import MemoryStore
 from tests.gating import APP, JSON, NAMES, NOW, header
 from tests.login.signing import signing_key
 from tests.tokens.issuing import API, KEY, bound, claims, hashed, office, proof, settings
 
 if TYPE_CHECKING:
     from authz_sidecar.proxies.base import Reply
+    from authz_sidecar.sessions.store import Entry
     from tests.servers.hostile_provider import HostileProvider
 
 NOW_ = int(NOW)
@@ -123,6 +126,50 @@ async def test_a_token_that_is_bound_to_nothing_is_no_dpop_token(server: Hostile
         line = ("dpop", proof(HOLDER, token))
         assert (await home.ask(token, line, scheme="DPoP")).status == 401
         assert (await home.ask(token)).status == 200
+
+
+class Counting(MemoryStore):
+    """A store that counts what is written to it."""
+
+    writes = 0
+
+    async def write(self, *entries: Entry) -> None:
+        self.writes += 1
+        await super().write(*entries)
+
+    async def write_new(self, entry: Entry) -> bool:
+        self.writes += 1
+        return await super().write_new(entry)
+
+    async def count(self, key: str, *, window: float) -> int:
+        self.writes += 1
+        return await super().count(key, window=window)
+
+
+async def test_only_who_holds_a_token_and_its_key_writes_anything(server: HostileProvider) -> None:
+    store = Counting(clock=lambda: NOW)
+    async with aclosing(office(server, store=store)) as home:
+        token = KEY.sign(claims(server, cnf=bound(HOLDER)))
+        forged = THIEF.sign(claims(server, cnf=bound(THIEF)), kid="k1")
+        for scheme in ("Bearer", "DPoP", "Basic"):
+            for text in ("x", "a.b.c", forged, token):
+                for line in (proof(THIEF, text), proof(HOLDER, text, htm="PUT"), "x"):
+                    await home.ask(text, ("dpop", line), scheme=scheme)
+        assert store.writes == 0
+        honest = ("dpop", proof(HOLDER, token))
+        assert (await home.ask(token, honest, scheme="DPoP")).status == 200
+        assert store.writes == 1
+
+
+async def test_while_nobody_knows_what_was_used_no_proof_counts(server: HostileProvider) -> None:
+    class Away(MemoryStore):
+        async def write_new(self, entry: Entry) -> bool:
+            raise StoreUnavailable(f"no route to the store of {len(entry.key)} letters")
+
+    async with aclosing(office(server, store=Away(clock=lambda: NOW))) as home:
+        token = KEY.sign(claims(server, cnf=bound(HOLDER)))
+        line = ("dpop", proof(HOLDER, token))
+        assert (await home.ask(token, line, scheme="DPoP")).status == 503
 
 
 async def test_a_proof_counts_once(server: HostileProvider) -> None:
