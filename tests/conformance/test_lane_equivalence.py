@@ -400,7 +400,9 @@ async def besieged() -> AsyncIterator[Both]:
         Settings(from_=route["from"], **{k: v for k, v in route.items() if k != "from"})
         for route in routes
     ]
-    async with listening(both_of(house(*renamed))) as both:
+    issuers = ("machines", "opaque")
+    home = house(*renamed, token_issuers=issuers, credentials=(Keyring(),))
+    async with listening(both_of(home)) as both:
         yield both
 
 
