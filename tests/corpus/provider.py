@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
@@ -17,6 +18,8 @@ from tests.servers.hostile_provider import Answer, HostileProvider, document
 from tests.servers.providers import CLIENT_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from authz_sidecar.login.attempts import Attempt
 
 REFUSED = frozenset({"invalid", "invalid-grant", "expired", "used", "unknown", "x"})
@@ -95,6 +98,15 @@ class Idp:
         if equals:
             self._opaque[token] = {"active": True, "sub": "alice", "scope": scope}
         return token
+
+    @contextlib.contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Nothing is refreshed any more: RFC 6749 section 5.2."""
+        self.provider.answers["/token"] = document({"error": "invalid_grant"}, 400)
+        try:
+            yield
+        finally:
+            self.provider.answers["/token"] = self._token
 
     def asked_for_evil(self) -> int:
         return sum(path.startswith("/evil") for _, path, _, _ in self.provider.seen)
