@@ -63,6 +63,7 @@ def build(
         secret_keys=keys,
         lifetime=config.sessions.lifetime,
         idle_timeout=config.sessions.idle_timeout,
+        machines=frozenset(config.token_issuers),
         clock=time.time,
     )
     near = near_cache(config, keys, store, previous)

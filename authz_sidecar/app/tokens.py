@@ -65,6 +65,7 @@ def _settings(name: str, issuer: TokenIssuer) -> IssuerSettings:
         name=name,
         issuer=issuer.issuer,
         audiences=issuer.audiences,
+        additional_audiences=issuer.additional_audiences,
         jwks_uri=issuer.jwks_uri,
         algorithms=issuer.algorithms,
         types=tuple(each.lower().removeprefix("application/") for each in issuer.types),

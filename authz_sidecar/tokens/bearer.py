@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from authz_sidecar.core.types import Session
 from authz_sidecar.errors import CredentialsRefused
-from authz_sidecar.tokens.dpop import verify_proof
+from authz_sidecar.login.jws import ALGORITHMS
+from authz_sidecar.tokens.dpop import verify_proof, wrong_proof
 from authz_sidecar.tokens.introspected import IntrospectedTokens
 from authz_sidecar.tokens.peeking import unverified_issuer
 from authz_sidecar.tokens.refusals import TokenRefused
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from authz_sidecar.tokens.settings import IssuerSettings
 
 Issuer = SignedTokens | IntrospectedTokens
-
-_ALGORITHMS = "ES256 ES384 ES512 EdDSA PS256 PS384 PS512 RS256 RS384 RS512"
 
 
 class OnceMemory(Protocol):
@@ -122,10 +121,7 @@ class Bearers:
         if given.scheme != "dpop":
             # RFC 9449 section 7.2: a bound token is not to be taken as a bearer token.
             if accepted.thumbprint is not None or settings.require_dpop:
-                raise TokenRefused(
-                    f"token of `{settings.name}` without proof of its key",
-                    public="The token has to be sent with a DPoP proof.",
-                )
+                raise TokenRefused(f"token of `{settings.name}` without proof of its key")
             return
         now = self._clock()
         proof = verify_proof(request, token=token, thumbprint=accepted.thumbprint, now=now)
@@ -143,11 +139,7 @@ class Bearers:
         else:
             fresh = await self._proofs.remember_once(used, ttl=2 * PROOF_SECONDS)
         if not fresh:
-            raise TokenRefused(
-                "DPoP: the proof was used before",
-                code="invalid_dpop_proof",
-                public="The DPoP proof was used before.",
-            )
+            raise wrong_proof("the proof was used before")
 
     def _refused(
         self, error: TokenRefused, given: Presented, request: CheckRequest, route: Route
@@ -175,7 +167,7 @@ class Bearers:
         if not all(each.require_dpop for each in settings):
             found.append(f"Bearer {', '.join(filter(None, (wrong, about)))}")
         if any(each.require_dpop for each in settings) or "dpop" in wrong:
-            algorithms = f'algs="{_ALGORITHMS}"'
+            algorithms = f'algs="{" ".join(ALGORITHMS)}"'
             found.append(f"DPoP {', '.join(filter(None, (wrong, algorithms, about)))}")
         return tuple(found)
 

@@ -41,8 +41,7 @@ class Accepted:
 def accepted(
     claims: Claims, *, kind: SessionKind, settings: IssuerSettings, now: float
 ) -> Accepted:
-    """Raises `TokenRefused`, which check failed for the log alone: whoever tries tokens learns
-    nothing from it. The issuer is the caller's to compare."""
+    """Raises `TokenRefused`. The issuer is the caller's to compare."""
     issued_at, expires_at = check_times(claims, settings=settings, now=now)
     check_audience(claims, settings=settings)
     check_purpose(claims)
@@ -86,6 +85,10 @@ def check_audience(claims: Claims, *, settings: IssuerSettings) -> None:
         raise TokenRefused("token with an audience that is no text")
     if not set(said) & set(settings.audiences):
         raise TokenRefused(f"token is for `{', '.join(said)[:200]}`")
+    # Whoever else it is for holds it, too, and could use it here.
+    others = set(said) - set(settings.audiences) - set(settings.additional_audiences)
+    if others:
+        raise TokenRefused(f"token is for `{', '.join(sorted(others))[:200]}` as well")
 
 
 def check_purpose(claims: Claims) -> None:

@@ -41,23 +41,23 @@ class Proof:
 def verify_proof(request: CheckRequest, *, token: str, thumbprint: str | None, now: float) -> Proof:
     """Section 4.3, in its order. Raises `TokenRefused`."""
     if thumbprint is None:
-        raise _wrong("the token is bound to no key", code="invalid_token")
+        raise wrong_proof("the token is bound to no key", code="invalid_token")
     # 1: "There is not more than one DPoP HTTP request header field."
     proof = request.header("dpop")
     if proof is None:
-        raise _wrong("there is not exactly one DPoP header")
+        raise wrong_proof("there is not exactly one DPoP header")
     header = unverified_part(proof, 0) if len(proof) <= LARGEST_PROOF else None
     if header is None:
-        raise _wrong("the proof is no signed JWT")
+        raise wrong_proof("the proof is no signed JWT")
     if header.get("typ") != "dpop+jwt":
-        raise _wrong("the proof is not of type `dpop+jwt`")
+        raise wrong_proof("the proof is not of type `dpop+jwt`")
     key = header.get("jwk")
     if not isinstance(key, Mapping) or _PRIVATE & set(key):
-        raise _wrong("the proof has no public key")
+        raise wrong_proof("the proof has no public key")
     claims = _signed(proof, key)
     # Section 7.1: a proof of another key is worth nothing here.
     if not _same(thumbprint_of(key), thumbprint):
-        raise _wrong("the proof is of another key than the token's")
+        raise wrong_proof("the proof is of another key than the token's")
     _check_request(claims, request)
     issued_at = claims.get("iat")
     if (
@@ -65,12 +65,12 @@ def verify_proof(request: CheckRequest, *, token: str, thumbprint: str | None, n
         or not isinstance(issued_at, int | float)
         or not abs(now - issued_at) <= PROOF_SECONDS
     ):
-        raise _wrong("the proof is too old, or of the future; compare the clocks")
+        raise wrong_proof("the proof is too old, or of the future; compare the clocks")
     if not _same(claims.get("ath"), _base64url(sha256(token.encode()).digest())):
-        raise _wrong("the proof belongs to another token")
+        raise wrong_proof("the proof belongs to another token")
     identifier, nonce = claims.get("jti"), claims.get("nonce")
     if not isinstance(identifier, str) or not 0 < len(identifier) <= _LONGEST_ID:
-        raise _wrong("the proof has no usable `jti`")
+        raise wrong_proof("the proof has no usable `jti`")
     return Proof(
         id=identifier, thumbprint=thumbprint, nonce=nonce if isinstance(nonce, str) else None
     )
@@ -88,7 +88,7 @@ def _signed(proof: str, key: Mapping[str, object]) -> Mapping[str, object]:
         header = read_header(proof, algorithms=ALGORITHMS, kinds=frozenset({"dpop+jwt"}))
         plain = {name: value for name, value in key.items() if name != "kid"}
         if not suitable_keys([plain | {"kid": header.key_id}], header):
-            raise _wrong("the proof's key does not go with its algorithm")
+            raise wrong_proof("the proof's key does not go with its algorithm")
         return verify_signature(
             proof,
             key=plain,
@@ -100,20 +100,20 @@ def _signed(proof: str, key: Mapping[str, object]) -> Mapping[str, object]:
     except TokenRefused:
         raise
     except LoginRefused as error:
-        raise _wrong(str(error)) from error
+        raise wrong_proof(str(error)) from error
 
 
 def _check_request(claims: Mapping[str, object], request: CheckRequest) -> None:
     if claims.get("htm") != request.method:
-        raise _wrong("the proof is for another method")
+        raise wrong_proof("the proof is for another method")
     said = claims.get("htu")
     try:
         # "without query and fragment parts": what a client left there is ignored (point 9).
         origin, target = parse_url(str(said).partition("#")[0].partition("?")[0])
     except MalformedUrl as error:
-        raise _wrong("the proof's `htu` is no address") from error
+        raise wrong_proof("the proof's `htu` is no address") from error
     if not isinstance(said, str) or origin != request.origin or target != request.path:
-        raise _wrong("the proof is for another address")
+        raise wrong_proof("the proof is for another address")
 
 
 def _same(one: object, other: str) -> bool:
@@ -126,5 +126,5 @@ def _base64url(data: bytes) -> str:
     return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def _wrong(message: str, *, code: str = "invalid_dpop_proof") -> TokenRefused:
+def wrong_proof(message: str, *, code: str = "invalid_dpop_proof") -> TokenRefused:
     return TokenRefused(f"DPoP: {message}", code=code, public="The DPoP proof does not count here.")

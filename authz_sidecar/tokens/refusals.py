@@ -1,4 +1,5 @@
-"""Why a token does not count, in two voices: for the log, and for the program that brought it."""
+"""Why a token does not count, in two voices: for the log, and for whoever brought it, who is not told
+which check it was."""
 
 from __future__ import annotations
 

@@ -57,6 +57,7 @@ class IssuerSettings:
     name: str
     issuer: str
     audiences: tuple[str, ...]
+    additional_audiences: tuple[str, ...] = ()
     jwks_uri: str | None = None
     algorithms: tuple[str, ...] = ALGORITHMS
     types: tuple[str, ...] = TYPES

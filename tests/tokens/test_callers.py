@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.gating import APP, HTML, JSON, NAMES, NAVIGATION, House, header, house
 from tests.routes.settings import Settings
@@ -149,6 +151,22 @@ async def test_a_scheme_that_the_route_does_not_accept_is_the_apps() -> None:
     assert (await home.ask(f"{APP}/api", line)).status == 401
     assert home.record.outcome == "sign-in"
     assert (await home.ask(f"{APP}/api", line, await home.signed_in())).status == 200
+
+
+LINES = st.one_of(
+    st.text(st.characters(max_codepoint=255), max_size=40),
+    st.from_regex(r"\A[Bb]earer[ ,\t=]{0,3}(good|bad|x)[ ,=\x00]{0,2}(good)?\Z"),
+)
+
+
+@settings(max_examples=300)
+@given(line=LINES)
+async def test_no_line_passes_but_the_one_that_counts(line: str) -> None:
+    home = home_with()
+    reply = await home.ask(f"{APP}/api", ("authorization", line), JSON)
+    scheme, _, rest = line.partition(" ")
+    counts = scheme.lower() == "bearer" and rest.lstrip(" ") == "good"
+    assert reply.status == (200 if counts else 401)
 
 
 @pytest.mark.parametrize("by", NAMES)

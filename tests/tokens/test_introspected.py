@@ -6,6 +6,7 @@ import asyncio
 import threading
 from base64 import b64decode
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote_plus
 
@@ -15,7 +16,16 @@ from authz_sidecar.errors import Throttled
 from authz_sidecar.tokens.settings import ClaimNames
 from tests.gating import NOW, header
 from tests.servers.hostile_provider import Answer, document
-from tests.tokens.issuing import AUDIENCE, KEY, claims, introspected, introspects, office, settings
+from tests.tokens.issuing import (
+    API,
+    AUDIENCE,
+    KEY,
+    claims,
+    introspected,
+    introspects,
+    office,
+    settings,
+)
 
 if TYPE_CHECKING:
     from tests.servers.hostile_provider import HostileProvider
@@ -166,6 +176,22 @@ async def test_whoever_guesses_is_throttled(server: HostileProvider) -> None:
         assert (reply.status, header(reply, "retry-after")) == (429, "9")
         assert (await home.ask("good")).status == 200
         assert server.asked_for("/introspect") == 1
+
+
+async def test_what_one_configuration_was_told_is_nothing_to_another(
+    server: HostileProvider,
+) -> None:
+    """CVE-2021-32701, CVE-2026-33496: the same token, where another scope or audience is wanted."""
+    introspects(server, {"good": GOOD})
+    other = replace(API, name="b", prefix="/b", token_issuers=("admin",))
+    configured = (
+        introspected(server, scopes=("read",)),
+        introspected(server, name="admin", scopes=("admin",)),
+    )
+    async with aclosing(office(server, *configured, routes=(API, other))) as home:
+        for _ in range(2):
+            assert (await home.ask("good")).status == 200
+            assert (await home.ask("good", path="/b")).status == 403
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,9 @@ def told(reply: Reply) -> str:
         in (challenge)
     )
     error: str = json.loads(reply.body)["error"]
+    # Which of the checks it was is for the log alone.
+    if error == "invalid_token":
+        assert 'error_description="The token does not count here."' in challenge
     assert f'error="{error}"' in challenge
     return error
 
@@ -131,6 +134,8 @@ def forgeries(server: HostileProvider) -> dict[str, str]:
         "type of a logout token": KEY.sign(said, typ="logout+jwt"),
         "type of a proof": KEY.sign(said, typ="dpop+jwt"),
         "alg that is no text": unsigned({"alg": 7}, said, b"x"),
+        "zeros for a signature": f"{head}.{body}.{urlsafe_b64encode(bytes(64)).decode()[:-2]}",
+        "encrypted": f"{head}.a.b.c.d",
         "four parts": f"{good}.x",
         "two parts": f"{head}.{body}",
         "list for claims": unsigned({"alg": "ES256"}, [], b"x"),  # type: ignore[arg-type]
@@ -174,7 +179,18 @@ async def test_types(
     ("configured", "change", "status"),
     [
         pytest.param({"algorithms": ("RS256",)}, {}, 401, id="algorithm not allowed"),
-        pytest.param({"audiences": ("a", AUDIENCE)}, {"aud": ["x", "a"]}, 200, id="one of several"),
+        pytest.param({"audiences": ("a", AUDIENCE)}, {"aud": ["a"]}, 200, id="one of several"),
+        pytest.param({}, {"aud": [AUDIENCE, "x"]}, 401, id="somebody else's as well"),
+        pytest.param(
+            {"additional_audiences": ("x",)},
+            {"aud": [AUDIENCE, "x"]},
+            200,
+            id="somebody else's as well, who is known",
+        ),
+        pytest.param(
+            {"additional_audiences": ("x",)}, {"aud": "x"}, 401, id="somebody else's alone"
+        ),
+        pytest.param({"require": {"azp": ("us",)}}, {"azp": "them"}, 401, id="of another client"),
         pytest.param({"leeway": 0.0}, {"exp": NOW_}, 401, id="no leeway"),
         pytest.param({"leeway": 120.0}, {"exp": NOW_ - 100}, 200, id="much leeway"),
         pytest.param({"max_lifetime": 100.0}, {}, 401, id="shorter lifetime"),

@@ -71,6 +71,11 @@ class TokenIssuer(Section):
         description="What `aud` has to name, one of them at least: a token for somebody else opens"
         " nothing.",
     )
+    additional_audiences: Texts = Field(
+        default=(),
+        description="Who else a token may be for beside one of `audiences`. A token that others hold"
+        " as well is refused without.",
+    )
     jwks_uri: Issuer | None = Field(
         default=None, description="Where its keys are. Found by discovery when absent."
     )
