@@ -6,7 +6,7 @@ The same for claims that were signed and for those that an issuer was asked for 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ _PROTOCOL = frozenset({"aud", "exp", "iat", "nbf", "jti", "cnf", "active", "toke
 # OpenID Connect Core, 2: an answer to a browser's sign-in, meant for a client and for no API.
 _ID_TOKENS_ALONE = ("nonce", "at_hash", "c_hash", "s_hash")
 _LONGEST_NAME = 1024
+_MOST_STEPS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +155,27 @@ def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
         email=_text(claims, names.email),
         name=_text(claims, names.name),
         groups=() if names.groups is None else strings(lookup(claims, names.groups)),
-        claims={key: value for key, value in claims.items() if key not in _PROTOCOL},
+        claims=told(claims),
         machine=True,
     )
+
+
+def told(claims: Claims) -> dict[str, object]:
+    """What policies may ask for. Steps into a claim whose own name has a dot (`kubernetes.io`) are
+    spelled out, for nobody could tell them from that dot: `kubernetes.io/namespace`."""
+    inside: dict[str, object] = {}
+    for name, value in claims.items():
+        if "." in name and isinstance(value, Mapping):
+            inside.update(_spelled_out(name, value, _MOST_STEPS))
+    return inside | {name: value for name, value in claims.items() if name not in _PROTOCOL}
+
+
+def _spelled_out(name: str, value: object, steps: int) -> Iterator[tuple[str, object]]:
+    if not isinstance(value, Mapping):
+        yield name, value
+    elif steps:
+        for step, more in value.items():
+            yield from _spelled_out(f"{name}/{step}", more, steps - 1)
 
 
 def lookup(claims: Claims, path: str) -> object:

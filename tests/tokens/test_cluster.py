@@ -4,15 +4,17 @@ who bring a token of theirs, which is replaced now and then."""
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from authz_sidecar.tokens.claims import told
 from tests.gating import header
 from tests.login.signing import signing_key
 from tests.servers.certificate import Certificate, make_certificate
 from tests.servers.hostile_provider import HostileProvider, document, running_hostile_provider
-from tests.tokens.issuing import KEY, claims, office, settings
+from tests.tokens.issuing import API, KEY, claims, office, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,6 +66,35 @@ async def test_a_pod_is_known_by_its_service_account(
         cluster.answers["/jwks"] = document({"keys": [KEY.jwk, new.jwk]})
         assert (await home.ask(new.sign(claims(cluster, **POD)))).status == 200
         assert cluster.seen[-1][2]["authorization"] == "Bearer a newer one"
+
+
+@pytest.mark.parametrize(
+    ("criterion", "status"),
+    [
+        pytest.param({"claim/kubernetes.io/namespace": "shop"}, 200, id="namespace"),
+        pytest.param({"claim/kubernetes.io/namespace": "other"}, 403, id="another namespace"),
+        pytest.param({"claim/kubernetes.io/serviceaccount/name": "worker"}, 200, id="account"),
+        pytest.param({"user": {"is": f"ci/{ACCOUNT}"}}, 200, id="user"),
+    ],
+)
+async def test_policies_ask_for_what_the_cluster_says_of_a_pod(
+    server: HostileProvider, criterion: dict[str, object], status: int
+) -> None:
+    policy = {"allow": {"and": [criterion]}}
+    route = replace(API, allow_any_authenticated_user=False, policy=policy)
+    async with aclosing(office(server, routes=(route,))) as home:
+        assert (await home.ask(KEY.sign(claims(server, **POD)))).status == status
+
+
+def test_what_is_spelled_out_replaces_nothing_and_ends() -> None:
+    deep: dict[str, object] = {}
+    for _ in range(500):
+        deep = {"x": deep, "y": 1}
+    found = told({"a.b": {"c": 1, "d": deep}, "a.b/c": 2, "plain": {"c": 1}, "exp": 1})
+    assert found["a.b/c"] == 2
+    assert found["a.b/d/x/x/y"] == 1
+    assert len(found) == 6
+    assert "exp" not in found
 
 
 async def test_an_authority_that_nobody_named_is_not_trusted(
