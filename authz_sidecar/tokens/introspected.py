@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.errors import ProviderUnavailable
+from authz_sidecar.login.provider.proof import by_secret
 from authz_sidecar.login.provider.transport import Connection, Trust, post_form
 from authz_sidecar.tokens.claims import Accepted, accepted
 from authz_sidecar.tokens.memory import Remembered
@@ -106,22 +107,24 @@ class IntrospectedTokens:
         return accepted(claims, kind=SessionKind.INTROSPECTED, settings=self.settings, now=now)
 
     async def _answer(self, token: str) -> Mapping[str, object]:
-        asked, fields = self._asked, {"token": token, "token_type_hint": "access_token"}
-        by_post = asked.client_authentication == "client_secret_post"
-        credentials = asked.client_id, asked.client_secret
-        if by_post:
-            fields |= {"client_id": asked.client_id, "client_secret": asked.client_secret}
+        asked = self._asked
+        proof = by_secret(
+            asked.client_id,
+            asked.client_secret,
+            in_form=asked.client_authentication == "client_secret_post",
+        )
+        form = {"token": token, "token_type_hint": "access_token", **proof.form}
         client = await self._connection.client(client_id=asked.client_id)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                document = await post_form(
-                    client, asked.endpoint, fields, basic=None if by_post else credentials
+                status, document = await post_form(
+                    client, asked.endpoint, form, headers=proof.headers
                 )
         except TimeoutError as error:
             message = f"`{asked.endpoint}`: no answer within {ANSWER_SECONDS:g} s"
             raise ProviderUnavailable(message) from error
-        if not isinstance(document, Mapping):
-            raise ProviderUnavailable(f"`{asked.endpoint}`: not a JSON object")
+        if status != 200 or not isinstance(document, Mapping):
+            raise ProviderUnavailable(f"`{asked.endpoint}`: status {status} or not a JSON object")
         return document
 
     async def start(self) -> None:

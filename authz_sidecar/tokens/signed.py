@@ -22,7 +22,7 @@ from authz_sidecar.login.jws import (
 )
 from authz_sidecar.login.keys import KeyCache
 from authz_sidecar.login.provider.metadata import discovery_url
-from authz_sidecar.login.provider.transport import Connection, Trust, get_json
+from authz_sidecar.login.provider.transport import Connection, Trust, fetch
 from authz_sidecar.tokens.claims import Accepted, Claims, accepted
 from authz_sidecar.tokens.memory import Remembered
 from authz_sidecar.tokens.peeking import unverified_part
@@ -169,9 +169,10 @@ class SignedTokens:
         client = await self._connection.client(client_id=self.settings.name)
         bearer = await self._own_token()
         if self._jwks_uri is None:
-            document = await get_json(client, discovery_url(self.settings.issuer), bearer=bearer)
+            found = await fetch(client, discovery_url(self.settings.issuer), bearer=bearer)
+            document = found.json()
             self._jwks_uri = jwks_uri(document, issuer=self.settings.issuer)
-        document = await get_json(client, self._jwks_uri, bearer=bearer)
+        document = (await fetch(client, self._jwks_uri, bearer=bearer)).json()
         keys = document.get("keys") if isinstance(document, Mapping) else None
         if not isinstance(keys, list):
             raise ProviderUnavailable(f"`{self._jwks_uri}`: not a key set")

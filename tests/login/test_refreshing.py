@@ -76,7 +76,7 @@ async def signed_in(
     hostile: HostileProvider, *, sid: str | None = None, **more: Any
 ) -> AsyncIterator[Scene]:
     lies = Lies(hostile)
-    clock = Clock(ahead=0.0)  # the provider tells how long its tokens live by the real one
+    clock = Clock(ahead=0.0)  # as the provider's, which says when tokens expire
     async with (
         house(hostile.issuer, clock=clock, **{"auth_host": None, **more}) as at,
         at.browser() as browser,
