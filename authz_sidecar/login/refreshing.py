@@ -77,8 +77,12 @@ class Refreshing:
                 token, scope=session.scope, provider=session.identity.provider
             )
         _log.info("refreshed session `%s`", claim.handle)
-        adopted = await self._sessions.renewal.claim(token, session, now=self._clock())
-        return session if isinstance(adopted, Claim) else adopted
+        await self._sessions.renewal.claim(token, session, now=self._clock())
+        # From the store, with its watermarks: somebody may have signed out while the provider was
+        # asked, even if a failover has lost what they deleted.
+        return await self._sessions.find(
+            token, scope=session.scope, provider=session.identity.provider
+        )
 
     async def _renewed(self, claim: Claim, provider: Provider) -> bool:
         """Whether the vault holds what the provider says now."""
