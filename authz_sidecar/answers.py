@@ -59,6 +59,16 @@ class PageRenderer(Protocol):
     ) -> str: ...
 
 
+class Repeating(Protocol):
+    def seconds_for(
+        self, request: CheckRequest, route: Route | None, session: Session | None
+    ) -> int:
+        """For how long a proxy may repeat that this request passes."""
+
+    def steady_until(self, session: Session) -> float:
+        """The instant from which on that may be another number than now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """The decision and everything it was about."""
@@ -78,6 +88,7 @@ class Answers:
     identity_headers: IdentityHeaders
     pages: PageRenderer
     provider_ready: Callable[[str], bool]
+    repeating: Repeating
 
     def answer(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         match judged.decision:
@@ -99,7 +110,10 @@ class Answers:
             reasons = frozenset({"headers-too-large"})
             return self._denied(request, judged, reasons, request_id)
         return Passed(
-            identity=headers, cleared=self.identity_headers.cleared(headers), cookie=cookie
+            identity=headers,
+            cleared=self.identity_headers.cleared(headers),
+            cookie=cookie,
+            repeatable=self.repeating.seconds_for(request, judged.route, judged.session),
         )
 
     def _cookie_for_app(self, request: CheckRequest) -> str:

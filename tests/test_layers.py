@@ -30,6 +30,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "sessions": frozenset({"core", "errors", "sealing"}),
     "login": frozenset({"core", "errors", "sealing", "sessions"}),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
+    "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(

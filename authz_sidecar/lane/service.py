@@ -193,7 +193,11 @@ class Lane:
         self, kept: Kept, key: object, head: bytes, held: Held | None, origin: Origin
     ) -> None:
         before = kept.weight
-        until = _ALWAYS if held is None else self.steady_until(held.session, origin)
+        until = _ALWAYS
+        if held is not None:
+            session = held.session
+            repeating = self.answers.repeating.steady_until(session)
+            until = min(self.steady_until(session, origin), repeating)
         kept.keep(key, head, until=until)
         if held is not None:
             self.near.weigh(held, kept.weight - before)
