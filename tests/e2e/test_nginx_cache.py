@@ -4,7 +4,6 @@ as it may, and to nobody else."""
 from __future__ import annotations
 
 import contextlib
-import copy
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -53,8 +52,8 @@ FOR_EVER = "X-Accel-Expires", "3600"
 SESSION = "__Host-authz"
 
 
-def configuration(issuer: str, *, seconds: int) -> dict[str, Any]:
-    config: dict[str, Any] = copy.deepcopy(sidecar_config(issuer))
+def configuration(issuer: str, *, seconds: int, fast_lane: bool) -> dict[str, Any]:
+    config = sidecar_config(issuer, fast_lane=fast_lane)
     config["server"]["nginx_cache"] = f"{seconds}s"
     config["routes"] += [
         {
@@ -97,18 +96,18 @@ def configuration(issuer: str, *, seconds: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def sidecar_that_lets_repeat(
-    provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory
+    provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory, *, fast_lane: bool
 ) -> Iterator[Sidecar]:
-    config = configuration(provider.issuer, seconds=LONG)
+    config = configuration(provider.issuer, seconds=LONG, fast_lane=fast_lane)
     with running_sidecar(config, tmp_path_factory.mktemp("long")) as sidecar:
         yield sidecar
 
 
 @pytest.fixture(scope="module")
 def brief_sidecar(
-    provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory
+    provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory, *, fast_lane: bool
 ) -> Iterator[Sidecar]:
-    config = configuration(provider.issuer, seconds=BRIEF)
+    config = configuration(provider.issuer, seconds=BRIEF, fast_lane=fast_lane)
     with running_sidecar(config, tmp_path_factory.mktemp("brief")) as sidecar:
         yield sidecar
 
