@@ -9,7 +9,7 @@ PY = .venv/bin/python
 SOURCES = authz_sidecar tests
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-policy demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
+.PHONY: help abuse bench bench-policy demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ bench: .test-ready ## measure what is claimed about speed and size (ARGS="--only
 
 bench-policy: .dev-ready ## what routes and policies cost: matching, deciding, loading, memory
 	@$(PY) benchmarks/policy.py
+
+abuse: .test-ready ## slow, oversized, endless and made-up requests in bulk, and what they cost (ARGS="--only cookies")
+	@$(PY) -m benchmarks.abuse $(ARGS)
 
 lint: .dev-ready ## ruff, formatting and types, changing nothing
 	@$(PY) -m ruff check .

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from authz_sidecar.proxies.trust import Networks
 
 MOST_LINES = 64
+_OBJECTS, _OBJECTS_OF_A_LINE = 1000, 160
 
 
 class Envelope:
     """`headers` are the client's own; a line that was cut out stands at `gap` among them. `cookie`
     is the one line of cookies; `bodiless` that an answer must have no body, `kept` that the
-    connection stays open after it. Compared by identity."""
+    connection stays open after it. `size` is the memory it takes, in bytes and about. Compared by
+    identity."""
 
     __slots__ = (
         "_tokens",
@@ -37,6 +39,7 @@ class Envelope:
         "kept",
         "method",
         "place",
+        "size",
     )
 
     def __init__(
@@ -60,6 +63,9 @@ class Envelope:
         self.cookie = cookie
         self.bodiless = start.method == "HEAD"
         self.kept = start.newer and keep_alive
+        self.size = _OBJECTS + sum(
+            len(name) + len(value) + _OBJECTS_OF_A_LINE for name, value in headers
+        )
         self._tokens: dict[str, str | None] = {}
 
     def token(self, provider: str) -> str | None:

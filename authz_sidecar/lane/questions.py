@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from authz_sidecar.proxies.base import Adapter
 
 LONGEST = 16 * 1024
-MOST_REMEMBERED_BYTES = 4 * 1024 * 1024
+MOST_REMEMBERED_BYTES = 16 * 1024 * 1024
 
 _URI = b"\r\nX-Forwarded-Uri: "  # as most proxies write it
 _ID = b"\r\nx-request-id: "  # of Envoy, new with each question
@@ -107,7 +107,9 @@ class Questions:
             return None
         envelope = self._envelopes.open(start, before, after)
         if envelope is not None:
-            self._known.put((before, after), envelope, size=len(before) + len(after) + 1000)
+            self._known.put(
+                (before, after), envelope, size=len(before) + len(after) + envelope.size
+            )
         return envelope
 
     def _envoys(self, data: bytes) -> Question | None:
@@ -133,7 +135,7 @@ class Questions:
             envelope = None if start is None else self._envelopes.open(start, before, after)
             if envelope is None:
                 return None
-            self._known.put(key, envelope, size=len(before) + len(after) + 1000)
+            self._known.put(key, envelope, size=len(before) + len(after) + envelope.size)
         return Question(envelope, target, identifier)
 
     def _others(self, data: bytes) -> Question | None:

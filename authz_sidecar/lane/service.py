@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_OF_NOBODY = 512
-MOST_PASSES = 8192
+MOST_BYTES_OF_PASSES = 32 * 1024 * 1024
 _ALWAYS = float("inf")
 _NO_ROUTE = Judgement(decision=Deny(frozenset({"route-not-found"})))
 
@@ -70,7 +70,7 @@ class Lane:
     request_id: Callable[[], str]
     _nobodys: Kept = field(default_factory=lambda: Kept(None, most=MOST_OF_NOBODY))
     _passes: Memory[tuple[Envelope, Kept, Road], _Pass] = field(
-        default_factory=lambda: Memory(most=MOST_PASSES)
+        default_factory=lambda: Memory(most=MOST_BYTES_OF_PASSES)
     )
 
     def reply(self, data: bytes) -> Written | None:
@@ -156,7 +156,9 @@ class Lane:
             head[0], min(head[1], residual.until), judged, tuple(sorted(judged.decision.reasons))
         )
         if not question.single:
-            self._passes.put((envelope, kept, road), known)
+            # Its envelope stays with it, which others have forgotten perhaps.
+            size = envelope.size + len(known.head)
+            self._passes.put((envelope, kept, road), known, size=size)
         return self._pass(question, known, started)
 
     def _tell(  # noqa: PLR0917 - as above
