@@ -15,18 +15,20 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Address, CheckRequest, Headers
     from authz_sidecar.lane.dialects import Dialect, Start
     from authz_sidecar.lane.lines import Line
+    from authz_sidecar.lane.passes import Pass
     from authz_sidecar.lane.places import Place, Places
     from authz_sidecar.proxies.trust import Networks
 
 MOST_LINES = 64
-_OBJECTS, _OBJECTS_OF_A_LINE = 1000, 160
+MOST_PASSES = 16
+"""Of one envelope: a browser asks for a page and what belongs to it with much the same lines."""
+_LONGEST_PATH = 512
 
 
 class Envelope:
-    """`headers` are the client's own; a line that was cut out stands at `gap` among them. `cookie`
-    is the one line of cookies; `bodiless` that an answer must have no body, `kept` that the
-    connection stays open after it. `size` is the memory it takes, in bytes and about. Compared by
-    identity."""
+    """`headers` are the client's own, `cookie` the one line of cookies; `bodiless` says that an
+    answer must have no body, `kept` that the connection stays open after it. `passes` are the
+    answers to what passed, by path. Compared by identity."""
 
     __slots__ = (
         "_tokens",
@@ -34,12 +36,11 @@ class Envelope:
         "client",
         "cookie",
         "dialect",
-        "gap",
         "headers",
         "kept",
         "method",
+        "passes",
         "place",
-        "size",
     )
 
     def __init__(
@@ -50,7 +51,6 @@ class Envelope:
         place: Place,
         client: Address | None,
         headers: Headers,
-        gap: int,
         cookie: str | None,
         keep_alive: bool,
     ) -> None:
@@ -59,13 +59,10 @@ class Envelope:
         self.place = place
         self.client = client
         self.headers = headers
-        self.gap = gap
         self.cookie = cookie
         self.bodiless = start.method == "HEAD"
         self.kept = start.newer and keep_alive
-        self.size = _OBJECTS + sum(
-            len(name) + len(value) + _OBJECTS_OF_A_LINE for name, value in headers
-        )
+        self.passes: dict[bytes, Pass] = {}
         self._tokens: dict[str, str | None] = {}
 
     def token(self, provider: str) -> str | None:
@@ -74,6 +71,13 @@ class Envelope:
             lines = () if self.cookie is None else (self.cookie,)
             self._tokens[provider] = self.place.token(lines, provider)
         return self._tokens[provider]
+
+    def keep(self, path: bytes, known: Pass) -> None:
+        if len(path) > _LONGEST_PATH:
+            return
+        if len(self.passes) >= MOST_PASSES:
+            self.passes.clear()
+        self.passes[path] = known
 
 
 class Envelopes:
@@ -84,12 +88,13 @@ class Envelopes:
         lines = Lines(trusted_hops=trusted_hops)
         self._known, self._learn = lines.known, lines.learn
 
-    def open(self, start: Start, before: bytes, after: bytes) -> Envelope | None:
-        """From the lines before and after the cut; the target is not among them."""
-        read = self._read(before, after)
+    def open(self, start: Start, lines: list[bytes]) -> Envelope | None:
+        """From the lines behind the request line. The target is not among them, nor is what else
+        changes with each question."""
+        read = self._read(lines)
         if read is None:
             return None
-        found, headers, gap = read
+        found, headers = read
         envoys = not start.dialect.forwarded
         host = found[Role.HOST if envoys else Role.FORWARDED_HOST]
         proto, said = found[Role.PROTO], found[Role.METHOD]
@@ -101,14 +106,27 @@ class Envelopes:
         if place is None:
             return None
         method = start.method if envoys or said is None else said[2]
-        return _envelope(start, found, headers, gap, method=method, place=place)
+        return _envelope(start, found, headers, method=method, place=place)
+
+    def headers(self, lines: list[bytes], *, new: bytes | None) -> Headers:
+        """The client's own, of lines like those that an envelope was opened with. The one that
+        begins with `new` never comes twice, and is not remembered."""
+        own: list[tuple[str, str]] = []
+        for each in lines:
+            if new is not None and each.startswith(new):
+                name, _, value = each.decode().partition(": ")
+                own.append((name, value))
+            elif (line := self._known.get(each) or self._learn(each)) and line[1] is not None:
+                own.append(line[1])
+        return tuple(own)
 
     def parse(self, start: Start, head: bytes) -> tuple[Envelope, CheckRequest] | None:
         """For adapters whose facts stand in other lines: whole, as they read them."""
-        read = self._read(head, b"")
+        first, *raw = head[:-4].split(b"\r\n")
+        read = self._read(raw)
         if read is None or read[0][Role.HOST] is None:
             return None
-        line, *lines = head[:-4].decode().split("\r\n")
+        line, *lines = (each.decode() for each in (first, *raw))
         pairs = (each.partition(": ") for each in lines)
         asked = RawRequest(
             method=start.method,
@@ -121,45 +139,36 @@ class Envelopes:
         except BadProxyRequest:
             return None
         place = self._places.of(request.origin)
-        found, headers, gap = read
-        envelope = _envelope(start, found, headers, gap, method=request.method, place=place)
+        found, headers = read
+        envelope = _envelope(start, found, headers, method=request.method, place=place)
         return envelope, request
 
-    def _read(
-        self, before: bytes, after: bytes
-    ) -> tuple[list[Line | None], list[tuple[str, str]], int] | None:
-        """The lines behind the request line by their role, the client's own, and how many of those
-        stand before the cut."""
-        first = before.split(b"\r\n")
-        raw = first + after.split(b"\r\n")[1:] if after else first
-        if not 2 < len(raw) <= MOST_LINES or raw[-1] or raw[-2]:
+    def _read(self, lines: list[bytes]) -> tuple[list[Line | None], list[tuple[str, str]]] | None:
+        """The lines by their role, and the client's own."""
+        if len(lines) > MOST_LINES:
             return None
-        cut = len(first) - 1
         found: list[Line | None] = [None] * len(Role)
         own: list[tuple[str, str]] = []
-        gap = 0
         known, learn = self._known, self._learn
-        for at, each in enumerate(raw[1:-2]):
+        for each in lines:
             line = known.get(each) or learn(each)
             if line is None:
                 return None
             role, pair, _ = line
             if pair is not None:
                 own.append(pair)
-                gap += at < cut
             if role > Role.PROXYS:
                 if found[role] is not None:
                     return None
                 found[role] = line
         # Bearers of tokens are known elsewhere.
-        return (found, own, gap) if found[Role.AUTHORIZATION] is None else None
+        return (found, own) if found[Role.AUTHORIZATION] is None else None
 
 
 def _envelope(
     start: Start,
     found: list[Line | None],
     headers: list[tuple[str, str]],
-    gap: int,
     *,
     method: str,
     place: Place,
@@ -172,7 +181,6 @@ def _envelope(
         place=place,
         client=None if client is None else client[2],
         headers=tuple(headers),
-        gap=gap,
         cookie=None if cookie is None else cookie[2],
         keep_alive=connection is None or connection[2] is True,
     )

@@ -1,5 +1,5 @@
 """What is kept with a session in memory and gone with it: its policies with everything settled that
-no request changes, and the heads of answers to what passed."""
+no request changes, and the answers to what passed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from authz_sidecar.policy import specialise
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity, Session
+    from authz_sidecar.lane.replies import Written
     from authz_sidecar.lane.roads import Way
     from authz_sidecar.policy import Residual
 
 MOST_READY = 16
-"""Heads of one session: one for each proxy, host, route and set of other cookies."""
+"""Answers for one session: one for each proxy, host, route and set of other cookies."""
 
 _KEY = "lane"
 _OBJECTS = 300
@@ -32,6 +33,9 @@ class Near(Protocol):
     def look(self, token: str, *, scope: str, provider: str, now: float) -> Held | None:
         """The session if it is in memory and may be served now. Counts as its use."""
 
+    def still(self, held: Any, /, now: float) -> bool:
+        """Whether a session that was in memory is, and may be served now. Counts as its use."""
+
     def weigh(self, entry: Any, more: int, /) -> None:
         """Count the bytes of what was put into its `derived`."""
 
@@ -39,11 +43,11 @@ class Near(Protocol):
 class Kept:
     """What `owner` knows about one session; another configuration's lane starts afresh."""
 
-    __slots__ = ("_most", "_residuals", "heads", "owner", "weight")
+    __slots__ = ("_most", "_residuals", "owner", "ready", "weight")
 
     def __init__(self, owner: object, *, most: int = MOST_READY) -> None:
         self.owner = owner
-        self.heads: dict[object, tuple[bytes, float]] = {}
+        self.ready: dict[object, tuple[Written, float]] = {}
         self.weight = _OBJECTS
         self._most = most
         self._residuals: dict[Way, Residual] = {}
@@ -57,13 +61,13 @@ class Kept:
             self._residuals[way] = residual
         return residual
 
-    def keep(self, key: object, head: bytes, *, until: float) -> None:
-        if len(self.heads) >= self._most:
-            self.heads.clear()
+    def keep(self, key: object, written: Written, *, until: float) -> None:
+        if len(self.ready) >= self._most:
+            self.ready.clear()
             self.weight = _OBJECTS
-        if key not in self.heads:
-            self.weight += _OBJECTS + len(head)
-        self.heads[key] = head, until
+        if key not in self.ready:
+            self.weight += _OBJECTS + len(written.rest)
+        self.ready[key] = written, until
 
 
 def kept_with(held: Held, owner: object) -> Kept:

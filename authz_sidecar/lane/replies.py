@@ -15,13 +15,18 @@ _SERVERS_OWN = frozenset(["connection", "content-length", "date", "transfer-enco
 
 
 class Written(NamedTuple):
-    """`head` are the header lines of the reply, each with its end; the body, which a reply to HEAD
-    does not have; and whether the connection stays open."""
+    """A reply but for its first lines, which are the server's: `rest` begins with the header lines
+    of the reply. `kept` says whether the connection stays open."""
 
     status: int
-    head: bytes
-    body: bytes
+    rest: bytes
     kept: bool
+
+
+def written(status: int, head: bytes, body: bytes, *, kept: bool) -> Written:
+    """`head` are the header lines, each with its end; a reply to HEAD has no `body`."""
+    end = b"\r\n" if kept else b"connection: close\r\n\r\n"
+    return Written(status, b"".join((head, end, body)), kept)
 
 
 def head_of(reply: Reply) -> bytes | None:

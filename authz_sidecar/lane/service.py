@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.answers import Judgement
 from authz_sidecar.core.types import Allow, Deny
 from authz_sidecar.core.urls import MalformedUrl, check_visible_ascii
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.gate import CheckRecord, outcome_of, reasons_of
-from authz_sidecar.lane.memory import Memory
 from authz_sidecar.lane.near import Kept, Near, kept_with
-from authz_sidecar.lane.replies import Written, head_of
+from authz_sidecar.lane.passes import Pass
+from authz_sidecar.lane.replies import head_of, written
 from authz_sidecar.proxies.base import Passed
 
 if TYPE_CHECKING:
@@ -31,52 +32,53 @@ if TYPE_CHECKING:
     from authz_sidecar.lane.envelopes import Envelope
     from authz_sidecar.lane.near import Held
     from authz_sidecar.lane.questions import Question, Questions
-    from authz_sidecar.lane.roads import Road, Roads, Way
+    from authz_sidecar.lane.replies import Written
+    from authz_sidecar.lane.roads import Roads, Way
     from authz_sidecar.policy import Residual
 
 logger = logging.getLogger(__name__)
 
 MOST_OF_NOBODY = 512
-MOST_BYTES_OF_PASSES = 32 * 1024 * 1024
 _ALWAYS = float("inf")
 _NO_ROUTE = Judgement(decision=Deny(frozenset({"route-not-found"})))
-
-
-class _Pass(NamedTuple):
-    """What passed will pass again, until then: same envelope, same path, same session."""
-
-    head: bytes
-    until: float
-    judged: Judgement
-    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lane:
     """`trusts` judges a connection by `client` and `server` of its scope; `steady_until` says how
-    long the headers for a session on a host stay what they are now. `passed` counts what passed and
-    says whether that is all that anybody wants to know of it."""
+    long the headers for a session on a host stay what they are now. `passed`, by the adapter's name,
+    counts what passed, told how long it took, and says whether that is all that anybody wants to
+    know of it."""
 
     questions: Questions
     roads: Roads
     near: Near
     answers: Answers
     recorder: Recorder
-    passed: Callable[[str, float], bool]
+    passed: Mapping[str, Callable[[float], bool]]
     trusts: Callable[[Mapping[str, Any]], bool]
     steady_until: Callable[[Session, Origin], float]
     clock: Callable[[], float]
     timer: Callable[[], float]
     request_id: Callable[[], str]
     _nobodys: Kept = field(default_factory=lambda: Kept(None, most=MOST_OF_NOBODY))
-    _passes: Memory[tuple[Envelope, Kept, Road], _Pass] = field(
-        default_factory=lambda: Memory(most=MOST_BYTES_OF_PASSES)
-    )
 
     def reply(self, data: bytes) -> Written | None:
         """To the question that is the whole of `data`; None where others have to answer it."""
         started = self.timer()
         try:
+            envelope, target = self.questions.glance(data)
+            if envelope is not None:
+                path, _, query = target.partition(b"?")
+                known = envelope.passes.get(path)
+                if known is not None:
+                    if query:
+                        check_visible_ascii(query.decode("latin-1"))
+                    now, held = self.clock(), known.held
+                    if now < known.until and (held is None or self.near.still(held, now)):
+                        if not known.passed(self.timer() - started):
+                            self._passed(self.questions.read(data), known, started)
+                        return known.written
             question = self.questions.read(data)
             return None if question is None else self._answer(question, started)
         except (AuthzError, MalformedUrl):
@@ -88,8 +90,7 @@ class Lane:
 
     def _answer(self, question: Question, started: float) -> Written | None:
         envelope = question.envelope
-        place = envelope.place
-        road = self.roads.find(place, question.path)
+        road = self.roads.find(envelope.place, question.path)
         if road is None:
             return None
         if question.query:
@@ -98,48 +99,27 @@ class Lane:
         if way is None:
             return self._tell(question, _NO_ROUTE, started)
         now = self.clock()
-        kept, held = self._nobodys, None
-        if way.looks and envelope.cookie is not None:
-            if way.provider is None:
-                return None
-            token = envelope.token(way.provider)
-            if token is not None:
-                held = self.near.look(token, scope=place.scope, provider=way.provider, now=now)
-                if held is None:
-                    return None
-                kept = kept_with(held, self)
-        # Headers stand in the envelope, unless one of them was cut out.
-        repeats = way.in_envelope or (question.id is None and not way.asks_query)
-        known = self._passes.get((envelope, kept, road)) if repeats else None
-        if known is not None and now < known.until:
-            return self._pass(question, known, started)
-        return self._judge(question, road, way, held, kept, started, now)
+        held, certain = self._look(envelope, way, now)
+        return self._judge(question, way, held, started, now) if certain else None
 
-    def _pass(self, question: Question, known: _Pass, started: float) -> Written:
-        envelope = question.envelope
-        if not self.passed(envelope.dialect.name, self.timer() - started):
-            self._record(
-                question,
-                known.judged,
-                outcome="allow",
-                status=200,
-                reasons=known.reasons,
-                request_id=self.request_id(),
-                started=started,
-            )
-        return Written(200, known.head, b"", envelope.kept)
+    def _look(self, envelope: Envelope, way: Way, now: float) -> tuple[Held | None, bool]:
+        """The session that is asked with, if there is one, and whether that is certain."""
+        if not way.looks or envelope.cookie is None:
+            return None, True
+        if way.provider is None:
+            return None, False
+        token = envelope.token(way.provider)
+        if token is None:
+            return None, True
+        place = envelope.place
+        held = self.near.look(token, scope=place.scope, provider=way.provider, now=now)
+        return held, held is not None
 
-    def _judge(  # noqa: PLR0917 - once for each new sight, and then hardly ever
-        self,
-        question: Question,
-        road: Road,
-        way: Way,
-        held: Held | None,
-        kept: Kept,
-        started: float,
-        now: float,
+    def _judge(
+        self, question: Question, way: Way, held: Held | None, started: float, now: float
     ) -> Written | None:
         session = None if held is None else held.session
+        kept = self._nobodys if held is None else kept_with(held, self)
         residual = (
             way.nobodys(now) if session is None else kept.residual(way, session.identity, now=now)
         )
@@ -148,27 +128,32 @@ class Lane:
         steady = isinstance(judged.decision, Allow) and envelope.dialect.repeats
         if not steady or way.route.set_request_headers:
             return self._tell(question, judged, started)
-        key = envelope.dialect, envelope.place, way, envelope.cookie
-        head = kept.heads.get(key)
-        if head is None or now >= head[1]:
-            return self._tell(question, judged, started, kept, key, held)
-        known = _Pass(
-            head[0], min(head[1], residual.until), judged, tuple(sorted(judged.decision.reasons))
+        key = envelope.dialect, envelope.place, way, envelope.cookie, envelope.kept
+        ready = kept.ready.get(key)
+        if ready is None or now >= ready[1]:
+            keep = partial(self._keep, kept, key, held, envelope.place.origin)
+            return self._tell(question, judged, started, keep=keep)
+        known = Pass(
+            written=ready[0],
+            until=min(ready[1], residual.until),
+            held=held,
+            passed=self.passed[envelope.dialect.name],
+            judged=judged,
+            reasons=tuple(sorted(judged.decision.reasons)),
         )
-        if not question.single:
-            # Its envelope stays with it, which others have forgotten perhaps.
-            size = envelope.size + len(known.head)
-            self._passes.put((envelope, kept, road), known, size=size)
-        return self._pass(question, known, started)
+        if way.in_envelope or (question.repeats_headers and not way.asks_query):
+            envelope.keep(question.path, known)
+        if not known.passed(self.timer() - started):
+            self._passed(question, known, started)
+        return known.written
 
-    def _tell(  # noqa: PLR0917 - as above
+    def _tell(
         self,
         question: Question,
         judged: Judgement,
         started: float,
-        kept: Kept | None = None,
-        key: object = None,
-        held: Held | None = None,
+        *,
+        keep: Callable[[Written], None] | None = None,
     ) -> Written | None:
         envelope, request = question.envelope, question.request
         request_id = self.request_id()
@@ -177,22 +162,27 @@ class Lane:
         head = head_of(reply)
         if head is None:
             return None
-        if kept is not None and isinstance(answer, Passed):
-            self._keep(kept, key, head, held, envelope.place.origin)
-        self._record(
-            question,
-            judged,
-            outcome=outcome_of(answer),
-            status=reply.status,
-            reasons=reasons_of(answer, judged),
-            request_id=request_id,
-            started=started,
-        )
         body = b"" if envelope.bodiless else reply.body
-        return Written(reply.status, head, body, envelope.kept)
+        told = written(reply.status, head, body, kept=envelope.kept)
+        if keep is not None and isinstance(answer, Passed):
+            keep(told)
+        self.recorder.record(
+            CheckRecord(
+                adapter=envelope.dialect.name,
+                outcome=outcome_of(answer),
+                status=reply.status,
+                reasons=reasons_of(answer, judged),
+                seconds=self.timer() - started,
+                request_id=request_id,
+                request=request,
+                route=None if judged.route is None else judged.route.name,
+                session=judged.session,
+            )
+        )
+        return told
 
     def _keep(
-        self, kept: Kept, key: object, head: bytes, held: Held | None, origin: Origin
+        self, kept: Kept, key: object, held: Held | None, origin: Origin, told: Written
     ) -> None:
         before = kept.weight
         until = _ALWAYS
@@ -200,33 +190,26 @@ class Lane:
             session = held.session
             repeating = self.answers.repeating.steady_until(session)
             until = min(self.steady_until(session, origin), repeating)
-        kept.keep(key, head, until=until)
+        kept.keep(key, told, until=until)
         if held is not None:
             self.near.weigh(held, kept.weight - before)
 
-    def _record(
-        self,
-        question: Question,
-        judged: Judgement,
-        *,
-        outcome: str,
-        status: int,
-        reasons: tuple[str, ...],
-        request_id: str,
-        started: float,
-    ) -> None:
-        route = judged.route
+    def _passed(self, question: Question | None, known: Pass, started: float) -> None:
+        """The record of what passed before; its question has been read before, too."""
+        if question is None:
+            return
+        route = known.judged.route
         self.recorder.record(
             CheckRecord(
                 adapter=question.envelope.dialect.name,
-                outcome=outcome,
-                status=status,
-                reasons=reasons,
+                outcome="allow",
+                status=200,
+                reasons=known.reasons,
                 seconds=self.timer() - started,
-                request_id=request_id,
+                request_id=self.request_id(),
                 request=question.request,
                 route=None if route is None else route.name,
-                session=judged.session,
+                session=known.judged.session,
             )
         )
 

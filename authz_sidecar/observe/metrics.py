@@ -117,8 +117,9 @@ class Metrics:
             version, platform.python_version()
         ).set(1)
 
-    def check(self, *, adapter: str, decision: str, status: int, seconds: float) -> None:
-        self._checks.add(adapter, decision, status, seconds)
+    def checks(self, *, adapter: str, decision: str, status: int) -> Tally:
+        """Of one kind of check: `add` counts one, and the seconds that it took."""
+        return self._checks.tally(adapter, decision, status)
 
     def sign_in(self, *, provider: str, outcome: str) -> None:
         self._sign_ins.labels(provider, outcome).inc()
@@ -163,38 +164,62 @@ def _family(metric: Metric) -> Family:
     )
 
 
-class _Checks(Collector):
-    """Counted far more often than anything else is, so in plain tables, without locks and children:
-    there is one thread that adds and reports."""
+_SHORTEST = _BUCKETS[0]
+
+
+class _Durations:
+    __slots__ = ("buckets", "seconds")
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str, int], int] = {}
-        self._durations: dict[str, list[int]] = {}
-        self._seconds: dict[str, float] = {}
+        self.buckets = [0] * (len(_BUCKETS) + 1)
+        self.seconds = 0.0
 
-    def add(self, adapter: str, decision: str, status: int, seconds: float) -> None:
+
+class Tally:
+    """Added to far more often than anything else is, so without locks: there is one thread that
+    adds and reports."""
+
+    __slots__ = ("_durations", "count")
+
+    def __init__(self, durations: _Durations) -> None:
+        self.count = 0
+        self._durations = durations
+
+    def add(self, seconds: float) -> None:
+        durations = self._durations
+        self.count += 1
+        durations.seconds += seconds
+        # Most are answered from memory.
+        durations.buckets[bisect_left(_BUCKETS, seconds) if seconds > _SHORTEST else 0] += 1
+
+
+class _Checks(Collector):
+    def __init__(self) -> None:
+        self._tallies: dict[tuple[str, str, int], Tally] = {}
+        self._durations: dict[str, _Durations] = {}
+
+    def tally(self, adapter: str, decision: str, status: int) -> Tally:
         key = adapter, decision, status
-        self._counts[key] = self._counts.get(key, 0) + 1
-        durations = self._durations.get(adapter)
-        if durations is None:
-            durations = self._durations[adapter] = [0] * (len(_BUCKETS) + 1)
-        durations[bisect_left(_BUCKETS, seconds)] += 1
-        self._seconds[adapter] = self._seconds.get(adapter, 0.0) + seconds
+        tally = self._tallies.get(key)
+        if tally is None:
+            durations = self._durations.setdefault(adapter, _Durations())
+            tally = self._tallies[key] = Tally(durations)
+        return tally
 
     def collect(self) -> Iterable[Metric]:
         checks = CounterMetricFamily(
             "authz_checks", "Checks answered.", labels=("adapter", "decision", "status")
         )
-        for (adapter, decision, status), count in self._counts.items():
-            checks.add_metric((adapter, decision, str(status)), count)
+        for (adapter, decision, status), tally in self._tallies.items():
+            checks.add_metric((adapter, decision, str(status)), tally.count)
         yield checks
         durations = HistogramMetricFamily(
             "authz_check_duration_seconds", "How long a check took.", labels=("adapter",)
         )
         bounds = (*map(str, _BUCKETS), "+Inf")
-        for adapter, counts in self._durations.items():
-            buckets = list(zip(bounds, map(float, accumulate(counts)), strict=True))
-            durations.add_metric((adapter,), buckets, self._seconds[adapter])
+        for adapter, each in self._durations.items():
+            buckets = list(zip(bounds, map(float, accumulate(each.buckets)), strict=True))
+            durations.add_metric((adapter,), buckets, each.seconds)
         yield durations
 
 

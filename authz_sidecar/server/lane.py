@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from authz_sidecar.lane.replies import Written
+    from authz_sidecar.server.protocol import Refusal
 
     class Lane(Protocol):
         def reply(self, data: bytes) -> Written | None: ...
@@ -33,12 +34,13 @@ class LaneProtocol(LimitedProtocol):
         self._current = lane
         self._lane: Lane | None = None
         self._trusted = False
+        self._undisturbed = False
         self._answered_at = 0.0
         self._defaults: list[tuple[bytes, bytes]] = []
-        self._lines = b""
+        self._begin: dict[int, bytes] = {}
 
     def data_received(self, data: bytes) -> None:
-        if self._is_free():
+        if (self._undisturbed and not self.transport.is_closing()) or self._is_free():
             lane = self._current()
             if lane is not self._lane:
                 self._lane = lane
@@ -46,12 +48,15 @@ class LaneProtocol(LimitedProtocol):
             if lane is not None and self._trusted and (written := lane.reply(data)) is not None:
                 self._write(written)
                 return
+        self._undisturbed = False
         super().data_received(data)
 
     def _is_free(self) -> bool:
-        """Nothing of an earlier question is under way, and what is written leaves at once."""
+        """Nothing of an earlier question is under way, and what is written leaves at once. Once
+        that is so, it stays so until the transport closes, one of the three methods below is called
+        or a question is left to the protocol that this one extends."""
         cycle = self.cycle
-        return (
+        self._undisturbed = (
             self._phase is Phase.IDLE
             and (cycle is None or (cycle.response_complete and not self.pipeline))
             and self._refusal is None
@@ -60,26 +65,45 @@ class LaneProtocol(LimitedProtocol):
             and not self.flow.read_paused
             and not self.transport.is_closing()
         )
+        return self._undisturbed
+
+    def pause_writing(self) -> None:
+        self._undisturbed = False
+        super().pause_writing()
+
+    def shutdown(self) -> None:
+        self._undisturbed = False
+        super().shutdown()
+
+    def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
+        self._undisturbed = False
+        super()._refuse(refusal, linger=linger)
 
     def _trusts(self, lane: Lane) -> bool:
         return lane.trusts({"client": self.client, "server": self.server})
 
     def _write(self, written: Written) -> None:
-        status, head, body, kept = written
-        defaults = self.server_state.default_headers
-        if defaults is not self._defaults:  # uvicorn makes them anew each second
-            self._defaults = defaults
-            self._lines = b"".join([name + b": " + value + b"\r\n" for name, value in defaults])
-        end = b"\r\n" if kept else b"connection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], self._lines, head, end, body)))
-        self.server_state.total_requests += 1
-        self._disarm()
+        state = self.server_state
+        if state.default_headers is not self._defaults:  # uvicorn makes them anew each second
+            self._defaults = state.default_headers
+            self._begin = {}
+        status, rest, kept = written
+        begin = self._begin.get(status) or self._begun(status)
+        self.transport.write(begin + rest)
+        state.total_requests += 1
+        if self._deadline is not None:
+            self._disarm()
         if not kept:
             self.transport.close()
             return
         self._answered_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._wait_for_more(self.timeout_keep_alive)
+
+    def _begun(self, status: int) -> bytes:
+        lines = [name + b": " + value + b"\r\n" for name, value in self._defaults]
+        begin = self._begin[status] = b"".join((STATUS_LINE[status], *lines))
+        return begin
 
     def _wait_for_more(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(

@@ -4,6 +4,7 @@ and clock, and the answers and records compared whole."""
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -427,6 +428,56 @@ def about_checks() -> list[Any]:
 
 def damaged_anybody(who: str) -> str:
     return damaged("A" * 43, who.partition("|")[2])
+
+
+@pytest.mark.parametrize("target", ["/team/a", "/team/secret", "/asks", "/page?x=1"])
+async def test_envoy_shuffles_its_lines(both: Both, cookies: dict[str, str], target: str) -> None:
+    """Envoy keeps the headers of a check in a hash table, which it walks in any order."""
+    shuffled = random.Random(target)
+    own = (*NAVIGATION, ("cookie", cookies["alice"]), ("x-team", "red"), ("x-team", "blue"))
+    raw = ASKING["envoy"](Original(method="GET", target=target, headers=own))
+    for number in range(20):
+        lines = [*raw.headers, ("x-request-id", f"{number}")]
+        shuffled.shuffle(lines)
+        compared = await both.compare(bytes_of(replace(raw, headers=tuple(lines))))
+        assert compared.answered
+
+
+@pytest.mark.parametrize(
+    ("target", "answered"),
+    [
+        pytest.param("/team/a", True, id="again"),
+        pytest.param("/team/a?", True, id="empty query"),
+        pytest.param("/team/a?x=1&y=(2)", True, id="query"),
+        pytest.param("/team/a?x=\u00e9", False, id="query beyond ASCII"),
+        pytest.param("/team/a?x=\t", False, id="control byte in the query"),
+        pytest.param("/team/a?x=" + "y" * 16_384, False, id="long query"),
+        pytest.param("/team/../a", False, id="another reading of a path that passed"),
+    ],
+)
+@pytest.mark.parametrize("dialect", ["nginx", "envoy"])
+async def test_what_passed_is_no_pass_for_what_is_unusual(
+    both: Both, cookies: dict[str, str], dialect: str, target: str, *, answered: bool
+) -> None:
+    def bytes_about(target: str) -> bytes:
+        own = (*NAVIGATION, ("cookie", cookies["alice"]))
+        return bytes_of(ASKING[dialect](Original(method="GET", target=target, headers=own)))
+
+    for _ in range(2):
+        assert (await both.compare(bytes_about("/team/a"))).answered
+    assert (await both.compare(bytes_about(target))).answered is answered
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_what_passed_passes_while_its_session_is_near(dialect: str) -> None:
+    async with listening(both_of(house(*ROUTES))) as both:
+        _, cookie = await both.signed_in(ALICE)
+        own = (*NAVIGATION, ("cookie", cookie))
+        data = bytes_of(ASKING[dialect](Original(method="GET", target="/team/a", headers=own)))
+        for _ in range(3):
+            assert both.lane.reply(data) is not None
+        both.near.held.clear()
+        assert both.lane.reply(data) is None
 
 
 @pytest.mark.parametrize("vector", about_checks())

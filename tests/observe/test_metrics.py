@@ -11,7 +11,7 @@ from authz_sidecar.observe.report import added_up, from_json, to_json
 def counted(*, allowed: int) -> Metrics:
     metrics = Metrics(version="1.2.3", process=False)
     for _ in range(allowed):
-        metrics.check(adapter="nginx", decision="allow", status=200, seconds=0.0002)
+        metrics.checks(adapter="nginx", decision="allow", status=200).add(0.0002)
     metrics.loaded(generation=2, at=1000.0, routes=7, refused=1)
     return metrics
 

@@ -138,10 +138,10 @@ def test_what_passed_is_only_counted_where_nobody_logs_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     metrics = Metrics(version="", process=False)
-    recorder = CheckRecorder(metrics=metrics)
+    passed = CheckRecorder(metrics=metrics).passed("traefik")
     with caplog.at_level(logging.INFO, logger="authz_sidecar.check"):
-        assert not recorder.passed("traefik", 0.001)
+        assert not passed(0.001)
     with caplog.at_level(logging.WARNING, logger="authz_sidecar.check"):
-        assert recorder.passed("traefik", 0.001)
+        assert passed(0.001)
     text = page(metrics.report()).decode()
     assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text

@@ -17,7 +17,7 @@ from authz_sidecar.sessions.near import NearLimits
 from authz_sidecar.sessions.opening import open_store
 from authz_sidecar.sessions.store import Entry
 from tests.sessions.conftest import ALICE, APP, AUTH, BOB, HOUR, WIKI, Clock, child, sign_in
-from tests.sessions.nearby import Watched, find, near, peek, sessions_on, until
+from tests.sessions.nearby import Watched, find, hold, near, peek, sessions_on, until
 from tests.sessions.stores import store_url
 from tests.sessions.test_service import PROVIDER_SESSION, USER
 
@@ -106,13 +106,18 @@ async def test_one_change_is_enough(store: Watched, what: str) -> None:
         "its record": keys.session_key(app.handle),
     }[what]
     async with near(store) as cache:
-        assert await find(cache, token, APP) == app
+        await hold(cache, token, APP)
+        held = cache.look(token, scope=APP, provider="corp", now=time.time())
+        assert held is not None
+        assert held.session == app
+        assert cache.still(held, time.time())
         await (
             store.delete(key)
             if what == "its record"
             else store.write(Entry(key, os.urandom(8), 60))
         )
         await until(lambda: peek(cache, token, APP) is None)
+        assert not cache.still(held, time.time())
         assert await find(cache, token, APP) is None
 
 

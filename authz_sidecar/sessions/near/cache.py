@@ -98,19 +98,27 @@ class NearCache:
     def look(self, token: str, *, scope: str, provider: str, now: float) -> NearEntry | None:
         """As `peek`: the entry, for whoever derives something from its session."""
         entry = self._entries.get(token)
-        if entry is None or not self._is_fresh(entry):
+        if entry is None or _fitting(entry, scope, provider) is None:
             return None
-        session = entry.session
-        if session.scope != scope or session.identity.provider != provider:
-            return None
+        return entry if self.still(entry, now) else None
+
+    def still(self, entry: NearEntry, now: float) -> bool:
+        """As `look`, of an entry that it gave before."""
+        coherence = self._coherence
+        if (
+            entry.place < 0
+            or entry.epoch != coherence.epoch
+            or self._monotonic() >= coherence.fresh_until
+        ):
+            return False
         if now >= entry.renew_at:
             if self._needs_more(entry, now):
-                return None
+                return False
             if self._last_uses.is_due(entry, now):
                 self._last_uses.note(entry, now)
         entry.used = True
         self.counts.hits += 1
-        return entry
+        return True
 
     def weigh(self, entry: NearEntry, more: int) -> None:
         """Count the bytes of what was put into `entry.derived`."""
