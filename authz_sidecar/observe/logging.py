@@ -12,6 +12,7 @@ import secrets
 import sys
 import time
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def configure(
     """Send everything that is logged in this process to `stream` (standard error)."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
+    _leave_out_what_no_line_says()
     root = logging.getLogger()
     for other in root.handlers[:]:
         root.removeHandler(other)
@@ -56,6 +58,17 @@ def configure(
         logging.getLogger(name).setLevel(logging.WARNING)
     # uvicorn invents a level below DEBUG and tests for it on each connection.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def _leave_out_what_no_line_says() -> None:
+    """Which file, thread and process speaks: found out anew for every record otherwise, which is
+    a third of what a record costs (Logging HOWTO, Optimization)."""
+    logging._srcfile = None  # noqa: SLF001 - as the HOWTO has it
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+# ASCII alone: nothing in a value can forge a line or move a terminal's cursor.
+_encoded = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
 
 
 class JsonFormatter(logging.Formatter):
@@ -69,8 +82,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        # ASCII alone: nothing in a value can forge a line or move a terminal's cursor.
-        return json.dumps(line, ensure_ascii=True, default=str, separators=(",", ":"))
+        return _encoded(line)
 
 
 class ConsoleFormatter(logging.Formatter):
@@ -93,8 +105,12 @@ def _values(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _timestamp(seconds: float) -> str:
-    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
+    return f"{_whole_second(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+@lru_cache(maxsize=2)
+def _whole_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 def _printable(text: str) -> str:
