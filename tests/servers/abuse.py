@@ -205,8 +205,9 @@ class Honest:
     wrong: list[object] = field(default_factory=list)
 
     async def ask_until(self, ending: asyncio.Event) -> None:
+        """Once at least."""
         kept = Connection(self.where)
-        while not ending.is_set():
+        while True:
             fresh = Connection(self.where)
             for raw, status, user in self.expected:
                 for connection in (kept, fresh):
@@ -215,6 +216,8 @@ class Honest:
                         self.wrong.append((got, headers))
                     self.answered += 1
             await fresh.close()
+            if ending.is_set():
+                break
             await asyncio.sleep(0.01)
         await kept.close()
 
