@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from urllib.parse import quote
 
 from authz_sidecar.core.return_address import ReturnAddress, fitting
-from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session
+from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session, step_up_of
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import AuthzError, ProviderUnavailable, Throttled
 from authz_sidecar.proxies.base import Answer, Page, Passed, Refused, SignInFirst
@@ -30,6 +30,9 @@ MOST_HEADER_BYTES = 3584
 every proxy has room for, has a bound of its own."""
 MOST_COOKIE_BYTES = 12_288
 
+
+LONGEST_ASKED = 1024
+"""Bytes of the question that a step-up is for; a longer one is told by its page alone."""
 
 RETRY_SECONDS = 5
 _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled", 503: "unavailable"}
@@ -131,7 +134,16 @@ class Answers:
                 request,
                 request_id,
             )
-        return SignInFirst(location=self._start(request), navigation=is_navigation(request))
+        step_up = step_up_of(judged.decision)
+        allowed_origin = _allowed_origin(request, judged.route)
+        return SignInFirst(
+            location=self._start(
+                request, tells_for_what=step_up is not None or allowed_origin is not None
+            ),
+            navigation=is_navigation(request),
+            step_up=step_up,
+            allowed_origin=allowed_origin,
+        )
 
     def _denied(
         self,
@@ -157,6 +169,7 @@ class Answers:
             message="Access denied.",
             request_id=request_id,
             page=page,
+            allowed_origin=_allowed_origin(request, judged.route),
         )
 
     def trouble(
@@ -182,10 +195,26 @@ class Answers:
             retry_after=_retry_after(problem, status),
         )
 
-    def _start(self, request: CheckRequest) -> str:
+    def _start(self, request: CheckRequest, *, tells_for_what: bool = False) -> str:
         back = _return_address(request)
         query = f"rd={quote(back.url, safe='')}" + ("&shortened=1" if back.shortened else "")
+        asked = f"{request.method} {request.path}"
+        if tells_for_what and len(asked) <= LONGEST_ASKED and not _asks_for(request, back):
+            # What it takes to open the page to come back to is not what it takes to do this, and a
+            # page of another host is not signed in where the question was.
+            query += f"&for={quote(asked, safe='')}"
         return f"{request.origin}{self.base_path}/start?{query}"
+
+
+def _asks_for(request: CheckRequest, back: ReturnAddress) -> bool:
+    """Whether whoever comes back there asks this very question again."""
+    return request.method == "GET" and is_navigation(request) and back.url == request.url
+
+
+def _allowed_origin(request: CheckRequest, route: Route | None) -> str | None:
+    """The other site whose script asks, where the route lets it read what we say."""
+    origin = request.header("origin")
+    return origin if route is not None and origin in route.allowed_origins else None
 
 
 def _retry_after(problem: AuthzError, status: int) -> int | None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.answers import Answers, Judgement
 from authz_sidecar.core.paths import readings
-from authz_sidecar.core.types import Allow, CheckRequest, Decision, Deny, Session
+from authz_sidecar.core.types import (
+    Allow,
+    Challenge,
+    CheckRequest,
+    Decision,
+    Deny,
+    Session,
+    step_up_of,
+)
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.errors import AuthzError, BadProxyRequest, StoreUnavailable
 from authz_sidecar.policy import decide
@@ -109,7 +117,7 @@ class Gate:
     async def _judge(self, request: CheckRequest) -> Judgement:
         if len(request.header_values("authorization")) > 1:
             raise BadProxyRequest("more than one `authorization` header")
-        meanings = self._readings(request)
+        meanings = meanings_of(request, self.index)
         routes = {
             id(route): route
             for path in meanings
@@ -126,12 +134,6 @@ class Gate:
         if request.websocket and not self._may_upgrade(request, route):
             return Judgement(decision=Deny(frozenset({"origin-not-allowed"})), route=route)
         return await self._judge_route(request, route, meanings)
-
-    def _readings(self, request: CheckRequest) -> tuple[str, ...]:
-        try:
-            return readings(request.path, ignore_case=self.index.ignores_case(request.origin))
-        except MalformedUrl as error:
-            raise BadProxyRequest(f"path: {error}") from error
 
     async def _judge_route(
         self, request: CheckRequest, route: Route, meanings: tuple[str, ...]
@@ -156,7 +158,8 @@ class Gate:
     async def _judge_people(
         self, request: CheckRequest, route: Route, meanings: tuple[str, ...]
     ) -> Judgement | None:
-        """Among several providers' sessions the first that passes counts, else the first found."""
+        """Among several providers' sessions the first that passes counts, else the first that would
+        after another sign-in, else the first found."""
         refused: Judgement | None = None
         for provider in route.providers:
             session = await self._session(request, provider)
@@ -166,7 +169,10 @@ class Gate:
             judged = Judgement(decision=decision, route=route, session=session)
             if isinstance(decision, Allow):
                 return judged
-            refused = refused or judged
+            if refused is None or (
+                isinstance(decision, Challenge) and isinstance(refused.decision, Deny)
+            ):
+                refused = judged
         return refused
 
     async def _session(self, request: CheckRequest, provider: str) -> Session | None:
@@ -184,24 +190,43 @@ class Gate:
         identity: Identity | None,
         meanings: tuple[str, ...],
     ) -> Decision:
-        now = self.clock()
-        if len(meanings) == 1:
-            return decide(route.policy, request, identity, now=now)
-        decisions = [
-            decide(route.policy, replace(request, path=path), identity, now=now)
-            for path in meanings
-        ]
-        if len({type(decision) for decision in decisions}) != 1:
-            raise BadProxyRequest(
-                "the path has several readings, which are decided differently", public=_AMBIGUOUS
-            )
-        return decisions[0]
+        return alike(route, request, identity, meanings, now=self.clock())
 
     def _may_upgrade(self, request: CheckRequest, route: Route) -> bool:
         # RFC 6455 section 10.2: browsers send cookies along from any site, and say which.
         claimed = request.header_values("origin")
         allowed = (str(request.origin), *map(str, route.allowed_origins))
         return all(origin in allowed for origin in claimed)
+
+
+def meanings_of(request: CheckRequest, index: RouteIndex) -> tuple[str, ...]:
+    """Every path that the request's may be read as; raises `BadProxyRequest` for what is none."""
+    try:
+        return readings(request.path, ignore_case=index.ignores_case(request.origin))
+    except MalformedUrl as error:
+        raise BadProxyRequest(f"path: {error}") from error
+
+
+def alike(
+    route: Route,
+    request: CheckRequest,
+    identity: Identity | None,
+    meanings: tuple[str, ...],
+    *,
+    now: float,
+) -> Decision:
+    """What is decided of a request under every reading of its path; raises `BadProxyRequest` where
+    that is not one thing."""
+    if len(meanings) == 1:
+        return decide(route.policy, request, identity, now=now)
+    decisions = [
+        decide(route.policy, replace(request, path=path), identity, now=now) for path in meanings
+    ]
+    if len({(type(each), step_up_of(each)) for each in decisions}) != 1:
+        raise BadProxyRequest(
+            "the path has several readings, which are decided differently", public=_AMBIGUOUS
+        )
+    return decisions[0]
 
 
 def outcome_of(answer: Answer) -> str:

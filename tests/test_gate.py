@@ -23,6 +23,7 @@ from tests.gating import (
     JSON,
     NAMES,
     NAVIGATION,
+    NOW,
     PROXY,
     header,
     house,
@@ -504,3 +505,171 @@ async def test_a_person_may_read_a_path_in_several_ways_that_a_stranger_may_not(
     cookie = await home.signed_in()
     assert (await home.ask(f"{APP}/public/..;x/a", HTML)).status == 400
     assert (await home.ask(f"{APP}/public/..;x/a", cookie, HTML)).status == 200
+
+
+# Signed in, but not in the way that a rule asks for
+
+LEVELS = Settings(
+    name="levels",
+    prefix="/pay",
+    policy={"allow": {"and": [{"authentication": {"max_age": "5m", "acr": ["gold", "plat"]}}]}},
+    allowed_origins=(parse_origin("https://shop.example.com"),),
+)
+RECENTLY = replace(ALICE, authenticated_at=NOW - 60, acr="gold", amr=("pwd",))
+LONG_AGO = replace(ALICE, authenticated_at=NOW - 3600, acr="gold", amr=("pwd",))
+
+
+async def test_a_page_that_asks_for_a_stronger_sign_in_leads_to_one() -> None:
+    home = house(SIGNED_IN, LEVELS)
+    cookie = await home.signed_in(LONG_AGO)
+    reply = await home.ask(f"{APP}/pay?a=b", cookie, *NAVIGATION)
+    assert reply.status == 302
+    assert header(reply, "location") == start(f"{APP}/pay?a=b")
+    assert home.record.outcome == "sign-in"
+    assert home.record.reasons == ("authentication-too-old",)
+    assert (await home.ask(f"{APP}/", cookie, *NAVIGATION)).status == 200
+    assert (await home.ask(f"{APP}/pay", await home.signed_in(RECENTLY), HTML)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "asked"),
+    [
+        pytest.param("GET", [JSON], "GET /pay/x", id="script"),
+        pytest.param("DELETE", [JSON], "DELETE /pay/x", id="script that deletes"),
+        pytest.param(
+            "POST", [*NAVIGATION, ("referer", f"{APP}/cart")], "POST /pay/x", id="form of a page"
+        ),
+    ],
+)
+async def test_a_step_up_for_something_else_than_the_page_says_for_what(
+    method: str, headers: list[tuple[str, str]], asked: str
+) -> None:
+    home = house(SIGNED_IN, LEVELS)
+    cookie = await home.signed_in(LONG_AGO)
+    reply = await home.ask(f"{APP}/pay/x?y", cookie, *headers, method=method)
+    told = header(reply, "location") or json.loads(reply.body)["sign_in_url"]
+    assert told.endswith(f"&for={quote(asked, safe='')}")
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_programs_are_told_what_is_missing(name: str) -> None:
+    """RFC 9470 section 3."""
+    home = house(SIGNED_IN, LEVELS)
+    cookie = await home.signed_in(replace(LONG_AGO, acr="bronze"))
+    reply = await home.ask(f"{APP}/pay", cookie, JSON, by=name)
+    assert reply.status == 401
+    if name in {"nginx", "ingress-nginx"}:
+        return  # what the challenge says, and nobody can say through the controller
+    assert header(reply, "www-authenticate") == (
+        'Bearer error="insufficient_user_authentication",'
+        ' error_description="Sign in again, in the way asked for.",'
+        ' acr_values="gold plat", max_age="300"'
+    )
+    document = json.loads(reply.body)
+    assert document["error"] == "insufficient_user_authentication"
+    assert (document["acr_values"], document["max_age"]) == (["gold", "plat"], 300)
+    assert document["sign_in_url"].startswith(f"{APP}/.auth/start?rd=")
+
+
+async def test_strangers_are_told_nothing_of_levels() -> None:
+    home = house(LEVELS)
+    reply = await home.ask(f"{APP}/pay", JSON)
+    assert header(reply, "www-authenticate") == "Bearer"
+    assert json.loads(reply.body)["error"] == "unauthenticated"
+
+
+async def test_of_two_sessions_the_one_that_could_step_up_counts() -> None:
+    either = Settings(
+        name="either",
+        identity_provider=("corp", "partners"),
+        policy={
+            "allow": {"and": [{"authentication": {"acr": "gold"}}, {"groups": {"has": "staff"}}]}
+        },
+    )
+    home = house(either, providers=("corp", "partners"), default_provider="corp")
+    _, one = await home.signed_in(ALICE)
+    partner = replace(ALICE, provider="partners", groups=("staff",))
+    _, other = await home.signed_in(partner)
+    reply = await home.ask(f"{APP}/", ("cookie", f"{one}; {other}"), JSON)
+    assert reply.status == 401
+    assert home.record.session is not None
+    assert home.record.session.identity == partner
+
+
+async def test_readings_that_ask_for_different_sign_ins_are_refused() -> None:
+    def level(acr: str, *paths: object) -> dict[str, object]:
+        return {"allow": {"and": [{"authentication": {"acr": acr}}, *paths]}}
+
+    a, not_a = {"http_path": {"starts_with": "/a"}}, {"http_path": {"not": "/a"}}
+    home = house(Settings(name="app", policy=[level("gold", a), level("silver", not_a)]))
+    cookie = await home.signed_in()
+    assert (await home.ask(f"{APP}/a", cookie, JSON)).status == 401
+    assert (await home.ask(f"{APP}/b", cookie, JSON)).status == 401
+    assert (await home.ask(f"{APP}/b/..%2f..%2fa", cookie, JSON)).status == 400
+
+
+# Scripts of other sites
+
+SHOP = "https://shop.example.com"
+
+
+@pytest.mark.parametrize(
+    "who",
+    [pytest.param(None, id="sign in first"), pytest.param(LONG_AGO, id="sign in again")],
+)
+async def test_an_allowed_site_may_read_why_not(who: Identity | None) -> None:
+    home = house(SIGNED_IN, LEVELS)
+    cookies = [] if who is None else [await home.signed_in(who)]
+    reply = await home.ask(f"{APP}/pay", *cookies, JSON, ("origin", SHOP))
+    assert reply.status == 401
+    assert header(reply, "access-control-allow-origin") == SHOP
+    assert header(reply, "access-control-allow-credentials") == "true"
+    assert "Origin" in (header(reply, "vary") or "")
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        pytest.param(["https://evil.example"], id="another site"),
+        pytest.param(["null"], id="nobody says which"),
+        pytest.param([SHOP, "https://evil.example"], id="two at once"),
+        pytest.param([f"{SHOP}:443"], id="another spelling"),
+        pytest.param([], id="none"),
+    ],
+)
+async def test_other_sites_may_not(origins: list[str]) -> None:
+    home = house(SIGNED_IN, LEVELS)
+    reply = await home.ask(f"{APP}/pay", JSON, *(("origin", origin) for origin in origins))
+    assert reply.status == 401
+    assert header(reply, "access-control-allow-origin") is None
+
+
+async def test_a_refusal_can_be_read_as_well() -> None:
+    admin = replace(ADMIN, allowed_origins=(parse_origin(SHOP),))
+    home = house(SIGNED_IN, admin)
+    reply = await home.ask(f"{APP}/admin", await home.signed_in(), JSON, ("origin", SHOP))
+    assert reply.status == 403
+    assert header(reply, "access-control-allow-origin") == SHOP
+
+
+CORS = replace(SIGNED_IN, cors_allow_preflight=True)
+PREFLIGHT = (("origin", SHOP), ("access-control-request-method", "PUT"))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "nginx-challenge"])
+@pytest.mark.parametrize(
+    ("route", "method", "headers", "status"),
+    [
+        pytest.param(CORS, "OPTIONS", PREFLIGHT, 200, id="a preflight"),
+        pytest.param(SIGNED_IN, "OPTIONS", PREFLIGHT, 401, id="not allowed"),
+        pytest.param(CORS, "OPTIONS", PREFLIGHT[:1], 401, id="any OPTIONS"),
+        pytest.param(CORS, "OPTIONS", PREFLIGHT[1:], 401, id="without an origin"),
+        pytest.param(CORS, "PUT", PREFLIGHT, 401, id="the request itself"),
+    ],
+)
+async def test_preflights_pass_where_the_route_says_so(
+    name: str, route: Settings, method: str, headers: tuple[tuple[str, str], ...], status: int
+) -> None:
+    """Fetch, section 3.3.5: a preflight never carries credentials."""
+    reply = await house(route).ask(f"{APP}/", *headers, method=method, by=name)
+    assert reply.status == status

@@ -32,6 +32,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
+    "prospects": frozenset({"core", "gate", "policy", "routes"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(
         {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}

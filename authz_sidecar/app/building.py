@@ -26,6 +26,7 @@ from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.observe.outage import StoreWatch
 from authz_sidecar.observe.record import CheckRecorder
 from authz_sidecar.policy.certificates import read_certificate
+from authz_sidecar.prospects import Prospects
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.repeating import Repeating
@@ -100,9 +101,10 @@ def build(
         clock=time.time,
         previous=previous.denials if previous else None,
     )
+    fresh = Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time)
     gate = Gate(
         index=built.index,
-        sessions=Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time),
+        sessions=fresh,
         cookies=session_cookies,
         answers=answers,
         recorder=denials,
@@ -118,6 +120,9 @@ def build(
         recorder=metrics,
         throttle=throttle(config, sessions),
         routes=built.index,
+        prospects=Prospects(index=built.index, clock=time.time),
+        fresh=fresh,
+        assertion=signer.expiring,
         providers=identity_providers,
         default_providers=default_providers(config),
         base_path=config.server.base_path,

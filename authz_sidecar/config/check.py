@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MIN_KEY_BYTES = 32
 MOST_SECONDS_IN_NGINX = 60
 
+MOST_HOSTS_TOGETHER = 5
+"""Beside a route's own: browsers follow about twenty redirects."""
+
 STORES = ("memory", "redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 # RFC 9110 sections 7 and 10.1: those that frame or route the message, and those that we or the
@@ -70,6 +73,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _headers_of_routes,
         _assertion,
         _identity_of_routes,
+        _dependencies,
         _records,
     )
     positions = config.positions
@@ -319,6 +323,17 @@ def _identity_of_routes(config: Config) -> Iterator[Found]:
     for at, route in enumerate(config.routes):
         if route.identity is not None and not route.allow_public_unauthenticated_access:
             yield message, ("routes", at, "identity")
+
+
+def _dependencies(config: Config) -> Iterator[Found]:
+    for at, route in enumerate(config.routes):
+        path = ("routes", at, "depends_on")
+        if len(route.depends_on) > MOST_HOSTS_TOGETHER:
+            named = len(route.depends_on)
+            yield f"names {named} hosts, at most {MOST_HOSTS_TOGETHER} are signed in together", path
+        for number, origin in enumerate(route.depends_on):
+            if route.from_ == str(origin):
+                yield "is the route's own host, which is signed in anyway", (*path, number)
 
 
 def _records(config: Config) -> Iterator[Found]:

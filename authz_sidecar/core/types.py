@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.urls import Origin
 
 Address = IPv4Address | IPv6Address
@@ -132,9 +133,11 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Nobody is signed in and somebody who is might pass."""
+    """Nobody is signed in and somebody who is might pass. With `step_up` somebody is, and would
+    pass after a sign-in of that kind."""
 
     reasons: frozenset[str] = frozenset()
+    step_up: StepUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +146,7 @@ class Deny:
 
 
 Decision = Allow | Challenge | Deny
+
+
+def step_up_of(decision: Decision) -> StepUp | None:
+    return decision.step_up if isinstance(decision, Challenge) else None

@@ -96,6 +96,7 @@ def _base64url(data: bytes) -> str:
 class _Signed:
     session: Session
     token: str
+    expires_at: float
     renew_at: float
     until: float
 
@@ -141,6 +142,11 @@ class AssertionSigner:
                 return signed.token
         return self._renew(session, origin)
 
+    def expiring(self, session: Session, origin: Origin) -> tuple[str, float]:
+        """The assertion, and the instant at which it expires."""
+        token = self.assertion(session, origin)
+        return token, self._cache[session.handle, origin].expires_at
+
     def steady_until(self, session: Session, origin: Origin) -> float:
         """The instant from which on another assertion may be given than now."""
         signed = self._cache.get((session.handle, origin))
@@ -154,6 +160,7 @@ class AssertionSigner:
         self._cache[key] = _Signed(
             session,
             token,
+            expires_at=float(int(now) + int(self._ttl)),
             renew_at=now + self._ttl * (1 - _RENEWED_AHEAD),
             until=now + self._ttl * (1 - _TOO_LATE),
         )

@@ -51,7 +51,7 @@ ROUTE_OPTIONS: Mapping[str, Handling] = {
         "bearer_token_format idp_access_token_allowed_audiences identity_providers",
         unsupported(_BEARER, decisive=True),
     ),
-    "depends_on": not_needed("with `server.auth_host` other hosts sign in without a word"),
+    "depends_on": translated("depends_on"),
     # The application.
     **_every("to _to_weights load_balancing_weights", proxy(Work.UPSTREAM, "where it is")),
     **_every(

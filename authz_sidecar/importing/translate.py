@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.importing import sections
+from authz_sidecar.importing.dependencies import dependencies
 from authz_sidecar.importing.headers import headers, identity_is_passed, templates
 from authz_sidecar.importing.ledger import (
     Handling,
@@ -91,6 +92,7 @@ class _Import:
         provider = default_provider(self.options, self.ledger)
         _defaults(self.options, self.ledger)
         routes = [it for at, route in given if (it := self._route(at, route, provider))]
+        self._dependencies(dict(given), {str(route["name"]): route for route in routes})
         added = {}
         for host in uncovered(self.standing, emptied=self.emptied):
             added[len(routes)] = f"Pomerium answers not found elsewhere on {host}"
@@ -179,6 +181,16 @@ class _Import:
             ours["set_request_headers"] = filled
         _default_of_route(route, at, self.ledger)
         return ours
+
+    def _dependencies(
+        self, given: Mapping[Path, Mapping[str, Any]], routes: Mapping[str, dict[str, Any]]
+    ) -> None:
+        """Once it is known which hosts there are."""
+        hosts = [it.host for it in self.standing]
+        for it in self.standing:
+            named = dependencies(given[it.at], it.at, host=it.host, hosts=hosts, ledger=self.ledger)
+            if named:
+                routes[it.name]["depends_on"] = named
 
     def _unique(self, name: str) -> str:
         self.names[name] += 1

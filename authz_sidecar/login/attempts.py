@@ -15,6 +15,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from authz_sidecar.core.step_up import StepUp
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -41,7 +43,9 @@ class Sealer(Protocol):
 class Attempt:
     """`provider` None: the sign-in itself happens on the central host, this one awaits a ticket.
     `flow` is the hash of the flow secret of the host on whose behalf the central host signs in;
-    None when it signs in for itself."""
+    None when it signs in for itself. `step_up` is what the provider was asked for beyond a sign-in,
+    and `user` who was signed in then; `walk` where to go afterwards, if not to `return_to` alone.
+    `replaces` is the handle of the session there was, whose cookie may not come along at the end."""
 
     id: str
     seed: bytes = field(repr=False)
@@ -52,6 +56,10 @@ class Attempt:
     shortened: bool = False
     round: int = 1
     instance: str = ""
+    step_up: StepUp | None = None
+    user: str = ""
+    walk: tuple[str, ...] = ()
+    replaces: str = ""
 
     @property
     def state(self) -> str:
@@ -184,6 +192,7 @@ def _binding(name: str, origin: Origin) -> bytes:
 
 
 def _encode(attempt: Attempt) -> bytes:
+    step_up = attempt.step_up
     fields = [
         attempt.provider,
         attempt.return_to,
@@ -193,13 +202,21 @@ def _encode(attempt: Attempt) -> bytes:
         attempt.round,
         attempt.instance,
         _text(attempt.seed),
+        None if step_up is None else (step_up.max_age, step_up.acr, step_up.amr),
+        attempt.user,
+        attempt.walk,
+        attempt.replaces,
     ]
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def _decode(attempt: str, data: bytes) -> Attempt:
     """Of data that we sealed ourselves."""
-    provider, return_to, started_at, flow, shortened, number, instance, seed = json.loads(data)
+    provider, return_to, started_at, flow, shortened, number, instance, seed, *more = json.loads(
+        data
+    )
+    # Attempts that were begun before an upgrade say nothing of these.
+    step_up, user, walk, replaces = more or (None, "", (), "")
     return Attempt(
         id=attempt,
         seed=urlsafe_b64decode(f"{seed}="),
@@ -210,7 +227,15 @@ def _decode(attempt: str, data: bytes) -> Attempt:
         shortened=bool(shortened),
         round=number,
         instance=instance,
+        step_up=None if step_up is None else _step_up(*step_up),
+        user=user,
+        walk=tuple(walk),
+        replaces=replaces,
     )
+
+
+def _step_up(max_age: float | None, acr: list[str], amr: list[str]) -> StepUp:
+    return StepUp(max_age=max_age, acr=tuple(acr), amr=tuple(amr))
 
 
 def _text(data: bytes) -> str:

@@ -14,7 +14,7 @@ from authz_sidecar.core.return_address import ReturnAddresses
 from authz_sidecar.core.urls import parse_url
 from authz_sidecar.errors import BadReturnAddress
 from authz_sidecar.login.attempts import AttemptCookies
-from authz_sidecar.login.loop import LoopBreaker
+from authz_sidecar.login.loop import Circle, LoopBreaker
 from authz_sidecar.login.messages import LoginReply
 
 if TYPE_CHECKING:
@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 
     from authz_sidecar.core.types import Session
     from authz_sidecar.core.urls import Origin
+    from authz_sidecar.login.attempts import Attempt
     from authz_sidecar.login.messages import LoginRequest
-    from authz_sidecar.login.ports import Pages, Routes, SignInRecorder
+    from authz_sidecar.login.ports import (
+        Pages,
+        Prospects,
+        Routes,
+        SessionFinder,
+        SignInRecorder,
+    )
     from authz_sidecar.login.provider import Provider
     from authz_sidecar.login.throttle import Throttle
     from authz_sidecar.sealing import SecretKeys
@@ -42,7 +49,9 @@ class Found:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """`default_providers` serve what no route claims. `instance` is empty where all instances share
-    a store; otherwise it tells attempts of another instance from our own."""
+    a store; otherwise it tells attempts of another instance from our own. `fresh` finds sessions as
+    the gate does, refreshed when it is time; `assertion` signs what an application is told of one,
+    and says until when that holds."""
 
     keys: SecretKeys
     sessions: Sessions
@@ -51,6 +60,9 @@ class Desk:
     recorder: SignInRecorder
     throttle: Throttle
     routes: Routes
+    prospects: Prospects
+    fresh: SessionFinder
+    assertion: Callable[[Session, Origin], tuple[str, float]]
     providers: Mapping[str, Provider]
     default_providers: tuple[str, ...]
     base_path: str
@@ -101,6 +113,12 @@ class Desk:
         attempt = str(number) if number > 1 else None
         return self.url(origin, "start", rd=return_to, attempt=attempt)
 
+    def again(self, attempt: Attempt, *, here: Origin) -> str:
+        """Begin again what an attempt was for; on a walk, go on to where it ends."""
+        if attempt.walk:
+            return self.still_ours(attempt.walk[-1], on=here)
+        return self.start_url(attempt.return_to, number=attempt.round + 1)
+
     def still_ours(self, return_to: str, *, on: Origin) -> str:
         """The return address, judged again: routes may have changed since it was stored."""
         try:
@@ -113,6 +131,12 @@ class Desk:
         route = self.routes.match(origin, target.partition("?")[0])
         named = route.providers if route is not None else ()
         return tuple(name for name in named or self.default_providers if name in self.providers)
+
+    def depends_on(self, address: str) -> tuple[str, ...]:
+        """The other hosts that a page needs to be signed in on."""
+        origin, target = parse_url(address)
+        route = self.routes.match(origin, target.partition("?")[0])
+        return () if route is None else route.depends_on
 
     async def living(self, request: LoginRequest, providers: tuple[str, ...]) -> Found | None:
         """The first living session with one of these providers."""
@@ -154,8 +178,19 @@ class Desk:
         )
         return self.page(html, status=401)
 
-    def too_many_rounds(self, request: LoginRequest) -> LoginReply:
+    async def too_many_rounds(self, request: LoginRequest) -> LoginReply:
         html = self.pages.too_many_redirects(
-            host=request.origin.authority, request_id=request.request_id
+            host=request.origin.authority,
+            request_id=request.request_id,
+            circle=await self._circle(request),
         )
         return self.page(html, status=400)
+
+    async def _circle(self, request: LoginRequest) -> Circle:
+        if await self.all_living(request):
+            return Circle.STILL_ASKED
+        names = (self.cookies.name_for(provider, request.origin) for provider in self.providers)
+        if any(self.cookies.read(request.cookies, name) for name in names):
+            return Circle.SESSION_LOST
+        keeps = self.loop.comes_back(request.cookies, origin=request.origin, now=self.clock())
+        return Circle.COOKIE_LOST if keeps else Circle.NO_COOKIES

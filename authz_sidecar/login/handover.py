@@ -76,9 +76,10 @@ class HandOver:
         try:
             reply = await self._redeem(request, attempt, fields)
         except AuthzError as error:
-            retry = desk.start_url(attempt.return_to, number=attempt.round + 1)
             reply = trouble_page(
-                Interrupted(error, retry=retry), desk.pages, request_id=request.request_id
+                Interrupted(error, retry=desk.again(attempt, here=request.origin)),
+                desk.pages,
+                request_id=request.request_id,
             )
         return reply.with_cookies(
             desk.attempts.clear(attempt, origin=request.origin, cross_site=False)

@@ -141,13 +141,19 @@ def verify_signature(
         raise LoginRefused(f"token refused: {type(error).__name__}") from error
 
 
+_CLOCKS = (
+    "The clock of the identity provider, or of this service, is wrong: what the provider signed is"
+    " not valid at this time."
+)
+
+
 def check_times(claims: Mapping[str, object], *, now: float) -> None:
     if _time(claims, "exp") + LEEWAY_SECONDS <= now:
-        raise LoginRefused("token has expired")
+        raise LoginRefused("token has expired; compare the clocks", public=_CLOCKS)
     if _time(claims, "iat") - LEEWAY_SECONDS > now:
-        raise LoginRefused("token was issued in the future; compare the clocks")
+        raise LoginRefused("token was issued in the future; compare the clocks", public=_CLOCKS)
     if "nbf" in claims and _time(claims, "nbf") - LEEWAY_SECONDS > now:
-        raise LoginRefused("token is not valid yet; compare the clocks")
+        raise LoginRefused("token is not valid yet; compare the clocks", public=_CLOCKS)
 
 
 def _time(claims: Mapping[str, object], name: str) -> float:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.urls import parse_url
 from authz_sidecar.login.desk import Found
 from authz_sidecar.login.messages import LoginReply, redirect
-from authz_sidecar.login.trouble import Interrupted
+from authz_sidecar.login.stepping import is_same_user
+from authz_sidecar.login.trouble import COOKIES_REFUSED, Interrupted
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity, Session
@@ -17,18 +18,21 @@ if TYPE_CHECKING:
     from authz_sidecar.login.attempts import Attempt
     from authz_sidecar.login.desk import Desk
     from authz_sidecar.login.messages import LoginRequest
+    from authz_sidecar.login.walking import Walking
     from authz_sidecar.sessions.records import ProviderTokens
 
 _log = logging.getLogger(__name__)
 
 
 class Landing:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, walking: Walking) -> None:
         self._desk = desk
+        self._walking = walking
 
     async def new_session(
         self,
         request: LoginRequest,
+        attempt: Attempt,
         *,
         identity: Identity,
         tokens: ProviderTokens | None,
@@ -37,8 +41,9 @@ class Landing:
         since: frozenset[str] | None = None,
         parent_token: str | None = None,
     ) -> Found:
-        """Never an id that anybody else has seen; what the cookie held before is ended. `since` is
-        what was revoked before the provider was asked who this is."""
+        """Never an id that anybody else has seen; what the cookie held before is ended, also where
+        it does not come along from the provider (`same_site: strict`). `since` is what was revoked
+        before the provider was asked who this is."""
         desk = self._desk
         before = await desk.living(request, (identity.provider,))
         token, session = await desk.sessions.create(
@@ -54,6 +59,8 @@ class Landing:
         )
         if before is not None:
             await desk.sessions.end(before.session)
+        elif attempt.replaces and (old := await desk.sessions.listed(attempt.replaces)):
+            await desk.sessions.end_listed(old)
         _log.info(
             "signed in on `%s` with `%s`: session `%s`",
             request.origin,
@@ -78,6 +85,7 @@ class Landing:
         desk = self._desk
         found = await self.new_session(
             request,
+            attempt,
             identity=identity,
             tokens=tokens,
             provider_session=provider_session,
@@ -87,11 +95,17 @@ class Landing:
         )
         rounds = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
         cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
-        return self._back(request, attempt).with_cookies(cookie, rounds)
+        return self._back(request, attempt, found.session).with_cookies(cookie, rounds)
 
-    def _back(self, request: LoginRequest, attempt: Attempt) -> LoginReply:
-        desk = self._desk
-        url = desk.still_ours(attempt.return_to, on=request.origin)
+    def _back(self, request: LoginRequest, attempt: Attempt, session: Session) -> LoginReply:
+        desk, provider = self._desk, session.identity.provider
+        if attempt.walk:
+            url = self._walking.onward(attempt.walk, provider=provider, here=request.origin)
+        else:
+            back = desk.still_ours(attempt.return_to, on=request.origin)
+            url = self._walking.from_(back, provider=provider)
+        if attempt.user and not is_same_user(attempt.user, session.identity):
+            return self.other_account(request, attempt, session, url=url)
         if attempt.shortened:
             html = desk.pages.trouble(
                 title="You are signed in",
@@ -101,11 +115,25 @@ class Landing:
                 retry_url=url,
             )
             return desk.page(html)
-        if desk.strict:
+        if desk.strict or url != desk.still_ours(attempt.return_to, on=request.origin):
             # The request that follows a redirect from the provider is still the provider's doing,
-            # and a strict cookie would not come along.
+            # and a strict cookie would not come along. On a walk a page at every host begins a new
+            # chain of redirects, of which browsers follow about 20.
             return desk.page(desk.pages.continue_to(url=url))
         return redirect(url)
+
+    def other_account(
+        self, request: LoginRequest, attempt: Attempt, session: Session, *, url: str
+    ) -> LoginReply:
+        """A step-up that somebody else came back from: nobody goes on as another user unawares."""
+        desk = self._desk
+        html = desk.pages.other_account(
+            identity=session.identity,
+            continue_url=url,
+            back_url=f"{desk.start_url(attempt.return_to)}&switch=1",
+            request_id=request.request_id,
+        )
+        return desk.page(html)
 
     async def lost(
         self,
@@ -128,6 +156,8 @@ class Landing:
         )
         origin, _ = parse_url(return_to)
         return_to = desk.still_ours(return_to, on=origin)
+        if not request.cookies:
+            hints = (*hints, COOKIES_REFUSED)
         raise Interrupted(
             error, retry=desk.start_url(return_to, number=number + 1), hints=hints
         ) from error

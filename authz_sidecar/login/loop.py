@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,19 @@ WINDOW_SECONDS = 60
 _PURPOSE = "sign-in rounds"
 
 
+class Circle(StrEnum):
+    """What can be seen of a sign-in that goes round in circles, from what its browser brings."""
+
+    NO_COOKIES = "no cookies"
+    """Not even the count of rounds comes back."""
+    COOKIE_LOST = "cookie lost"
+    """Cookies come back, but that of the session does not."""
+    SESSION_LOST = "session lost"
+    """The cookie comes back, and nobody knows its session."""
+    STILL_ASKED = "still asked"
+    """The session is there, and the site sends to sign-in nevertheless."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopBreaker:
     """Counts finished rounds in a small sealed cookie of the host. A tab more is no round: it
@@ -28,6 +42,10 @@ class LoopBreaker:
 
     def trips(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
         return len(self._rounds(cookie_lines, origin, now)) >= MOST_ROUNDS
+
+    def comes_back(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
+        """Whether the browser keeps cookies of ours at all."""
+        return bool(self._rounds(cookie_lines, origin, now))
 
     def count(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> str:
         """The Set-Cookie value after one more round."""

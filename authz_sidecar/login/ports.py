@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.types import Identity
+    from authz_sidecar.core.step_up import StepUp
+    from authz_sidecar.core.types import CheckRequest, Decision, Identity, Session
     from authz_sidecar.core.urls import Origin
+    from authz_sidecar.login.loop import Circle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +30,28 @@ class RouteLike(Protocol):
     @property
     def providers(self) -> tuple[str, ...]: ...
 
+    @property
+    def depends_on(self) -> tuple[str, ...]: ...
+
 
 class Routes(Protocol):
     def match(self, origin: Origin, path: str) -> RouteLike | None: ...
 
     def knows(self, origin: Origin) -> bool: ...
+
+
+class Prospects(Protocol):
+    def would(self, request: CheckRequest, identity: Identity) -> Decision:
+        """What somebody would be told who asked this now; raises `BadProxyRequest`."""
+        ...
+
+    def foreseen(self, request: CheckRequest) -> StepUp | None:
+        """What will be asked of whoever signs in for this; raises `BadProxyRequest`."""
+        ...
+
+
+class SessionFinder(Protocol):
+    async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
 
 
 class SignInRecorder(Protocol):
@@ -63,7 +82,11 @@ class Pages(Protocol):
 
     def provider_down(self, *, provider: str, retry_url: str | None, request_id: str) -> str: ...
 
-    def too_many_redirects(self, *, host: str, request_id: str) -> str: ...
+    def too_many_redirects(self, *, host: str, request_id: str, circle: Circle) -> str: ...
+
+    def other_account(
+        self, *, identity: Identity, continue_url: str, back_url: str, request_id: str
+    ) -> str: ...
 
     def choose_provider(self, *, options: tuple[tuple[str, str], ...], host: str) -> str: ...
 

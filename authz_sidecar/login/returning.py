@@ -17,10 +17,12 @@ from authz_sidecar.errors import (
 )
 from authz_sidecar.login.attempts import LIFETIME_SECONDS, read_state
 from authz_sidecar.login.flow import Answer, check_state, code_of, read_answer
+from authz_sidecar.login.stepping import NotSteppedUp, check_step_up, is_same_user
 from authz_sidecar.login.trouble import OTHER_INSTANCE, Interrupted, trouble_page
 from authz_sidecar.sessions.records import ProviderTokens
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.attempts import Attempt
     from authz_sidecar.login.desk import Desk
     from authz_sidecar.login.handover import HandOver
@@ -68,15 +70,18 @@ class Returning:
                 desk.recorder.sign_in(provider=attempt.provider or "", outcome=_outcome(error))
             _log.warning("sign-in failed: %s", error)
             reply = trouble_page(
-                self._with_retry(error, attempt), desk.pages, request_id=request.request_id
+                self._with_retry(error, attempt, here=request.origin),
+                desk.pages,
+                request_id=request.request_id,
             )
         return reply.with_cookies(used_up)
 
-    def _with_retry(self, error: AuthzError, attempt: Attempt) -> AuthzError:
+    def _with_retry(self, error: AuthzError, attempt: Attempt, *, here: Origin) -> AuthzError:
         if isinstance(error, Interrupted):
             return error
-        retry = self._desk.start_url(attempt.return_to, number=attempt.round + 1)
-        return Interrupted(error, retry=retry, provider=attempt.provider)
+        return Interrupted(
+            error, retry=self._desk.again(attempt, here=here), provider=attempt.provider
+        )
 
     async def _complete(
         self, request: LoginRequest, answer: Answer, attempt: Attempt, provider: Provider | None
@@ -112,9 +117,22 @@ class Returning:
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()
         if not await desk.sessions.remember_once(f"state:{digest}", ttl=LIFETIME_SECONDS + 120):
             raise AttemptLost("the answer was used before")
+        if attempt.step_up is not None:
+            causes = check_step_up(attempt.step_up, signed_in.identity, now=desk.clock())
+            if causes:
+                raise self._not_stepped_up(attempt, provider, causes, here=request.origin)
         reply = await self._signed_in(request, attempt, signed_in, since=since)
         desk.recorder.sign_in(provider=provider.name, outcome="success")
         return reply
+
+    def _not_stepped_up(
+        self, attempt: Attempt, provider: Provider, causes: tuple[str, ...], *, here: Origin
+    ) -> Interrupted:
+        self._desk.recorder.sign_in(provider=provider.name, outcome="refused")
+        error = NotSteppedUp(f"`{provider.name}` did not step up as asked: {' '.join(causes)}")
+        return Interrupted(
+            error, retry=self._desk.again(attempt, here=here), provider=provider.name, hints=causes
+        )
 
     async def _signed_in(
         self,
@@ -145,6 +163,7 @@ class Returning:
             )
         found = await self._landing.new_session(
             request,
+            attempt,
             identity=signed_in.identity,
             tokens=tokens,
             provider_session=signed_in.session,
@@ -153,12 +172,16 @@ class Returning:
         origin, _ = parse_url(attempt.return_to)
         if not desk.knows(origin):
             raise LoginRefused(f"`{origin}` is no longer protected here")
+        cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
+        if attempt.user and not is_same_user(attempt.user, signed_in.identity):
+            page = self._landing.other_account(
+                request, attempt, found.session, url=desk.start_url(attempt.return_to)
+            )
+            return page.with_cookies(cookie)
         reply = await self._handover.send_ticket(
             found, return_to=attempt.return_to, flow=attempt.flow
         )
-        return reply.with_cookies(
-            desk.session_cookie(found.session, found.token, origin=request.origin)
-        )
+        return reply.with_cookies(cookie)
 
 
 def _outcome(error: AuthzError) -> str:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import AuthzError, Throttled
+from authz_sidecar.login.asserting import Asserting
 from authz_sidecar.login.handover import HandOver
 from authz_sidecar.login.landing import Landing
 from authz_sidecar.login.leaving import Leaving
@@ -15,6 +16,7 @@ from authz_sidecar.login.provider_logout import ProviderLogout
 from authz_sidecar.login.returning import Returning
 from authz_sidecar.login.starting import Starting
 from authz_sidecar.login.trouble import trouble_page
+from authz_sidecar.login.walking import Walking
 from authz_sidecar.login.whoami import WhoAmI
 
 if TYPE_CHECKING:
@@ -29,15 +31,17 @@ _log = logging.getLogger(__name__)
 class LoginService:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        landing = Landing(desk)
+        walking = Walking(desk)
+        landing = Landing(desk, walking)
         handover = HandOver(desk, landing)
-        self._starting = Starting(desk, handover)
+        self._starting = Starting(desk, handover, walking)
         self._returning = Returning(desk, landing, handover)
         self._handover = handover
         self._leaving = Leaving(desk)
         self._mine = MySessions(desk)
         self._provider_logout = ProviderLogout(desk)
         self._who = WhoAmI(desk)
+        self._asserting = Asserting(desk)
 
     async def start(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._starting.start, request, throttled="start")
@@ -82,6 +86,9 @@ class LoginService:
 
     async def userinfo(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._who.userinfo, request)
+
+    async def assertion(self, request: LoginRequest) -> LoginReply:
+        return await self._answered(self._asserting.assertion, request)
 
     def refused(self, error: AuthzError, *, request_id: str) -> LoginReply:
         """For requests that were refused before they could become a `LoginRequest`."""

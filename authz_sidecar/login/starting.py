@@ -6,8 +6,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.types import Allow
 from authz_sidecar.core.urls import parse_url
-from authz_sidecar.errors import AttemptLost, LoginRefused, ProviderUnavailable
+from authz_sidecar.errors import (
+    LoginRefused,
+    ProviderUnavailable,
+)
+from authz_sidecar.login.asking import Asking
 from authz_sidecar.login.attempts import Attempt, attempt_id
 from authz_sidecar.login.errand import (
     CHOICE,
@@ -15,34 +20,48 @@ from authz_sidecar.login.errand import (
     HAND_OVER,
     HAND_OVER_SECONDS,
     Errand,
-    open_errand,
     seal_errand,
 )
 from authz_sidecar.login.loop import MOST_ROUNDS
-from authz_sidecar.login.messages import BadRequest, LoginReply, one, redirect
+from authz_sidecar.login.messages import LoginReply, one, redirect
+from authz_sidecar.login.stepping import (
+    asking_for,
+    insists,
+    prospect,
+    step_up_for,
+    user_mark,
+    wished,
+)
 from authz_sidecar.login.trouble import Interrupted
 
 if TYPE_CHECKING:
-    from authz_sidecar.login.desk import Desk
+    from authz_sidecar.login.desk import Desk, Found
     from authz_sidecar.login.handover import HandOver
-    from authz_sidecar.login.messages import LoginRequest, Pairs
+    from authz_sidecar.login.messages import LoginRequest
+    from authz_sidecar.login.walking import Walking
+
+LONGEST_ASKED = 1024
+"""Bytes of a question; `answers` writes none that are longer."""
 
 _HINT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
 
 class Starting:
-    def __init__(self, desk: Desk, handover: HandOver) -> None:
+    def __init__(self, desk: Desk, handover: HandOver, walking: Walking) -> None:
         self._desk = desk
         self._handover = handover
+        self._walking = walking
+        self._asking = Asking(desk)
 
     async def start(self, request: LoginRequest) -> LoginReply:
         desk = self._desk
         pairs = (*request.query, *request.form)
-        errand = self._sealed_errand(request, pairs) or self._errand(request, pairs)
+        errand = self._asking.sealed(request, pairs) or self._asking.errand(request, pairs)
         if errand.round > MOST_ROUNDS or desk.loop.trips(
             request.cookies, origin=request.origin, now=desk.clock()
         ):
-            return desk.too_many_rounds(request)
+            # On a walk nobody is kept from where they were going.
+            return self._pass_by(request, errand) or await desk.too_many_rounds(request)
         if errand.flow is None:
             origin, _ = parse_url(errand.return_to)
             if not desk.shares_session(origin, request.origin):
@@ -53,9 +72,9 @@ class Starting:
 
     async def choose(self, request: LoginRequest) -> LoginReply:
         desk = self._desk
-        errand = self._sealed_errand(request, request.query)
+        errand = self._asking.sealed(request, request.query)
         if errand is None:
-            errand = self._errand(request, request.query)
+            errand = self._asking.errand(request, request.query)
             origin, _ = parse_url(errand.return_to)
             if desk.signs_in_elsewhere(request.origin) or origin != request.origin:
                 return redirect(self._elsewhere(errand))
@@ -69,53 +88,6 @@ class Starting:
         origin, _ = parse_url(errand.return_to)
         return desk.page(desk.pages.choose_provider(options=options, host=origin.authority))
 
-    def _errand(self, request: LoginRequest, pairs: Pairs) -> Errand:
-        """Of what anybody may ask for: where to, and hints."""
-        desk = self._desk
-        raw = one(pairs, "rd")
-        # OpenID Connect Core, 4: a third party names the target so, and the issuer it believes in.
-        target = one(pairs, "target_link_uri")
-        raw = target if raw is None else raw
-        hint, issuer, attempt = (one(pairs, name) for name in ("login_hint", "iss", "attempt"))
-        if raw is None:
-            raw = desk.home(request.origin)
-        if hint is not None and not _HINT.fullmatch(hint):
-            raise BadRequest("unusable login_hint")
-        if attempt is not None and not re.fullmatch(r"[0-9]{1,2}", attempt):
-            raise BadRequest("unusable attempt number")
-        address = desk.addresses.parse(raw, on=request.origin)
-        return Errand(
-            return_to=address.url,
-            shortened=address.shortened or one(pairs, "shortened") == "1",
-            round=max(1, int(attempt or 1)),
-            switch=one(pairs, "switch") == "1",
-            login_hint=hint,
-            issuer=issuer,
-        )
-
-    def _sealed_errand(self, request: LoginRequest, pairs: Pairs) -> Errand | None:
-        """Of what only we can have asked for."""
-        desk = self._desk
-        sealed = {HAND_OVER: one(pairs, "request"), CHOICE: one(pairs, "choice")}
-        given = [(purpose, text) for purpose, text in sealed.items() if text is not None]
-        if not given:
-            return None
-        if len(given) > 1 or (given[0][0] == HAND_OVER and request.origin != desk.auth_host):
-            raise BadRequest("a sealed request where none belongs")
-        purpose, text = given[0]
-        opened = open_errand(
-            text, desk.keys, purpose=purpose, origin=request.origin, now=desk.clock()
-        )
-        if opened is None:
-            raise BadRequest("sealed request is not ours")
-        errand, fresh = opened
-        if not fresh:
-            raise Interrupted(
-                AttemptLost("sealed request has expired"),
-                retry=desk.start_url(errand.return_to, number=errand.round + 1),
-            )
-        return errand
-
     def _elsewhere(self, errand: Errand) -> str:
         """The `start` of the host that the return address is on."""
         origin, _ = parse_url(errand.return_to)
@@ -127,6 +99,7 @@ class Starting:
             switch="1" if errand.switch else None,
             login_hint=errand.login_hint,
             iss=errand.issuer,
+            **({"for": errand.asked} if errand.asked else {}),
         )
 
     def _once_more(self, request: LoginRequest) -> LoginReply:
@@ -139,20 +112,93 @@ class Starting:
     async def _sign_in(self, request: LoginRequest, errand: Errand) -> LoginReply:
         desk = self._desk
         providers = self._allowed(errand)
-        found = None if errand.switch else await desk.living(request, providers)
+        if not errand.switch and errand.flow is None and errand.step_up is None:
+            errand = await self._stepped_up(request, errand, providers)
+            providers = self._allowed(errand)
+        found = None if errand.switch else await self._good_enough(request, errand, providers)
         if found is not None and errand.flow is not None:
             return await self._handover.send_ticket(
                 found, return_to=errand.return_to, flow=errand.flow
             )
         if found is not None:
-            round_ = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
-            return redirect(errand.return_to).with_cookies(round_)
+            return self._already(request, errand, found)
         if desk.signs_in_elsewhere(request.origin):
-            return self._to_central_host(request, errand)
+            return await self._to_central_host(request, errand)
         if len(providers) > 1:
             sealed = self._choice(request, errand, None)
             return redirect(desk.url(request.origin, "choose", choice=sealed))
         return await self._to_provider(request, errand, providers[0])
+
+    def _already(self, request: LoginRequest, errand: Errand, found: Found) -> LoginReply:
+        """On to where somebody was going who is signed in as it takes."""
+        desk, provider = self._desk, found.session.identity.provider
+        if errand.walk:
+            url = self._walking.onward(errand.walk, provider=provider, here=request.origin)
+        else:
+            url = self._walking.from_(errand.return_to, provider=provider)
+        if errand.walk and not errand.asked:
+            return redirect(url)  # a step of our own, which comes once
+        round_ = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
+        return redirect(url).with_cookies(round_)
+
+    async def _stepped_up(
+        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
+    ) -> Errand:
+        """With what the address needs of those who are signed in, if none of them may open it as
+        they are, and one might after another sign-in."""
+        if errand.walk and not errand.asked:
+            return errand
+        needed, signed_in = errand, False
+        for provider in providers:
+            found = await self._desk.living(request, (provider,))
+            if found is None:
+                continue
+            identity = found.session.identity
+            decision = prospect(
+                request,
+                identity,
+                self._desk.prospects,
+                address=errand.return_to,
+                asked=errand.asked,
+            )
+            if isinstance(decision, Allow):
+                return errand
+            step_up = step_up_for(decision)
+            if step_up is not None and needed.step_up is None:
+                needed = replace(
+                    errand, step_up=step_up, provider=provider, user=user_mark(identity)
+                )
+            signed_in = True
+        if signed_in:
+            return needed
+        wish = wished(request, self._desk.prospects, address=errand.return_to, asked=errand.asked)
+        return replace(errand, wish=wish)
+
+    async def _good_enough(
+        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
+    ) -> Found | None:
+        """A living session, unless it is the very one that has to be stepped up. On the central
+        host it may have been, for another host."""
+        desk = self._desk
+        found = await desk.living(request, providers)
+        if found is None or errand.step_up is None:
+            return found
+        identity = found.session.identity
+        missing = errand.step_up.missing(
+            authenticated_at=identity.authenticated_at,
+            acr=identity.acr,
+            amr=identity.amr,
+            now=desk.clock(),
+        )
+        return found if missing is None else None
+
+    def _pass_by(self, request: LoginRequest, errand: Errand) -> LoginReply | None:
+        """On a walk: the next step, without a sign-in on this host."""
+        if not errand.walk or errand.provider is None:
+            return None
+        return redirect(
+            self._walking.onward(errand.walk, provider=errand.provider, here=request.origin)
+        )
 
     def _allowed(self, errand: Errand) -> tuple[str, ...]:
         """The providers of the route, narrowed by what was chosen or asked for."""
@@ -171,15 +217,17 @@ class Starting:
             )
         return providers
 
-    def _to_central_host(self, request: LoginRequest, errand: Errand) -> LoginReply:
+    async def _to_central_host(self, request: LoginRequest, errand: Errand) -> LoginReply:
         desk, central = self._desk, self._desk.auth_host
         assert central is not None  # noqa: S101  # `signs_in_elsewhere`
         if desk.shares_session(request.origin, central):
             url = self._elsewhere(errand)
             return redirect(f"{central}{url.removeprefix(str(parse_url(url)[0]))}")
-        attempt = self._attempt(errand, provider=None)
+        there = await desk.living(request, self._allowed(errand))
+        attempt = self._attempt(errand, provider=None, there=there)
         sealed = seal_errand(
-            replace(errand, flow=attempt.flow_hash),
+            # Where the walk goes on is the business of the host that it came to.
+            replace(errand, flow=attempt.flow_hash, walk=()),
             desk.keys,
             purpose=HAND_OVER,
             origin=central,
@@ -195,9 +243,15 @@ class Starting:
     ) -> LoginReply:
         desk = self._desk
         provider = desk.providers[provider_name]
-        attempt = self._attempt(errand, provider=provider_name)
+        there = await desk.living(request, (provider_name,))
+        attempt = self._attempt(errand, provider=provider_name, there=there)
         extra = {"login_hint": errand.login_hint} if errand.login_hint else {}
         extra |= {"prompt": "login"} if errand.switch else {}
+        if errand.step_up is not None:
+            insist = insists(errand.step_up, number=errand.round)
+            extra |= asking_for(errand.step_up, insist=insist)
+        elif errand.wish is not None:
+            extra |= asking_for(errand.wish, insist=False)
         try:
             url = await provider.authorization_url(
                 state=attempt.state,
@@ -207,6 +261,8 @@ class Starting:
                 extra=extra,
             )
         except ProviderUnavailable as error:
+            if (onward := self._pass_by(request, errand)) is not None:
+                return onward
             retry = desk.start_url(errand.return_to)
             raise Interrupted(error, retry=retry, provider=provider_name) from error
         cookies = desk.attempts.keep(
@@ -217,7 +273,7 @@ class Starting:
         )
         return redirect(url).with_cookies(*cookies)
 
-    def _attempt(self, errand: Errand, *, provider: str | None) -> Attempt:
+    def _attempt(self, errand: Errand, *, provider: str | None, there: Found | None) -> Attempt:
         desk, now = self._desk, self._desk.clock()
         return Attempt(
             id=attempt_id(now, desk.random(6)),
@@ -229,6 +285,10 @@ class Starting:
             shortened=errand.shortened,
             round=errand.round,
             instance=desk.instance,
+            step_up=errand.step_up,
+            user=errand.user,
+            walk=errand.walk,
+            replaces="" if there is None else there.session.handle,
         )
 
     def _choice(self, request: LoginRequest, errand: Errand, provider: str | None) -> str:

@@ -15,8 +15,10 @@ from authz_sidecar.errors import (
     Throttled,
 )
 from authz_sidecar.login.messages import BadRequest, LoginReply
+from authz_sidecar.login.stepping import NotSteppedUp
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.ports import Pages
 
 OTHER_INSTANCE = (
@@ -24,9 +26,19 @@ OTHER_INSTANCE = (
     " (`sessions.store: memory://`)."
 )
 
+COOKIES_REFUSED = (
+    "Your browser sent no cookies at all: it may refuse those of this site. Allow them, or leave the"
+    " private window."
+)
+OTHER_KEYS = (
+    "Another copy of the sign-in service wrote this request, with other secret_keys; or it was"
+    " made for another host."
+)
+
 RETRY_SECONDS = 5
 
 _TITLES: tuple[tuple[type[AuthzError], str], ...] = (
+    (NotSteppedUp, "This page asks for another sign-in"),
     (AttemptLost, "This sign-in cannot go on"),
     (BadRequest, "This request makes no sense here"),
     (BadProxyRequest, "This request makes no sense here"),
@@ -52,6 +64,18 @@ class Interrupted(LoginRefused):
         self.retry = retry
         self.provider = provider
         self.hints = hints
+
+
+def not_the_central_host(here: Origin, central: Origin | None) -> Interrupted:
+    """A host sent the browser to the central host, and it arrived somewhere else."""
+    configured = "none is configured" if central is None else f"{central} is configured"
+    cause = (
+        f"This came in for {here}, while the central sign-in host (server.auth_host) is another:"
+        f" {configured}. The proxy may send it on under a wrong name (Host), or copies of the"
+        " sign-in service run with different configurations."
+    )
+    wrong = BadRequest(f"a request for the central host arrived on `{here}`")
+    return Interrupted(wrong, retry=None, hints=(cause,))
 
 
 def trouble_page(error: AuthzError, pages: Pages, *, request_id: str) -> LoginReply:

@@ -10,6 +10,7 @@ from authz_sidecar.policy.criteria import About
 from authz_sidecar.policy.decide import Evaluation, decide, evaluate
 from authz_sidecar.policy.model import Policy
 from authz_sidecar.policy.specialise import Residual, specialise, specialise_for
+from authz_sidecar.policy.stepping_up import foreseen
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Records, Subject, subject_of
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "compile_policy",
     "decide",
     "evaluate",
+    "foreseen",
     "specialise",
     "specialise_for",
     "subject_of",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from authz_sidecar.policy.reasons import HELD, codes
+from authz_sidecar.policy.stepping_up import stepped_up
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 
 if TYPE_CHECKING:
@@ -48,10 +49,13 @@ def decide(
         evidence = policy.evidence
     subject = subject_of(identity, qualified=policy.qualified_users)
     allow, deny = policy.allow, policy.deny
-    return policy.judge(
+    decision = policy.judge(
         allow if isinstance(allow, int) else allow(request, subject, now, evidence),
         deny if isinstance(deny, int) else deny(request, subject, now, evidence),
     )
+    if not policy.may_step_up:
+        return decision
+    return stepped_up(policy, decision, request, subject, now=now, evidence=evidence)
 
 
 def evaluate(

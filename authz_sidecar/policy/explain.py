@@ -11,6 +11,7 @@ from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
 from authz_sidecar.policy.reasons import HELD, UNAUTHENTICATED, codes
 from authz_sidecar.policy.seen import Seen, Situation, seen
+from authz_sidecar.policy.stepping_up import LACKING, stepped_up
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 from authz_sidecar.policy.tables import any_of
 
@@ -109,7 +110,9 @@ def explain_for(
     # A policy without rules, such as the one that stands in for a broken one, is its own outcome.
     allow = side(Action.ALLOW) if policy.operators else _outcome([policy.allow])
     deny = side(Action.DENY) if policy.operators else _outcome([policy.deny])
-    decision = policy.judge(allow, deny)
+    decision = stepped_up(
+        policy, policy.judge(allow, deny), request, subject, now=now, evidence=evidence
+    )
     rules = []
     for operator in policy.operators:
         outcome = _outcome(operator.linked(known))
@@ -134,7 +137,7 @@ def _is_decisive(action: Action, outcome: int, decision: Decision, *, denies: bo
     """What allowed an allowed request, what denied a denied one; for a sign-in whatever asked for
     it. Where nothing allows, no rule is decisive: its absence is."""
     if isinstance(decision, Challenge):
-        return bool(outcome & UNAUTHENTICATED)
+        return bool(outcome & (LACKING if decision.step_up else UNAUTHENTICATED))
     if not outcome & HELD:
         return False
     if isinstance(decision, Allow):

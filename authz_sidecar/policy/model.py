@@ -15,6 +15,7 @@ from authz_sidecar.policy.verdict import Judge, judge
 
 if TYPE_CHECKING:
     from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import Fact
 
 Fold = Callable[[Criterion], Part]
@@ -48,7 +49,8 @@ class Operator:
 class Policy:
     """`allow` and `deny` are the rules linked for evaluation, `judge` says what their results come
     to. `qualified_users`: `user` compares `provider/subject`. `evidence` is what the criteria may
-    look at beside a request and its user; it comes and goes with the rules."""
+    look at beside a request and its user; it comes and goes with the rules. `may_step_up`: some
+    rule asks how somebody signed in."""
 
     operators: tuple[Operator, ...]
     allow: Part
@@ -56,6 +58,7 @@ class Policy:
     judge: Judge
     qualified_users: bool
     evidence: Evidence = NO_EVIDENCE
+    may_step_up: bool = False
 
     @property
     def criteria(self) -> Iterator[Criterion]:
@@ -73,6 +76,11 @@ class Policy:
     def facts(self) -> frozenset[Fact]:
         """What has to be known of a request."""
         return frozenset(fact for criterion in self.criteria for fact in criterion.facts)
+
+    @property
+    def demands(self) -> frozenset[StepUp]:
+        """What is asked of sign-ins, by any rule."""
+        return frozenset(each.demand for each in self.criteria if each.demand is not None)
 
     @property
     def groups(self) -> frozenset[str]:
@@ -96,6 +104,11 @@ def policy_of(
         judge=judge(satisfiable=_satisfiable(operators, deny)),
         qualified_users=qualified_users,
         evidence=evidence,
+        may_step_up=any(
+            criterion.demand is not None
+            for operator in operators
+            for criterion in operator.criteria
+        ),
     )
 
 

@@ -13,11 +13,11 @@ from authz_sidecar.core.urls import Origin
 from authz_sidecar.policy.criteria import About, Criterion
 from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import Policy, linked
+from authz_sidecar.policy.stepping_up import stepped_up
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.tables import Part
-    from authz_sidecar.policy.verdict import Judge
 
 # Handed to criteria that never look at a request.
 _NO_REQUEST = CheckRequest(
@@ -36,20 +36,24 @@ class Residual:
     _allow: Part
     _deny: Part
     _subject: Subject | None
-    _judge: Judge
-    _evidence: Evidence
+    _policy: Policy
+    _now: float
 
     def decide(self, request: CheckRequest, *, evidence: Evidence | None = None) -> Decision:
         """`evidence` is the policy's own unless another is given."""
         if self.constant is not None:
             return self.constant
         if evidence is None:
-            evidence = self._evidence
+            evidence = self._policy.evidence
         allow, deny, subject = self._allow, self._deny, self._subject
-        # What is left asks about request and evidence alone, so that the time does not matter.
-        return self._judge(
-            allow if isinstance(allow, int) else allow(request, subject, 0.0, evidence),
-            deny if isinstance(deny, int) else deny(request, subject, 0.0, evidence),
+        # What is left asks about request and evidence alone, so that the time does not matter; nor
+        # does it to what was settled, as long as this residual holds.
+        decision = self._policy.judge(
+            allow if isinstance(allow, int) else allow(request, subject, self._now, evidence),
+            deny if isinstance(deny, int) else deny(request, subject, self._now, evidence),
+        )
+        return stepped_up(
+            self._policy, decision, request, subject, now=self._now, evidence=evidence
         )
 
 
@@ -66,9 +70,16 @@ def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Re
 
     allow = linked(policy.operators, Action.ALLOW, settled) if policy.operators else policy.allow
     deny = linked(policy.operators, Action.DENY, settled) if policy.operators else policy.deny
-    constant = (
-        policy.judge(allow, deny) if isinstance(allow, int) and isinstance(deny, int) else None
-    )
+    constant = None
+    if isinstance(allow, int) and isinstance(deny, int):
+        constant = stepped_up(
+            policy,
+            policy.judge(allow, deny),
+            _NO_REQUEST,
+            subject,
+            now=now,
+            evidence=NO_EVIDENCE,
+        )
     until = min(
         (
             criterion.until(subject, now)
@@ -77,4 +88,4 @@ def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Re
         ),
         default=float("inf"),
     )
-    return Residual(constant, until, allow, deny, subject, policy.judge, policy.evidence)
+    return Residual(constant, until, allow, deny, subject, policy, now)

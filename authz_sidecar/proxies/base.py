@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import Address, CheckRequest, Fact, Headers
 
 
@@ -59,17 +60,20 @@ class Passed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInFirst:
     """`location` is the absolute address of this host's own `start`; `navigation` says whether the
-    client can follow a redirect."""
+    client can follow a redirect. With `step_up` somebody is signed in, and has to be in another
+    way. `allowed_origin` is the other site whose script asks, where it may read the answer."""
 
     location: str
     navigation: bool
+    step_up: StepUp | None = None
+    allowed_origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """`status` is 400, 403, 429 or 503. `reason` is a code such as `email-unauthorized`, `message`
     a sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
-    `retry_after` is in seconds."""
+    `retry_after` is in seconds; `allowed_origin` as in `SignInFirst`."""
 
     status: int
     reason: str
@@ -77,6 +81,7 @@ class Refused:
     request_id: str | None = None
     page: Page | None = None
     retry_after: int | None = None
+    allowed_origin: str | None = None
 
 
 Answer = Passed | SignInFirst | Refused

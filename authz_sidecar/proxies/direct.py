@@ -12,6 +12,9 @@ from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFir
 from authz_sidecar.proxies.clients import is_grpc, is_navigation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import CheckRequest
 
 NO_STORE = ("cache-control", "no-store")
@@ -46,9 +49,46 @@ def passed(answer: Passed) -> Reply:
 def sign_in_first(answer: SignInFirst, request: CheckRequest | None) -> Reply:
     if answer.navigation and request is not None:
         return redirect(answer.location, request)
+    readable = _readable(answer.allowed_origin)
+    if answer.step_up is not None:
+        return _sign_in_again(answer, answer.step_up, request, *readable)
     message = "Sign in first."
     document = {"error": "unauthenticated", "message": message, "sign_in_url": answer.location}
-    return machine(401, document, message, request, ("www-authenticate", "Bearer"))
+    return machine(401, document, message, request, ("www-authenticate", "Bearer"), *readable)
+
+
+def _sign_in_again(
+    answer: SignInFirst, step_up: StepUp, request: CheckRequest | None, *headers: tuple[str, str]
+) -> Reply:
+    """RFC 9470 section 3; of methods (`amr`) it says nothing, so they are in the document alone."""
+    error, message = "insufficient_user_authentication", "Sign in again, in the way asked for."
+    document: dict[str, object] = {
+        "error": error,
+        "message": message,
+        "sign_in_url": answer.location,
+    }
+    challenge = f'Bearer error="{error}", error_description="{message}"'
+    if step_up.acr:
+        document["acr_values"] = list(step_up.acr)
+        challenge += f', acr_values="{" ".join(step_up.acr)}"'
+    if step_up.max_age is not None:
+        document["max_age"] = int(step_up.max_age)
+        challenge += f', max_age="{int(step_up.max_age)}"'
+    if step_up.amr:
+        document["amr"] = list(step_up.amr)
+    return machine(401, document, message, request, ("www-authenticate", challenge), *headers)
+
+
+def _readable(origin: str | None) -> tuple[tuple[str, str], ...]:
+    """Fetch, "CORS protocol and credentials": named, not `*`, or a script with cookies is not
+    shown the answer. `Vary` names `Origin` in any case."""
+    if origin is None:
+        return ()
+    return (
+        ("access-control-allow-origin", origin),
+        ("access-control-allow-credentials", "true"),
+        ("access-control-expose-headers", "Retry-After, WWW-Authenticate, X-Authz-Reason"),
+    )
 
 
 def redirect(location: str, request: CheckRequest) -> Reply:
@@ -63,15 +103,16 @@ def refused(answer: Refused, request: CheckRequest | None) -> Reply:
     if answer.page is not None and request is not None and is_navigation(request):
         headers = (*answer.page.headers, VARY, reason, *retry)
         return Reply(status=answer.status, headers=headers, body=answer.page.html.encode())
-    document = {"error": answer.reason, "message": answer.message}
+    document: dict[str, object] = {"error": answer.reason, "message": answer.message}
     if answer.request_id is not None:
         document["request_id"] = answer.request_id
-    return machine(answer.status, document, answer.message, request, reason, *retry)
+    readable = _readable(answer.allowed_origin)
+    return machine(answer.status, document, answer.message, request, reason, *retry, *readable)
 
 
 def machine(
     status: int,
-    document: dict[str, str],
+    document: Mapping[str, object],
     message: str,
     request: CheckRequest | None,
     *headers: tuple[str, str],

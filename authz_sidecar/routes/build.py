@@ -86,8 +86,10 @@ def build_routes(
     ]
     # A path that nobody can read may be any of its host's: it is asked about first.
     built.sort(key=lambda route: route.paths is not _ANYWHERE)
+    index = RouteIndex(built)
+    builder.check_dependencies(routes, index)
     return Built(
-        index=RouteIndex(built),
+        index=index,
         problems=tuple(sorted(builder.problems)),
         warnings=tuple(sorted(overlaps(built, where))),
         refused=tuple(builder.refused),
@@ -137,6 +139,14 @@ class _Builder:
                     ("routes", place, "name"),
                 )
 
+    def check_dependencies(self, routes: Sequence[RouteSettings], index: RouteIndex) -> None:
+        """A walk may lead to hosts of ours alone."""
+        for place, settings in enumerate(routes):
+            for number, origin in enumerate(settings.depends_on):
+                if not index.knows(origin):
+                    message = f"no route protects `{origin}`, nobody can be signed in there"
+                    self._problem(message, ("routes", place, "depends_on", number))
+
     def route(self, settings: RouteSettings, place: int) -> Route | None:
         """None where nobody can say which host it is about."""
         at, before = ("routes", place), len(self.problems)
@@ -174,6 +184,7 @@ class _Builder:
             allowed_origins=tuple(map(str, settings.allowed_origins)),
             ignore_case=settings.paths == "ignore_case",
             set_request_headers=tuple(settings.set_request_headers.items()),
+            depends_on=tuple(map(str, settings.depends_on)),
             written_at=at,
         )
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.paths import readings
-from authz_sidecar.core.types import Allow, Challenge, Deny
+from authz_sidecar.core.types import Allow, Challenge, Deny, step_up_of
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.policy.explain import Explanation, explain
 
@@ -121,7 +121,7 @@ def _concluded(
     now: float,
 ) -> Explained:
     decisions = [each.explanation.decision for each in judged if each.explanation is not None]
-    agree = len({type(decision) for decision in decisions}) == 1
+    agree = len({(type(each), step_up_of(each)) for each in decisions}) == 1
     return Explained(
         request=request,
         verdict=verdict_of(decisions[0]) if agree else Verdict.REFUSED,

@@ -63,7 +63,7 @@ class Route:
     """`identity` says whether a session is looked for: `none` on public routes unless the operator
     wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
     letter case a reading of the path. `set_request_headers` are for the application, beside the
-    identity headers. `written_at` leads to the route in the configuration."""
+    identity headers. `depends_on` are origins that are signed in together with it. `written_at` leads to the route in the configuration."""
 
     name: str
     host: HostPattern
@@ -75,4 +75,5 @@ class Route:
     allowed_origins: tuple[str, ...] = ()
     ignore_case: bool = False
     set_request_headers: HeaderTemplates = ()
+    depends_on: tuple[str, ...] = ()
     written_at: tuple[Step, ...] = ()

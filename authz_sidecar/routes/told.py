@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import quote
 
+from authz_sidecar.core.types import step_up_of
 from authz_sidecar.routes.explain import Explained, Reading, Verdict, verdict_of
 
 if TYPE_CHECKING:
@@ -188,10 +189,24 @@ def _answer(explained: Explained, base_path: str) -> str:
             )
             return f"200, the request goes on to the app {who}"
         case Verdict.SIGN_IN:
+            again = _again(explained)
             back = request.url if request.method in {"GET", "HEAD"} else f"{request.origin}/"
             start = f"{request.origin}{base_path}/start?rd={quote(back, safe='')}"
-            return f"a page is redirected to {start}, everything else gets 401"
+            return f"a page is redirected to {start}{again}, everything else gets 401"
         case Verdict.DENY:
             return "403, with a page that says so where one is shown"
         case Verdict.REFUSED:
             return "400, whoever asks"
+
+
+def _again(explained: Explained) -> str:
+    """What a sign-in is asked for, where there has been one already."""
+    known = [each.explanation for each in explained.readings if each.explanation is not None]
+    step_up = step_up_of(known[0].decision) if known else None
+    if step_up is None:
+        return ""
+    age = None if step_up.max_age is None else f"max_age {step_up.max_age:g}s"
+    acr = f"acr {' or '.join(step_up.acr)}" if step_up.acr else None
+    amr = f"amr {' and '.join(step_up.amr)}" if step_up.amr else None
+    asked = ", ".join(each for each in (age, acr, amr) if each is not None)
+    return f" to sign in again ({asked})"

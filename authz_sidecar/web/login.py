@@ -85,6 +85,7 @@ def login_router(
     ours("/sessions/revoke", ["POST"], service.revoke)
     ours("/backchannel-logout", ["POST"], service.back_channel_logout)
     ours("/frontchannel-logout", ["GET"], service.front_channel_logout)
+    ours("/api/assertion", ["GET"], service.assertion)
     ours("/userinfo", ["GET", "HEAD"], service.userinfo)
     ours("/", ["GET", "HEAD"], service.who_am_i)
     ours("", ["GET", "HEAD"], service.arrive)

@@ -8,30 +8,54 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from authz_sidecar.login.loop import Circle
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.reasons import explanations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from authz_sidecar.core.types import Identity
     from authz_sidecar.login.ports import SessionLine
 
-LOOP_CAUSES = (
-    "Your browser does not keep this site's cookies. Allow them, or leave the private window.",
-    "The clock of this device, or of the server, is wrong.",
-    "The site is reached under another name than the one it is configured for, or over plain http.",
-    "Several copies of the sign-in service run without a common session store.",
+_COOKIES = (
+    "Your browser does not keep this site's cookies. Allow them, or leave the private window."
 )
+_CLOCK = "The clock of this device, or of the server, is wrong."
+_NAME = (
+    "The site is reached under another name than the one it is configured for, or over plain http."
+)
+_COPIES = "Several copies of the sign-in service run without a common session store."
+_FORGETFUL = "The session store loses sessions: it was emptied, or has too little memory."
+_CROWDED = "There are so many cookies for this site that the browser drops some."
+_RULES = (
+    "The site asks for something that no sign-in changes: a rule about how you sign in is at odds"
+    " with what the identity provider does."
+)
+_PROXY = "The proxy does not pass cookies on to the sign-in service, or changes the address."
+
+LOOP_CAUSES: Mapping[Circle, tuple[str, ...]] = MappingProxyType(
+    {
+        Circle.NO_COOKIES: (_COOKIES, _NAME, _CLOCK),
+        Circle.COOKIE_LOST: (_NAME, _COOKIES, _CROWDED, _CLOCK),
+        Circle.SESSION_LOST: (_COPIES, _FORGETFUL, _CLOCK),
+        Circle.STILL_ASKED: (_PROXY, _RULES, _COPIES, _NAME),
+    }
+)
+"""The likely causes, the likeliest first."""
 
 _TEMPLATES = (
     "choose",
     "continue",
     "denied",
     "loop",
+    "other_account",
     "provider_down",
     "sessions",
     "sign_out",
@@ -131,10 +155,20 @@ class Pages:
             "provider_down", provider=provider, retry_url=retry_url, request_id=request_id
         )
 
-    def too_many_redirects(
-        self, *, host: str, request_id: str, causes: tuple[str, ...] = LOOP_CAUSES
+    def too_many_redirects(self, *, host: str, request_id: str, circle: Circle) -> str:
+        return self._render("loop", host=host, request_id=request_id, causes=LOOP_CAUSES[circle])
+
+    def other_account(
+        self, *, identity: Identity, continue_url: str, back_url: str, request_id: str
     ) -> str:
-        return self._render("loop", host=host, request_id=request_id, causes=causes)
+        """A step-up came back with somebody else than began it."""
+        return self._render(
+            "other_account",
+            identity=identity,
+            continue_url=continue_url,
+            back_url=back_url,
+            request_id=request_id,
+        )
 
     def choose_provider(self, *, options: tuple[tuple[str, str], ...], host: str) -> str:
         """`options` are `(label, url)`."""

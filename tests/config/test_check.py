@@ -42,6 +42,10 @@ def test_a_sound_configuration() -> None:
     [
         pytest.param({"secret_keys": ["x" * 31]}, "secret_keys[0]: has 31 bytes and needs at least 32",
                      id="short key"),
+        pytest.param({"routes": [ROUTE | {"depends_on": [f"https://{n}.test" for n in range(6)]}]},
+                     "routes[0].depends_on: names 6 hosts, at most 5", id="too many hosts together"),
+        pytest.param({"routes": [ROUTE | {"depends_on": "https://a.example.com"}]},
+                     "routes[0].depends_on[0]: is the route's own host", id="together with itself"),
         pytest.param({"secret_keys": [KEY, KEY]}, "secret_keys[1]: is the same as one before it",
                      id="same key twice"),
         pytest.param({"server": {"listen": "127.0.0.1:9181"}},

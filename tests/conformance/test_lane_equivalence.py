@@ -18,7 +18,7 @@ from tests.corpus.house import APP as VECTOR_APP
 from tests.corpus.house import COOKIE, PERSONS, PROVIDER, People, configuration, damaged
 from tests.corpus.test_bypass_vectors import VECTORS, asked_about
 from tests.corpus.vectors import Uninterpretable, Vector, filled, parse
-from tests.gating import ALICE, APP, HTML, JSON, NAVIGATION, asked, house
+from tests.gating import ALICE, APP, HTML, JSON, NAVIGATION, NOW, asked, house
 from tests.lane.laning import Both, both_of, bytes_of, listening
 from tests.proxies.asking import ASKING, Original
 from tests.routes.settings import Settings
@@ -84,6 +84,20 @@ ROUTES = (
             }
         },
     ),
+    Settings(
+        name="levels",
+        prefix="/levels",
+        policy={
+            "allow": {"and": [{"authentication": {"max_age": "10m"}}, {"groups": {"has": "eng"}}]},
+            "deny": {
+                "not": [
+                    {"authentication": {"acr": ["gold"]}},
+                    {"http_path": {"is": "/levels/free"}},
+                ]
+            },
+        },
+        allowed_origins=(parse_origin("https://shop.example.com"),),
+    ),
     Settings(name="folded", from_="https://folded.example.com", paths="ignore_case", policy=TEN),
     Settings(name="local", from_="http://app.localhost:8080", allow_any_authenticated_user=True),
 )
@@ -118,6 +132,25 @@ async def cookies(both: Both) -> dict[str, str]:
 
 
 # What people and programs ask
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_whoever_signed_in_in_whatever_way(both: Both, dialect: str) -> None:
+    for at, acr, groups in (
+        (NOW - 60, "gold", ("eng",)),
+        (NOW - 60, "silver", ("eng",)),
+        (NOW - 700, "gold", ("eng",)),
+        (NOW - 700, None, ()),
+        (None, None, ("eng",)),
+    ):
+        who = replace(ALICE, authenticated_at=at, acr=acr, groups=groups)
+        _, cookie = await both.signed_in(who)
+        for target in ("/levels/a", "/levels/free", "/"):
+            for own in (NAVIGATION, (JSON,), (JSON, ("origin", "https://shop.example.com"))):
+                for method in ("GET", "POST"):
+                    headers = (*own, ("cookie", cookie))
+                    original = Original(method=method, target=target, headers=headers)
+                    await both.compare(bytes_of(ASKING[dialect](original)))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -158,6 +158,42 @@ def test_secrets_are_nowhere() -> None:
     assert config.assertion.signing_keys[0].reveal() == PEM
 
 
+@pytest.mark.parametrize(
+    ("named", "kept"),
+    [
+        pytest.param(["api.example.com"], ("https://api.example.com",), id="a host"),
+        pytest.param(["api.example.com:443"], ("https://api.example.com",), id="the default port"),
+        pytest.param("api.example.com,x.wild.example.com",
+                     ("https://api.example.com", "https://x.wild.example.com"), id="one text"),
+        pytest.param(["a.deep.wild.example.com"], ("https://a.deep.wild.example.com",),
+                     id="deep below a pattern"),
+        pytest.param(["wild.example.com"], (), id="what the pattern is below"),
+        pytest.param(["api.example.com:8443"], (), id="another port"),
+        pytest.param(["elsewhere.example"], (), id="a host without a route"),
+        pytest.param(["https://api.example.com"], (), id="no host"),
+        pytest.param(["API.example.com", "api.example.com"], ("https://api.example.com",),
+                     id="twice"),
+        pytest.param([f"{n}.wild.example.com" for n in range(6)],
+                     tuple(f"https://{n}.wild.example.com" for n in range(5)), id="too many"),
+    ],
+)  # fmt: skip
+def test_hosts_that_are_signed_in_together(named: str | list[str], kept: tuple[str, ...]) -> None:
+    result = of({
+        "idp_provider": "google",
+        "routes": [
+            {"from": "https://app.example.com", "depends_on": named},
+            {"from": "https://api.example.com"},
+            {"from": "https://*.wild.example.com"},
+        ],
+    })  # fmt: skip
+    config, built = loaded(result, HERE)
+    assert not built.problems
+    assert tuple(map(str, config.routes[0].depends_on)) == kept
+    noted = result.ledger.entries["routes", 0, "depends_on"].handling.outcome
+    count = len(named.split(",")) if isinstance(named, str) else len({it.lower() for it in named})
+    assert (noted is Outcome.TRANSLATED) == (count == len(kept))
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_every_kind_of_provider(kind: str) -> None:
     result = of({

@@ -14,6 +14,8 @@ import httpx2
 
 from authz_sidecar.config.schema import Config
 from authz_sidecar.core.urls import Origin, parse_origin
+from authz_sidecar.identity.assertion import AssertionSigner, signing_keys_from
+from authz_sidecar.identity.groups import AllGroups
 from authz_sidecar.login.claims import ClaimRules
 from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
@@ -21,6 +23,7 @@ from authz_sidecar.login.provider import Provider, ProviderSettings
 from authz_sidecar.login.service import LoginService
 from authz_sidecar.login.throttle import Limits, Throttle
 from authz_sidecar.observe.metrics import Metrics
+from authz_sidecar.prospects import Prospects
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
@@ -30,7 +33,7 @@ from tests.servers.browser import Browser
 from tests.servers.providers import CLIENT_ID, CLIENT_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from fastapi import FastAPI
 
@@ -43,15 +46,12 @@ WIKI = "https://wiki.example.org"
 """Under another apex domain than the others."""
 
 LIFETIME = 3600.0
-WINDOW = Limits().window
 APPS = (APP, ADMIN, WIKI)
 
 
 @dataclass
 class Clock:
-    """Set back to where a window of the throttle began, so that no test meets the next one."""
-
-    ahead: float = field(default_factory=lambda: -(time.time() % WINDOW))
+    ahead: float = 0.0
 
     def __call__(self) -> float:
         return time.time() + self.ahead
@@ -75,6 +75,7 @@ class House:
     desk: Desk = field(init=False)
     app: FastAPI = field(init=False)
     store: MemoryStore = field(init=False)
+    signer: AssertionSigner = field(init=False)
 
     def __post_init__(self) -> None:
         config = Config.model_validate(
@@ -100,6 +101,9 @@ class House:
             idle_timeout=LIFETIME,
             clock=self.clock,
         )
+        self.signer = AssertionSigner(
+            signing_keys_from(self.keys), ttl=300, groups=AllGroups(), clock=self.clock
+        )
         names = tuple(self.providers)
         self.desk = Desk(
             keys=self.keys,
@@ -113,8 +117,11 @@ class House:
             ),
             pages=Pages(base_path="/.auth"),
             recorder=Metrics(version="", process=False),
-            throttle=Throttle(sessions, limits=self.limits, clock=self.clock),
+            throttle=Throttle(sessions, limits=self.limits, clock=self._throttle_clock()),
             routes=built.index,
+            prospects=Prospects(index=built.index, clock=self.clock),
+            fresh=sessions,
+            assertion=self.signer.expiring,
             providers={name: self._provider(name, more) for name, more in self.providers.items()},
             default_providers=(self.default_provider,) if self.default_provider else names,
             base_path="/.auth",
@@ -127,11 +134,16 @@ class House:
             LoginService(self.desk),
             hosts=Hosts(knows=self.desk.knows),
             base_path="/.auth",
-            jwks=lambda: {"keys": []},
+            jwks=self.signer.jwks,
             client_address=lambda request: (
                 ip_address(request.headers["x-client"]) if "x-client" in request.headers else None
             ),
         )
+
+    def _throttle_clock(self) -> Callable[[], float]:
+        """Set back to where a window began, so that no test meets the next one."""
+        behind = self.clock() % self.limits.window
+        return lambda: self.clock() - behind
 
     def _provider(self, name: str, more: Mapping[str, Any]) -> Provider:
         usual: dict[str, Any] = {

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import time
+from html import unescape
+from typing import TYPE_CHECKING
+
 import pytest
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.loop import MOST_ROUNDS, WINDOW_SECONDS, LoopBreaker
 from authz_sidecar.sealing import SecretKeys
+from tests.login.house import APP as HOST
+from tests.login.house import AUTH, house
+from tests.login.journeys import link_to_restart, nonce_of, sign_in, start, state_of
+from tests.login.lies import Lies
+
+if TYPE_CHECKING:
+    from tests.servers.hostile_provider import HostileProvider
+    from tests.servers.providers import RunningProvider
 
 APP = parse_origin("https://app.example.com")
 ADMIN = parse_origin("https://admin.example.com")
@@ -43,3 +56,105 @@ def test_a_counter_belongs_to_its_host() -> None:
     line = line_after(MOST_ROUNDS)
     assert not LOOP.trips([line], origin=ADMIN, now=NOW)
     assert not LOOP.trips([line, line], origin=APP, now=NOW)
+
+
+# What a sign-in that leads nowhere ends with: a page that names the likely cause
+
+
+async def test_a_browser_that_refuses_cookies(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        asked = await browser.get(start(HOST, "/"))
+        browser.client.cookies.clear()
+        lost = await browser.follow(asked, user="alice")
+        assert lost.status_code == 400
+        assert "sent no cookies at all" in lost.text
+        assert "attempt=2" in link_to_restart(lost)
+
+
+async def test_a_browser_that_refuses_cookies_of_the_app_alone(
+    mock_provider: RunningProvider,
+) -> None:
+    """With a central host the sign-in itself succeeds; the ticket finds nobody who asked for it."""
+    async with house(mock_provider.issuer) as at, at.browser() as browser:
+        asked = await browser.get(start(HOST, "/"))
+        browser.client.cookies.clear()
+        lost = await browser.follow(asked, user="alice")
+        assert str(lost.request.url).startswith(f"{HOST}/.auth/handover")
+        assert lost.status_code == 400
+        assert "sent no cookies at all" in lost.text
+
+
+@pytest.mark.parametrize(
+    ("lost", "cause"),
+    [
+        pytest.param("cookie", "under another name", id="the browser loses the cookie"),
+        pytest.param("session", "without a common session store", id="the store loses the session"),
+        pytest.param("nothing", "does not pass cookies on", id="nobody loses anything"),
+    ],
+)
+async def test_a_circle_of_sign_ins(mock_provider: RunningProvider, lost: str, cause: str) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        for _ in range(MOST_ROUNDS):
+            await sign_in(browser, HOST)
+            session = await at.session(browser, HOST)
+            if lost == "cookie":
+                browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
+            elif lost == "session" and session is not None:
+                await at.desk.sessions.end(session)
+        tired = await browser.get(start(HOST, "/"))
+        assert tired.status_code == 400
+        assert "location" not in tired.headers
+        [first, *_] = causes_of(tired.text)
+        assert cause in first
+
+
+async def test_a_circle_without_any_cookie(mock_provider: RunningProvider) -> None:
+    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        tired = await browser.get(start(HOST, "/", attempt=str(MOST_ROUNDS + 1)))
+        assert tired.status_code == 400
+        [first, *_] = causes_of(tired.text)
+        assert "does not keep this site" in first
+
+
+async def test_clocks_that_disagree(hostile: HostileProvider) -> None:
+    lies = Lies(hostile)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        asked = await browser.get(start(HOST, "/"))
+        nonce, now = await nonce_of(asked), int(time.time())
+        for times in ({"iat": now + 900, "exp": now + 1800}, {"iat": now - 1800, "exp": now - 900}):
+            lies.token(id_token=lies.id_token(nonce=nonce, **times))
+            url = f"{HOST}/.auth/callback?code=c&state={await state_of(asked)}"
+            refused = await browser.get(url)
+            assert refused.status_code == 403
+            assert "clock" in refused.text.lower()
+            asked = await browser.get(start(HOST, "/"))
+            nonce = await nonce_of(asked)
+
+
+async def test_a_central_host_that_arrives_under_another_name(
+    mock_provider: RunningProvider,
+) -> None:
+    async with house(mock_provider.issuer) as at, at.browser() as browser:
+        sent = (await browser.get(start(HOST, "/"))).headers["location"]
+        assert sent.startswith(AUTH)
+        wrong = await browser.get(sent.replace(AUTH, HOST))
+        assert wrong.status_code == 400
+        assert "server.auth_host" in wrong.text
+        assert AUTH in wrong.text
+
+
+async def test_a_central_host_with_other_secrets(mock_provider: RunningProvider) -> None:
+    async with (
+        house(mock_provider.issuer) as one,
+        house(mock_provider.issuer, keys=SecretKeys([b"o" * 32])) as other,
+        one.browser() as browser,
+        other.browser() as elsewhere,
+    ):
+        sent = (await browser.get(start(HOST, "/"))).headers["location"]
+        wrong = await elsewhere.get(sent)
+        assert wrong.status_code == 400
+        assert "secret_keys" in wrong.text
+
+
+def causes_of(html: str) -> list[str]:
+    return [unescape(cause) for cause in re.findall(r"<li>(.*?)</li>", html)]

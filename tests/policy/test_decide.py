@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from authz_sidecar.core.step_up import StepUp
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny
 from authz_sidecar.policy import decide, specialise
 from authz_sidecar.policy.model import refusing_policy
@@ -101,7 +102,7 @@ def codes(*names: str) -> frozenset[str]:
         pytest.param(
             {"allow": {"and": [{"authentication": {"max_age": "5m"}}]}},
             ANN,
-            Deny(codes("authentication-too-old")),
+            Challenge(codes("authentication-too-old"), StepUp(max_age=300)),
             id="signed in too long ago",
         ),
         pytest.param(

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.types import Allow, CheckRequest, ClientCertificate, Fact, Identity
+from authz_sidecar.core.types import (
+    Allow,
+    CheckRequest,
+    ClientCertificate,
+    Decision,
+    Fact,
+    Identity,
+    step_up_of,
+)
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.policy import Evidence, decide, evaluate, specialise, subject_of
+from authz_sidecar.policy import Evidence, Policy, decide, evaluate, specialise, subject_of
 from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT
 from authz_sidecar.policy.explain import explain
 from authz_sidecar.policy.records import RecordTables
@@ -45,6 +54,8 @@ OTHERS: list[dict[str, Any]] = [
     {"invalid_client_certificate": 1},
     {"authentication": {"max_age": "1h"}},
     {"authentication": {"acr": "2fa", "amr": ["otp"]}},
+    {"authentication": {"acr": ["3fa", "2fa"]}},
+    {"authentication": {"max_age": "5m", "amr": "hwk"}},
     {"day_of_week": "fri-mon"},
     {"date": {"after": "2026-03-04T12:00:00Z"}},
     {"record": {"type": "t", "field": "f", "is": "a"}},
@@ -83,8 +94,8 @@ WHO = st.none() | st.builds(
         | st.dictionaries(st.sampled_from(["a", "b"]), VALUES),
     ),
     authenticated_at=st.none() | st.floats(NOW - 7200, NOW),
-    acr=st.none() | st.just("2fa"),
-    amr=st.sampled_from([(), ("otp",)]),
+    acr=st.none() | st.sampled_from(["2fa", "3fa"]),
+    amr=st.sampled_from([(), ("otp",), ("hwk", "otp")]),
 )
 REQUESTS = st.builds(
     CheckRequest,
@@ -138,6 +149,59 @@ def test_a_specialised_policy_decides_alike(
     residual = specialise(compiled, who, now=now)
     assert residual.decide(asked, evidence=evidence) == expected
     assert residual.constant in (None, expected)
+
+
+# Rules that ask how somebody signed in, on either side and under every operator.
+STEPPING = st.lists(
+    st.builds(
+        lambda action, operator, criteria: {action: {operator: criteria}},
+        st.sampled_from(["allow", "deny"]),
+        st.sampled_from(["and", "or", "not", "nor"]),
+        st.lists(
+            st.sampled_from(
+                [
+                    *(each for each in OTHERS if "authentication" in each),
+                    {"http_method": {"is": "GET"}},
+                    {"groups": {"has": "a"}},
+                ]
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+    ),
+    min_size=1,
+    max_size=4,
+)
+SOMEBODY = WHO.filter(lambda who: who is not None)
+
+
+@given(document=STEPPING, asked=REQUESTS, who=SOMEBODY, evidence=EVIDENCE, data=st.data())
+def test_whoever_steps_up_as_asked_passes(
+    document: object, asked: CheckRequest, who: Identity, evidence: Evidence, data: st.DataObject
+) -> None:
+    compiled = policy(document)
+    decision = decide(compiled, asked, who, now=NOW, evidence=evidence)
+    residual = specialise(compiled, who, now=NOW)
+    assert residual.decide(asked, evidence=evidence) == decision
+    assert explain(compiled, asked, who, now=NOW, evidence=evidence).decision == decision
+    step_up = step_up_of(decision)
+    if step_up is None:
+        return
+    assert not isinstance(evaluated(compiled, asked, who, evidence), Allow)
+    stepped = replace(
+        who,
+        authenticated_at=NOW,
+        acr=data.draw(st.sampled_from(step_up.acr or (None,))),
+        amr=step_up.amr,
+    )
+    assert isinstance(decide(compiled, asked, stepped, now=NOW, evidence=evidence), Allow)
+
+
+def evaluated(compiled: Policy, asked: CheckRequest, who: Identity, evidence: Evidence) -> Decision:
+    """What the rules come to, whatever a sign-in might change."""
+    subject = subject_of(who, qualified=compiled.qualified_users)
+    raw = evaluate(compiled, asked, subject, now=NOW, evidence=evidence)
+    return compiled.judge(raw.allow, raw.deny)
 
 
 @given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, evidence=EVIDENCE)

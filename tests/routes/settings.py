@@ -42,6 +42,7 @@ class Settings:
     allowed_users: tuple[str, ...] = ()
     allowed_idp_claims: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     allowed_origins: tuple[Origin, ...] = ()
+    depends_on: tuple[Origin, ...] = ()
     set_request_headers: Mapping[str, HeaderTemplate] = field(default_factory=dict)
 
 

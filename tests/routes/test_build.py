@@ -405,3 +405,17 @@ def test_policies_look_up_records(user: str, client: str | None, passes: bool) -
     assert isinstance(decision, Allow) is passes
     assert specialise(route.policy, who, now=0).decide(asked) == decision
     assert explain(route.policy, asked, who, now=0).decision == decision
+
+
+def test_hosts_that_are_signed_in_together_are_hosts_of_ours() -> None:
+    together = Settings(
+        depends_on=tuple(
+            map(parse_origin, ("https://api.example.com", "https://a.wild.test", "https://no.test"))
+        )
+    )
+    found = built(
+        together, Settings(from_="https://api.example.com"), Settings(from_="https://*.wild.test")
+    )
+    [problem] = found.problems
+    assert "`https://no.test`" in problem.message
+    assert found.index.routes[0].depends_on[:1] == ("https://api.example.com",)

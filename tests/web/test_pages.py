@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Identity
+from authz_sidecar.login.loop import Circle
 from authz_sidecar.login.ports import SessionLine
 from authz_sidecar.policy.reasons import CODES
 from authz_sidecar.web.assets import load_assets
@@ -52,7 +53,10 @@ EVERY_PAGE: dict[str, Render] = {
         provider=text, retry_url=url, request_id=text
     ),
     "too-many-redirects": lambda text, url: PAGES.too_many_redirects(
-        host=text, request_id=text, causes=(text,)
+        host=text, request_id=text, circle=Circle.STILL_ASKED
+    ),
+    "other-account": lambda text, url: PAGES.other_account(
+        identity=identity(text), continue_url=url, back_url=url, request_id=text
     ),
     "choose-provider": lambda text, url: PAGES.choose_provider(
         options=((text, url), ("Other", "/.auth/start")), host=text

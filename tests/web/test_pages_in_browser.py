@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from authz_sidecar.core.types import Identity
+from authz_sidecar.login.loop import Circle
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
 
@@ -51,7 +52,12 @@ SHOWN = {
         hints=("Use one tab.",),
     ),
     "provider-down": PAGES.provider_down(provider=LONG, retry_url="/denied", request_id="r"),
-    "too-many-redirects": PAGES.too_many_redirects(host=f"{LONG}.example.com", request_id="r"),
+    "too-many-redirects": PAGES.too_many_redirects(
+        host=f"{LONG}.example.com", request_id="r", circle=Circle.COOKIE_LOST
+    ),
+    "other-account": PAGES.other_account(
+        identity=SOMEBODY, continue_url="/a", back_url="/b", request_id="r"
+    ),
     "choose": PAGES.choose_provider(options=(("Corp", "/a"), (LONG, "/b")), host="a.example.com"),
     "sign-out": PAGES.sign_out(
         identity=SOMEBODY, action_url="/posted", csrf="token", everywhere=True

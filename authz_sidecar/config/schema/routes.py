@@ -85,7 +85,16 @@ class RouteConfig(Section):
         )
     )
     allowed_origins: Annotated[tuple[OriginText, ...], Listed] = Field(
-        default=(), description="Other sites whose pages may open WebSockets here."
+        default=(),
+        description="Other sites whose pages may open WebSockets here, and whose scripts may read what"
+        " a refusal says.",
+    )
+    depends_on: Annotated[tuple[OriginText, ...], Listed, OneOrMany, Distinct, OneOrManySchema] = (
+        Field(
+            default=(),
+            description="Other hosts of this configuration that a page here calls: who signs in here"
+            " is signed in there in the same go; at most five.",
+        )
     )
     set_request_headers: Annotated[dict[HeaderName, TemplateText], Mapped] = Field(
         default_factory=dict,

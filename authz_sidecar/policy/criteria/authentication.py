@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.step_up import StepUp
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
 from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
 from authz_sidecar.policy.suggest import unknown
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 _KEYS = ("acr", "amr", "max_age")
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _SECONDS = (86400, 3600, 60, 1)
+# OpenID Connect Core, 3.1.2.1: `acr_values` is a "Space-separated string"; RFC 9470 section 3 has it
+# in a quoted-string as well.
+_ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 def authentication(data: object, site: Site) -> Criterion | None:
@@ -32,12 +37,15 @@ def authentication(data: object, site: Site) -> Criterion | None:
     max_age = _max_age(data, site)
     acr = _names(data, "acr", site)
     amr = _names(data, "amr", site)
-    return _criterion(max_age, acr, amr, site) if len(site.problems) == before else None
+    if not all(_ACR.fullmatch(level) for level in acr):
+        site.problem("no provider can be asked for a level with white space or quotes in it", "acr")
+    if len(site.problems) > before:
+        return None
+    return _criterion(StepUp(max_age=max_age, acr=acr, amr=tuple(sorted(amr))), site)
 
 
-def _criterion(
-    max_age: float | None, acr: frozenset[str] | None, amr: frozenset[str] | None, site: Site
-) -> Criterion:
+def _criterion(demand: StepUp, site: Site) -> Criterion:
+    max_age = demand.max_age
     ok = holds("authentication-ok")
     too_old = fails("authentication-too-old")
     wrong_acr, wrong_amr = fails("authentication-acr"), fails("authentication-amr")
@@ -45,16 +53,16 @@ def _criterion(
     def test(_request: object, subject: Subject | None, now: float, _evidence: object) -> int:
         if subject is None:
             return UNAUTHENTICATED
-        missing = 0
-        if max_age is not None:
-            at = subject.authenticated_at
-            if at is None or now >= at + max_age:
-                missing |= too_old
-        if acr is not None and subject.acr not in acr:
-            missing |= wrong_acr
-        if amr is not None and not amr <= set(subject.amr):
-            missing |= wrong_amr
-        return missing or ok
+        missing = demand.missing(
+            authenticated_at=subject.authenticated_at, acr=subject.acr, amr=subject.amr, now=now
+        )
+        if missing is None:
+            return ok
+        return (
+            (0 if missing.max_age is None else too_old)
+            | (wrong_acr if missing.acr else 0)
+            | (wrong_amr if missing.amr else 0)
+        )
 
     def until(subject: Subject | None, now: float) -> float:
         if max_age is None or subject is None or subject.authenticated_at is None:
@@ -62,7 +70,8 @@ def _criterion(
         ends = subject.authenticated_at + max_age
         return ends if now < ends else float("inf")
 
-    return site.criterion(test, About.SUBJECT | About.TIME, until=until)
+    criterion = site.criterion(test, About.SUBJECT | About.TIME, until=until)
+    return replace(criterion, demand=demand)
 
 
 def _max_age(data: Mapping[str, object], site: Site) -> float | None:
@@ -79,16 +88,16 @@ def _max_age(data: Mapping[str, object], site: Site) -> float | None:
     return float(sum(int(count) * unit for count, unit in pairs if count is not None))
 
 
-def _names(data: Mapping[str, object], key: str, site: Site) -> frozenset[str] | None:
+def _names(data: Mapping[str, object], key: str, site: Site) -> tuple[str, ...]:
     """`acr`: any of them will do; `amr`: all of them are needed."""
     if key not in data:
-        return None
+        return ()
     value = data[key]
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names:
         site.problem("takes a string or an array of strings", key)
-        return None
+        return ()
     if not all(isinstance(name, str) and name for name in names):
         site.problem("takes a string or an array of strings", key)
-        return None
-    return frozenset(names)
+        return ()
+    return tuple(dict.fromkeys(names))

@@ -16,6 +16,7 @@ from authz_sidecar.policy.subject import Subject
 
 if TYPE_CHECKING:
     from authz_sidecar.core.positions import Positions, Step
+    from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import Fact
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.tables import Test
@@ -40,7 +41,8 @@ Until = Callable[[Subject | None, float], float]
 class Criterion:
     """`path` leads to it in the document, `data` is what stands there; `facts` are those without
     which it is unknown; `groups` are the group names it mentions. `constant` is the outcome where
-    it is always the same, `device_type` the kind of device asked for."""
+    it is always the same, `device_type` the kind of device asked for, `demand` what it asks of a
+    sign-in."""
 
     name: str
     sub_path: str
@@ -53,6 +55,7 @@ class Criterion:
     groups: tuple[str, ...] = ()
     constant: int | None = None
     device_type: str | None = None
+    demand: StepUp | None = None
 
     @property
     def written(self) -> str:

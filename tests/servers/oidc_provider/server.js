@@ -3,7 +3,10 @@
 //   clients   registrations as in OpenID Connect Dynamic Client Registration
 //   accessTokenSeconds  how long access tokens live; refresh tokens rotate with every use
 //   users     claims by subject; unknown subjects sign in with no claims but `sub`
-// Whoever `login_hint` names is signed in without a question; without one a form asks.
+// Whoever `login_hint` names is signed in without a question; without one a form asks. Asked for
+// `acr_values`, the form has a box for the second factor: with it the first of them is granted and
+// `amr` says `pwd` and `otp`, without it there is no `acr`, as a provider may that takes
+// `acr_values` for a wish. `max_age` and `prompt` are the package's own business.
 // Signing keys are made at start: a restart on the same port is a key rotation.
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -29,8 +32,10 @@ const provider = new Provider(issuer, {
   cookies: { keys: [randomUUID()] },
   pkce: { required: () => true },
   scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
+  acrValues: ['bronze', 'gold', 'platinum'],
   claims: {
-    openid: ['sub'],
+    openid: ['sub', 'amr'],
+    acr: null,
     profile: ['name'],
     email: ['email', 'email_verified'],
     groups: ['groups'],
@@ -68,14 +73,19 @@ async function interact(request, response) {
       const result = { error: 'access_denied', error_description: 'the user said no' };
       return provider.interactionFinished(request, response, result);
     }
-    const accountId = form.get('user') || params.login_hint;
+    const accountId = form.get('user') || (params.acr_values ? '' : params.login_hint);
     if (!accountId) {
       response.setHeader('content-type', 'text/html; charset=utf-8');
       return response.end(`<!doctype html><title>Sign in</title><form method="post">
         <label>User <input name="user" autofocus></label> <button>Sign in</button>
+        <label><input type="checkbox" name="otp" value="1"> With second factor</label>
         <button name="deny" value="1">Refuse</button></form>`);
     }
-    return provider.interactionFinished(request, response, { login: { accountId } });
+    const strong = form.get('otp');
+    const login = strong
+      ? { accountId, acr: params.acr_values?.split(' ')[0], amr: ['pwd', 'otp'] }
+      : { accountId, amr: ['pwd'] };
+    return provider.interactionFinished(request, response, { login });
   }
   const grant = grantId
     ? await provider.Grant.find(grantId)

@@ -1,0 +1,458 @@
+"""Signing in again because a page asks for it: how the provider is asked, what has to come back, and
+where it ends when it does not."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from authz_sidecar.core.step_up import StepUp
+from authz_sidecar.core.types import Identity
+from authz_sidecar.core.urls import parse_origin
+from authz_sidecar.login.stepping import (
+    asking_for,
+    check_step_up,
+    insists,
+    readable_question,
+)
+from tests.login.house import ADMIN, APP, AUTH, house
+from tests.login.journeys import link_to_restart, nonce_of, outside, sign_in, start, state_of
+from tests.login.lies import Lies
+from tests.servers.browser import Browser, page
+from tests.servers.hostile_provider import document
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from tests.servers.hostile_provider import HostileProvider
+    from tests.servers.providers import RunningProvider
+
+
+def asks(host: str, prefix: str, *criteria: object) -> dict[str, Any]:
+    return {
+        "from": host,
+        "prefix": prefix,
+        "allow_any_authenticated_user": False,
+        "policy": {"allow": {"and": list(criteria)}},
+    }
+
+
+GOLD = {"authentication": {"acr": ["gold", "platinum"]}}
+RECENT = {"authentication": {"max_age": "30s"}}
+ROUTES = (
+    {"from": APP},
+    asks(APP, "/pay", GOLD),
+    asks(APP, "/otp", {"authentication": {"amr": "otp"}}),
+    asks(APP, "/recent", RECENT),
+    asks(APP, "/bob", GOLD, {"user": {"is": "bob"}}),
+    asks(APP, "/write", GOLD, {"http_method": {"is": "POST"}}),
+    asks(APP, "/nobody", {"authentication": {"acr": "x"}}, {"groups": {"has": "none"}}),
+    {"from": ADMIN},
+    asks(ADMIN, "/pay", GOLD),
+)
+
+
+def asked_for(response: httpx2.Response) -> dict[str, str]:
+    query = parse_qs(urlsplit(str(response.headers["location"])).query)
+    names = ("acr_values", "max_age", "prompt")
+    return {name: query[name][0] for name in names if name in query}
+
+
+async def to_form(browser: Browser, url: str) -> httpx2.Response:
+    """On to the provider's form, which is not filled in."""
+    form = await browser.visit(url)
+    assert "<form" in form.text, form.text
+    assert str(form.request.url).startswith("http://localhost"), form.request.url
+    return form
+
+
+async def answer(
+    browser: Browser, form: httpx2.Response, user: str = "alice", **more: str
+) -> httpx2.Response:
+    return await browser.follow(
+        await browser.submit(form, {"user": user, **more}), user=user, stop=outside
+    )
+
+
+def token(browser: Browser, host: str = APP) -> str:
+    return browser.cookies(parse_origin(host).host)["__Host-authz"]
+
+
+async def test_a_stronger_sign_in_is_asked_for_and_lets_in(
+    certified_provider: RunningProvider,
+) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        before = token(browser)
+        asked = await browser.get(start(APP, "/pay?x=1"))
+        assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
+        form = await browser.follow(asked)
+        last = await answer(browser, form, otp="1")
+        assert last.headers["location"] == f"{APP}/pay?x=1"
+        assert token(browser) != before
+        assert await at.session_of(before, parse_origin(APP)) is None
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert (session.identity.acr, session.identity.amr) == ("gold", ("pwd", "otp"))
+        back = await browser.get(start(APP, "/pay?x=1"))
+        assert back.headers["location"] == f"{APP}/pay?x=1", "asked again"
+
+
+async def test_a_provider_that_does_not_step_up_ends_on_a_page(
+    certified_provider: RunningProvider,
+) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        before, url = token(browser), start(APP, "/pay")
+        for number in range(2, 5):
+            refused = await answer(browser, await to_form(browser, url))
+            assert refused.status_code == 403
+            assert "“gold” or “platinum”" in refused.text
+            url = link_to_restart(refused)
+            assert url.endswith(f"attempt={number}")
+        assert (await browser.get(url)).status_code == 400, "the loop breaker"
+        assert token(browser) == before
+        assert await at.session(browser, APP) is not None
+
+
+async def test_whoever_comes_back_as_somebody_else_is_told(
+    certified_provider: RunningProvider,
+) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        before = token(browser)
+        form = await to_form(browser, start(APP, "/pay"))
+        shown = await answer(browser, form, user="bob", otp="1")
+        assert shown.status_code == 200
+        assert "another account" in shown.text
+        assert "Bob Brown" in shown.text
+        assert f"{APP}/pay" in page(shown).links
+        assert any("switch=1" in link for link in page(shown).links)
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert session.identity.subject == "bob"
+        assert await at.session_of(before, parse_origin(APP)) is None
+
+
+async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
+    certified_provider: RunningProvider,
+) -> None:
+    """With `same_site: strict` the way back from the provider brings no session cookie."""
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES, same_site="strict") as at,
+        at.browser() as browser,
+    ):
+        browser.client.headers["sec-fetch-site"] = "same-origin"
+        await browser.visit(start(APP, "/"), user="alice", stop=outside)
+        before = token(browser)
+        form = await to_form(browser, start(APP, "/pay"))
+        browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
+        shown = await answer(browser, form, otp="1")
+        assert page(shown).refresh == f"{APP}/pay"
+        assert token(browser) != before
+        assert await at.session_of(before, parse_origin(APP)) is None
+
+
+async def test_the_central_host_steps_up_and_the_others_follow(
+    certified_provider: RunningProvider,
+) -> None:
+    async with (
+        house(certified_provider.issuer, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        for host in (APP, ADMIN):
+            await sign_in(browser, host)
+        old = {host: token(browser, host) for host in (APP, ADMIN, AUTH)}
+        last = await answer(browser, await to_form(browser, start(APP, "/pay")), otp="1")
+        assert last.headers["location"] == f"{APP}/pay"
+        for host, before in old.items():
+            assert await at.session_of(before, parse_origin(host)) is None, host
+        for host in (APP, AUTH):
+            session = await at.session(browser, host)
+            assert session is not None
+            assert session.identity.acr == "gold"
+
+        # The other host's session is made anew with its next page, and is as strong as asked.
+        asked = len(browser.visited)
+        assert await sign_in(browser, ADMIN, "/pay") == f"{ADMIN}/pay"
+        assert not any("localhost" in url for url in browser.visited[asked:])
+        child = await at.session(browser, ADMIN)
+        assert child is not None
+        assert child.identity.acr == "gold"
+
+
+async def test_a_central_session_of_somebody_else_is_shown_before_going_on(
+    certified_provider: RunningProvider,
+) -> None:
+    async with (
+        house(certified_provider.issuer, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        form = await to_form(browser, start(APP, "/pay"))
+        shown = await answer(browser, form, user="bob", otp="1")
+        assert "another account" in shown.text
+        assert str(shown.request.url).startswith(AUTH)
+        links = page(shown).links
+        last = await browser.visit(
+            next(link for link in links if "switch" not in link), stop=outside
+        )
+        assert last.headers["location"] == f"{APP}/pay"
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert session.identity.subject == "bob"
+
+
+async def test_nobody_chooses_what_is_asked_for_by_a_link(
+    certified_provider: RunningProvider,
+) -> None:
+    more = {"acr_values": "bronze", "max_age": "1", "prompt": "none", "step_up": "1", "user": "x"}
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        assert asked_for(await browser.get(start(APP, "/", **more))) == {}
+        await sign_in(browser)
+        asked = await browser.get(start(APP, "/pay", **more))
+        assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
+
+
+@pytest.mark.parametrize("rd", ["/", "/bob", "/nobody", "/elsewhere"])
+async def test_no_other_sign_in_is_asked_for_where_it_would_not_help(
+    certified_provider: RunningProvider, rd: str
+) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        assert (await browser.get(start(APP, rd))).headers["location"] == f"{APP}{rd}"
+
+
+async def test_a_question_that_is_not_the_pages_is_stepped_up_for(
+    certified_provider: RunningProvider,
+) -> None:
+    async with (
+        house(certified_provider.issuer, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        question = start(APP, "/form?a=1", **{"for": "POST /write/it"})
+        last = await answer(browser, await to_form(browser, question), otp="1")
+        assert last.headers["location"] == f"{APP}/form?a=1"
+        assert (await browser.get(question)).headers["location"] == f"{APP}/form?a=1"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        pytest.param("POST", id="no path"),
+        pytest.param("POST pay", id="not a path"),
+        pytest.param("POST /a b", id="white space"),
+        pytest.param("POST /a?b", id="query"),
+        pytest.param("P0ST /a", id="no method"),
+        pytest.param("POST /a%0d%0ab", id="control bytes"),
+        pytest.param(" /a", id="nothing at all"),
+        pytest.param("POST //evil.example/\r\n", id="lines"),
+        pytest.param("POST /" + "a" * 1100, id="too long"),
+    ],
+)
+async def test_a_question_is_a_method_and_a_path(
+    certified_provider: RunningProvider, question: str
+) -> None:
+    async with (
+        house(certified_provider.issuer, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        reply = await browser.get(start(APP, "/", **{"for": question}))
+        assert reply.status_code == 400
+    assert readable_question("POST /a/b%2fc;d=1")
+
+
+async def test_a_sign_in_long_ago_is_done_again(certified_provider: RunningProvider) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        at.clock.ahead = 0
+        await sign_in(browser)
+        # Not every provider says when it was, unless it is asked.
+        last = await browser.visit(start(APP, "/recent"), stop=outside)
+        assert last.headers["location"] == f"{APP}/recent"
+        at.clock.ahead = 45
+        asked = await browser.get(start(APP, "/recent", attempt="2"))
+        assert asked_for(asked) == {"max_age": "30", "prompt": "login"}
+        form = await browser.follow(asked)
+        at.clock.ahead = 0
+        assert (await answer(browser, form)).headers["location"] == f"{APP}/recent"
+
+
+async def test_clocks_that_differ_end_on_a_page_that_says_so(
+    certified_provider: RunningProvider,
+) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        at.clock.ahead = 45
+        await sign_in(browser)
+        refused = await browser.visit(start(APP, "/recent"))
+        assert refused.status_code == 403
+        assert "less than 30 seconds ago" in refused.text
+        assert "clock" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("path", "claims", "cause"),
+    [
+        pytest.param("/pay", {"acr": "gold"}, None, id="level"),
+        pytest.param("/pay", {"acr": "platinum"}, None, id="the other level"),
+        pytest.param("/pay", {"acr": "bronze"}, "answered with “bronze”", id="a lesser level"),
+        pytest.param("/pay", {}, "answered with none", id="no level"),
+        pytest.param("/pay", {"acr": ["gold"]}, "answered with none", id="a list of levels"),
+        pytest.param("/pay", {"acr": "GOLD"}, "answered with “GOLD”", id="letter case"),
+        pytest.param("/pay", {"acr": "gold silver"}, "“gold silver”", id="two levels in one"),
+        pytest.param("/otp", {"amr": ["pwd", "otp"]}, None, id="methods"),
+        pytest.param("/otp", {"amr": ["pwd"]}, "tells of “pwd”", id="another method"),
+        pytest.param("/otp", {}, "tells of none", id="no method"),
+        pytest.param("/recent", {"auth_time": 0}, None, id="just now"),
+        pytest.param("/recent", {"auth_time": -31}, "was 3", id="too long ago"),
+        pytest.param("/recent", {}, "does not say when", id="nobody knows when"),
+        pytest.param("/recent", {"auth_time": "now"}, "does not say when", id="no time"),
+        pytest.param("/recent", {"auth_time": True}, "does not say when", id="a truth"),
+    ],
+)
+async def test_what_comes_back_is_compared_with_what_was_asked_for(
+    hostile: HostileProvider, path: str, claims: dict[str, Any], cause: str | None
+) -> None:
+    lies = Lies(hostile)
+    async with (
+        house(hostile.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        at.clock.ahead = 0
+        await come_back(browser, lies, await browser.get(start(APP, "/")))
+        before = token(browser)
+        asked = await browser.get(start(APP, path))
+        assert asked_for(asked)
+        if isinstance(claims.get("auth_time"), int) and claims["auth_time"] is not True:
+            claims = claims | {"auth_time": int(time.time()) + claims["auth_time"]}
+        reply = await come_back(browser, lies, asked, **claims)
+        if cause is None:
+            assert reply.headers["location"] == f"{APP}{path}"
+            assert token(browser) != before
+        else:
+            assert reply.status_code == 403
+            assert "location" not in reply.headers
+            assert cause in reply.text
+            assert token(browser) == before
+            assert await at.session(browser, APP) is not None
+
+
+async def test_userinfo_says_nothing_of_how_somebody_signed_in(hostile: HostileProvider) -> None:
+    lies = Lies(hostile)
+    async with (
+        house(hostile.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await come_back(browser, lies, await browser.get(start(APP, "/")))
+        hostile.answers["/userinfo"] = document(
+            {"sub": "alice", "acr": "gold", "auth_time": int(time.time())}
+        )
+        reply = await come_back(browser, lies, await browser.get(start(APP, "/pay")))
+        assert reply.status_code == 403
+
+
+async def come_back(
+    browser: Browser, lies: Lies, asked: httpx2.Response, **claims: object
+) -> httpx2.Response:
+    """As from the provider, with an ID token that says this."""
+    lies.token(id_token=lies.id_token(nonce=await nonce_of(asked), **claims))
+    return await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+
+
+async def test_a_session_that_was_stepped_up_is_not_adopted_by_another_attempt(
+    certified_provider: RunningProvider,
+) -> None:
+    """The requirement travels in the sealed attempt; another one's answer does not meet it."""
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        strong = await browser.get(start(APP, "/pay"))
+        plain = await browser.get(start(APP, "/", switch="1"))
+        assert asked_for(plain) == {"prompt": "login"}
+        form = await browser.follow(plain)
+        last = await answer(browser, form)
+        assert last.headers["location"] == f"{APP}/"
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert session.identity.acr is None
+        assert asked_for(strong)["acr_values"] == "gold platinum"
+
+
+@pytest.mark.parametrize(
+    ("step_up", "number", "expected"),
+    [
+        pytest.param(StepUp(max_age=90.5), 1, {"max_age": "90"}, id="age alone"),
+        pytest.param(StepUp(max_age=90), 2, {"max_age": "90", "prompt": "login"}, id="once more"),
+        pytest.param(
+            StepUp(acr=("a", "b")), 1, {"acr_values": "a b", "prompt": "login"}, id="levels"
+        ),
+        pytest.param(StepUp(amr=("otp",)), 1, {"prompt": "login"}, id="methods"),
+    ],
+)
+def test_how_a_provider_is_asked(step_up: StepUp, number: int, expected: dict[str, str]) -> None:
+    assert asking_for(step_up, insist=insists(step_up, number=number)) == expected
+
+
+@pytest.mark.parametrize("auth_host", [AUTH, None], ids=["central host", "each for itself"])
+async def test_a_first_sign_in_is_as_strong_as_the_page_will_ask(
+    certified_provider: RunningProvider, auth_host: str | None
+) -> None:
+    async with (
+        house(certified_provider.issuer, auth_host=auth_host, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        asked = await browser.visit(
+            start(APP, "/pay"), stop=lambda url: url.startswith("http://localhost")
+        )
+        assert asked_for(asked) == {"acr_values": "gold platinum"}
+        last = await answer(browser, await browser.follow(asked), otp="1")
+        assert last.headers["location"] == f"{APP}/pay"
+        session = await at.session(browser, APP)
+        assert session is not None
+        assert session.identity.acr == "gold"
+
+
+async def test_a_first_sign_in_that_is_weaker_is_a_sign_in_nevertheless(
+    certified_provider: RunningProvider,
+) -> None:
+    """Whether it is enough is for the gate to say; other pages may be open to it."""
+    async with (
+        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
+        at.browser() as browser,
+    ):
+        last = await answer(browser, await to_form(browser, start(APP, "/pay")))
+        assert last.headers["location"] == f"{APP}/pay"
+        assert asked_for(await browser.get(start(APP, "/pay")))["prompt"] == "login"
+
+
+def test_the_causes_quote_no_more_than_a_line_of_what_a_provider_says() -> None:
+    who = Identity(provider="p", issuer="i", subject="s", acr="x" * 9000, amr=("y" * 9000,))
+    causes = check_step_up(StepUp(acr=("a",), amr=("b",)), who, now=0.0)
+    assert len(causes) == 2
+    assert all(len(cause) < 300 for cause in causes)
