@@ -7,17 +7,19 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.stand import AGENT, HOST, OTHER_CORE
+from benchmarks.machine import OTHER_CORE
+from benchmarks.seeding import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+CONNECTIONS = 32
+_UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 _PATHS = ("/", "/page", "/api/items?page=2", "/api/users/7", "/team/a/plan", "/team/a")
 _CLIENT = ("X-Forwarded-For", "203.0.113.7")
-BROWSER = (
-    ("User-Agent", AGENT),
+_BROWSER = (
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
     ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
     ("Accept-Language", "en-US,en;q=0.5"),
     ("Accept-Encoding", "gzip, deflate, br"),
@@ -29,39 +31,47 @@ BROWSER = (
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
+    """`refused` are answers that are neither a yes nor a redirect, `broken` those that never came."""
+
+    requests: int
     per_second: float
     p50_ms: float
     p99_ms: float
-    errors: int
+    refused: int
+    broken: int
 
 
-def checks(path: str, cookies: Sequence[str]) -> list[str]:
-    """As nginx asks with `deploy/nginx`."""
+def checks(path: str, cookies: Sequence[str], *, each: int = len(_PATHS)) -> list[str]:
+    """As nginx asks with `deploy/nginx`, about so many addresses for each cookie."""
     return [
-        _request(
-            path,
-            (
-                ("Host", HOST),
-                ("X-Forwarded-Method", "GET"),
-                ("X-Forwarded-Proto", "https"),
-                ("X-Forwarded-Host", HOST),
-                ("X-Forwarded-Uri", wanted),
-                _CLIENT,
-                *BROWSER,
-                ("Cookie", cookie),
-            ),
-        )
-        for cookie in cookies
-        for wanted in _PATHS
+        _request(path, (*_facts(wanted), *_BROWSER, ("Cookie", cookie)))
+        for number, cookie in enumerate(cookies)
+        for wanted in (_PATHS[(number + at) % len(_PATHS)] for at in range(each))
     ]
+
+
+def check_one(path: str, cookie: str, *, agent: str) -> str:
+    """The same about the first page, from a browser that calls itself so."""
+    return _request(path, (*_facts("/"), ("User-Agent", agent), ("Cookie", cookie)))
 
 
 def pages(cookies: Sequence[str]) -> list[str]:
     """As a browser asks a proxy."""
-    more = (("Host", HOST), ("X-Forwarded-Proto", "https"), _CLIENT, *BROWSER)
+    more = (("Host", HOST), ("X-Forwarded-Proto", "https"), _CLIENT, *_BROWSER)
     return [
         _request(wanted, (*more, ("Cookie", cookie))) for cookie in cookies for wanted in _PATHS
     ]
+
+
+def _facts(wanted: str) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Host", HOST),
+        ("X-Forwarded-Method", "GET"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", HOST),
+        ("X-Forwarded-Uri", wanted),
+        _CLIENT,
+    )
 
 
 def _request(path: str, headers: tuple[tuple[str, str], ...]) -> str:
@@ -69,26 +79,41 @@ def _request(path: str, headers: tuple[tuple[str, str], ...]) -> str:
 
 
 def wrk(
-    directory: Path, port: int, requests: Sequence[str], *, seconds: float, connections: int = 32
+    directory: Path,
+    port: int,
+    requests: Sequence[str],
+    *,
+    seconds: float,
+    host: str = "127.0.0.1",
+    connections: int = CONNECTIONS,
 ) -> Result:
-    script = directory / "requests.lua"
-    table = ",\n".join(f"[==[{each}]==]" for each in (text.replace("\r", "") for text in requests))
+    """Each request in its turn, again and again."""
+    written, script = directory / "requests", directory / "requests.lua"
+    written.write_bytes(b"\0".join(request.encode() for request in requests))
     script.write_text(
-        f"local raw = {{\n{table}\n}}\n"
-        "for i = 1, #raw do raw[i] = raw[i]:gsub('\\n', '\\r\\n') end\n"
+        f"local file, raw = io.open('{written}', 'rb'), {{}}\n"
+        "for each in file:read('*a'):gmatch('[^%z]+') do raw[#raw + 1] = each end\n"
         "local at, step = math.random(#raw), 7919\n"
         "request = function() at = (at + step) % #raw; return raw[at + 1] end\n"
     )
     command = ["taskset", "-c", str(OTHER_CORE), "wrk", "-t1", f"-c{connections}"]
-    command += [f"-d{seconds:g}s", "--latency", "-s", str(script), f"http://127.0.0.1:{port}"]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    command += [f"-d{max(1, round(seconds))}s", "--latency", "-s", str(script)]
+    done = subprocess.run(
+        [*command, f"http://{host}:{port}"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"wrk: {done.stderr or done.stdout}")
+    text = done.stdout
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = [int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", text)]
+    requests_made, took = re.findall(r"(\d+) requests in ([\d.]+)s", text)[0]
     return Result(
-        per_second=float(_found(r"Requests/sec:\s+([\d.]+)", text)),
+        requests=int(requests_made),
+        per_second=int(requests_made) / float(took),
         p50_ms=_milliseconds(_found(r"^ +50% +(\S+)", text)),
         p99_ms=_milliseconds(_found(r"^ +99% +(\S+)", text)),
-        errors=(int(refused[1]) if refused else 0) + sum(broken),
+        refused=int(refused[1]) if refused else 0,
+        broken=sum(broken),
     )
 
 
@@ -100,5 +125,7 @@ def _found(pattern: str, text: str) -> str:
 
 
 def _milliseconds(text: str) -> float:
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
-    return float(number) * _UNITS[unit]
+    found = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text)
+    if found is None:
+        raise RuntimeError(f"wrk said `{text}` for a time")
+    return float(found[1]) * _UNITS[found[2]]

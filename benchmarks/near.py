@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import gc
 import json
@@ -22,88 +21,27 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import uvloop
-from redis import Redis
 
-from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.envelopes import Envelopes
-from authz_sidecar.sessions.finding import write_time
 from authz_sidecar.sessions.near import NearCache, NearLimits
 from authz_sidecar.sessions.opening import open_store
-from authz_sidecar.sessions.records import Record
-from authz_sidecar.sessions.service import Sessions
+from benchmarks.seeding import IDLE_TIMEOUT, SCOPE, SECRET_KEY, fill, person, sessions_in
 from tests.servers.redis import running_redis
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from multiprocessing.connection import Connection
 
-SECRETS = SecretKeys([b"benchmark" * 4])
-SCOPE, HOUR = "https://app.example.com", 3600.0
+    from authz_sidecar.core.types import Session
+
+SECRETS = SecretKeys([SECRET_KEY.encode()])
 WORKERS, REVOCATIONS, CONCURRENCY, SECONDS = 2, 300, 32, 5.0
-
-
-def identity(number: int) -> Identity:
-    """With the claims of a typical ID token."""
-    subject, name = f"00u{number:017x}", f"Alice Liddell {number}"
-    email, groups = f"alice.{number}@example.com", ("eng", "ops", "oncall")
-    return Identity(
-        provider="corp",
-        issuer="https://idp.example.com",
-        subject=subject,
-        email=email,
-        name=name,
-        groups=groups,
-        claims={
-            "sub": subject,
-            "name": name,
-            "email": email,
-            "email_verified": True,
-            "groups": list(groups),
-            "given_name": "Alice",
-            "family_name": "Liddell",
-            "preferred_username": f"alice.{number}",
-            "picture": f"https://idp.example.com/avatars/{number:08x}.png",
-            "locale": "en-GB",
-            "updated_at": 1_790_000_000,
-        },
-        authenticated_at=time.time(),
-        amr=("pwd", "otp"),
-    )
-
-
-def fill(url: str, count: int) -> list[str]:
-    """Sessions as sign-ins write them, without the round trips of a sign-in each."""
-    naming, envelopes, now = keys.Naming(SECRETS), Envelopes(SECRETS), time.time()
-    tokens = []
-    with Redis.from_url(url) as client:
-        for begin in range(0, count, 1000):
-            pipe = client.pipeline(transaction=False)
-            for number in range(begin, min(begin + 1000, count)):
-                token = base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode()
-                (handle,) = naming.handles(token)
-                session = Session(
-                    handle=handle,
-                    kind=SessionKind.SIGN_IN,
-                    scope=SCOPE,
-                    identity=identity(number),
-                    created_at=now,
-                    expires_at=now + 14 * HOUR,
-                    provider_session=f"sid-{number:032x}",
-                )
-                sealed = envelopes.close_record(Record(session=session), token=token)
-                pipe.set(keys.session_key(handle), sealed, ex=50400)
-                pipe.set(keys.last_use_key(handle), write_time(now), ex=3600)
-                tokens.append(token)
-            pipe.execute()
-    return tokens
 
 
 @contextlib.asynccontextmanager
 async def near(url: str, **options: Any) -> AsyncIterator[NearCache]:
     store = open_store(url)
-    cache = NearCache(store, secret_keys=SECRETS, idle_timeout=HOUR, **options)
+    cache = NearCache(store, secret_keys=SECRETS, idle_timeout=IDLE_TIMEOUT, **options)
     cache.start()
     while not cache.coherent:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
@@ -147,10 +85,10 @@ async def revocations(url: str) -> list[float]:
         pipes.append(mine)
         processes.append(process)
     store = open_store(url)
-    sessions = Sessions(store=store, secret_keys=SECRETS, lifetime=14 * HOUR, idle_timeout=HOUR)
+    sessions = sessions_in(store)
     took = []
     for number in range(REVOCATIONS):
-        token, session = await sessions.create(identity=identity(number), scope=SCOPE)
+        token, session = await sessions.create(identity=person(number), scope=SCOPE)
         for pipe in pipes:
             pipe.send(token)
         for pipe in pipes:
@@ -203,6 +141,16 @@ async def memory(url: str, tokens: list[str]) -> tuple[float, float]:
         gc.collect()
         more = cache.entries - before
         return (rss() - resident) / more, (cache.bytes - estimated) / more
+
+
+def kib_alone(url: str, tokens: list[str]) -> float:
+    """What `memory` says of the process, in one that has done nothing else."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_kib, (url, tokens))
+
+
+def _kib(url: str, tokens: list[str]) -> float:
+    return uvloop.run(memory(url, tokens))[0] / 1024
 
 
 async def hits(url: str, token: str) -> float:

@@ -1,15 +1,15 @@
-"""What routes and policies cost, as claimed in the README: `make bench-policy`.
+"""What routes and policies cost: `make bench-policy`.
 
-Prints a table; figures are the best of several runs in one process, ratios are between figures of
-the same run. Loading is measured in processes of their own, with the memory that stays, as time on
-the processor: others may be busy too.
+Figures are the best of several runs in one process, ratios are between figures of the same run.
+Loading is measured in processes of their own, with the memory that stays, as time on the processor:
+others may be busy too.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +24,8 @@ from authz_sidecar.core.urls import Origin
 from authz_sidecar.policy import compile_policy, decide
 from authz_sidecar.policy.specialise import specialise
 from authz_sidecar.ruleset import ruleset
+from benchmarks.machine import busy
+from benchmarks.targets import claims_about_policies, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from authz_sidecar.routes import RouteIndex
 
 FEW, MANY = 10, 100_000
-LOADED = (10_000, 100_000)
 NOW = 1_700_000_000.0
 ALICE = Identity(
     provider="corp",
@@ -167,68 +168,65 @@ def _peak() -> int:
 def measured_loading(path: Path, *, runs: int) -> dict[str, float]:
     best: dict[str, float] = {}
     for _ in range(runs):
-        command = [sys.executable, __file__, "--load", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        command = [sys.executable, "-m", "benchmarks.policy", "--load", str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
         found = json.loads(done.stdout)
         if not best or found["load"] + found["compile"] < best["load"] + best["compile"]:
             best = found
     return best
 
 
-def busy() -> float:
-    """How much longer a loop takes than at its best: 1 on a machine that does nothing else."""
-    taken = []
-    for _ in range(500):
-        started = time.process_time()
-        sum(n * n for n in range(40_000))
-        taken.append(time.process_time() - started)
-    return statistics.median(taken) / min(taken)
-
-
-def row(name: str, value: str, target: str) -> None:
-    print(f"{name:<58} {value:>14}   {target}")
+def measured(directory: Path, *, many: int) -> dict[str, float]:
+    """Microseconds, seconds and KiB, as the names say."""
+    small, large = (
+        ruleset(load(configuration(directory, routes), env={})).index for routes in (FEW, many)
+    )
+    gc.collect()
+    gc.freeze()
+    # In turns, so that both meet the same machine.
+    turns = [(matching(small, FEW), matching(large, many)) for _ in range(5)]
+    few_us, many_us = (min(turn[at] for turn in turns) for at in range(2))
+    found = {
+        "routes": many,
+        "match_decide_us_few_routes": few_us,
+        "match_decide_us_many_routes": many_us,
+        "match_decide_many_vs_few": many_us / few_us,
+        "match_decide_us_many_hosts": matching(large, many, hosts=min(1000, many)),
+        "decide_us_ten_criteria": deciding(),
+        "busy": busy(),
+    }
+    del small, large
+    for name, routes, runs in (("tenth", many // 10, 3), ("all", many, 1)):
+        loaded = measured_loading(configuration(directory, routes), runs=runs)
+        found |= {
+            f"load_seconds_{name}": loaded["load"] + loaded["compile"],
+            f"compile_seconds_{name}": loaded["compile"],
+            f"kib_per_route_{name}": loaded["kept"] / routes / 1024,
+            f"kib_per_route_at_peak_{name}": loaded["peak"] / routes / 1024,
+        }
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--routes", type=int, default=MANY)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.load is not None:
+        loading(options.load)
+        return
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        row("", "measured", "target")
-        few, many = (
-            ruleset(load(configuration(directory, routes), env={})).index for routes in (FEW, MANY)
-        )
-        gc.collect()
-        gc.freeze()
-        # In turns, so that both meet the same machine.
-        turns = [(matching(few, FEW), matching(many, MANY)) for _ in range(5)]
-        fast = min(turn[0] for turn in turns)
-        slow = min(turn[1] for turn in turns)
-        row(f"match + specialised decision, {FEW} routes", f"{fast:.2f} us", "< 5 us")
-        row(f"match + specialised decision, {MANY:,} routes", f"{slow:.2f} us", "< 5 us")
-        row("  the latter to the former", f"{slow / fast:.2f}", "0.90 to 1.10")
-        spread = matching(many, MANY, hosts=1000)
-        row(f"the same over 1,000 hosts of {MANY:,}", f"{spread:.2f} us", "< 5 us")
-        row("decision by a policy of ten criteria", f"{deciding():.2f} us", "< 20 us")
-        row("this processor is shared: a loop, to its best", f"{busy():.2f}", "1.00 alone")
-        for routes, target in zip(LOADED, ("< 2 s", "< 30 s"), strict=True):
-            found = measured_loading(
-                configuration(directory, routes), runs=5 if routes < MANY else 1
-            )
-            total = found["load"] + found["compile"]
-            row(f"load and compile {routes:,} routes", f"{total:.2f} s", target)
-            per_route = total / routes * 1e6
-            row("  per route", f"{per_route:.0f} us", "")
-            row("  reading and checking", f"{found['load']:.2f} s", "")
-            row("  compiling", f"{found['compile']:.2f} s", "")
-            row("  memory kept per route", f"{found['kept'] / routes / 1024:.1f} kB", "reported")
-            row(
-                "  memory at its peak per route",
-                f"{found['peak'] / routes / 1024:.1f} kB",
-                "reported",
-            )
+        found = measured(Path(name), many=options.routes)
+    if options.json:
+        print(json.dumps(found))
+        return
+    for claim in judged(claims_about_policies(options.routes), found):
+        print(f"{claim.text:<62} {claim.shown:>12}   {claim.target}")
+    print(f"{'this processor is shared: a loop, to its best':<62} {found['busy']:>12.2f}")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--load"]:
-        loading(Path(sys.argv[2]))
-    else:
-        main()
+    main()

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.core.types import Identity
-from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
-from authz_sidecar.sessions.opening import open_store
-from tests.servers.sidecar import SECRET_KEY, free_ports
+from benchmarks.machine import OTHER_CORE, SERVICE_CORE
+from benchmarks.seeding import HOST, SECRET_KEY
+from tests.servers.redis import running_redis
+from tests.servers.sidecar import free_ports
 from tests.servers.traefik import wheel_binary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-HOST = "app.example.com"
-CORES = sorted(os.sched_getaffinity(0))
-SERVICE_CORE, OTHER_CORE = CORES[0], CORES[-1]
-AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+    from tests.servers.redis import RedisServer
+
+START_SECONDS = 240.0
 TEN_CRITERIA = {
     "allow": {
         "and": [
@@ -53,12 +52,22 @@ TEN_CRITERIA = {
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """Something that answers checks; `path` is where nginx asks it, `pid` who it is."""
+    """Something that answers checks; `path` is where nginx asks it, `pid` who it is, where it is
+    ours, and `ops` the port of a sidecar's operators."""
 
     name: str
     port: int
     path: str
-    pid: int
+    pid: int | None = None
+    host: str = "127.0.0.1"
+    ops: int | None = None
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric's samples, as the sidecar tells it."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}/metrics", timeout=10) as page:
+            text = page.read().decode()
+        found = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        return sum(map(float, found))
 
 
 def pinned(command: list[str], core: int, log: Path, **options: Any) -> subprocess.Popen[bytes]:
@@ -88,10 +97,16 @@ def running(command: list[str], core: int, port: int, log: Path, **options: Any)
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 90
+    """Until it answers, whatever it says: a socket is bound before what is behind it is ready."""
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", port), START_SECONDS) as connection,
+        ):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            if connection.recv(1):
+                return
         time.sleep(0.05)
     raise RuntimeError(f"did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
@@ -115,37 +130,52 @@ def routes(count: int) -> list[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def sidecar(
-    directory: Path,
+def redis() -> Iterator[RedisServer]:
+    """On the core that the service does not have."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        raise SystemExit("`redis-server` is not installed (Debian: apt-get install redis-server)")
+    with running_redis(binary) as server:
+        os.sched_setaffinity(int(server.command("INFO", "server")["process_id"]), {OTHER_CORE})
+        yield server
+
+
+def configuration(
     store: str,
     *,
-    name: str,
+    ports: tuple[int, int, int] = (9180, 9181, 9182),
     fast_lane: bool = True,
     route_count: int = 3,
     near_entries: int | None = None,
-) -> Iterator[Service]:
-    check, web, ops = free_ports(3)
-    config = directory / f"{name}.yaml"
-    document = {
+    workers: int = 1,
+) -> dict[str, Any]:
+    listeners = zip(("listen", "web_listen", "ops_listen"), ports, strict=True)
+    near = {} if near_entries is None else {"near_cache": {"entries": near_entries}}
+    return {
         "server": {
-            "listen": f"127.0.0.1:{check}",
-            "web_listen": f"127.0.0.1:{web}",
-            "ops_listen": f"127.0.0.1:{ops}",
+            **{name: f"127.0.0.1:{port}" for name, port in listeners},
             "adapters": ["nginx", "traefik", "envoy"],
             "fast_lane": fast_lane,
+            "workers": workers,
         },
         "secret_keys": [SECRET_KEY],
-        "sessions": {"store": store}
-        | ({} if near_entries is None else {"near_cache": {"entries": near_entries}}),
+        "sessions": {"store": store, **near},
         "identity_providers": {
             "corp": {"issuer": "http://localhost:9", "client_id": "c", "client_secret": "s"}
         },
         "routes": routes(route_count),
     }
-    config.write_text(json.dumps(document))
+
+
+@contextlib.contextmanager
+def sidecar(directory: Path, store: str, *, name: str, **options: Any) -> Iterator[Service]:
+    """`options` are those of `configuration`."""
+    check, web, ops = free_ports(3)
+    config = directory / f"{name}.yaml"
+    config.write_text(json.dumps(configuration(store, ports=(check, web, ops), **options)))
     command = [sys.executable, "-m", "benchmarks.serve", str(config)]
     with running(command, SERVICE_CORE, check, directory / f"{name}.log") as pid:
-        yield Service(name=name, port=check, path="/auth/nginx", pid=pid)
+        yield Service(name=name, port=check, path="/auth/nginx", pid=pid, ops=ops)
 
 
 @contextlib.contextmanager
@@ -293,56 +323,3 @@ def behind_envoy(directory: Path, service: Service) -> Iterator[int]:
     command += ["--log-level", "error"]
     with running(command, OTHER_CORE, port, directory / f"envoy-{port}.log"):
         yield port
-
-
-def person(number: int) -> Identity:
-    """With the claims of a typical ID token."""
-    return Identity(
-        provider="corp",
-        issuer="http://localhost:9",
-        subject=f"auth0|{number:024d}",
-        email=f"user{number}@example.com",
-        name=f"Some Body {number}",
-        groups=("eng", "everybody", "project-x"),
-        claims={
-            "email_verified": True,
-            "preferred_username": f"user{number}",
-            "locale": "en-GB",
-            "picture": f"https://cdn.example.com/pictures/{number}.png",
-        },
-    )
-
-
-async def sign_in(store_url: str, count: int) -> list[str]:
-    """Cookies of so many new sessions."""
-    store = open_store(store_url)
-    sessions = Sessions(
-        store=store,
-        secret_keys=SecretKeys([SECRET_KEY.encode()]),
-        lifetime=50_400,
-        idle_timeout=3600,
-    )
-    cookies: list[str] = []
-    numbers = iter(range(count))
-
-    async def work() -> None:
-        for number in numbers:
-            token, _ = await sessions.create(identity=person(number), scope=f"https://{HOST}")
-            cookies.append(f"__Host-authz={token}")
-
-    try:
-        await asyncio.gather(*(work() for _ in range(32)))
-    finally:
-        await store.aclose()
-    return cookies
-
-
-def memory_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
-def cpu_seconds(pid: int) -> float:
-    """What the process has used of its core."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from authz_sidecar.core.collector import settle
+
 if TYPE_CHECKING:
     from authz_sidecar.app import Application
 
@@ -68,7 +70,11 @@ class Generations:
         self.current = Generation(application=application)
         task = asyncio.create_task(_retire(old, application))
         self._retiring.add(task)
-        task.add_done_callback(self._retiring.discard)
+        task.add_done_callback(self._retired)
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        self._retiring.discard(task)
+        settle()
 
     async def aclose(self) -> None:
         """Close everything; no request may be running any more."""

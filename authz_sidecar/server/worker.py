@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from authz_sidecar.core.collector import settle
 from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.server.generations import Generations
 from authz_sidecar.server.history import History
@@ -59,6 +60,7 @@ class Worker:
 
     async def run(self) -> None:
         """Answer until told to stop, then finish what was begun."""
+        settle()
         await self.application.start()
         apps = {"check": self.generations.check, "web": self.generations.web, "ops": self.ops}
         tasks = {}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.app import build
 from authz_sidecar.config.schema import Config
+from authz_sidecar.core.collector import settle
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.server.generations import Generations
 
@@ -73,6 +76,28 @@ async def test_a_request_ends_with_the_configuration_it_began_with() -> None:
     assert watches() == 1
     await generations.aclose()
     assert watches() == 0
+
+
+async def test_what_was_replaced_is_collected_though_it_was_taken_to_stay() -> None:
+    async def check(_scope: Any, _receive: Any, _send: Any) -> None: ...
+
+    old = replace(application(), check=check)
+    vars(check)["in"] = old  # only the collector finds out that nobody else knows the two
+    gone = weakref.ref(check)
+    await old.start()
+    generations = Generations(old)
+    settle()
+    new = application(old)
+    await new.start()
+    del old, check
+    try:
+        await generations.replace(new)
+        async with asyncio.timeout(20):
+            while gone() is not None:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        gc.unfreeze()
+        await generations.aclose()
 
 
 def test_what_did_not_change_is_taken_over() -> None:
