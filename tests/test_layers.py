@@ -28,7 +28,8 @@ ROOMS: dict[str, frozenset[str]] = {
     "proxies": frozenset({"core", "errors"}),
     "identity": frozenset({"core", "errors", "routes", "sealing"}),
     "sessions": frozenset({"core", "errors", "sealing"}),
-    "login": frozenset({"core", "errors", "sealing", "sessions"}),
+    "provider_kinds": frozenset(),
+    "login": frozenset({"core", "errors", "provider_kinds", "sealing", "sessions"}),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
@@ -37,10 +38,10 @@ ROOMS: dict[str, frozenset[str]] = {
     "lane": frozenset(
         {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}
     ),
-    "config": frozenset({"core", "errors"}),
+    "config": frozenset({"core", "errors", "provider_kinds"}),
     "ruleset": frozenset({"config", "core", "policy", "proxies", "routes"}),
     "snippets": frozenset({"config", "core", "errors", "identity", "proxies", "routes"}),
-    "importing": frozenset({"config", "core", "errors", "policy", "routes"}),
+    "importing": frozenset({"config", "core", "errors", "policy", "provider_kinds", "routes"}),
     "observe": frozenset({"core", "errors", "gate"}),
     "web": frozenset({"core", "errors", "gate", "identity", "login", "observe", "proxies"}),
     "server": frozenset({"app", "config", "core", "errors", "lane", "observe", "ruleset", "web"}),
@@ -55,7 +56,7 @@ ROOMS: dict[str, frozenset[str]] = {
 LIBRARIES: dict[str, frozenset[str]] = {
     "authlib": frozenset({"login.provider"}),
     "httpx2": frozenset({"login.provider"}),
-    "jwt": frozenset({"login.jws", "identity.assertion"}),
+    "jwt": frozenset({"login.jws", "login.provider.clientkey", "identity.assertion"}),
     "redis": frozenset({"sessions.redis"}),
     "cryptography": frozenset({"sealing", "identity.assertion", "policy.certificates", "cli.keys"}),
     "re2": frozenset({"policy.regex"}),

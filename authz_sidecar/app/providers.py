@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from authz_sidecar.errors import ConfigError
 from authz_sidecar.login.claims import ClaimNames, ClaimRules
-from authz_sidecar.login.provider import Provider, ProviderSettings, Trust
+from authz_sidecar.login.provider import Provider, ProviderSettings, Trust, client_key
+from authz_sidecar.provider_kinds import KINDS
 
 if TYPE_CHECKING:
     from authz_sidecar.app.application import Application
@@ -14,28 +16,48 @@ if TYPE_CHECKING:
 
 
 def providers(config: Config, previous: Application | None) -> dict[str, Provider]:
+    """Raises `ConfigError` for keys that nothing can be signed with."""
     old = previous.providers if previous else {}
-    trust, providers = Trust(), {}
+    trust, providers, wrong = Trust(), {}, []
     for name, configured in config.identity_providers.items():
-        settings = _provider_settings(name, configured)
+        try:
+            settings = _provider_settings(name, configured)
+        except ValueError as error:
+            path = ("identity_providers", name, "client_key")
+            wrong.append(config.positions.problem(str(error), *path))
+            continue
         same = name in old and old[name].settings == settings
         providers[name] = old[name] if same else Provider(settings, clock=time.time, trust=trust)
+    if wrong:
+        raise ConfigError(tuple(sorted(wrong)))
     return providers
 
 
 def _provider_settings(name: str, provider: IdentityProvider) -> ProviderSettings:
-    secret, claims = provider.client_secret, provider.claims
+    secret, key, claims = provider.client_secret, provider.client_key, provider.claims
+    kind = KINDS[provider.type]
     return ProviderSettings(
         name=name,
+        kind=kind,
+        label=provider.label,
         issuer=provider.issuer,
         client_id=provider.client_id,
         client_secret=None if secret is None else secret.reveal(),
+        client_key=None if key is None else client_key(key.reveal(), key_id=provider.client_key_id),
+        client_assertion_audience=provider.client_assertion_audience,
+        team_id=provider.team_id,
+        api=provider.api,
+        allowed_tenants=provider.allowed_tenants,
+        authorization_parameters=provider.authorization_parameters,
+        pushed_authorization_requests=provider.pushed_authorization_requests,
         response_mode=provider.response_mode,
         scopes=provider.scopes,
         claims=ClaimRules(
             names=ClaimNames(
                 user=claims.user, email=claims.email, groups=claims.groups, name=claims.name
             ),
+            client_id=provider.client_id,
+            verified_by=kind.verified_by,
             require_verified_email=provider.require_verified_email,
             allow_unverified_email=provider.allow_unverified_email,
         ),

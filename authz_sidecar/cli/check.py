@@ -12,6 +12,7 @@ from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.check import STORES
 from authz_sidecar.config.load import examine
 from authz_sidecar.identity.assertion import signing_key_from_pem
+from authz_sidecar.login.provider import client_key
 from authz_sidecar.policy.lint import Severity, is_ignored
 from authz_sidecar.routes.lint import Finding, lint_routes
 from authz_sidecar.ruleset import ruleset
@@ -45,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         problems.update(built.problems)
         findings = _findings(examined.partial, built)
         problems.update(_signing_key_problems(examined.partial))
+        problems.update(_client_key_problems(examined.partial))
         problems.update(_store_problems(examined.partial))
     for problem in sorted(problems):
         print(problem, file=sys.stderr)
@@ -104,6 +106,17 @@ def _signing_key_problems(config: Config) -> Iterator[Problem]:
             yield config.positions.problem(
                 "is not an unencrypted EC private key on P-256", "assertion", "signing_keys", at
             )
+
+
+def _client_key_problems(config: Config) -> Iterator[Problem]:
+    for name, provider in config.identity_providers.items():
+        pem = "" if provider.client_key is None else provider.client_key.reveal()
+        try:
+            if "-----BEGIN" in pem:  # otherwise it has been refused already
+                client_key(pem, key_id=provider.client_key_id)
+        except ValueError as error:
+            path = ("identity_providers", name, "client_key")
+            yield config.positions.problem(str(error), *path)
 
 
 def _store_problems(config: Config) -> Iterator[Problem]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Problems begin with the path of what they are about.
 _NOTHING_TO_DO_WITH_RULES = re.compile(
-    r"(?:secret_keys|sessions|assertion|identity_providers\.[^:]*\.client_secret)\b"
+    r"(?:secret_keys|sessions|assertion|identity_providers\.[^:]*\.client_(?:secret|key))\b"
 )
 
 

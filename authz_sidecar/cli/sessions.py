@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.load import load
 from authz_sidecar.errors import StartError, StoreUnavailable
+from authz_sidecar.provider_kinds import KINDS
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
 from authz_sidecar.sessions.opening import open_store
@@ -87,7 +88,14 @@ def _user(config: Config, text: str) -> dict[str, str]:
             known = ", ".join(f"`{each}/…`" for each in sorted(providers)) or "none"
             raise StartError(f"`{text}` does not name its identity provider: {known}")
         [name], subject = providers, text
-    return {"provider": name, "issuer": providers[name].issuer, "subject": subject}
+    issuer = providers[name].issuer
+    template = KINDS[providers[name].type].tenant_template(issuer)
+    if template is not None:
+        tenant, slash, subject = subject.partition("/")
+        if not slash:
+            raise StartError(f"`{text}` does not name the user's tenant: `{name}/TENANT/…`")
+        issuer = template.replace("{tenantid}", tenant)
+    return {"provider": name, "issuer": issuer, "subject": subject}
 
 
 def _asked(config: Config, question: Callable[[Sessions], Awaitable[T]]) -> T:

@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.config.providers import provider_problems
 from authz_sidecar.config.records import read_table
 from authz_sidecar.core.positions import Step
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
@@ -188,13 +189,8 @@ def _providers(config: Config) -> Iterator[Found]:
                     name,
                 ),
             )
-        if "openid" not in provider.scopes:
-            yield "must include `openid`", ("identity_providers", name, "scopes")
-        if provider.require_verified_email and provider.allow_unverified_email:
-            yield (
-                "contradicts `allow_unverified_email`",
-                ("identity_providers", name, "require_verified_email"),
-            )
+        for message, key in provider_problems(provider):
+            yield message, ("identity_providers", name, *key)
     if default is not None and default not in providers:
         known = ", ".join(f"`{name}`" for name in sorted(providers)) or "none"
         yield (

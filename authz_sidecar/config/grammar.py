@@ -21,6 +21,7 @@ _DURATION_PART = re.compile(r"([\d.]+)(ms|[dhms])")
 _MAX_DURATION = 3650 * 86400.0
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+_TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # A subset of RFC 9110 5.6.2: what some proxies drop and others fold into `-` is left out.
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _SEGMENT = r"/[A-Za-z0-9._~-]+"
@@ -150,6 +151,13 @@ def issuer(text: str) -> str:
     if parsed.scheme == "http" and not parsed.is_loopback:
         raise ValueError(f"`{text}` must be https (http is for loopback names such as localhost)")
     return text
+
+
+def tenant_id(text: str) -> str:
+    """The id of a tenant, in lower case as tokens have it."""
+    if not _TENANT_ID.fullmatch(text.lower()):
+        raise ValueError(f"`{text}` is not the id of a tenant, a GUID")
+    return text.lower()
 
 
 def name(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from authz_sidecar.provider_kinds import KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -161,12 +163,21 @@ def _unused(config: Config) -> Iterator[Found]:
 
 def _unverified(config: Config) -> Iterator[Found]:
     for name, provider in config.identity_providers.items():
+        kind = KINDS[provider.type]
         if provider.allow_unverified_email:
             yield (
                 "whoever can enter any address there passes as its owner",
-                (
-                    "identity_providers",
-                    name,
-                    "allow_unverified_email",
-                ),
+                ("identity_providers", name, "allow_unverified_email"),
             )
+        elif kind.defaults.get("require_verified_email") and not provider.require_verified_email:
+            message = (
+                f"`{kind.name}` says which addresses are verified, believing others lets whoever can"
+                " enter any pass as its owner"
+            )
+            yield message, ("identity_providers", name, "require_verified_email")
+        if not provider.allowed_tenants and kind.tenant_template(provider.issuer) is not None:
+            message = (
+                "everybody with an account in any organisation can sign in: name yours in the issuer,"
+                " or several in `allowed_tenants`"
+            )
+            yield message, ("identity_providers", name, "issuer")

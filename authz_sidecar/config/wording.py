@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel
 
 from authz_sidecar.config.schema import Config
+from authz_sidecar.provider_kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,13 +60,21 @@ def _message(detail: ErrorDetails) -> str:
     if kind == "value_error":
         return str(context["error"])
     if kind == "missing":
-        return f"is required{_HINTS.get(detail['loc'], '')}"
+        return f"is required{_HINTS.get(detail['loc'], '') or _issuer_hint(detail)}"
     if kind == "literal_error":
         return _choice(detail["input"], str(context["expected"]))
     if kind == "too_long" and detail["loc"] == ("token_issuers",):
         return "bearer tokens are not supported yet"
     plain = _PLAIN.get(kind, detail["msg"][:1].lower() + detail["msg"][1:])
     return plain.format_map(context)
+
+
+def _issuer_hint(detail: ErrorDetails) -> str:
+    given = detail["input"]
+    if detail["loc"][-1] != "issuer" or not isinstance(given, dict):
+        return ""
+    kind = KINDS.get(str(given.get("type")))
+    return "" if kind is None else f" for `{kind.name}`, such as `{kind.example}`"
 
 
 def _choice(given: object, expected: str) -> str:

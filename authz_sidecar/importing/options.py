@@ -62,10 +62,7 @@ OPTIONS: Mapping[str, Handling] = {
         "idp_client_secret idp_client_secret_file",
         translated("identity_providers, by reference", secret=True),
     ),
-    "idp_request_params": unsupported(
-        "no parameters can be added to the request for sign-in yet: see whether the provider has a"
-        " setting for it"
-    ),
+    "idp_request_params": translated("identity_providers.NAME.authorization_parameters"),
     "idp_access_token_allowed_audiences": unsupported(_BEARER),
     "idp_refresh_directory_interval": not_needed("groups come with the sign-in"),
     "idp_refresh_directory_timeout": not_needed("groups come with the sign-in"),

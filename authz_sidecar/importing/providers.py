@@ -1,7 +1,6 @@
 """Pomerium's `idp_*` settings as an identity provider of ours, and what remains to be done there.
 
-Every kind is written as `type: oidc`: what is particular about one is spelled out in its claims,
-scopes and response mode.
+Each kind becomes the kind of the same name; here is what differs between the two.
 """
 
 from __future__ import annotations
@@ -10,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.config.grammar import issuer as checked_issuer
+from authz_sidecar.config.providers import RESERVED_PARAMETERS
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.importing.ledger import Ledger, translated, unsupported
 from authz_sidecar.importing.values import says_nothing, texts
+from authz_sidecar.provider_kinds import KINDS as OURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,8 @@ _SECRET = "OIDC_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """`url` is the default issuer. `remains` is what the operator still has to do."""
+    """`url` is Pomerium's default where ours has none. `remains` is what the operator still has to
+    do; `decisive`, who may pass depends on it."""
 
     url: str | None = None
     slash: bool = False
@@ -34,13 +36,14 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "oidc": Kind(),
-    "google": Kind(
-        url="https://accounts.google.com",
-        remains="Google sends no groups: policies that ask for them find none",
-    ),
+    "google": Kind(remains="Google sends no groups: policies that ask for them find none"),
     "azure": Kind(
+        url="https://login.microsoftonline.com/common/v2.0",
         settings={"claims": {"user": "oid"}},
-        remains="groups arrive as object ids, and none at all where a user has more than 200",
+        remains="addresses are believed only with the optional claim `xms_edov`, or with"
+        " `allow_unverified_email: true`: until then policies on `email` and `domain` find none."
+        " Groups arrive as object ids",
+        decisive=True,
     ),
     "okta": Kind(remains="groups arrive once the tenant's claim `groups` is configured"),
     "auth0": Kind(
@@ -48,29 +51,25 @@ KINDS: Mapping[str, Kind] = {
         remains="groups arrive once an action of the tenant emits them: set `claims.groups` to its"
         " claim",
     ),
-    "cognito": Kind(settings={"claims": {"groups": "cognito:groups"}}),
-    "gitlab": Kind(
-        url="https://gitlab.com", remains="add the scope that makes your GitLab send groups"
-    ),
+    "cognito": Kind(),
+    "gitlab": Kind(),
     "github": Kind(
-        url="https://github.com/login/oauth",
-        remains="GitHub speaks OAuth 2.0 and not OpenID Connect: nobody can sign in before it is"
-        " reached through a provider that speaks both, such as Dex or Keycloak",
+        remains="`user` is the number of the account here, `groups` are `org` and `org/team`:"
+        " policies that name users have to be rewritten",
         decisive=True,
     ),
+    "keycloak": Kind(),
     "onelogin": Kind(
         url="https://openid-connect.onelogin.com/oidc",
         remains="OneLogin gives tenants an issuer of their own, `https://NAME.onelogin.com/oidc/2`",
     ),
-    "ping": Kind(settings={"claims": {"email": "mail"}}),
+    "ping": Kind(),
     "apple": Kind(
-        url="https://appleid.apple.com",
-        settings={"response_mode": "form_post", "scopes": ["openid", "name", "email"]},
-        remains="Apple's client secret is a token that you have to renew every six months",
+        settings={"client_secret": {"env": _SECRET}},
+        remains="give `client_key`, `client_key_id` and `team_id` instead of `client_secret`, which"
+        " has to be renewed every six months",
     ),
 }
-
-_COMMON = "https://login.microsoftonline.com/common/v2.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +95,19 @@ def default_provider(options: Mapping[str, Any], ledger: Ledger) -> Provider:
             )
         return Provider(name="idp", settings={"issuer": PLACEHOLDER, "client_id": "change-me"})
     settings: dict[str, Any] = {
+        "type": kind_name,
         "issuer": _issuer(kind_name, kind, options, ledger),
         "client_id": str(options.get("idp_client_id") or "change-me"),
+        **kind.settings,
     }
+    if settings["issuer"] is None:
+        del settings["issuer"]
     if secret := _secret(options, _SECRET):
         settings["client_secret"] = secret
-    settings |= kind.settings
     if scopes := texts(options.get("idp_scopes")):
-        settings["scopes"] = _scopes(scopes, ledger)
+        settings["scopes"] = _scopes(kind_name, scopes, ledger)
+    if parameters := _parameters(options.get("idp_request_params"), ledger):
+        settings["authorization_parameters"] = parameters
     if kind.remains is not None:
         ledger.note(
             ("idp_provider",),
@@ -140,32 +144,54 @@ def _secret(options: Mapping[str, Any], variable: str) -> dict[str, str] | None:
     return None
 
 
-def _issuer(name: str, kind: Kind, options: Mapping[str, Any], ledger: Ledger) -> str:
+def _issuer(name: str, kind: Kind, options: Mapping[str, Any], ledger: Ledger) -> str | None:
+    """None where our kind knows it."""
+    known = OURS[name].defaults.get("issuer")
     given = str(options.get("idp_provider_url") or "")
-    if name == "azure" and (not given or "/common" in given):
-        ledger.remark(
-            "Azure's `common` tenant signs with the issuer of each user's own tenant: name yours,"
-            f" `{_COMMON.replace('common', 'TENANT')}`, in `identity_providers.azure.issuer`"
-        )
-        return given or _COMMON
     url = given or kind.url
+    if url is None and known is not None:
+        return None
     if url is None:
         ledger.remark(f"`{name}` has no `idp_provider_url`: fill in its issuer")
         return PLACEHOLDER
+    if OURS[name].tenant_template(url) is not None:
+        ledger.remark(
+            "everybody with an account at any organisation can sign in: name your tenant in the"
+            f" issuer, `{OURS[name].example}`, or several in `allowed_tenants`"
+        )
     if kind.slash and not url.endswith("/"):
         url += "/"
     try:
-        return checked_issuer(url)
+        issuer = checked_issuer(url)
     except (ValueError, MalformedUrl) as wrong:
         message = f"{wrong}: fill in an issuer"
         ledger.note(("idp_provider_url",), unsupported(message, decisive=True), given)
         return PLACEHOLDER
+    return None if issuer == known else issuer
 
 
-def _scopes(scopes: list[str], ledger: Ledger) -> list[str]:
+def _scopes(name: str, scopes: list[str], ledger: Ledger) -> list[str]:
     scopes = list(dict.fromkeys(scopes))
-    if "openid" in scopes:
+    if "openid" in scopes or OURS[name].plain_oauth is not None:
         return scopes
     handling = translated("identity_providers; `openid` was added, sign-in needs it")
     ledger.note(("idp_scopes",), handling, scopes)
     return ["openid", *scopes]
+
+
+def _parameters(given: object, ledger: Ledger) -> dict[str, str]:
+    """What is added to the request for sign-in, less what would break it."""
+    if says_nothing(given):
+        return {}
+    parameters = given if isinstance(given, dict) else {}
+    kept = {
+        str(name): str(value)
+        for name, value in parameters.items()
+        if str(name) and str(name) not in RESERVED_PARAMETERS and isinstance(value, str | int)
+    }
+    left = [str(name) for name in parameters if str(name) not in kept]
+    if left or not isinstance(given, dict):
+        what = ", ".join(f"`{name:.60}`" for name in left) or "what is no map"
+        message = f"{what} cannot be set here, the rest is in `authorization_parameters`"
+        ledger.note(("idp_request_params",), unsupported(message), given)
+    return kept

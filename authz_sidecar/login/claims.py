@@ -21,36 +21,44 @@ _PROTOCOL = frozenset(
     | {"_claim_names", "_claim_sources"}
 )
 _ONLY_FROM_ID_TOKEN = _PROTOCOL | {"iss", "sub", "acr", "amr", "auth_time"}
+_TRUE = frozenset({"true", "1"})
 _EMAIL = re.compile(r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@[^\s@,;<>()\x00-\x1f\x7f]{1,255}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimNames:
-    """A name is a claim, or a path with dots where no claim has that very name."""
+    """A name is a claim, or a path with dots where no claim has that very name; a part of it that
+    is `{client_id}` stands for the client's. The first e-mail claim that is there counts, groups
+    add up."""
 
     user: str = "sub"
-    email: str = "email"
-    groups: str = "groups"
+    email: tuple[str, ...] = ("email",)
+    groups: tuple[str, ...] = ("groups",)
     name: str = "name"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRules:
     names: ClaimNames = ClaimNames()
+    client_id: str = ""
+    verified_by: str = "email_verified"
+    """The claim that vouches for the first of the e-mail claims, and for no other."""
     require_verified_email: bool = False
     """Refuse an address of which the provider does not say that it is verified. Where it says that
     it is *not*, the address is never believed unless `allow_unverified_email`."""
     allow_unverified_email: bool = False
 
 
-def merge_userinfo(claims: VerifiedClaims, userinfo: Mapping[str, object]) -> VerifiedClaims:
+def merge_userinfo(
+    claims: VerifiedClaims, userinfo: Mapping[str, object], *, verified_by: str = "email_verified"
+) -> VerifiedClaims:
     """ID token and userinfo in one; raises `LoginRefused` when they are about two people."""
     # OpenID Connect Core, 5.3.2: "the UserInfo Response MUST NOT be used" if `sub` differs.
     if not isinstance(userinfo.get("sub"), str) or userinfo["sub"] != claims["sub"]:
         raise LoginRefused("userinfo is about another `sub` than the ID token")
     merged = dict(claims)
     if userinfo.get("email", claims.get("email")) != claims.get("email"):
-        merged.pop("email_verified", None)  # it was about the other address
+        merged.pop(verified_by, None)  # it was about the other address
     merged.update(
         (name, value) for name, value in userinfo.items() if name not in _ONLY_FROM_ID_TOKEN
     )
@@ -59,20 +67,23 @@ def merge_userinfo(claims: VerifiedClaims, userinfo: Mapping[str, object]) -> Ve
 
 def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> Identity:
     """Raises `LoginRefused` when the claims name nobody."""
-    subject = _lookup(claims, rules.names.user)
+    names, client_id = rules.names, rules.client_id
+    subject = _lookup(claims, names.user, client_id)
     if not isinstance(subject, str) or not subject or not subject.isprintable():
-        raise LoginRefused(f"claim `{rules.names.user}` does not name a user")
-    name, acr = _lookup(claims, rules.names.name), claims.get("acr")
+        raise LoginRefused(f"claim `{names.user}` does not name a user")
+    name, acr = _lookup(claims, names.name, client_id), claims.get("acr")
     email = _email(claims, rules)
     # An address nobody vouches for must not come back as a claim that policies and headers read.
-    hidden = _PROTOCOL if email is not None else _PROTOCOL | {rules.names.email.split(".")[0]}
+    doubtful = names.email if email is None else ()
+    hidden = _PROTOCOL.union(*((path, path.split(".")[0]) for path in doubtful))
+    groups = (strings(_lookup(claims, path, client_id)) for path in names.groups)
     return Identity(
         provider=provider,
         issuer=str(claims["iss"]),
         subject=subject,
         email=email,
         name=name if isinstance(name, str) and name else None,
-        groups=strings(_lookup(claims, rules.names.groups)),
+        groups=tuple(dict.fromkeys(group for each in groups for group in each)),
         claims={key: value for key, value in claims.items() if key not in hidden},
         authenticated_at=_instant(claims.get("auth_time")),
         acr=acr if isinstance(acr, str) else None,
@@ -91,25 +102,26 @@ def strings(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _lookup(claims: Mapping[str, object], path: str) -> object:
+def _lookup(claims: Mapping[str, object], path: str, client_id: str) -> object:
     if path in claims:
         return claims[path]
     value: object = claims
     for part in path.split("."):
         if not isinstance(value, Mapping):
             return None
-        value = value.get(part)
+        value = value.get(client_id if part == "{client_id}" else part)
     return value
 
 
 def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
-    address = _lookup(claims, rules.names.email)
+    found = ((at, _lookup(claims, path, "")) for at, path in enumerate(rules.names.email))
+    at, address = next(((at, value) for at, value in found if value is not None), (0, None))
     if not isinstance(address, str) or not _EMAIL.fullmatch(address):
         return None  # two `@` or white space would let one address pass for another
-    verified = str(claims.get("email_verified", "")).lower()  # some providers send a string
-    if verified == "true" or rules.allow_unverified_email:
+    verified = str(claims.get(rules.verified_by, "")).lower()  # some providers send a string
+    if rules.allow_unverified_email or (verified in _TRUE and at == 0):
         return address
-    if verified or rules.require_verified_email:
+    if (verified and verified not in _TRUE) or rules.require_verified_email:
         return None
     return address
 

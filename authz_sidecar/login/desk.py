@@ -132,6 +132,14 @@ class Desk:
         named = route.providers if route is not None else ()
         return tuple(name for name in named or self.default_providers if name in self.providers)
 
+    def labels(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """What people know these providers by; with their names where that says the same of two."""
+        labels = [self.providers[name].label for name in names]
+        return tuple(
+            label if labels.count(label) == 1 else f"{label} ({name})"
+            for name, label in zip(names, labels, strict=True)
+        )
+
     def depends_on(self, address: str) -> tuple[str, ...]:
         """The other hosts that a page needs to be signed in on."""
         origin, target = parse_url(address)

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from authz_sidecar.login.attempts import Attempt
 
 _LONGEST_CODE = 4096
-_KNOWN = ("state", "code", "iss", "error", "error_description", "error_uri", "session_state")
+_KNOWN = (
+    "state",
+    "code",
+    "iss",
+    "error",
+    "error_description",
+    "error_uri",
+    "session_state",
+    "user",
+)
 
 # RFC 6749 section 4.1.2.1: the provider is in trouble, the person is not.
 _PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
@@ -32,6 +41,8 @@ class Answer:
     error: str | None
     issuer: str | None
     posted: bool
+    user: str | None = field(default=None, repr=False)
+    """What the browser says about its user, which some providers have it post."""
 
 
 def read_answer(pairs: Pairs, *, posted: bool) -> Answer:
@@ -45,6 +56,7 @@ def read_answer(pairs: Pairs, *, posted: bool) -> Answer:
         error=values["error"],
         issuer=values["iss"],
         posted=posted,
+        user=values["user"],
     )
 
 

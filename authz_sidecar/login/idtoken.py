@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,10 +33,36 @@ _REQUIRED = ("iss", "sub", "aud", "exp", "iat")
 _NOBODY = frozenset({"null", "undefined", "none", "*"})
 
 
+_TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenants:
+    """A provider of many tenants, each an issuer of its own: `template` has `{tenantid}` where the
+    id stands. `allowed` names some of them; all are, when it is empty."""
+
+    template: str
+    allowed: frozenset[str] = frozenset()
+
+    def issuer_of(self, tenant: str) -> str:
+        return self.template.replace("{tenantid}", tenant)
+
+    def issue(self, issuer: str | None) -> bool:
+        before, _, after = self.template.partition("{tenantid}")
+        tenant = (issuer or "").removeprefix(before).removesuffix(after)
+        return self.issuer_of(tenant) == issuer and self.admit(tenant)
+
+    def admit(self, tenant: str) -> bool:
+        known = not self.allowed or tenant in self.allowed
+        return _TENANT_ID.fullmatch(tenant) is not None and known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     issuer: str
     client_id: str
+    tenants: Tenants | None = None
+    """Where they are given, a token has its tenant's issuer instead of `issuer`."""
     nonce: str | None
     """None for a refreshed token, which answers no request of a browser's."""
     algorithms: tuple[str, ...] = ALGORITHMS
@@ -50,10 +77,12 @@ def verify(
         token,
         key=key,
         algorithm=algorithm,
-        issuer=expected.issuer,
+        issuer=expected.issuer if expected.tenants is None else None,
         audience=expected.client_id,
         required=_REQUIRED,
     )
+    if expected.tenants is not None:
+        _check_tenant(claims, expected.tenants, key=key)
     check_times(claims, now=now)
     check_party(claims, client_id=expected.client_id)
     check_subject(claims)
@@ -62,6 +91,23 @@ def verify(
     if "at_hash" in claims and access_token is not None:
         _check_access_token_hash(claims["at_hash"], access_token, algorithm)
     return VerifiedClaims(claims)
+
+
+def _check_tenant(claims: Mapping[str, object], tenants: Tenants, *, key: Jwk) -> None:
+    # Microsoft, "Secure applications and APIs by validating claims": `iss` has to be the issuer of
+    # the very tenant that `tid` names, and of whom the key signs for, where the key set says so.
+    tenant = claims.get("tid")
+    if not isinstance(tenant, str) or not tenants.admit(tenant):
+        raise LoginRefused(
+            f"token of tenant `{tenant!s:.60}`, whose users may not sign in",
+            public="Accounts of your organisation may not sign in here.",
+        )
+    issuer = tenants.issuer_of(tenant)
+    if claims["iss"] != issuer:
+        raise LoginRefused("token names another tenant than the one that issued it")
+    signs_for = key.get("issuer")
+    if signs_for is not None and signs_for not in (issuer, tenants.template):
+        raise LoginRefused("token is signed with the key of another tenant")
 
 
 def check_party(claims: Mapping[str, object], *, client_id: str) -> None:

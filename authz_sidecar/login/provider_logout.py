@@ -105,4 +105,4 @@ class ProviderLogout:
 
     def _with_issuer(self, issuer: str | None) -> tuple[Provider, ...]:
         providers = self._desk.providers.values()
-        return tuple(each for each in providers if each.settings.issuer == issuer)
+        return tuple(each for each in providers if each.settings.issues(issuer))

@@ -79,8 +79,11 @@ class Returning:
     def _with_retry(self, error: AuthzError, attempt: Attempt, *, here: Origin) -> AuthzError:
         if isinstance(error, Interrupted):
             return error
+        provider = self._desk.providers.get(attempt.provider or "")
         return Interrupted(
-            error, retry=self._desk.again(attempt, here=here), provider=attempt.provider
+            error,
+            retry=self._desk.again(attempt, here=here),
+            provider=None if provider is None else provider.label,
         )
 
     async def _complete(
@@ -113,6 +116,7 @@ class Returning:
             verifier=attempt.verifier,
             nonce=attempt.nonce,
             redirect_uri=desk.url(request.origin, "callback"),
+            posted_user=answer.user if answer.posted else None,
         )
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()
         if not await desk.sessions.remember_once(f"state:{digest}", ttl=LIFETIME_SECONDS + 120):

@@ -82,8 +82,8 @@ class Starting:
         if len(providers) < 2:
             return redirect(self._elsewhere(errand))
         options = tuple(
-            (name, desk.url(request.origin, "start", choice=self._choice(request, errand, name)))
-            for name in providers
+            (label, desk.url(request.origin, "start", choice=self._choice(request, errand, name)))
+            for name, label in zip(providers, desk.labels(providers), strict=True)
         )
         origin, _ = parse_url(errand.return_to)
         return desk.page(desk.pages.choose_provider(options=options, host=origin.authority))
@@ -264,7 +264,7 @@ class Starting:
             if (onward := self._pass_by(request, errand)) is not None:
                 return onward
             retry = desk.start_url(errand.return_to)
-            raise Interrupted(error, retry=retry, provider=provider_name) from error
+            raise Interrupted(error, retry=retry, provider=provider.label) from error
         cookies = desk.attempts.keep(
             attempt,
             request.cookies,

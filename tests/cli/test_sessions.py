@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -15,16 +15,16 @@ from authz_sidecar.sessions.opening import open_store
 from tests.cli.test_commands import SOUND, Run, run
 from tests.servers.redis import RedisServer, redis_server
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 __all__ = ["redis_server", "run"]
 
 SECRET = b"Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e"
 ISSUER = "https://idp.example.com"
 
 
-def signed_in(url: str, subject: str) -> str:
+TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+
+
+def signed_in(url: str, subject: str, issuer: str = ISSUER) -> str:
     """The handle of a new session."""
 
     async def create() -> str:
@@ -32,7 +32,7 @@ def signed_in(url: str, subject: str) -> str:
         sessions = Sessions(
             store=store, secret_keys=SecretKeys([SECRET]), lifetime=3600, idle_timeout=3600
         )
-        identity = Identity(provider="corp", issuer=ISSUER, subject=subject)
+        identity = Identity(provider="corp", issuer=issuer, subject=subject)
         _, session = await sessions.create(
             identity=identity, scope="https://a.example.com", client="192.0.2.1", user_agent="Fox"
         )
@@ -70,6 +70,19 @@ def test_revoking_a_user(run: Run, config: str, redis_server: RedisServer) -> No
     assert run("sessions", "list", "--config", config, "--user", "alice")[0] == 1
     assert run("sessions", "list", "--config", config, "--user", "bob")[0] == 0
     assert run("sessions", "revoke", "--config", config, "--user", "alice") == (1, "0 ended\n", "")
+
+
+def test_a_user_of_one_tenant_of_many(run: Run, config: str, redis_server: RedisServer) -> None:
+    path = Path(config)
+    text = path.read_text()
+    assert f"issuer: {ISSUER}" in text
+    common = "type: azure, issuer: https://login.microsoftonline.com/common/v2.0"
+    path.write_text(text.replace(f"issuer: {ISSUER}", common))
+    signed_in(redis_server.url, "alice", f"https://login.microsoftonline.com/{TENANT}/v2.0")
+    revoke = ("sessions", "revoke", "--config", config, "--user")
+    code, _, said = run(*revoke, "corp/alice")
+    assert (code, "`corp/TENANT/…`" in said) == (2, True)
+    assert run(*revoke, f"corp/{TENANT}/alice") == (0, "1 ended\n", "")
 
 
 def test_revoking_one(run: Run, config: str, redis_server: RedisServer) -> None:

@@ -217,6 +217,15 @@ def test_allowed(sections: dict[str, Any]) -> None:
         pytest.param({"identity_providers": {"corp": {**PROVIDER, "allow_unverified_email": True}}},
                      "identity_providers.corp.allow_unverified_email: whoever can enter",
                      id="unverified e-mail"),
+        pytest.param({"identity_providers": {"corp": {"type": "google", "client_id": "x",
+                                                      "require_verified_email": False}}},
+                     "identity_providers.corp.require_verified_email: `google` says which",
+                     id="e-mail of which nothing is said"),
+        pytest.param({"identity_providers": {"corp": {
+            "type": "azure", "client_id": "x",
+            "issuer": "https://login.microsoftonline.com/common/v2.0"}}},
+                     "identity_providers.corp.issuer: everybody with an account in any organisation",
+                     id="every tenant"),
     ],
 )  # fmt: skip
 def test_one_warning(sections: dict[str, Any], warning: str) -> None:

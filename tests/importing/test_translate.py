@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from authz_sidecar.config.providers import provider_problems as problems_of_provider
 from authz_sidecar.config.yaml12 import read_text
 from authz_sidecar.core.types import CheckRequest, Deny
 from authz_sidecar.core.urls import parse_origin
@@ -202,9 +203,46 @@ def test_every_kind_of_provider(kind: str) -> None:
     })  # fmt: skip
     config, _ = loaded(result, HERE)
     provider = config.identity_providers[kind]
+    assert provider.type == kind
     assert provider.issuer.startswith("https://idp.example.com")
-    assert "openid" in provider.scopes
-    assert result.needs_acceptance == (kind == "github")
+    assert ("openid" in provider.scopes) == (kind != "github")
+    assert result.needs_acceptance == (kind in {"azure", "github"})
+    assert list(problems_of_provider(provider)) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "issuer"),
+    [
+        pytest.param("google", "https://accounts.google.com", id="google"),
+        pytest.param("github", "https://github.com", id="github"),
+        pytest.param("gitlab", "https://gitlab.com", id="gitlab"),
+        pytest.param("apple", "https://appleid.apple.com", id="apple"),
+        pytest.param("azure", "https://login.microsoftonline.com/common/v2.0", id="azure"),
+        pytest.param("onelogin", "https://openid-connect.onelogin.com/oidc", id="onelogin"),
+        pytest.param("okta", "https://idp.example.com", id="to be filled in"),
+    ],
+)
+def test_an_issuer_that_pomerium_knew(kind: str, issuer: str) -> None:
+    result = of({"idp_provider": kind, "idp_client_id": "x"})
+    config, _ = loaded(result, HERE)
+    assert config.identity_providers[kind].issuer == issuer
+    assert ("fill in its issuer" in report(result)) == (kind == "okta")
+    assert ("account at any organisation" in report(result)) == (kind == "azure")
+
+
+def test_parameters_of_the_request_come_over() -> None:
+    given = {"prompt": "login", "max_age": 60, "state": "x", "list": ["y"]}
+    result = of({"idp_provider": "google", "idp_client_id": "x", "idp_request_params": given})
+    config, _ = loaded(result, HERE)
+    parameters = config.identity_providers["google"].authorization_parameters
+    assert parameters == {"access_type": "offline", "prompt": "login", "max_age": "60"}
+    assert "`state`, `list` cannot be set here" in report(result)
+
+
+def test_scopes_of_the_configuration_win() -> None:
+    result = of({"idp_provider": "github", "idp_client_id": "x", "idp_scopes": ["user:email"]})
+    config, _ = loaded(result, HERE)
+    assert config.identity_providers["github"].scopes == ("user:email",)
 
 
 def test_the_default_provider_of_pomerium_is_to_be_filled_in() -> None:
@@ -273,7 +311,7 @@ def test_what_cannot_be_carried_over_refuses() -> None:
         "no path begins like this",
         "Rego is not read",
         "contradicts `allow_public_unauthenticated_access`",
-        "GitHub speaks OAuth 2.0 and not OpenID Connect",
+        "`user` is the number of the account here",
         "require and verify client certificates",
     ):
         assert said in told, said

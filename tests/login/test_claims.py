@@ -105,7 +105,7 @@ def test_groups_are_strings(value: object, groups: tuple[str, ...]) -> None:
     ],
 )
 def test_the_configuration_says_where_groups_are(name: str, extra: dict[str, object]) -> None:
-    rules = ClaimRules(names=ClaimNames(groups=name))
+    rules = ClaimRules(names=ClaimNames(groups=(name,)))
     assert identity_of(given(**extra), provider="corp", rules=rules).groups == ("a",)
 
 

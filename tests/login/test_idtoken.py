@@ -7,6 +7,7 @@ import json
 from base64 import urlsafe_b64encode
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from authz_sidecar.config.schema import ALGORITHMS as CONFIGURABLE
 from authz_sidecar.errors import LoginRefused
@@ -136,6 +137,15 @@ def unsigned(header: dict[str, object], secret: bytes | None = None) -> str:
         pytest.param(
             unsigned({"alg": "HS256", "kid": "k1"}, json.dumps(KEY.jwk).encode()),
             id="HS256 with the public key as its secret",
+        ),
+        pytest.param(
+            unsigned(
+                {"alg": "HS256", "kid": "k1"},
+                KEY.private.public_key().public_bytes(
+                    Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+                ),
+            ),
+            id="HS256 with the public key in PEM as its secret",
         ),
         pytest.param(KEY.sign(claims(), typ="at+jwt"), id="an access token"),
         pytest.param(KEY.sign(claims(), typ="logout+jwt"), id="a logout token"),

@@ -320,6 +320,24 @@ async def test_an_error_is_a_page(
         assert not hostile.asked_for("/token")
 
 
+@pytest.mark.parametrize(("error", "status"), [("access_denied", 403), ("server_error", 503)])
+async def test_an_error_by_post_is_a_page(
+    hostile: HostileProvider, error: str, status: int
+) -> None:
+    Lies(hostile)
+    by_post = {"corp": {"response_mode": "form_post"}}
+    async with (
+        house(hostile.issuer, auth_host=None, providers=by_post) as at,
+        at.browser() as browser,
+    ):
+        form = {"error": error, "state": await state_of(await browser.get(start(APP, "/x")))}
+        reply = await browser.request("POST", f"{APP}/.auth/callback", data=form)
+        assert reply.status_code == status
+        assert cleared(reply)
+        assert not hostile.asked_for("/token")
+        assert await at.session(browser, APP) is None
+
+
 async def test_saying_no_at_the_provider(certified_provider: RunningProvider) -> None:
     async with house(certified_provider.issuer, auth_host=None) as at, at.browser() as browser:
         form = await browser.visit(start(APP, "/"))
@@ -487,6 +505,31 @@ async def test_a_provider_is_never_taken_from_the_query(
     ):
         asked = await browser.get(f"{start(APP, '/')}&{query}")
         assert "client_id=authz&" in asked.headers["location"]
+
+
+async def test_a_chooser_shows_what_people_know_them_by(hostile: HostileProvider) -> None:
+    providers: dict[str, dict[str, Any]] = {
+        "g": {"label": "Google"}, "a": {"label": "Staff"}, "b": {"label": "Staff"}, "corp": {},
+    }  # fmt: skip
+    routes = ({"from": APP, "identity_provider": list(providers)},)
+    async with (
+        house(hostile.issuer, auth_host=None, providers=providers, routes=routes,
+              default_provider="g") as at,
+        at.browser() as browser,
+    ):  # fmt: skip
+        chooser = await browser.follow(await browser.get(start(APP, "/")))
+        for label in ("Google", "Staff (a)", "Staff (b)", "corp"):
+            assert f">{label}</a>" in chooser.text
+
+
+async def test_a_pushed_request_that_is_refused_has_a_page(hostile: HostileProvider) -> None:
+    hostile.offers(pushed_authorization_request_endpoint=f"{hostile.issuer}/par")
+    hostile.answers["/par"] = document({"error": "invalid_scope"}, 400)
+    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
+        reply = await browser.get(start(APP, "/x"))
+        assert reply.status_code == 403
+        assert "invalid_scope" not in reply.text
+        assert set_cookies(reply) == []
 
 
 async def test_a_choice_is_sealed(mock_provider: RunningProvider) -> None:

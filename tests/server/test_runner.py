@@ -87,6 +87,7 @@ def test_it_starts_and_says_where(start_sidecar: SidecarStarter) -> None:
     assert sidecar.get_ops("/healthz")[0] == 200
     assert json.loads(sidecar.get_ops("/readyz")[1]) == {"ready": True}
     assert sidecar.get_ops("/nothing")[0] == 404
+    sidecar.wait_until(lambda: " listens" in sidecar.log())  # said once all three answer
     line = json.loads(sidecar.log().splitlines()[-1])
     assert line["check"] == str(sidecar.check)
     assert line["ops"] == str(sidecar.ops)

@@ -33,7 +33,7 @@ import pytest
 from tests.servers.sidecar import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 CLIENT_ID = "authz"
 CLIENT_SECRET = "a secret: with / special + characters?"
@@ -152,6 +152,7 @@ def running_certified_provider(
     *,
     redirect_origins: tuple[str, ...] = REDIRECT_ORIGINS,
     access_token_seconds: int = 3600,
+    options: Mapping[str, object] | None = None,
     **registered: object,
 ) -> Iterator[RunningProvider]:
     node = _node_with_packages()
@@ -173,8 +174,8 @@ def running_certified_provider(
         },
         registration | {"client_id": PUBLIC_CLIENT_ID, "token_endpoint_auth_method": "none"},
     ]
-    settings = {"port": port, "clients": clients, "users": USERS}
-    settings |= {"accessTokenSeconds": access_token_seconds}
+    settings: dict[str, object] = {"port": port, "clients": clients, "users": USERS}
+    settings |= {"accessTokenSeconds": access_token_seconds, **(options or {})}
     provider = RunningProvider(
         issuer=f"http://localhost:{port}",
         command=[node, "server.js", json.dumps(settings)],

@@ -134,6 +134,7 @@ Listen = Annotated[grammar.ListenAddress, *_parsed(grammar.listen_address)]
 NetworkText = Annotated[grammar.Network, *_parsed(grammar.network)]
 OriginText = Annotated[Origin, *_parsed(grammar.origin, examples=["https://app.example.com"])]
 Issuer = Annotated[str, *_parsed(grammar.issuer)]
+TenantId = Annotated[str, *_parsed(grammar.tenant_id)]
 Name = Annotated[str, *_parsed(grammar.name)]
 HeaderName = Annotated[str, *_parsed(grammar.header_name)]
 TemplateText = Annotated[

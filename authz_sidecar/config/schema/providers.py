@@ -2,53 +2,139 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from authz_sidecar.config.schema.kinds import (
     Distinct,
     Issuer,
     Listed,
     Mapped,
+    OneOrMany,
+    OneOrManySchema,
     SecretText,
     Section,
+    TenantId,
     Text,
     Truth,
 )
+from authz_sidecar.provider_kinds import KINDS
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
+KindName = Literal[
+    "oidc",
+    "google",
+    "azure",
+    "okta",
+    "auth0",
+    "gitlab",
+    "github",
+    "keycloak",
+    "cognito",
+    "apple",
+    "onelogin",
+    "ping",
+]
+
+_OneOrMore = Annotated[tuple[Text, ...], OneOrMany, Distinct, OneOrManySchema]
+
 
 class Claims(Section):
-    """Which claim says what about a user."""
+    """Which claim says what about a user. A name is a claim, or a path with dots where no claim has
+    that very name; `{client_id}` as a part of a path stands for the client."""
 
     user: Text = Field(default="sub", description="The claim that identifies the user.")
-    email: Text = Field(default="email", description="The claim with the e-mail address.")
-    groups: Text = Field(default="groups", description="The claim with the groups.")
+    email: _OneOrMore = Field(
+        default=("email",),
+        min_length=1,
+        description="The claim with the e-mail address, or several of which the first that is there"
+        " counts. What the provider vouches for is the first; the others are believed where"
+        " nothing has to be verified.",
+    )
+    groups: _OneOrMore = Field(
+        default=("groups",),
+        min_length=1,
+        description="The claim with the groups, or several that are added up.",
+    )
     name: Text = Field(default="name", description="The claim with the name to show.")
 
 
-class IdentityProvider(Section):
-    """An OpenID provider that people sign in with."""
+def _as_it_may_be_written(schema: dict[str, Any]) -> None:
+    """Whether an issuer is required depends on the kind, which fills it in before it is missed."""
+    schema["required"] = [name for name in schema["required"] if name != "issuer"]
 
-    type: Literal["oidc"] = Field(default="oidc", description="What kind of provider it is.")
+
+class IdentityProvider(Section):
+    """A provider that people sign in with. Defaults depend on `type`, see
+    [providers.md](providers.md)."""
+
+    model_config = ConfigDict(json_schema_extra=_as_it_may_be_written)
+
+    type: KindName = Field(default="oidc", description="What kind of provider it is.")
+    label: Text | None = Field(
+        default=None,
+        description="What people read where they choose. The name of the kind when absent, for"
+        " `oidc` the name it has here.",
+    )
     issuer: Issuer = Field(
-        description="Its issuer URL, letter by letter. `http://` on loopback names only."
+        description="Its issuer URL, letter by letter. `http://` on loopback names only. May be"
+        " left out for `google`, `github`, `gitlab` and `apple`.",
     )
     client_id: Text = Field(description="The client registered there.")
     client_secret: SecretText | None = Field(
         default=None,
         description="The client's secret; absent for a public client (PKCE is always on).",
     )
+    client_key: SecretText | None = Field(
+        default=None,
+        description="A private key in PEM (RSA, EC or Ed25519) instead of a secret: the client"
+        " proves itself by `private_key_jwt` (RFC 7523). For `apple` it signs the client's secret.",
+    )
+    client_key_id: Text | None = Field(
+        default=None, description="What the provider calls that key: the `kid` of what it signs."
+    )
+    client_assertion_audience: Literal["issuer", "token_endpoint"] | None = Field(
+        default=None,
+        description="Whom a `private_key_jwt` is for: `token_endpoint` for `azure` and `okta`,"
+        " otherwise `issuer`.",
+    )
+    team_id: Text | None = Field(
+        default=None, description="The team at Apple that `client_key` belongs to."
+    )
+    api: Issuer | None = Field(
+        default=None,
+        description="Where the API is that knows a user's groups: of `github` (otherwise"
+        " `https://api.github.com`, and `/api/v3` of an `issuer` of your own) and Microsoft Graph"
+        " for `azure` (otherwise `https://graph.microsoft.com/v1.0`).",
+    )
+    allowed_tenants: Annotated[tuple[TenantId, ...], Listed, Distinct] = Field(
+        default=(),
+        description="Which tenants' users may sign in, by id, where the `issuer` of `azure` is"
+        " `common` or `organizations`. All of them when empty.",
+    )
+    authorization_parameters: Annotated[dict[Text, str], Mapped] = Field(
+        default_factory=dict,
+        description="What to add to the request for sign-in, such as `{hd: example.com}`. What the"
+        " kind adds by itself stays unless it is given here; an empty text leaves it out.",
+    )
+    pushed_authorization_requests: Literal["auto", "required", "never"] = Field(
+        default="auto",
+        description="Whether the request for sign-in is handed in beforehand, from us to the"
+        " provider (RFC 9126): where discovery offers it, always, or never.",
+    )
     response_mode: Literal["query", "form_post"] = Field(
-        default="query", description="How the provider returns the answer to the callback."
+        default="query",
+        description="How the provider returns the answer to the callback. `form_post` for `apple`.",
     )
     scopes: Annotated[tuple[Text, ...], Listed, Distinct] = Field(
-        default=("openid", "profile", "email"), description="What to ask for; `openid` is required."
+        default=("openid", "profile", "email"),
+        description="What to ask for; `openid` is required, except for `github`.",
     )
     claims: Annotated[Claims, Mapped] = Field(
         default_factory=Claims, description="Which claim says what about a user."
@@ -60,15 +146,38 @@ class IdentityProvider(Section):
     require_verified_email: Truth = Field(
         default=False,
         description="Believe an e-mail address only where the provider says that it is verified, not"
-        " also where it says nothing.",
+        " also where it says nothing. True for kinds that always say it.",
     )
-    client_authentication: Literal["client_secret_basic", "client_secret_post"] | None = Field(
+    client_authentication: (
+        Literal["client_secret_basic", "client_secret_post", "private_key_jwt"] | None
+    ) = Field(
         default=None,
-        description="How the client proves itself at the token endpoint. What the provider offers"
-        " when absent, `client_secret_basic` first.",
+        description="How the client proves itself at the token endpoint. `private_key_jwt` with a"
+        " `client_key`; otherwise what the provider offers when absent, `client_secret_basic`"
+        " first.",
     )
     algorithms: Annotated[tuple[Algorithm, ...], Listed, Distinct] = Field(
         default=ALGORITHMS,
         min_length=1,
         description="The signatures that its tokens may have; name fewer to accept fewer.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_its_kind(cls, data: Any) -> Any:
+        """What the operator left unsaid, as the kind has it."""
+        if not isinstance(data, Mapping):
+            return data
+        name = data.get("type", "oidc")
+        if not isinstance(name, str) or name not in KINDS:
+            return data
+        filled = dict(data)
+        if filled.get("allow_unverified_email") in (True, "true"):
+            filled.setdefault("require_verified_email", False)
+        for key, value in KINDS[name].defaults.items():
+            given = filled.get(key)
+            if isinstance(value, Mapping) and isinstance(given, Mapping):
+                filled[key] = {**value, **given}
+            else:
+                filled.setdefault(key, value)
+        return filled

@@ -3,18 +3,18 @@ them. Whatever comes back is a token response, a refusal or an outage, and nothi
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
+from typing import TYPE_CHECKING
 
+from authlib.common.urls import add_params_to_qs  # type: ignore[import-untyped]
 from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped]
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.login.provider.proof import Proof, proof_of
 from authz_sidecar.login.provider.transport import Connection, exchange
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
     from authz_sidecar.login.provider.metadata import Metadata
     from authz_sidecar.login.provider.settings import ProviderSettings
@@ -40,13 +40,16 @@ async def redeem_code(
     code: str,
     verifier: str,
     redirect_uri: str,
+    now: float,
 ) -> Tokens:
-    """Raises `LoginRefused` when the provider does not take the code."""
+    """Raises `LoginRefused` when the provider does not take the code, or gives no ID token where its
+    kind has any."""
     try:
         token = await _asked(
             connection,
             settings,
             metadata,
+            now=now,
             grant_type="authorization_code",
             code=code,
             code_verifier=verifier,
@@ -56,6 +59,8 @@ async def redeem_code(
         raise LoginRefused(
             f"identity provider `{settings.name}` refused the code: `{error.error!s:.60}`"
         ) from None
+    if settings.kind.plain_oauth is not None:
+        return _tokens(token, id_token=None)
     id_token = _text(token, "id_token")
     if id_token is None:
         raise LoginRefused("the provider sent no ID token; is the scope `openid` allowed there?")
@@ -63,7 +68,12 @@ async def redeem_code(
 
 
 async def redeem_refresh_token(
-    connection: Connection, *, settings: ProviderSettings, metadata: Metadata, refresh_token: str
+    connection: Connection,
+    *,
+    settings: ProviderSettings,
+    metadata: Metadata,
+    refresh_token: str,
+    now: float,
 ) -> Tokens:
     """Raises `RefreshRefused` when the token is no longer good (RFC 6749 section 5.2), and
     `ProviderUnavailable` for everything that may pass, a wrong client secret included."""
@@ -72,6 +82,7 @@ async def redeem_refresh_token(
             connection,
             settings,
             metadata,
+            now=now,
             grant_type="refresh_token",
             refresh_token=refresh_token,
         )
@@ -81,18 +92,22 @@ async def redeem_refresh_token(
             raise RefreshRefused(message) from None
         raise ProviderUnavailable(message) from None
     # OpenID Connect Core, 12.2: an ID token may come along and need not.
-    return _tokens(token, id_token=_text(token, "id_token"))
+    has_any = settings.kind.plain_oauth is None
+    return _tokens(token, id_token=_text(token, "id_token") if has_any else None)
 
 
 async def _asked(
-    connection: Connection, settings: ProviderSettings, metadata: Metadata, **parameters: str
+    connection: Connection,
+    settings: ProviderSettings,
+    metadata: Metadata,
+    *,
+    now: float,
+    **parameters: str,
 ) -> Mapping[str, object]:
     """Raises `OAuthError`, of which only the code is fit for a log: its description may quote what
     we sent."""
-    client = await connection.client(
-        client_id=settings.client_id, client_secret=settings.client_secret
-    )
-    client.token_endpoint_auth_method = _authentication(settings, metadata)
+    client = await connection.client(client_id=settings.client_id)
+    client.token_endpoint_auth_method = _presented(proof_of(settings, metadata, now=now))
     async with exchange(f"`{metadata.token_endpoint}`"):
         try:
             token: Mapping[str, object] = await client.fetch_token(
@@ -126,21 +141,11 @@ def _text(token: Mapping[str, object], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _authentication(settings: ProviderSettings, metadata: Metadata) -> object:
-    if settings.client_secret is None:
-        return "none"
-    offered = metadata.token_endpoint_authentication
-    by_post = "client_secret_basic" not in offered and "client_secret_post" in offered
-    chosen = settings.client_authentication or (
-        "client_secret_post" if by_post else "client_secret_basic"
-    )
-    return _client_secret_basic if chosen == "client_secret_basic" else chosen
+def _presented(proof: Proof) -> Callable[..., tuple[str, MutableMapping[str, str], object]]:
+    def present(
+        _client: object, _method: str, uri: str, headers: MutableMapping[str, str], body: object
+    ) -> tuple[str, MutableMapping[str, str], object]:
+        headers.update(proof.headers)
+        return uri, headers, add_params_to_qs(body or "", list(proof.form.items()))
 
-
-def _client_secret_basic(
-    client: Any, _method: str, uri: str, headers: MutableMapping[str, str], body: object
-) -> tuple[str, MutableMapping[str, str], object]:
-    # RFC 6749 section 2.3.1: both are form-encoded first, which Authlib's own method leaves out.
-    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
-    headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
-    return uri, headers, body
+    return present

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import ProviderUnavailable
+
+if TYPE_CHECKING:
+    from authz_sidecar.login.idtoken import Tenants
+    from authz_sidecar.provider_kinds import PlainOAuth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +22,12 @@ class Metadata:
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
-    jwks_uri: str
+    jwks_uri: str | None
+    """None where the provider signs nothing."""
     userinfo_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
+    requires_pushed_requests: bool = False
     sends_issuer: bool = False
     """Whether every answer carries `iss` (RFC 9207 section 3); where it does, none may lack it."""
     token_endpoint_authentication: tuple[str, ...] = ("client_secret_basic",)
@@ -30,12 +38,25 @@ def discovery_url(issuer: str) -> str:
     return f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
 
 
-def parse_metadata(document: object, *, issuer: str) -> Metadata:
+def plain_metadata(plain: PlainOAuth, *, issuer: str) -> Metadata:
+    """Of a provider that has no discovery document."""
+    base = issuer.removesuffix("/")
+    return Metadata(
+        issuer=f"{base}{plain.issuer}",
+        authorization_endpoint=f"{base}{plain.authorization}",
+        token_endpoint=f"{base}{plain.token}",
+        jwks_uri=None,
+        token_endpoint_authentication=("client_secret_post",),
+    )
+
+
+def parse_metadata(document: object, *, issuer: str, tenants: Tenants | None = None) -> Metadata:
     if not isinstance(document, Mapping):
         raise ProviderUnavailable(f"the discovery document of `{issuer}` is no JSON object")
     # Discovery section 4.3: "MUST exactly match". A near miss is another provider, or a typing
-    # error that would surface much later as a refused token.
-    if document.get("issuer") != issuer:
+    # error that would surface much later as a refused token. Where each tenant has an issuer of its
+    # own, the document of all of them has the template instead.
+    if document.get("issuer") != (issuer if tenants is None else tenants.template):
         raise ProviderUnavailable(
             f"the provider at `{issuer}` calls itself `{document.get('issuer')!s:.200}`;"
             " write the issuer exactly so"
@@ -48,6 +69,10 @@ def parse_metadata(document: object, *, issuer: str) -> Metadata:
         jwks_uri=_endpoint(document, "jwks_uri"),
         userinfo_endpoint=_optional(document, "userinfo_endpoint"),
         end_session_endpoint=_optional(document, "end_session_endpoint"),
+        pushed_authorization_request_endpoint=_optional(
+            document, "pushed_authorization_request_endpoint"
+        ),
+        requires_pushed_requests=document.get("require_pushed_authorization_requests") is True,
         sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
         token_endpoint_authentication=(
             tuple(str(method) for method in methods)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -24,11 +25,18 @@ from authz_sidecar.login.provider.settings import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 
 class TooLarge(httpx2.TransportError):
     """The answer outgrew `LARGEST_ANSWER`."""
+
+
+class NotGiven(ProviderUnavailable):
+    """The provider answers, and does not give us what we asked for."""
+
+
+_NOT_GIVEN = frozenset({401, 403, 404})
 
 
 class _BoundedBody(httpx2.AsyncByteStream):
@@ -87,9 +95,7 @@ class Connection:
         self._trust = trust
         self._pool: httpx2.AsyncHTTPTransport | None = None
 
-    async def client(
-        self, *, client_id: str, client_secret: str | None = None
-    ) -> AsyncOAuth2Client:
+    async def client(self, *, client_id: str) -> AsyncOAuth2Client:
         """A client of its own for every exchange: Authlib keeps the last token in the client, and
         two sign-ins at once must never see each other's."""
         context = await self._trust.context()
@@ -100,11 +106,12 @@ class Connection:
             )
         return AsyncOAuth2Client(
             client_id=client_id,
-            client_secret=client_secret,
-            code_challenge_method="S256",
             transport=_Bounded(self._pool),
             follow_redirects=False,
-            headers={"accept": "application/json", "accept-encoding": "identity"},
+            headers={
+                "accept": "application/json, application/jwt;q=0.9",
+                "accept-encoding": "identity",
+            },
             timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         )
 
@@ -112,6 +119,21 @@ class Connection:
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """`kind` is the media type without its parameters."""
+
+    url: str
+    kind: str
+    content: bytes = field(repr=False)
+
+    def json(self) -> object:
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise ProviderUnavailable(f"`{self.url}`: not JSON") from error
 
 
 @asynccontextmanager
@@ -129,14 +151,31 @@ async def exchange(what: str) -> AsyncIterator[None]:
         raise ProviderUnavailable(f"{what}: {type(error).__name__}{detail}") from error
 
 
-async def get_json(client: AsyncOAuth2Client, url: str, *, bearer: str | None = None) -> object:
-    """The JSON document at `url`; raises `ProviderUnavailable`, also for any status but 200."""
+async def fetch(client: AsyncOAuth2Client, url: str, *, bearer: str | None = None) -> Body:
+    """What is at `url`; raises `ProviderUnavailable`, also for any status but 200, and `NotGiven` where
+    it is us whom the provider does not give it."""
     headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
     async with exchange(f"`{url}`"):
         response = await client.request("GET", url, withhold_token=True, headers=headers)
+    if response.status_code in _NOT_GIVEN and not _too_often(response):
+        raise NotGiven(f"`{url}`: status {response.status_code}")
     if response.status_code != 200:
         raise ProviderUnavailable(f"`{url}`: status {response.status_code}")
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError) as error:
-        raise ProviderUnavailable(f"`{url}`: not JSON") from error
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Body(url=url, kind=kind, content=response.content)
+
+
+async def post_form(
+    client: AsyncOAuth2Client, url: str, form: Mapping[str, str], *, headers: Mapping[str, str]
+) -> tuple[int, object]:
+    """Status and JSON of the answer; raises `ProviderUnavailable`."""
+    async with exchange(f"`{url}`"):
+        response = await client.request(
+            "POST", url, withhold_token=True, data=dict(form), headers=dict(headers)
+        )
+    return response.status_code, Body(url=url, kind="", content=response.content).json()
+
+
+def _too_often(response: httpx2.Response) -> bool:
+    """GitHub says so with 403 ("Rate limits for the REST API"): that passes."""
+    return "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"

@@ -16,6 +16,7 @@ import pytest
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 from authz_sidecar.login.provider import Provider, ProviderSettings, SignedIn, Trust
 from authz_sidecar.login.provider.settings import LARGEST_ANSWER
+from tests.login import signing
 from tests.login.lies import Lies
 from tests.servers.browser import Browser
 from tests.servers.hostile_provider import Answer, HostileProvider, document
@@ -245,6 +246,45 @@ async def test_a_bad_token_response_is_refused(
 ) -> None:
     Lies(hostile).token(**changes)
     with pytest.raises(LoginRefused, match=why):
+        await redeemed(hostile.issuer)
+
+
+@pytest.mark.parametrize(
+    ("key_ids", "taken"),
+    [
+        pytest.param(("only",), True, id="one key"),
+        pytest.param(("one", "two"), False, id="several keys"),
+    ],
+)
+async def test_a_token_without_kid(
+    hostile: HostileProvider, key_ids: tuple[str, ...], *, taken: bool
+) -> None:
+    """OpenID Connect Core, 10.1: with several keys in the set the token has to say which."""
+    lies = Lies(hostile)
+    keys = [signing.signing_key("RS256", name) for name in key_ids]
+    hostile.answers["/jwks"] = document({"keys": [key.jwk for key in keys]})
+    now = int(time.time())
+    claims = signing.claims(iss=hostile.issuer, iat=now, exp=now + 60, nonce="n")
+    lies.token(id_token=keys[0].sign(claims, kid=None))
+    if taken:
+        assert (await redeemed(hostile.issuer)).identity.subject == "alice"
+    else:
+        with pytest.raises(LoginRefused, match="which of several keys"):
+            await redeemed(hostile.issuer)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
+async def test_a_sign_in_with_each_family_of_signatures(
+    hostile: HostileProvider, algorithm: str
+) -> None:
+    lies, key = Lies(hostile), signing.signing_key(algorithm)
+    hostile.answers["/jwks"] = document({"keys": [key.jwk]})
+    now = int(time.time())
+    claims = signing.claims(iss=hostile.issuer, iat=now, exp=now + 60, nonce="n")
+    lies.token(id_token=key.sign(claims))
+    assert (await redeemed(hostile.issuer)).identity.subject == "alice"
+    lies.token(id_token=signing.signing_key(algorithm).sign(claims))
+    with pytest.raises(LoginRefused, match="wrong signature"):
         await redeemed(hostile.issuer)
 
 

@@ -2,6 +2,8 @@
 //   port      where to listen; the issuer is http://localhost:<port>
 //   clients   registrations as in OpenID Connect Dynamic Client Registration
 //   accessTokenSeconds  how long access tokens live; refresh tokens rotate with every use
+//   pushedRequests  whether requests for sign-in may be handed in beforehand (RFC 9126); `required`
+//   signedUserinfo  whether clients may have userinfo as a signed token
 //   users     claims by subject; unknown subjects sign in with no claims but `sub`
 // Whoever `login_hint` names is signed in without a question; without one a form asks. Asked for
 // `acr_values`, the form has a box for the second factor: with it the first of them is granted and
@@ -44,6 +46,11 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: false },
     rpInitiatedLogout: { enabled: true },
     backchannelLogout: { enabled: true },
+    jwtUserinfo: { enabled: Boolean(settings.signedUserinfo) },
+    pushedAuthorizationRequests: {
+      enabled: Boolean(settings.pushedRequests),
+      requirePushedAuthorizationRequests: settings.pushedRequests === 'required',
+    },
   },
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
   findAccount: (_ctx, sub) => ({

@@ -1,0 +1,48 @@
+"""The groups that a token of Microsoft's leaves out because they are too many ("groups overage").
+
+The token says where to ask for them; what we ask is fixed here, and never an address from a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+
+GRAPH: Final = "https://graph.microsoft.com/v1.0"
+MOST_PAGES: Final = 20
+_GROUP = "#microsoft.graph.group"
+_MEMBERSHIPS = "me/transitiveMemberOf"
+
+
+def groups_are_left_out(claims: Mapping[str, object]) -> bool:
+    elsewhere = claims.get("_claim_names")
+    named = isinstance(elsewhere, Mapping) and "groups" in elsewhere
+    return named or claims.get("hasgroups") in (True, "true")
+
+
+async def graph_groups(fetch: Callable[[str], Awaitable[object]], *, api: str) -> list[str]:
+    """The ids of the groups that whoever `fetch` asks for is in, directly or through others."""
+    members = f"{api.removesuffix('/')}/{_MEMBERSHIPS}?"
+    url: object = f"{members}$select=id&$top=999"
+    groups: list[str] = []
+    for _ in range(MOST_PAGES):
+        # Pages are named by the provider, and asked for with somebody's token.
+        if not isinstance(url, str) or not url.startswith(members):
+            raise ProviderUnavailable("Microsoft Graph names a next page elsewhere")
+        page = await fetch(url)
+        values = page.get("value") if isinstance(page, Mapping) else None
+        if not isinstance(page, Mapping) or not isinstance(values, list):
+            raise ProviderUnavailable("Microsoft Graph answers with something else than groups")
+        groups += [
+            value["id"]
+            for value in values
+            if isinstance(value, Mapping)
+            and value.get("@odata.type") == _GROUP
+            and isinstance(value.get("id"), str)
+        ]
+        url = page.get("@odata.nextLink")
+        if url is None:
+            return groups
+    raise LoginRefused(f"the user is in more groups than {MOST_PAGES} pages of Graph hold")
