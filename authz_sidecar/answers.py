@@ -13,7 +13,12 @@ from urllib.parse import quote
 from authz_sidecar.core.return_address import ReturnAddress, fitting
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session, step_up_of
 from authz_sidecar.core.urls import MalformedUrl, parse_url
-from authz_sidecar.errors import AuthzError, ProviderUnavailable, Throttled
+from authz_sidecar.errors import (
+    AuthzError,
+    CredentialsRefused,
+    ProviderUnavailable,
+    Throttled,
+)
 from authz_sidecar.proxies.base import Answer, Page, Passed, Refused, SignInFirst
 from authz_sidecar.proxies.clients import is_navigation
 
@@ -83,7 +88,8 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """`provider_ready` says whether a provider was ever reached."""
+    """`provider_ready` says whether a provider was ever reached; `challenges` which credentials a
+    request for a route may bring itself, in values of `WWW-Authenticate`."""
 
     cookies: SessionCookies
     strip_cookie: bool
@@ -92,6 +98,7 @@ class Answers:
     pages: PageRenderer
     provider_ready: Callable[[str], bool]
     repeating: Repeating
+    challenges: Callable[[CheckRequest, Route], tuple[str, ...]]
 
     def answer(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         match judged.decision:
@@ -126,6 +133,15 @@ class Answers:
 
     def _challenge(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
         providers = judged.route.providers if judged.route else ()
+        challenges = self.challenges(request, judged.route) if judged.route else ()
+        if not providers and challenges:
+            return Refused(
+                status=401,
+                reason="unauthenticated",
+                message="This address is for programs with a token.",
+                request_id=request_id,
+                headers=tuple(("www-authenticate", challenge) for challenge in challenges),
+            )
         if not providers:
             return self._denied(request, judged, judged.decision.reasons, request_id)
         if not any(self.provider_ready(provider) for provider in providers):
@@ -143,6 +159,7 @@ class Answers:
             navigation=is_navigation(request),
             step_up=step_up,
             allowed_origin=allowed_origin,
+            challenges=challenges or ("Bearer",),
         )
 
     def _denied(
@@ -175,7 +192,16 @@ class Answers:
     def trouble(
         self, problem: AuthzError, request: CheckRequest | None, request_id: str
     ) -> Refused:
-        """Our own trouble is 503, whatever it was; the proxy's is 400."""
+        """Our own trouble is 503, whatever it was; the proxy's is 400, a program's 401."""
+        if isinstance(problem, CredentialsRefused):
+            return Refused(
+                # RFC 6750 section 3.1: who it is was proved, and is not enough.
+                status=403 if problem.code == "insufficient_scope" else problem.status,
+                reason=problem.code,
+                message=problem.public,
+                request_id=request_id,
+                headers=problem.headers,
+            )
         status = problem.status if problem.status in _REASONS else 503
         page = None
         if request is not None and is_navigation(request):

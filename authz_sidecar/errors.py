@@ -6,6 +6,7 @@
     ├── BadProxyRequest  400   the proxy's facts are missing, doubled or malformed
     ├── StoreUnavailable 503   the session store cannot answer
     ├── ProviderUnavailable 503  the identity provider cannot answer
+    ├── CredentialsRefused 401 what a request brought in `Authorization` counts for nobody
     ├── BadReturnAddress 400   a sign-in would lead somewhere we do not protect
     ├── LoginRefused     403   a sign-in that must not succeed
     │   └── AttemptLost  400   its cookie is gone or too old; the user may simply start again
@@ -72,6 +73,30 @@ class StoreUnavailable(AuthzError):
 class ProviderUnavailable(AuthzError):
     status = 503
     public = "The identity provider does not answer. Please try again in a moment."
+
+
+class CredentialsRefused(AuthzError):
+    """Credentials of the request's own, which were for us and do not count. `kind` is a word for
+    logs and counts, `code` the error of RFC 6750 section 3.1 or RFC 9449, of which
+    `insufficient_scope` is answered 403; `headers` are for the answer, `WWW-Authenticate` among
+    them. Never a reason to fall back to a session."""
+
+    status = 401
+    public = "The credentials of this request are not accepted."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: str,
+        code: str = "invalid_token",
+        headers: tuple[tuple[str, str], ...] = (),
+        public: str | None = None,
+    ) -> None:
+        super().__init__(message, public=public)
+        self.kind = kind
+        self.code = code
+        self.headers = headers
 
 
 class BadReturnAddress(AuthzError):

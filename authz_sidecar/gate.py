@@ -1,4 +1,4 @@
-"""One question, one answer: parse, find the route and the session, decide, answer, record.
+"""One question, one answer: parse, find the route and who asks, decide, answer, record.
 
 Decides nothing itself: `policy.decide` does, and the adapters say it in their proxy's words. Here
 is the one `except Exception` of the package: whatever goes wrong, nobody passes by accident.
@@ -22,7 +22,12 @@ from authz_sidecar.core.types import (
     step_up_of,
 )
 from authz_sidecar.core.urls import MalformedUrl
-from authz_sidecar.errors import AuthzError, BadProxyRequest, StoreUnavailable
+from authz_sidecar.errors import (
+    AuthzError,
+    BadProxyRequest,
+    CredentialsRefused,
+    StoreUnavailable,
+)
 from authz_sidecar.policy import decide
 from authz_sidecar.proxies.base import Answer, Passed, Refused, SignInFirst
 
@@ -44,10 +49,17 @@ class SessionFinder(Protocol):
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
 
 
+class CallerFinder(Protocol):
+    async def identify(self, request: CheckRequest, route: Route) -> Session | None:
+        """Who brings credentials of their own that the route accepts; None where there are none
+        that are for us. Raises `CredentialsRefused`; what cannot be known now is `AuthzError`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRecord:
     """What is logged and counted of one check. `seconds` is how long it took; `error` is for the
-    operator; `request` is None where the proxy's question could not be read."""
+    operator; `request` is None where the proxy's question could not be read. `credential` is the
+    kind that the request itself brought, accepted or not."""
 
     adapter: str
     outcome: str
@@ -58,6 +70,7 @@ class CheckRecord:
     request: CheckRequest | None = None
     route: str | None = None
     session: Session | None = None
+    credential: str | None = None
     error: str | None = None
 
 
@@ -71,6 +84,7 @@ class Gate:
 
     index: RouteIndex
     sessions: SessionFinder
+    callers: CallerFinder
     cookies: SessionCookies
     answers: Answers
     recorder: Recorder
@@ -83,13 +97,17 @@ class Gate:
         request: CheckRequest | None = None
         judged: Judgement | None = None
         error: str | None = None
+        credential: str | None = None
         try:
             try:
                 request = adapter.parse(raw)
                 judged = await self._judge(request)
+                credential = _credential(judged)
                 answer = self.answers.answer(request, judged, request_id)
             except AuthzError as problem:
                 error = str(problem)
+                if isinstance(problem, CredentialsRefused):
+                    credential = problem.kind
                 answer = self.answers.trouble(problem, request, request_id)
             reply = adapter.render(answer, request)
         except Exception:
@@ -109,6 +127,7 @@ class Gate:
                 request=request,
                 route=judged.route.name if judged and judged.route else None,
                 session=judged.session if judged else None,
+                credential=credential,
                 error=error,
             )
         )
@@ -138,6 +157,9 @@ class Gate:
     async def _judge_route(
         self, request: CheckRequest, route: Route, meanings: tuple[str, ...]
     ) -> Judgement:
+        caller = await self.callers.identify(request, route)
+        if caller is not None:
+            return self._judge_caller(request, route, caller, meanings)
         unknown: StoreUnavailable | None = None
         if route.identity != "none":
             try:
@@ -154,6 +176,15 @@ class Gate:
             raise unknown
         # Where it is only nice to know who comes, nobody is kept out for not being known.
         return Judgement(decision=decision, route=route)
+
+    def _judge_caller(
+        self, request: CheckRequest, route: Route, caller: Session, meanings: tuple[str, ...]
+    ) -> Judgement:
+        """Whoever brings a credential is that one and nobody else: no session speaks for them."""
+        decision = self._decide(route, request, caller.identity, meanings)
+        if isinstance(decision, Challenge):  # a program cannot sign in once more
+            decision = Deny(decision.reasons)
+        return Judgement(decision=decision, route=route, session=caller)
 
     async def _judge_people(
         self, request: CheckRequest, route: Route, meanings: tuple[str, ...]
@@ -239,7 +270,12 @@ def outcome_of(answer: Answer) -> str:
         case Refused(status=403):
             return "deny"
         case Refused():
-            return "refused" if answer.status in {400, 429} else "unavailable"
+            return "refused" if answer.status in {400, 401, 429} else "unavailable"
+
+
+def _credential(judged: Judgement) -> str | None:
+    session = judged.session
+    return session.kind if session is not None and session.identity.machine else None
 
 
 def reasons_of(answer: Answer, judged: Judgement | None) -> tuple[str, ...]:

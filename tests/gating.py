@@ -21,6 +21,7 @@ from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.repeating import Repeating
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
+from authz_sidecar.tokens import Callers
 from authz_sidecar.web.pages import Pages
 from tests.routes.settings import Settings, built
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
     from authz_sidecar.proxies.base import Reply
     from authz_sidecar.sessions import SessionStore
+    from authz_sidecar.tokens import CredentialKind
 
 NOW = 1_790_000_000.0
 KEYS = SecretKeys([b"0123456789abcdef0123456789abcdef"])
@@ -146,10 +148,17 @@ def house(
     claims: Mapping[str, str] | None = None,
     preset: str = "default",
     nginx_cache: int = 0,
+    token_issuers: Sequence[str] = (),
+    credentials: Sequence[CredentialKind] = (),
     **cookies: Any,
 ) -> House:
     """Everybody's providers are ready until they are taken out of `ready`."""
-    found = built(*routes, providers=providers, default_provider=default_provider)
+    found = built(
+        *routes,
+        providers=providers,
+        default_provider=default_provider,
+        token_issuers=token_issuers,
+    )
     assert not found.problems, found.problems
     now = [NOW]
     session_cookies = SessionCookies(
@@ -174,6 +183,7 @@ def house(
         clock=lambda: now[0],
         claims=claims.values(),
     )
+    callers = Callers(credentials)
     ready, records, numbers = set(providers), _Records(), itertools.count(1)
     answers = Answers(
         cookies=session_cookies,
@@ -190,10 +200,12 @@ def house(
         pages=PAGES,
         provider_ready=ready.__contains__,
         repeating=Repeating(seconds=nginx_cache, clock=lambda: now[0]),
+        challenges=callers.challenges,
     )
     gate = Gate(
         index=found.index,
         sessions=sessions,
+        callers=callers,
         cookies=session_cookies,
         answers=answers,
         recorder=records,

@@ -23,6 +23,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "core": frozenset({"errors"}),
     "sealing": frozenset(),
+    "mirror": frozenset({"errors"}),
     "policy": frozenset({"core", "errors"}),
     "routes": frozenset({"core", "errors", "policy"}),
     "proxies": frozenset({"core", "errors"}),
@@ -33,6 +34,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
+    "tokens": frozenset({"core", "errors", "login", "routes", "sealing"}),
     "prospects": frozenset({"core", "gate", "policy", "routes"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(

@@ -12,6 +12,7 @@ from authz_sidecar.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from authz_sidecar.app.tables import KeptTable
     from authz_sidecar.config.schema import Config
     from authz_sidecar.denials import Denials
     from authz_sidecar.errors import Problem
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from authz_sidecar.observe.outage import StoreWatch
     from authz_sidecar.sessions import Sessions, SessionStore
     from authz_sidecar.sessions.near import NearCache
+    from authz_sidecar.tokens.bearer import Issuer
 
 Asgi = Callable[
     [
@@ -47,7 +49,8 @@ class Store:
 class Application:
     """What one configuration makes of us. `check` and `web` are served, `denials` explains what was
     denied; `problems` are why the routes named in `refused` refuse everything. The rest is kept so
-    that a successor may take it over: sessions in memory and providers that did not change."""
+    that a successor may take it over: sessions in memory, and providers, token issuers and tables of
+    records that did not change."""
 
     config: Config
     check: Asgi
@@ -61,30 +64,36 @@ class Application:
     sessions: Sessions
     near: NearCache
     providers: Mapping[str, Provider]
+    token_issuers: Mapping[str, Issuer]
+    tables: Mapping[str, KeptTable]
     watch: StoreWatch
     _taken_over: frozenset[int] = field(default=frozenset())
 
     async def start(self) -> None:
-        """Reach for providers and store in the background; neither is waited for."""
+        """Reach for providers and stores in the background; none of them is waited for."""
         self.watch.start()
         self.near.start()
-        for provider in self.providers.values():
-            if id(provider) not in self._taken_over:
-                await provider.start()
+        for table in self.tables.values():
+            table.mirror.start()
+        for asked in (*self.providers.values(), *self.token_issuers.values()):
+            if id(asked) not in self._taken_over:
+                await asked.start()
 
     async def aclose(self, *, successor: Application | None = None) -> None:
         """Let go of everything that `successor` has not taken over."""
         await self.watch.aclose()
         await self.near.aclose()
         kept = successor.parts() if successor else frozenset()
-        for provider in self.providers.values():
-            if id(provider) not in kept:
-                await provider.aclose()
+        for held in (*self.providers.values(), *self.token_issuers.values(), *self.tables.values()):
+            if id(held) not in kept:
+                await held.aclose()
         if id(self.store.store) not in kept:
             await self.store.store.aclose()
 
     def parts(self) -> frozenset[int]:
-        return frozenset({id(self.store.store), *map(id, self.providers.values())})
+        others = (self.providers, self.token_issuers, self.tables)
+        parts = (self.store.store, *(part for several in others for part in several.values()))
+        return frozenset(map(id, parts))
 
     async def missing(self) -> dict[str, str]:
         """What keeps us from being ready, in words for the operator."""
@@ -92,6 +101,11 @@ class Application:
             f"identity provider `{name}`": "it was not reached yet"
             for name, provider in self.providers.items()
             if not provider.ready
+        }
+        missing |= {
+            f"table `{name}`": "it was not read yet"
+            for name, table in self.tables.items()
+            if not table.mirror.was_read
         }
         try:
             async with asyncio.timeout(READY_SECONDS):

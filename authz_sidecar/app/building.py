@@ -11,7 +11,9 @@ from authz_sidecar.answers import Answers
 from authz_sidecar.app.application import Application
 from authz_sidecar.app.keeping import cookies, near_cache, store_of, throttle
 from authz_sidecar.app.providers import default_providers, providers
+from authz_sidecar.app.tables import kept_tables
 from authz_sidecar.app.telling import groups_told, signing_keys
+from authz_sidecar.app.tokens import token_issuers, token_names
 from authz_sidecar.denials import Denials
 from authz_sidecar.gate import Gate
 from authz_sidecar.identity.assertion import AssertionSigner
@@ -33,6 +35,9 @@ from authz_sidecar.repeating import Repeating
 from authz_sidecar.ruleset import certificate_header, ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
+from authz_sidecar.tokens import Bearers, Callers
+from authz_sidecar.tokens.nonces import Nonces
+from authz_sidecar.tokens.resources import Resources
 from authz_sidecar.web.check import CheckApp
 from authz_sidecar.web.login import web_app
 from authz_sidecar.web.pages import Pages
@@ -51,7 +56,8 @@ def build(
     """Raises `ConfigError` with every problem of routes, policies and keys, `StartError` for a
     store that cannot be used. Where `lenient`, broken routes refuse instead, as far as it is known
     where they are. Reaches for nothing yet."""
-    built = ruleset(config)
+    tables = kept_tables(config, previous)
+    built = ruleset(config, mirrors={name: table.mirror.now for name, table in tables.items()})
     keys = SecretKeys([key.reveal().encode() for key in config.secret_keys])
     fatal = built.unplaced if lenient else built.problems
     keys_that_sign = signing_keys(config, keys, problems=fatal)
@@ -61,6 +67,7 @@ def build(
         secret_keys=keys,
         lifetime=config.sessions.lifetime,
         idle_timeout=config.sessions.idle_timeout,
+        machines=frozenset(config.token_issuers),
         clock=time.time,
     )
     near = near_cache(config, keys, store, previous)
@@ -75,6 +82,20 @@ def build(
         clock=time.time,
         claims=config.headers.claims.values(),
         later=_later,
+    )
+    limits = throttle(config, sessions)
+    issuers = token_issuers(config, previous, throttle=limits)
+    # Opaque tokens that nobody else knows are their issuer's to judge: last.
+    callers = Callers(
+        (
+            Bearers(
+                issuers,
+                proofs=sessions,
+                nonces=Nonces(keys),
+                clock=time.time,
+                name=token_names(keys),
+            ),
+        )
     )
     answers = Answers(
         cookies=session_cookies,
@@ -91,6 +112,7 @@ def build(
         pages=pages,
         provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
         repeating=Repeating(seconds=int(config.server.nginx_cache), clock=time.time),
+        challenges=callers.challenges,
     )
     recorder = CheckRecorder(metrics=metrics)
     denials = Denials(
@@ -105,6 +127,7 @@ def build(
     gate = Gate(
         index=built.index,
         sessions=fresh,
+        callers=callers,
         cookies=session_cookies,
         answers=answers,
         recorder=denials,
@@ -118,7 +141,7 @@ def build(
         cookies=session_cookies,
         pages=pages,
         recorder=metrics,
-        throttle=throttle(config, sessions),
+        throttle=limits,
         routes=built.index,
         prospects=Prospects(index=built.index, clock=time.time),
         fresh=fresh,
@@ -148,6 +171,7 @@ def build(
         request_id=lambda: secrets.token_hex(8),
     )
     metrics.near_cache(near)
+    metrics.tables({name: table.mirror for name, table in tables.items()})
     return Application(
         config=config,
         check=check,
@@ -158,6 +182,9 @@ def build(
             hosts=Hosts(knows=desk.knows),
             base_path=config.server.base_path,
             jwks=signer.jwks,
+            resource=Resources(
+                built.index, {name: issuer.settings for name, issuer in issuers.items()}
+            ).metadata,
             client_address=address_of(trusted=trusted, hops=hops),
         ),
         denials=denials,
@@ -168,6 +195,8 @@ def build(
         sessions=sessions,
         near=near,
         providers=identity_providers,
+        token_issuers=issuers,
+        tables=tables,
         watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
         _taken_over=previous.parts() if previous else frozenset(),
     )

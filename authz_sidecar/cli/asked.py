@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.core.spelling import ascii_url
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_url
 from authz_sidecar.policy.suite import SOMEBODY
@@ -46,7 +47,9 @@ def add_person(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="the value as YAML: text, a number, a [list]",
     )
-    person.add_argument("--provider", metavar="NAME", help="(default: the first of the route)")
+    person.add_argument(
+        "--provider", metavar="NAME", help="or token issuer (default: the first of the route)"
+    )
     person.add_argument("--signed-in-at", type=_time, metavar="TIME")
     person.add_argument("--acr", help="how strong the sign-in was")
     person.add_argument("--amr", type=_list, metavar="A,B", help="the ways of signing in")
@@ -81,10 +84,14 @@ def identity_of(
     if not any(each is not None for each in given) and not arguments.claim:
         return None
     claims: Claims = dict(arguments.claim)
+    provider = arguments.provider or default_provider(request, index)
+    machine = any(provider in route.token_issuers for route in index.routes)
+    user = arguments.user or SOMEBODY
     return Identity(
-        provider=arguments.provider or default_provider(request, index),
+        provider=provider,
         issuer="",
-        subject=arguments.user or SOMEBODY,
+        subject=f"{provider}/{user.removeprefix(f'{provider}/')}" if machine else user,
+        machine=machine,
         email=arguments.email,
         groups=arguments.groups or (),
         claims=claims,
@@ -95,14 +102,15 @@ def identity_of(
 
 
 def default_provider(request: CheckRequest, index: RouteIndex) -> str:
-    """The first provider of the route that the path as it stands leads to."""
+    """The first provider, or else token issuer, of the route that the path as it stands leads to."""
     route = index.match(request.origin, request.path)
-    return route.providers[0] if route is not None and route.providers else ""
+    return next(iter((*route.providers, *route.token_issuers)), "") if route is not None else ""
 
 
 def _url(text: str) -> tuple[Origin, str]:
     try:
-        return parse_url(text.partition("#")[0])  # browsers keep the fragment to themselves
+        # Browsers keep the fragment to themselves.
+        return parse_url(ascii_url(text.partition("#")[0]))
     except MalformedUrl as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.config.check import STORES
 from authz_sidecar.config.load import examine
+from authz_sidecar.config.stores import STORES
 from authz_sidecar.identity.assertion import signing_key_from_pem
 from authz_sidecar.login.provider import client_key
 from authz_sidecar.policy.lint import Severity, is_ignored
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from authz_sidecar.cli.options import Commands
-    from authz_sidecar.config.schema import Config
+    from authz_sidecar.config.schema import Config, Secret
+    from authz_sidecar.core.positions import Step
     from authz_sidecar.errors import Problem
     from authz_sidecar.routes import Built
 
@@ -120,13 +121,17 @@ def _client_key_problems(config: Config) -> Iterator[Problem]:
 
 
 def _store_problems(config: Config) -> Iterator[Problem]:
-    store = config.sessions.store.reveal()
-    if store.partition("://")[0] not in STORES:
-        return  # refused already
-    try:
-        parse_location(store)
-    except ValueError as error:
-        yield config.positions.problem(str(error), "sessions", "store")
+    urls: list[tuple[Secret, tuple[Step, ...]]] = [(config.sessions.store, ("sessions", "store"))]
+    for name, table in config.records.items():
+        if table.redis is not None and table.redis.url is not None:
+            urls.append((table.redis.url, ("records", name, "redis", "url")))
+    for url, at in urls:
+        if url.reveal().partition("://")[0] not in STORES:
+            continue  # refused already
+        try:
+            parse_location(url.reveal())
+        except ValueError as error:
+            yield config.positions.problem(str(error), *at)
 
 
 def _as_warning(warning: Problem) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
 from authz_sidecar.config.providers import provider_problems
-from authz_sidecar.config.records import read_table
+from authz_sidecar.config.stores import STORES, no_store
+from authz_sidecar.config.tables import table_rules
 from authz_sidecar.core.positions import Step
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
 
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 MIN_KEY_BYTES = 32
 MOST_SECONDS_IN_NGINX = 60
+MOST_LEEWAY = 300.0
+MOST_CACHE = 300.0
 
 MOST_HOSTS_TOGETHER = 5
 """Beside a route's own: browsers follow about twenty redirects."""
-
-STORES = ("memory", "redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
 
 # RFC 9110 sections 7 and 10.1: those that frame or route the message, and those that we or the
 # proxy own. An identity header of such a name would change what the request is.
@@ -57,6 +58,8 @@ _RESERVED_PROVIDERS = ("flow", "loop")
 
 _RESERVED_FAMILIES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
 
+_OF_SIGNED_TOKENS = frozenset({"jwks_uri", "algorithms", "types", "bearer_token_file"})
+
 Found = tuple[str, tuple[Step, ...]]
 
 
@@ -68,6 +71,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _throttle,
         _nginx_cache,
         _providers,
+        _token_issuers,
         _auth_host,
         _cookie_domain,
         _headers,
@@ -75,7 +79,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _assertion,
         _identity_of_routes,
         _dependencies,
-        _records,
+        table_rules,
     )
     positions = config.positions
     return tuple(
@@ -138,11 +142,9 @@ def _collide(one: ListenAddress, other: ListenAddress) -> bool:
 
 def _sessions(config: Config) -> Iterator[Found]:
     sessions = config.sessions
-    scheme, separator, _ = sessions.store.reveal().partition("://")
-    if not separator or scheme not in STORES:
-        known = ", ".join(f"`{store}://`" for store in STORES)
-        yield f"must begin with one of {known}", ("sessions", "store")
-    if scheme == "memory" and config.server.workers > 1:
+    if problem := no_store(sessions.store, STORES):
+        yield problem, ("sessions", "store")
+    if sessions.store.reveal().startswith("memory:") and config.server.workers > 1:
         yield "must be 1 with `memory://`, processes do not share memory", ("server", "workers")
     if sessions.lifetime <= 0:
         yield "must be longer than nothing", ("sessions", "lifetime")
@@ -198,7 +200,14 @@ def _providers(config: Config) -> Iterator[Found]:
             ("default_identity_provider",),
         )
     homeless = next(
-        (r for r in config.routes if _asks_for_sign_in(r) and not r.identity_provider), None
+        (
+            route
+            for route in config.routes
+            if _asks_for_sign_in(route)
+            and not route.identity_provider
+            and not (route.token_issuers and not providers)
+        ),
+        None,
     )
     if homeless is None or default is not None or len(providers) == 1:
         return
@@ -213,6 +222,25 @@ def _providers(config: Config) -> Iterator[Found]:
             f"{route} needs somebody to be signed in, and there is no identity provider",
             ("identity_providers",),
         )
+
+
+def _token_issuers(config: Config) -> Iterator[Found]:
+    for name, issuer in config.token_issuers.items():
+        at = ("token_issuers", name)
+        if name in config.identity_providers:
+            yield "is the name of an identity provider, too: people or programs?", at
+        if issuer.leeway > MOST_LEEWAY:
+            yield "is longer than `5m`", (*at, "leeway")
+        if issuer.max_lifetime <= 0:
+            yield "must be longer than nothing", (*at, "max_lifetime")
+        asked = issuer.introspection
+        if asked is not None:
+            if not 0 <= asked.cache <= MOST_CACHE:
+                yield "must be `5m` at most", (*at, "introspection", "cache")
+            for key in _OF_SIGNED_TOKENS & issuer.model_fields_set:
+                yield "is of no use with `introspection`, which reads no token", (*at, key)
+        elif issuer.bearer_token_file is not None and issuer.issuer.startswith("http://"):
+            yield "would be sent without encryption", (*at, "bearer_token_file")
 
 
 def _asks_for_sign_in(route: RouteConfig) -> bool:
@@ -330,12 +358,6 @@ def _dependencies(config: Config) -> Iterator[Found]:
         for number, origin in enumerate(route.depends_on):
             if route.from_ == str(origin):
                 yield "is the route's own host, which is signed in anyway", (*path, number)
-
-
-def _records(config: Config) -> Iterator[Found]:
-    for name, settings in config.records.items():
-        for problem in read_table(settings).problems:
-            yield problem, ("records", name, "table")
 
 
 def place_of(route: RouteConfig) -> Origin | None:

@@ -4,20 +4,24 @@ by network. Decides what a table must look like; who asks for which field is the
 from __future__ import annotations
 
 import csv
+import json
 import re
 from dataclasses import dataclass, field
 from io import StringIO
-from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.core.networks import parse_network
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from authz_sidecar.config.schema import RecordTable
 
 Records = dict[str, dict[str, object]]
 
 _MOST_PROBLEMS = 20
+_MOST_TOLD = 3
 _STORE = re.compile(r"[a-z+]+://")
 # As JSON writes numbers, so that `007` stays the text that it is.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?P<fraction>\.[0-9]{1,17})?")
@@ -36,7 +40,7 @@ def read_table(settings: RecordTable) -> TableRead:
     data = settings.table
     if isinstance(data, str):
         if _STORE.match(data):
-            read.problems.append("tables are read from files, `{file: PATH}`, not from a store")
+            read.problems.append("is text; a table in Redis is given as `redis: {key: …}` instead")
             return read
         data = (_of_csv if settings.format == "csv" else _of_yaml)(data, read)
     if isinstance(data, dict):
@@ -45,6 +49,36 @@ def read_table(settings: RecordTable) -> TableRead:
         read.problems.append("is a map from users or networks to records")
     del read.problems[_MOST_PROBLEMS:]
     return read
+
+
+def read_hash(fields: Mapping[bytes, bytes], *, by: str) -> Records:
+    """From a hash in Redis: by user or network, each record in JSON. Raises `ValueError` for a table
+    that is not whole, or not there: an empty hash is none."""
+    if not fields:
+        raise ValueError("there is no such hash, or it is empty")
+    read = TableRead()
+    data: dict[object, object] = {}
+    for name, value in fields.items():
+        key = name.decode("utf-8", "backslashreplace")
+        try:
+            data[name.decode()] = _JSON.decode(value.decode())
+        except (ValueError, RecursionError):
+            read.problems.append(f"`{key[:100]}` is no record in JSON")
+    _take(data, read, by_address=by == "address")
+    if read.problems:
+        raise ValueError("; ".join(read.problems[:_MOST_TOLD]))
+    return read.records
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field is there twice")
+    return found
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"`{name}` is no number")
 
 
 def _take(data: dict[object, object], read: TableRead, *, by_address: bool) -> None:
@@ -64,7 +98,7 @@ def _take(data: dict[object, object], read: TableRead, *, by_address: bool) -> N
 
 def _network(text: str) -> object:
     try:
-        return ip_network(text, strict=False)
+        return parse_network(text)
     except ValueError:
         return None
 
@@ -116,3 +150,6 @@ def _value(text: str) -> object:
     if number is None:
         return text
     return float(text) if number["fraction"] else int(text)
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)

@@ -36,6 +36,8 @@ def warnings(config: Config) -> tuple[Problem, ...]:
         _templates,
         _unused,
         _unverified,
+        _open_issuers,
+        _id_tokens,
     )
     positions = config.positions
     found = (positions.problem(message, *path) for rule in rules for message, path in rule(config))
@@ -157,6 +159,10 @@ def _unused(config: Config) -> Iterator[Found]:
     for name in config.policies:
         if name not in used:
             yield "no route uses this policy", ("policies", name)
+    issuers = {name for route in config.routes for name in route.token_issuers}
+    for name in config.token_issuers:
+        if name not in issuers:
+            yield "no route accepts its tokens", ("token_issuers", name)
     if config.server.strip_cookie is False:
         yield "apps will receive the session's cookie", ("server", "strip_cookie")
 
@@ -181,3 +187,38 @@ def _unverified(config: Config) -> Iterator[Found]:
                 " or several in `allowed_tenants`"
             )
             yield message, ("identity_providers", name, "issuer")
+
+
+# Whoever has an account there gets a token there, for any audience.
+_OPEN_TO_THE_WORLD = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
+
+
+def _open_issuers(config: Config) -> Iterator[Found]:
+    for at, route in enumerate(config.routes):
+        if not (route.allow_any_authenticated_user or route.allow_public_unauthenticated_access):
+            continue
+        for name in route.token_issuers:
+            issuer = config.token_issuers.get(name)
+            if issuer and issuer.issuer in _OPEN_TO_THE_WORLD and not issuer.require:
+                yield (
+                    (
+                        f"anybody's program passes with a token of `{name}`, which serves the whole"
+                        f" world: say in `token_issuers.{name}.require` whose"
+                    ),
+                    ("routes", at, "token_issuers"),
+                )
+
+
+def _id_tokens(config: Config) -> Iterator[Found]:
+    """RFC 9068 section 5: an ID token is distinguished by its audience, or by its type."""
+    clients = {(each.issuer, each.client_id) for each in config.identity_providers.values()}
+    for name, issuer in config.token_issuers.items():
+        for audience in issuer.audiences:
+            if (issuer.issuer, audience) in clients and "jwt" in issuer.types:
+                yield (
+                    (
+                        f"`{audience}` is the client of an identity provider: its ID tokens would"
+                        " count, use an audience of its own or `types: [at+jwt]`"
+                    ),
+                    ("token_issuers", name, "audiences"),
+                )

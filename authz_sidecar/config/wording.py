@@ -63,8 +63,6 @@ def _message(detail: ErrorDetails) -> str:
         return f"is required{_HINTS.get(detail['loc'], '') or _issuer_hint(detail)}"
     if kind == "literal_error":
         return _choice(detail["input"], str(context["expected"]))
-    if kind == "too_long" and detail["loc"] == ("token_issuers",):
-        return "bearer tokens are not supported yet"
     plain = _PLAIN.get(kind, detail["msg"][:1].lower() + detail["msg"][1:])
     return plain.format_map(context)
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """For code that makes much and throws away little. What it did throw away is collected in time
-    by itself, since the collector counts on."""
+    """For code that makes much and throws away little. All of it is then old in the collector's eyes,
+    as if it had been looked at: what was thrown away after all goes with the next full round."""
     if not gc.isenabled():
         yield
         return
@@ -22,6 +22,10 @@ def collector_paused() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            # Into the permanent generation and out of it again is into the oldest one, at no cost.
+            gc.freeze()
+            gc.unfreeze()
         gc.enable()
 
 

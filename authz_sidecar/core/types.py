@@ -19,6 +19,10 @@ Headers = tuple[tuple[str, str], ...]
 """Header lines in order of arrival: names in lower case, values decoded as latin-1, doubles kept."""
 
 
+REASON = "x-authz-reason"
+"""In which header a proxy that asks twice is told why, and says so when it asks again."""
+
+
 class Fact(StrEnum):
     """What a policy may ask about a request; each proxy adapter declares which it can deliver."""
 
@@ -47,7 +51,8 @@ class CheckRequest:
     `path` is raw: visible ASCII, begins with `/`, no decoding applied. `query` is raw without the
     `?`; None when there is none. `client` and `certificate` are None when unknown. `headers` are
     the client's own, less those in which the proxy reports its facts. A fact whose adapter does
-    not deliver it is unknown, never empty (`facts`).
+    not deliver it is unknown, never empty (`facts`). `repeated`: it was asked about a moment ago
+    and refused, and is asked about again for the words alone; nothing passes by the answer.
     """
 
     adapter: str
@@ -60,10 +65,16 @@ class CheckRequest:
     websocket: bool = False
     certificate: ClientCertificate | None = None
     facts: frozenset[Fact] = frozenset(Fact)
+    repeated: bool = False
 
     @property
     def target(self) -> str:
         return self.path if self.query is None else f"{self.path}?{self.query}"
+
+    @property
+    def refused_for(self) -> str | None:
+        """Why it was refused when it was asked about first; None if this is that time."""
+        return self.header(REASON) if self.repeated else None
 
     @property
     def url(self) -> str:
@@ -85,6 +96,8 @@ class Identity:
     `claims` are the merged claims of ID token and userinfo, without protocol claims such as
     `nonce`. `email` is None unless the provider vouches for it (or the operator allowed unverified
     addresses). `authenticated_at`, `acr` and `amr` say when and how (OpenID Connect Core, 2).
+    `machine`: nobody signed in; `subject` begins with the name of who vouches, `github/…`, so that
+    no program is taken for a person.
     """
 
     provider: str
@@ -97,6 +110,7 @@ class Identity:
     authenticated_at: float | None = None
     acr: str | None = None
     amr: tuple[str, ...] = ()
+    machine: bool = False
 
 
 class SessionKind(StrEnum):
@@ -104,6 +118,10 @@ class SessionKind(StrEnum):
     """Made by a sign-in: the single sign-on session on `auth_host`, or the host's own without one."""
     CHILD = "child"
     """One host's share of a sign-in on `auth_host`; dead with its parent."""
+    TOKEN = "token"  # noqa: S105 - the word for it
+    """Proved by a signed token that the request itself brought; kept nowhere."""
+    INTROSPECTED = "introspected"
+    """The same, by a token of which its issuer was asked (RFC 7662)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

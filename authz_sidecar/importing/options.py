@@ -24,9 +24,7 @@ _TRACING = "tracing is not there yet: follow a request by its id in the logs"
 _SSH = "SSH is no web traffic: keep Pomerium, or another bastion, for it"
 _MCP = "MCP needs the body of a request, which is not read yet: keep Pomerium for these routes"
 _BRANDING = "the pages have one look"
-_BEARER = (
-    "bearer tokens are not read yet: machines get a 401, or a public route that checks by itself"
-)
+_BEARER = "name the issuers whose tokens count in `token_issuers`, and on the route those it takes"
 
 
 def _every(names: str, handling: Handling) -> dict[str, Handling]:

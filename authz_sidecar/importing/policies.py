@@ -16,12 +16,20 @@ from authz_sidecar.importing.ledger import (
     translated,
     unsupported,
 )
-from authz_sidecar.importing.values import folded, says_nothing, texts, truth
+from authz_sidecar.importing.values import (
+    are_claims,
+    are_names,
+    folded,
+    is_truth,
+    says_nothing,
+    texts,
+    truth,
+)
 from authz_sidecar.policy import compile_policy
 from authz_sidecar.policy.compile import ALL_FACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from authz_sidecar.core.types import Fact
 
@@ -34,6 +42,12 @@ _FLAGS = (
     "cors_allow_preflight",
 )
 _LISTS = ("allowed_domains", "allowed_users")
+_SHAPES: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
+    (_FLAGS, is_truth, "`true` or `false`"),
+    (_LISTS, are_names, "list of names"),
+    (("allowed_idp_claims",), are_claims, "map of claims"),
+    (("sub_policies",), lambda value: isinstance(value, list), "list"),
+)
 _SUB_KEYS = {
     "id": not_needed("policies have names"),
     "name": not_needed("the rules stand on the route"),
@@ -52,7 +66,7 @@ class PolicyReader:
     def settings(self, route: Mapping[str, Any], at: Path) -> dict[str, Any]:
         """What our route says about who may pass."""
         shorthands = dict(_shorthands(route))
-        sound = self._agree(shorthands, at)
+        sound = self._in_shape(route, at) and self._agree(shorthands, at)
         documents: list[Any] = []
         if not says_nothing(policy := route.get("policy")):
             sound = self._document(policy, (*at, "policy"), documents) and sound
@@ -62,6 +76,17 @@ class PolicyReader:
         if not sound:
             return {"policy": NOBODY}
         return shorthands | ({"policy": documents} if documents else {})
+
+    def _in_shape(self, route: Mapping[str, Any], at: Path) -> bool:
+        """Pomerium refuses to start with what is of another type than it expects."""
+        sound = True
+        for names, fits, what in _SHAPES:
+            for name in names:
+                value = route.get(name)
+                if not says_nothing(value) and not fits(value):
+                    self._refuse((*at, name), f"is no {what}", value)
+                    sound = False
+        return sound
 
     def _agree(self, shorthands: Mapping[str, Any], at: Path) -> bool:
         """Pomerium refuses to start with shorthands that contradict each other."""

@@ -16,9 +16,7 @@ from authz_sidecar.importing.ledger import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_BEARER = (
-    "bearer tokens are not read yet: machines get a 401, or a public route that checks by itself"
-)
+_BEARER = "name the issuers whose tokens count in `token_issuers`, and on the route those it takes"
 _PORTAL = "there is no list of applications to show it in"
 _MCP = "MCP needs the body of a request, which is not read yet: keep Pomerium for this route"
 

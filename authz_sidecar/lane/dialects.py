@@ -28,7 +28,7 @@ BELOW_ENVOY = re.compile(
 class Dialect:
     """`said` is the name that the adapter gives to the requests it reads; `forwarded` that the
     facts are in the `X-Forwarded-*` family; `repeats` that what it answers to an allowed request
-    does not depend on the request."""
+    does not depend on the request; `repeated` that it asks again about what was refused."""
 
     adapter: Adapter
     name: str
@@ -36,6 +36,7 @@ class Dialect:
     facts: frozenset[Fact]
     forwarded: bool
     repeats: bool
+    repeated: bool
 
 
 class Start(NamedTuple):
@@ -74,4 +75,5 @@ def _dialect(adapter: Adapter) -> Dialect:
         facts=adapter.facts,
         forwarded=isinstance(adapter, Nginx | NginxChallenge | Relaying),
         repeats=not isinstance(adapter, NginxChallenge),
+        repeated=isinstance(adapter, NginxChallenge),
     )

@@ -71,6 +71,7 @@ class Question:
                 client=envelope.client,
                 headers=envelope.headers if self._headers is None else self._headers,
                 facts=envelope.dialect.facts,
+                repeated=envelope.dialect.repeated,
             )
         return self._request
 

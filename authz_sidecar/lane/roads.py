@@ -13,6 +13,7 @@ from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.errors import BadProxyRequest
 from authz_sidecar.lane.memory import Memory
 from authz_sidecar.policy import Residual, specialise
+from authz_sidecar.policy.criteria import About
 from authz_sidecar.proxies import reading
 
 if TYPE_CHECKING:
@@ -26,16 +27,19 @@ _IN_ENVELOPE = frozenset({Fact.METHOD, Fact.PATH, Fact.CLIENT_ADDRESS})
 
 class Way:
     """One route. `looks` for people at all, whose sessions with `provider` count; None where none
-    or several do. `in_envelope`: its decisions depend on nothing of a request but that and the
-    path; `asks_query`: on the query, too. Compared by identity."""
+    or several do. `lasts`: for one session and request a decision stays what it is; `in_envelope`:
+    it depends on nothing of a request but that and the path; `asks_query`: on the query, too.
+    Compared by identity."""
 
-    __slots__ = ("_residual", "asks_query", "in_envelope", "looks", "provider", "route")
+    __slots__ = ("_residual", "asks_query", "in_envelope", "lasts", "looks", "provider", "route")
 
     def __init__(self, route: Route) -> None:
         self.route = route
         self.provider = route.providers[0] if len(route.providers) == 1 else None
         self.looks = route.identity != "none"
         asks = route.policy.facts
+        # Tables of records change when they like.
+        self.lasts = About.EVIDENCE not in route.policy.about
         self.in_envelope = asks <= _IN_ENVELOPE
         self.asks_query = Fact.QUERY in asks
         self._residual: Residual | None = None

@@ -141,7 +141,7 @@ class Lane:
             judged=judged,
             reasons=tuple(sorted(judged.decision.reasons)),
         )
-        if way.in_envelope or (question.repeats_headers and not way.asks_query):
+        if way.lasts and (way.in_envelope or (question.repeats_headers and not way.asks_query)):
             envelope.keep(question.path, known)
         if not known.passed(self.timer() - started):
             self._passed(question, known, started)

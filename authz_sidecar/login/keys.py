@@ -46,9 +46,9 @@ class KeyCache:
             found = suitable_keys(self._keys, header)
         if not found:
             self._remember_unknown(header)
-            raise LoginRefused(f"ID token is signed with a key `{header.key_id}` we do not know")
+            raise LoginRefused(f"token is signed with a key `{header.key_id}` we do not know")
         if len(found) > 1:
-            raise LoginRefused("ID token does not say which of several keys signed it")
+            raise LoginRefused("token does not say which of several keys signed it")
         return found[0]
 
     async def renew(self) -> None:

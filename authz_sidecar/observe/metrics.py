@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 from authz_sidecar.observe.report import Family, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class NearCounts(Protocol):
@@ -54,6 +54,10 @@ class NearCache(Protocol):
     def refused(self) -> bool: ...
 
 
+class Table(Protocol):
+    def now(self) -> object | None: ...
+
+
 # From a tenth of a millisecond, an answer from memory, to the patience of a proxy.
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
 
@@ -77,6 +81,12 @@ class Metrics:
             "authz_throttled",
             "Requests refused because their network sent too many.",
             ("endpoint",),
+            registry=registry,
+        )
+        self._credentials = Counter(
+            "authz_credentials",
+            "Checks with credentials of the request's own, by their kind.",
+            ("kind", "outcome"),
             registry=registry,
         )
         self._store_errors = Counter(
@@ -113,6 +123,8 @@ class Metrics:
         )
         self._near = _Near()
         registry.register(self._near)
+        self._tables = _Tables()
+        registry.register(self._tables)
         Gauge("authz_build_info", "Versions.", ("version", "python"), registry=registry).labels(
             version, platform.python_version()
         ).set(1)
@@ -126,6 +138,9 @@ class Metrics:
 
     def throttled(self, *, endpoint: str) -> None:
         self._throttled.labels(endpoint).inc()
+
+    def credential(self, *, kind: str, outcome: str) -> None:
+        self._credentials.labels(kind, outcome).inc()
 
     def store_error(self) -> None:
         self._store_errors.inc()
@@ -146,6 +161,10 @@ class Metrics:
     def near_cache(self, cache: NearCache) -> None:
         """The one whose state is told from now on."""
         self._near.cache = cache
+
+    def tables(self, tables: Mapping[str, Table]) -> None:
+        """Those whose state is told from now on."""
+        self._tables.tables = tables
 
     def report(self) -> Report:
         return tuple(_family(metric) for metric in self._registry.collect())
@@ -256,6 +275,23 @@ class _Near(Collector):
             ("refused", "Workers whose store does not tell of changes: they keep no session."),
         ):
             yield GaugeMetricFamily(f"authz_near_cache_{name}", text, value=getattr(cache, name, 0))
+
+
+class _Tables(Collector):
+    """Asked, not told."""
+
+    def __init__(self) -> None:
+        self.tables: Mapping[str, Table] = {}
+
+    def collect(self) -> Iterable[Metric]:
+        known = GaugeMetricFamily(
+            "authz_record_tables_known",
+            "Workers that know a table of records in Redis; rules about it refuse in the others.",
+            labels=("table",),
+        )
+        for name, table in self.tables.items():
+            known.add_metric((name,), int(table.now() is not None))
+        yield known
 
 
 class _Reported(Collector):

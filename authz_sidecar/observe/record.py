@@ -43,6 +43,8 @@ class CheckRecorder:
         self.metrics.checks(adapter=check.adapter, decision=check.outcome, status=check.status).add(
             check.seconds
         )
+        if check.credential is not None:
+            self.metrics.credential(kind=check.credential, outcome=check.outcome)
         level = _level(check)
         if logger.isEnabledFor(level):
             logger.log(level, "authorize check", extra=named(_line(check)))
@@ -78,6 +80,7 @@ def _line(check: CheckRecord) -> dict[str, object]:
         "user": identity and identity.subject,
         "email": identity and identity.email,
         "provider": identity and identity.provider,
+        "credential": check.credential,
         "groups": identity and _groups(identity),
         "duration-ms": round(check.seconds * 1000, 3),
         "error": check.error and check.error[:_LONGEST],

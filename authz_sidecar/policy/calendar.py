@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 DAY = 86400.0
+# The years of the calendar, less a day for the clocks of any zone; beyond, time stands still.
+_FIRST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
+_LAST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 _QUARTER = 900.0
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -76,9 +80,11 @@ def time_of_day(text: str) -> float:
 
 def local(now: float, place: tzinfo) -> tuple[int, float]:
     """Day of the week and seconds since midnight, as clocks there show them."""
-    shown = datetime.fromtimestamp(now, place)
+    # A whole second, or the last microsecond of a day would count as the next one.
+    shown = datetime.fromtimestamp(math.floor(min(max(now, _FIRST), _LAST)), place)
     offset = shown.utcoffset() or timedelta()
-    return shown.weekday(), (now + offset.total_seconds()) % DAY
+    # Twice, because what is less than nothing by next to nothing is rounded up to a whole day.
+    return shown.weekday(), (now + offset.total_seconds()) % DAY % DAY
 
 
 def steady_until(now: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.policy.reasons import HELD, codes
+from authz_sidecar.policy.reasons import Result
 from authz_sidecar.policy.stepping_up import stepped_up
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 
@@ -16,24 +16,8 @@ if TYPE_CHECKING:
 class Evaluation(NamedTuple):
     """The raw results of the two sets of rules, before anything is made of them."""
 
-    allow: int
-    deny: int
-
-    @property
-    def allows(self) -> bool:
-        return bool(self.allow & HELD)
-
-    @property
-    def denies(self) -> bool:
-        return bool(self.deny & HELD)
-
-    @property
-    def allow_reasons(self) -> frozenset[str]:
-        return codes(self.allow)
-
-    @property
-    def deny_reasons(self) -> frozenset[str]:
-        return codes(self.deny)
+    allow: Result
+    deny: Result
 
 
 def decide(
@@ -70,6 +54,6 @@ def evaluate(
         evidence = policy.evidence
     allow, deny = policy.allow, policy.deny
     return Evaluation(
-        allow if isinstance(allow, int) else allow(request, subject, now, evidence),
-        deny if isinstance(deny, int) else deny(request, subject, now, evidence),
+        Result(allow if isinstance(allow, int) else allow(request, subject, now, evidence)),
+        Result(deny if isinstance(deny, int) else deny(request, subject, now, evidence)),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.types import Allow, Challenge
 from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
-from authz_sidecar.policy.reasons import HELD, UNAUTHENTICATED, codes
+from authz_sidecar.policy.reasons import UNAUTHENTICATED, Result
 from authz_sidecar.policy.seen import Seen, Situation, seen
 from authz_sidecar.policy.stepping_up import LACKING, stepped_up
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
@@ -27,16 +27,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CriterionExplained:
     criterion: Criterion
-    outcome: int
+    result: Result
     seen: Seen
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.outcome & HELD)
-
-    @property
-    def reasons(self) -> frozenset[str]:
-        return codes(self.outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,17 +37,9 @@ class RuleExplained:
     one, or nobody could say it."""
 
     operator: Operator
-    outcome: int
+    result: Result
     decisive: bool
     criteria: tuple[CriterionExplained, ...]
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.outcome & HELD)
-
-    @property
-    def reasons(self) -> frozenset[str]:
-        return codes(self.outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +47,9 @@ class Explanation:
     """`allow` and `deny` are what the rules of either side come to together."""
 
     decision: Decision
-    allow: int
-    deny: int
+    allow: Result
+    deny: Result
     rules: tuple[RuleExplained, ...]
-
-    @property
-    def allows(self) -> bool:
-        return bool(self.allow & HELD)
-
-    @property
-    def denies(self) -> bool:
-        return bool(self.deny & HELD)
 
 
 def explain(
@@ -108,21 +84,20 @@ def explain_for(
         return _outcome([linked(policy.operators, action, known)])
 
     # A policy without rules, such as the one that stands in for a broken one, is its own outcome.
-    allow = side(Action.ALLOW) if policy.operators else _outcome([policy.allow])
-    deny = side(Action.DENY) if policy.operators else _outcome([policy.deny])
-    decision = stepped_up(
-        policy, policy.judge(allow, deny), request, subject, now=now, evidence=evidence
-    )
+    allow = Result(side(Action.ALLOW) if policy.operators else _outcome([policy.allow]))
+    deny = Result(side(Action.DENY) if policy.operators else _outcome([policy.deny]))
+    decision = policy.judge(allow.outcome, deny.outcome)
+    decision = stepped_up(policy, decision, request, subject, now=now, evidence=evidence)
     rules = []
     for operator in policy.operators:
-        outcome = _outcome(operator.linked(known))
+        result = Result(_outcome(operator.linked(known)))
         criteria = tuple(
-            CriterionExplained(criterion=each, outcome=known(each), seen=seen(each, at))
+            CriterionExplained(criterion=each, result=Result(known(each)), seen=seen(each, at))
             for each in operator.criteria
         )
-        decisive = _is_decisive(operator.action, outcome, decision, denies=bool(deny & HELD))
+        decisive = _is_decisive(operator.action, result, decision, denies=deny.holds)
         rules.append(
-            RuleExplained(operator=operator, outcome=outcome, decisive=decisive, criteria=criteria)
+            RuleExplained(operator=operator, result=result, decisive=decisive, criteria=criteria)
         )
     return Explanation(decision=decision, allow=allow, deny=deny, rules=tuple(rules))
 
@@ -133,12 +108,13 @@ def _outcome(parts: Sequence[Part]) -> int:
     return merged if isinstance(merged, int) else 0
 
 
-def _is_decisive(action: Action, outcome: int, decision: Decision, *, denies: bool) -> bool:
+def _is_decisive(action: Action, result: Result, decision: Decision, *, denies: bool) -> bool:
     """What allowed an allowed request, what denied a denied one; for a sign-in whatever asked for
     it. Where nothing allows, no rule is decisive: its absence is."""
     if isinstance(decision, Challenge):
-        return bool(outcome & (LACKING if decision.step_up else UNAUTHENTICATED))
-    if not outcome & HELD:
+        asking = LACKING if decision.step_up else UNAUTHENTICATED
+        return bool(result.outcome & asking)
+    if not result.holds:
         return False
     if isinstance(decision, Allow):
         return action is Action.ALLOW

@@ -7,6 +7,7 @@ judged. Codes are Pomerium's where it has one; they are shown to people and writ
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 HELD = 1
 
@@ -91,6 +92,20 @@ def fails(code: str) -> int:
 @lru_cache(maxsize=4096)
 def codes(outcome: int) -> frozenset[str]:
     return frozenset(code for code, bit in _FAILS.items() if outcome & bit)
+
+
+class Result(NamedTuple):
+    """An outcome as people read it."""
+
+    outcome: int
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.outcome & HELD)
+
+    @property
+    def reasons(self) -> frozenset[str]:
+        return codes(self.outcome)
 
 
 UNAUTHENTICATED = fails("user-unauthenticated")

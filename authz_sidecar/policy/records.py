@@ -2,50 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
-from authz_sidecar.policy.criteria.network import parse_network
+from authz_sidecar.core.networks import parse_network
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Address
+    from authz_sidecar.policy.subject import Record
 
-Record = Mapping[str, object]
+T = TypeVar("T")
+
+Users = Mapping[str, "Record"]
+"""Records by user."""
 
 
-class RecordTables:
-    """Records by table and user, and by table and network (the narrowest that holds an address).
+class Networks:
+    """Records by network; the narrowest that holds an address counts.
 
     Raises `ValueError` for what is not a network.
     """
 
-    __slots__ = ("_networks", "_users")
+    __slots__ = ("_lengths",)
 
-    def __init__(
-        self,
-        *,
-        users: Mapping[str, Mapping[str, Record]],
-        networks: Mapping[str, Mapping[str, Record]],
-    ) -> None:
-        self._users = users
-        self._networks = {table: _by_length(entries) for table, entries in networks.items()}
+    def __init__(self, records: Mapping[str, Record]) -> None:
+        self._lengths = _by_length(records)
 
-    def knows(self, table: str, *, by: str) -> bool:
-        """Whether there is such a table, looked up by `user` or by `address`."""
-        return table in (self._users if by == "user" else self._networks)
-
-    def of_user(self, table: str, user: str) -> Record | None:
-        return self._users.get(table, {}).get(user)
-
-    def of_address(self, table: str, address: Address) -> Record | None:
+    def of(self, address: Address) -> Record | None:
         value = int(address)
-        for version, hidden, records in self._networks.get(table, ()):
+        for version, hidden, records in self._lengths:
             if version == address.version and (found := records.get(value >> hidden)) is not None:
                 return found
         return None
 
 
-Lengths = tuple[tuple[int, int, dict[int, Record]], ...]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordTables:
+    """By name, what tells a table as it is now: at once, without failing, None where nobody knows."""
+
+    by_user: Mapping[str, Callable[[], Users | None]]
+    by_address: Mapping[str, Callable[[], Networks | None]]
+
+    def knows(self, table: str, *, by: str) -> bool:
+        """Whether there is such a table, looked up by `user` or by `address`."""
+        return table in (self.by_user if by == "user" else self.by_address)
+
+    def users(self, table: str) -> Users | None:
+        now = self.by_user.get(table)
+        return None if now is None else now()
+
+    def networks(self, table: str) -> Networks | None:
+        now = self.by_address.get(table)
+        return None if now is None else now()
+
+
+def table_of(records: Mapping[str, Record], *, by: str) -> Users | Networks:
+    """As it is looked up in, by `user` or by `address`. Raises `ValueError` as `Networks` does."""
+    return records if by == "user" else Networks(records)
+
+
+def fixed(
+    *, users: Mapping[str, Users], networks: Mapping[str, Mapping[str, Record]]
+) -> RecordTables:
+    """Tables that stay what they are. Raises `ValueError` for what is not a network."""
+    return RecordTables(
+        by_user={name: always(table) for name, table in users.items()},
+        by_address={name: always(Networks(table)) for name, table in networks.items()},
+    )
+
+
+def always(table: T) -> Callable[[], T]:
+    return lambda: table
+
+
+Lengths = tuple[tuple[int, int, dict[int, "Record"]], ...]
 """Per IP version and prefix length, longest first: records by the bits of the prefix."""
 
 

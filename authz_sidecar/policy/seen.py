@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from authz_sidecar.core.networks import unmapped
 from authz_sidecar.core.types import Fact
 from authz_sidecar.policy import calendar
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.policy.claims import claim_values
-from authz_sidecar.policy.criteria.header import parameter_values
-from authz_sidecar.policy.criteria.network import unmapped
+from authz_sidecar.policy.criteria.record import table_of
+from authz_sidecar.policy.criteria.request import parameter_values
 from authz_sidecar.policy.paths import decoded
 
 if TYPE_CHECKING:
@@ -189,19 +190,22 @@ def _time(criterion: Criterion, at: Situation) -> Seen:
 
 
 def _record(criterion: Criterion, at: Situation) -> Seen:
-    data = criterion.data if isinstance(criterion.data, Mapping) else {}
-    table, field = str(data.get("type")), str(data.get("field"))
-    records, subject, client = at.evidence.records, at.subject, at.request.client
-    by_user = data.get("by", "user") == "user"
-    if by_user and subject is None:
-        return Seen(note="nobody is signed in")
-    if records is None:
+    asked = table_of(criterion)
+    field = str(criterion.data["field"]) if isinstance(criterion.data, Mapping) else ""
+    if asked is None or at.evidence.records is None:
         return Seen(note="no tables of records are known")
-    record: Mapping[str, object] | None = None
-    if by_user and subject is not None and subject.user is not None:
-        record = records.of_user(table, subject.user)
-    elif not by_user and client is not None:
-        record = records.of_address(table, unmapped(client))
+    (table, by), record = asked, None
+    if by == "user":
+        if at.subject is None:
+            return Seen(note="nobody is signed in")
+        if (users := at.evidence.records.users(table)) is None:
+            return Seen(note=f"the table `{table}` is not known")
+        record = None if at.subject.user is None else users.get(at.subject.user)
+    else:
+        if (networks := at.evidence.records.networks(table)) is None:
+            return Seen(note=f"the table `{table}` is not known")
+        client = at.request.client
+        record = None if client is None else networks.of(unmapped(client))
     if record is None:
         return Seen(note="there is no record")
     return Seen(record[field]) if field in record else Seen(note="the record has no such field")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,8 @@ def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Re
             for criterion in policy.criteria
             if criterion.until is not None
         ),
-        default=float("inf"),
+        default=math.inf,
     )
+    # A change too near to be told from now is one from the next instant on.
+    until = max(until, math.nextafter(now, math.inf))
     return Residual(constant, until, allow, deny, subject, policy, now)

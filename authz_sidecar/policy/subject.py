@@ -5,11 +5,10 @@ An `Identity` becomes a `Subject` once; criteria know nothing of sessions, provi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from authz_sidecar.core.types import Address, Identity
 
 
@@ -47,12 +46,20 @@ class ToolCall(NamedTuple):
     tool: str | None
 
 
+Record = Mapping[str, object]
+
+
+class NetworkTable(Protocol):
+    def of(self, address: Address) -> Record | None: ...
+
+
 class Records(Protocol):
-    """Tables of the operator's, already in memory: a look-up may neither block nor fail."""
+    """Tables of the operator's, already in memory: a look-up may neither block nor fail. None is a
+    table that nobody knows at the moment."""
 
-    def of_user(self, table: str, user: str) -> Mapping[str, object] | None: ...
+    def users(self, table: str) -> Mapping[str, Record] | None: ...
 
-    def of_address(self, table: str, address: Address) -> Mapping[str, object] | None: ...
+    def networks(self, table: str) -> NetworkTable | None: ...
 
 
 class Evidence(NamedTuple):
@@ -67,12 +74,12 @@ NO_EVIDENCE = Evidence()
 
 def subject_of(identity: Identity | None, *, qualified: bool) -> Subject | None:
     """`qualified`: users are named `provider/subject`, since equal subjects of two providers are
-    different people."""
+    different people. The subjects of machines are qualified already."""
     if identity is None:
         return None
     user = identity.subject
     return Subject(
-        f"{identity.provider}/{user}" if qualified else user,
+        f"{identity.provider}/{user}" if qualified and not identity.machine else user,
         identity.email or "",
         identity.groups or None,
         identity.claims,

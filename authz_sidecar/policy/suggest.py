@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_MOST_LISTED = 40
+
 
 def unknown(what: str, name: object, known: Iterable[str]) -> str:
     """A message that an unknown `name` was used as a `what`, with the likely one when there is one."""
@@ -19,5 +21,8 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
     """A mistake that was made once is often copied many times."""
     close = get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(known)}"
-    return f"unknown {what} `{name}`: {hint}"
+    if close:
+        return f"unknown {what} `{name}`: did you mean `{close[0]}`?"
+    if len(known) > _MOST_LISTED:
+        return f"unknown {what} `{name}`"
+    return f"unknown {what} `{name}`: known are {', '.join(known)}"

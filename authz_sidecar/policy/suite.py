@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 
+from authz_sidecar.core.spelling import ascii_url
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_url
 from authz_sidecar.policy.reasons import CODES
@@ -223,7 +224,7 @@ class _Reader:
 
 def _url(text: str) -> tuple[Origin, str]:
     try:
-        return parse_url(text)
+        return parse_url(ascii_url(text))
     except MalformedUrl as wrong:
         raise ValueError(f"`{text[:100]}` is no absolute url: {wrong}") from None
 

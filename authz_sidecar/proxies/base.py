@@ -61,19 +61,23 @@ class Passed:
 class SignInFirst:
     """`location` is the absolute address of this host's own `start`; `navigation` says whether the
     client can follow a redirect. With `step_up` somebody is signed in, and has to be in another
-    way. `allowed_origin` is the other site whose script asks, where it may read the answer."""
+    way. `allowed_origin` is the other site whose script asks, where it may read the answer;
+    `challenges` are the values of `WWW-Authenticate`."""
 
     location: str
     navigation: bool
     step_up: StepUp | None = None
     allowed_origin: str | None = None
+    challenges: tuple[str, ...] = ("Bearer",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """`status` is 400, 403, 429 or 503. `reason` is a code such as `email-unauthorized`, `message`
-    a sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
-    `retry_after` is in seconds; `allowed_origin` as in `SignInFirst`."""
+    """`status` is 400, 401, 403, 429 or 503; 401 is for credentials that do not count, or for their
+    absence where nobody can sign in. `reason` is a code such as `email-unauthorized`, `message` a
+    sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
+    `retry_after` is in seconds; `allowed_origin` as in `SignInFirst`; `headers` are
+    `WWW-Authenticate` and what belongs to it."""
 
     status: int
     reason: str
@@ -81,6 +85,7 @@ class Refused:
     request_id: str | None = None
     page: Page | None = None
     retry_after: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
     allowed_origin: str | None = None
 
 

@@ -54,7 +54,8 @@ def sign_in_first(answer: SignInFirst, request: CheckRequest | None) -> Reply:
         return _sign_in_again(answer, answer.step_up, request, *readable)
     message = "Sign in first."
     document = {"error": "unauthenticated", "message": message, "sign_in_url": answer.location}
-    return machine(401, document, message, request, ("www-authenticate", "Bearer"), *readable)
+    challenges = (("www-authenticate", challenge) for challenge in answer.challenges)
+    return machine(401, document, message, request, *challenges, *readable)
 
 
 def _sign_in_again(
@@ -101,13 +102,13 @@ def refused(answer: Refused, request: CheckRequest | None) -> Reply:
     retry = () if answer.retry_after is None else (("retry-after", str(answer.retry_after)),)
     reason = ("x-authz-reason", answer.reason)
     if answer.page is not None and request is not None and is_navigation(request):
-        headers = (*answer.page.headers, VARY, reason, *retry)
+        headers = (*answer.page.headers, VARY, reason, *retry, *answer.headers)
         return Reply(status=answer.status, headers=headers, body=answer.page.html.encode())
     document: dict[str, object] = {"error": answer.reason, "message": answer.message}
     if answer.request_id is not None:
         document["request_id"] = answer.request_id
-    readable = _readable(answer.allowed_origin)
-    return machine(answer.status, document, answer.message, request, reason, *retry, *readable)
+    more = (reason, *retry, *answer.headers, *_readable(answer.allowed_origin))
+    return machine(answer.status, document, answer.message, request, *more)
 
 
 def machine(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
+from authz_sidecar.core.types import REASON
 from authz_sidecar.proxies import direct, forwarded
 from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFirst
 from authz_sidecar.proxies.clients import is_navigation
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest, Fact
     from authz_sidecar.proxies.base import RawRequest
 
-REASON = "x-authz-reason"
 LIFETIME = "x-accel-expires"
 _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled"}
 
@@ -64,7 +64,8 @@ class NginxChallenge:
         return forwarded.FACTS
 
     def parse(self, raw: RawRequest) -> CheckRequest:
-        return forwarded.parse(raw, adapter="nginx", trusted_hops=self.trusted_hops)
+        request = forwarded.parse(raw, adapter="nginx", trusted_hops=self.trusted_hops)
+        return replace(request, repeated=True)
 
     def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
         if not isinstance(answer, Passed) or request is None:
@@ -88,6 +89,8 @@ def verify_reply(answer: Answer, *extra: tuple[str, str]) -> Reply:
             return direct.passed(answer)
         case SignInFirst():
             return Reply(status=401, headers=((REASON, "login"), direct.NO_STORE, *extra))
+        case Refused(status=401):
+            return Reply(status=401, headers=((REASON, "credentials"), direct.NO_STORE))
         case Refused(status=503):
             return Reply(status=503, headers=((REASON, "unavailable"), direct.NO_STORE))
         case Refused():

@@ -7,9 +7,10 @@ headers when the first is missing: that is how forward-auth services are bypasse
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.networks import unmapped
 from authz_sidecar.core.paths import LONGEST_TARGET
 from authz_sidecar.core.urls import MalformedUrl, Origin, check_visible_ascii, parse_authority
 from authz_sidecar.errors import BadProxyRequest
@@ -132,13 +133,6 @@ def client_address(headers: Headers, *, skipped: Networks) -> Address | None:
         if not skipped.contain(address):
             return address
     return None
-
-
-def unmapped(address: Address) -> Address:
-    """`::ffff:192.0.2.1` is 192.0.2.1 (RFC 4291 section 2.5.5.2)."""
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def is_websocket(headers: Headers, *, said_scheme: str) -> bool:

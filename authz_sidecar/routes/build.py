@@ -9,15 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.compile import ALL_FACTS, Purpose, build
+from authz_sidecar.policy.compile import ALL_FACTS
 from authz_sidecar.policy.criteria import About
-from authz_sidecar.policy.document import parse
-from authz_sidecar.policy.model import Operator, Policy, policy_of, refusing_policy
-from authz_sidecar.policy.subject import Evidence
+from authz_sidecar.policy.model import Policy, refusing_policy
 from authz_sidecar.policy.suggest import unknown
 from authz_sidecar.routes.index import RouteIndex
-from authz_sidecar.routes.letter_case import capitals
-from authz_sidecar.routes.lookups import missing_tables
 from authz_sidecar.routes.model import HostPattern, IdentityUse, PathKind, PathRule, Route
 from authz_sidecar.routes.overlaps import overlaps
 from authz_sidecar.routes.places import (
@@ -26,7 +22,7 @@ from authz_sidecar.routes.places import (
     parse_host_pattern,
     parse_path_rule,
 )
-from authz_sidecar.routes.shorthands import shorthand_conflicts, written_shorthands
+from authz_sidecar.routes.policies import Policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,6 +58,7 @@ def build_routes(
     facts: frozenset[Fact] = ALL_FACTS,
     providers: Sequence[str],
     default_provider: str | None,
+    token_issuers: Sequence[str] = (),
     allow_insecure_http: bool = False,
     records: RecordTables | None = None,
 ) -> Built:
@@ -69,15 +66,16 @@ def build_routes(
     enabled adapter delivers. A single provider is the default one. Without `records` nobody knows
     which tables there are."""
     default = default_provider or (providers[0] if len(providers) == 1 else None)
+    problems: list[Problem] = []
     builder = _Builder(
+        policies=Policies(policies, where=where, facts=facts, records=records, problems=problems),
         where=where,
-        facts=facts,
         providers=frozenset(providers),
+        token_issuers=frozenset(token_issuers),
         default_provider=default,
         allow_insecure_http=allow_insecure_http,
-        records=records,
+        problems=problems,
     )
-    builder.name_policies(policies)
     builder.check_names(routes)
     built = [
         route
@@ -90,7 +88,7 @@ def build_routes(
     builder.check_dependencies(routes, index)
     return Built(
         index=index,
-        problems=tuple(sorted(builder.problems)),
+        problems=tuple(sorted(problems)),
         warnings=tuple(sorted(overlaps(built, where))),
         refused=tuple(builder.refused),
         unplaced=tuple(sorted(builder.unplaced)),
@@ -101,30 +99,24 @@ class _Builder:
     def __init__(
         self,
         *,
+        policies: Policies,
         where: Positions,
-        facts: frozenset[Fact],
         providers: frozenset[str],
+        token_issuers: frozenset[str],
         default_provider: str | None,
         allow_insecure_http: bool,
-        records: RecordTables | None,
+        problems: list[Problem],
     ) -> None:
-        self.problems: list[Problem] = []
+        self.problems = problems
         self.unplaced: list[Problem] = []
         self.refused: list[Route] = []
         self._same_names: set[int] = set()
+        self._policies = policies
         self._where = where
-        self._facts = facts
         self._providers = providers
+        self._token_issuers = token_issuers
         self._default_provider = default_provider
         self._allow_insecure_http = allow_insecure_http
-        self._records = records
-        self._policies: dict[str, tuple[Operator, ...] | None] = {}
-
-    def name_policies(self, policies: Mapping[str, object]) -> None:
-        for name, document in policies.items():
-            before = len(self.problems)
-            operators = self._document(document, ("policies", name))
-            self._policies[name] = operators if len(self.problems) == before else None
 
     def check_names(self, routes: Sequence[RouteSettings]) -> None:
         seen: dict[str, int] = {}
@@ -154,7 +146,8 @@ class _Builder:
         if host is None:
             self.unplaced += self.problems[before:]
         paths = self._paths(settings, at)
-        policy = self._policy(settings, at)
+        policy = self._policies.of_route(settings, at)
+        self._check_providers(settings, at)
         use = self._identity_use(settings, policy, at)
         if host is None:
             return None
@@ -179,6 +172,7 @@ class _Builder:
             policy=policy,
             providers=settings.identity_provider
             or (() if self._default_provider is None else (self._default_provider,)),
+            token_issuers=settings.token_issuers,
             identity=use,
             public=settings.allow_public_unauthenticated_access,
             allowed_origins=tuple(map(str, settings.allowed_origins)),
@@ -211,31 +205,6 @@ class _Builder:
             self._problem(str(wrong), at if wrong.key is None else (*at, wrong.key))
             return None
 
-    def _policy(self, settings: RouteSettings, at: tuple[Step, ...]) -> Policy | None:
-        """Everything on the route that allows or denies, as alternatives; None when any is broken."""
-        before = len(self.problems)
-        for wide, narrow in shorthand_conflicts(settings):
-            self._problem(f"`{wide}` makes `{narrow}` meaningless: give one of them", (*at, narrow))
-        self._check_providers(settings, at)
-        operators = list(self._shorthands(settings, at))
-        sound = True
-        for place, name in enumerate(settings.policies):
-            if name not in self._policies:
-                self._problem(unknown("policy", name, self._policies), (*at, "policies", place))
-            elif (named := self._policies[name]) is None:
-                sound = False
-            else:
-                operators.extend(named)
-        if settings.policy is not None:
-            operators.extend(self._document(settings.policy, (*at, "policy")))
-        if settings.paths == "ignore_case":
-            self.problems.extend(capitals(operators, where=self._where))
-        if not sound or len(self.problems) > before:
-            return None
-        several = len(settings.identity_provider or ()) > 1
-        evidence = Evidence(records=self._records)
-        return policy_of(operators, qualified_users=several, evidence=evidence)
-
     def _identity_use(
         self, settings: RouteSettings, policy: Policy | None, at: tuple[Step, ...]
     ) -> IdentityUse:
@@ -254,28 +223,10 @@ class _Builder:
             if name not in self._providers:
                 message = unknown("identity provider", name, self._providers)
                 self._problem(message, (*at, "identity_provider", place))
-
-    def _shorthands(self, settings: RouteSettings, at: tuple[Step, ...]) -> tuple[Operator, ...]:
-        return build(
-            written_shorthands(settings, at=at),
-            where=self._where,
-            facts=self._facts,
-            purpose=Purpose.SERVE,
-            problems=self.problems,
-        )
-
-    def _document(self, document: object, at: tuple[Step, ...]) -> tuple[Operator, ...]:
-        written = parse(document, where=self._where, at=at, problems=self.problems)
-        operators = build(
-            written,
-            where=self._where,
-            facts=self._facts,
-            purpose=Purpose.SERVE,
-            problems=self.problems,
-        )
-        if self._records is not None:
-            self.problems.extend(missing_tables(operators, self._records, where=self._where))
-        return operators
+        for place, name in enumerate(settings.token_issuers):
+            if name not in self._token_issuers:
+                message = unknown("token issuer", name, self._token_issuers)
+                self._problem(message, (*at, "token_issuers", place))
 
 
 def _suffix(paths: PathRule) -> str:

@@ -168,6 +168,10 @@ def verdict_of(decision: Decision) -> Verdict:
 def _overlooked(route: Route, identity: Identity | None) -> str | None:
     if identity is None:
         return None
+    if identity.machine:
+        if identity.provider in route.token_issuers:
+            return None
+        return f"a token of `{identity.provider}` opens nothing on this route"
     if route.identity == "none":
         return "this route asks for no session"
     if identity.provider not in route.providers:

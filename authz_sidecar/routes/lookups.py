@@ -3,8 +3,9 @@ pass everybody in silence."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from authz_sidecar.policy.criteria.record import table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,10 +21,9 @@ def missing_tables(
 ) -> Iterator[Problem]:
     for operator in operators:
         for criterion in operator.criteria:
-            data = criterion.data
-            if criterion.name != "record" or not isinstance(data, Mapping):
+            if (asked := table_of(criterion)) is None:
                 continue
-            name, by = str(data["type"]), str(data.get("by", "user"))
+            name, by = asked
             if not tables.knows(name, by=by):
                 message = f"there is no table `{name}` by {by} among `records`"
                 yield where.problem(message, *criterion.path, "type")

@@ -62,14 +62,17 @@ class PathRule:
 class Route:
     """`identity` says whether a session is looked for: `none` on public routes unless the operator
     wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
-    letter case a reading of the path. `set_request_headers` are for the application, beside the
-    identity headers. `depends_on` are origins that are signed in together with it. `written_at` leads to the route in the configuration."""
+    letter case a reading of the path. `token_issuers` are those whose tokens count here.
+    `set_request_headers` are for the application, beside the identity headers. `depends_on` are
+    origins that are signed in together with it. `written_at` leads to the route in the
+    configuration."""
 
     name: str
     host: HostPattern
     paths: PathRule
     policy: Policy
     providers: tuple[str, ...] = ()
+    token_issuers: tuple[str, ...] = ()
     identity: IdentityUse = "required"
     public: bool = False
     allowed_origins: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.spelling import ascii_host
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_authority
 from authz_sidecar.policy.regex import PatternError, whole_match
 from authz_sidecar.routes.model import Depth, HostPattern, PathKind, PathRule
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.settings import PathSettings
 
 _NUMERIC = re.compile(r"[0-9.]*|\[.*")
-
-# IDNA 2003 and 2008 disagree about these; whoever means them says so in A-labels.
-_DISPUTED = frozenset("ßς\u200c\u200d")
 
 _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f?#;\\]|//|/\.\.?(?:/|$)|%")
 
@@ -44,7 +42,7 @@ def parse_host_pattern(text: str) -> HostPattern:
             " `**.example.com` any number of them"
         )
     try:
-        origin = parse_authority(_ascii(name), scheme=scheme)
+        origin = parse_authority(ascii_host(name), scheme=scheme)
     except MalformedUrl as wrong:
         raise PlaceError(str(wrong)) from None
     if depth is not Depth.EXACT and _NUMERIC.fullmatch(origin.host):
@@ -70,17 +68,6 @@ def parse_path_rule(settings: PathSettings) -> PathRule:
     if settings.prefix_match == "plain":
         return PathRule(PathKind.PLAIN_PREFIX, prefix)
     return PathRule(PathKind.PREFIX, prefix)
-
-
-def _ascii(host: str) -> str:
-    if host.isascii():
-        return host
-    if _DISPUTED & set(host):
-        raise PlaceError(f"`{host}` has two spellings in DNS: write its `xn--` form")
-    try:
-        return host.encode("idna").decode("ascii")
-    except UnicodeError:
-        raise PlaceError(f"`{host}` is not a host name") from None
 
 
 def _path(path: str, key: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from authz_sidecar.core.paths import readings
 from authz_sidecar.core.types import CheckRequest, Fact, Identity
 from authz_sidecar.core.urls import MalformedUrl, parse_authority
+from authz_sidecar.policy.criteria.record import table_of
 from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
 from authz_sidecar.policy.reasons import HELD, fails
@@ -196,7 +197,7 @@ def _need(criterion: Criterion, policy: Policy, recorded: Recorded) -> str | Non
     """What this line would have to tell for the criterion to be asked."""
     nobody = recorded.identity is None
     by_address = Fact.CLIENT_ADDRESS in criterion.facts
-    if criterion.name == "record" and policy.evidence.records is not None:
+    if _table_known(criterion, policy):
         if not policy.qualified_users or by_address or recorded.identity is None:
             return None
         return None if recorded.identity.provider else "the provider"
@@ -208,6 +209,14 @@ def _need(criterion: Criterion, policy: Policy, recorded: Recorded) -> str | Non
         return None
     need = _NEEDS.get(criterion.name)
     return None if need in recorded.has else need
+
+
+def _table_known(criterion: Criterion, policy: Policy) -> bool:
+    asked, records = table_of(criterion), policy.evidence.records
+    if asked is None or records is None:
+        return False
+    table, by = asked
+    return (records.users(table) if by == "user" else records.networks(table)) is not None
 
 
 def _text(line: Mapping[str, object], key: str) -> str | None:

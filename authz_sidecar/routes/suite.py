@@ -87,7 +87,7 @@ def decisive_rules(results: Iterable[Result]) -> frozenset[Rule]:
         for reading in result.explained.readings
         if reading.explanation is not None
         for explained in reading.explanation.rules
-        if explained.decisive and explained.holds
+        if explained.decisive and explained.result.holds
         for rule in _held(explained)
     )
 
@@ -101,6 +101,6 @@ def _alternatives(operator: Operator) -> Iterator[Rule]:
 
 def _held(explained: RuleExplained) -> Iterator[Rule]:
     if explained.operator.kind is Kind.OR:
-        yield from (each.criterion.path for each in explained.criteria if each.holds)
+        yield from (each.criterion.path for each in explained.criteria if each.result.holds)
     else:
         yield explained.operator.path

@@ -107,8 +107,8 @@ class _Teller:
             "path": reading.path,
             "route": None if reading.route is None else reading.route.name,
             "verdict": None if explanation is None else str(verdict_of(explanation.decision)),
-            "allow": None if explanation is None else explanation.allows,
-            "deny": None if explanation is None else explanation.denies,
+            "allow": None if explanation is None else explanation.allow.holds,
+            "deny": None if explanation is None else explanation.deny.holds,
             "rules": [] if explanation is None else [self._rule(it) for it in explanation.rules],
         }
 
@@ -119,9 +119,9 @@ class _Teller:
             "operator": str(rule.operator.kind),
             "source": _source(path),
             "at": self._at(path),
-            "holds": rule.holds,
+            "holds": rule.result.holds,
             "decisive": rule.decisive,
-            "reasons": sorted(rule.reasons),
+            "reasons": sorted(rule.result.reasons),
             "criteria": [self._criterion(each) for each in rule.criteria],
         }
 
@@ -132,8 +132,8 @@ class _Teller:
             "compares": plain(criterion.data),
             "found": plain(explained.seen.value),
             "note": explained.seen.note,
-            "holds": explained.holds,
-            "reasons": sorted(explained.reasons),
+            "holds": explained.result.holds,
+            "reasons": sorted(explained.result.reasons),
             "at": self._at(criterion.path),
         }
 

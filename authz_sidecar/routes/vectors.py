@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.compile import ALL_FACTS, Purpose, build
 from authz_sidecar.policy.document import parse
-from authz_sidecar.policy.model import Policy, policy_of
 from authz_sidecar.policy.suggest import unknown
-from authz_sidecar.policy.vectors import RefusedPolicy
+from authz_sidecar.policy.vectors import RefusedPolicy, loaded
 from authz_sidecar.routes.shorthands import shorthand_conflicts, written_shorthands
 
 if TYPE_CHECKING:
     from authz_sidecar.core.positions import Positions
     from authz_sidecar.errors import Problem
+    from authz_sidecar.policy.model import Policy
 
 _SWITCHES = (
     "allow_any_authenticated_user",
@@ -48,14 +47,7 @@ def load_route(route: Mapping[str, object], *, where: Positions) -> Policy:
     operators = list(written_shorthands(written, at=()))
     if route.get("policy") is not None:
         operators += parse(route["policy"], where=where, at=("policy",), problems=problems)
-    if problems:
-        raise RefusedPolicy("parse", sorted(problems))
-    compiled = build(
-        operators, where=where, facts=ALL_FACTS, purpose=Purpose.EVALUATE, problems=problems
-    )
-    if problems:
-        raise RefusedPolicy("compile", sorted(problems))
-    return policy_of(compiled)
+    return loaded(operators, problems, where=where)
 
 
 def _written(

@@ -41,7 +41,8 @@ _REVOKED = "You were signed out while signing in. Please sign in again."
 
 
 class Sessions:
-    """All methods raise `StoreUnavailable` when the store cannot answer."""
+    """All methods raise `StoreUnavailable` when the store cannot answer. `machines` are the names that
+    the users of programs begin with: nobody who signs in is called like one of them."""
 
     def __init__(
         self,
@@ -50,12 +51,14 @@ class Sessions:
         secret_keys: SecretKeys,
         lifetime: float,
         idle_timeout: float,
+        machines: frozenset[str] = frozenset(),
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._store = store
         self._lifetime = lifetime
         self._idle_timeout = idle_timeout
+        self._machines = machines
         self._clock = clock
         self._random = random
         self._naming = Naming(secret_keys)
@@ -83,9 +86,13 @@ class Sessions:
 
         With a `parent` it is that sign-in's child on another host: it shares the parent's
         provider session and ends with it at the latest. Raises `LoginRefused` when the user was
-        signed out, or the parent ended, in the meantime: since `revocations` gave `since`. With
-        the parent's cookie too, the child takes part in its refreshes.
+        signed out, or the parent ended, in the meantime: since `revocations` gave `since`; and when
+        the user is called like a program. With the parent's cookie too, the child takes part in its
+        refreshes.
         """
+        name, slash, _ = identity.subject.partition("/")
+        if slash and name in self._machines and not identity.machine:
+            raise LoginRefused(f"a user whose name begins with `{name}/`, as those of programs do")
         now = self._clock()
         token = self._new_token()
         expires_at = now + (self._lifetime if lifetime is None else lifetime)

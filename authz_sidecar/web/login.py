@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from authz_sidecar.core.types import Address, Headers
+    from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.hosts import Hosts
     from authz_sidecar.login.service import LoginService
 
 LARGEST_FORM = 65_536
 MOST_FIELDS = 50
+RESOURCE = "/.well-known/oauth-protected-resource"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _ROBOTS = "User-agent: *\nDisallow: /\n"
 _BARE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -35,12 +37,14 @@ def web_app(
     hosts: Hosts,
     base_path: str,
     jwks: Callable[[], Mapping[str, object]],
+    resource: Callable[[Origin, str], Mapping[str, object] | None],
     client_address: Callable[[Request], Address | None],
 ) -> FastAPI:
     """The whole application behind `web_listen`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _bare)
     app.include_router(public_router(base_path=base_path, jwks=jwks))
+    app.include_router(resource_router(hosts=hosts, resource=resource))
     app.include_router(
         login_router(service, hosts=hosts, base_path=base_path, client_address=client_address)
     )
@@ -117,6 +121,32 @@ def public_router(*, base_path: str, jwks: Callable[[], Mapping[str, object]]) -
         (f"{base_path}/static/{{name}}", static),
     ):
         router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_class=Response)
+    return router
+
+
+def resource_router(
+    *, hosts: Hosts, resource: Callable[[Origin, str], Mapping[str, object] | None]
+) -> APIRouter:
+    """What a host says of itself to programs (RFC 9728 section 3), for pages of any origin."""
+    router = APIRouter(include_in_schema=False)
+
+    async def metadata(request: Request) -> Response:
+        path = request.scope["raw_path"].decode("latin-1").removeprefix(RESOURCE)
+        try:
+            document = resource(hosts.origin(_headers(request)), path)
+        except AuthzError:
+            document = None
+        if document is None:
+            raise HTTPException(404)
+        headers = {
+            "cache-control": "public, max-age=300",
+            "x-content-type-options": "nosniff",
+            "access-control-allow-origin": "*",
+        }
+        return Response(json.dumps(document), media_type="application/json", headers=headers)
+
+    for path in (RESOURCE, f"{RESOURCE}/{{rest:path}}"):
+        router.add_api_route(path, metadata, methods=["GET", "HEAD"], response_class=Response)
     return router
 
 

@@ -5,7 +5,7 @@
 
 -- All that the sidecar reads of the client's own headers.
 local RELAYED = {
-  "cookie", "authorization", "user-agent", "accept", "content-type", "origin", "referer",
+  "cookie", "authorization", "dpop", "user-agent", "accept", "content-type", "origin", "referer",
   "purpose", "sec-purpose", "x-purpose", "x-moz",
   "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user",
   "sec-websocket-version", "sec-websocket-key", "x-requested-with", "access-control-request-method",

@@ -35,6 +35,13 @@ routes:
             - http_path: {starts_with: /admin}
           not:
             - source_ip: [10.0.0.0/8]
+  - name: deploy
+    from: https://deploy.example.com
+    token_issuers: ci
+    policy:
+      - allow: {and: [{user: {is: ci/bot}}]}
+token_issuers:
+  ci: {issuer: https://ci.example.com, audiences: [a]}
 """
 
 Explain = Callable[..., str]
@@ -108,11 +115,33 @@ def test_readings_that_disagree_are_both_shown(explain: Explain) -> None:
     assert "read as /admin\n" in said
 
 
+@pytest.mark.parametrize(
+    ("host", "options", "verdict"),
+    [
+        pytest.param("deploy", ("--provider", "ci", "--user", "bot"), "allow", id="program"),
+        pytest.param("deploy", ("--provider", "ci", "--user", "ci/bot"), "allow", id="by its name"),
+        pytest.param("deploy", ("--provider", "ci", "--user", "other"), "deny", id="another"),
+        pytest.param("deploy", ("--user", "bot"), "deny", id="a person"),
+        pytest.param("grafana", ("--provider", "ci", "--user", "bot"), "sign-in", id="elsewhere"),
+    ],
+)
+def test_programs_with_a_token(
+    explain: Explain, host: str, options: tuple[str, ...], verdict: str
+) -> None:
+    url = f"https://{host}.example.com/"
+    assert json.loads(explain("--json", "--url", url, *options))["verdict"] == verdict
+
+
 def test_nobody_and_nowhere(explain: Explain) -> None:
     said = explain("--url", "https://none.example.com/#fragment")
     assert "GET https://none.example.com/\n" in said
     assert "nobody who is signed in" in said
     assert "DENIED: route-not-found" in said
+
+
+def test_a_url_as_people_write_it(explain: Explain) -> None:
+    said = explain("--url", "https://MÜNCHEN.example.com/ä?ö")
+    assert "GET https://xn--mnchen-3ya.example.com/%C3%A4?%C3%B6\n" in said
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from authz_sidecar.config.schema import Config
 
 KEY = "Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e"
 PROVIDER = {"issuer": "https://idp.example.com", "client_id": "authz"}
+ISSUER = {"issuer": "https://ci.example.com", "audiences": ["a"]}
+GITHUB = {**ISSUER, "issuer": "https://token.actions.githubusercontent.com"}
+ASKED = {"endpoint": "https://as.example.com/ask", "client_id": "x", "client_secret": "y"}
 ROUTE = {"from": "https://a.example.com", "allow_any_authenticated_user": True}
 
 
@@ -90,6 +93,20 @@ def test_a_sound_configuration() -> None:
         pytest.param({"identity_providers": {}},
                      "identity_providers: the route `https://a.example.com` needs somebody to be signed"
                      " in, and there is no identity provider", id="no provider"),
+        pytest.param({"token_issuers": {"corp": ISSUER}},
+                     "token_issuers.corp: is the name of an identity provider, too", id="two of a name"),
+        pytest.param({"token_issuers": {"ci": {**ISSUER, "leeway": "6m"}}},
+                     "token_issuers.ci.leeway: is longer than `5m`", id="clocks far apart"),
+        pytest.param({"token_issuers": {"ci": {**ISSUER, "max_lifetime": "0s"}}},
+                     "token_issuers.ci.max_lifetime: must be longer", id="tokens for no time"),
+        pytest.param({"token_issuers": {"ci": {**ISSUER, "introspection": {**ASKED, "cache": "10m"}}}},
+                     "token_issuers.ci.introspection.cache: must be `5m` at most", id="long cache"),
+        pytest.param({"token_issuers": {"ci": {**ISSUER, "introspection": ASKED, "types": "jwt"}}},
+                     "token_issuers.ci.types: is of no use with `introspection`", id="type unread"),
+        pytest.param({"token_issuers": {"ci": {**ISSUER, "issuer": "http://localhost:1",
+                                               "bearer_token_file": "/token"}}},
+                     "token_issuers.ci.bearer_token_file: would be sent without encryption",
+                     id="token sent openly"),
         pytest.param({"server": {"auth_host": "http://auth.example.com"}},
                      "server.auth_host: must be https", id="http sign-in"),
         pytest.param({"server": {"auth_host": "https://auth.example.com"},
@@ -160,6 +177,8 @@ def test_one_problem(sections: dict[str, Any], problem: str) -> None:
         pytest.param({"identity_providers": {},
                       "routes": [{"from": "https://a.example.com",
                                   "allow_public_unauthenticated_access": True}]}, id="public alone"),
+        pytest.param({"identity_providers": {}, "token_issuers": {"ci": ISSUER},
+                      "routes": [{**ROUTE, "token_issuers": "ci"}]}, id="programs alone"),
         pytest.param({"identity_providers": {"a": PROVIDER, "b": PROVIDER},
                       "routes": [{**ROUTE, "identity_provider": ["a", "b"]}]},
                      id="every route names its own"),
@@ -191,6 +210,16 @@ def test_allowed(sections: dict[str, Any]) -> None:
                                   {"X-A": "$pomerium.client_cert_san_dns"}}]},
                      "routes[0].set_request_headers.X-A: `${pomerium.client_cert_san_dns}` is empty",
                      id="no certificates"),
+        pytest.param({"token_issuers": {"ci": ISSUER}}, "token_issuers.ci: no route accepts its tokens",
+                     id="unused issuer"),
+        pytest.param({"token_issuers": {"ci": GITHUB}, "routes": [{**ROUTE, "token_issuers": ["ci"]}]},
+                     "routes[0].token_issuers: anybody's program passes with a token of `ci`",
+                     id="open to the world"),
+        pytest.param({"token_issuers": {"ci": {**ISSUER, "issuer": "https://idp.example.com",
+                                               "audiences": ["x", "authz"]}},
+                      "routes": [{**ROUTE, "token_issuers": ["ci"]}]},
+                     "token_issuers.ci.audiences: `authz` is the client of an identity provider",
+                     id="ID tokens"),
         pytest.param({"secret_keys": ["0" * 32]}, "secret_keys[0]: does not look random", id="zeros"),
         pytest.param({"server": {"trusted_proxies": ["0.0.0.0/0"]}},
                      "server.trusted_proxies[0]: `0.0.0.0/0` trusts a large part of the internet",

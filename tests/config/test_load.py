@@ -140,8 +140,14 @@ def test_it_is_frozen(write: Write) -> None:
         pytest.param("headers: {claims: {X_Y: z}}",
                      "10:20: headers.claims.X_Y: `X_Y` is not a header name of letters, digits and `-`",
                      id="the name of a key"),
-        pytest.param("token_issuers: {ci: {}}", "10:1: token_issuers: bearer tokens are not supported yet",
-                     id="reserved"),
+        pytest.param("token_issuers: {ci: {issuer: https://ci.example.com}}",
+                     "10:17: token_issuers.ci.audiences: is required", id="issuer without audience"),
+        pytest.param("token_issuers: {ci: {issuer: https://x.example, audiences: []}}",
+                     "10:49: token_issuers.ci.audiences: must not be empty", id="no audience"),
+        pytest.param("token_issuers: {ci: {issuer: https://x.example, audiences: a, algorithms: [HS256]}}",
+                     "10:76: token_issuers.ci.algorithms[0]: must be `RS256`, `RS384`, `RS512`, `PS256`,"
+                     " `PS384`, `PS512`, `ES256`, `ES384`, `ES512` or `EdDSA`, not `HS256` (did you mean"
+                     " `RS256`?)", id="a MAC"),
         pytest.param("default_identity_provider: {env: NOWHERE}",
                      "10:28: default_identity_provider: the environment variable `NOWHERE` is not set",
                      id="variable"),

@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.config.load import load
-from authz_sidecar.config.records import read_table
+from authz_sidecar.config.records import read_hash, read_table
 from authz_sidecar.config.schema import RecordTable
+from authz_sidecar.core.types import CheckRequest, Deny, Identity
+from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import ConfigError
+from authz_sidecar.policy import decide
 from authz_sidecar.ruleset import ruleset
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ def test_a_table(settings: RecordTable, records: object) -> None:
     ("settings", "problem"),
     [
         pytest.param(table("redis://127.0.0.1/0"),
-                     "tables are read from files, `{file: PATH}`, not from a store", id="redis"),
+                     "is text; a table in Redis is given as `redis: {key: …}` instead", id="redis"),
         pytest.param(table(["u1"]), "is a map from users or networks to records", id="a list"),
         pytest.param(table("u1"), "is a map from users or networks to records", id="a word"),
         pytest.param(table(None), "is a map from users or networks to records", id="nothing"),
@@ -150,3 +153,84 @@ def test_a_policy_about_a_table_that_is_not_there(
     config = load(written(tmp_path, routes=[route(**record)]), env={})
     (problem,) = ruleset(config).problems
     assert problem.message.endswith(f"record.type: {message}")
+
+
+@pytest.mark.parametrize(
+    ("fields", "by", "records"),
+    [
+        pytest.param({b"u1": b'{"level": 4, "tags": ["a"]}', b"": b"{}"}, "user", None, id="no user"),
+        pytest.param({b"u1": b'{"level": 4, "tags": ["a"]}', b"-": b"{}"}, "user",
+                     {"u1": {"level": 4, "tags": ["a"]}, "-": {}}, id="users"),
+        pytest.param({b"10.0.0.0/8": b"{}", b"::1": b'{"a": 1}'}, "address",
+                     {"10.0.0.0/8": {}, "::1": {"a": 1}}, id="networks"),
+        pytest.param({b"hq": b"{}"}, "address", None, id="no network"),
+        pytest.param({b"10.0.0.0/8": b"{}", b"10.1.0.0/8": b"{}"}, "address", None,
+                     id="the same network twice"),
+        pytest.param({b"10.0.0.0/8": b"{}", b"::ffff:10.0.0.0/104": b"{}"}, "address", None,
+                     id="the same network in IPv6 clothes"),
+        pytest.param({}, "user", None, id="nothing"),
+        pytest.param({b"u1": b"4"}, "user", None, id="no map"),
+        pytest.param({b"u1": b"{level: 4}"}, "user", None, id="no JSON"),
+        pytest.param({b"u1": b'{"a": 1, "a": 2}'}, "user", None, id="a field twice"),
+        pytest.param({b"u1": b'{"a": NaN}'}, "user", None, id="no number"),
+        pytest.param({b"u1": b'{"a": ' + b"9" * 5000 + b"}"}, "user", None, id="an endless number"),
+        pytest.param({b"u1": b"[" * 100_000}, "user", None, id="deep"),
+        pytest.param({b"\xff": b"{}"}, "user", None, id="no text"),
+    ],
+)  # fmt: skip
+def test_a_hash_is_a_whole_table_or_none(
+    fields: dict[bytes, bytes], by: str, records: object
+) -> None:
+    if records is None:
+        with pytest.raises(ValueError, match=r"\w"):
+            read_hash(fields, by=by)
+    else:
+        assert read_hash(fields, by=by) == records
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param({}, "records.staff: needs a `table`, or where it is in `redis`", id="neither"),
+        pytest.param({"redis": {"key": "staff"}},
+                     "records.staff.redis: needs a `url`, `sessions.store` is no Redis", id="memory"),
+        pytest.param({"redis": {"key": "staff", "url": "http://a"}},
+                     "records.staff.redis.url: must begin with one of `redis://`, `rediss://`,"
+                     " `unix://`, `redis+sentinel://`, `redis+cluster://`", id="no Redis"),
+        pytest.param({"redis": {"key": "staff", "url": "redis://a", "every": "0s"}},
+                     "records.staff.redis.every: must be a second at least", id="too often"),
+        pytest.param({"redis": {"key": "staff", "url": "redis://a", "every": "20s"}},
+                     "records.staff.redis.max_age: must be twice `every` at least, or one answer lost"
+                     " makes it unknown", id="too rarely"),
+        pytest.param({"redis": {"key": "staff", "url": "redis://a"}, "table": {}},
+                     "records.staff.table: is for tables that are not in `redis`", id="both"),
+    ],
+)  # fmt: skip
+def test_where_a_table_is(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(written(tmp_path, records={"staff": settings}), env={})
+    assert [problem.message for problem in refused.value.problems] == [message]
+
+
+def test_a_table_in_redis_is_known_by_name_before_it_is_read(tmp_path: Path) -> None:
+    kept = {"staff": {"redis": {"key": "staff", "url": "redis://127.0.0.1:1"}}}
+    config = load(written(tmp_path, records=kept, routes=[route(type="staff")]), env={})
+    built = ruleset(config)
+    assert built.problems == ()
+    request = CheckRequest(
+        adapter="nginx", method="GET", origin=parse_origin("https://a.example.com"), path="/"
+    )
+    ann = Identity(provider="corp", issuer="https://idp.example.com", subject="u1")
+    decision = decide(built.index.routes[0].policy, request, ann, now=0.0)
+    assert decision == Deny(frozenset({"record-unknown"}))
+
+
+def test_an_overlay_gives_tests_a_table_of_their_own(tmp_path: Path) -> None:
+    kept = {"staff": {"redis": {"key": "staff", "url": "redis://127.0.0.1:1"}}}
+    written(tmp_path, records=kept)
+    overlay = tmp_path / "test.yaml"
+    own = {"staff": {"redis": None, "table": {"u1": {"level": 4}}}}
+    overlay.write_text(json.dumps({"extends": "c.yaml", "records": own}))
+    settings = load(overlay, env={}).records["staff"]
+    assert settings.redis is None
+    assert read_table(settings).records == {"u1": {"level": 4}}

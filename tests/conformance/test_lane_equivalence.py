@@ -18,10 +18,11 @@ from tests.corpus.house import APP as VECTOR_APP
 from tests.corpus.house import COOKIE, PERSONS, PROVIDER, People, configuration, damaged
 from tests.corpus.test_bypass_vectors import VECTORS, asked_about
 from tests.corpus.vectors import Uninterpretable, Vector, filled, parse
-from tests.gating import ALICE, APP, HTML, JSON, NAVIGATION, NOW, asked, house
+from tests.gating import ALICE, APP, HTML, JSON, NAVIGATION, NOW, House, asked, house
 from tests.lane.laning import Both, both_of, bytes_of, listening
 from tests.proxies.asking import ASKING, Original
 from tests.routes.settings import Settings
+from tests.tokens.keyring import BAD, GOOD, Keyring
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -85,6 +86,12 @@ ROUTES = (
         },
     ),
     Settings(
+        name="machines",
+        prefix="/machines",
+        allow_any_authenticated_user=True,
+        token_issuers=("ci",),
+    ),
+    Settings(
         name="levels",
         prefix="/levels",
         policy={
@@ -103,9 +110,13 @@ ROUTES = (
 )
 
 
+def furnished(**options: Any) -> House:
+    return house(*ROUTES, token_issuers=("ci",), credentials=(Keyring(),), **options)
+
+
 @pytest.fixture(scope="module")
 async def both() -> AsyncIterator[Both]:
-    async with listening(both_of(house(*ROUTES))) as both:
+    async with listening(both_of(furnished())) as both:
         yield both
 
 
@@ -200,6 +211,14 @@ async def test_whoever_asks_for_whatever(
         pytest.param(Original(headers=(("cookie", "a=1"), ("cookie", "b=2"))), False, id="crumbs"),
         pytest.param(Original(headers=(("authorization", "Bearer x"),)), False, id="token"),
         pytest.param(Original(headers=(("authorization", "a"),) * 2), False, id="two of them"),
+        pytest.param(Original(target="/machines"), True, id="program without a token"),
+        pytest.param(Original(target="/machines", headers=(GOOD,)), False, id="token that counts"),
+        pytest.param(Original(target="/machines", headers=(BAD,)), False, id="token that does not"),
+        pytest.param(
+            Original(target="/machines", headers=(("authorization", "Basic eDp5"),)),
+            False,
+            id="another scheme",
+        ),
         pytest.param(Original(headers=(("x-b", "caf\xe9"),)), False, id="byte beyond ASCII"),
         pytest.param(Original(headers=(("x-b", "a\tb"),)), False, id="tab"),
         pytest.param(Original(headers=(("x-b", ""),)), False, id="empty header"),
@@ -293,7 +312,7 @@ async def test_unready_providers_and_their_return(both: Both) -> None:
 
 async def test_time_passes() -> None:
     """Through a window of the policy and the renewal of the assertion."""
-    async with listening(both_of(house(*ROUTES))) as both:
+    async with listening(both_of(furnished())) as both:
         now, cookie = both.home.now[0], await both.signed_in(ALICE)
         data = bytes_of(asked(f"{APP}/team/a", cookie, by="nginx"))
         window = now + 100  # 14:15
@@ -503,7 +522,7 @@ async def test_what_passed_is_no_pass_for_what_is_unusual(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_what_passed_passes_while_its_session_is_near(dialect: str) -> None:
-    async with listening(both_of(house(*ROUTES))) as both:
+    async with listening(both_of(furnished())) as both:
         _, cookie = await both.signed_in(ALICE)
         own = (*NAVIGATION, ("cookie", cookie))
         data = bytes_of(ASKING[dialect](Original(method="GET", target="/team/a", headers=own)))
@@ -533,7 +552,7 @@ async def test_bypass_vectors(
 async def test_those_who_may_not_ask(cookies: dict[str, str]) -> None:
     from authz_sidecar.proxies.trust import NO_NETWORKS
 
-    async with listening(both_of(house(*ROUTES), trusted=NO_NETWORKS)) as both:
+    async with listening(both_of(furnished(), trusted=NO_NETWORKS)) as both:
         raw = asked(f"{APP}/", ("cookie", cookies["alice"]))
         compared = await both.compare(bytes_of(raw))
         assert (compared.status, compared.answered) == (403, False)
@@ -542,10 +561,10 @@ async def test_those_who_may_not_ask(cookies: dict[str, str]) -> None:
 async def test_other_configurations() -> None:
     """One cookie for a domain, several providers, cookies that are handed on."""
     for home in (
-        house(*ROUTES, domain="example.com"),
-        house(*ROUTES, providers=("corp", "other"), default_provider="corp"),
-        house(*ROUTES, strip_cookie=False),
-        house(*ROUTES, preset="authelia"),
+        furnished(domain="example.com"),
+        furnished(providers=("corp", "other"), default_provider="corp"),
+        furnished(strip_cookie=False),
+        furnished(preset="authelia"),
     ):
         async with listening(both_of(home)) as both:
             _, cookie = await both.signed_in(ALICE)

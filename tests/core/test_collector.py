@@ -1,3 +1,5 @@
+"""What was made meanwhile is old for the collector, and still collected."""
+
 from __future__ import annotations
 
 import gc
@@ -8,13 +10,45 @@ import pytest
 from authz_sidecar.core.collector import collector_paused, settle
 
 
-def test_it_pauses_and_goes_on() -> None:
+class Ring:
+    """Holds on to itself, so that only the collector can tell that nobody else does."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_stays_is_old_at_once() -> None:
     with collector_paused():
         assert not gc.isenabled()
+        rings = [Ring() for _ in range(1000)]
+    assert gc.isenabled()
+    old = {id(each) for each in gc.get_objects(generation=2)}
+    assert {id(ring) for ring in rings} <= old
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_was_thrown_away_goes() -> None:
+    with collector_paused():
+        thrown = weakref.ref(Ring())
+    gc.collect()
+    assert thrown() is None
+
+
+def test_it_stays_off_where_it_was_off_and_nothing_is_thawed() -> None:
+    gc.disable()
+    try:
         with collector_paused():
             assert not gc.isenabled()
         assert not gc.isenabled(), "the outer one decides"
-    assert gc.isenabled()
+    finally:
+        gc.enable()
+    gc.freeze()
+    try:
+        with collector_paused():
+            pass
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
 
 
 def test_it_goes_on_after_an_error() -> None:
@@ -23,18 +57,13 @@ def test_it_goes_on_after_an_error() -> None:
     assert gc.isenabled()
 
 
-class _Knot:
-    def __init__(self) -> None:
-        self.itself = self
-
-
 def test_what_is_alive_is_not_looked_at_again_until_it_is_not_needed_any_more() -> None:
-    knot, before = _Knot(), gc.get_freeze_count()
-    gone = weakref.ref(knot)
+    ring, before = Ring(), gc.get_freeze_count()
+    gone = weakref.ref(ring)
     try:
         settle()
         assert gc.get_freeze_count() > before
-        del knot
+        del ring
         gc.collect()
         assert gone() is not None, "it was looked at"
         settle()

@@ -14,6 +14,7 @@ from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.importing import report, written
 from authz_sidecar.importing.ledger import Outcome, Work
 from authz_sidecar.importing.options import OPTIONS
+from authz_sidecar.importing.policies import NOBODY
 from authz_sidecar.importing.providers import KINDS
 from authz_sidecar.importing.route_options import ROUTE_OPTIONS
 from authz_sidecar.importing.told import PLACES
@@ -316,6 +317,28 @@ def test_what_cannot_be_carried_over_refuses() -> None:
     ):
         assert said in told, said
     assert "redis.example.com" not in written(result, source="x")
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("allow_any_authenticated_user: yes", "is no `true` or `false`"),
+        ("cors_allow_preflight: [true]", "is no `true` or `false`"),
+        ("allowed_users: {ann: true}", "is no list of names"),
+        ("allowed_users: [{ann: true}]", "is no list of names"),
+        ("allowed_domains: 5", "is no list of names"),
+        ("allowed_domains: ['']", "is no list of names"),
+        ("allowed_idp_claims: [groups]", "is no map of claims"),
+        ("allowed_idp_claims: {'': a}", "is no map of claims"),
+        ("sub_policies: {a: 1}", "is no list"),
+    ],
+)
+def test_what_pomerium_would_not_load_refuses(option: str, why: str) -> None:
+    text = f"routes: [{{from: https://a.example.com, to: http://a, {option}}}]"
+    result = imported(text)
+    (route,) = result.data["routes"]
+    assert route["policy"] == NOBODY
+    assert f"{why}; the route refuses everybody" in report(result)
 
 
 def test_a_sub_policy_of_text_counts_and_its_compiled_form_does_not() -> None:

@@ -134,6 +134,7 @@ class House:
             LoginService(self.desk),
             hosts=Hosts(knows=self.desk.knows),
             base_path="/.auth",
+            resource=lambda _origin, _path: None,
             jwks=self.signer.jwks,
             client_address=lambda request: (
                 ip_address(request.headers["x-client"]) if "x-client" in request.headers else None

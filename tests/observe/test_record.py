@@ -145,3 +145,19 @@ def test_what_passed_is_only_counted_where_nobody_logs_it(
         assert passed(0.001)
     text = page(metrics.report()).decode()
     assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text
+
+
+def test_credentials_of_a_requests_own_are_counted_by_kind_and_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    metrics = Metrics(version="", process=False)
+    recorder = CheckRecorder(metrics=metrics)
+    recorder.record(check(credential="token"))
+    recorder.record(check(credential="bearer", outcome="refused", status=401, session=None))
+    recorder.record(check())
+    told = page(metrics.report()).decode()
+    assert 'authz_credentials_total{kind="token",outcome="allow"} 1.0' in told
+    assert 'authz_credentials_total{kind="bearer",outcome="refused"} 1.0' in told
+    lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert [line.get("credential") for line in lines] == ["token", "bearer", None]

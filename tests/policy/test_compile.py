@@ -127,9 +127,26 @@ def one(criterion: object) -> str:
             id="no time of day",
         ),
         pytest.param(
-            {"authentication": {"max_age": "soon"}},
-            "authentication.max_age: takes a duration such as `30m` or `1h30m`",
-            id="age",
+            {"time_of_day": {"before": "0:00", "timezone": "UTC"}},
+            "time_of_day: never holds: no time of a day is before midnight",
+            id="before every time of day",
+        ),
+        *(
+            pytest.param(
+                {"authentication": {"max_age": age}},
+                "authentication.max_age: takes a duration such as `30m` or `1h30m`",
+                id=f"age {name}",
+            )
+            for name, age in {
+                "in words": "soon",
+                "of nothing": "0s",
+                "empty": "",
+                "endless": f"{'9' * 5000}s",
+                "beyond all numbers": 10**400,
+                "infinite": float("inf"),
+                "before": -1,
+                "true": True,
+            }.items()
         ),
         pytest.param(
             {"authentication": {"amr": []}},

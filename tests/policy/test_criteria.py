@@ -10,7 +10,7 @@ import pytest
 
 from authz_sidecar.core.types import Allow
 from authz_sidecar.policy import Evidence, decide
-from authz_sidecar.policy.records import RecordTables
+from authz_sidecar.policy.records import fixed
 from tests.policy.asking import ANN, NOW, allow, request
 
 if TYPE_CHECKING:
@@ -174,7 +174,13 @@ def at(text: str) -> float:
             id="after is included",
         ),
         pytest.param(
-            {"time_of_day": {"before": "12 AM", "timezone": "UTC"}},
+            {"time_of_day": {"after": "10 PM", "before": "12 AM", "timezone": "UTC"}},
+            "2026-03-04T23:59",
+            True,
+            id="until midnight",
+        ),
+        pytest.param(
+            {"time_of_day": {"after": "10 PM", "before": "12 AM", "timezone": "UTC"}},
             "2026-03-04T00:00",
             False,
             id="midnight",
@@ -203,7 +209,7 @@ def test_time(criterion: object, when: str, expected: bool) -> None:  # noqa: FB
     assert passes(criterion, now=at(when)) is expected
 
 
-TABLES = RecordTables(
+TABLES = fixed(
     users={"staff": {"u1": {"country": "NZ", "level": 3, "tags": ["a", "b"], "active": True}}},
     networks={"hosts": {"10.0.0.0/8": {"site": "a"}, "10.1.2.0/24": {"site": "b"}}},
 )
@@ -249,5 +255,20 @@ def test_records_that_are_not_there() -> None:
     criterion = {"record": {"type": "staff", "field": "country", "is": "NZ"}}
     assert not passes(criterion)
     assert not passes(criterion, who=replace(ANN, subject="u2"), evidence=Evidence(records=TABLES))
-    strangers = {"record": {"type": "none", "field": "country", "exists": False}}
-    assert passes(strangers, evidence=Evidence(records=TABLES))
+    unrecorded = {"record": {"type": "staff", "field": "country", "exists": False}}
+    u2 = replace(ANN, subject="u2")
+    assert passes(unrecorded, who=u2, evidence=Evidence(records=TABLES))
+    unknown = {"record": {"type": "none", "field": "country", "exists": False}}
+    assert not passes(unknown, evidence=Evidence(records=TABLES))
+
+
+@pytest.mark.parametrize("now", [-1e300, -1e15, 1e15, 1e300])
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        {"day_of_week": {"days": "mon-sun", "timezone": "Pacific/Kiritimati"}},
+        {"time_of_day": {"after": "00:00", "timezone": "Pacific/Kiritimati"}},
+    ],
+)
+def test_no_time_is_too_far_away(criterion: dict[str, object], now: float) -> None:
+    assert passes(criterion, now=now)

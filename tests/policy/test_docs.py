@@ -9,18 +9,24 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from authz_sidecar.cli import main
+from authz_sidecar.config.records import read_hash
 from authz_sidecar.config.yaml12 import read_text
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.lint import CODES
 from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS
 from authz_sidecar.policy.reasons import CODES as REASONS
 from authz_sidecar.policy.vectors import load_policy
+from authz_sidecar.sessions.location import parse_location
+from authz_sidecar.sessions.redis import RedisHash
 from tests.policy.test_ppl_vectors import WHERE
+
+if TYPE_CHECKING:
+    from tests.servers.redis import RedisServer
 
 PAGE = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -44,6 +50,8 @@ def examples() -> tuple[list[Any], list[Any], list[Any]]:
     whole, cases, commands = [], [], []
     current = ""
     for number, (language, text) in enumerate(BLOCKS):
+        if language == "sh":
+            continue
         if language == "console":
             commands.append(pytest.param(current, text, id=f"block {number}"))
         elif text.startswith("cases:"):
@@ -58,7 +66,7 @@ WHOLE, CASES, COMMANDS = examples()
 
 
 def test_there_are_examples_of_every_kind() -> None:
-    assert {language for language, _ in BLOCKS} == {"yaml", "console"}
+    assert {language for language, _ in BLOCKS} == {"yaml", "console", "sh"}
     assert len(WHOLE) > 10
     assert len(CASES) > 8
     assert COMMANDS
@@ -97,6 +105,18 @@ def test_commands_print_what_is_shown(
     line, _, shown = session.partition("\n")
     assert main(shlex.split(line.removeprefix("$ authz-sidecar "))) == 0
     assert capsys.readouterr().out == shown
+
+
+async def test_a_table_is_written_to_redis_as_shown(redis_server: RedisServer) -> None:
+    ((_, text),) = [block for block in BLOCKS if block[0] == "sh"]
+    key = shlex.split(text)[2]
+    redis_server.command(*shlex.split(text)[1:])
+    kept = RedisHash.at(parse_location(redis_server.url), key=key)
+    try:
+        assert read_hash(await kept.read(), by="user").keys() == {"u1", "u2"}
+    finally:
+        await kept.aclose()
+        redis_server.flush()
 
 
 def test_what_is_for_evaluation_alone_loads_there() -> None:

@@ -10,7 +10,7 @@ from authz_sidecar.policy import Evidence
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.explain import CriterionExplained, explain, explain_for
 from authz_sidecar.policy.model import refusing_policy
-from authz_sidecar.policy.records import RecordTables
+from authz_sidecar.policy.records import fixed
 from authz_sidecar.policy.seen import _LOOKS, Seen
 from authz_sidecar.policy.subject import Device, Subject, ToolCall
 from authz_sidecar.policy.vectors import load_policy
@@ -18,8 +18,9 @@ from tests.policy.asking import ANN, BARE, NOW, policy, request
 from tests.policy.test_ppl_vectors import VECTORS, WHERE
 
 RECORDS = Evidence(
-    records=RecordTables(
-        users={"staff": {"u1": {"level": 3}}}, networks={"sites": {"10.0.0.0/8": {"name": "hq"}}}
+    records=fixed(
+        users={"staff": {"u1": {"level": 3}}},
+        networks={"sites": {"10.0.0.0/8": {"name": "hq"}}, "lab": {}},
     ),
     call=ToolCall("tools/call", "search"),
 )
@@ -65,6 +66,8 @@ def test_every_criterion_says_what_it_looks_at() -> None:
          Seen(note="the record has no such field")),
         ({"record": {"type": "sites", "by": "address", "field": "name", "is": "x"}}, Seen("hq")),
         ({"record": {"type": "none", "field": "name", "is": "x"}},
+         Seen(note="the table `none` is not known")),
+        ({"record": {"type": "lab", "by": "address", "field": "name", "is": "x"}},
          Seen(note="there is no record")),
         ({"mcp_tool": "search"}, Seen({"method": "tools/call", "tool": "search"})),
         ({"device": {"type": "any"}}, Seen(note="no device of type `any`")),
@@ -107,7 +110,7 @@ def test_what_is_not_known_of_a_user(criterion: dict[str, Any], note: str) -> No
 def test_nobody(criterion: dict[str, Any]) -> None:
     explained = one(criterion, who=None)
     assert explained.seen == Seen(note="nobody is signed in")
-    assert explained.reasons == {"user-unauthenticated"}
+    assert explained.result.reasons == {"user-unauthenticated"}
 
 
 def test_what_a_proxy_does_not_tell() -> None:

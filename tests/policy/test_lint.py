@@ -33,6 +33,14 @@ def found(text: str) -> list[str]:
         ("allow: {or: [{claim/x: 1}, {user: 1}]}", ["AZ110 allow.or[1].user"]),
         ("allow: {or: [{user: {in: [a, 1]}}]}", ["AZ110 allow.or[0].user"]),
         ("allow: {or: [{accept: false}]}", ["AZ111 allow.or[0].accept"]),
+        ("allow: {or: [{domain: {ends_with: a.com}}]}", ["AZ112 allow.or[0].domain.ends_with"]),
+        ("deny: {not: [{email: {ends_with: a.com}}]}", ["AZ112 deny.not[0].email.ends_with"]),
+        ("allow: {or: [{domain: '@a.com'}]}", ["AZ113 allow.or[0].domain"]),
+        ("deny: {or: [{http_method: {in: [GET, post]}}]}", ["AZ113 deny.or[0].http_method"]),
+        ("deny: {or: [{http_path: admin}]}", ["AZ113 deny.or[0].http_path"]),
+        ("deny: {or: [{http_path: {starts_with: '/a%20b/'}}]}", ["AZ113 deny.or[0].http_path"]),
+        ("deny: {or: [{http_path: {is: '/a?b=c'}}]}", ["AZ113 deny.or[0].http_path"]),
+        ("deny: {or: [{http_path: {is: '/a%2Fb'}}]}", ["AZ113 deny.or[0].http_path"]),
     ],
 )  # fmt: skip
 def test_findings(text: str, expected: list[str]) -> None:
@@ -48,6 +56,10 @@ def test_findings(text: str, expected: list[str]) -> None:
         "allow: {or: [{http_path: {starts_with: /a/}}, {user: {not: a}}, {email: {not: b}}]}",
         "allow: {and: [{user: {not: a}}, {user: {not: b}}]}",
         "allow: {or: [{source_ip: [10.0.0.0/8]}]}",
+        "allow: {or: [{email: {ends_with: '@a.com'}}, {domain: {ends_with: .a.com}}]}",
+        "deny: {or: [{email: {ends_with: a.com}}]}",
+        "deny: {or: [{http_path: {in: [/, /a, '/a%2fb', '/100%', '/ä b']}}, {http_method: GET}]}",
+        "deny: {or: [{http_path: {contains: '%20'}}, {http_path: {ends_with: x}}]}",
     ],
 )
 def test_nothing_to_find(text: str) -> None:

@@ -21,8 +21,8 @@ from authz_sidecar.policy.document import Action, WrittenOperator
 from authz_sidecar.policy.explain import explain_for
 from authz_sidecar.policy.vectors import (
     Case,
+    Evaluated,
     RefusedPolicy,
-    Result,
     load_policy,
     read_case,
     run,
@@ -91,7 +91,7 @@ def test_evaluate(vector: dict[str, Any]) -> None:
     check_explained_and_specialised(policy, case, result)
 
 
-def check_result(result: Result, expect: dict[str, Any]) -> None:
+def check_result(result: Evaluated, expect: dict[str, Any]) -> None:
     known = {
         "additional_data",
         "allow",
@@ -104,28 +104,29 @@ def check_result(result: Result, expect: dict[str, Any]) -> None:
     }
     assert expect.keys() <= known, "a vector that expects what nobody checks"
     evaluation = result.evaluation
-    assert evaluation.allows is expect["allow"]
-    assert evaluation.denies is expect["deny"]
-    deciding = evaluation.deny_reasons if evaluation.denies else evaluation.allow_reasons
+    assert evaluation.allow.holds is expect["allow"]
+    assert evaluation.deny.holds is expect["deny"]
+    deciding = evaluation.deny.reasons if evaluation.deny.holds else evaluation.allow.reasons
     assert deciding == set(expect["reasons"])
     if "allow_reasons" in expect:
-        assert evaluation.allow_reasons == set(expect["allow_reasons"])
+        assert evaluation.allow.reasons == set(expect["allow_reasons"])
     if "deny_reasons" in expect:
-        assert evaluation.deny_reasons == set(expect["deny_reasons"])
+        assert evaluation.deny.reasons == set(expect["deny_reasons"])
     if "outcome" in expect:
         assert result.outcome == expect["outcome"]
     if "additional_data" in expect:
         assert {"device_type": result.device_type} == expect["additional_data"]
 
 
-def check_explained_and_specialised(policy: Policy, case: Case, result: Result) -> None:
+def check_explained_and_specialised(policy: Policy, case: Case, result: Evaluated) -> None:
     explained = explain_for(
         policy, case.request, case.subject, now=case.now, evidence=case.evidence
     )
-    assert (explained.allow, explained.deny) == result.evaluation
-    assert explained.decision == policy.judge(*result.evaluation)
+    allow, deny = result.evaluation
+    decision = policy.judge(allow.outcome, deny.outcome)
+    assert (explained.allow, explained.deny) == (allow, deny)
+    assert explained.decision == decision
     residual = specialise_for(policy, case.subject, now=case.now)
-    decision = policy.judge(*result.evaluation)
     assert residual.decide(case.request, evidence=case.evidence) == decision
     assert residual.constant in (None, decision)
     assert residual.until > case.now
@@ -171,8 +172,8 @@ def test_extensions(vector: dict[str, Any]) -> None:
     case = read_case(vector["input"], clock=CLOCK)
     result = run(policy, case)
     expect = vector["expect"]
-    assert result.evaluation.allows is expect["allow"]
-    assert result.evaluation.denies is expect["deny"]
+    assert result.evaluation.allow.holds is expect["allow"]
+    assert result.evaluation.deny.holds is expect["deny"]
     if expect.get("reasons_specified", True):
         check_result(result, {key: expect[key] for key in expect if key != "reasons_specified"})
     check_explained_and_specialised(policy, case, result)

@@ -86,7 +86,6 @@ def test_what_is_asked_for(document: object, expected: StepUp) -> None:
             [{"allow": {"and": [STRONG]}}, {"deny": {"not": [{"authentication": {"acr": "2fa"}}]}}],
             id="a level that would shut out",
         ),
-        pytest.param({"allow": {"and": [{"authentication": {"max_age": "0s"}}]}}, id="never"),
         pytest.param({"allow": {"and": [FRESH, {"reject": 1}]}}, id="closed to everybody"),
         pytest.param(
             {"allow": {"and": [FRESH, {"http_method": {"is": "POST"}}]}}, id="another method"

@@ -77,6 +77,11 @@ def test_how_little_a_case_can_say() -> None:
     assert case.expected.route is None
 
 
+def test_a_url_as_people_write_it() -> None:
+    (case,), _ = read("- {request: 'https://münchen.example/ä', expect: deny}")
+    assert case.request.url == "https://xn--mnchen-3ya.example/%C3%A4"
+
+
 CASE = "- {request: {url: 'https://a.example'}, expect: allow"
 
 

@@ -32,6 +32,7 @@ class Settings:
     prefix_match: Literal["segment", "plain"] = "segment"
     paths: Literal["exact", "ignore_case"] = "exact"
     identity_provider: tuple[str, ...] | None = None
+    token_issuers: tuple[str, ...] = ()
     identity: Literal["none", "optional"] | None = None
     policies: tuple[str, ...] = ()
     policy: object = None
@@ -50,6 +51,7 @@ def built(
     *routes: RouteSettings,
     policies: Mapping[str, object] | None = None,
     providers: Sequence[str] = ("corp",),
+    token_issuers: Sequence[str] = (),
     default_provider: str | None = None,
     facts: frozenset[Fact] | None = None,
     allow_insecure_http: bool = False,
@@ -61,6 +63,7 @@ def built(
         policies or {},
         where=PLACES,
         providers=providers,
+        token_issuers=token_issuers,
         default_provider=default_provider,
         allow_insecure_http=allow_insecure_http,
         records=records,

@@ -9,7 +9,7 @@ from authz_sidecar.core.types import Allow, CheckRequest, Deny, Fact, Identity
 from authz_sidecar.core.urls import Origin, parse_origin
 from authz_sidecar.policy import decide, specialise
 from authz_sidecar.policy.explain import explain
-from authz_sidecar.policy.records import RecordTables
+from authz_sidecar.policy.records import fixed
 from tests.routes.settings import Settings, built
 
 APP = Origin("https", "app.example.com")
@@ -387,7 +387,7 @@ def test_a_broken_policy_that_nobody_uses() -> None:
 )
 def test_policies_look_up_records(user: str, client: str | None, passes: bool) -> None:  # noqa: FBT001
     """In whatever way they are asked."""
-    records = RecordTables(
+    records = fixed(
         users={"staff": {"u1": {"level": 4}, "u2": {"level": 2}}},
         networks={"sites": {"10.1.0.0/16": {"name": "hq"}}},
     )

@@ -15,6 +15,7 @@ from authz_sidecar.errors import BadProxyRequest
 from authz_sidecar.gate import Gate
 from authz_sidecar.routes.explain import Verdict, explain_request, verdict_of
 from authz_sidecar.routes.told import tell
+from authz_sidecar.tokens import Callers
 from tests.policy.asking import ANN, NOW, request
 from tests.policy.test_properties import REQUESTS, RULES, WHO
 from tests.routes.settings import PLACES, Settings, built
@@ -168,6 +169,7 @@ def gate(index: RouteIndex, who: Identity | None) -> Gate:
     return Gate(
         index=index,
         sessions=sessions,
+        callers=Callers(()),
         cookies=cookies,
         answers=nobody,
         recorder=nobody,

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from authz_sidecar.core.types import Fact, Identity
 from authz_sidecar.policy import decide
-from authz_sidecar.policy.records import RecordTables
+from authz_sidecar.policy.records import fixed
 from authz_sidecar.routes.explain import verdict_of
 from authz_sidecar.routes.replay import (
     LackingError,
@@ -107,7 +107,7 @@ def test_providers() -> None:
 
 
 def test_records_are_looked_up() -> None:
-    tables = RecordTables(
+    tables = fixed(
         users={"staff": {"u1": {"level": 4}, "corp/u1": {"level": 1}}},
         networks={"sites": {"10.0.0.0/8": {"name": "hq"}}},
     )

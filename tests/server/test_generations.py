@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from authz_sidecar.app import Application
 
 CORP = {"issuer": "http://localhost:1", "client_id": "x"}
+STAFF = {"redis": {"key": "staff", "url": "redis://127.0.0.1:1"}}
 
 
 def application(previous: Application | None = None, **changes: Any) -> Application:
@@ -78,6 +79,20 @@ async def test_a_request_ends_with_the_configuration_it_began_with() -> None:
     assert watches() == 0
 
 
+def test_token_issuers_that_did_not_change_are_taken_over() -> None:
+    ci = {"issuer": "http://localhost:1", "audiences": ["a"]}
+    asked = {"endpoint": "http://localhost:1/x", "client_id": "x", "client_secret": "y"}
+    configured = {"ci": ci, "as": {**ci, "introspection": asked}, "gone": ci}
+    old = application(token_issuers=configured)
+    changed = {"ci": ci, "as": {**ci, "introspection": asked}, "new": {**ci, "audiences": ["b"]}}
+    new = application(old, token_issuers=changed)
+    assert new.token_issuers["ci"] is old.token_issuers["ci"]
+    assert new.token_issuers["as"] is not old.token_issuers["as"], "it has the new throttle"
+    assert set(new.token_issuers) == set(changed)
+    assert id(old.token_issuers["ci"]) in new.parts()
+    assert id(old.token_issuers["gone"]) not in new.parts()
+
+
 async def test_what_was_replaced_is_collected_though_it_was_taken_to_stay() -> None:
     async def check(_scope: Any, _receive: Any, _send: Any) -> None: ...
 
@@ -101,20 +116,23 @@ async def test_what_was_replaced_is_collected_though_it_was_taken_to_stay() -> N
 
 
 def test_what_did_not_change_is_taken_over() -> None:
-    old = application()
-    same = application(old, routes=[])
+    old = application(records={"staff": STAFF})
+    same = application(old, records={"staff": STAFF}, routes=[])
     assert same.store is old.store
     assert same.providers["corp"] is old.providers["corp"]
+    assert same.tables["staff"] is old.tables["staff"]
 
 
 def test_what_changed_is_built_anew() -> None:
-    old = application()
+    old = application(records={"staff": STAFF})
     other = application(
         old,
+        records={"staff": {**STAFF, "by": "address"}},
         identity_providers={"corp": {**CORP, "client_id": "y"}},
         sessions={"store": "redis://127.0.0.1:1/0"},
     )
     assert other.providers["corp"] is not old.providers["corp"]
+    assert other.tables["staff"] is not old.tables["staff"]
     assert other.store is not old.store
     assert other.store.instance == ""
     assert old.store.instance != ""

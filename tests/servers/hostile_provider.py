@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.servers.certificate import Certificate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +55,10 @@ class HostileProvider:
 
 
 @contextlib.contextmanager
-def running_hostile_provider() -> Iterator[HostileProvider]:
+def running_hostile_provider(
+    certificate: Certificate | None = None,
+) -> Iterator[HostileProvider]:
+    """Over TLS where there is a certificate, which nobody trusts by itself."""
     provider = HostileProvider()
 
     class Handler(BaseHTTPRequestHandler):
@@ -83,6 +89,11 @@ def running_hostile_provider() -> Iterator[HostileProvider]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
         provider.issuer = f"http://localhost:{server.server_address[1]}"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate.chain, certificate.key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            provider.issuer = provider.issuer.replace("http://", "https://")
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

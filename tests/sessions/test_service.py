@@ -9,6 +9,8 @@ import pytest
 
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.errors import LoginRefused
+from authz_sidecar.sealing import SecretKeys
+from authz_sidecar.sessions import MemoryStore, Sessions
 from authz_sidecar.sessions.cookie import is_token
 from authz_sidecar.sessions.records import ProviderTokens
 from authz_sidecar.sessions.redis import tracking
@@ -30,7 +32,6 @@ from tests.sessions.conftest import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from authz_sidecar.sessions.service import Sessions
     from tests.sessions.conftest import World
 
 USER: Any = {"provider": "corp", "issuer": ALICE.issuer, "subject": "alice"}
@@ -371,3 +372,32 @@ async def test_a_revocation_reaches_replicas_in_the_middle_of_a_rotation(
 async def test_a_retired_secret_opens_nothing(world: World) -> None:
     token, _ = await sign_in(world.sessions(OLD))
     assert not await lives(world.sessions(NEW), token)
+
+
+@pytest.mark.parametrize(
+    ("subject", "machine", "welcome"),
+    [
+        pytest.param("ci/bot", False, False, id="called like a program"),
+        pytest.param("ci/", False, False, id="almost"),
+        pytest.param("ci", False, True, id="like an issuer"),
+        pytest.param("cin/bot", False, True, id="another word"),
+        pytest.param("corp/ci/bot", False, True, id="further inside"),
+        pytest.param("ci/bot", True, True, id="a program"),
+    ],
+)
+async def test_nobody_who_signs_in_is_called_like_a_program(
+    subject: str, *, machine: bool, welcome: bool
+) -> None:
+    sessions = Sessions(
+        store=MemoryStore(),
+        secret_keys=SecretKeys([OLD]),
+        lifetime=HOUR,
+        idle_timeout=HOUR,
+        machines=frozenset({"ci"}),
+    )
+    identity = replace(ALICE, subject=subject, machine=machine)
+    if welcome:
+        await sessions.create(identity=identity, scope=APP)
+    else:
+        with pytest.raises(LoginRefused):
+            await sessions.create(identity=identity, scope=APP)

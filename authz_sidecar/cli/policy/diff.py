@@ -40,7 +40,7 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1 where any verdict changes."""
+    """Exit code 1 where any verdict changes, 2 where a log tells nothing about that."""
     old, new = load_rules(arguments.old).index, load_rules(arguments.new).index
     report = _Report()
     schemes = _schemes(old, new)
@@ -48,6 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
         report.take(line, old, new, schemes)
     for text in report.lines():
         print(for_stream(text, sys.stdout))
+    if not report.replayed and (report.lacking or report.others):
+        print(f"nothing in `{arguments.requests}` could be replayed", file=sys.stderr)
+        return 2
     return 1 if report.changes else 0
 
 

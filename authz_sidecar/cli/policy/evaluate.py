@@ -67,10 +67,10 @@ def _evaluated(vector: Mapping[str, object], clock: float) -> Answer:
     result = run_case(policy, read_case(given, clock=clock))
     evaluation = result.evaluation
     answer: Answer = {
-        "allow": evaluation.allows,
-        "deny": evaluation.denies,
-        "allow_reasons": sorted(evaluation.allow_reasons),
-        "deny_reasons": sorted(evaluation.deny_reasons),
+        "allow": evaluation.allow.holds,
+        "deny": evaluation.deny.holds,
+        "allow_reasons": sorted(evaluation.allow.reasons),
+        "deny_reasons": sorted(evaluation.deny.reasons),
         "outcome": str(result.outcome),
     }
     if result.device_type is not None:

@@ -21,10 +21,11 @@ from authz_sidecar.config.schema.kinds import (
     Text,
 )
 from authz_sidecar.config.schema.providers import ALGORITHMS, IdentityProvider
-from authz_sidecar.config.schema.records import RecordTable
+from authz_sidecar.config.schema.records import RecordHash, RecordTable
 from authz_sidecar.config.schema.routes import RouteConfig, Routes
 from authz_sidecar.config.schema.server import ADAPTERS, Server
 from authz_sidecar.config.schema.sessions import Sessions
+from authz_sidecar.config.schema.tokens import TokenIssuer
 from authz_sidecar.core.positions import Positions, unplaced
 
 __all__ = [
@@ -32,10 +33,12 @@ __all__ = [
     "ALGORITHMS",
     "Config",
     "IdentityProvider",
+    "RecordHash",
     "RecordTable",
     "RouteConfig",
     "Routes",
     "Secret",
+    "TokenIssuer",
 ]
 
 
@@ -70,8 +73,9 @@ class Config(Section):
         description="The provider of routes that name none. Required with several providers unless"
         " every route names its own.",
     )
-    token_issuers: Annotated[dict[Name, object], Mapped] = Field(
-        default_factory=dict, max_length=0, description="Reserved for bearer tokens of machines."
+    token_issuers: Annotated[dict[Name, Annotated[TokenIssuer, Mapped]], Mapped] = Field(
+        default_factory=dict,
+        description="Whose [tokens](machines.md) programs may bring, by a name of your choice.",
     )
     headers: Annotated[Headers, Mapped] = Field(
         default_factory=Headers, description="What the app is told about the user."
@@ -85,7 +89,7 @@ class Config(Section):
     )
     records: Annotated[dict[Name, Annotated[RecordTable, Mapped]], Mapped] = Field(
         default_factory=dict,
-        description="Tables by name, for the criterion `record`. Read with the configuration.",
+        description="Tables by name, for the criterion `record`.",
     )
     routes: Routes = Field(
         default=(), description="What is protected. A host without a route is refused."

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from authz_sidecar.config.schema.kinds import Section
+from authz_sidecar.config.schema.kinds import Duration, Mapped, SecretText, Section, Text
+
+
+class RecordHash(Section):
+    """A hash in Redis, copied into the memory of each worker and read again and again."""
+
+    key: Text = Field(
+        description="The hash: a field for each user or network, whose value is the record in JSON."
+    )
+    url: SecretText | None = Field(
+        default=None, description="Where it is, as `sessions.store`, which it is unless said here."
+    )
+    every: Duration = Field(
+        default=5.0, description="How often it is read, so how late a change may be heard of."
+    )
+    max_age: Duration = Field(
+        default=30.0,
+        description="How long it is believed when it can no longer be read; after that nothing in"
+        " it is [known](policy.md#what-is-not-known).",
+    )
 
 
 class RecordTable(Section):
@@ -23,6 +42,11 @@ class RecordTable(Section):
         " the first row naming the fields.",
     )
     table: object = Field(
+        default=None,
         description="The records: a map from users or networks to maps of fields, or text, which"
         " `{file: PATH}` reads from a file of up to 1 MiB; [more](policy.md#tables).",
+    )
+    redis: Annotated[RecordHash, Mapped] | None = Field(
+        default=None,
+        description="Where the records are [in Redis](policy.md#tables-in-redis) instead.",
     )

@@ -54,6 +54,13 @@ class RouteConfig(Section):
         description="The provider, or a list to choose from; the session of another one opens"
         " nothing here. `default_identity_provider` when absent.",
     )
+    token_issuers: Annotated[tuple[Name, ...], Listed, OneOrMany, Distinct, OneOrManySchema] = (
+        Field(
+            default=(),
+            description="Names of `token_issuers` whose [tokens](machines.md) count here. Where there"
+            " are none, `Authorization` is the app's business alone.",
+        )
+    )
     identity: Literal["none", "optional"] | None = Field(
         default=None,
         description="On public routes: `none` (the default there) asks for no session, `optional`"

@@ -61,7 +61,11 @@ def proof_of(settings: ProviderSettings, metadata: Metadata, *, now: float) -> P
         )
     if secret is None:
         return Proof(form={"client_id": client_id})
-    if _by_post(settings, metadata):
+    return by_secret(client_id, secret, in_form=_by_post(settings, metadata))
+
+
+def by_secret(client_id: str, secret: str, *, in_form: bool) -> Proof:
+    if in_form:
         return Proof(form={"client_id": client_id, "client_secret": secret})
     # RFC 6749 section 2.3.1: both are form-encoded first.
     pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,7 +25,6 @@ from authz_sidecar.login.provider.settings import (
 )
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Mapping
 
 
@@ -75,17 +75,28 @@ class _Bounded(httpx2.AsyncBaseTransport):
 
 
 class Trust:
-    """The certificate authorities we believe: read once, beside the event loop, for all providers."""
+    """The certificate authorities we believe: read once, beside the event loop, for all providers.
+    `ca_file` names others, for a server that nobody else would vouch for."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca_file: str | None = None) -> None:
+        self._ca_file = ca_file
         self._context: ssl.SSLContext | None = None
         self._lock = asyncio.Lock()
 
     async def context(self) -> ssl.SSLContext:
         async with self._lock:
             if self._context is None:
-                self._context = await asyncio.to_thread(httpx2.create_ssl_context)
+                self._context = await asyncio.to_thread(self._read)
             return self._context
+
+    def _read(self) -> ssl.SSLContext:
+        """Raises `ProviderUnavailable` where there is nothing to read."""
+        if self._ca_file is None:
+            return httpx2.create_ssl_context()
+        try:
+            return ssl.create_default_context(cafile=self._ca_file)
+        except OSError as error:  # `ssl.SSLError` is one, too
+            raise ProviderUnavailable(f"`{self._ca_file}`: {error}") from error
 
 
 class Connection:

@@ -12,11 +12,10 @@ from authz_sidecar.policy.criteria.certificate import (
 )
 from authz_sidecar.policy.criteria.cors import cors_preflight
 from authz_sidecar.policy.criteria.device import device
-from authz_sidecar.policy.criteria.header import http_header, query
-from authz_sidecar.policy.criteria.http import http_method, http_path
 from authz_sidecar.policy.criteria.network import source_ip
 from authz_sidecar.policy.criteria.plain import accept, reject
 from authz_sidecar.policy.criteria.record import record
+from authz_sidecar.policy.criteria.request import http_header, http_method, http_path, query
 from authz_sidecar.policy.criteria.time import date, day_of_week, time_of_day
 from authz_sidecar.policy.criteria.tool import mcp_tool
 from authz_sidecar.policy.criteria.user import (

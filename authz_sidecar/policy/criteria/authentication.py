@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from authz_sidecar.policy.subject import Subject
 
 _KEYS = ("acr", "amr", "max_age")
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
+_LONGEST = 1e9
 _SECONDS = (86400, 3600, 60, 1)
 # OpenID Connect Core, 3.1.2.1: `acr_values` is a "Space-separated string"; RFC 9470 section 3 has it
 # in a quoted-string as well.
@@ -78,14 +79,17 @@ def _max_age(data: Mapping[str, object], site: Site) -> float | None:
     if "max_age" not in data:
         return None
     value = data["max_age"]
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    found = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
-    if found is None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if 0 < value <= _LONGEST:
+            return float(value)
+        value = None
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    pairs = zip(found.groups(), _SECONDS, strict=True) if found else ()
+    seconds = float(sum(int(count) * unit for count, unit in pairs if count is not None))
+    if not seconds:
         site.problem("takes a duration such as `30m` or `1h30m`", "max_age")
         return None
-    pairs = zip(found.groups(), _SECONDS, strict=True)
-    return float(sum(int(count) * unit for count, unit in pairs if count is not None))
+    return seconds
 
 
 def _names(data: Mapping[str, object], key: str, site: Site) -> tuple[str, ...]:

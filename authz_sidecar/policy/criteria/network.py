@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import Address, CheckRequest, Fact
+from authz_sidecar.core.networks import Network, parse_network, unmapped
+from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
 from authz_sidecar.policy.reasons import fails, holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Network = IPv4Network | IPv6Network
-
 _FACTS = frozenset({Fact.CLIENT_ADDRESS})
-_MAPPED_BITS = 96  # RFC 4291 section 2.5.5.2: `::ffff:0:0/96` holds the IPv4 addresses
 
 
 def source_ip(data: object, site: Site) -> Criterion | None:
@@ -42,23 +39,6 @@ def source_ip(data: object, site: Site) -> Criterion | None:
         return failing
 
     return site.criterion(test, About.REQUEST, facts=_FACTS)
-
-
-def unmapped(address: Address) -> Address:
-    """An IPv4 address that came in IPv6 clothes is the IPv4 address."""
-    if isinstance(address, IPv6Address) and (inner := address.ipv4_mapped) is not None:
-        return inner
-    return address
-
-
-def parse_network(text: str) -> Network:
-    """Bits beyond the prefix are dropped; raises `ValueError`."""
-    network = ip_network(text, strict=False)
-    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
-        inner = network.network_address.ipv4_mapped
-        if inner is not None:
-            return IPv4Network((inner, network.prefixlen - _MAPPED_BITS))
-    return network
 
 
 def _network(text: object, site: Site, at: int) -> Network | None:

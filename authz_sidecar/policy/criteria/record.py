@@ -6,9 +6,9 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.networks import unmapped
 from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
-from authz_sidecar.policy.criteria.network import unmapped
 from authz_sidecar.policy.equality import equal
 from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS, OperandError
 from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
@@ -52,6 +52,14 @@ def record(data: object, site: Site) -> Criterion | None:
     return (_of_user if by == "user" else _of_address)(table, held, site)
 
 
+def table_of(criterion: Criterion) -> tuple[str, str] | None:
+    """The table that it looks up in, and whether by `user` or by `address`."""
+    data = criterion.data
+    if criterion.name != "record" or not isinstance(data, Mapping):
+        return None
+    return str(data["type"]), str(data.get("by", "user"))
+
+
 def _of_user(
     table: str, held: Callable[[Mapping[str, object] | None], bool], site: Site
 ) -> Criterion:
@@ -61,9 +69,10 @@ def _of_user(
     def test(_request: object, subject: Subject | None, _now: float, evidence: Evidence) -> int:
         if subject is None:
             return UNAUTHENTICATED
-        if evidence.records is None or subject.user is None:
+        users = None if evidence.records is None else evidence.records.users(table)
+        if users is None or subject.user is None:
             return unknown
-        return passing if held(evidence.records.of_user(table, subject.user)) else failing
+        return passing if held(users.get(subject.user)) else failing
 
     return site.criterion(test, About.SUBJECT | About.EVIDENCE)
 
@@ -75,10 +84,10 @@ def _of_address(
     unknown = site.when_unknown(code="record-unknown", failing=failing)
 
     def test(request: CheckRequest, _subject: object, _now: float, evidence: Evidence) -> int:
-        if evidence.records is None or request.client is None:
+        networks = None if evidence.records is None else evidence.records.networks(table)
+        if networks is None or request.client is None:
             return unknown
-        client = unmapped(request.client)
-        return passing if held(evidence.records.of_address(table, client)) else failing
+        return passing if held(networks.of(unmapped(request.client))) else failing
 
     return site.criterion(test, About.REQUEST | About.EVIDENCE, facts=_ADDRESS)
 

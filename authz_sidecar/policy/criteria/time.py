@@ -75,6 +75,8 @@ def time_of_day(data: object, site: Site) -> Criterion | None:
     last = _read(fields, "before", calendar.time_of_day, site)
     if first is not None and first == last:
         site.problem("never holds: `after` and `before` are the same")
+    elif first is None and last == 0:
+        site.problem("never holds: no time of a day is before midnight")
     if place is None or len(site.problems) > before:
         return None
     start, end = first or 0.0, calendar.DAY if last is None else last

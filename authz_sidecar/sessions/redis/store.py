@@ -6,25 +6,18 @@ made when they are needed, so a Redis that was away is used again as soon as it 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import RedisClusterException, RedisError
 
-from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.sessions.redis.clients import MAX_CONNECTIONS, Connected, connect
+from authz_sidecar.sessions.redis.asking import Asking
+from authz_sidecar.sessions.redis.clients import Connected, connect
 from authz_sidecar.sessions.redis.tracking import Tracking
 from authz_sidecar.sessions.store import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from authz_sidecar.sessions.location import StoreLocation
     from authz_sidecar.sessions.store import Listener
-
-DEADLINE = 2.0
 
 # One step for the server: nobody else's write comes in between.
 _SWAP = """
@@ -42,7 +35,7 @@ class RedisStore:
     def __init__(self, connected: Connected, *, name: str) -> None:
         self._connected = connected
         self._name = name
-        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._asking = Asking(connected, what="the session store", name=name)
 
     @classmethod
     def at(cls, location: StoreLocation) -> RedisStore:
@@ -132,18 +125,6 @@ class RedisStore:
 
     async def aclose(self) -> None:
         await self._connected.aclose()
-
-    @contextlib.asynccontextmanager
-    async def _asking(self) -> AsyncIterator[Any]:
-        try:
-            async with asyncio.timeout(DEADLINE), self._places:
-                yield self._connected.client
-        # Beside its own errors the client lets those of sockets, DNS and its parsers through.
-        except (RedisError, RedisClusterException, OSError, ValueError, RuntimeError) as error:
-            reason = str(error) or type(error).__name__
-            raise StoreUnavailable(
-                f"the session store `{self._name}` cannot answer: {reason}"
-            ) from error
 
 
 def _milliseconds(seconds: float) -> int:

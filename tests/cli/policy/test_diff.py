@@ -45,6 +45,13 @@ def test_nothing_changes(diff: Diff) -> None:
     assert diff(CONFIG, LINE, LINE) == (0, "2 requests replayed, 0 changed\n", "")
 
 
+def test_a_log_that_tells_nothing_is_no_proof(diff: Diff) -> None:
+    for line in ("not json", {"message": "started"}, {**LINE, "host": None}):
+        code, _, err = diff(CONFIG, line)
+        assert (code, err) == (2, "nothing in `log` could be replayed\n")
+    assert diff(CONFIG)[0] == 0
+
+
 def test_what_changes_by_route(diff: Diff) -> None:
     bob = {**LINE, "user": "u2", "email": "bob@corp.test", "path": "/b"}
     wiki = {**LINE, "host": "wiki.example.com"}

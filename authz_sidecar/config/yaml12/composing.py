@@ -1,26 +1,13 @@
-"""Reads YAML into documents with places, typed as YAML 1.2's core schema types it, and bounded.
-
-The parser underneath speaks YAML 1.1; only its events are used, so that `no` stays a word, dates
-stay text, duplicate keys are refused and neither depth nor aliases can make the result explode.
-"""
+"""Makes a document of a parser's events, and keeps neither depth nor aliases from being bounded."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from authz_sidecar.config.document import (
-    COLUMN_BITS,
-    Children,
-    Document,
-    Finding,
-    Spot,
-    Tree,
-    spot,
-)
+from authz_sidecar.config.document import COLUMN_BITS, Children, Finding, Spot, Tree, spot
 from authz_sidecar.config.values import (
     FromOutside,
     Pending,
@@ -28,12 +15,12 @@ from authz_sidecar.config.values import (
     UnreadableError,
     reference_kind,
 )
+from authz_sidecar.config.yaml12.scalars import core_value, tagged_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authz_sidecar.core.positions import Place, Step
-
 
 # A hundred thousand routes are about a million values.
 MAX_VALUES = 2_000_000
@@ -48,7 +35,7 @@ _MERGE = object()
 """Stands where a key would while the value of `<<` is read."""
 
 
-class _Stop(Exception):
+class Stop(Exception):
     """The rest of this text cannot be understood."""
 
     def __init__(self, place: Place, message: str) -> None:
@@ -85,45 +72,8 @@ class _Open:
         return self.key is None and self.is_map
 
 
-def read_text(
-    text: str, *, file: str, surroundings: Surroundings | None = None, most: int = MAX_VALUES
-) -> Document:
-    """One YAML document of at most so many values. `{env:}` and `{file:}` are followed where
-    `surroundings` are given, `{var:}` and `{text:}` noted."""
-    composer = _Composer(file=file, surroundings=surroundings, most=most)
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    whole = False
-    try:
-        composer.compose(loader(text).get_event)
-        whole = True
-    except _Stop as stop:
-        composer.findings.append(stop.finding)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = (file, mark.line + 1, mark.column + 1) if mark else (file, 0, 0)
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        composer.findings.append(Finding(place, f"not valid yaml: {said}"))
-    except yaml.reader.ReaderError as error:
-        line, column = _line_and_column(text, error.position)
-        composer.findings.append(Finding((file, line, column), f"not valid yaml: {error.reason}"))
-    root = composer.root if whole else (None, Tree(file, None, spot(1, 1)))
-    return Document(
-        data=root[0],
-        tree=root[1],
-        findings=tuple(composer.findings),
-        broken=frozenset(composer.broken if whole else [()]),
-        pending=composer.pending,
-        values=composer.values,
-    )
-
-
-def _line_and_column(text: str, position: int) -> tuple[int, int]:
-    before = text[:position]
-    return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
-
-
 @dataclass(slots=True, kw_only=True)
-class _Composer:
+class Composer:
     file: str
     surroundings: Surroundings | None
     findings: list[Finding] = field(default_factory=list)
@@ -180,21 +130,14 @@ class _Composer:
         if event.tag is None:
             data = core_value(value) if event.implicit[0] else value
         else:
-            data = self._tagged(event)
+            try:
+                data = tagged_value(value, event.tag)
+            except ValueError as wrong:
+                raise self._stop(event, str(wrong)) from None
         tree = Tree(self.file, None, at)
         if event.anchor is not None:
             self.anchors[event.anchor] = _Anchored(data, None, 1, 0)
         self._add(parent, data, tree)
-
-    def _tagged(self, event: Any) -> object:
-        kind = event.tag.removeprefix(_TAG)
-        if event.tag == "!" or kind == "str":
-            return event.value
-        value = core_value(event.value)
-        kinds = {"null": type(None), "bool": bool, "int": int, "float": float}
-        if kind not in kinds or type(value) is not kinds[kind]:
-            raise self._stop(event, f"`{event.value}` cannot have the tag `{event.tag}`")
-        return value
 
     def _alias(self, event: Any) -> None:
         if (target := self.anchors.get(event.anchor)) is None:
@@ -272,7 +215,7 @@ class _Composer:
                 parent.data[key] = data
                 parent.tree.children[key] = tree  # type: ignore[index]
             else:
-                raise _Stop(tree.key_place, f"more than {MAX_KEYS} keys in one map")
+                raise Stop(tree.key_place, f"more than {MAX_KEYS} keys in one map")
 
     def _twice(self, parent: _Open, key: str, tree: Tree) -> None:
         first = parent.tree.child(key)
@@ -283,7 +226,7 @@ class _Composer:
     def _find(self, finding: Finding) -> None:
         self.findings.append(finding)
         if len(self.findings) >= MAX_FINDINGS:
-            raise _Stop(finding.place, f"{MAX_FINDINGS} problems up to here, the rest was not read")
+            raise Stop(finding.place, f"{MAX_FINDINGS} problems up to here, the rest was not read")
 
     def _path(self) -> tuple[Step, ...]:
         """Of what is being read inside the innermost open collection."""
@@ -297,9 +240,9 @@ class _Composer:
                 event, f"more than {MAX_VALUES} values, aliases counted as often as used"
             )
 
-    def _stop(self, event: Any, message: str) -> _Stop:
+    def _stop(self, event: Any, message: str) -> Stop:
         mark = event.start_mark
-        return _Stop((self.file, mark.line + 1, mark.column + 1), message)
+        return Stop((self.file, mark.line + 1, mark.column + 1), message)
 
 
 def _merge(source: tuple[Any, Tree], data: dict[str, Any], tree: Tree) -> None:
@@ -309,7 +252,7 @@ def _merge(source: tuple[Any, Tree], data: dict[str, Any], tree: Tree) -> None:
     for entries, entries_tree in maps:
         inner = entries_tree.children if isinstance(entries_tree, Tree) else None
         if not isinstance(entries, dict) or not isinstance(inner, dict):
-            raise _Stop(place.place, "`<<` takes a map or a list of maps")
+            raise Stop(place.place, "`<<` takes a map or a list of maps")
         for key, entry in entries.items():
             if key not in data:
                 data[key] = entry
@@ -319,34 +262,3 @@ def _merge(source: tuple[Any, Tree], data: dict[str, Any], tree: Tree) -> None:
 def _spot(event: Any) -> Spot:
     mark = event.start_mark
     return spot(mark.line + 1, mark.column + 1)
-
-
-# YAML 1.2.2 section 10.3.2, the core schema.
-_WORDS: dict[str, object] = {
-    **dict.fromkeys(("null", "Null", "NULL", "~", "")),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
-_NAN = re.compile(r"\.(?:nan|NaN|NAN)")
-# Python converts longer ones in quadratic time, or refuses.
-_MAX_DIGITS = 1000
-
-
-def core_value(text: str) -> object:
-    """What a plain scalar is in YAML 1.2's core schema; text when it is nothing else."""
-    if not text or text[0] in "nN~tTfF":
-        return _WORDS.get(text, text)
-    return _number(text) if text[0] in "+-.0123456789" and len(text) <= _MAX_DIGITS else text
-
-
-def _number(text: str) -> object:
-    if _INT.fullmatch(text):
-        return int(text, 0 if text[:2] in ("0o", "0x") else 10)
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    if found := _INFINITE.fullmatch(text):
-        return float(f"{found[1]}inf")
-    return float("nan") if _NAN.fullmatch(text) else text

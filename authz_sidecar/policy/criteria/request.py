@@ -1,20 +1,31 @@
-"""`http_header/<name>` and `query/<name>`: values a client chose, compared as strings.
+"""What the client's own request says: `http_method`, `http_path`, and the extensions of ours
+`http_header/<name>` and `query/<name>`, all compared as strings.
 
-Extensions of ours. An absent value matches nothing, not even `not`; one given twice has no value
-that an application is sure to take, so it counts as unknown.
+An absent value matches nothing, not even `not`; one given twice has no value that an application is
+sure to take, so it counts as unknown.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
 from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
 from authz_sidecar.policy.matchers import string_matcher
+from authz_sidecar.policy.paths import decoded
 from authz_sidecar.policy.reasons import fails, holds
 
-_HEADERS = frozenset({Fact.HEADERS})
-_QUERY = frozenset({Fact.QUERY})
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def http_method(data: object, site: Site) -> Criterion | None:
+    return _compared(data, site, Fact.METHOD, lambda request: (request.method,), "http-method")
+
+
+def http_path(data: object, site: Site) -> Criterion | None:
+    return _compared(data, site, Fact.PATH, lambda request: (decoded(request.path),), "http-path")
 
 
 def http_header(data: object, site: Site) -> Criterion | None:
@@ -22,23 +33,9 @@ def http_header(data: object, site: Site) -> Criterion | None:
     if not name:
         site.problem("`http_header` needs the name of a header: `http_header/x-team`")
         return None
-    matches = string_matcher(data, site)
-    if matches is None:
-        return None
-    passing, failing = holds("http-header-ok"), fails("http-header-unauthorized")
-    unknown = site.when_unknown(code="http-header-unknown", failing=failing)
-
-    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
-        if not request.facts >= _HEADERS:
-            return unknown
-        values = request.header_values(name)
-        if not values:
-            return failing
-        if len(values) > 1:
-            return unknown
-        return passing if matches(values[0]) else failing
-
-    return site.criterion(test, About.REQUEST, facts=_HEADERS)
+    return _compared(
+        data, site, Fact.HEADERS, lambda request: request.header_values(name), "http-header"
+    )
 
 
 def query(data: object, site: Site) -> Criterion | None:
@@ -46,23 +43,36 @@ def query(data: object, site: Site) -> Criterion | None:
     if not name:
         site.problem("`query` needs the name of a parameter: `query/tab`")
         return None
+    return _compared(
+        data, site, Fact.QUERY, lambda request: parameter_values(request.query or "", name), "query"
+    )
+
+
+def _compared(
+    data: object,
+    site: Site,
+    fact: Fact,
+    values_of: Callable[[CheckRequest], Sequence[str]],
+    code: str,
+) -> Criterion | None:
     matches = string_matcher(data, site)
     if matches is None:
         return None
-    passing, failing = holds("query-ok"), fails("query-unauthorized")
-    unknown = site.when_unknown(code="query-unknown", failing=failing)
+    facts = frozenset({fact})
+    passing, failing = holds(f"{code}-ok"), fails(f"{code}-unauthorized")
+    unknown = site.when_unknown(code=f"{code}-unknown", failing=failing)
 
     def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
-        if not request.facts >= _QUERY:
+        if not request.facts >= facts:
             return unknown
-        values = parameter_values(request.query or "", name)
+        values = values_of(request)
         if not values:
             return failing
         if len(values) > 1:
             return unknown
         return passing if matches(values[0]) else failing
 
-    return site.criterion(test, About.REQUEST, facts=_QUERY)
+    return site.criterion(test, About.REQUEST, facts=facts)
 
 
 def parameter_values(text: str, name: str) -> list[str]:

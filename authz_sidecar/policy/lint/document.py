@@ -7,10 +7,7 @@ of `routes`. Reports codes and paths, never an error: whatever is wrong here is 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,112 +16,10 @@ if TYPE_CHECKING:
 Path = tuple["Step", ...]
 
 
-class Severity(StrEnum):
-    WARNING = "warning"
-    HINT = "hint"
-    """May well be meant: never a failure, not even where warnings are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """`fix` says in words what to write instead."""
-
-    severity: Severity
-    message: str
-    fix: str
-
-
 class Found(NamedTuple):
     code: str
     path: Path
 
-
-_WARNING, _HINT = Severity.WARNING, Severity.HINT
-
-CODES: Mapping[str, Code] = MappingProxyType(
-    {
-        "AZ101": Code(
-            _WARNING,
-            "several operators of one rule are alternatives: any of them is enough",
-            "write one operator a rule, and all conditions that belong together in one `and`",
-        ),
-        "AZ102": Code(
-            _HINT,
-            "`nor` holds as soon as one of its criteria does not",
-            "write `not` where none of them may hold",
-        ),
-        "AZ103": Code(
-            _WARNING,
-            "a list is compared as one value and never matches",
-            "write `in: […]` for a string, or one criterion for each value in an `or`",
-        ),
-        "AZ104": Code(
-            _HINT,
-            "`is` wants a list of exactly this one value",
-            "write `has` where others may stand beside it",
-        ),
-        "AZ105": Code(
-            _WARNING,
-            "`reject` never holds, so that this denies nobody",
-            "write `accept` in a `deny` to shut everybody out",
-        ),
-        "AZ106": Code(
-            _WARNING,
-            "is empty and never applies, not even an empty `and`",
-            "leave it out, or say `accept: true`",
-        ),
-        "AZ107": Code(
-            _WARNING,
-            "a matcher without an operator matches every value",
-            "write `authenticated_user: true`, or compare with something",
-        ),
-        "AZ108": Code(
-            _WARNING,
-            "one of several negations in an `or` always holds",
-            "put them in an `and`, or list the values in one `not_in`",
-        ),
-        "AZ109": Code(
-            _HINT,
-            "compares letters, not segments: `/admin` is the beginning of `/administrator` too",
-            "end the prefix with `/`, and compare the bare path with `is`",
-        ),
-        "AZ110": Code(
-            _WARNING,
-            "what is compared is always text, this is none and never equal to it",
-            "put it in quotes",
-        ),
-        "AZ111": Code(
-            _WARNING,
-            "its value is ignored, also `false`",
-            "write `true`, or leave the criterion out",
-        ),
-        "AZ201": Code(
-            _WARNING,
-            "can never answer",
-            "remove it, or give it a place of its own",
-        ),
-        "AZ202": Code(
-            _WARNING,
-            "this asks who the user is, so that everybody has to sign in to the public route",
-            "deny by something else than identity, or make the route a protected one",
-        ),
-        "AZ203": Code(
-            _WARNING,
-            "nobody can pass: no rule of the route can ever allow anything",
-            "add an `allow`; rules that deny only take away",
-        ),
-        "AZ204": Code(
-            _WARNING,
-            "everybody passes already: the route is public, and this allows nothing more",
-            "remove it, or remove `allow_public_unauthenticated_access`",
-        ),
-        "AZ205": Code(
-            _WARNING,
-            "says nothing about trust: certificates of any authority are compared",
-            "add `deny: {or: [{invalid_client_certificate: true}]}` to the route",
-        ),
-    }
-)
 
 _STRINGS = frozenset(
     {"domain", "email", "http_header", "http_method", "http_path", "query", "user"}
@@ -133,6 +28,13 @@ _LISTS = frozenset({"claim", "groups"})
 _IGNORED = frozenset({"accept", "authenticated_user", "cors_preflight",
                       "invalid_client_certificate", "reject"})  # fmt: skip
 _NEGATIVE = frozenset({"not", "not_in", "exclude"})
+_WHOLE = ("is", "not", "in", "not_in")
+# What stands at the beginning of a value, if it stands there at all. Separators stay escaped.
+_POSSIBLE = {
+    "domain": re.compile(r"[^@]*\Z"),
+    "http_method": re.compile(r"[^a-z]*\Z"),
+    "http_path": re.compile(r"(?:/(?:[^%?]|%(?:2f|5c|(?![0-9A-Fa-f]{2})))*)?\Z"),
+}
 _KINDS = ("and", "or", "not", "nor")
 
 
@@ -176,6 +78,8 @@ def _operator(
                 yield Found("AZ105", where)
             if widens and name == "http_path" and _is_part_of_a_segment(data):
                 yield Found("AZ109", (*where, "starts_with"))
+            if widens and name in ("domain", "email") and _is_part_of_a_label(data):
+                yield Found("AZ112", (*where, "ends_with"))
             yield from (Found(code, where) for code in dict.fromkeys(_criterion(str(name), data)))
 
 
@@ -195,6 +99,11 @@ def _is_part_of_a_segment(data: object) -> bool:
     return isinstance(prefix, str) and not prefix.endswith("/")
 
 
+def _is_part_of_a_label(data: object) -> bool:
+    suffix = data.get("ends_with") if isinstance(data, Mapping) else None
+    return isinstance(suffix, str) and "@" not in suffix and not suffix.startswith(".")
+
+
 def _criterion(written: str, data: object) -> Iterator[str]:
     name = written.partition("/")[0]
     if name in _IGNORED and (data is False or data is None):
@@ -203,6 +112,9 @@ def _criterion(written: str, data: object) -> Iterator[str]:
         yield from _list_matcher(data)
     elif name in _STRINGS:
         yield from _string_matcher(data)
+    possible = _POSSIBLE.get(name)
+    if possible is not None and not all(map(possible.match, _compared(data))):
+        yield "AZ113"
 
 
 def _list_matcher(data: object) -> Iterator[str]:
@@ -229,28 +141,17 @@ def _string_matcher(data: object) -> Iterator[str]:
             yield "AZ110"
 
 
+def _compared(data: object) -> Iterator[str]:
+    """The texts that a value has to be, or has to begin with."""
+    operands = data if isinstance(data, Mapping) else {"is": data}
+    for operator, operand in operands.items():
+        if operator in _WHOLE or operator == "starts_with":
+            yield from (text for text in _listed(operand) if isinstance(text, str))
+
+
 def _all_text(operand: object) -> bool:
     return all(isinstance(each, str) for each in _listed(operand))
 
 
 def _listed(document: object) -> Sequence[object]:
     return document if isinstance(document, list | tuple) else (document,)
-
-
-_COMMENT = re.compile(r"#\s*lint:\s*ignore\[([A-Z0-9,\s]*)\]")
-
-Lines = Callable[[str], Sequence[str]]
-"""The lines of a file by its name."""
-
-
-def is_ignored(code: str, *, file: str, line: int, lines: Lines) -> bool:
-    """Whether a comment on the line, or alone on the line above it, takes this code away."""
-    text = lines(file)
-    own = text[line - 1] if 0 < line <= len(text) else ""
-    above = text[line - 2] if 1 < line <= len(text) + 1 else ""
-    comments = [own, above if above.lstrip().startswith("#") else ""]
-    return any(
-        code in {each.strip() for each in found[1].split(",")}
-        for comment in comments
-        for found in _COMMENT.finditer(comment)
-    )

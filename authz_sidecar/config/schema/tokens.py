@@ -1,0 +1,129 @@
+"""Whose tokens programs may bring."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from authz_sidecar.config.schema.kinds import (
+    Distinct,
+    Duration,
+    Issuer,
+    Listed,
+    Mapped,
+    OneOrMany,
+    OneOrManySchema,
+    SecretText,
+    Section,
+    Text,
+    Truth,
+)
+from authz_sidecar.config.schema.providers import ALGORITHMS, Algorithm
+
+Texts = Annotated[tuple[Text, ...], Listed, OneOrMany, Distinct, OneOrManySchema]
+
+
+class TokenClaims(Section):
+    """Which claim says what about a program. Only the user is told unless the others are named."""
+
+    user: Text = Field(default="sub", description="The claim that identifies the program.")
+    email: Text | None = Field(
+        default=None,
+        description="The claim with an e-mail address, of which the issuer is believed whatever it"
+        " says.",
+    )
+    groups: Text | None = Field(default=None, description="The claim with the groups.")
+    name: Text | None = Field(default=None, description="The claim with the name to show.")
+
+
+class Introspection(Section):
+    """Where to ask whose an opaque token is (RFC 7662)."""
+
+    endpoint: Issuer = Field(
+        description="The introspection endpoint. `http://` on loopback names only."
+    )
+    client_id: Text = Field(description="The client that may ask there.")
+    client_secret: SecretText = Field(description="Its secret.")
+    client_authentication: Literal["client_secret_basic", "client_secret_post"] = Field(
+        default="client_secret_basic", description="How the client proves itself."
+    )
+    cache: Duration = Field(
+        default=30.0,
+        description="How long an active token is believed without asking again, five minutes at most;"
+        " that long a revocation may go unnoticed.",
+    )
+    require_audience: Truth = Field(
+        default=True,
+        description="Refuse an answer without `aud`. With `false`, every token of the issuer counts"
+        " whose answer names no audience.",
+    )
+
+
+class TokenIssuer(Section):
+    """An issuer whose tokens programs bring in `Authorization`."""
+
+    issuer: Issuer = Field(
+        description="Its `iss`, letter by letter. `http://` on loopback names only."
+    )
+    audiences: Texts = Field(
+        min_length=1,
+        description="What `aud` has to name, one of them at least: a token for somebody else opens"
+        " nothing.",
+    )
+    additional_audiences: Texts = Field(
+        default=(),
+        description="Who else a token may be for beside one of `audiences`. A token that others hold"
+        " as well is refused without.",
+    )
+    jwks_uri: Issuer | None = Field(
+        default=None, description="Where its keys are. Found by discovery when absent."
+    )
+    algorithms: Annotated[tuple[Algorithm, ...], Listed, Distinct] = Field(
+        default=ALGORITHMS,
+        min_length=1,
+        description="The signatures that its tokens may have; name fewer to accept fewer.",
+    )
+    types: Texts = Field(
+        default=("jwt", "at+jwt"),
+        min_length=1,
+        description="What a token may call itself in `typ`. `[at+jwt]` accepts access tokens of RFC"
+        " 9068 alone; a token that names no type counts with the default only.",
+    )
+    claims: Annotated[TokenClaims, Mapped] = Field(
+        default_factory=TokenClaims, description="Which claim says what about a program."
+    )
+    require: Annotated[dict[Text, Texts], Mapped] = Field(
+        default_factory=dict,
+        description="What claims have to say, each one of the given texts; `*` stands for any"
+        " letters. Of an issuer that serves the whole world, name your part of it.",
+    )
+    scopes: Texts = Field(default=(), description="Scopes that a token must have, all of them.")
+    leeway: Duration = Field(
+        default=30.0, description="How far clocks may differ, five minutes at most."
+    )
+    max_lifetime: Duration = Field(
+        default=86400.0, description="Tokens made for longer than this are refused."
+    )
+    require_dpop: Truth = Field(
+        default=False,
+        description="Refuse tokens that are not bound to a key by DPoP (RFC 9449).",
+    )
+    dpop_nonce: Truth = Field(
+        default=False,
+        description="Ask DPoP proofs for a nonce of ours, against clocks put forward.",
+    )
+    ca_file: Text | None = Field(
+        default=None, description="A file with the authorities that its server is trusted by."
+    )
+    bearer_token_file: Text | None = Field(
+        default=None,
+        description="A file with a token to fetch the keys with, as Kubernetes wants it.",
+    )
+    introspection: Annotated[Introspection, Mapped] | None = Field(
+        default=None, description="Ask the issuer about its tokens instead of reading them."
+    )
+    advertised: Truth = Field(
+        default=True,
+        description="Name it in the metadata of protected resources (RFC 9728), which all can read.",
+    )

@@ -1,0 +1,30 @@
+"""Addresses and networks: IPv4 is IPv4, also where it comes in IPv6 clothes."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Address
+
+Network = IPv4Network | IPv6Network
+
+_MAPPED_BITS = 96  # RFC 4291 section 2.5.5.2: `::ffff:0:0/96` holds the IPv4 addresses
+
+
+def unmapped(address: Address) -> Address:
+    """An IPv4 address that came as an IPv4-mapped one is the IPv4 address."""
+    if isinstance(address, IPv6Address) and (inner := address.ipv4_mapped) is not None:
+        return inner
+    return address
+
+
+def parse_network(text: str) -> Network:
+    """Bits beyond the prefix are dropped; raises `ValueError`."""
+    network = ip_network(text, strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        inner = network.network_address.ipv4_mapped
+        if inner is not None:
+            return IPv4Network((inner, network.prefixlen - _MAPPED_BITS))
+    return network

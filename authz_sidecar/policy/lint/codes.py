@@ -1,0 +1,125 @@
+"""What lint can say: codes, how much each matters, and what to write instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Severity(StrEnum):
+    WARNING = "warning"
+    HINT = "hint"
+    """May well be meant: never a failure, not even where warnings are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """`fix` says in words what to write instead."""
+
+    severity: Severity
+    message: str
+    fix: str
+
+
+_WARNING, _HINT = Severity.WARNING, Severity.HINT
+
+CODES: Mapping[str, Code] = MappingProxyType(
+    {
+        "AZ101": Code(
+            _WARNING,
+            "several operators of one rule are alternatives: any of them is enough",
+            "write one operator a rule, and all conditions that belong together in one `and`",
+        ),
+        "AZ102": Code(
+            _HINT,
+            "`nor` holds as soon as one of its criteria does not",
+            "write `not` where none of them may hold",
+        ),
+        "AZ103": Code(
+            _WARNING,
+            "a list is compared as one value and never matches",
+            "write `in: […]` for a string, or one criterion for each value in an `or`",
+        ),
+        "AZ104": Code(
+            _HINT,
+            "`is` wants a list of exactly this one value",
+            "write `has` where others may stand beside it",
+        ),
+        "AZ105": Code(
+            _WARNING,
+            "`reject` never holds, so that this denies nobody",
+            "write `accept` in a `deny` to shut everybody out",
+        ),
+        "AZ106": Code(
+            _WARNING,
+            "is empty and never applies, not even an empty `and`",
+            "leave it out, or say `accept: true`",
+        ),
+        "AZ107": Code(
+            _WARNING,
+            "a matcher without an operator matches every value",
+            "write `authenticated_user: true`, or compare with something",
+        ),
+        "AZ108": Code(
+            _WARNING,
+            "one of several negations in an `or` always holds",
+            "put them in an `and`, or list the values in one `not_in`",
+        ),
+        "AZ109": Code(
+            _HINT,
+            "compares letters, not segments: `/admin` is the beginning of `/administrator` too",
+            "end the prefix with `/`, and compare the bare path with `is`",
+        ),
+        "AZ110": Code(
+            _WARNING,
+            "what is compared is always text, this is none and never equal to it",
+            "put it in quotes",
+        ),
+        "AZ111": Code(
+            _WARNING,
+            "its value is ignored, also `false`",
+            "write `true`, or leave the criterion out",
+        ),
+        "AZ112": Code(
+            _WARNING,
+            "compares letters: `example.com` is the end of `notexample.com` too",
+            "begin with `@`, or with `.` for what is below a domain, or compare `domain` with `is`",
+        ),
+        "AZ113": Code(
+            _WARNING,
+            "what is compared is never like this: methods are upper case, paths begin with `/` and"
+            " are decoded, domains have no `@`",
+            "write it as it is compared",
+        ),
+        "AZ201": Code(
+            _WARNING,
+            "can never answer",
+            "remove it, or give it a place of its own",
+        ),
+        "AZ202": Code(
+            _WARNING,
+            "this asks who the user is, so that everybody has to sign in to the public route",
+            "deny by something else than identity, or make the route a protected one",
+        ),
+        "AZ203": Code(
+            _WARNING,
+            "nobody can pass: no rule of the route can ever allow anything",
+            "add an `allow`; rules that deny only take away",
+        ),
+        "AZ204": Code(
+            _WARNING,
+            "everybody passes already: the route is public, and this allows nothing more",
+            "remove it, or remove `allow_public_unauthenticated_access`",
+        ),
+        "AZ205": Code(
+            _WARNING,
+            "says nothing about trust: certificates of any authority are compared",
+            "add `deny: {or: [{invalid_client_certificate: true}]}` to the route",
+        ),
+    }
+)

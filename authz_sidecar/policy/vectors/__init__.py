@@ -1,0 +1,26 @@
+"""Test vectors: the world as Pomerium's records describe it, read into what a policy looks at.
+
+Strict: an input that is not understood is an error, never ignored. An absent one has upstream's
+meaning: the record does not exist, the attribute does not match.
+"""
+
+from authz_sidecar.policy.vectors.case import Case, read_case
+from authz_sidecar.policy.vectors.evaluating import (
+    Evaluated,
+    RefusedPolicy,
+    load_policy,
+    loaded,
+    run,
+)
+from authz_sidecar.policy.vectors.values import InputError
+
+__all__ = [
+    "Case",
+    "Evaluated",
+    "InputError",
+    "RefusedPolicy",
+    "load_policy",
+    "loaded",
+    "read_case",
+    "run",
+]

@@ -1,0 +1,222 @@
+"""What the claims of a genuine token have to say before it counts, and whom they name. Pure.
+
+The same for claims that were signed and for those that an issuer was asked for (RFC 7662).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import Identity, SessionKind
+from authz_sidecar.login.claims import strings
+from authz_sidecar.tokens.refusals import TokenRefused
+
+if TYPE_CHECKING:
+    from authz_sidecar.tokens.settings import IssuerSettings
+
+Claims = Mapping[str, object]
+
+# What a token says about itself is not about its bearer; the rest policies may ask for.
+_PROTOCOL = frozenset({"aud", "exp", "iat", "nbf", "jti", "cnf", "active", "token_type"})
+# OpenID Connect Core, 2: an answer to a browser's sign-in, meant for a client and for no API.
+_ID_TOKENS_ALONE = ("nonce", "at_hash", "c_hash", "s_hash")
+_LONGEST_NAME = 1024
+_MOST_STEPS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A token that counts. `thumbprint` is that of the key it is bound to (RFC 9449 section 6),
+    None where whoever has it may use it. Times are Unix seconds."""
+
+    kind: SessionKind
+    identity: Identity
+    issued_at: float
+    expires_at: float
+    thumbprint: str | None
+
+
+def accepted(
+    claims: Claims, *, kind: SessionKind, settings: IssuerSettings, now: float
+) -> Accepted:
+    """Raises `TokenRefused`. The issuer is the caller's to compare."""
+    issued_at, expires_at = check_times(claims, settings=settings, now=now)
+    check_audience(claims, settings=settings)
+    check_purpose(claims)
+    check_required(claims, settings=settings)
+    check_scopes(claims, settings=settings)
+    return Accepted(
+        kind=kind,
+        identity=identity_of(claims, settings=settings),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        thumbprint=bound_to(claims),
+    )
+
+
+def check_times(claims: Claims, *, settings: IssuerSettings, now: float) -> tuple[float, float]:
+    """When it was issued and when it ends."""
+    expires_at = _time(claims, "exp")
+    issued_at = _time(claims, "iat") if "iat" in claims else now
+    if expires_at + settings.leeway <= now:
+        raise TokenRefused("token has expired")
+    if issued_at - settings.leeway > now:
+        raise TokenRefused("token was issued in the future; compare the clocks")
+    if "nbf" in claims and _time(claims, "nbf") - settings.leeway > now:
+        raise TokenRefused("token is not valid yet; compare the clocks")
+    if expires_at - issued_at > settings.max_lifetime:
+        raise TokenRefused(f"token for longer than `max_lifetime`, {settings.max_lifetime:g} s")
+    return issued_at, expires_at
+
+
+def check_audience(claims: Claims, *, settings: IssuerSettings) -> None:
+    """RFC 7519 section 4.1.3: whoever is not among the audience MUST reject the token."""
+    audience = claims.get("aud")
+    if audience is None:
+        asked = settings.introspection
+        if asked is not None and not asked.require_audience:
+            return
+        raise TokenRefused("token without an audience")
+    listed = audience if isinstance(audience, list) else [audience]
+    said = [each for each in listed if isinstance(each, str)]
+    if not said or len(said) != len(listed):
+        raise TokenRefused("token with an audience that is no text")
+    if not set(said) & set(settings.audiences):
+        raise TokenRefused(f"token is for `{', '.join(said)[:200]}`")
+    # Whoever else it is for holds it, too, and could use it here.
+    others = set(said) - set(settings.audiences) - set(settings.additional_audiences)
+    if others:
+        raise TokenRefused(f"token is for `{', '.join(sorted(others))[:200]}` as well")
+
+
+def check_purpose(claims: Claims) -> None:
+    for name in _ID_TOKENS_ALONE:
+        if name in claims:
+            raise TokenRefused(f"token with `{name}`: an ID token, which is for no API")
+    if "events" in claims:  # RFC 8417: a security event, such as a logout token
+        raise TokenRefused("token with `events`: it tells of something and is nobody's")
+
+
+def check_required(claims: Claims, *, settings: IssuerSettings) -> None:
+    for name, patterns in settings.require.items():
+        said = strings(lookup(claims, name))
+        if not any(matches(pattern, value) for pattern in patterns for value in said):
+            raise TokenRefused(f"claim `{name}` is not as `require` wants it")
+
+
+def check_scopes(claims: Claims, *, settings: IssuerSettings) -> None:
+    missing = set(settings.scopes) - scopes_of(claims)
+    if missing:
+        raise TokenRefused(
+            f"token without the scopes `{' '.join(sorted(missing))}`",
+            code="insufficient_scope",
+            public="The token lacks a scope.",
+        )
+
+
+def scopes_of(claims: Claims) -> frozenset[str]:
+    """RFC 8693 section 4.2 has one text; some issuers write a list, or `scp`."""
+    found = claims.get("scope", claims.get("scp"))
+    if isinstance(found, str):
+        return frozenset(found.split())
+    return frozenset(strings(found)) if isinstance(found, list) else frozenset()
+
+
+def bound_to(claims: Claims) -> str | None:
+    """The key that has to be proved along; a way of proving that we do not know is none to skip."""
+    confirmation = claims.get("cnf")
+    if confirmation is None:
+        return None
+    if isinstance(confirmation, Mapping) and len(confirmation) == 1:
+        thumbprint = confirmation.get("jkt")
+        if isinstance(thumbprint, str) and thumbprint:
+            return thumbprint
+    raise TokenRefused("token is bound to something that cannot be proved here")
+
+
+def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
+    names = settings.claims
+    subject = lookup(claims, names.user)
+    if (
+        not isinstance(subject, str)
+        or not subject
+        or not subject.isprintable()
+        or subject.isspace()
+        or len(subject) > _LONGEST_NAME
+    ):
+        raise TokenRefused(f"claim `{names.user}` names nobody")
+    return Identity(
+        provider=settings.name,
+        issuer=settings.issuer,
+        subject=f"{settings.name}/{subject}",
+        email=_text(claims, names.email),
+        name=_text(claims, names.name),
+        groups=() if names.groups is None else strings(lookup(claims, names.groups)),
+        claims=told(claims),
+        machine=True,
+    )
+
+
+def told(claims: Claims) -> dict[str, object]:
+    """What policies may ask for. Steps into a claim whose own name has a dot (`kubernetes.io`) are
+    spelled out, for nobody could tell them from that dot: `kubernetes.io/namespace`."""
+    inside: dict[str, object] = {}
+    for name, value in claims.items():
+        if "." in name and isinstance(value, Mapping):
+            inside.update(_spelled_out(name, value, _MOST_STEPS))
+    return inside | {name: value for name, value in claims.items() if name not in _PROTOCOL}
+
+
+def _spelled_out(name: str, value: object, steps: int) -> Iterator[tuple[str, object]]:
+    if not isinstance(value, Mapping):
+        yield name, value
+    elif steps:
+        for step, more in value.items():
+            yield from _spelled_out(f"{name}/{step}", more, steps - 1)
+
+
+def lookup(claims: Claims, path: str) -> object:
+    """A claim, or what a path with dots leads to where no claim has that very name: into the one
+    with the longest name that begins it (`kubernetes.io.namespace`)."""
+    if path in claims:
+        return claims[path]
+    name, dot, rest = path.rpartition(".")
+    while dot:
+        inside = claims.get(name)
+        if isinstance(inside, Mapping):
+            return lookup(inside, rest)
+        name, dot, more = name.rpartition(".")
+        rest = f"{more}.{rest}"
+    return None
+
+
+def matches(pattern: str, text: str) -> bool:
+    """The whole text, letter by letter; `*` stands for any letters. One pass, whatever the text."""
+    first, *rest = pattern.split("*")
+    if not rest:
+        return text == pattern
+    if not text.startswith(first):
+        return False
+    at = len(first)
+    *between, last = rest
+    for part in between:
+        found = text.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return len(text) - len(last) >= at and text.endswith(last)
+
+
+def _text(claims: Claims, path: str | None) -> str | None:
+    value = None if path is None else lookup(claims, path)
+    return value if isinstance(value, str) and value and value.isprintable() else None
+
+
+def _time(claims: Claims, name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TokenRefused(f"token has no `{name}` that is a time")
+    return float(value)

@@ -1,0 +1,74 @@
+"""What the operator says about one issuer of tokens, and the limits we set for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from authz_sidecar.login.jws import ALGORITHMS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST_TOKEN = 16_384
+"""Bytes. More than any issuer writes, and less than what parsing would be worth."""
+ANSWER_SECONDS = 2.5
+"""How long an issuer may keep a request waiting: proxies wait three seconds for us."""
+LONGEST_REMEMBERED_SECONDS = 300.0
+"""How long a token is believed before its signature is looked at again."""
+MOST_REMEMBERED = 4096
+PROOF_SECONDS = 60.0
+"""How far `iat` of a DPoP proof may be from now, on either side."""
+NONCE_SECONDS = 300.0
+
+TYPES = ("jwt", "at+jwt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimNames:
+    """A name is a claim, or a path with dots where no claim has that very name. None: not told."""
+
+    user: str = "sub"
+    email: str | None = None
+    groups: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introspection:
+    """`cache` is in seconds."""
+
+    endpoint: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    client_authentication: Literal["client_secret_basic", "client_secret_post"] = (
+        "client_secret_basic"
+    )
+    cache: float = 30.0
+    require_audience: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuerSettings:
+    """`jwks_uri` None is found by discovery. `types` are in lower case; with other than the usual
+    ones a token has to say its type. `require` are patterns by claim, `scopes` are all required.
+    `leeway` and `max_lifetime` are in seconds. Files are paths."""
+
+    name: str
+    issuer: str
+    audiences: tuple[str, ...]
+    additional_audiences: tuple[str, ...] = ()
+    jwks_uri: str | None = None
+    algorithms: tuple[str, ...] = ALGORITHMS
+    types: tuple[str, ...] = TYPES
+    claims: ClaimNames = ClaimNames()
+    require: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
+    leeway: float = 30.0
+    max_lifetime: float = 86_400.0
+    require_dpop: bool = False
+    dpop_nonce: bool = False
+    ca_file: str | None = None
+    bearer_token_file: str | None = None
+    introspection: Introspection | None = None
+    advertised: bool = True

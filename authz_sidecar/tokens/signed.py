@@ -1,0 +1,204 @@
+"""Tokens that their issuer signed: judged here, with the issuer's keys, which are fetched before
+anybody asks and then only for a `kid` never seen, at a limited rate."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import SessionKind
+from authz_sidecar.core.urls import MalformedUrl, parse_url
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.login.jws import (
+    ALGORITHMS,
+    BadSignature,
+    Jwk,
+    TokenHeader,
+    read_header,
+    verify_signature,
+)
+from authz_sidecar.login.keys import KeyCache
+from authz_sidecar.login.provider.metadata import discovery_url
+from authz_sidecar.login.provider.transport import Connection, Trust, fetch
+from authz_sidecar.tokens.claims import Accepted, Claims, accepted
+from authz_sidecar.tokens.memory import Remembered
+from authz_sidecar.tokens.peeking import unverified_part
+from authz_sidecar.tokens.refusals import TokenRefused
+from authz_sidecar.tokens.settings import (
+    ANSWER_SECONDS,
+    LARGEST_TOKEN,
+    LONGEST_REMEMBERED_SECONDS,
+    MOST_REMEMBERED,
+    TYPES,
+)
+
+if TYPE_CHECKING:
+    from authz_sidecar.tokens.settings import IssuerSettings
+
+_log = logging.getLogger(__name__)
+
+FIRST_BACK_OFF_SECONDS = 1.0
+LONGEST_BACK_OFF_SECONDS = 15.0
+_MOST_KEYS = 100
+_REQUIRED = ("iss", "aud", "exp", "iat", "sub")
+
+
+class SignedTokens:
+    """One issuer's. `trust` are the authorities that its server's certificate is judged by."""
+
+    def __init__(
+        self, settings: IssuerSettings, *, clock: Callable[[], float], trust: Trust
+    ) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._connection = Connection(trust)
+        self._keys = KeyCache(self._fetch, clock=clock)
+        self._jwks_uri = settings.jwks_uri
+        self._ask_again_at = 0.0
+        self._back_off = FIRST_BACK_OFF_SECONDS
+        self._last_error = ""
+        self._remembered: Remembered[Accepted] = Remembered(most=MOST_REMEMBERED)
+        self._first_contact: asyncio.Task[None] | None = None
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What a token may call itself in `typ` (RFC 7515 section 4.1.9: `application/` may be left
+        out)."""
+        types = self.settings.types
+        return frozenset((*types, *(f"application/{each}" for each in types)))
+
+    async def judge(self, token: str) -> Accepted:
+        """Raises `TokenRefused`, and `ProviderUnavailable` while nobody can tell."""
+        now = self._clock()
+        known = self._remembered.get(token, now=now)
+        if known is not None:
+            return known
+        found = accepted(
+            await self._verified(token), kind=SessionKind.TOKEN, settings=self.settings, now=now
+        )
+        until = min(found.expires_at + self.settings.leeway, now + LONGEST_REMEMBERED_SECONDS)
+        self._remembered.put(token, found, until=until)
+        return found
+
+    async def _verified(self, token: str) -> Claims:
+        if len(token) > LARGEST_TOKEN:
+            raise TokenRefused(f"token of {len(token)} bytes")
+        try:
+            header = read_header(token, algorithms=self.settings.algorithms, kinds=self.kinds)
+            self._check_type(token)
+            return await self._signed(token, header)
+        except TokenRefused:
+            raise
+        except LoginRefused as error:
+            raise TokenRefused(str(error)) from error
+
+    def _check_type(self, token: str) -> None:
+        # RFC 9068 section 4: a resource server that expects `at+jwt` rejects any other, none too.
+        header = unverified_part(token, 0) or {}
+        if set(self.settings.types) != set(TYPES) and header.get("typ") is None:
+            raise TokenRefused("token does not say its type")
+
+    async def _signed(self, token: str, header: TokenHeader) -> Claims:
+        key = await self._keys.key_for(header)
+        try:
+            return self._with(token, header, key)
+        except BadSignature:
+            # A key without a name may have been replaced unannounced; a name that stays is the key.
+            if header.key_id is not None:
+                raise
+            await self._keys.renew()
+            renewed = await self._keys.key_for(header)
+            if renewed == key:
+                raise
+            return self._with(token, header, renewed)
+
+    def _with(self, token: str, header: TokenHeader, key: Jwk) -> Claims:
+        return verify_signature(
+            token,
+            key=key,
+            algorithm=header.algorithm,
+            issuer=self.settings.issuer,
+            audience=None,  # several may be ours: `check_audience`
+            required=_REQUIRED,
+        )
+
+    async def start(self) -> None:
+        """Fetch the keys in the background. Returns at once."""
+        self._first_contact = asyncio.create_task(self._reach())
+
+    async def aclose(self) -> None:
+        if self._first_contact is not None:
+            self._first_contact.cancel()
+            await asyncio.gather(self._first_contact, return_exceptions=True)
+        await self._connection.aclose()
+
+    async def _reach(self) -> None:
+        while True:
+            try:
+                # Which key does not matter: to look for one is to have them all.
+                await self._keys.key_for(TokenHeader(algorithm=ALGORITHMS[0], key_id=None))
+            except ProviderUnavailable:
+                await asyncio.sleep(max(0.1, self._ask_again_at - self._clock()))
+            except LoginRefused:
+                return
+            else:
+                return
+
+    async def _fetch(self) -> tuple[Jwk, ...]:
+        """Fails at once while the issuer is known to be down: no request waits for it twice."""
+        if self._clock() < self._ask_again_at:
+            raise ProviderUnavailable(self._last_error)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                keys = await self._ask()
+        except (ProviderUnavailable, TimeoutError) as error:
+            reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
+            if not self._last_error:
+                _log.warning("token issuer `%s` is out of reach: %s", self.settings.name, reason)
+            self._last_error = f"token issuer `{self.settings.name}`: {reason}"
+            self._ask_again_at = self._clock() + self._back_off
+            self._back_off = min(self._back_off * 2, LONGEST_BACK_OFF_SECONDS)
+            raise ProviderUnavailable(self._last_error) from error
+        self._last_error, self._back_off = "", FIRST_BACK_OFF_SECONDS
+        return keys
+
+    async def _ask(self) -> tuple[Jwk, ...]:
+        client = await self._connection.client(client_id=self.settings.name)
+        bearer = await self._own_token()
+        if self._jwks_uri is None:
+            found = await fetch(client, discovery_url(self.settings.issuer), bearer=bearer)
+            document = found.json()
+            self._jwks_uri = jwks_uri(document, issuer=self.settings.issuer)
+        document = (await fetch(client, self._jwks_uri, bearer=bearer)).json()
+        keys = document.get("keys") if isinstance(document, Mapping) else None
+        if not isinstance(keys, list):
+            raise ProviderUnavailable(f"`{self._jwks_uri}`: not a key set")
+        return tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, Mapping))
+
+    async def _own_token(self) -> str | None:
+        """Read anew each time: Kubernetes replaces it."""
+        path = self.settings.bearer_token_file
+        if path is None:
+            return None
+        try:
+            return (await asyncio.to_thread(Path(path).read_text, "ascii")).strip()
+        except (OSError, ValueError) as error:
+            raise ProviderUnavailable(f"`{path}` cannot be read") from error
+
+
+def jwks_uri(document: object, *, issuer: str) -> str:
+    """Of a discovery document (Discovery 1.0 section 4.3, RFC 8414 section 3.3), which has to be
+    that of this very issuer. Raises `ProviderUnavailable`."""
+    if not isinstance(document, Mapping) or document.get("issuer") != issuer:
+        raise ProviderUnavailable(f"what is found at `{issuer}` is not about that issuer")
+    uri = document.get("jwks_uri")
+    try:
+        origin, _ = parse_url(str(uri))
+    except MalformedUrl as error:
+        raise ProviderUnavailable(f"`{issuer}` does not say where its keys are") from error
+    if origin.scheme != "https" and not origin.is_loopback:
+        raise ProviderUnavailable(f"`{issuer}` has its keys at a place that is not https")
+    return str(uri)

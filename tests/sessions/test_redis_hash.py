@@ -1,0 +1,116 @@
+"""A hash in any kind of Redis: read whole, within bounds, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from authz_sidecar.errors import StoreUnavailable
+from authz_sidecar.sessions.location import parse_location
+from authz_sidecar.sessions.redis import RedisHash
+from authz_sidecar.sessions.redis.clients import connect
+from authz_sidecar.sessions.redis.hashes import MOST_BYTES, MOST_FIELDS
+from tests.servers.sidecar import free_ports
+from tests.sessions.stores import STORES, store_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from tests.servers.redis import RedisServer, RedisStarter
+
+KEY = "staff"
+IN_REDIS = [name for name in STORES if name != "memory"]
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[RedisHash]:
+    table = RedisHash.at(parse_location(url), key=KEY)
+    try:
+        yield table
+    finally:
+        await table.aclose()
+
+
+async def put(url: str, fields: Mapping[bytes, bytes], *, key: str = KEY) -> None:
+    connected = connect(parse_location(url))
+    try:
+        await connected.client.delete(key)
+        pairs = [each for pair in fields.items() for each in pair]
+        for at in range(0, len(pairs), 20_000):
+            await connected.client.execute_command("HSET", key, *pairs[at : at + 20_000])
+    finally:
+        await connected.aclose()
+
+
+@pytest.fixture(params=IN_REDIS)
+def url(request: pytest.FixtureRequest) -> str:
+    return store_url(request.param, request)
+
+
+@pytest.mark.parametrize("size", [0, 3, 5000])
+async def test_it_is_read_whole(url: str, size: int) -> None:
+    fields = {b"u%d" % number: b'{"level": %d}' % number for number in range(size)}
+    await put(url, fields)
+    async with opened(url) as table:
+        assert await table.read() == fields
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({b"%d" % number: b"{}" for number in range(MOST_FIELDS + 1)}, id="records"),
+        pytest.param({b"%d" % n: b" " * (MOST_BYTES // 16) for n in range(17)}, id="bytes"),
+    ],
+)
+async def test_one_that_is_too_large_is_refused(
+    redis_server: RedisServer, fields: dict[bytes, bytes]
+) -> None:
+    await put(redis_server.url, fields)
+    async with opened(redis_server.url) as table:
+        with pytest.raises(ValueError, match="`staff` holds more than 100,000 records or 16 MiB"):
+            await table.read()
+    redis_server.flush()
+
+
+async def test_records_that_stay_are_seen_while_a_table_is_replaced(
+    redis_server: RedisServer,
+) -> None:
+    old = {b"u%d" % number: b"old" for number in range(3000)}
+    more = {b"v%d" % number: b"new" for number in range(9000)}
+    await put(redis_server.url, old)
+    async with opened(redis_server.url) as table:
+        for turn in range(5):
+            await put(redis_server.url, dict.fromkeys(old, b"new") | more, key="next")
+            reading = asyncio.create_task(table.read())
+            await asyncio.sleep(turn / 500)
+            redis_server.command("RENAME", "next", KEY)
+            assert (await reading).keys() >= old.keys()
+    redis_server.flush()
+
+
+async def test_another_type_is_refused(redis_server: RedisServer) -> None:
+    redis_server.command("SET", KEY, "x")
+    async with opened(redis_server.url) as table:
+        with pytest.raises(
+            StoreUnavailable, match=r"the Redis `redis://127.*` cannot answer: WRONG"
+        ):
+            await table.read()
+    redis_server.flush()
+
+
+async def test_a_user_who_may_read_nothing_else(start_redis: RedisStarter) -> None:
+    redis = start_redis()
+    redis.command("HSET", KEY, "u1", "{}")
+    redis.command("ACL", "SETUSER", "reader", "on", ">hunter2", f"~{KEY}", "+hscan")
+    async with opened(f"redis://reader:hunter2@127.0.0.1:{redis.port}/0") as table:
+        assert await table.read() == {b"u1": b"{}"}
+
+
+async def test_nobody_there() -> None:
+    async with opened(f"redis://:hunter2@127.0.0.1:{free_ports(1)[0]}") as table:
+        with pytest.raises(StoreUnavailable) as refused:
+            await table.read()
+    assert "hunter2" not in str(refused.value)
