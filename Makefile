@@ -8,7 +8,7 @@ ARGS ?=
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-report bench-policy bench-micro demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
+.PHONY: help abuse bench bench-report bench-policy bench-micro demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench-policy: .dev-ready ## what routes and policies cost: matching, deciding, l
 bench-micro: .dev-ready ## what the steps of a check cost, one by one (ARGS="-k cookie")
 	@$(PY) -m pytest benchmarks -p benchmark -p no:xdist --benchmark-min-time=0.001 \
 	  --benchmark-columns=median,iqr,min,max,rounds,iterations $(ARGS)
+
+abuse: .test-ready ## slow, oversized, endless and made-up requests in bulk, and what they cost (ARGS="--only cookies")
+	@$(PY) -m benchmarks.abuse $(ARGS)
 
 lint: .dev-ready ## ruff, formatting and types, changing nothing
 	@$(PY) -m ruff check .

@@ -67,6 +67,16 @@ class PageRenderer(Protocol):
     ) -> str: ...
 
 
+class Repeating(Protocol):
+    def seconds_for(
+        self, request: CheckRequest, route: Route | None, session: Session | None
+    ) -> int:
+        """For how long a proxy may repeat that this request passes."""
+
+    def steady_until(self, session: Session) -> float:
+        """The instant from which on that may be another number than now."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """The decision and everything it was about."""
@@ -87,6 +97,7 @@ class Answers:
     identity_headers: IdentityHeaders
     pages: PageRenderer
     provider_ready: Callable[[str], bool]
+    repeating: Repeating
     challenges: Callable[[CheckRequest, Route], tuple[str, ...]]
 
     def answer(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
@@ -109,7 +120,10 @@ class Answers:
             reasons = frozenset({"headers-too-large"})
             return self._denied(request, judged, reasons, request_id)
         return Passed(
-            identity=headers, cleared=self.identity_headers.cleared(headers), cookie=cookie
+            identity=headers,
+            cleared=self.identity_headers.cleared(headers),
+            cookie=cookie,
+            repeatable=self.repeating.seconds_for(request, judged.route, judged.session),
         )
 
     def _cookie_for_app(self, request: CheckRequest) -> str:

@@ -18,6 +18,7 @@ from authz_sidecar.identity.templates import Templates
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.proxies.base import RawRequest
 from authz_sidecar.proxies.catalogue import adapters
+from authz_sidecar.repeating import Repeating
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
 from authz_sidecar.tokens import Callers
@@ -146,6 +147,7 @@ def house(
     strip_cookie: bool = True,
     claims: Mapping[str, str] | None = None,
     preset: str = "default",
+    nginx_cache: int = 0,
     token_issuers: Sequence[str] = (),
     credentials: Sequence[CredentialKind] = (),
     **cookies: Any,
@@ -197,6 +199,7 @@ def house(
         ),
         pages=PAGES,
         provider_ready=ready.__contains__,
+        repeating=Repeating(seconds=nginx_cache, clock=lambda: now[0]),
         challenges=callers.challenges,
     )
     gate = Gate(

@@ -32,6 +32,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "provider_kinds": frozenset(),
     "login": frozenset({"core", "errors", "provider_kinds", "sealing", "sessions"}),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
+    "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
     "accounts": frozenset({"core", "errors", "login", "routes", "sealing", "sessions", "tokens"}),
     "tokens": frozenset({"core", "errors", "login", "routes", "sealing"}),

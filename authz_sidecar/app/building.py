@@ -32,6 +32,7 @@ from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.prospects import Prospects
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.trust import Networks
+from authz_sidecar.repeating import Repeating
 from authz_sidecar.routes.model import PASSWORD_FILE, SERVICE_ACCOUNTS
 from authz_sidecar.ruleset import certificate_header, ruleset
 from authz_sidecar.sealing import SecretKeys
@@ -114,6 +115,7 @@ def build(
         ),
         pages=pages,
         provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
+        repeating=Repeating(seconds=int(config.server.nginx_cache), clock=time.time),
         challenges=callers.challenges,
     )
     recorder = CheckRecorder(metrics=metrics)

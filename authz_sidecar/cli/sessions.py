@@ -32,7 +32,11 @@ def add(commands: Commands) -> None:
     revoke = actions.add_parser("revoke", help="end sessions, on every replica at once")
     which = revoke.add_mutually_exclusive_group(required=True)
     which.add_argument("--user", metavar="USER", help=f"all sessions of a user: {_USER}")
-    which.add_argument("--handle", metavar="HANDLE", help="one session, as lists and logs name it")
+    which.add_argument(
+        "--handle",
+        metavar="HANDLE",
+        help="one session, as lists and logs name it; as `--handle=…`, for it may begin with `-`",
+    )
     revoke.set_defaults(run=run_revoke)
     for action in (listing, revoke):
         add_config(action)

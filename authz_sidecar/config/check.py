@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from authz_sidecar.errors import Problem
 
 MIN_KEY_BYTES = 32
+MOST_SECONDS_IN_NGINX = 60
 MOST_LEEWAY = 300.0
 MOST_CACHE = 300.0
 
@@ -69,6 +70,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _listeners,
         _sessions,
         _throttle,
+        _nginx_cache,
         _providers,
         account_problems,
         _token_issuers,
@@ -159,6 +161,25 @@ def _sessions(config: Config) -> Iterator[Found]:
 def _throttle(config: Config) -> Iterator[Found]:
     if config.server.throttle.window < 1:
         yield "must be a second at least", ("server", "throttle", "window")
+
+
+def _nginx_cache(config: Config) -> Iterator[Found]:
+    server, path = config.server, ("server", "nginx_cache")
+    seconds = server.nginx_cache
+    if not seconds:
+        return
+    if not seconds.is_integer() or not 1 <= seconds <= MOST_SECONDS_IN_NGINX:
+        yield f"must be whole seconds, {MOST_SECONDS_IN_NGINX} at most", path
+    if "nginx" not in server.adapters:
+        yield "is for `nginx`, which is not among `server.adapters`", path
+    # What is repeated counts as no use, and carries the assertion as it was: an active session must
+    # not fall idle, nor an assertion end, while nginx answers for us.
+    for name, whole in (
+        ("sessions.idle_timeout", config.sessions.idle_timeout),
+        ("assertion.ttl", config.assertion.ttl),
+    ):
+        if seconds >= whole / 10:
+            yield f"must be shorter than a tenth of `{name}`", path
 
 
 def _providers(config: Config) -> Iterator[Found]:

@@ -31,6 +31,7 @@ def warnings(config: Config) -> tuple[Problem, ...]:
         _trusted,
         _insecure,
         _shared_cookie,
+        _nginx_cache,
         _routes,
         _templates,
         _unused,
@@ -91,6 +92,14 @@ def _shared_cookie(config: Config) -> Iterator[Found]:
                 " there is no isolation between them"
             ),
             ("sessions", "cookie", "domain"),
+        )
+
+
+def _nginx_cache(config: Config) -> Iterator[Found]:
+    if seconds := config.server.nginx_cache:
+        yield (
+            f"who is signed out or loses a right may pass nginx for {seconds + 1:g} seconds more",
+            ("server", "nginx_cache"),
         )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_LINES = 64
 MOST_PASSES = 16
 """Of one envelope: a browser asks for a page and what belongs to it with much the same lines."""
+_LONGEST_PATH = 512
 
 
 class Envelope:
@@ -72,6 +73,8 @@ class Envelope:
         return self._tokens[provider]
 
     def keep(self, path: bytes, known: Pass) -> None:
+        if len(path) > _LONGEST_PATH:
+            return
         if len(self.passes) >= MOST_PASSES:
             self.passes.clear()
         self.passes[path] = known

@@ -61,12 +61,13 @@ class Kept:
             self._residuals[way] = residual
         return residual
 
-    def keep(self, key: object, written: Written, *, until: float) -> None:
+    def keep(self, key: object, written: Written, *, size: int, until: float) -> None:
+        """`size` is the memory it takes, in bytes and about."""
         if len(self.ready) >= self._most:
             self.ready.clear()
             self.weight = _OBJECTS
         if key not in self.ready:
-            self.weight += _OBJECTS + len(written.rest)
+            self.weight += _OBJECTS + size
         self.ready[key] = written, until
 
 

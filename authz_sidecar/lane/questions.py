@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 LONGEST = 16 * 1024
 MOST_REMEMBERED_BYTES = 16 * 1024 * 1024
-_ENVELOPE_BYTES = 4000
-"""Beside the lines: what is parsed of them, and what passed in them."""
+_ENVELOPE_BYTES, _LINE_BYTES = 2000, 160
+"""Beside the lines: what is parsed of them, once more the lines, and what passed in them."""
 
 _URI = b"\r\nX-Forwarded-Uri: "  # as most proxies write it
 _AFTER_URI = len(_URI)
@@ -167,7 +167,8 @@ class Questions:
         return Question(envelope, request.target.encode(), request=request)
 
     def _remember(self, key: tuple[bytes, ...], envelope: Envelope) -> None:
-        self._known.put(key, envelope, size=sum(map(len, key)) + _ENVELOPE_BYTES)
+        parsed = _ENVELOPE_BYTES + _LINE_BYTES * len(envelope.headers)
+        self._known.put(key, envelope, size=2 * sum(map(len, key)) + parsed)
 
 
 def _sorted(lines: bytes) -> tuple[list[bytes], bytes | None]:

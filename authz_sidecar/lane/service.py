@@ -131,7 +131,7 @@ class Lane:
         key = envelope.dialect, envelope.place, way, envelope.cookie, envelope.kept
         ready = kept.ready.get(key)
         if ready is None or now >= ready[1]:
-            keep = partial(self._keep, kept, key, held, envelope.place.origin)
+            keep = partial(self._keep, kept, key, held, envelope)
             return self._tell(question, judged, started, keep=keep)
         known = Pass(
             written=ready[0],
@@ -182,11 +182,16 @@ class Lane:
         return told
 
     def _keep(
-        self, kept: Kept, key: object, held: Held | None, origin: Origin, told: Written
+        self, kept: Kept, key: object, held: Held | None, envelope: Envelope, told: Written
     ) -> None:
         before = kept.weight
-        until = _ALWAYS if held is None else self.steady_until(held.session, origin)
-        kept.keep(key, told, until=until)
+        until = _ALWAYS
+        if held is not None:
+            session = held.session
+            repeating = self.answers.repeating.steady_until(session)
+            until = min(self.steady_until(session, envelope.place.origin), repeating)
+        # The cookies stand in the key, and most of them in the answer.
+        kept.keep(key, told, size=len(told.rest) + len(envelope.cookie or ""), until=until)
         if held is not None:
             self.near.weigh(held, kept.weight - before)
 

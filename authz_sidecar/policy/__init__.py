@@ -6,6 +6,7 @@ Pure: no clock, no I/O. Knows requests and identities, nothing of proxies, route
 from __future__ import annotations
 
 from authz_sidecar.policy.compile import Purpose, compile_policy
+from authz_sidecar.policy.criteria import About
 from authz_sidecar.policy.decide import Evaluation, decide, evaluate
 from authz_sidecar.policy.model import Policy
 from authz_sidecar.policy.specialise import Residual, specialise, specialise_for
@@ -14,6 +15,7 @@ from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Records, Subject
 
 __all__ = [
     "NO_EVIDENCE",
+    "About",
     "Evaluation",
     "Evidence",
     "Policy",

@@ -46,13 +46,15 @@ class Passed:
 
     `identity` are the headers to set, each at most once and never empty; `cleared` names every
     managed header (aliases included) that is not set. `cookie` is the Cookie header that the
-    application is to receive; it is empty when none of the client's cookies remain.
+    application is to receive; it is empty when none of the client's cookies remain. For
+    `repeatable` seconds the proxy may say the same to the same question without asking.
     """
 
     identity: tuple[tuple[str, str], ...] = ()
     cleared: tuple[str, ...] = ()
     cookie: str = ""
     set_cookie: str | None = None
+    repeatable: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

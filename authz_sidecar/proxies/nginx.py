@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest, Fact
     from authz_sidecar.proxies.base import RawRequest
 
+LIFETIME = "x-accel-expires"
 _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled"}
 
 
@@ -39,7 +40,13 @@ class Nginx:
         return forwarded.parse(raw, adapter=self.name, trusted_hops=self.trusted_hops)
 
     def render(self, answer: Answer, request: CheckRequest | None) -> Reply:  # noqa: ARG002 - the first call says little
-        return verify_reply(answer)
+        reply = verify_reply(answer)
+        if not isinstance(answer, Passed) or not answer.repeatable:
+            return reply
+        # Of the two that say how long, nginx obeys this one if it comes first; `Cache-Control:
+        # no-store` is for whatever else may keep answers.
+        # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_valid
+        return replace(reply, headers=((LIFETIME, str(answer.repeatable)), *reply.headers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,18 +76,23 @@ async def _serve(line: Line, options: argparse.Namespace) -> None:
         sockets={"check": options.check, "web": options.web},
         metrics=metrics,
     )
-    started = asyncio.Event()
+    started, dismissed = asyncio.Event(), asyncio.Event()
     worker.on_started = started.set
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
-    answering = asyncio.create_task(_answer(worker, line, started, reload))
+    answering = asyncio.create_task(_answer(worker, line, started, dismissed, reload))
     try:
         await worker.run()
+        if dismissed.is_set():
+            # What was answered after the last report counts too.
+            await line.send({"metrics": to_json(metrics.report())})
     finally:
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
 
 
-async def _answer(worker: Worker, line: Line, started: asyncio.Event, reload: Any) -> None:
+async def _answer(
+    worker: Worker, line: Line, started: asyncio.Event, dismissed: asyncio.Event, reload: Any
+) -> None:
     try:
         await started.wait()
         await line.send({})
@@ -103,8 +108,10 @@ async def _answer(worker: Worker, line: Line, started: asyncio.Event, reload: An
                     denials = worker.application.denials
                     await line.send({"denial": denials.explain(question["about"])})
                 case "stop":
-                    worker.stop()
                     await line.send({})
+                    dismissed.set()
+                    worker.stop()
+                    return
                 case _:
                     worker.stop()  # no parent of ours asks this
                     return

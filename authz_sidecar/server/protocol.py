@@ -33,14 +33,18 @@ _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one listener accepts. A head is the request line with all header lines."""
+    """What one listener accepts. A head is the request line with all header lines; `waiting` are
+    requests of one connection whose turn has not come. Within `answer_seconds` the client has to
+    go on reading."""
 
     head_bytes: int = 64 * 1024
     head_lines: int = 100
     head_seconds: float = 5.0
     body_seconds: float = 30.0
+    answer_seconds: float = 30.0
     linger_seconds: float = 1.0
     last_call_seconds: float = 0.25
+    waiting: int = 32
     connections: int = 4096
 
 
@@ -83,6 +87,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._reusable = False
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
         self._refusal: Refusal | None = None
 
     # The connection
@@ -98,11 +103,14 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._read_on()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
+            if not self._answered_all():
+                self.flow.pause_reading()
             return
         self._unset_keepalive_if_required()
         before, self._messages_begun = self._phase, 0
@@ -145,6 +153,20 @@ class LimitedProtocol(HttpToolsProtocol):
     def _close_if_idle(self) -> None:
         if self._phase is Phase.IDLE and self._answered_all():
             self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self._limits.answer_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     # Time
 
@@ -203,6 +225,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._disarm()
         self._judge_head()
         cast("dict[str, Any]", self.scope)["authz_target"] = self.url
+        if len(self.pipeline) >= self._limits.waiting:
+            # One read holds hundreds of them, and each takes many times its own length.
+            raise self._refused(429, "Too many requests before their answers.")
         super().on_headers_complete()
         self._phase = Phase.BODY
         # Until the whole message has been read its rest could be taken for the next request. And

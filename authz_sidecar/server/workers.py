@@ -82,12 +82,13 @@ class Child:
         return self._last
 
     async def stop(self) -> None:
-        """Let it finish what it began; kill it when that takes too long."""
+        """Let it finish what it began and say what it counted; kill it when that takes too long."""
         await self.report()
-        with contextlib.suppress(LineLostError):
-            await self._line.ask("stop", seconds=REPORT_SECONDS)
         try:
             async with asyncio.timeout(STOP_SECONDS):
+                with contextlib.suppress(LineLostError):
+                    await self._line.ask("stop", seconds=REPORT_SECONDS)
+                    self._last = from_json((await self._line.receive())["metrics"])
                 await self.process.wait()
         except TimeoutError:
             self.kill()

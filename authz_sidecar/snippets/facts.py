@@ -29,7 +29,8 @@ class Certificate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """`hosts` and `auth_host` are names without ports; a wildcard is written `*.` or `**.`.
-    `headers` are all that may be set for an application, `cookies` the session's by exact name."""
+    `headers` are all that may be set for an application, `cookies` the session's by exact name;
+    `repeated` says that nginx may repeat answers."""
 
     check: ListenAddress
     web: ListenAddress
@@ -40,6 +41,7 @@ class Facts:
     cookies: tuple[str, ...]
     strip_cookie: bool = True
     certificate: Certificate | None = None
+    repeated: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -65,6 +67,7 @@ def facts_of(config: Config, *, headers: tuple[str, ...]) -> Facts:
         else Certificate(
             header=server.client_certificate.header, format=server.client_certificate.format
         ),
+        repeated=server.nginx_cache > 0,
         notes=tuple(_notes(places)),
     )
 

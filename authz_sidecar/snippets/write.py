@@ -89,7 +89,19 @@ def _nginx(facts: Facts) -> list[Text]:
         includes[name] = includes[name].with_headers(facts.headers)
     if not facts.strip_cookie:
         includes["protect.conf"] = includes["protect.conf"].without_lines("$authz_cookie")
+    if facts.repeated:
+        main = main.replace(*_included("authz/cache-zone.conf"))
+        includes["sidecar.conf"] = includes["sidecar.conf"].replace(*_included("authz/cache.conf"))
+    else:
+        for name in ("cache.conf", "cache-zone.conf"):
+            del includes[name]
+        main = main.without_lines("authz/cache-zone.conf")
+        includes["sidecar.conf"] = includes["sidecar.conf"].without_lines("authz/cache.conf")
     return [main, *(includes[name] for name in sorted(includes))]
+
+
+def _included(name: str) -> tuple[str, str]:
+    return f"# include {name};", f"include {name};"
 
 
 def _one_star(hosts: tuple[str, ...]) -> tuple[str, ...]:

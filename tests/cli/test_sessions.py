@@ -87,8 +87,8 @@ def test_a_user_of_one_tenant_of_many(run: Run, config: str, redis_server: Redis
 
 def test_revoking_one(run: Run, config: str, redis_server: RedisServer) -> None:
     one, other = (signed_in(redis_server.url, "alice") for _ in range(2))
-    assert run("sessions", "revoke", "--config", config, "--handle", one) == (0, "1 ended\n", "")
-    assert run("sessions", "revoke", "--config", config, "--handle", one) == (1, "0 ended\n", "")
+    assert run("sessions", "revoke", "--config", config, f"--handle={one}") == (0, "1 ended\n", "")
+    assert run("sessions", "revoke", "--config", config, f"--handle={one}") == (1, "0 ended\n", "")
     _, out, _ = run("sessions", "list", "--config", config, "--user", "alice")
     assert [line.split("\t")[0] for line in out.splitlines()] == [other]
 

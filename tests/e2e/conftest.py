@@ -1,4 +1,5 @@
-"""One stage per proxy and worker: the real proxy with the files of `deploy/`, the real sidecar, a
+"""One stage per proxy, worker and way to an answer (in the lane, or all in the framework): the real
+proxy with the files of `deploy/`, the real sidecar, a
 real provider, and an application that records what it receives."""
 
 from __future__ import annotations
@@ -6,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -182,13 +183,20 @@ def running_stage(
         app.close()
 
 
+@pytest.fixture(
+    scope="session", params=[pytest.param(True, id="lane"), pytest.param(False, id="framework")]
+)
+def fast_lane(request: pytest.FixtureRequest) -> bool:
+    """Whether what can be answered from memory is: nobody outside may notice."""
+    return bool(request.param)
+
+
 @pytest.fixture(scope="session")
 def sidecar(
-    provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory
+    provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory, *, fast_lane: bool
 ) -> Iterator[Sidecar]:
-    with running_sidecar(
-        sidecar_config(provider.issuer), tmp_path_factory.mktemp("e2e")
-    ) as running:
+    config = sidecar_config(provider.issuer, fast_lane=fast_lane)
+    with running_sidecar(config, tmp_path_factory.mktemp("e2e")) as running:
         yield running
 
 
@@ -203,9 +211,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("certificate"), CERTIFICATE_NAMES)
 
 
-def sidecar_config(issuer: str) -> dict[str, object]:
+def sidecar_config(issuer: str, *, fast_lane: bool) -> dict[str, Any]:
     return {
         "server": {
+            "fast_lane": fast_lane,
             "adapters": [proxy.name for proxy in PROXIES],
             "auth_host": f"https://{AUTH_HOST}",
         },

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -50,17 +49,17 @@ def stage_of(
     return start
 
 
-def configuration(provider: RunningProvider) -> dict[str, Any]:
-    config: dict[str, Any] = copy.deepcopy(sidecar_config(provider.issuer))
+@pytest.fixture
+def config(provider: RunningProvider, *, fast_lane: bool) -> dict[str, Any]:
+    config = sidecar_config(provider.issuer, fast_lane=fast_lane)
     del config["server"]["auth_host"]
     return config
 
 
 def test_each_host_has_its_own_callback_and_session(
-    stage_of: Callable[[dict[str, Any]], AbstractContextManager[Stage]],
-    provider: RunningProvider,
+    stage_of: Callable[[dict[str, Any]], AbstractContextManager[Stage]], config: dict[str, Any]
 ) -> None:
-    with stage_of(configuration(provider)) as stage:
+    with stage_of(config) as stage:
         visitor = stage.visitor()
         for host in (APP_HOST, GROUP_HOST):
             visitor.visited.clear()
@@ -73,10 +72,8 @@ def test_each_host_has_its_own_callback_and_session(
 
 
 def test_one_cookie_serves_all_hosts_of_a_domain(
-    stage_of: Callable[[dict[str, Any]], AbstractContextManager[Stage]],
-    provider: RunningProvider,
+    stage_of: Callable[[dict[str, Any]], AbstractContextManager[Stage]], config: dict[str, Any]
 ) -> None:
-    config = configuration(provider)
     config["sessions"] = {"cookie": {"name": "authz", "domain": "example.com"}}
     with stage_of(config) as stage:
         visitor = stage.visitor()

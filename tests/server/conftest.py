@@ -37,6 +37,11 @@ class Running:
         self._clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port)))
         return self._clients[-1]
 
+    @property
+    def connections(self) -> int:
+        assert self.listener is not None
+        return len(self.listener.server_state.connections)
+
     def stop(self) -> None:
         assert self.listener is not None
         self.listener.should_exit = True
@@ -72,6 +77,9 @@ class Client:
         body = await self._reader.readexactly(int(headers.get(b"content-length", b"0")))
         return int(status_line.split()[1]), headers, body
 
+    async def some(self) -> bytes:
+        return await asyncio.wait_for(self._reader.read(65536), 5)
+
     async def rest(self) -> bytes:
         data = await asyncio.wait_for(self._reader.read(), 5)
         self.close()
@@ -88,14 +96,19 @@ class Client:
 async def serve() -> AsyncIterator[Callable[[Limits], Any]]:
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(limits: Limits, *, delay: float = 0.0, read_body: bool = False) -> Running:
-            return await stack.enter_async_context(_running(limits, delay, read_body=read_body))
+        async def start(
+            limits: Limits, *, delay: float = 0.0, read_body: bool = False, body: bytes = b""
+        ) -> Running:
+            running = _running(limits, delay, read_body=read_body, body=body)
+            return await stack.enter_async_context(running)
 
         yield start
 
 
 @contextlib.asynccontextmanager
-async def _running(limits: Limits, delay: float, *, read_body: bool) -> AsyncIterator[Running]:
+async def _running(
+    limits: Limits, delay: float, *, read_body: bool, body: bytes
+) -> AsyncIterator[Running]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         running.scopes.append(scope)
         while read_body:
@@ -106,10 +119,10 @@ async def _running(limits: Limits, delay: float, *, read_body: bool) -> AsyncIte
             if not message["more_body"]:
                 break
         await asyncio.sleep(delay)
-        body = scope["authz_target"]
-        headers = [(b"content-length", str(len(body)).encode())]
+        said = body or scope["authz_target"]
+        headers = [(b"content-length", str(len(said)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": said})
 
     (listening,) = bind("server.listen", TcpAddress("127.0.0.1", 0))
     running = Running(listening.getsockname()[1])

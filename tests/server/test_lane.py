@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from typing import TYPE_CHECKING, Self
 
 import pytest
@@ -172,29 +171,6 @@ async def test_an_idle_connection_ends_some_time_after_the_last_answer(
         before: float = asyncio.get_running_loop().time()
         assert await other.closed()
         assert 0.1 < asyncio.get_running_loop().time() - before < 1
-
-
-async def test_who_does_not_read_is_not_written_to(both: Both) -> None:
-    """Somebody asks for pages and never reads them: after a while nothing more is written."""
-    cookie = await both.signed_in()
-    loop = asyncio.get_running_loop()
-    with socket.socket() as greedy:
-        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        greedy.setblocking(False)
-        await loop.sock_connect(greedy, ("127.0.0.1", both.ports["lane"]))
-        question = bytes_of(asked(f"{APP}/admin", cookie, ("accept", "text/html")))
-        answered = -1
-        async with asyncio.timeout(20):
-            while both.lane.answered != answered:
-                answered = both.lane.answered
-                for _ in range(20):
-                    with contextlib.suppress(BlockingIOError):
-                        greedy.send(question)
-                    await asyncio.sleep(0.001)
-        assert answered > 1
-    async with Asking(both, cookie) as other:
-        other.writer.write(other.question())
-        assert await other.status() == 200
 
 
 async def test_an_end_waits_for_nobody_who_is_idle() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from authz_sidecar.server.protocol import Limits
+from tests.sessions.nearby import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -188,6 +190,39 @@ async def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     client = await running.connect()
     client.send(get(b"/1") + get(b"/2") + get(b"/3"))
     assert [(await client.answer())[2] for _ in range(3)] == [b"/1", b"/2", b"/3"]
+    client.close()
+
+
+async def test_so_many_requests_wait_for_their_turn(serve: Serve) -> None:
+    running = await serve(QUICK, delay=0.02)
+    client = await running.connect()
+    client.send(b"".join(get(b"/%d" % at) for at in range(40)))
+    assert [(await client.answer())[2] for _ in range(33)] == [b"/%d" % at for at in range(33)]
+    assert (await client.answer())[0] == 429
+    assert await client.rest() == b""
+    assert running.refusals == [429]
+    assert len(running.scopes) == 33
+
+
+async def test_who_never_reads_is_left(serve: Serve) -> None:
+    running = await serve(Limits(answer_seconds=0.3), body=b"x" * 10_000_000)
+    loop = asyncio.get_running_loop()
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.setblocking(False)
+        await loop.sock_connect(deaf, ("127.0.0.1", running.port))
+        await loop.sock_sendall(deaf, get(b"/a"))
+        await until(lambda: running.connections == 1)
+        await until(lambda: running.connections == 0)
+
+
+async def test_who_reads_slowly_is_waited_for(serve: Serve) -> None:
+    running = await serve(Limits(answer_seconds=1.0), body=b"x" * 10_000_000)
+    client = await running.connect()
+    client.send(get(b"/a"))
+    got = 0
+    while got < 10_000_000:
+        got += len(await client.some())
     client.close()
 
 

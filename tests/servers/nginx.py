@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from tests.servers.proxy import AUTH_HOST, DEPLOY, Facts, Places, deployed, forwarded_facts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.servers.wire import Message
 
 # What a distribution's package sets at compile time and a test must not touch.
@@ -21,10 +23,23 @@ fastcgi_temp_path tmp/fastcgi; uwsgi_temp_path tmp/uwsgi; scgi_temp_path tmp/scg
 """
 
 
+CACHE_KEY = next(
+    line
+    for line in (DEPLOY / "nginx" / "authz" / "cache.conf").read_text().splitlines()
+    if line.startswith("proxy_cache_key ")
+)
+
+
 @dataclass(frozen=True)
 class Nginx:
+    """`repeats` answers, as the README says; by another `cache_key` where one is given. `outer` is
+    what else an operator has at the http level."""
+
     name: str = "nginx"
     outage_status: int = 503
+    repeats: bool = False
+    cache_key: str = CACHE_KEY
+    outer: str = ""
 
     def binary(self) -> str | None:
         return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -54,11 +69,25 @@ class Nginx:
                 {"127.0.0.1:9180": str(places.check), "127.0.0.1:9181": str(places.web)},
             )
         )
-        (directory / "conf.d" / "local.conf").write_text(LOCAL)
+        (directory / "conf.d" / "local.conf").write_text(LOCAL + self.outer)
+        if self.repeats:
+            self._repeat(directory)
         main = f"daemon off; pid {directory}/nginx.pid; error_log stderr warn;"
         if os.geteuid() == 0:
             main += f" user {getpass.getuser()};"
         return (binary, "-p", str(directory), "-e", "stderr", "-c", "nginx.conf", "-g", main)
+
+    def _repeat(self, directory: Path) -> None:
+        edits = {
+            "nginx.conf": ("# include authz/cache-zone.conf;", "include authz/cache-zone.conf;"),
+            "authz/sidecar.conf": ("# include authz/cache.conf;", "include authz/cache.conf;"),
+            "authz/cache-zone.conf": ("/dev/shm/authz-nginx", str(directory / "cache")),
+            "authz/cache.conf": (CACHE_KEY, self.cache_key),
+        }
+        for name, (old, new) in edits.items():
+            text = (directory / name).read_text()
+            assert old in text, name
+            (directory / name).write_text(text.replace(old, new))
 
     def facts(self, asked: Message) -> Facts:
         return forwarded_facts(asked)

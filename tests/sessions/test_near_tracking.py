@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -340,7 +341,51 @@ async def test_after_a_failover_the_new_primary_is_heard(redis_binary: str, open
             assert await find(cache, token) is None
 
 
+async def test_who_starts_together_does_not_connect_together(
+    redis_server: RedisServer, opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "SECONDS_TO_SPREAD", 1.0)
+    store = opened(redis_server.url)
+    async with contextlib.AsyncExitStack() as stack:
+        workers = [await stack.enter_async_context(near(store, start=False)) for _ in range(10)]
+        for worker in workers:
+            worker.start()
+        await until(lambda: all(worker.coherent for worker in workers))
+        heard = [worker._coherence.confirmed(1) for worker in workers]
+    assert len({round(each, 1) for each in heard}) > 2
+
+
 class TestCluster:
+    async def test_every_primary_is_heard(self, redis_binary: str, opened: Any) -> None:
+        with running_cluster(redis_binary) as cluster:
+            async with near(opened(cluster.url)):
+                assert [len(_tracking_clients(node)) for node in cluster.nodes] == [1, 1, 1]
+
+    async def test_after_a_failover_the_new_primary_is_heard(
+        self, redis_binary: str, opened: Any
+    ) -> None:
+        with running_cluster(redis_binary) as cluster, joining(cluster, redis_binary) as new:
+            _follow(new, cluster.nodes[0])
+            store = opened(cluster.url)
+            sessions = sessions_on(store)
+            made = [await sign_in(sessions, provider_session=f"sid-{n}") for n in range(12)]
+            async with near(store) as cache:
+                for token, _ in made:
+                    await hold(cache, token)
+                assert cluster.nodes[0].command("WAIT", 1, 5000) == 1
+                cluster.nodes[0].stop()
+                await until(lambda: not cache.coherent)
+                assert [peek(cache, token) for token, _ in made] == [None] * len(made)
+                new.command("CLUSTER", "FAILOVER", "TAKEOVER")
+                await until(lambda: cache.coherent, within=30)
+                assert len(_tracking_clients(new)) == 1, "nobody listens to the new primary"
+                for token, session in made:
+                    assert await found_at_last(cache, token) == session
+                    await hold(cache, token)
+                    await sessions.end(session)
+                    await until(lambda token=token: peek(cache, token) is None)  # type: ignore[misc]
+                    assert await find(cache, token) is None
+
     async def test_one_primary_lost_is_all_lost(self, redis_binary: str, opened: Any) -> None:
         with running_cluster(redis_binary) as cluster:
             store = opened(cluster.url)
@@ -367,6 +412,15 @@ class TestCluster:
                 await until(lambda: cache.counts.losses >= 1)
                 await until(lambda: cache.coherent)
                 assert _tracking_clients(new), "nobody listens to the new node"
+
+
+def _follow(new: RedisServer, primary: RedisServer) -> None:
+    """`new` becomes a replica that could take over."""
+    new.command("CLUSTER", "REPLICATE", primary.command("CLUSTER", "MYID"))
+    deadline = time.monotonic() + 20
+    while new.command("INFO", "replication")["master_link_status"] != "up":
+        assert time.monotonic() < deadline, "it does not follow"
+        time.sleep(0.05)
 
 
 def _move_slots(cluster: Cluster, new: RedisServer) -> None:

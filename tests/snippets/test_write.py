@@ -20,7 +20,7 @@ from authz_sidecar.sessions.cookie import SessionCookies
 from authz_sidecar.snippets import PROXIES, Facts, SnippetError, facts_of, write
 from authz_sidecar.snippets.edit import EXAMPLE
 from authz_sidecar.snippets.facts import Certificate as Forwarded
-from authz_sidecar.snippets.write import deploy_directory
+from authz_sidecar.snippets.write import Snippet, deploy_directory
 from tests.servers.caddy import Caddy
 from tests.servers.certificate import Certificate, make_certificate
 from tests.servers.envoy import Envoy
@@ -143,6 +143,17 @@ def test_cookies_stay_where_the_operator_wants_them(proxy: str) -> None:
     assert handed_back[proxy] not in text
 
 
+def test_nginx_repeats_answers_where_the_sidecar_lets_it() -> None:
+    def lines(snippet: Snippet) -> set[str]:
+        text = "\n".join(snippet.files.values())
+        return {line.partition(";")[0].strip() for line in text.splitlines()}
+
+    cache = {"include authz/cache.conf", "include authz/cache-zone.conf", "proxy_cache authz"}
+    assert cache <= lines(write("nginx", replace(MINE, repeated=True)))
+    assert "cache" not in " ".join(write("nginx", MINE).files)
+    assert not cache & lines(write("nginx", MINE))
+
+
 @pytest.mark.parametrize("proxy", ["traefik", "haproxy", "ingress-nginx"])
 def test_no_unix_socket_where_the_proxy_cannot(proxy: str) -> None:
     with pytest.raises(SnippetError, match="cannot ask over a Unix socket"):
@@ -246,6 +257,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
             replace(MINE, auth_host="login.example.org", strip_cookie=False), id="auth host"
         ),
         pytest.param(replace(MINE, certificate=FORWARDED["nginx"]), id="certificates"),
+        pytest.param(replace(MINE, repeated=True), id="repeating"),
     ],
 )
 def test_the_proxy_itself_accepts_it(
@@ -263,6 +275,7 @@ def test_the_proxy_itself_accepts_it(
             .replace("/etc/ssl/example.com/privkey.pem", str(certificate.key))
             .replace("/etc/ssl/example.com/haproxy.pem", str(certificate.both))
             .replace("/etc/haproxy/authz.lua", str(tmp_path / "authz.lua"))
+            .replace("/dev/shm/authz-nginx", str(tmp_path / "cache"))
             .replace("listen 80 ", f"listen 127.0.0.1:{http} ")
             .replace("listen 443 ", f"listen 127.0.0.1:{https} ")
         )

@@ -109,6 +109,12 @@ class Server(Section):
         description="Answer checks from memory where everything is at hand. The answers are the same"
         " without; to be turned off only to find that out.",
     )
+    nginx_cache: Duration = Field(
+        default=0.0,
+        description="How long nginx may repeat that a request passes, with the cache of"
+        " `deploy/nginx/`: whole seconds, 60 at most. For as long, and up to a second more, it notices"
+        " neither a sign-out elsewhere nor a revocation nor another policy. `0s` is not at all.",
+    )
     throttle: Annotated[Throttle, Mapped] = Field(
         default_factory=Throttle,
         description="How often one network may ask for what costs work. Too often is 429 with"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import StoreUnavailable
@@ -13,17 +14,21 @@ if TYPE_CHECKING:
 # One answer of the store must not keep others waiting for long.
 _MOST_KEYS = 512
 
+MOST_UNDER_WAY = 8
+"""Questions, and so connections, of one worker: when all sessions of many workers are asked for at
+once, as after a start, the store is to hear larger questions and not more of them."""
+
 
 Answer = asyncio.Future[tuple[bytes | None, ...]]
 
 
 class GatheredReads:
-    """Whatever is asked for in one turn of the event loop is one question."""
+    """Whatever is asked for in one turn of the event loop is one question; while many are under
+    way, what is asked for waits and becomes the next."""
 
     def __init__(self, store: Reads) -> None:
         self._store = store
-        self._asked: list[tuple[tuple[str, ...], Answer]] = []
-        self._count = 0
+        self._asked: deque[tuple[tuple[str, ...], Answer]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
@@ -32,17 +37,26 @@ class GatheredReads:
         if not self._asked:
             loop.call_soon(self._send)
         self._asked.append((keys, answer))
-        self._count += len(keys)
-        if self._count >= _MOST_KEYS:
-            self._send()
         return await answer
 
     def _send(self) -> None:
-        if self._asked:
-            task = asyncio.get_running_loop().create_task(self._ask(self._asked))
+        while self._asked and len(self._tasks) < MOST_UNDER_WAY:
+            task = asyncio.get_running_loop().create_task(self._ask(self._next()))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            self._asked, self._count = [], 0
+            task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._send()
+
+    def _next(self) -> list[tuple[tuple[str, ...], Answer]]:
+        asked, count = [], 0
+        while self._asked and count < _MOST_KEYS:
+            keys, answer = self._asked.popleft()
+            if not answer.done():  # whoever asked may have gone
+                asked.append((keys, answer))
+                count += len(keys)
+        return asked
 
     async def _ask(self, asked: list[tuple[tuple[str, ...], Answer]]) -> None:
         values: tuple[bytes | None, ...] | None = None

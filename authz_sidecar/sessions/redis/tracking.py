@@ -33,6 +33,9 @@ SECONDS_BETWEEN_PINGS = 0.5
 SECONDS_OF_SILENCE = 3.0
 """After which a connection is given up; whoever listens stops to rely on it long before."""
 
+SECONDS_TO_SPREAD = 0.1
+"""Over which the first connections of those who start at the same moment are spread."""
+
 _SECONDS_TO_OPEN = 3.0
 _SECONDS_BETWEEN_SENTINELS = 5.0
 _SECONDS_WHILE_REFUSED = 60.0
@@ -83,6 +86,8 @@ class Tracking:
 
     async def _run(self) -> None:
         wait = _SHORTEST_WAIT
+        # Workers start together, and so do replicas.
+        await asyncio.sleep(random.uniform(0, SECONDS_TO_SPREAD))  # noqa: S311
         while True:
             began = self._clock()
             try:
