@@ -19,6 +19,7 @@ from authz_sidecar.core.types import (
     Decision,
     Deny,
     Session,
+    SessionKind,
     step_up_of,
 )
 from authz_sidecar.core.urls import MalformedUrl
@@ -275,7 +276,9 @@ def outcome_of(answer: Answer) -> str:
 
 def _credential(judged: Judgement) -> str | None:
     session = judged.session
-    return session.kind if session is not None and session.identity.machine else None
+    if session is None or session.kind in {SessionKind.SIGN_IN, SessionKind.CHILD}:
+        return None
+    return session.kind
 
 
 def reasons_of(answer: Answer, judged: Judgement | None) -> tuple[str, ...]:

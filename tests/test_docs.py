@@ -166,7 +166,7 @@ def test_commands_that_are_shown_exist(page: Path) -> None:
         assert (target[0] or target[1]) in make_targets(), target
     first_words = {name.split()[0] for name in command_names()}
     for command in re.findall(
-        r"^authz-sidecar ([a-z-]+)|`authz-sidecar ([a-z]+)", text, re.MULTILINE
+        r"^authz-sidecar ([a-z-]+)|`authz-sidecar ([a-z-]+)", text, re.MULTILINE
     ):
         assert (command[0] or command[1]) in first_words, command
 

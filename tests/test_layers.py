@@ -34,6 +34,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
+    "accounts": frozenset({"core", "errors", "login", "routes", "sealing", "sessions", "tokens"}),
     "tokens": frozenset({"core", "errors", "login", "routes", "sealing"}),
     "prospects": frozenset({"core", "gate", "policy", "routes"}),
     "denials": frozenset({"core", "gate", "routes"}),
@@ -60,7 +61,10 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "httpx2": frozenset({"login.provider"}),
     "jwt": frozenset({"login.jws", "login.provider.clientkey", "identity.assertion"}),
     "redis": frozenset({"sessions.redis"}),
-    "cryptography": frozenset({"sealing", "identity.assertion", "policy.certificates", "cli.keys"}),
+    "bcrypt": frozenset({"accounts.htpasswd"}),
+    "cryptography": frozenset(
+        {"accounts.htpasswd", "sealing", "identity.assertion", "policy.certificates", "cli.keys"}
+    ),
     "re2": frozenset({"policy.regex"}),
     "yaml": frozenset({"config.yaml12"}),
     "pydantic": frozenset({"config"}),

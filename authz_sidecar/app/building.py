@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.answers import Answers
 from authz_sidecar.app.application import Application
+from authz_sidecar.app.calling import own_accounts
 from authz_sidecar.app.keeping import cookies, near_cache, store_of, throttle
 from authz_sidecar.app.providers import default_providers, providers
 from authz_sidecar.app.tables import kept_tables
@@ -32,6 +33,7 @@ from authz_sidecar.prospects import Prospects
 from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.repeating import Repeating
+from authz_sidecar.routes.model import PASSWORD_FILE, SERVICE_ACCOUNTS
 from authz_sidecar.ruleset import certificate_header, ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
@@ -67,7 +69,7 @@ def build(
         secret_keys=keys,
         lifetime=config.sessions.lifetime,
         idle_timeout=config.sessions.idle_timeout,
-        machines=frozenset(config.token_issuers),
+        machines=frozenset({SERVICE_ACCOUNTS, PASSWORD_FILE, *config.token_issuers}),
         clock=time.time,
     )
     near = near_cache(config, keys, store, previous)
@@ -83,11 +85,13 @@ def build(
         claims=config.headers.claims.values(),
         later=_later,
     )
+    fresh = Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time)
     limits = throttle(config, sessions)
     issuers = token_issuers(config, previous, throttle=limits)
     # Opaque tokens that nobody else knows are their issuer's to judge: last.
     callers = Callers(
         (
+            *own_accounts(config, finder=fresh, sessions=sessions, keys=keys, metrics=metrics),
             Bearers(
                 issuers,
                 proofs=sessions,
@@ -123,7 +127,6 @@ def build(
         clock=time.time,
         previous=previous.denials if previous else None,
     )
-    fresh = Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time)
     gate = Gate(
         index=built.index,
         sessions=fresh,

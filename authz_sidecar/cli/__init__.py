@@ -20,6 +20,7 @@ from authz_sidecar.cli import (
     policy,
     schema,
     serve,
+    service_account,
     sessions,
     snippet,
 )
@@ -30,7 +31,19 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-COMMANDS = (serve, check, explain, policy, schema, snippet, import_, keys, sessions, demo)
+COMMANDS = (
+    serve,
+    check,
+    explain,
+    policy,
+    schema,
+    snippet,
+    import_,
+    keys,
+    sessions,
+    service_account,
+    demo,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,6 +13,7 @@ from authz_sidecar.core.spelling import ascii_url
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_url
 from authz_sidecar.policy.suite import SOMEBODY
+from authz_sidecar.routes.model import PASSWORD_FILE, SERVICE_ACCOUNTS
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Address, Fact
@@ -38,21 +39,23 @@ def add_person(parser: argparse.ArgumentParser) -> None:
     person = parser.add_argument_group("person", "without any of these, nobody is signed in")
     person.add_argument("--user", metavar="ID", help="as the provider names them")
     person.add_argument("--email", metavar="ADDRESS")
-    person.add_argument("--groups", type=_list, metavar="A,B")
+    person.add_argument("--groups", type=comma_separated, metavar="A,B")
     person.add_argument(
         "--claim",
         action="append",
         default=[],
-        type=_claim,
+        type=claim,
         metavar="NAME=VALUE",
         help="the value as YAML: text, a number, a [list]",
     )
     person.add_argument(
-        "--provider", metavar="NAME", help="or token issuer (default: the first of the route)"
+        "--provider",
+        metavar="NAME",
+        help="or token issuer, `service-account`, `htpasswd` (default: the first of the route)",
     )
     person.add_argument("--signed-in-at", type=_time, metavar="TIME")
     person.add_argument("--acr", help="how strong the sign-in was")
-    person.add_argument("--amr", type=_list, metavar="A,B", help="the ways of signing in")
+    person.add_argument("--amr", type=comma_separated, metavar="A,B", help="the ways of signing in")
 
 
 def request_of(arguments: argparse.Namespace, *, facts: frozenset[Fact]) -> CheckRequest:
@@ -85,7 +88,8 @@ def identity_of(
         return None
     claims: Claims = dict(arguments.claim)
     provider = arguments.provider or default_provider(request, index)
-    machine = any(provider in route.token_issuers for route in index.routes)
+    ours = provider in {SERVICE_ACCOUNTS, PASSWORD_FILE}
+    machine = ours or any(provider in route.token_issuers for route in index.routes)
     user = arguments.user or SOMEBODY
     return Identity(
         provider=provider,
@@ -129,7 +133,7 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def _claim(text: str) -> tuple[str, object]:
+def claim(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"`{text}` is not a claim such as `department=it`")
@@ -137,7 +141,7 @@ def _claim(text: str) -> tuple[str, object]:
     return name, value if document.problems else document.data
 
 
-def _list(text: str) -> tuple[str, ...]:
+def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(each for piece in text.split(",") if (each := piece.strip()))
 
 

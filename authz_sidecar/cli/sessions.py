@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
+from authz_sidecar.cli.stored import asked
 from authz_sidecar.config.load import load
-from authz_sidecar.errors import StartError, StoreUnavailable
+from authz_sidecar.errors import StartError
 from authz_sidecar.provider_kinds import KINDS
-from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
-from authz_sidecar.sessions.opening import open_store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Awaitable, Callable
 
     from authz_sidecar.cli.options import Commands
     from authz_sidecar.config.schema import Config
-    from authz_sidecar.sessions import SessionSummary
-
-T = TypeVar("T")
+    from authz_sidecar.sessions import Sessions, SessionSummary
 
 
 def add(commands: Commands) -> None:
@@ -54,7 +48,7 @@ _USER = "`PROVIDER/SUBJECT`, or the subject alone where there is one identity pr
 def run_list(arguments: argparse.Namespace) -> int:
     config = load(config_path(arguments), env=os.environ)
     user = _user(config, arguments.user)
-    found = _asked(config, lambda sessions: sessions.of_user(**user))
+    found = asked(config, lambda sessions: sessions.of_user(**user))
     for summary in found:
         print(json.dumps(asdict(summary)) if arguments.json else _line(summary))
     return 0 if found else 1
@@ -64,9 +58,9 @@ def run_revoke(arguments: argparse.Namespace) -> int:
     config = load(config_path(arguments), env=os.environ)
     if arguments.user is not None:
         user = _user(config, arguments.user)
-        ended = _asked(config, lambda sessions: sessions.end_user(**user))
+        ended = asked(config, lambda sessions: sessions.end_user(**user))
     else:
-        ended = _asked(config, lambda sessions: _end_one(sessions, arguments.handle))
+        ended = asked(config, lambda sessions: _end_one(sessions, arguments.handle))
     print(f"{ended} ended")
     return 0 if ended else 1
 
@@ -96,29 +90,6 @@ def _user(config: Config, text: str) -> dict[str, str]:
             raise StartError(f"`{text}` does not name the user's tenant: `{name}/TENANT/…`")
         issuer = template.replace("{tenantid}", tenant)
     return {"provider": name, "issuer": issuer, "subject": subject}
-
-
-def _asked(config: Config, question: Callable[[Sessions], Awaitable[T]]) -> T:
-    url = config.sessions.store.reveal()
-    if url.startswith("memory:"):
-        raise StartError("`sessions.store` is in the memory of the server, nobody else can see it")
-
-    async def ask() -> T:
-        store = open_store(url)
-        sessions = Sessions(
-            store=store,
-            secret_keys=SecretKeys([key.reveal().encode() for key in config.secret_keys]),
-            lifetime=config.sessions.lifetime,
-            idle_timeout=config.sessions.idle_timeout,
-        )
-        try:
-            return await question(sessions)
-        except StoreUnavailable as error:
-            raise StartError(str(error)) from None
-        finally:
-            await store.aclose()
-
-    return asyncio.run(ask())
 
 
 def _line(summary: SessionSummary) -> str:

@@ -9,11 +9,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.config.passwords import account_problems
+from authz_sidecar.config.places import place_of
 from authz_sidecar.config.providers import provider_problems
 from authz_sidecar.config.stores import STORES, no_store
 from authz_sidecar.config.tables import table_rules
 from authz_sidecar.core.positions import Step
-from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         _throttle,
         _nginx_cache,
         _providers,
+        account_problems,
         _token_issuers,
         _auth_host,
         _cookie_domain,
@@ -205,7 +207,7 @@ def _providers(config: Config) -> Iterator[Found]:
             for route in config.routes
             if _asks_for_sign_in(route)
             and not route.identity_provider
-            and not (route.token_issuers and not providers)
+            and (providers or not _takes_machines(route))
         ),
         None,
     )
@@ -245,6 +247,11 @@ def _token_issuers(config: Config) -> Iterator[Found]:
 
 def _asks_for_sign_in(route: RouteConfig) -> bool:
     return not route.allow_public_unauthenticated_access or route.identity == "optional"
+
+
+def _takes_machines(route: RouteConfig) -> bool:
+    """Where nobody can sign in, there may still be somebody to let in."""
+    return bool(route.token_issuers) or route.service_accounts or route.basic_auth
 
 
 def _auth_host(config: Config) -> Iterator[Found]:
@@ -358,15 +365,3 @@ def _dependencies(config: Config) -> Iterator[Found]:
         for number, origin in enumerate(route.depends_on):
             if route.from_ == str(origin):
                 yield "is the route's own host, which is signed in anyway", (*path, number)
-
-
-def place_of(route: RouteConfig) -> Origin | None:
-    """The origin of a route, of its parent name where it has a wildcard; None where `routes` will
-    complain."""
-    scheme, separator, authority = route.from_.partition("://")
-    try:
-        return parse_origin(
-            f"{scheme}{separator}{authority.removeprefix('**.').removeprefix('*.')}"
-        )
-    except MalformedUrl:
-        return None

@@ -35,6 +35,7 @@ def warnings(config: Config) -> tuple[Problem, ...]:
         _routes,
         _templates,
         _unused,
+        _unused_passwords,
         _unverified,
         _open_issuers,
         _id_tokens,
@@ -67,6 +68,11 @@ def _trusted(config: Config) -> Iterator[Found]:
                     at,
                 ),
             )
+
+
+def _unused_passwords(config: Config) -> Iterator[Found]:
+    if config.basic_auth is not None and not any(route.basic_auth for route in config.routes):
+        yield "no route takes these users, with `basic_auth: true`", ("basic_auth",)
 
 
 def _insecure(config: Config) -> Iterator[Found]:

@@ -52,7 +52,8 @@ class ReturnAddresses:
     """`knows` says whether an origin is one of ours: a configured route's, or the central host's.
 
     `base_path` is the prefix of our own routes. To return there would sign out, loop or consume
-    somebody's ticket, so the host's default page takes its place.
+    somebody's ticket, so the host's default page takes its place; but for two pages that only show
+    something: who you are, and what a command-line tool asks for.
     """
 
     knows: Callable[[Origin], bool]
@@ -79,8 +80,10 @@ class ReturnAddresses:
 
     def _not_ours(self, target: str) -> str:
         path = target.partition("?")[0]
-        if path == f"{self.base_path}/":  # "who am I" is a page like any other
+        if path == f"{self.base_path}/":
             return path
+        if path == f"{self.base_path}/api/login":
+            return target
         plain = _plainest(path)
         return "/" if plain == self.base_path or plain.startswith(f"{self.base_path}/") else target
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
@@ -118,6 +118,12 @@ class SessionKind(StrEnum):
     """Made by a sign-in: the single sign-on session on `auth_host`, or the host's own without one."""
     CHILD = "child"
     """One host's share of a sign-in on `auth_host`; dead with its parent."""
+    TOOL = "tool"
+    """A command-line tool's share of a sign-in, on one host; dead with its parent."""
+    SERVICE_ACCOUNT = "service-account"
+    """A machine's own: nobody signed in for it, and it is not idle when nobody uses it."""
+    PASSWORD = "password"  # noqa: S105 - the word for it
+    """Proved by a password that the request itself brought; kept nowhere."""
     TOKEN = "token"  # noqa: S105 - the word for it
     """Proved by a signed token that the request itself brought; kept nowhere."""
     INTROSPECTED = "introspected"
@@ -130,7 +136,8 @@ class Session:
 
     `handle` names it in logs, lists and indexes and opens nothing. `scope` is what it is sealed
     to: an origin (`https://app.example.com`) or a cookie domain (`.example.com`). From `refresh_at`
-    on the provider should be asked again who this is; None where it cannot be.
+    on the provider should be asked again who this is; None where it cannot be. `routes` are the
+    names of those that it may open; empty where it is not confined to any.
     """
 
     handle: str
@@ -142,6 +149,14 @@ class Session:
     provider_session: str | None = None
     parent: str | None = None
     refresh_at: float | None = None
+    routes: tuple[str, ...] = ()
+
+    @property
+    def sign_in(self) -> Session:
+        """The sign-in that this came of, as far as it is known here; ending it ends all that did."""
+        if self.parent is None:
+            return self
+        return replace(self, handle=self.parent, kind=SessionKind.SIGN_IN, parent=None)
 
 
 @dataclass(frozen=True, slots=True)

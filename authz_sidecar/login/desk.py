@@ -6,13 +6,14 @@ session counts is decided here, once.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from authz_sidecar.core.return_address import ReturnAddresses
 from authz_sidecar.core.urls import parse_url
-from authz_sidecar.errors import BadReturnAddress
+from authz_sidecar.errors import BadReturnAddress, Throttled
 from authz_sidecar.login.attempts import AttemptCookies
 from authz_sidecar.login.loop import Circle, LoopBreaker
 from authz_sidecar.login.messages import LoginReply
@@ -20,7 +21,7 @@ from authz_sidecar.login.messages import LoginReply
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from authz_sidecar.core.types import Session
+    from authz_sidecar.core.types import Identity, Session
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.attempts import Attempt
     from authz_sidecar.login.messages import LoginRequest
@@ -163,6 +164,16 @@ class Desk:
         """Every living session of this browser on this host, one for each provider."""
         found = [await self.living(request, (provider,)) for provider in self.providers]
         return tuple(each for each in found if each is not None)
+
+    async def admit_account(self, identity: Identity, *, endpoint: str) -> None:
+        """Count what somebody does who has proved who they are: nobody uses up another's share.
+        Raises `Throttled`."""
+        account = json.dumps([identity.provider, identity.issuer, identity.subject])
+        try:
+            await self.throttle.limit(f"{endpoint} of {account}")
+        except Throttled:
+            self.recorder.throttled(endpoint=endpoint)
+            raise
 
     def session_cookie(self, session: Session, token: str, *, origin: Origin) -> str:
         return self.cookies.set(

@@ -32,6 +32,12 @@ def device(user_agent: str) -> str:
     browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
     system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
     if browser is None:
-        product = _PRODUCT.match(user_agent)
-        browser = product[0] if product and product[0] != "Mozilla" else "Unknown browser"
+        product = product_of(user_agent)
+        browser = product if product and product != "Mozilla" else "Unknown browser"
     return browser if system is None else f"{browser} on {system}"
+
+
+def product_of(user_agent: str) -> str | None:
+    """The name that a program calls itself by."""
+    product = _PRODUCT.match(user_agent)
+    return None if product is None else product[0]

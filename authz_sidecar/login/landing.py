@@ -45,6 +45,7 @@ class Landing:
         it does not come along from the provider (`same_site: strict`). `since` is what was revoked
         before the provider was asked who this is."""
         desk = self._desk
+        await desk.admit_account(identity, endpoint="sign-in")
         before = await desk.living(request, (identity.provider,))
         token, session = await desk.sessions.create(
             identity=identity,

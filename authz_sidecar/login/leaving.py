@@ -6,13 +6,13 @@ Whatever the provider does or fails to do, the session is ended before anybody i
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.core.urls import MalformedUrl, parse_origin
 from authz_sidecar.login.forms import Forms
 from authz_sidecar.login.messages import LoginReply, one, redirect
+from authz_sidecar.sessions.prefixed import tool_scope
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
@@ -64,8 +64,10 @@ class Leaving:
         here_only = one(request.form, "scope") == "site"
         at_provider = None if here_only else await self._provider_url(request, found[0])
         for each in found:
-            ended = each.session if here_only else _sign_in_of(each)
+            ended = each.session if here_only else each.session.sign_in
             await desk.sessions.end(ended)
+            if here_only:
+                await self._end_tools(request, each.session)
             _log.info("signed out on `%s`: session `%s`", request.origin, ended.handle)
         cookies = (
             desk.cookies.clear(
@@ -82,6 +84,15 @@ class Leaving:
             else desk.page(desk.pages.continue_to(url=at_provider))
         )
         return reply.with_cookies(*cookies)
+
+    async def _end_tools(self, request: LoginRequest, session: Session) -> None:
+        """Those that act for this person here; they came of the sign-in, which goes on elsewhere."""
+        who, scope = session.identity, tool_scope(request.origin)
+        for summary in await self._desk.sessions.of_user(
+            provider=who.provider, issuer=who.issuer, subject=who.subject
+        ):
+            if summary.scope == scope and summary.parent == session.sign_in.handle:
+                await self._desk.sessions.end_listed(summary)
 
     async def _provider_url(self, request: LoginRequest, found: Found) -> str | None:
         desk = self._desk
@@ -109,11 +120,3 @@ class Leaving:
             if desk.knows(origin):
                 return desk.home(origin)
         return desk.home(request.origin)
-
-
-def _sign_in_of(found: Found) -> Session:
-    """The sign-in that a child came of; ending it ends all its children."""
-    session = found.session
-    if session.parent is None:
-        return session
-    return replace(session, handle=session.parent, kind=SessionKind.SIGN_IN, parent=None)

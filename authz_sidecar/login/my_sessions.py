@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import SessionKind
-from authz_sidecar.login.device import device
+from authz_sidecar.login.device import device, product_of
 from authz_sidecar.login.forms import Forms
 from authz_sidecar.login.messages import BadRequest, LoginReply, one, redirect
 from authz_sidecar.login.ports import SessionLine
@@ -97,17 +97,28 @@ def _lines(found: Found, summaries: Sequence[SessionSummary]) -> Iterable[Sessio
     for summary in summaries:
         if summary.kind is SessionKind.CHILD:
             continue
-        children = (each.scope for each in summaries if each.parent == summary.handle)
+        children = (
+            each.scope
+            for each in summaries
+            if each.parent == summary.handle and each.kind is SessionKind.CHILD
+        )
         yield SessionLine(
             handle=summary.handle,
             provider=summary.provider,
-            device=device(summary.user_agent),
+            device=_device(summary),
             address=summary.client,
             signed_in_at=summary.created_at,
             last_used_at=summary.last_used_at,
             sites=tuple(map(_site, sorted({summary.scope, *children}))),
             current=summary.handle == found.session.handle,
         )
+
+
+def _device(summary: SessionSummary) -> str:
+    if summary.kind is SessionKind.TOOL:
+        product = product_of(summary.user_agent)
+        return "Command-line tool" if product is None else f"Command-line tool ({product})"
+    return device(summary.user_agent)
 
 
 def _site(scope: str) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import CheckRequest, Decision, Identity, Session
     from authz_sidecar.core.urls import Origin
@@ -31,11 +33,16 @@ class RouteLike(Protocol):
     def providers(self) -> tuple[str, ...]: ...
 
     @property
+    def command_line_tools(self) -> bool: ...
+
+    @property
     def depends_on(self) -> tuple[str, ...]: ...
 
 
 class Routes(Protocol):
     def match(self, origin: Origin, path: str) -> RouteLike | None: ...
+
+    def for_host(self, origin: Origin) -> Sequence[RouteLike]: ...
 
     def knows(self, origin: Origin) -> bool: ...
 
@@ -102,6 +109,18 @@ class Pages(Protocol):
 
     def sessions(
         self, *, identity: Identity, lines: tuple[SessionLine, ...], action_url: str, csrf: str
+    ) -> str: ...
+
+    def allow_tool(
+        self,
+        *,
+        identity: Identity,
+        site: str,
+        tool: str,
+        ends_at: float,
+        action_url: str,
+        csrf: str,
+        fields: tuple[tuple[str, str], ...],
     ) -> str: ...
 
     def continue_to(self, *, url: str) -> str: ...

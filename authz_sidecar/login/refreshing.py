@@ -11,7 +11,6 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from authz_sidecar.core.types import SessionKind
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable, StoreUnavailable
 from authz_sidecar.login.provider import RefreshRefused
 from authz_sidecar.sessions.records import ProviderTokens, Vault
@@ -71,15 +70,19 @@ class Refreshing:
             return session
         except LoginRefused as error:
             _log.info("session `%s` ends: %s", claim.handle, error)
-            await self._sessions.end(_sign_in_of(session))
+            await self._sessions.end(session.sign_in)
             return None
         if not renewed:
             return await self._finder.find(
                 token, scope=session.scope, provider=session.identity.provider
             )
         _log.info("refreshed session `%s`", claim.handle)
-        adopted = await self._sessions.renewal.claim(token, session, now=self._clock())
-        return session if isinstance(adopted, Claim) else adopted
+        await self._sessions.renewal.claim(token, session, now=self._clock())
+        # From the store, with its watermarks: somebody may have signed out while the provider was
+        # asked, even if a failover has lost what they deleted.
+        return await self._sessions.find(
+            token, scope=session.scope, provider=session.identity.provider
+        )
 
     async def _renewed(self, claim: Claim, provider: Provider) -> bool:
         """Whether the vault holds what the provider says now."""
@@ -109,9 +112,3 @@ def _kept(given: Tokens, old: ProviderTokens, *, now: float) -> ProviderTokens:
         refresh_token=given.refresh_token or old.refresh_token,
         expires_at=None if given.lifetime is None else now + given.lifetime,
     )
-
-
-def _sign_in_of(session: Session) -> Session:
-    if session.parent is None:
-        return session
-    return replace(session, handle=session.parent, kind=SessionKind.SIGN_IN, parent=None)

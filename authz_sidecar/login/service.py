@@ -12,9 +12,11 @@ from authz_sidecar.login.handover import HandOver
 from authz_sidecar.login.landing import Landing
 from authz_sidecar.login.leaving import Leaving
 from authz_sidecar.login.my_sessions import MySessions
+from authz_sidecar.login.programmatic import ProgrammaticLogin
 from authz_sidecar.login.provider_logout import ProviderLogout
 from authz_sidecar.login.returning import Returning
 from authz_sidecar.login.starting import Starting
+from authz_sidecar.login.token_endpoint import TokenEndpoint, refusal
 from authz_sidecar.login.trouble import trouble_page
 from authz_sidecar.login.walking import Walking
 from authz_sidecar.login.whoami import WhoAmI
@@ -41,6 +43,8 @@ class LoginService:
         self._mine = MySessions(desk)
         self._provider_logout = ProviderLogout(desk)
         self._who = WhoAmI(desk)
+        self._programmatic = ProgrammaticLogin(desk)
+        self._token_endpoint = TokenEndpoint(desk)
         self._asserting = Asserting(desk)
 
     async def start(self, request: LoginRequest) -> LoginReply:
@@ -86,6 +90,19 @@ class LoginService:
 
     async def userinfo(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._who.userinfo, request)
+
+    async def programmatic_login(self, request: LoginRequest) -> LoginReply:
+        handler = self._programmatic.login
+        return await self._answered(handler, request, throttled="api/login")
+
+    async def token(self, request: LoginRequest) -> LoginReply:
+        """Answers programs, and never with a page."""
+        try:
+            await self._admit(request, endpoint="api/token")
+            return await self._token_endpoint.token(request)
+        except AuthzError as error:
+            _log.info("token request refused: %s", error)
+            return refusal(error)
 
     async def assertion(self, request: LoginRequest) -> LoginReply:
         return await self._answered(self._asserting.assertion, request)

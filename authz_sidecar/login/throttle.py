@@ -59,29 +59,39 @@ class Throttle:
     async def admit(self, client: Address | None) -> None:
         """Count one request; raises `Throttled` when it is one too many."""
         address = _plain(client)
-        if address is None:
-            return await self.limit(NOBODY_KNOWS, times=TIMES_UNKNOWN)
-        if any(address in network for network in self._limits.exempt):
-            return None
-        return await self.limit(str(network_of(address)))
+        if address is not None and any(address in network for network in self._limits.exempt):
+            return
+        network, times = network_name(client)
+        await self.limit(network, times=times)
 
     async def limit(self, subject: str, *, times: int = 1) -> None:
         """The same for anything else that can be counted, an account for example."""
-        now, window = self._clock(), self._limits.window
-        number = math.floor(now / window)
+        now = self._clock()
+        # Whoever has spent a window costs nothing more in it, not even a question to the store.
+        self.check(subject)
+        count = await self._count(f"throttle {self._number} {subject}", now=now)
+        if count <= self._limits.requests * times:
+            return
+        if len(self._spent) < MOST_REMEMBERED:
+            self._spent.add(subject)
+        raise self._throttled(subject, now=now)
+
+    def check(self, subject: str) -> None:
+        """Raises `Throttled` where `limit` did in this window; counts nothing."""
+        now = self._clock()
+        number = math.floor(now / self._limits.window)
         if number != self._number:
             self._number = number
             self._spent.clear()
             self._here.clear()
-        # Whoever has spent a window costs nothing more in it, not even a question to the store.
-        if subject not in self._spent:
-            count = await self._count(f"throttle {number} {subject}", now=now)
-            if count <= self._limits.requests * times:
-                return
-            if len(self._spent) < MOST_REMEMBERED:
-                self._spent.add(subject)
-        retry_after = max(1, math.ceil((number + 1) * window - now))
-        raise Throttled(f"too many requests of `{subject}`", retry_after=retry_after)
+        if subject in self._spent:
+            raise self._throttled(subject, now=now)
+
+    def _throttled(self, subject: str, *, now: float) -> Throttled:
+        ends = (math.floor(now / self._limits.window) + 1) * self._limits.window
+        return Throttled(
+            f"too many requests of `{subject}`", retry_after=max(1, math.ceil(ends - now))
+        )
 
     async def _count(self, key: str, *, now: float) -> int:
         if now >= self._ask_store_at:
@@ -101,6 +111,12 @@ def network_of(address: Address) -> Network:
     if isinstance(address, IPv6Address):
         return IPv6Network((int(address) >> 64 << 64, 64))
     return IPv4Network(address)
+
+
+def network_name(client: Address | None) -> tuple[str, int]:
+    """Under which name a client's requests are counted, and how many times as many it may have."""
+    address = _plain(client)
+    return (NOBODY_KNOWS, TIMES_UNKNOWN) if address is None else (str(network_of(address)), 1)
 
 
 def _plain(address: Address | None) -> Address | None:

@@ -173,6 +173,9 @@ class _Builder:
             providers=settings.identity_provider
             or (() if self._default_provider is None else (self._default_provider,)),
             token_issuers=settings.token_issuers,
+            service_accounts=settings.service_accounts,
+            command_line_tools=settings.command_line_tools,
+            basic_auth=settings.basic_auth,
             identity=use,
             public=settings.allow_public_unauthenticated_access,
             allowed_origins=tuple(map(str, settings.allowed_origins)),

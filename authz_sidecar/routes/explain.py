@@ -169,7 +169,7 @@ def _overlooked(route: Route, identity: Identity | None) -> str | None:
     if identity is None:
         return None
     if identity.machine:
-        if identity.provider in route.token_issuers:
+        if route.takes_machines_of(identity.provider):
             return None
         return f"a token of `{identity.provider}` opens nothing on this route"
     if route.identity == "none":

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 IdentityUse = Literal["required", "optional", "none"]
 
+SERVICE_ACCOUNTS = "service-account"
+"""Vouches for service accounts, where people have an identity provider."""
+PASSWORD_FILE = "htpasswd"  # noqa: S105 - the word for it
+"""Vouches for the users of the password file."""
+
 HeaderTemplates: TypeAlias = "tuple[tuple[str, HeaderTemplate], ...]"
 
 
@@ -62,7 +67,8 @@ class PathRule:
 class Route:
     """`identity` says whether a session is looked for: `none` on public routes unless the operator
     wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
-    letter case a reading of the path. `token_issuers` are those whose tokens count here.
+    letter case a reading of the path. `token_issuers` are those whose tokens count here;
+    `service_accounts`, `command_line_tools` and `basic_auth` say whether these do.
     `set_request_headers` are for the application, beside the identity headers. `depends_on` are
     origins that are signed in together with it. `written_at` leads to the route in the
     configuration."""
@@ -73,6 +79,9 @@ class Route:
     policy: Policy
     providers: tuple[str, ...] = ()
     token_issuers: tuple[str, ...] = ()
+    service_accounts: bool = False
+    command_line_tools: bool = False
+    basic_auth: bool = False
     identity: IdentityUse = "required"
     public: bool = False
     allowed_origins: tuple[str, ...] = ()
@@ -80,3 +89,11 @@ class Route:
     set_request_headers: HeaderTemplates = ()
     depends_on: tuple[str, ...] = ()
     written_at: tuple[Step, ...] = ()
+
+    def takes_machines_of(self, provider: str) -> bool:
+        """Whether who is vouched for by this name, other than by a sign-in, counts here."""
+        if provider == SERVICE_ACCOUNTS:
+            return self.service_accounts
+        if provider == PASSWORD_FILE:
+            return self.basic_auth
+        return provider in self.token_issuers

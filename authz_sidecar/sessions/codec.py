@@ -57,12 +57,13 @@ def encode_record(record: Record) -> bytes:
             session.refresh_at,
             record.vault,
             *_identity_fields(who),
+            *_confinement(session.routes),
         ]
     )
 
 
 def decode_record(data: bytes, *, handle: str) -> Record | None:
-    return _unpack(data, 19, lambda fields: _record(fields, handle))
+    return _unpack(data, 19, lambda fields: _record(fields, handle), optional=1)
 
 
 def encode_listing(listing: Listing) -> bytes:
@@ -81,12 +82,13 @@ def encode_listing(listing: Listing) -> bytes:
             summary.subject,
             summary.client,
             summary.user_agent,
+            *_confinement(summary.routes),
         ]
     )
 
 
 def decode_listing(data: bytes, *, handle: str) -> Listing | None:
-    return _unpack(data, 12, lambda fields: _listing(fields, handle))
+    return _unpack(data, 12, lambda fields: _listing(fields, handle), optional=1)
 
 
 def encode_tokens(tokens: ProviderTokens) -> bytes:
@@ -126,6 +128,11 @@ def _identity_fields(who: Identity) -> list[object]:
     ]
 
 
+def _confinement(routes: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """A last field for the few that have it; all others are written as ever."""
+    return (routes,) if routes else ()
+
+
 def _vault(fields: list[object]) -> Vault:
     refresh_at, *rest = fields
     return Vault(
@@ -134,6 +141,7 @@ def _vault(fields: list[object]) -> Vault:
 
 
 def _record(fields: list[object], handle: str) -> Record:
+    fields, routes = fields[:19], fields[19:]
     kind, scope, created, expires, provider_session, parent, seen, refresh_at, vault, *who = fields
     return Record(
         session=Session(
@@ -145,14 +153,15 @@ def _record(fields: list[object], handle: str) -> Record:
             provider_session=_maybe(_text, provider_session),
             parent=_maybe(_text, parent),
             refresh_at=_maybe(_time, refresh_at),
-            identity=_identity(who),
+            identity=_identity(who, machine=kind == SessionKind.SERVICE_ACCOUNT),
+            routes=_texts(routes[0]) if routes else (),
         ),
         vault=_text(vault),
         seen=_read_marks(seen),
     )
 
 
-def _identity(fields: list[object]) -> Identity:
+def _identity(fields: list[object], *, machine: bool = False) -> Identity:
     provider, issuer, subject, email, name, groups, claims, authenticated, acr, amr = fields
     if not isinstance(claims, dict):
         raise _NotOursError
@@ -168,10 +177,12 @@ def _identity(fields: list[object]) -> Identity:
         authenticated_at=_maybe(_time, authenticated),
         acr=_maybe(_text, acr),
         amr=_texts(amr),
+        machine=machine,
     )
 
 
 def _listing(fields: list[object], handle: str) -> Listing:
+    fields, routes = fields[:12], fields[12:]
     kind, scope, created, expires, provider_session, parent, seen, *who = fields
     provider, issuer, subject, client, user_agent = who
     return Listing(
@@ -189,6 +200,7 @@ def _listing(fields: list[object], handle: str) -> Listing:
             user_agent=_text(user_agent),
             provider_session=_maybe(_text, provider_session),
             parent=_maybe(_text, parent),
+            routes=_texts(routes[0]) if routes else (),
         ),
         seen=_read_marks(seen),
     )
@@ -229,7 +241,9 @@ def _pack(fields: list[object]) -> bytes:
     return _VERSION + deflate.compress(text) + deflate.flush()
 
 
-def _unpack(data: bytes, length: int, build: Callable[[list[object]], T]) -> T | None:
+def _unpack(
+    data: bytes, length: int, build: Callable[[list[object]], T], *, optional: int = 0
+) -> T | None:
     if data[:1] != _VERSION:
         return None
     inflate = zlib.decompressobj(wbits=-15, zdict=_DICTIONARY)
@@ -238,7 +252,7 @@ def _unpack(data: bytes, length: int, build: Callable[[list[object]], T]) -> T |
         if not inflate.eof or inflate.unused_data:
             return None
         fields = json.loads(text)
-        if not isinstance(fields, list) or len(fields) != length:
+        if not isinstance(fields, list) or not length <= len(fields) <= length + optional:
             return None
         return build(fields)
     except (zlib.error, ValueError, OverflowError, RecursionError):

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.types import SessionKind
 from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.cookie import is_token
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.types import Session
     from authz_sidecar.sessions.envelopes import Envelopes
     from authz_sidecar.sessions.keys import Naming
-    from authz_sidecar.sessions.records import Record
+    from authz_sidecar.sessions.records import Record, SessionSummary
     from authz_sidecar.sessions.store import Reads
 
 Before = Callable[[Iterable[str]], None]
@@ -81,6 +84,18 @@ class Finder:
             )
         risen = {mark for mark in standing if mark is not None} - fetched.record.seen
         return None if ended is not None or risen else read_time(last_use)
+
+
+def idle_after(of: Session | SessionSummary, idle_timeout: float) -> float:
+    """Seconds without a use after which it is over. A machine that comes once a quarter is no less
+    itself: what was made for one ends when it was said to."""
+    return inf if of.kind is SessionKind.SERVICE_ACCOUNT else idle_timeout
+
+
+def is_alive(
+    of: Session | SessionSummary, last_use: float, *, now: float, idle_timeout: float
+) -> bool:
+    return now < of.expires_at and now - last_use < idle_after(of, idle_timeout)
 
 
 def read_time(value: bytes | None) -> float | None:

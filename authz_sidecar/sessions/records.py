@@ -36,6 +36,7 @@ class SessionSummary:
     user_agent: str
     provider_session: str | None = None
     parent: str | None = None
+    routes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

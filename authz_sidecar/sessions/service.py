@@ -16,7 +16,7 @@ from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.sessions.cookie import is_token
 from authz_sidecar.sessions.envelopes import Envelopes
-from authz_sidecar.sessions.finding import Fetched, Finder, write_time
+from authz_sidecar.sessions.finding import Fetched, Finder, is_alive, write_time
 from authz_sidecar.sessions.keys import Naming, Subject
 from authz_sidecar.sessions.reading import Member, Reader
 from authz_sidecar.sessions.records import ProviderTokens, Record, SessionSummary
@@ -81,6 +81,8 @@ class Sessions:
         lifetime: float | None = None,
         since: frozenset[str] | None = None,
         parent_token: str | None = None,
+        kind: SessionKind | None = None,
+        routes: tuple[str, ...] = (),
     ) -> tuple[str, Session]:
         """A new session under a new id: the cookie's value, and the session.
 
@@ -88,7 +90,8 @@ class Sessions:
         provider session and ends with it at the latest. Raises `LoginRefused` when the user was
         signed out, or the parent ended, in the meantime: since `revocations` gave `since`; and when
         the user is called like a program. With the parent's cookie too, the child takes part in its
-        refreshes.
+        refreshes. `kind` says what it is where that is neither a sign-in nor a host's child;
+        `routes` confine it to those of these names.
         """
         name, slash, _ = identity.subject.partition("/")
         if slash and name in self._machines and not identity.machine:
@@ -110,7 +113,7 @@ class Sessions:
         record = Record(
             session=Session(
                 handle=self._naming.handles(token)[0],
-                kind=SessionKind.SIGN_IN if parent is None else SessionKind.CHILD,
+                kind=kind or (SessionKind.SIGN_IN if parent is None else SessionKind.CHILD),
                 scope=scope,
                 identity=identity,
                 created_at=now,
@@ -118,6 +121,7 @@ class Sessions:
                 provider_session=provider_session,
                 parent=None if parent is None else parent.handle,
                 refresh_at=refresh_at if key else None,
+                routes=routes,
             ),
             vault=key,
             seen=await self._seen(subjects, parent, now=now)
@@ -148,7 +152,7 @@ class Sessions:
         if session.scope != scope or session.identity.provider != provider:
             return None
         last_use = await self._finder.standing(fetched)
-        if last_use is None or not self._is_alive(session.expires_at, last_use, now=now):
+        if last_use is None or not self._is_alive(session, last_use, now=now):
             return None
         if now - last_use < self._idle_timeout / 10:
             return session
@@ -206,7 +210,7 @@ class Sessions:
         """What lists show of the living session of this handle."""
         member, now = Member(handle), self._clock()
         for listing, last_use in await self._reader.standing_listings((member,)):
-            if self._is_alive(listing.summary.expires_at, last_use, now=now):
+            if self._is_alive(listing.summary, last_use, now=now):
                 return replace(listing.summary, last_used_at=last_use)
         return None
 
@@ -224,13 +228,21 @@ class Sessions:
         self, *, provider: str, issuer: str, subject: str
     ) -> tuple[SessionSummary, ...]:
         """The living sessions of a user, the newest first."""
+        return await self._living(self._naming.user(provider, issuer, subject))
+
+    async def of_provider_session(
+        self, *, provider: str, issuer: str, sid: str
+    ) -> tuple[SessionSummary, ...]:
+        """The living sessions that came of one session at the provider, the newest first."""
+        return await self._living(self._naming.provider_session(provider, issuer, sid))
+
+    async def _living(self, subject: Subject) -> tuple[SessionSummary, ...]:
         now = self._clock()
-        user = self._naming.user(provider, issuer, subject)
-        members = await self._reader.members(user, now=now)
+        members = await self._reader.members(subject, now=now)
         living = [
             replace(listing.summary, last_used_at=last_use)
             for listing, last_use in await self._reader.standing_listings(members)
-            if self._is_alive(listing.summary.expires_at, last_use, now=now)
+            if self._is_alive(listing.summary, last_use, now=now)
         ]
         return tuple(sorted(living, key=lambda summary: -summary.created_at))
 
@@ -285,12 +297,12 @@ class Sessions:
             return await self._reader.watermarks(subjects)
         # A child inherits its parent's: what was revoked since then is revoked for both.
         for listing, last_use in await self._reader.standing_listings((Member.of(parent),)):
-            if self._is_alive(parent.expires_at, last_use, now=now):
+            if self._is_alive(parent, last_use, now=now):
                 return listing.seen
         raise LoginRefused("the sign-in has ended in the meantime", public=_REVOKED)
 
-    def _is_alive(self, expires_at: float, last_use: float, *, now: float) -> bool:
-        return now < expires_at and now - last_use < self._idle_timeout
+    def _is_alive(self, of: Session | SessionSummary, last_use: float, *, now: float) -> bool:
+        return is_alive(of, last_use, now=now, idle_timeout=self._idle_timeout)
 
     async def _risen(
         self, provider: str, since: frozenset[str] | None, *, now: float

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.finding import write_time
+from authz_sidecar.sessions.finding import idle_after, write_time
 from authz_sidecar.sessions.reading import Member
 from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary, Vault
 from authz_sidecar.sessions.store import Entry
@@ -69,12 +69,14 @@ class Writer:
             entries.append(Entry(keys.vault_key(handle), sealed, ttl))
         if session.parent is None:
             used = write_time(session.created_at)
-            entries.append(Entry(keys.last_use_key(handle), used, min(idle_timeout, ttl)))
+            entries.append(
+                Entry(keys.last_use_key(handle), used, min(idle_after(session, idle_timeout), ttl))
+            )
         await self._store.write(*entries)
 
     async def touch(self, session: Session, *, now: float, idle_timeout: float) -> bool:
         """Note a use of the session, at its parent if it has one; False when it is gone."""
-        ttl = min(idle_timeout, session.expires_at - now)
+        ttl = min(idle_after(session, idle_timeout), session.expires_at - now)
         key = keys.last_use_key(session.parent or session.handle)
         return await self._store.rewrite(Entry(key, write_time(now), ttl))
 
@@ -133,4 +135,5 @@ def summary_of(session: Session, *, client: str, user_agent: str) -> SessionSumm
         user_agent=user_agent[:_MAX_TEXT],
         provider_session=session.provider_session,
         parent=session.parent,
+        routes=session.routes,
     )

@@ -91,6 +91,8 @@ def login_router(
     ours("/frontchannel-logout", ["GET"], service.front_channel_logout)
     ours("/api/assertion", ["GET"], service.assertion)
     ours("/userinfo", ["GET", "HEAD"], service.userinfo)
+    ours("/api/login", ["GET", "POST"], service.programmatic_login)
+    ours("/api/token", ["POST"], service.token)
     ours("/", ["GET", "HEAD"], service.who_am_i)
     ours("", ["GET", "HEAD"], service.arrive)
     route("/", ["GET", "HEAD"], service.root)

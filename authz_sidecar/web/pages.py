@@ -51,6 +51,7 @@ LOOP_CAUSES: Mapping[Circle, tuple[str, ...]] = MappingProxyType(
 """The likely causes, the likeliest first."""
 
 _TEMPLATES = (
+    "allow_tool",
     "choose",
     "continue",
     "denied",
@@ -223,6 +224,30 @@ class Pages:
         ]
         return self._render(
             "sessions", identity=identity, lines=shown, action_url=action_url, csrf=csrf
+        )
+
+    def allow_tool(
+        self,
+        *,
+        identity: Identity,
+        site: str,
+        tool: str,
+        ends_at: float,
+        action_url: str,
+        csrf: str,
+        fields: tuple[tuple[str, str], ...],
+    ) -> str:
+        """A form that posts `csrf`, `fields` and `allow`, 1 or 0. `tool` is where the program that
+        asks can be reached."""
+        return self._render(
+            "allow_tool",
+            identity=identity,
+            site=site,
+            tool=tool,
+            ends=_moment(ends_at),
+            action_url=action_url,
+            csrf=csrf,
+            fields=fields,
         )
 
     def continue_to(self, *, url: str) -> str:

@@ -206,3 +206,33 @@ def test_where_only_ascii_can_be_shown(explain: Explain) -> None:
 )  # fmt: skip
 def test_values_on_one_line(value: object, text: str) -> None:
     assert shown(value) == text
+
+
+MACHINES = """\
+basic_auth: {users: "printer:$2b$05$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
+"""
+TAKES_MACHINES = """\
+  - name: api
+    from: https://api.example.com
+    service_accounts: true
+    policy: {allow: {or: [{user: {is: service-account/robot}}, {user: {is: htpasswd/printer}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("provider", "user", "says"),
+    [
+        pytest.param("service-account", "robot", "ALLOWED", id="a service account"),
+        pytest.param("service-account", "other", "DENIED", id="another one"),
+        pytest.param("corp", "robot", "DENIED", id="a person of that name"),
+        pytest.param("htpasswd", "printer", "opens nothing on this route", id="not taken here"),
+    ],
+)
+def test_accounts_of_our_own(
+    explain: Explain, tmp_path: Path, provider: str, user: str, says: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    written = path.read_text().replace("routes:\n", f"routes:\n{TAKES_MACHINES}")
+    path.write_text(MACHINES + written)
+    said = explain("--url", "https://api.example.com/", "--provider", provider, "--user", user)
+    assert says in said

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.header_template import parse_header_template
 from authz_sidecar.core.urls import parse_origin
+from tests.corpus.filling import without_provider
 from tests.corpus.house import APP as VECTOR_APP
-from tests.corpus.house import COOKIE, PERSONS, PROVIDER, People, configuration, damaged
-from tests.corpus.test_bypass_vectors import VECTORS, asked_about
+from tests.corpus.house import configuration
+from tests.corpus.people import PERSONS, damaged, identity_of
+from tests.corpus.running import asked_about
+from tests.corpus.test_bypass_vectors import VECTORS
 from tests.corpus.vectors import Uninterpretable, Vector, filled, parse
 from tests.gating import ALICE, APP, HTML, JSON, NAVIGATION, NOW, House, asked, house
 from tests.lane.laning import Both, both_of, bytes_of, listening
@@ -430,17 +433,18 @@ async def besieged() -> AsyncIterator[Both]:
         Settings(from_=route["from"], **{k: v for k, v in route.items() if k != "from"})
         for route in routes
     ]
-    async with listening(both_of(house(*renamed))) as both:
+    issuers = ("machines", "opaque")
+    home = house(*renamed, token_issuers=issuers, credentials=(Keyring(),))
+    async with listening(both_of(home)) as both:
         yield both
 
 
 @pytest.fixture(scope="module")
 async def people(besieged: Both) -> dict[tuple[str, str], str]:
-    maker = People(issuer=ALICE.issuer, store="")
     found = {}
     for host in (VECTOR_APP, "admin.example.com"):
         for name in sorted(PERSONS):
-            identity = replace(maker.identity(name), provider=PROVIDER)
+            identity = identity_of(name, issuer=ALICE.issuer)
             origin = parse_origin(f"https://{host}")
             token, session = await besieged.home.sessions.create(
                 identity=identity, scope=besieged.home.cookies.scope_for(origin)
@@ -470,7 +474,7 @@ def about_checks() -> list[Any]:
     for document in VECTORS:
         try:
             vector = parse(document)
-            vector_bytes(vector, lambda text: filled(text, cookie=COOKIE, session=damaged_anybody))
+            vector_bytes(vector, lambda text: filled(text, without_provider(damaged_anybody)))
         except Uninterpretable:
             continue
         if vector.adapter is not None:
@@ -545,7 +549,7 @@ async def test_bypass_vectors(
         )
         return damaged(person, damage)
 
-    data = vector_bytes(vector, lambda text: filled(text, cookie=COOKIE, session=session))
+    data = vector_bytes(vector, lambda text: filled(text, without_provider(session)))
     await besieged.compare(data, bodiless=vector.method == "HEAD")
 
 

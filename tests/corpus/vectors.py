@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import base64
 import re
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,14 +12,22 @@ if TYPE_CHECKING:
 
 CLASSES = frozenset(
     {"header-spoof", "path-normalisation", "host-confusion", "method-override", "client-contract"}
+    | {"csrf", "cookie-tamper", "session-fixation", "replay", "jwt-alg", "open-redirect"}
+    | {"identity", "backchannel-logout", "info-leak", "cache-confusion"}
 )
-"""Those whose subject is implemented; the others come with theirs."""
+"""Those that are judged here; outages and resources are tested with what they are outages of."""
 
 Decision = Literal["allow", "deny", "either"]
 Headers = tuple[tuple[str, str], ...]
 
-_KEYS = {"id", "class", "description", "request", "expect", "peer", "raw", "repeat", "refs"}
-_REQUEST_KEYS = {"method", "path", "headers", "body", "encoding", "http_version", "repeat"}
+_KEYS = {"id", "class", "description", "request", "expect", "peer", "raw", "repeat", "refs"} | {
+    "setup",
+    "sequence",
+}
+_REQUEST_KEYS = {"method", "path", "headers", "body", "encoding", "http_version", "repeat"} | {
+    "parallel",
+    "parallel_with",
+}
 _EXPECT_KEYS = {"decision", "status", "assert"}
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z_]*)(?::([^{}]*))?\}")
 
@@ -32,7 +38,11 @@ class Uninterpretable(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
+    """`at_once`: repetitions are not one after the other. `beside` is sent at the same time."""
+
     id: str
+    kind: str
+    description: str
     method: str
     path: str
     headers: Headers
@@ -40,6 +50,10 @@ class Vector:
     encoding: str
     http_version: str
     repeat: int
+    at_once: bool
+    beside: str
+    setup: str
+    sequence: str
     trusted: bool
     decision: Decision
     status: frozenset[int]
@@ -66,13 +80,21 @@ def parse(document: Mapping[str, Any]) -> Vector:
         raise Uninterpretable(f"unknown decision `{expect['decision']}`")
     return Vector(
         id=document["id"],
+        kind=document["class"],
+        description=document["description"],
         method=request["method"],
         path=request["path"],
         headers=tuple((name, value) for name, value in request["headers"]),
         body=request.get("body") or "",
         encoding=request.get("encoding", "utf-8"),
         http_version=request.get("http_version", "1.1"),
-        repeat=max(document.get("repeat", 1), request.get("repeat", 1)),
+        repeat=max(int(each.get("repeat", 1)) for each in (document, request))
+        if "parallel" not in request
+        else int(request["parallel"]),
+        at_once="parallel" in request or "parallel" in document["description"],
+        beside=request.get("parallel_with", ""),
+        setup=document.get("setup", ""),
+        sequence=document.get("sequence", ""),
         trusted=document.get("peer", "trusted") == "trusted",
         decision=expect["decision"],
         status=frozenset(expect["status"]),
@@ -80,30 +102,13 @@ def parse(document: Mapping[str, Any]) -> Vector:
     )
 
 
-def filled(text: str, *, cookie: str, session: Callable[[str], str]) -> str:
-    """`text` with every placeholder replaced. `session` gives the cookie value for a person or a
-    state; tokens are well-formed, of nobody's making: no bearer opens anything here."""
-
-    plain = {
-        "COOKIE": lambda: cookie,
-        "COOKIE_BASE": lambda: re.sub(r"^__(Host|Secure)-", "", cookie),
-        "RANDOM_SESSION_ID": lambda: secrets.token_urlsafe(32),
-    }
-    about: dict[str, Callable[[str], str]] = {
-        "SESSION": session,
-        "REPEAT": _repeated,
-        "BASIC": lambda pair: base64.b64encode(pair.encode()).decode(),
-        "JWT": lambda _: ".".join((_part({"alg": "RS256"}), _part({"sub": "alice"}), "c2ln")),
-        "OPAQUE": lambda _: secrets.token_urlsafe(24),
-    }
+def filled(text: str, values: Mapping[str, Callable[[str | None], str]]) -> str:
+    """`text` with every placeholder replaced by what `values` make of its argument."""
 
     def value(match: re.Match[str]) -> str:
-        name, argument = match[1], match[2]
-        if argument is None and name in plain:
-            return plain[name]()
-        if argument is not None and name in about:
-            return about[name](argument)
-        raise Uninterpretable(f"unknown placeholder `{match[0]}`")
+        if match[1] not in values:
+            raise Uninterpretable(f"unknown placeholder `{match[0]}`")
+        return values[match[1]](match[2])
 
     result = _PLACEHOLDER.sub(value, text)
     if left := re.search(r"\{[A-Z_]{3,}", result):
@@ -111,12 +116,24 @@ def filled(text: str, *, cookie: str, session: Callable[[str], str]) -> str:
     return result
 
 
-def _repeated(argument: str) -> str:
-    piece, _, count = argument.rpartition(":")
+def mentioned(text: str, name: str) -> tuple[str, ...]:
+    """The arguments with which a placeholder occurs; empty for none."""
+    return tuple(found[2] or "" for found in _PLACEHOLDER.finditer(text) if found[1] == name)
+
+
+def plain(make: Callable[[], str]) -> Callable[[str | None], str]:
+    """A placeholder without an argument."""
+
+    def value(argument: str | None) -> str:
+        if argument is not None:
+            raise Uninterpretable(f"unexpected argument `{argument}`")
+        return make()
+
+    return value
+
+
+def repeated(argument: str | None) -> str:
+    piece, _, count = (argument or "").rpartition(":")
     if not piece or not count.isdecimal():
         raise Uninterpretable(f"unknown repetition `{argument}`")
     return piece * int(count)
-
-
-def _part(document: Mapping[str, str]) -> str:
-    return base64.urlsafe_b64encode(str(document).replace("'", '"').encode()).rstrip(b"=").decode()

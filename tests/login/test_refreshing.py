@@ -15,8 +15,10 @@ import pytest
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.refreshing import Refreshing
+from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.near import NearCache
 from authz_sidecar.sessions.renewal import LOCK_SECONDS, Claim, refresh_time
+from authz_sidecar.sessions.store import Entry
 from tests.login.house import APP, AUTH, LIFETIME, WIKI, Clock, House, house
 from tests.login.journeys import nonce_of, sign_in, start, state_of
 from tests.login.lies import Lies
@@ -70,7 +72,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def signed_in(hostile: HostileProvider, **more: Any) -> AsyncIterator[Scene]:
+async def signed_in(
+    hostile: HostileProvider, *, sid: str | None = None, **more: Any
+) -> AsyncIterator[Scene]:
     lies = Lies(hostile)
     clock = Clock(ahead=0.0)  # as the provider's, which says when tokens expire
     async with (
@@ -84,7 +88,7 @@ async def signed_in(hostile: HostileProvider, **more: Any) -> AsyncIterator[Scen
         if at.auth_host is not None:
             asked = await browser.get(asked.headers["location"])
         lies.token(
-            id_token=lies.id_token(nonce=await nonce_of(asked)),
+            id_token=lies.id_token(nonce=await nonce_of(asked), sid=sid),
             refresh_token="r0",
             expires_in=ACCESS_SECONDS,
         )
@@ -230,11 +234,12 @@ async def test_new_tokens_are_kept_before_they_are_used(hostile: HostileProvider
         assert scene.refreshes() == ["r0", "r1"], "the rotated token was not lost"
 
 
-@pytest.mark.parametrize("by", ["session", "user"])
+@pytest.mark.parametrize("failover", [False, True], ids=["", "and a failover loses the deletion"])
+@pytest.mark.parametrize("by", ["session", "user", "provider session"])
 async def test_a_sign_out_wins_against_a_refresh_under_way(
-    hostile: HostileProvider, by: str
+    hostile: HostileProvider, by: str, *, failover: bool
 ) -> None:
-    async with signed_in(hostile) as scene:
+    async with signed_in(hostile, sid="at-the-provider") as scene:
         session = await scene.check()
         assert session is not None
         scene.later()
@@ -244,14 +249,25 @@ async def test_a_sign_out_wins_against_a_refresh_under_way(
         checking = asyncio.ensure_future(scene.check())
         while len(scene.refreshes()) < 1:  # noqa: ASYNC110 - another thread
             await asyncio.sleep(0.01)
+        kinds = (keys.session_key, keys.vault_key, keys.last_use_key, keys.listing_key)
+        names = [kind(session.handle) for kind in kinds]
+        held = await scene.at.store.read(*names)
         sessions, who = scene.at.desk.sessions, session.identity
         if by == "session":
             await sessions.end(session)
-        else:
+        elif by == "user":
             await sessions.end_user(provider="corp", issuer=who.issuer, subject=who.subject)
+        else:
+            await sessions.end_provider_session(
+                provider="corp", issuer=who.issuer, sid="at-the-provider"
+            )
+        for name, value in zip(names, held, strict=True):
+            if failover and value is not None:
+                await scene.at.store.write(Entry(name, value, LIFETIME))
         hold.set()
         assert await checking is None
         assert await scene.check() is None
+        assert await scene.at.session(scene.browser, APP) is None
 
 
 async def test_whoever_was_overtaken_stores_nothing(hostile: HostileProvider) -> None:

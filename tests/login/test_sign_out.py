@@ -52,7 +52,9 @@ async def test_everywhere_ends_the_sign_in_and_all_its_children(real: RunningPro
         assert asked_of_provider["post_logout_redirect_uri"] == f"{AUTH}/.auth/signed_out"
         assert len(asked_of_provider["id_token_hint"].split(".")) == 3
         confirm = await browser.get(onward)
-        last = await browser.follow(await browser.submit(confirm, {"logout": "yes"}))
+        last = await browser.follow(
+            await browser.submit(confirm, {"logout": "yes", "allow": "yes"})
+        )
         assert last.status_code == 200
         assert str(last.request.url).startswith(f"{AUTH}/.auth/signed_out?state=")
         assert f"{APP}/" in page(last).links

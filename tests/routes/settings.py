@@ -33,6 +33,9 @@ class Settings:
     paths: Literal["exact", "ignore_case"] = "exact"
     identity_provider: tuple[str, ...] | None = None
     token_issuers: tuple[str, ...] = ()
+    service_accounts: bool = False
+    command_line_tools: bool = False
+    basic_auth: bool = False
     identity: Literal["none", "optional"] | None = None
     policies: tuple[str, ...] = ()
     policy: object = None

@@ -33,11 +33,13 @@ def document(value: object, status: int = 200) -> Answer:
 
 @dataclass(kw_only=True)
 class HostileProvider:
-    """`answers` by path; `seen` are the requests that came: method, path, headers, body."""
+    """`answers` by path; `seen` are the requests that came: method, path, headers, body. While an
+    answer is made, `asking.headers` are those of its own request."""
 
     issuer: str = ""
     answers: dict[str, Answer | Callable[[bytes], Answer]] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+    asking: threading.local = field(default_factory=threading.local)
 
     def asked_for(self, path: str) -> int:
         return sum(1 for _, seen, _, _ in self.seen if seen.partition("?")[0] == path)
@@ -69,6 +71,7 @@ def running_hostile_provider(
             body = self.rfile.read(length)
             headers = {name.lower(): value for name, value in self.headers.items()}
             provider.seen.append((self.command, self.path, headers, body))
+            provider.asking.headers = headers
             found = provider.answers.get(self.path.partition("?")[0], Answer(status=404))
             answer = found if isinstance(found, Answer) else found(body)
             if answer.delay is not None:

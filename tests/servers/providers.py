@@ -1,4 +1,4 @@
-"""Two real OpenID providers, each a process of its own on loopback.
+"""Three real OpenID providers of independent origin, each a process of its own on loopback.
 
     from tests.servers.providers import certified_provider, mock_provider  # noqa: F401
 
@@ -6,8 +6,9 @@
         mock_provider.issuer                    # "http://localhost:PORT"
 
 `mock_provider` is `oidc-provider-mock` (no PKCE, no RFC 9207); `certified_provider` is the npm
-package `oidc-provider` (both of these, form_post, RP-initiated logout). Both know `USERS`, and sign
-in whomever the form names. Client `CLIENT_ID` with `CLIENT_SECRET` may return to `REDIRECT_ORIGINS`;
+package `oidc-provider` (both of these, form_post, RP-initiated and back-channel logout);
+`django_provider` is django-oauth-toolkit over oauthlib and jwcrypto (both of these, RP-initiated
+logout). All know `USERS`, and sign in whomever the form names. Client `CLIENT_ID` with `CLIENT_SECRET` may return to `REDIRECT_ORIGINS`;
 `FORM_POST_CLIENT_ID` authenticates by `client_secret_post`, and `PUBLIC_CLIENT_ID` not at all.
 """
 
@@ -81,6 +82,7 @@ class RunningProvider:
     issuer: str
     command: list[str]
     log_path: Path
+    place: Path = Path(__file__).parent / "oidc_provider"
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +99,7 @@ class RunningProvider:
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=Path(__file__).parent / "oidc_provider",
+                cwd=self.place,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -158,8 +160,7 @@ def running_certified_provider(
     node = _node_with_packages()
     [port] = free_ports(1)
     registration = {
-        "redirect_uris": [f"{origin}/.auth/callback" for origin in redirect_origins],
-        "post_logout_redirect_uris": [f"{origin}/.auth/signed_out" for origin in redirect_origins],
+        **_addresses(redirect_origins),
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         **registered,
@@ -185,6 +186,38 @@ def running_certified_provider(
         yield provider
     finally:
         provider.stop()
+
+
+@contextlib.contextmanager
+def running_django_provider(
+    directory: Path, *, access_token_seconds: int = 3600
+) -> Iterator[RunningProvider]:
+    [port] = free_ports(1)
+    registration = _addresses(REDIRECT_ORIGINS)
+    secret = {"client_secret": CLIENT_SECRET}
+    clients = [
+        registration | {"client_id": CLIENT_ID} | secret,
+        registration | {"client_id": FORM_POST_CLIENT_ID} | secret,
+        registration | {"client_id": PUBLIC_CLIENT_ID},
+    ]
+    settings = {"port": port, "clients": clients, "access_token_seconds": access_token_seconds}
+    provider = RunningProvider(
+        issuer=f"http://localhost:{port}",
+        command=[sys.executable, "-m", "tests.servers.django_provider", json.dumps(settings)],
+        log_path=directory / f"django-provider-{port}.log",
+        place=Path(__file__).parent.parent.parent,
+    )
+    try:
+        yield provider
+    finally:
+        provider.stop()
+
+
+def _addresses(origins: tuple[str, ...]) -> dict[str, list[str]]:
+    return {
+        "redirect_uris": [f"{origin}/.auth/callback" for origin in origins],
+        "post_logout_redirect_uris": [f"{origin}/.auth/signed_out" for origin in origins],
+    }
 
 
 def _node_with_packages() -> str:
@@ -229,4 +262,10 @@ def mock_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningP
 @pytest.fixture(scope="session")
 def certified_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProvider]:
     with running_certified_provider(tmp_path_factory.mktemp("certified-provider")) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def django_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningProvider]:
+    with running_django_provider(tmp_path_factory.mktemp("django-provider")) as provider:
         yield provider

@@ -107,7 +107,8 @@ class Visitor:
         """From a protected address through the provider's form to where that leads."""
         page = self.browse(url)
         assert page.host.startswith("localhost:"), f"no provider at {page.url}: {page.answer.text}"
-        return self.follow(self.post(page.url, {"sub": user}))
+        # One provider's form has a field `sub`, the others' `user`.
+        return self.follow(self.post(page.url, {"sub": user, "user": user}))
 
     def cookie_line(self, host: str) -> str:
         return "; ".join(f"{name}={value}" for name, value in self.jars.get(host, {}).items())

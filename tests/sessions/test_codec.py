@@ -46,6 +46,12 @@ sessions = st.builds(
     expires_at=moment,
     provider_session=st.none() | text,
     parent=st.none() | text,
+    routes=st.lists(text, max_size=3).map(tuple),
+).map(
+    lambda session: replace(
+        session,
+        identity=replace(session.identity, machine=session.kind is SessionKind.SERVICE_ACCOUNT),
+    )
 )
 marks = st.frozensets(st.binary(max_size=8), max_size=3)
 records = st.builds(Record, session=sessions, seen=marks, vault=st.text())
@@ -64,6 +70,7 @@ summaries = st.builds(
     user_agent=text,
     provider_session=st.none() | text,
     parent=st.none() | text,
+    routes=st.lists(text, max_size=3).map(tuple),
 ).map(lambda summary: replace(summary, last_used_at=summary.created_at))
 tokens = st.builds(
     ProviderTokens,
@@ -199,3 +206,28 @@ def test_what_could_not_be_read_again_is_not_written() -> None:
 def test_tokens_are_not_shown() -> None:
     shown = repr(ProviderTokens(id_token="apple", access_token="pear", refresh_token="plum"))
     assert not any(word in shown for word in ("apple", "pear", "plum"))
+
+
+@pytest.mark.parametrize(
+    ("more", "routes"),
+    [
+        pytest.param((), (), id="as records without confinement are written"),
+        pytest.param((["a", "b"],), ("a", "b"), id="confined"),
+    ],
+)
+def test_confinement_is_a_last_field(more: tuple[object, ...], routes: tuple[str, ...]) -> None:
+    record = codec.decode_record(packed([*FIELDS, *more]), handle=HANDLE)
+    assert record is not None
+    assert record.session.routes == routes
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param(("a",), id="text"),
+        pytest.param(([1],), id="numbers"),
+        pytest.param((["a"], ["b"]), id="two"),
+    ],
+)
+def test_other_confinement_is_no_record(more: tuple[object, ...]) -> None:
+    assert codec.decode_record(packed([*FIELDS, *more]), handle=HANDLE) is None

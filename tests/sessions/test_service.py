@@ -374,6 +374,75 @@ async def test_a_retired_secret_opens_nothing(world: World) -> None:
     assert not await lives(world.sessions(NEW), token)
 
 
+ROBOT = replace(
+    ALICE,
+    provider="service-account",
+    issuer="",
+    subject="service-account/robot",
+    claims={},
+    machine=True,
+)
+ACCOUNTS: Any = {"provider": "service-account", "issuer": "", "sid": "all"}
+
+
+async def machine(sessions: Sessions, **options: Any) -> str:
+    token, _ = await sessions.create(
+        identity=ROBOT,
+        scope="machines",
+        provider_session="all",
+        kind=SessionKind.SERVICE_ACCOUNT,
+        lifetime=100 * HOUR,
+        **options,
+    )
+    return token
+
+
+async def machine_lives(sessions: Sessions, token: str) -> bool:
+    return await sessions.find(token, scope="machines", provider="service-account") is not None
+
+
+async def test_a_machine_is_never_idle_and_ends_when_it_was_said_to(
+    world: World, sessions: Sessions
+) -> None:
+    token = await machine(sessions)
+    world.clock.now += 60 * HOUR
+    assert await machine_lives(sessions, token)
+    world.clock.now += 39 * HOUR
+    assert await machine_lives(sessions, token)
+    [listed] = await sessions.of_provider_session(**ACCOUNTS)
+    assert listed.subject == "service-account/robot"
+    world.clock.now += HOUR
+    assert not await machine_lives(sessions, token)
+    assert await sessions.of_provider_session(**ACCOUNTS) == ()
+
+
+async def test_a_machine_says_what_it_is_confined_to(sessions: Sessions) -> None:
+    token = await machine(sessions, routes=("one", "two"))
+    found = await sessions.find(token, scope="machines", provider="service-account")
+    assert found is not None
+    assert (found.routes, found.identity) == (("one", "two"), ROBOT)
+    [listed] = await sessions.of_provider_session(**ACCOUNTS)
+    assert listed.routes == ("one", "two")
+
+
+async def test_one_machine_of_a_name_ends_and_the_other_does_not(sessions: Sessions) -> None:
+    one, other = await machine(sessions), await machine(sessions, routes=("other",))
+    [ended] = [each for each in await sessions.of_provider_session(**ACCOUNTS) if not each.routes]
+    await sessions.end_listed(ended)
+    assert not await machine_lives(sessions, one)
+    assert await machine_lives(sessions, other)
+
+
+async def test_a_tool_ends_with_the_sign_in_it_came_of(sessions: Sessions) -> None:
+    _, parent = await sign_in(sessions)
+    token, tool = await child(sessions, parent, f"tool:{APP}", kind=SessionKind.TOOL)
+    assert tool.kind is SessionKind.TOOL
+    assert await lives(sessions, token, f"tool:{APP}")
+    assert not await lives(sessions, token, APP)
+    await sessions.end(parent)
+    assert not await lives(sessions, token, f"tool:{APP}")
+
+
 @pytest.mark.parametrize(
     ("subject", "machine", "welcome"),
     [

@@ -88,6 +88,15 @@ EVERY_PAGE: dict[str, Render] = {
         action_url=url,
         csrf=text,
     ),
+    "allow-tool": lambda text, url: PAGES.allow_tool(
+        identity=identity(text),
+        site=text,
+        tool=text,
+        ends_at=1_800_000_000.0,
+        action_url=url,
+        csrf=text,
+        fields=(("state", text), ("redirect_uri", text)),
+    ),
     "continue": lambda text, url: PAGES.continue_to(url=url),
 }
 every_page = pytest.mark.parametrize("render", EVERY_PAGE.values(), ids=EVERY_PAGE.keys())

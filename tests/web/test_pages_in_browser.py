@@ -62,6 +62,15 @@ SHOWN = {
     "sign-out": PAGES.sign_out(
         identity=SOMEBODY, action_url="/posted", csrf="token", everywhere=True
     ),
+    "allow-tool": PAGES.allow_tool(
+        identity=SOMEBODY,
+        site=f"{LONG}.example.com",
+        tool=f"http://127.0.0.1:49152/{LONG}",
+        ends_at=1_800_000_000.0,
+        action_url="/posted",
+        csrf="token",
+        fields=(("state", "s"),),
+    ),
     "signed-out": PAGES.signed_out(home_url="/"),
     "who": PAGES.who(identity=SOMEBODY, expires_at=1_800_000_000.0, sign_out_url="/sign-out"),
 }

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, PrivateAttr
 
+from authz_sidecar.config.schema.accounts import BasicAuth
 from authz_sidecar.config.schema.headers import Assertion, Headers
 from authz_sidecar.config.schema.kinds import (
     Listed,
@@ -31,6 +32,7 @@ from authz_sidecar.core.positions import Positions, unplaced
 __all__ = [
     "ADAPTERS",
     "ALGORITHMS",
+    "BasicAuth",
     "Config",
     "IdentityProvider",
     "RecordHash",
@@ -76,6 +78,10 @@ class Config(Section):
     token_issuers: Annotated[dict[Name, Annotated[TokenIssuer, Mapped]], Mapped] = Field(
         default_factory=dict,
         description="Whose [tokens](machines.md) programs may bring, by a name of your choice.",
+    )
+    basic_auth: Annotated[BasicAuth, Mapped] | None = Field(
+        default=None,
+        description="HTTP Basic for [clients that know nothing else](machines.md#http-basic).",
     )
     headers: Annotated[Headers, Mapped] = Field(
         default_factory=Headers, description="What the app is told about the user."

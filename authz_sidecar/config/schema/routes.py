@@ -61,6 +61,20 @@ class RouteConfig(Section):
             " are none, `Authorization` is the app's business alone.",
         )
     )
+    service_accounts: Truth = Field(
+        default=False,
+        description="[Service accounts](machines.md#service-accounts) count here, as far as its"
+        " policy lets them pass.",
+    )
+    command_line_tools: Truth = Field(
+        default=False,
+        description="People may use [command-line tools](machines.md#command-line-tools) here, as"
+        " themselves.",
+    )
+    basic_auth: Truth = Field(
+        default=False,
+        description="Users of the password file of `basic_auth`, above, count here.",
+    )
     identity: Literal["none", "optional"] | None = Field(
         default=None,
         description="On public routes: `none` (the default there) asks for no session, `optional`"

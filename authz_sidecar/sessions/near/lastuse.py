@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.finding import read_time, write_time
+from authz_sidecar.sessions.finding import idle_after, read_time, write_time
 from authz_sidecar.sessions.store import Entry
 
 if TYPE_CHECKING:
@@ -58,11 +58,11 @@ class LastUses:
             entry.renew_at = min(entry.renew_at, session.refresh_at)
 
     def idle(self, entry: NearEntry, now: float) -> bool:
-        return now - entry.last_use >= self._idle_timeout
+        return now - entry.last_use >= idle_after(entry.session, self._idle_timeout)
 
     def nearly_idle(self, entry: NearEntry, now: float) -> bool:
         """Too late to rely on a write that is yet to come."""
-        return now - entry.last_use >= self._idle_timeout / 2
+        return now - entry.last_use >= idle_after(entry.session, self._idle_timeout) / 2
 
     def is_due(self, entry: NearEntry, now: float) -> bool:
         return now - entry.last_use >= self._idle_timeout / 10
@@ -133,7 +133,7 @@ class LastUses:
                 self._all_known(entries, stored[name])
                 continue
             ends = max(entry.session.expires_at for entry in entries)
-            ttl = min(self._idle_timeout, ends - used_at)
+            ttl = min(idle_after(entries[0].session, self._idle_timeout), ends - used_at)
             writes.append(Entry(keys.last_use_key(name), write_time(used_at), ttl))
         kept = await self._store.rewrite_all(*writes) if writes else ()
         self._counts.touches += len(writes)

@@ -44,7 +44,7 @@ const provider = new Provider(issuer, {
   },
   features: {
     devInteractions: { enabled: false },
-    rpInitiatedLogout: { enabled: true },
+    rpInitiatedLogout: { enabled: true, logoutSource },
     backchannelLogout: { enabled: true },
     jwtUserinfo: { enabled: Boolean(settings.signedUserinfo) },
     pushedAuthorizationRequests: {
@@ -52,6 +52,9 @@ const provider = new Provider(issuer, {
       requirePushedAuthorizationRequests: settings.pushedRequests === 'required',
     },
   },
+  extraClientMetadata: { properties: ['frontchannel_logout_uri'] },
+  // Without the package's own agent, which refuses loopback: the relying party is there.
+  fetch: (url, { dispatcher: _agent, ...options }) => fetch(url, options),
   interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
   findAccount: (_ctx, sub) => ({
     accountId: sub,
@@ -65,6 +68,24 @@ const provider = new Provider(issuer, {
   rotateRefreshToken: () => true,
   ttl: { AccessToken: settings.accessTokenSeconds, RefreshToken: 3600, AuthorizationCode: 60, IdToken: 3600, Interaction: 600, Grant: 3600, Session: 3600 },
 });
+
+// OpenID Connect Front-Channel Logout 1.0, which the package leaves to its users: a frame for each
+// client that this browser is signed in to and that wants one.
+async function logoutSource(ctx, form) {
+  const frames = [];
+  for (const clientId of Object.keys(ctx.oidc.session.authorizations ?? {})) {
+    const client = await provider.Client.find(clientId);
+    const wanted = client?.metadata().frontchannel_logout_uri;
+    if (wanted) {
+      const told = new URLSearchParams({ iss: issuer, sid: ctx.oidc.session.sidFor(clientId) });
+      frames.push(`<iframe src="${wanted}?${told.toString().replaceAll('&', '&amp;')}"></iframe>`);
+    }
+  }
+  ctx.body = `<!doctype html><title>Sign out</title>${frames.join('')}${form}
+    <button form="op.logoutForm" name="logout" value="yes">Sign out</button>`;
+}
+
+provider.on('backchannel.error', (_ctx, error) => console.error('back channel:', error));
 
 async function body(request) {
   let text = '';

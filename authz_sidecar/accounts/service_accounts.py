@@ -1,0 +1,80 @@
+"""Service accounts: made, listed and revoked by operators. Each is a session without a sign-in, kept
+as all others are, so that the near cache serves it and its end is heard of everywhere at once.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.types import Identity, SessionKind
+from authz_sidecar.routes.model import SERVICE_ACCOUNTS as PROVIDER
+from authz_sidecar.sessions.prefixed import Prefix, written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from authz_sidecar.core.types import Session
+    from authz_sidecar.sessions import Sessions, SessionSummary
+
+SCOPE = "service-account"
+ISSUER = ""
+
+# One name under which all of them are listed.
+_ALL = "all service accounts"
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?")
+
+
+class ServiceAccounts:
+    """All methods raise `StoreUnavailable`."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def mint(
+        self,
+        name: str,
+        *,
+        lifetime: float,
+        routes: tuple[str, ...],
+        groups: tuple[str, ...] = (),
+        claims: Mapping[str, object] | None = None,
+    ) -> tuple[str, Session]:
+        """A new token, which nobody can show again, and what it opens. `lifetime` is in seconds;
+        `routes` are names, none for all routes that take service accounts. A name may have several
+        tokens, so that one can be replaced without a gap. Raises `ValueError` for a name or claim
+        that cannot be."""
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"`{name:.100}` is not a name such as `deploy-bot`")
+        if "sub" in (claims or {}):
+            raise ValueError("the claim `sub` is the name of the account")
+        secret, session = await self._sessions.create(
+            identity=Identity(
+                provider=PROVIDER,
+                issuer=ISSUER,
+                subject=f"{PROVIDER}/{name}",
+                groups=groups,
+                claims=dict(claims or {}),
+                machine=True,
+            ),
+            scope=SCOPE,
+            provider_session=_ALL,
+            lifetime=lifetime,
+            kind=SessionKind.SERVICE_ACCOUNT,
+            routes=routes,
+        )
+        return written(Prefix.SERVICE_ACCOUNT, secret), session
+
+    async def living(self) -> tuple[SessionSummary, ...]:
+        """All tokens that are good, the newest first."""
+        return await self._sessions.of_provider_session(provider=PROVIDER, issuer=ISSUER, sid=_ALL)
+
+    async def revoke(self, name_or_id: str) -> int:
+        """End all tokens of a name, or the one of this id; how many there were."""
+        # One by one: what marks a session as ended lives as long as the session would have, while
+        # the watermark of a user lives as long as sessions of people do.
+        which = {f"{PROVIDER}/{name_or_id}", name_or_id}
+        ended = [each for each in await self.living() if which & {each.subject, each.handle}]
+        for each in ended:
+            await self._sessions.end_listed(each)
+        return len(ended)

@@ -1,0 +1,28 @@
+"""Users of a password file, for clients that know nothing but HTTP Basic."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from authz_sidecar.config.schema.kinds import Listed, Mapped, Number, SecretText, Section, Text
+
+
+class BasicAuth(Section):
+    """HTTP Basic (RFC 7617) against a password file, on routes with `basic_auth: true`."""
+
+    users: SecretText = Field(
+        description="The password file: `{file: /etc/authz-sidecar/htpasswd}`, with lines as"
+        " `htpasswd -B` writes them (bcrypt), or with Argon2id hashes. Read with the configuration.",
+    )
+    realm: Text = Field(default="authz", description="What clients show when they ask.")
+    groups: Annotated[dict[Text, Annotated[tuple[Text, ...], Listed]], Mapped] = Field(
+        default_factory=dict, description="Groups of these users, for policies: names by group."
+    )
+    guesses: Number = Field(
+        default=10,
+        ge=1,
+        description="So many passwords that were not verified lately may be tried for one account"
+        " from one network in each `server.throttle.window`.",
+    )

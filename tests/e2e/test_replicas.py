@@ -1,0 +1,145 @@
+"""Two replicas with two workers each, one Redis: what one of them is told holds at all of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from tests.corpus.house import APP, AUTH, COOKIE, configuration
+from tests.corpus.people import People
+from tests.corpus.provider import Idp
+from tests.corpus.running import House
+from tests.corpus.walking import send
+from tests.servers.hostile_provider import running_hostile_provider
+from tests.servers.redis import running_redis
+from tests.servers.sidecar import running_sidecar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers.wire import Message
+
+LOOKS = 12
+"""Enough for every worker of both replicas to be asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    houses: tuple[House, ...]
+
+    @property
+    def first(self) -> House:
+        return self.houses[0]
+
+    def ask_all(self, token: str) -> list[int]:
+        return [house.asks(APP, token=token).status for house in self.houses for _ in range(LOOKS)]
+
+    def post(
+        self, path: str, *, form: dict[str, str], host: str = AUTH, cookie: str = ""
+    ) -> Message:
+        """To the first of them."""
+        body = "&".join(f"{name}={quote(value, safe='')}" for name, value in form.items()).encode()
+        headers = [
+            ("Host", host),
+            ("Content-Type", "application/x-www-form-urlencoded"),
+            ("Content-Length", str(len(body))),
+        ]
+        if cookie:
+            headers.append(("Cookie", f"{COOKIE}={cookie}"))
+        return send(
+            self.first.sidecar.web, method="POST", target=path, headers=tuple(headers), body=body
+        )
+
+    def all_refuse(self, token: str) -> None:
+        """As soon as all have heard; who is refused once stays refused."""
+        deadline = time.monotonic() + 2
+        while 200 in self.ask_all(token) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert set(self.ask_all(token)) == {302}
+
+
+@pytest.fixture(scope="module")
+def replicas(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    with contextlib.ExitStack() as stack:
+        redis = stack.enter_context(running_redis(redis_binary))
+        idp = Idp(provider=stack.enter_context(running_hostile_provider()))
+        houses = []
+        for _ in range(2):
+            config = configuration(issuer=idp.issuer, store=redis.url)
+            config["server"] = {**config["server"], "workers": 2}  # type: ignore[dict-item]
+            sidecar = stack.enter_context(
+                running_sidecar(config, tmp_path_factory.mktemp("replica"))
+            )
+            people = People(sidecar=sidecar, idp=idp, store=redis.url)
+            houses.append(House(sidecar=sidecar, people=people, idp=idp, redis=redis))
+        yield Replicas(houses=tuple(houses))
+
+
+def test_one_refresh_serves_all_of_them(replicas: Replicas) -> None:
+    token = replicas.first.people.session("refresh-due", host=APP)
+    before = len(replicas.first.idp.refreshed)
+    asking = [house for house in replicas.houses for _ in range(20)]
+    with ThreadPoolExecutor(len(asking)) as pool:
+        answers = list(pool.map(lambda house: house.asks(APP, token=token), asking))
+    assert {answer.status for answer in answers} == {200}
+    assert set(replicas.ask_all(token)) == {200}
+    assert len(replicas.first.idp.refreshed) == before + 1
+
+
+@pytest.mark.parametrize("about", ["sid", "sub"])
+def test_a_logout_of_the_provider_holds_everywhere(replicas: Replicas, about: str) -> None:
+    house, sid = replicas.first, f"provider-session-{about}"
+    token = house.logged_out_victim(sid=sid)
+    assert set(replicas.ask_all(token)) == {200}, "in the memory of every worker"
+    claims = house.idp.mint.logout(subject="lottie", session=sid)
+    del claims["sub" if about == "sid" else "sid"]
+    told = house.idp.mint.signed(claims, typ="logout+jwt")
+    done = replicas.post("/.auth/backchannel-logout", form={"logout_token": told})
+    assert done.status == 200
+    replicas.all_refuse(token)
+
+
+def test_a_logout_of_the_provider_wins_against_refreshes_under_way(replicas: Replicas) -> None:
+    """Requests of a session that is due arrive everywhere while it is ended."""
+    house = replicas.first
+    for number in range(3):
+        walker = house.people.signed_in("lottie", seconds=1, sid=f"racing-{number}")
+        token = house.people.token_of(walker, APP)
+        time.sleep(0.8)
+        claims = house.idp.mint.logout(subject="lottie", session=f"racing-{number}")
+        told = house.idp.mint.signed(claims, typ="logout+jwt")
+        with ThreadPoolExecutor(9) as pool:
+            asked = [pool.submit(each.asks, APP, token=token) for each in replicas.houses * 4]
+            done = pool.submit(
+                replicas.post, "/.auth/backchannel-logout", form={"logout_token": told}
+            )
+            assert done.result().status == 200
+            assert {each.result().status for each in asked} <= {200, 302}
+        replicas.all_refuse(token)
+
+
+def test_signing_out_holds_everywhere(replicas: Replicas) -> None:
+    token = replicas.first.people.session("bob", host=APP, fresh=True)
+    assert set(replicas.ask_all(token)) == {200}, "in the memory of every worker"
+    headers = (("Host", APP), ("Accept", "text/html"), ("Cookie", f"{COOKIE}={token}"))
+    web = replicas.first.sidecar.web
+    asking = send(web, method="GET", target="/.auth/sign_out", headers=headers)
+    csrf = asking.text.partition('name="csrf" value="')[2].partition('"')[0]
+    form = {"csrf": csrf, "scope": "everywhere"}
+    assert replicas.post("/.auth/sign_out", form=form, host=APP, cookie=token).status in {200, 303}
+    replicas.all_refuse(token)
+
+
+def test_a_refusal_of_the_provider_holds_everywhere(replicas: Replicas) -> None:
+    house = replicas.first
+    token = house.people.session("refresh-due", host=APP)
+    with house.idp.refusing():
+        # Whoever holds the lock hears it; the others go on until they hear of that.
+        replicas.ask_all(token)
+    replicas.all_refuse(token)
