@@ -52,13 +52,15 @@ def stage_of_machines(
     provider: RunningProvider,
     redis_server: RedisServer,
     tmp_path_factory: pytest.TempPathFactory,
+    *,
+    fast_lane: bool,
 ) -> Iterator[Stage]:
     redis_server.flush()
     directory = tmp_path_factory.mktemp("machines")
     hashed = bcrypt.hashpw(b"a good password", bcrypt.gensalt(4)).decode()
     (directory / "htpasswd").write_text(f"printer:{hashed}\n")
     config: dict[str, Any] = {
-        **sidecar_config(provider.issuer),
+        **sidecar_config(provider.issuer, fast_lane=fast_lane),
         "sessions": {"store": redis_server.url},
         "basic_auth": {"users": {"file": str(directory / "htpasswd")}, "guesses": 3},
         "routes": [
