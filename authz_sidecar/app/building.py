@@ -41,7 +41,7 @@ from authz_sidecar.tokens import Bearers, Callers
 from authz_sidecar.tokens.nonces import Nonces
 from authz_sidecar.tokens.resources import Resources
 from authz_sidecar.web.check import CheckApp
-from authz_sidecar.web.login import web_app
+from authz_sidecar.web.login import Behind, web_app
 from authz_sidecar.web.pages import Pages
 from authz_sidecar.web.peer import address_of
 
@@ -181,14 +181,16 @@ def build(
         # What is said of certificates, the lane does not read.
         lane=lane if config.server.fast_lane and config.server.client_certificate is None else None,
         web=web_app(
-            LoginService(desk),
-            hosts=Hosts(knows=desk.knows),
+            Behind(
+                service=LoginService(desk),
+                hosts=Hosts(knows=desk.knows),
+                jwks=signer.jwks,
+                resource=Resources(
+                    built.index, {name: issuer.settings for name, issuer in issuers.items()}
+                ).metadata,
+                client_address=address_of(trusted=trusted, hops=hops),
+            ),
             base_path=config.server.base_path,
-            jwks=signer.jwks,
-            resource=Resources(
-                built.index, {name: issuer.settings for name, issuer in issuers.items()}
-            ).metadata,
-            client_address=address_of(trusted=trusted, hops=hops),
         ),
         denials=denials,
         route_count=len(built.index.routes),

@@ -4,6 +4,8 @@ converts, calls and converts; what a request means is decided in `login`."""
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qsl
 
@@ -12,16 +14,18 @@ from starlette.exceptions import HTTPException
 
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.login.messages import BadRequest, LoginReply, LoginRequest, Pairs
+from authz_sidecar.login.service import LoginService
 from authz_sidecar.observe.logging import new_request_id
 from authz_sidecar.web.assets import load_assets
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from authz_sidecar.core.types import Address, Headers
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.hosts import Hosts
-    from authz_sidecar.login.service import LoginService
+
+Handler = Callable[[LoginService, LoginRequest], Awaitable[LoginReply]]
 
 LARGEST_FORM = 65_536
 MOST_FIELDS = 50
@@ -31,85 +35,72 @@ _ROBOTS = "User-agent: *\nDisallow: /\n"
 _BARE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
-def web_app(
-    service: LoginService,
-    *,
-    hosts: Hosts,
-    base_path: str,
-    jwks: Callable[[], Mapping[str, object]],
-    resource: Callable[[Origin, str], Mapping[str, object] | None],
-    client_address: Callable[[Request], Address | None],
-) -> FastAPI:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What the endpoints of one configuration call. They find it at the application and hold none of
+    it themselves: FastAPI remembers endpoints in tables of its own, for longer than a configuration
+    is in use."""
+
+    service: LoginService
+    hosts: Hosts
+    jwks: Callable[[], Mapping[str, object]]
+    resource: Callable[[Origin, str], Mapping[str, object] | None]
+    client_address: Callable[[Request], Address | None]
+
+
+def web_app(behind: Behind, *, base_path: str) -> FastAPI:
     """The whole application behind `web_listen`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.behind = behind
     app.add_exception_handler(HTTPException, _bare)
-    app.include_router(public_router(base_path=base_path, jwks=jwks))
-    app.include_router(resource_router(hosts=hosts, resource=resource))
-    app.include_router(
-        login_router(service, hosts=hosts, base_path=base_path, client_address=client_address)
-    )
+    app.include_router(public_router(base_path=base_path))
+    app.include_router(login_router(base_path=base_path))
     return app
 
 
-def login_router(
-    service: LoginService,
-    *,
-    hosts: Hosts,
-    base_path: str,
-    client_address: Callable[[Request], Address | None],
-) -> APIRouter:
+def login_router(*, base_path: str) -> APIRouter:
     """What belongs to one browser on one of our hosts."""
     router = APIRouter(include_in_schema=False)
 
-    def route(
-        path: str, methods: list[str], handler: Callable[[LoginRequest], Awaitable[LoginReply]]
-    ) -> None:
+    def route(path: str, methods: list[str], handler: Handler) -> None:
         async def endpoint(request: Request) -> Response:
             request_id = new_request_id()
+            behind = _behind(request)
             try:
-                asked = await _asked(request, hosts, client_address, request_id=request_id)
+                asked = await _asked(request, behind, request_id=request_id)
             except AuthzError as error:
-                return _response(service.refused(error, request_id=request_id))
-            return _response(await handler(asked))
+                return _response(behind.service.refused(error, request_id=request_id))
+            return _response(await handler(behind.service, asked))
 
         router.add_api_route(path, endpoint, methods=methods, response_class=Response)
 
-    def ours(
-        path: str, methods: list[str], handler: Callable[[LoginRequest], Awaitable[LoginReply]]
-    ) -> None:
+    def ours(path: str, methods: list[str], handler: Handler) -> None:
         route(f"{base_path}{path}", methods, handler)
 
-    ours("/start", ["GET", "POST"], service.start)
-    ours("/choose", ["GET"], service.choose)
-    ours("/callback", ["GET", "POST"], service.callback)
-    ours("/handover", ["GET"], service.handover)
-    ours("/sign_out", ["GET", "POST"], service.sign_out)
-    ours("/signed_out", ["GET", "HEAD"], service.signed_out)
-    ours("/sessions", ["GET", "HEAD"], service.sessions)
-    ours("/sessions/revoke", ["POST"], service.revoke)
-    ours("/backchannel-logout", ["POST"], service.back_channel_logout)
-    ours("/frontchannel-logout", ["GET"], service.front_channel_logout)
-    ours("/api/assertion", ["GET"], service.assertion)
-    ours("/userinfo", ["GET", "HEAD"], service.userinfo)
-    ours("/api/login", ["GET", "POST"], service.programmatic_login)
-    ours("/api/token", ["POST"], service.token)
-    ours("/", ["GET", "HEAD"], service.who_am_i)
-    ours("", ["GET", "HEAD"], service.arrive)
-    route("/", ["GET", "HEAD"], service.root)
+    ours("/start", ["GET", "POST"], LoginService.start)
+    ours("/choose", ["GET"], LoginService.choose)
+    ours("/callback", ["GET", "POST"], LoginService.callback)
+    ours("/handover", ["GET"], LoginService.handover)
+    ours("/sign_out", ["GET", "POST"], LoginService.sign_out)
+    ours("/signed_out", ["GET", "HEAD"], LoginService.signed_out)
+    ours("/sessions", ["GET", "HEAD"], LoginService.sessions)
+    ours("/sessions/revoke", ["POST"], LoginService.revoke)
+    ours("/backchannel-logout", ["POST"], LoginService.back_channel_logout)
+    ours("/frontchannel-logout", ["GET"], LoginService.front_channel_logout)
+    ours("/api/assertion", ["GET"], LoginService.assertion)
+    ours("/userinfo", ["GET", "HEAD"], LoginService.userinfo)
+    ours("/api/login", ["GET", "POST"], LoginService.programmatic_login)
+    ours("/api/token", ["POST"], LoginService.token)
+    ours("/", ["GET", "HEAD"], LoginService.who_am_i)
+    ours("", ["GET", "HEAD"], LoginService.arrive)
+    route("/", ["GET", "HEAD"], LoginService.root)
     return router
 
 
-def public_router(*, base_path: str, jwks: Callable[[], Mapping[str, object]]) -> APIRouter:
-    """What is the same for everybody, whatever the host."""
+def public_router(*, base_path: str) -> APIRouter:
+    """What is the same for everybody; of `RESOURCE`, on each host."""
     router = APIRouter(include_in_schema=False)
     assets = load_assets()
-
-    async def keys() -> Response:
-        headers = {"cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
-        return Response(json.dumps(jwks()), media_type="application/json", headers=headers)
-
-    async def robots() -> Response:
-        return Response(_ROBOTS, media_type="text/plain", headers=_BARE)
 
     async def static(name: Annotated[str, Path()]) -> Response:
         if (asset := assets.get(name)) is None:
@@ -117,57 +108,60 @@ def public_router(*, base_path: str, jwks: Callable[[], Mapping[str, object]]) -
         return Response(asset.body, headers=dict(asset.headers()))
 
     for path, endpoint in (
-        (f"{base_path}/jwks.json", keys),
-        ("/.well-known/pomerium/jwks.json", keys),
-        ("/robots.txt", robots),
+        (f"{base_path}/jwks.json", _keys),
+        ("/.well-known/pomerium/jwks.json", _keys),
+        (RESOURCE, _resource),
+        (f"{RESOURCE}/{{rest:path}}", _resource),
+        ("/robots.txt", _robots),
         (f"{base_path}/static/{{name}}", static),
     ):
         router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_class=Response)
     return router
 
 
-def resource_router(
-    *, hosts: Hosts, resource: Callable[[Origin, str], Mapping[str, object] | None]
-) -> APIRouter:
+async def _keys(request: Request) -> Response:
+    return _document(_behind(request).jwks())
+
+
+async def _resource(request: Request) -> Response:
     """What a host says of itself to programs (RFC 9728 section 3), for pages of any origin."""
-    router = APIRouter(include_in_schema=False)
-
-    async def metadata(request: Request) -> Response:
-        path = request.scope["raw_path"].decode("latin-1").removeprefix(RESOURCE)
-        try:
-            document = resource(hosts.origin(_headers(request)), path)
-        except AuthzError:
-            document = None
-        if document is None:
-            raise HTTPException(404)
-        headers = {
-            "cache-control": "public, max-age=300",
-            "x-content-type-options": "nosniff",
-            "access-control-allow-origin": "*",
-        }
-        return Response(json.dumps(document), media_type="application/json", headers=headers)
-
-    for path in (RESOURCE, f"{RESOURCE}/{{rest:path}}"):
-        router.add_api_route(path, metadata, methods=["GET", "HEAD"], response_class=Response)
-    return router
+    behind = _behind(request)
+    path = request.scope["raw_path"].decode("latin-1").removeprefix(RESOURCE)
+    try:
+        document = behind.resource(behind.hosts.origin(_headers(request)), path)
+    except AuthzError:
+        document = None
+    if document is None:
+        raise HTTPException(404)
+    response = _document(document)
+    response.headers["access-control-allow-origin"] = "*"
+    return response
 
 
-async def _asked(
-    request: Request,
-    hosts: Hosts,
-    client_address: Callable[[Request], Address | None],
-    *,
-    request_id: str,
-) -> LoginRequest:
+async def _robots() -> Response:
+    return Response(_ROBOTS, media_type="text/plain", headers=_BARE)
+
+
+def _document(document: Mapping[str, object]) -> Response:
+    headers = {"cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
+    return Response(json.dumps(document), media_type="application/json", headers=headers)
+
+
+def _behind(request: Request) -> Behind:
+    behind: Behind = request.app.state.behind
+    return behind
+
+
+async def _asked(request: Request, behind: Behind, *, request_id: str) -> LoginRequest:
     headers = _headers(request)
     return LoginRequest(
-        origin=hosts.origin(headers),
+        origin=behind.hosts.origin(headers),
         method=request.method,
         path=request.url.path,
         query=_pairs(request.scope["query_string"]),
         form=_pairs(await _form(request)) if request.method == "POST" else (),
         headers=headers,
-        client=client_address(request),
+        client=behind.client_address(request),
         request_id=request_id,
     )
 

@@ -50,9 +50,11 @@ def machines_sidecar(
     issuer: HostileProvider,
     provider: RunningProvider,
     tmp_path_factory: pytest.TempPathFactory,
+    *,
+    fast_lane: bool,
 ) -> Iterator[Sidecar]:
     config = {
-        "server": {"adapters": [proxy.name for proxy in PROXIES]},
+        "server": {"fast_lane": fast_lane, "adapters": [proxy.name for proxy in PROXIES]},
         "identity_providers": {
             "corp": {"issuer": provider.issuer, "client_id": "authz", "client_secret": "x"}
         },

@@ -55,12 +55,14 @@ def stage_of(
     certificate: Certificate,
     redis_server: RedisServer,
     tmp_path_factory: pytest.TempPathFactory,
+    *,
+    fast_lane: bool,
 ) -> StageOf:
     @contextlib.contextmanager
     def start(kind: str, *, changes: dict[str, Any] | None = None, **more: Any) -> Iterator[Stage]:
         directory = tmp_path_factory.mktemp("stage")
         with PROVIDERS[kind](directory, **more) as provider:
-            config: dict[str, Any] = sidecar_config(provider.issuer)
+            config: dict[str, Any] = sidecar_config(provider.issuer, fast_lane=fast_lane)
             config["sessions"] = {"store": redis_server.url}
             if kind != "mock":  # which tells groups unasked, and knows no such scope
                 config["identity_providers"]["corp"]["scopes"].append("groups")

@@ -41,10 +41,14 @@ document.querySelector("h1").textContent = "ready";
 </script>"""
 
 
-def configuration(issuer: str) -> dict[str, Any]:
+def configuration(issuer: str, *, fast_lane: bool) -> dict[str, Any]:
     allow = {"allow": {"and": [{"authenticated_user": True}]}}
     return {
-        "server": {"adapters": ["nginx"], "auth_host": f"https://{AUTH_HOST}"},
+        "server": {
+            "fast_lane": fast_lane,
+            "adapters": ["nginx"],
+            "auth_host": f"https://{AUTH_HOST}",
+        },
         "identity_providers": {
             "corp": {
                 "type": "oidc",
@@ -75,12 +79,14 @@ def configuration(issuer: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stage(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def stage(
+    certificate: Certificate, tmp_path_factory: pytest.TempPathFactory, *, fast_lane: bool
+) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("spa")
     origins = (f"https://{AUTH_HOST}",)
     with (
         running_certified_provider(directory, redirect_origins=origins) as provider,
-        running_sidecar(configuration(provider.issuer), directory) as sidecar,
+        running_sidecar(configuration(provider.issuer, fast_lane=fast_lane), directory) as sidecar,
         running_stage(
             Nginx(), directory, certificate=certificate, provider=provider, sidecar=sidecar
         ) as stage,

@@ -27,7 +27,7 @@ from authz_sidecar.prospects import Prospects
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
-from authz_sidecar.web.login import web_app
+from authz_sidecar.web.login import Behind, web_app
 from authz_sidecar.web.pages import Pages
 from tests.servers.browser import Browser
 from tests.servers.providers import CLIENT_ID, CLIENT_SECRET
@@ -131,14 +131,18 @@ class House:
             random=secrets.token_bytes,
         )
         self.app = web_app(
-            LoginService(self.desk),
-            hosts=Hosts(knows=self.desk.knows),
-            base_path="/.auth",
-            resource=lambda _origin, _path: None,
-            jwks=self.signer.jwks,
-            client_address=lambda request: (
-                ip_address(request.headers["x-client"]) if "x-client" in request.headers else None
+            Behind(
+                service=LoginService(self.desk),
+                hosts=Hosts(knows=self.desk.knows),
+                resource=lambda _origin, _path: None,
+                jwks=self.signer.jwks,
+                client_address=lambda request: (
+                    ip_address(request.headers["x-client"])
+                    if "x-client" in request.headers
+                    else None
+                ),
             ),
+            base_path="/.auth",
         )
 
     def _throttle_clock(self) -> Callable[[], float]:

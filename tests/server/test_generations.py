@@ -115,6 +115,18 @@ async def test_what_was_replaced_is_collected_though_it_was_taken_to_stay() -> N
         await generations.aclose()
 
 
+async def test_nothing_of_what_was_replaced_is_remembered_elsewhere() -> None:
+    """FastAPI remembers endpoints in tables of its own."""
+    old = application()
+    held = [weakref.ref(part) for part in (old.sessions, old.near, old.web)]
+    new = application(old)
+    await old.aclose(successor=new)
+    del old
+    gc.collect()
+    assert new.store.store is not None
+    assert [part() for part in held] == [None] * len(held)
+
+
 def test_what_did_not_change_is_taken_over() -> None:
     old = application(records={"staff": STAFF})
     same = application(old, records={"staff": STAFF}, routes=[])

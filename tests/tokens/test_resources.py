@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.tokens.resources import Resources
-from authz_sidecar.web.login import resource_router
+from authz_sidecar.web.login import Behind, web_app
 from tests.gating import APP, JSON, header
 from tests.routes.settings import Settings, built
 from tests.tokens.issuing import API, office, settings
@@ -93,9 +92,14 @@ def test_nothing_is_told_elsewhere(resources: Resources, path: str, host: str) -
 
 
 def test_the_web_listener_serves_it_to_anybody(resources: Resources) -> None:
-    app = FastAPI()
-    known = Hosts(knows=lambda origin: str(origin) == APP)
-    app.include_router(resource_router(hosts=known, resource=resources.metadata))
+    behind = Behind(
+        service=cast("Any", None),
+        hosts=Hosts(knows=lambda origin: str(origin) == APP),
+        jwks=dict,
+        resource=resources.metadata,
+        client_address=lambda _request: None,
+    )
+    app = web_app(behind, base_path="/.auth")
     with TestClient(app, base_url=APP) as client:
         found = client.get(f"{WELL_KNOWN}/api")
         assert found.status_code == 200
