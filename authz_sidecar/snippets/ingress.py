@@ -60,4 +60,5 @@ def _rule(host: str, base_path: str, port: int) -> str:
         paths:
           - {{path: {base_path}, pathType: Prefix, backend: {backend}}}
           - {{path: /.well-known/pomerium/jwks.json, pathType: Exact, backend: {backend}}}
+          - {{path: /.well-known/oauth-protected-resource, pathType: Prefix, backend: {backend}}}
           - {{path: /robots.txt, pathType: Exact, backend: {backend}}}"""

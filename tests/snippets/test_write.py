@@ -172,6 +172,18 @@ def test_ingress_annotations_name_every_header() -> None:
     assert ":7180/auth/ingress-nginx" in text
 
 
+def test_every_page_beside_the_prefix_has_an_ingress_rule() -> None:
+    text = write("ingress-nginx", MINE).files["pages.yaml"]
+    beside = (
+        "/.well-known/pomerium/jwks.json",
+        "/.well-known/oauth-protected-resource",
+        "/robots.txt",
+    )
+    hosts = text.count("- host:")
+    assert hosts
+    assert [text.count(f"{{path: {path}, ") for path in beside] == [hosts] * 3
+
+
 FORWARDED = {
     "nginx": Forwarded(header="X-Client-Cert", format="nginx"),
     "ingress-nginx": Forwarded(header="ssl-client-cert", format="nginx"),

@@ -1,4 +1,5 @@
-"""Every kind of provider signs somebody in, over HTTP, as recorded; and does not where it lies."""
+"""Every kind of provider signs somebody in, over HTTP, as its documentation has it; and does not
+where it lies."""
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ from authz_sidecar.config.schema import Config
 from authz_sidecar.login.provider.github import MOST_PAGES as MOST_GITHUB_PAGES
 from authz_sidecar.login.provider.settings import LARGEST_ANSWER
 from authz_sidecar.provider_kinds import KINDS
+from tests.login.documented import APPLE, AZURE, COGNITO, DOCUMENTED, GITHUB, GOOGLE, PING
 from tests.login.house import APP, house
 from tests.login.journeys import start
-from tests.login.recorded import CLIENT_KEY, KEY, OTHER_TENANT, TENANT, Recorded, Recording
-from tests.login.recordings import APPLE, AZURE, COGNITO, GITHUB, GOOGLE, PING, RECORDINGS
+from tests.login.playing import CLIENT_KEY, KEY, OTHER_TENANT, TENANT, Documented, Playing
 from tests.servers.hostile_provider import Answer, HostileProvider, document
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 GRAPH = "/graph/v1.0/me/transitiveMemberOf"
 
 
-def test_every_kind_is_recorded() -> None:
-    assert RECORDINGS.keys() == KINDS.keys() - {"oidc"}
+def test_every_kind_is_documented() -> None:
+    assert DOCUMENTED.keys() == KINDS.keys() - {"oidc"}
 
 
-@pytest.mark.parametrize("recording", RECORDINGS.values(), ids=RECORDINGS)
-async def test_a_sign_in_as_recorded(hostile: HostileProvider, recording: Recording) -> None:
-    played = Recorded(recording, hostile)
+@pytest.mark.parametrize("documented", DOCUMENTED.values(), ids=DOCUMENTED)
+async def test_a_sign_in_as_documented(hostile: HostileProvider, documented: Documented) -> None:
+    played = Playing(documented, hostile)
     providers = {"corp": played.settings()}
     async with (
         house(played.issuer, auth_host=None, providers=providers) as at,
@@ -44,10 +45,10 @@ async def test_a_sign_in_as_recorded(hostile: HostileProvider, recording: Record
         asked = await browser.get(start(APP, "/x"))
         url = urlsplit(asked.headers["location"])
         assert f"{url.scheme}://{url.netloc}{url.path}" == (
-            f"{played.base}{recording.endpoints['authorization_endpoint']}"
+            f"{played.base}{documented.endpoints['authorization_endpoint']}"
         )
         query = dict(parse_qsl(url.query))
-        assert {name: query.get(name) for name in recording.asked} == recording.asked
+        assert {name: query.get(name) for name in documented.asked} == documented.asked
         assert query["code_challenge_method"] == "S256"
 
         reply = await played.sign_in(browser)
@@ -55,29 +56,29 @@ async def test_a_sign_in_as_recorded(hostile: HostileProvider, recording: Record
         session = await at.session(browser, APP)
         assert session is not None
         identity = session.identity
-        assert {name: getattr(identity, name) for name in recording.identity} == {
-            name: played.filled(value) for name, value in recording.identity.items()
+        assert {name: getattr(identity, name) for name in documented.identity} == {
+            name: played.filled(value) for name, value in documented.identity.items()
         }
         ended = at.desk.providers["corp"].end_session_url(
             id_token="t", return_to=f"{APP}/.auth/signed_out", state="s"
         )
-        if recording.signed_out is None:
+        if documented.signed_out is None:
             assert ended is None
         else:
             assert ended is not None
-            assert ended.startswith(played.filled(recording.signed_out))
+            assert ended.startswith(played.filled(documented.signed_out))
         assert not [path for _, path, _, _ in hostile.seen if "windows.net" in path]
 
 
 async def signed_in(
-    hostile: HostileProvider, recording: Recording, status: int = 303, **configured: Any
+    hostile: HostileProvider, documented: Documented, status: int = 303, **configured: Any
 ) -> Any:
     """The identity, where the sign-in ends with `status`."""
-    played = Recorded(recording, hostile)
+    played = Playing(documented, hostile)
     return await outcome(played, status, **configured)
 
 
-async def outcome(played: Recorded, status: int = 303, **configured: Any) -> Any:
+async def outcome(played: Playing, status: int = 303, **configured: Any) -> Any:
     providers = {"corp": played.settings(**configured)}
     async with (
         house(played.issuer, auth_host=None, providers=providers) as at,
@@ -90,11 +91,11 @@ async def outcome(played: Recorded, status: int = 303, **configured: Any) -> Any
         return None if session is None else session.identity
 
 
-def changed(recording: Recording, **changes: object) -> Recording:
+def changed(documented: Documented, **changes: object) -> Documented:
     """With other claims, of which None removes one."""
-    claims = {**(recording.claims or {}), **changes}
+    claims = {**(documented.claims or {}), **changes}
     left = {name: value for name, value in claims.items() if value is not None}
-    return dataclasses.replace(recording, claims=left)
+    return dataclasses.replace(documented, claims=left)
 
 
 # Azure
@@ -124,7 +125,7 @@ async def test_only_allowed_tenants_sign_in(hostile: HostileProvider) -> None:
 
 
 async def test_a_key_of_another_tenant_is_refused(hostile: HostileProvider) -> None:
-    played = Recorded(AZURE, hostile)
+    played = Playing(AZURE, hostile)
     key = {**KEY.jwk, "issuer": f"{played.base}/{OTHER_TENANT}/v2.0"}
     hostile.answers["/common/discovery/v2.0/keys"] = document({"keys": [key]})
     await outcome(played, 403)
@@ -186,14 +187,14 @@ async def test_a_user_name_counts_as_an_address_only_where_allowed(
 async def test_groups_that_cannot_be_had_let_nobody_in(
     hostile: HostileProvider, page: Answer, status: int
 ) -> None:
-    played = Recorded(AZURE, hostile)
+    played = Playing(AZURE, hostile)
     hostile.answers[GRAPH] = page
     await outcome(played, status)
     assert not hostile.asked_for("/else")
 
 
 async def test_pages_without_end_are_given_up(hostile: HostileProvider) -> None:
-    played = Recorded(AZURE, hostile)
+    played = Playing(AZURE, hostile)
     more = {"value": [], "@odata.nextLink": f"{played.base}{GRAPH}?$skiptoken=x"}
     hostile.answers[GRAPH] = document(more)
     await outcome(played, 403)
@@ -233,7 +234,7 @@ async def test_one_tenant_has_its_own_issuer(hostile: HostileProvider) -> None:
 async def test_of_github_only_a_verified_primary_address_is_believed(
     hostile: HostileProvider, emails: list[object], email: str | None
 ) -> None:
-    played = Recorded(GITHUB, hostile)
+    played = Playing(GITHUB, hostile)
     hostile.answers["/api/v3/user/emails"] = document(emails)
     assert (await outcome(played)).email == email
 
@@ -257,7 +258,7 @@ async def test_of_github_only_a_verified_primary_address_is_believed(
 async def test_a_github_that_says_nothing_of_use_lets_nobody_in(
     hostile: HostileProvider, path: str, answer: Answer, status: int
 ) -> None:
-    played = Recorded(GITHUB, hostile)
+    played = Playing(GITHUB, hostile)
     hostile.answers[path] = answer
     await outcome(played, status)
     assert not hostile.asked_for("/else")
@@ -265,7 +266,7 @@ async def test_a_github_that_says_nothing_of_use_lets_nobody_in(
 
 @pytest.mark.parametrize("number", [None, "583231", True, 1.5])
 async def test_a_github_user_is_a_number(hostile: HostileProvider, number: object) -> None:
-    played = Recorded(GITHUB, hostile)
+    played = Playing(GITHUB, hostile)
     hostile.answers["/api/v3/user"] = document({"login": "x", "id": number})
     await outcome(played, 503)
 
@@ -273,7 +274,7 @@ async def test_a_github_user_is_a_number(hostile: HostileProvider, number: objec
 async def test_github_lists_are_read_page_by_page_and_not_for_ever(
     hostile: HostileProvider,
 ) -> None:
-    played = Recorded(GITHUB, hostile)
+    played = Playing(GITHUB, hostile)
     orgs = [{"login": f"org-{number}"} for number in range(100)]
 
     def page(_: bytes) -> Answer:
@@ -302,25 +303,25 @@ async def test_github_is_asked_with_the_token_in_the_head(hostile: HostileProvid
 
 
 async def test_a_github_error_with_status_200_is_refused(hostile: HostileProvider) -> None:
-    played = Recorded(GITHUB, hostile)
+    played = Playing(GITHUB, hostile)
     hostile.answers["/login/oauth/access_token"] = document({"error": "bad_verification_code"})
     await outcome(played, 403)
     assert not hostile.asked_for("/api/v3/user")
 
 
 @pytest.mark.parametrize(
-    ("recording", "path"),
+    ("documented", "path"),
     [
         pytest.param(GITHUB, "/api/v3/user/teams", id="github"),
         pytest.param(AZURE, GRAPH, id="azure"),
     ],
 )
 async def test_an_api_that_is_slow_costs_bounded_time(
-    hostile: HostileProvider, recording: Recording, path: str, monkeypatch: pytest.MonkeyPatch
+    hostile: HostileProvider, documented: Documented, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("authz_sidecar.login.provider.transport.TOTAL_SECONDS", 0.5)
     release = threading.Event()
-    played = Recorded(recording, hostile)
+    played = Playing(documented, hostile)
     hostile.answers[path] = dataclasses.replace(document([]), delay=release)
     try:
         async with asyncio.timeout(15):
@@ -333,7 +334,7 @@ async def test_an_api_that_is_slow_costs_bounded_time(
 
 
 async def test_apple_takes_a_secret_that_we_sign(hostile: HostileProvider) -> None:
-    played = Recorded(APPLE, hostile)
+    played = Playing(APPLE, hostile)
     await outcome(played)
     form = played.form_of_token_request()
     secret = form["client_secret"]
@@ -395,8 +396,8 @@ async def test_an_address_that_the_provider_denies_is_denied_by_any_name(
 
 async def test_a_kind_that_always_says_verified_is_held_to_it(hostile: HostileProvider) -> None:
     silent = {k: v for k, v in (COGNITO.userinfo or {}).items() if k != "email_verified"}
-    recording = dataclasses.replace(changed(COGNITO, email_verified=None), userinfo=silent)
-    assert (await signed_in(hostile, recording)).email is None
+    documented = dataclasses.replace(changed(COGNITO, email_verified=None), userinfo=silent)
+    assert (await signed_in(hostile, documented)).email is None
 
 
 # Configuration

@@ -1,11 +1,11 @@
-"""The recordings: after each provider's documentation and answers of real tenants, without anything
-that belongs to somebody."""
+"""Each kind of provider as its own documentation describes it: discovery, tokens, userinfo, API.
+Written from those pages, with made-up people; nothing was recorded from a running provider."""
 
 from __future__ import annotations
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.login.recorded import CLIENT_KEY, TENANT, Recording
+from tests.login.playing import CLIENT_KEY, TENANT, Documented
 
 
 def pem() -> str:
@@ -13,7 +13,7 @@ def pem() -> str:
     return str(written.decode())
 
 
-GOOGLE = Recording(
+GOOGLE = Documented(
     kind="google",
     discovery={"token_endpoint_auth_methods_supported": ["client_secret_post"]},
     claims={
@@ -45,7 +45,7 @@ GOOGLE = Recording(
 
 _GRAPH = "/graph/v1.0/me/transitiveMemberOf"
 
-AZURE = Recording(
+AZURE = Documented(
     kind="azure",
     path="/common/v2.0",
     endpoints={
@@ -97,7 +97,7 @@ AZURE = Recording(
     signed_out="{base}/common/oauth2/v2.0/logout?client_id=authz&post_logout_redirect_uri=",
 )
 
-OKTA = Recording(
+OKTA = Documented(
     kind="okta",
     path="/oauth2/default",
     discovery={"end_session_endpoint": "{base}/oauth2/default/v1/logout"},
@@ -114,7 +114,7 @@ OKTA = Recording(
     signed_out="{base}/oauth2/default/v1/logout?client_id=authz&post_logout_redirect_uri=",
 )
 
-AUTH0 = Recording(
+AUTH0 = Documented(
     kind="auth0",
     path="/",
     settings={"claims": {"groups": "https://example.com/roles"}},
@@ -140,7 +140,7 @@ AUTH0 = Recording(
     signed_out="{base}/v2/logout?client_id=authz&returnTo=https%3A%2F%2Fapp.example.com",
 )
 
-GITLAB = Recording(
+GITLAB = Documented(
     kind="gitlab",
     claims={
         "sub": "1234",
@@ -162,7 +162,7 @@ GITLAB = Recording(
     identity={"email": "alice@example.com", "groups": ("platform", "platform/sre")},
 )
 
-GITHUB = Recording(
+GITHUB = Documented(
     kind="github",
     endpoints={
         "authorization_endpoint": "/login/oauth/authorize",
@@ -201,7 +201,7 @@ GITHUB = Recording(
     },
 )
 
-KEYCLOAK = Recording(
+KEYCLOAK = Documented(
     kind="keycloak",
     path="/realms/acme",
     discovery={"end_session_endpoint": "{base}/realms/acme/protocol/openid-connect/logout"},
@@ -233,7 +233,7 @@ KEYCLOAK = Recording(
     signed_out="{base}/realms/acme/protocol/openid-connect/logout?client_id=authz",
 )
 
-COGNITO = Recording(
+COGNITO = Documented(
     kind="cognito",
     path="/eu-west-1_aB3",
     endpoints={
@@ -261,7 +261,7 @@ COGNITO = Recording(
     signed_out="{base}/logout?client_id=authz&logout_uri=https%3A%2F%2Fapp.example.com",
 )
 
-APPLE = Recording(
+APPLE = Documented(
     kind="apple",
     endpoints={
         "authorization_endpoint": "/auth/authorize",
@@ -290,7 +290,7 @@ APPLE = Recording(
     },
 )
 
-ONELOGIN = Recording(
+ONELOGIN = Documented(
     kind="onelogin",
     path="/oidc/2",
     discovery={"end_session_endpoint": "{base}/oidc/2/logout"},
@@ -307,7 +307,7 @@ ONELOGIN = Recording(
     signed_out="{base}/oidc/2/logout?client_id=authz&post_logout_redirect_uri=",
 )
 
-PING = Recording(
+PING = Documented(
     kind="ping",
     path="/as",
     discovery={
@@ -325,9 +325,9 @@ PING = Recording(
     signed_out="{base}/as/signoff?client_id=authz&post_logout_redirect_uri=",
 )
 
-RECORDINGS = {
-    recording.kind: recording
-    for recording in (
+DOCUMENTED = {
+    documented.kind: documented
+    for documented in (
         GOOGLE,
         AZURE,
         OKTA,

@@ -1,5 +1,5 @@
-"""Providers as they answer: recorded documents with their hosts replaced by loopback, signed by keys
-of the tests, over HTTP. One recording for each kind, and what has to come of it."""
+"""Plays a provider as its documentation describes it: over HTTP, on loopback, signed by keys of the
+tests. What each kind says, and what has to come of it, is in `documented.py`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def settings_of(name: str, configured: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class Recording:
+class Documented:
     """`path` is that of the issuer; `discovery` is what is said beyond the usual. `{base}` in a text
     is where the provider runs. `claims` None: the provider gives no ID token."""
 
@@ -76,33 +76,33 @@ class Recording:
 
 
 @dataclass
-class Recorded:
-    """A recording that is being played."""
+class Playing:
+    """A provider that answers as documented."""
 
-    recording: Recording
+    documented: Documented
     server: HostileProvider
     nonce: str = ""
     claims: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        recording, answers = self.recording, self.server.answers
-        self.claims = dict(self.filled(recording.claims or {}))
+        documented, answers = self.documented, self.server.answers
+        self.claims = dict(self.filled(documented.claims or {}))
         discovery = {
             "issuer": self.issuer,
-            **{name: f"{self.base}{path}" for name, path in recording.endpoints.items()},
-            **self.filled(recording.discovery),
+            **{name: f"{self.base}{path}" for name, path in documented.endpoints.items()},
+            **self.filled(documented.discovery),
         }
-        if recording.claims is not None:
+        if documented.claims is not None:
             place = f"{urlsplit(self.issuer).path.removesuffix('/')}"
             answers[f"{place}/.well-known/openid-configuration"] = document(discovery)
-            answers[recording.endpoints["jwks_uri"]] = document({"keys": [KEY.jwk]})
-        if recording.userinfo is not None:
-            answers[recording.endpoints["userinfo_endpoint"]] = document(
-                self.filled(recording.userinfo)
+            answers[documented.endpoints["jwks_uri"]] = document({"keys": [KEY.jwk]})
+        if documented.userinfo is not None:
+            answers[documented.endpoints["userinfo_endpoint"]] = document(
+                self.filled(documented.userinfo)
             )
-        for path, said in recording.api.items():
+        for path, said in documented.api.items():
             answers[path] = self._api(said)
-        answers[recording.endpoints["token_endpoint"]] = lambda _: document(self.tokens())
+        answers[documented.endpoints["token_endpoint"]] = lambda _: document(self.tokens())
 
     @property
     def base(self) -> str:
@@ -110,7 +110,7 @@ class Recorded:
 
     @property
     def issuer(self) -> str:
-        return f"{self.base}{self.recording.path}"
+        return f"{self.base}{self.documented.path}"
 
     def filled(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -121,22 +121,22 @@ class Recorded:
 
     def settings(self, **more: object) -> dict[str, Any]:
         configured = {
-            "type": self.recording.kind,
+            "type": self.documented.kind,
             "issuer": self.issuer,
             "client_id": signing.CLIENT_ID,
-            **({} if self.recording.kind == "apple" else {"client_secret": "s3cret"}),
-            **self.filled(self.recording.settings),
+            **({} if self.documented.kind == "apple" else {"client_secret": "s3cret"}),
+            **self.filled(self.documented.settings),
             **more,
         }
         return settings_of("corp", configured)
 
     def tokens(self) -> dict[str, object]:
         said: dict[str, object] = {"token_type": "Bearer", "access_token": "at", "expires_in": 3599}
-        if self.recording.claims is not None:
+        if self.documented.claims is not None:
             now = int(time.time())
             good = {"iss": self.issuer, "iat": now, "exp": now + 3600, "nonce": self.nonce}
             said["id_token"] = KEY.sign(signing.claims(**{**good, **self.claims}))
-        return said | dict(self.recording.token)
+        return said | dict(self.documented.token)
 
     def _api(self, said: object) -> Answer | Callable[[bytes], Answer]:
         """A dict whose keys begin with `?` answers by query."""
@@ -156,11 +156,11 @@ class Recorded:
         self.nonce = query.get("nonce", "")
         answer = {"code": "c", "state": query["state"]}
         if query.get("response_mode") == "form_post":
-            form = {**answer, **(self.recording.posted or {})}
+            form = {**answer, **(self.documented.posted or {})}
             return await browser.request("POST", f"{APP}/.auth/callback", data=form)
         return await browser.request("GET", f"{APP}/.auth/callback", params=answer)
 
     def form_of_token_request(self) -> dict[str, str]:
-        path = self.recording.endpoints["token_endpoint"]
+        path = self.documented.endpoints["token_endpoint"]
         body = next(body for _, at, _, body in self.server.seen if at == path)
         return dict(parse_qsl(body.decode()))
