@@ -37,7 +37,15 @@ class MySessions:
         found = await desk.all_living(request)
         if not found:
             return desk.stranger(request, back="sessions")
-        lines = [line for each in found for line in _lines(each, await self._summaries(each))]
+        lines = [
+            line
+            for each in found
+            for line in _lines(
+                each,
+                await self._summaries(each),
+                label=desk.providers[each.session.identity.provider].label,
+            )
+        ]
         html = desk.pages.sessions(
             identity=found[0].session.identity,
             lines=tuple(lines),
@@ -93,7 +101,9 @@ class MySessions:
         )
 
 
-def _lines(found: Found, summaries: Sequence[SessionSummary]) -> Iterable[SessionLine]:
+def _lines(
+    found: Found, summaries: Sequence[SessionSummary], *, label: str
+) -> Iterable[SessionLine]:
     for summary in summaries:
         if summary.kind is SessionKind.CHILD:
             continue
@@ -104,7 +114,7 @@ def _lines(found: Found, summaries: Sequence[SessionSummary]) -> Iterable[Sessio
         )
         yield SessionLine(
             handle=summary.handle,
-            provider=summary.provider,
+            provider=label,
             device=_device(summary),
             address=summary.client,
             signed_in_at=summary.created_at,

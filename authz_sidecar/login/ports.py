@@ -104,7 +104,13 @@ class Pages(Protocol):
     def signed_out(self, *, home_url: str | None) -> str: ...
 
     def who(
-        self, *, identity: Identity, expires_at: float, sign_out_url: str, sessions_url: str | None
+        self,
+        *,
+        identity: Identity,
+        provider: str,
+        expires_at: float,
+        sign_out_url: str,
+        sessions_url: str | None,
     ) -> str: ...
 
     def sessions(

@@ -22,8 +22,10 @@ class WhoAmI:
         found = await desk.living(request, tuple(desk.providers))
         if found is None:
             return desk.stranger(request, back="")
+        identity = found.session.identity
         html = desk.pages.who(
-            identity=found.session.identity,
+            identity=identity,
+            provider=desk.providers[identity.provider].label,
             expires_at=found.session.expires_at,
             sign_out_url=f"{desk.base_path}/sign_out",
             sessions_url=desk.url(desk.auth_host or request.origin, "sessions"),

@@ -193,13 +193,16 @@ class Pages:
         self,
         *,
         identity: Identity,
+        provider: str,
         expires_at: float,
         sign_out_url: str,
         sessions_url: str | None = None,
     ) -> str:
+        """`provider` as people know it."""
         return self._render(
             "who",
             identity=identity,
+            provider=provider,
             expiry=_moment(expires_at),
             sign_out_url=sign_out_url,
             sessions_url=sessions_url,

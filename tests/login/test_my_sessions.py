@@ -214,3 +214,14 @@ async def test_strangers(mock_provider: RunningProvider) -> None:
 )
 def test_devices(user_agent: str, said: str) -> None:
     assert device(user_agent) == said
+
+
+async def test_people_read_the_label_of_their_provider(mock_provider: RunningProvider) -> None:
+    providers: dict[str, dict[str, Any]] = {"corp": {"label": "Corporate login"}}
+    async with (
+        house(mock_provider.issuer, providers=providers) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser, APP)
+        assert "with Corporate login" in (await browser.get(MINE)).text
+        assert "<dd>Corporate login</dd>" in (await browser.get(f"{APP}/.auth/")).text

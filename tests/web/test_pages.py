@@ -69,7 +69,7 @@ EVERY_PAGE: dict[str, Render] = {
     ),
     "signed-out": lambda text, url: PAGES.signed_out(home_url=url),
     "who": lambda text, url: PAGES.who(
-        identity=identity(text), expires_at=1_800_000_000.0, sign_out_url=url
+        identity=identity(text), provider=text, expires_at=1_800_000_000.0, sign_out_url=url
     ),
     "sessions": lambda text, url: PAGES.sessions(
         identity=identity(text),
@@ -268,7 +268,9 @@ def test_the_page_that_goes_on_keeps_the_whole_address() -> None:
 
 
 def test_the_expiry_is_a_date_that_machines_read_too() -> None:
-    page = PAGES.who(identity=identity("a"), expires_at=1_800_000_000.0, sign_out_url="/s")
+    page = PAGES.who(
+        identity=identity("a"), provider="Corp", expires_at=1_800_000_000.0, sign_out_url="/s"
+    )
     assert Outline(page).all("time") == [{"datetime": "2027-01-15T08:00:00+00:00"}]
     assert "15 January 2027, 08:00 UTC" in page
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from authz_sidecar.core.types import Identity
 from authz_sidecar.login.loop import Circle
+from authz_sidecar.login.ports import SessionLine
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
 
@@ -72,7 +73,31 @@ SHOWN = {
         fields=(("state", "s"),),
     ),
     "signed-out": PAGES.signed_out(home_url="/"),
-    "who": PAGES.who(identity=SOMEBODY, expires_at=1_800_000_000.0, sign_out_url="/sign-out"),
+    "who": PAGES.who(
+        identity=SOMEBODY,
+        provider="Corporate login",
+        expires_at=1_800_000_000.0,
+        sign_out_url="/sign-out",
+        sessions_url="/sessions",
+    ),
+    "sessions": PAGES.sessions(
+        identity=SOMEBODY,
+        lines=tuple(
+            SessionLine(
+                handle=handle,
+                provider="Corporate login",
+                device=device,
+                address="2001:db8:1234:5678:9abc:def0:1234:5678",
+                signed_in_at=1_790_000_000.0,
+                last_used_at=1_790_000_100.0,
+                sites=("app.example.com", f"{LONG}.example.com"),
+                current=handle == "a",
+            )
+            for handle, device in (("a", "Firefox on Linux"), ("b", LONG))
+        ),
+        action_url="/posted",
+        csrf="token",
+    ),
 }
 
 
