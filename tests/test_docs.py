@@ -109,11 +109,19 @@ def test_errors_are_documented_with_their_status() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    names = {re.split(r"[^a-z0-9-]", wanted)[0] for wanted in project["dependencies"]}
     decision = (ROOT / "docs" / "decisions" / "0006-dependencies.md").read_text()
+
+    def names(wanted: list[str]) -> list[str]:
+        return [re.split(r"[^A-Za-z0-9-]", each)[0] for each in wanted]
+
+    at_run_time = names(project["dependencies"])
+    assert at_run_time == sorted(at_run_time)
     assert not {
-        name for name in names if not re.search(rf"^\|.*\b{name}\b", decision, re.MULTILINE)
+        name for name in at_run_time if not re.search(rf"^\|.*\b{name}\b", decision, re.MULTILINE)
     }
+    for extra in project["optional-dependencies"].values():
+        others = set(names(extra)) - {project["name"]}
+        assert not {name for name in others if not re.search(rf"\b{name}\b", decision)}
 
 
 def test_every_room_is_on_the_map() -> None:
