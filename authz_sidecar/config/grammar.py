@@ -197,3 +197,8 @@ def base_path(text: str) -> str:
             " and has only letters, digits, `.`, `_`, `~` and `-`"
         )
     return text
+
+
+def is_private_key(text: str) -> bool:
+    """Whether it looks like one in PEM; whether it is one, says who reads it."""
+    return "-----BEGIN" in text and "PRIVATE KEY-----" in text

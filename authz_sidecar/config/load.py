@@ -191,9 +191,5 @@ def _text_of(file: Path, left: int) -> tuple[str, int]:
         raise _unreadable(file, "not text in UTF-8", line=line) from None
 
 
-def _reason(error: OSError) -> str:
-    return (error.strerror or str(error)).lower()
-
-
 def _unreadable(path: Path, message: str, *, line: int = 0) -> ConfigError:
     return ConfigError((problem_at((str(path), line, 1 if line else 0), message),))

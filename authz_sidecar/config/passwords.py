@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import BasicAuth, Config
-    from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.positions import Found
 
 MOST_USERS = 10_000
 MOST_MEMORY_KIB = 256 * 1024
@@ -41,7 +41,7 @@ _WEAK = (
 )
 
 
-def account_problems(config: Config) -> Iterator[tuple[str, tuple[Step, ...]]]:
+def account_problems(config: Config) -> Iterator[Found]:
     """Of the keys about accounts of our own."""
     for section in ("identity_providers", "token_issuers"):
         for name in _RESERVED & getattr(config, section).keys():
@@ -62,7 +62,7 @@ def account_problems(config: Config) -> Iterator[tuple[str, tuple[Step, ...]]]:
             )
 
 
-def _users(settings: BasicAuth) -> Iterator[tuple[str, tuple[Step, ...]]]:
+def _users(settings: BasicAuth) -> Iterator[Found]:
     users, wrong = read_password_file(settings.users.reveal())
     for problem in wrong:
         yield problem, ("basic_auth", "users")

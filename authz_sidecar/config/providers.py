@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from authz_sidecar.config.grammar import is_private_key
 from authz_sidecar.provider_kinds import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import IdentityProvider
-    from authz_sidecar.core.positions import Step
-
-Found = tuple[str, tuple["Step", ...]]
+    from authz_sidecar.core.positions import Found
 
 # Ours to set: they tie the answer to the attempt, or say where it goes (RFC 6749 section 4.1.1,
 # RFC 7636, RFC 9101, OpenID Connect Core 3.1.2.1); and those that a route may set.
@@ -60,7 +59,7 @@ def _of_the_key(provider: IdentityProvider) -> Iterator[Found]:
         if provider.client_key_id is not None:
             yield "names a `client_key` that is not there", ("client_key_id",)
         return
-    if "-----BEGIN" not in key.reveal() or "PRIVATE KEY-----" not in key.reveal():
+    if not is_private_key(key.reveal()):
         yield "is not a private key in PEM", ("client_key",)
     if provider.client_secret is not None:
         yield "is one too many beside `client_key`", ("client_secret",)

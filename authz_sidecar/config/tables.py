@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import Config, RecordHash
-    from authz_sidecar.core.positions import Step
-
-Found = tuple[str, tuple["Step", ...]]
+    from authz_sidecar.core.positions import Found, Step
 
 
 def table_rules(config: Config) -> Iterator[Found]:

@@ -9,9 +9,9 @@ from authz_sidecar.provider_kinds import KINDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from authz_sidecar.config.check import Found
     from authz_sidecar.config.schema import Config, RouteConfig
     from authz_sidecar.core.header_template import Reference
+    from authz_sidecar.core.positions import Found
     from authz_sidecar.errors import Problem
 
 # `openssl rand -hex 16`, the least random text of 32 bytes that people make, has 16 or fewer;

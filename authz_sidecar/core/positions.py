@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Step = str | int
 Place = tuple[str, int, int]
 """File, line and column; both count from 1, and 0 means unknown."""
+Found = tuple[str, tuple[Step, ...]]
+"""What is wrong, and the path of the value that it is about."""
 
 
 class Positions(Protocol):

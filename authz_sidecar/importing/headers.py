@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.config.check import is_ours
 from authz_sidecar.config.grammar import header_name
+from authz_sidecar.config.headers import is_ours
 from authz_sidecar.core.header_template import parse_header_template
 from authz_sidecar.importing.ledger import Ledger, Path, Work, proxy, translated, unsupported
 from authz_sidecar.importing.values import texts, truth
