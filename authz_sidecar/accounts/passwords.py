@@ -14,6 +14,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import CredentialsRefused, Throttled
 from authz_sidecar.routes.model import PASSWORD_FILE as PROVIDER
@@ -101,7 +102,7 @@ class Passwords:
         )
         return Session(
             # Names it in logs, and opens nothing: the key dies with the process.
-            handle=base64.urlsafe_b64encode(place[:16]).rstrip(b"=").decode("ascii"),
+            handle=base64url(place[:16]),
             kind=SessionKind.PASSWORD,
             scope=PROVIDER,
             identity=identity,

@@ -40,14 +40,7 @@ def add_person(parser: argparse.ArgumentParser) -> None:
     person.add_argument("--user", metavar="ID", help="as the provider names them")
     person.add_argument("--email", metavar="ADDRESS")
     person.add_argument("--groups", type=comma_separated, metavar="A,B")
-    person.add_argument(
-        "--claim",
-        action="append",
-        default=[],
-        type=claim,
-        metavar="NAME=VALUE",
-        help="the value as YAML: text, a number, a [list]",
-    )
+    add_claim(person)
     person.add_argument(
         "--provider",
         metavar="NAME",
@@ -133,7 +126,18 @@ def _header(text: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def claim(text: str) -> tuple[str, object]:
+def add_claim(options: argparse._ActionsContainer) -> None:
+    options.add_argument(
+        "--claim",
+        action="append",
+        default=[],
+        type=_claim,
+        metavar="NAME=VALUE",
+        help="the value as YAML: text, a number, a [list]",
+    )
+
+
+def _claim(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"`{text}` is not a claim such as `department=it`")

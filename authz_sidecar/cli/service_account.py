@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from authz_sidecar.accounts.service_accounts import ServiceAccounts
-from authz_sidecar.cli.asked import claim, comma_separated
+from authz_sidecar.cli.asked import add_claim, comma_separated
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.cli.stored import asked
 from authz_sidecar.config.grammar import duration
@@ -45,14 +45,7 @@ def add(commands: Commands) -> None:
         " accounts)",
     )
     new.add_argument("--groups", type=comma_separated, default=(), metavar="A,B")
-    new.add_argument(
-        "--claim",
-        action="append",
-        default=[],
-        type=claim,
-        metavar="NAME=VALUE",
-        help="the value as YAML: text, a number, a [list]",
-    )
+    add_claim(new)
     new.set_defaults(run=run_new)
     listing = actions.add_parser("list", help="the tokens that are good")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.identity.headers import claim_text
 
 if TYPE_CHECKING:
@@ -79,17 +79,13 @@ def _signing_key(private: ec.EllipticCurvePrivateKey) -> SigningKey:
     required = {
         "crv": "P-256",
         "kty": "EC",
-        "x": _base64url(numbers.x.to_bytes(_COORDINATE_BYTES, "big")),
-        "y": _base64url(numbers.y.to_bytes(_COORDINATE_BYTES, "big")),
+        "x": base64url(numbers.x.to_bytes(_COORDINATE_BYTES, "big")),
+        "y": base64url(numbers.y.to_bytes(_COORDINATE_BYTES, "big")),
     }
     canonical = json.dumps(required, separators=(",", ":"), sort_keys=True).encode()
     key_id = hashlib.sha256(canonical).hexdigest()
     public_jwk = required | {"kid": key_id, "alg": "ES256", "use": "sig"}
     return SigningKey(private=private, key_id=key_id, public_jwk=public_jwk)
-
-
-def _base64url(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,10 @@ class Entry:
     value: object = None
 
 
+BEARER = "name the issuers whose tokens count in `token_issuers`, and on the route those it takes"
+"""What to do instead of whatever of Pomerium's is about bearer tokens."""
+
+
 def translated(text: str, *, secret: bool = False, decisive: bool = False) -> Handling:
     return Handling(outcome=Outcome.TRANSLATED, text=text, secret=secret, decisive=decisive)
 
@@ -78,6 +82,11 @@ def not_needed(why: str, *, secret: bool = False) -> Handling:
 
 def unsupported(instead: str, *, decisive: bool = False, secret: bool = False) -> Handling:
     return Handling(outcome=Outcome.UNSUPPORTED, text=instead, decisive=decisive, secret=secret)
+
+
+def every(names: str, handling: Handling) -> dict[str, Handling]:
+    """The same for several keys, separated by spaces."""
+    return dict.fromkeys(names.split(), handling)
 
 
 @dataclass(slots=True)

@@ -11,10 +11,11 @@ import hashlib
 import hmac
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.step_up import StepUp
 
 if TYPE_CHECKING:
@@ -78,18 +79,18 @@ class Attempt:
     @property
     def flow_hash(self) -> str:
         """What the central host may know of this attempt; the secret itself stays in the cookie."""
-        return _text(hashlib.sha256(self._derive("flow").encode()).digest())
+        return base64url(hashlib.sha256(self._derive("flow").encode()).digest())
 
     def is_fresh(self, now: float) -> bool:
         return self.started_at - 60 <= now < self.started_at + LIFETIME_SECONDS
 
     def _derive(self, purpose: str) -> str:
-        return _text(hmac.digest(self.seed, purpose.encode(), "sha256"))
+        return base64url(hmac.digest(self.seed, purpose.encode(), "sha256"))
 
 
 def attempt_id(now: float, random: bytes) -> str:
     """Sorts by age; `random` are six bytes."""
-    return f"{int(now):08x}{_text(random)}"
+    return f"{int(now):08x}{base64url(random)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +202,7 @@ def _encode(attempt: Attempt) -> bytes:
         int(attempt.shortened),
         attempt.round,
         attempt.instance,
-        _text(attempt.seed),
+        base64url(attempt.seed),
         None if step_up is None else (step_up.max_age, step_up.acr, step_up.amr),
         attempt.user,
         attempt.walk,
@@ -236,7 +237,3 @@ def _decode(attempt: str, data: bytes) -> Attempt:
 
 def _step_up(max_age: float | None, acr: list[str], amr: list[str]) -> StepUp:
     return StepUp(max_age=max_age, acr=tuple(acr), amr=tuple(amr))
-
-
-def _text(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()

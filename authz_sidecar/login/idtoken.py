@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.jws import (
     ALGORITHMS,
@@ -140,7 +140,7 @@ def _check_nonce(claims: Mapping[str, object], expected: str) -> None:
 
 def _check_access_token_hash(claim: object, access_token: str, algorithm: str) -> None:
     digest = hashlib.new(digest_of(algorithm), access_token.encode()).digest()
-    half = urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()
+    half = base64url(digest[: len(digest) // 2])
     if not isinstance(claim, str) or not _same(claim, half):
         raise LoginRefused("ID token belongs to another access token")
 

@@ -8,9 +8,9 @@ import hmac
 import json
 import logging
 import re
-from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.errors import AuthzError, LoginRefused, StoreUnavailable, Throttled
 from authz_sidecar.login.messages import BadRequest, LoginReply, one
@@ -133,4 +133,4 @@ def answer(status: int, document: dict[str, object], *more: tuple[str, str]) -> 
 def challenge_of(verifier: str) -> str:
     """RFC 7636 section 4.2, S256."""
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
-    return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    return base64url(digest)

@@ -6,10 +6,10 @@ secret, the newest first: with any of them it may have been written.
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.sealing import KeyedHash
 
 if TYPE_CHECKING:
@@ -134,10 +134,7 @@ class Naming:
 
     def _hashes(self, kind: str, *parts: str) -> tuple[str, ...]:
         text = b"".join(map(_framed, (kind, *parts)))
-        return tuple(
-            base64.urlsafe_b64encode(key(text)[:_HASH_BYTES]).rstrip(b"=").decode("ascii")
-            for key in self._keys
-        )
+        return tuple(base64url(key(text)[:_HASH_BYTES]) for key in self._keys)
 
 
 def _framed(part: str) -> bytes:

@@ -6,12 +6,12 @@ dead once it was revoked, whoever else writes at the same moment. Knows nothing 
 
 from __future__ import annotations
 
-import base64
 import secrets
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.sessions.cookie import is_token
@@ -287,7 +287,7 @@ class Sessions:
         await self._store.aclose()
 
     def _new_token(self) -> str:
-        return base64.urlsafe_b64encode(self._random(32)).rstrip(b"=").decode("ascii")
+        return base64url(self._random(32))
 
     async def _seen(
         self, subjects: tuple[Subject, ...], parent: Session | None, *, now: float

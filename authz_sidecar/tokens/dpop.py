@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import hmac
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.jws import ALGORITHMS, read_header, suitable_keys, verify_signature
@@ -66,7 +66,7 @@ def verify_proof(request: CheckRequest, *, token: str, thumbprint: str | None, n
         or not abs(now - issued_at) <= PROOF_SECONDS
     ):
         raise wrong_proof("the proof is too old, or of the future; compare the clocks")
-    if not _same(claims.get("ath"), _base64url(sha256(token.encode()).digest())):
+    if not _same(claims.get("ath"), base64url(sha256(token.encode()).digest())):
         raise wrong_proof("the proof belongs to another token")
     identifier, nonce = claims.get("jti"), claims.get("nonce")
     if not isinstance(identifier, str) or not 0 < len(identifier) <= _LONGEST_ID:
@@ -80,7 +80,7 @@ def thumbprint_of(key: Mapping[str, object]) -> str:
     """RFC 7638 section 3: required members, in lexicographic order, no white space."""
     members = {name: key.get(name) for name in _MEMBERS.get(str(key.get("kty")), ())}
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return _base64url(sha256(canonical.encode("utf-8", "surrogatepass")).digest())
+    return base64url(sha256(canonical.encode("utf-8", "surrogatepass")).digest())
 
 
 def _signed(proof: str, key: Mapping[str, object]) -> Mapping[str, object]:
@@ -120,10 +120,6 @@ def _same(one: object, other: str) -> bool:
     return isinstance(one, str) and hmac.compare_digest(
         one.encode("utf-8", "surrogatepass"), other.encode()
     )
-
-
-def _base64url(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def wrong_proof(message: str, *, code: str = "invalid_dpop_proof") -> TokenRefused:

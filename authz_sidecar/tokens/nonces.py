@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hmac
 import math
-from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.sealing import KeyedHash
 from authz_sidecar.tokens.settings import NONCE_SECONDS
 
@@ -33,4 +33,4 @@ class Nonces:
 
     @staticmethod
     def _nonce(key: KeyedHash, window: int) -> str:
-        return urlsafe_b64encode(key(str(window).encode())[:16]).rstrip(b"=").decode()
+        return base64url(key(str(window).encode())[:16])
