@@ -94,7 +94,7 @@ def build(
             *own_accounts(config, finder=fresh, sessions=sessions, keys=keys, metrics=metrics),
             Bearers(
                 issuers,
-                proofs=sessions,
+                proofs=sessions.notes,
                 nonces=Nonces(keys),
                 clock=time.time,
                 name=token_names(keys),

@@ -37,7 +37,7 @@ def own_accounts(
         realm=settings.realm,
         groups=settings.groups,
         limits=Guesses(
-            Throttle(sessions, limits=limits, clock=time.time),
+            Throttle(sessions.notes, limits=limits, clock=time.time),
             key=KeyedHash(keys.derive("guesses")[0]),
             throttled=lambda: metrics.throttled(endpoint="basic"),
         ),

@@ -57,4 +57,4 @@ def cookies(config: Config) -> SessionCookies:
 def throttle(config: Config, sessions: Sessions) -> Throttle:
     settings = config.server.throttle
     limits = Limits(requests=settings.requests, window=settings.window, exempt=settings.exempt)
-    return Throttle(sessions, limits=limits, clock=time.time)
+    return Throttle(sessions.notes, limits=limits, clock=time.time)

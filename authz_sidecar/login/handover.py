@@ -45,7 +45,7 @@ class HandOver:
                 "token": found.token,
             }
         )
-        ticket = await desk.sessions.put_ticket(payload.encode(), ttl=TICKET_SECONDS)
+        ticket = await desk.sessions.notes.put_ticket(payload.encode(), ttl=TICKET_SECONDS)
         return redirect(desk.url(target, "handover", ticket=ticket))
 
     async def handover(self, request: LoginRequest) -> LoginReply:
@@ -61,7 +61,7 @@ class HandOver:
             # Whoever brings a ticket without having begun here is not the one it was made for,
             # and may not use it up either.
             return await self._landing.lost(request, AttemptLost("no sign-in was begun here"))
-        payload = await desk.sessions.take_ticket(ticket)
+        payload = await desk.sessions.notes.take_ticket(ticket)
         if payload is None:
             return await self._landing.lost(
                 request, AttemptLost("ticket is unknown, used or too old"), attempt=waiting[0]

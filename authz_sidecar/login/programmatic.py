@@ -126,7 +126,7 @@ class ProgrammaticLogin:
             return self._back(tool.answer(error="access_denied"))
         identity = found.session.identity
         await desk.admit_account(identity, endpoint="api/login")
-        code = await desk.sessions.put_ticket(
+        code = await desk.sessions.notes.put_ticket(
             json.dumps(
                 {
                     "for": CODE,

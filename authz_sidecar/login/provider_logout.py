@@ -57,14 +57,14 @@ class ProviderLogout:
             raise BadRequest("back-channel logout without a token")
         sender, token = await self._verified(text)
         used = f"logout token {token.issuer} {sender.settings.client_id} {token.id}"
-        if await desk.sessions.was_remembered(used):
+        if await desk.sessions.notes.was_remembered(used):
             raise LoginRefused("logout token was used before")
         ended = 0
         for provider in self._with_issuer(token.issuer):
             if provider.settings.client_id == sender.settings.client_id:
                 ended += await self._end(provider, token)
         # Only now: what failed half-way may be sent again.
-        await desk.sessions.remember_once(used, ttl=OLDEST_SECONDS + 2 * LEEWAY_SECONDS)
+        await desk.sessions.notes.remember_once(used, ttl=OLDEST_SECONDS + 2 * LEEWAY_SECONDS)
         _log.info("signed out by `%s`: %d sessions", sender.name, ended)
 
     async def front_channel(self, request: LoginRequest) -> LoginReply:

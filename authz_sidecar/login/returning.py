@@ -119,7 +119,9 @@ class Returning:
             posted_user=answer.user if answer.posted else None,
         )
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()
-        if not await desk.sessions.remember_once(f"state:{digest}", ttl=LIFETIME_SECONDS + 120):
+        if not await desk.sessions.notes.remember_once(
+            f"state:{digest}", ttl=LIFETIME_SECONDS + 120
+        ):
             raise AttemptLost("the answer was used before")
         if attempt.step_up is not None:
             causes = check_step_up(attempt.step_up, signed_in.identity, now=desk.clock())

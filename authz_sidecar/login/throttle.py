@@ -32,7 +32,7 @@ brings is no reason to turn its people away, and no way around the limit either.
 
 
 class Counting(Protocol):
-    """`Sessions`, as far as throttling needs it."""
+    """`Notes` of sessions, as far as throttling needs them."""
 
     async def count(self, key: str, *, window: float) -> int: ...
 

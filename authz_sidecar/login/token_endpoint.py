@@ -54,7 +54,7 @@ class TokenEndpoint:
         code, verifier = given["code"] or "", given["code_verifier"] or ""
         if not code or not _VERIFIER.fullmatch(verifier):
             raise GrantRefused("invalid_request", "no code, or no usable code_verifier")
-        payload = await desk.sessions.take_ticket(code)
+        payload = await desk.sessions.notes.take_ticket(code)
         # From here on the code is used up, whoever brought it.
         fields = {} if payload is None else json.loads(payload)
         matching = (

@@ -10,8 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from authz_sidecar.core.base64url import base64url
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from authz_sidecar.core.urls import Origin
 
@@ -27,6 +29,10 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 # What some server or other takes for white space around a name.
 _SPACE = " \t\r\n\v\f\x00\x85\xa0"
+
+
+def new_token(random: Callable[[int], bytes]) -> str:
+    return base64url(random(32))
 
 
 def is_token(text: str) -> bool:

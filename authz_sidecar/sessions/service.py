@@ -11,17 +11,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.sessions.cookie import is_token
+from authz_sidecar.sessions.cookie import new_token
 from authz_sidecar.sessions.envelopes import Envelopes
 from authz_sidecar.sessions.finding import Fetched, Finder, is_alive, write_time
 from authz_sidecar.sessions.keys import Naming, Subject
+from authz_sidecar.sessions.notes import Notes
 from authz_sidecar.sessions.reading import Member, Reader
 from authz_sidecar.sessions.records import ProviderTokens, Record, SessionSummary
 from authz_sidecar.sessions.renewal import Renewal, first_vault
-from authz_sidecar.sessions.store import Entry
 from authz_sidecar.sessions.writing import Writer, summary_of
 
 if TYPE_CHECKING:
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from authz_sidecar.sealing import SecretKeys
     from authz_sidecar.sessions.store import SessionStore
 
-TICKET_SECONDS = 60.0
 RECENT_SECONDS = 300.0
 """Longer than any exchange with a provider takes."""
 
@@ -67,6 +65,7 @@ class Sessions:
         self._reader = Reader(store, self._naming, self._envelopes)
         self._writer = Writer(store, self._naming, self._envelopes)
         self.renewal = Renewal(store, self._naming, self._envelopes, random=random)
+        self.notes = Notes(store, self._naming, self._envelopes, random=random)
 
     async def create(
         self,
@@ -97,7 +96,7 @@ class Sessions:
         if slash and name in self._machines and not identity.machine:
             raise LoginRefused(f"a user whose name begins with `{name}/`, as those of programs do")
         now = self._clock()
-        token = self._new_token()
+        token = new_token(self._random)
         expires_at = now + (self._lifetime if lifetime is None else lifetime)
         if parent is not None:
             _check_parent(parent, identity)
@@ -107,7 +106,7 @@ class Sessions:
         vault = first_vault(tokens, identity, now=now) if parent is None else None
         key, refresh_at = "", None
         if vault is not None:
-            key, refresh_at = self._new_token(), vault.refresh_at
+            key, refresh_at = new_token(self._random), vault.refresh_at
         if parent is not None and parent_token is not None:
             key, refresh_at = await self.renewal.key_of(parent_token), parent.refresh_at
         record = Record(
@@ -246,48 +245,11 @@ class Sessions:
         ]
         return tuple(sorted(living, key=lambda summary: -summary.created_at))
 
-    async def put_ticket(self, payload: bytes, *, ttl: float = TICKET_SECONDS) -> str:
-        """Keep something to be fetched once, by whoever brings the ticket."""
-        ticket = self._new_token()
-        sealed = self._envelopes.close_ticket(payload, ticket=ticket)
-        await self._store.write(Entry(self._naming.tickets(ticket)[0], sealed, ttl))
-        return ticket
-
-    async def take_ticket(self, ticket: str) -> bytes | None:
-        if not is_token(ticket):
-            return None
-        for key in self._naming.tickets(ticket):
-            sealed = await self._store.take(key)
-            if sealed is not None:
-                return self._envelopes.open_ticket(sealed, ticket=ticket)
-        return None
-
-    async def remember_once(self, key: str, *, ttl: float) -> bool:
-        """True the first time, until `ttl` seconds later."""
-        # Under every secret, or replicas in the middle of a rotation would each have a first time;
-        # in one order for all of them, so that of two callers at once one is told True.
-        first = [
-            await self._store.write_new(Entry(name, b"1", ttl))
-            for name in sorted(self._naming.once(key))
-        ]
-        return all(first)
-
-    async def was_remembered(self, key: str) -> bool:
-        """Whether `remember_once` was called for the key."""
-        return any(value is not None for value in await self._store.read(*self._naming.once(key)))
-
-    async def count(self, key: str, *, window: float) -> int:
-        """How often this was called for the key in its current window, this call included."""
-        return await self._store.count(self._naming.counter(key), window=window)
-
     async def ready(self) -> None:
         await self._store.ready()
 
     async def aclose(self) -> None:
         await self._store.aclose()
-
-    def _new_token(self) -> str:
-        return base64url(self._random(32))
 
     async def _seen(
         self, subjects: tuple[Subject, ...], parent: Session | None, *, now: float

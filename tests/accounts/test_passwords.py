@@ -93,7 +93,7 @@ def place(*, store: SessionStore | None = None, guesses: int = 3) -> Place:
         realm="legacy clients",
         groups={"eng": ("alice",)},
         limits=Guesses(
-            Throttle(counting, limits=Limits(requests=guesses), clock=lambda: now[0]),
+            Throttle(counting.notes, limits=Limits(requests=guesses), clock=lambda: now[0]),
             key=KeyedHash(b"g" * 32),
             throttled=lambda: throttled.append(None),
         ),
@@ -310,7 +310,7 @@ async def test_a_check_counts_nothing() -> None:
         store=MemoryStore(), secret_keys=SecretKeys([b"k" * 32]), lifetime=60, idle_timeout=60
     )
     limits = Guesses(
-        Throttle(counting, limits=Limits(requests=1), clock=lambda: WINDOW),
+        Throttle(counting.notes, limits=Limits(requests=1), clock=lambda: WINDOW),
         key=KeyedHash(b"g" * 32),
         throttled=lambda: None,
     )

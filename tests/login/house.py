@@ -117,7 +117,7 @@ class House:
             ),
             pages=Pages(base_path="/.auth"),
             recorder=Metrics(version="", process=False),
-            throttle=Throttle(sessions, limits=self.limits, clock=self._throttle_clock()),
+            throttle=Throttle(sessions.notes, limits=self.limits, clock=self._throttle_clock()),
             routes=built.index,
             prospects=Prospects(index=built.index, clock=self.clock),
             fresh=sessions,

@@ -311,7 +311,7 @@ async def test_a_code_is_no_ticket_and_a_ticket_no_code(mock_provider: RunningPr
         handed = await browser.get(f"{WIKI}/.auth/handover?ticket={code}")
         assert handed.status_code == 400
         assert not browser.cookies("wiki.example.org").get("__Host-authz")
-        ticket = await at.desk.sessions.put_ticket(
+        ticket = await at.desk.sessions.notes.put_ticket(
             json.dumps({"origin": APP, "flow": "x", "provider": "corp", "token": "y"}).encode()
         )
         assert (await redeem(browser, ticket)).json()["error"] == "invalid_grant"

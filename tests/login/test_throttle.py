@@ -147,7 +147,7 @@ async def test_workers_count_together(redis_server: RedisServer) -> None:
         store=store, secret_keys=SecretKeys([b"k" * 32]), lifetime=60, idle_timeout=60
     )
     limits, clock = Limits(requests=4), Clock()
-    left, right = (Throttle(sessions, limits=limits, clock=clock) for _ in range(2))
+    left, right = (Throttle(sessions.notes, limits=limits, clock=clock) for _ in range(2))
     try:
         passed = [
             *await admitted(left, *["192.0.2.77"] * 3),

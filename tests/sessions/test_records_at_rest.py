@@ -80,9 +80,9 @@ async def test_a_copy_of_the_store_shows_nothing(
         sessions, identity=TYPICAL, tokens=tokens, client="192.0.2.77", user_agent="Browser/9.9"
     )
     app_token, _ = await child(sessions, parent)
-    ticket = await sessions.put_ticket(b"the-ticket-payload")
-    await sessions.remember_once("the-state", ttl=60)
-    await sessions.count("the-network", window=60)
+    ticket = await sessions.notes.put_ticket(b"the-ticket-payload")
+    await sessions.notes.remember_once("the-state", ttl=60)
+    await sessions.notes.count("the-network", window=60)
     await sessions.end_user(provider="corp", issuer=TYPICAL.issuer, subject="the-other-user")
     held = dump(redis_server)
     everything = b"\n".join([*(key.encode() for key in held), *held.values()]).lower()

@@ -98,7 +98,7 @@ async def test_a_session_is_good_for_its_scope_and_provider(
 async def test_other_tokens_are_no_session(sessions: Sessions, token: str) -> None:
     assert await sessions.find(token, scope=AUTH, provider="corp") is None
     assert await sessions.tokens(token) is None
-    assert await sessions.take_ticket(token) is None
+    assert await sessions.notes.take_ticket(token) is None
 
 
 async def test_an_unknown_id_is_never_adopted(sessions: Sessions) -> None:
@@ -306,27 +306,31 @@ async def test_tokens_are_kept_with_the_session(sessions: Sessions) -> None:
 
 
 async def test_a_ticket_is_taken_once(sessions: Sessions) -> None:
-    ticket = await sessions.put_ticket(b"payload")
-    assert await sessions.take_ticket(ticket) == b"payload"
-    assert await sessions.take_ticket(ticket) is None
+    ticket = await sessions.notes.put_ticket(b"payload")
+    assert await sessions.notes.take_ticket(ticket) == b"payload"
+    assert await sessions.notes.take_ticket(ticket) is None
 
 
 async def test_a_ticket_and_a_session_are_not_mistaken(sessions: Sessions) -> None:
     token, _ = await sign_in(sessions)
-    assert await sessions.take_ticket(token) is None
-    ticket = await sessions.put_ticket(b"payload")
+    assert await sessions.notes.take_ticket(token) is None
+    ticket = await sessions.notes.put_ticket(b"payload")
     assert not await lives(sessions, ticket)
 
 
 async def test_remembers_once(sessions: Sessions) -> None:
-    assert await sessions.remember_once("state-1", ttl=60)
-    assert not await sessions.remember_once("state-1", ttl=60)
-    assert await sessions.remember_once("state-2", ttl=60)
+    assert await sessions.notes.remember_once("state-1", ttl=60)
+    assert not await sessions.notes.remember_once("state-1", ttl=60)
+    assert await sessions.notes.remember_once("state-2", ttl=60)
 
 
 async def test_counts(sessions: Sessions) -> None:
-    assert [await sessions.count("start 192.0.2.0/24", window=60) for _ in range(3)] == [1, 2, 3]
-    assert await sessions.count("start 198.51.100.0/24", window=60) == 1
+    assert [await sessions.notes.count("start 192.0.2.0/24", window=60) for _ in range(3)] == [
+        1,
+        2,
+        3,
+    ]
+    assert await sessions.notes.count("start 198.51.100.0/24", window=60) == 1
 
 
 ROTATION = {
@@ -347,9 +351,9 @@ async def test_a_rotation_loses_nobody(
     assert await lives(reader, app_token, APP)
     assert await reader.tokens(token) == ProviderTokens(id_token="i")
     assert len(await reader.of_user(**USER)) == 2
-    assert await reader.take_ticket(await maker.put_ticket(b"x")) == b"x"
-    assert await maker.remember_once("state", ttl=60)
-    assert not await reader.remember_once("state", ttl=60)
+    assert await reader.notes.take_ticket(await maker.notes.put_ticket(b"x")) == b"x"
+    assert await maker.notes.remember_once("state", ttl=60)
+    assert not await reader.notes.remember_once("state", ttl=60)
     assert await reader.end_user(**USER) == 2
     assert not await lives(maker, token)
     assert not await lives(reader, app_token, APP)

@@ -134,7 +134,7 @@ def office(
 
     class Once:
         async def remember_once(self, key: str, *, ttl: float) -> bool:
-            return await found[0].sessions.remember_once(key, ttl=ttl)
+            return await found[0].sessions.notes.remember_once(key, ttl=ttl)
 
     issuers: dict[str, Issuer] = {
         each.name: SignedTokens(each, clock=clock, trust=Trust(each.ca_file))
