@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROXIES: tuple[Proxy, ...] = (Nginx(), Traefik(), Envoy(), Caddy(), HAProxy())
+EACH_PROXY = [
+    pytest.param(proxy, id=proxy.name, marks=pytest.mark.xdist_group(proxy.name))
+    for proxy in PROXIES
+]
 PATHS_HOST = "paths.apps.example.com"
 """Everybody may read below /public/, nobody anything else."""
 
@@ -130,13 +134,7 @@ def stage(stage_of_proxy: Stage) -> Stage:
     return stage_of_proxy
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        pytest.param(proxy, id=proxy.name, marks=pytest.mark.xdist_group(proxy.name))
-        for proxy in PROXIES
-    ],
-)
+@pytest.fixture(scope="session", params=EACH_PROXY)
 def stage_of_proxy(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -181,6 +179,25 @@ def running_stage(
     finally:
         tap.close()
         app.close()
+
+
+@contextlib.contextmanager
+def running_stage_of(
+    config: dict[str, Any],
+    proxy: Proxy,
+    directory: Path,
+    *,
+    certificate: Certificate,
+    provider: RunningProvider,
+) -> Iterator[Stage]:
+    """With a sidecar of its own."""
+    with (
+        running_sidecar(config, directory) as sidecar,
+        running_stage(
+            proxy, directory, certificate=certificate, provider=provider, sidecar=sidecar
+        ) as stage,
+    ):
+        yield stage
 
 
 @pytest.fixture(

@@ -18,11 +18,10 @@ import bcrypt
 import pytest
 
 from authz_sidecar.cli import main
-from tests.e2e.conftest import PROXIES, running_stage, sidecar_config
+from tests.e2e.conftest import EACH_PROXY, running_stage_of, sidecar_config
 from tests.e2e.test_browser import browser_page, pictures
 from tests.servers.proxy import APP_HOST, AUTH_HOST
 from tests.servers.redis import RedisServer, redis_server
-from tests.servers.sidecar import running_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,13 +38,7 @@ EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "cli_login.py"
 SITE = f"https://{APP_HOST}"
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(proxy, id=proxy.name, marks=pytest.mark.xdist_group(proxy.name))
-        for proxy in PROXIES
-    ],
-)
+@pytest.fixture(scope="module", params=EACH_PROXY)
 def stage_of_machines(
     request: pytest.FixtureRequest,
     certificate: Certificate,
@@ -80,12 +73,9 @@ def stage_of_machines(
             },
         ],
     }
-    with (
-        running_sidecar(config, directory) as sidecar,
-        running_stage(
-            request.param, directory, certificate=certificate, provider=provider, sidecar=sidecar
-        ) as stage,
-    ):
+    with running_stage_of(
+        config, request.param, directory, certificate=certificate, provider=provider
+    ) as stage:
         yield stage
 
 

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.e2e.conftest import PROXIES, Stage, running_stage
+from tests.e2e.conftest import EACH_PROXY, PROXIES, Stage, running_stage
 from tests.login.signing import SigningKey, signing_key
 from tests.servers.hostile_provider import Answer, document, running_hostile_provider
 from tests.servers.proxy import APP_HOST, GROUP_HOST
@@ -97,13 +97,7 @@ def machines_sidecar(
         yield running
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(proxy, id=proxy.name, marks=pytest.mark.xdist_group(proxy.name))
-        for proxy in PROXIES
-    ],
-)
+@pytest.fixture(scope="module", params=EACH_PROXY)
 def machines(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.e2e.conftest import running_stage, sidecar_config
+from tests.e2e.conftest import running_stage_of, sidecar_config
 from tests.servers.providers import (
     CLIENT_ID,
     running_certified_provider,
@@ -20,7 +20,7 @@ from tests.servers.providers import (
     running_mock_provider,
 )
 from tests.servers.proxy import APP_HOST, AUTH_HOST, GROUP_HOST
-from tests.servers.sidecar import free_ports, running_sidecar
+from tests.servers.sidecar import free_ports
 from tests.servers.traefik import Traefik
 from tests.servers.visitor import NAVIGATION
 
@@ -71,16 +71,9 @@ def stage_of(
                 # The provider's own requests come here, without a proxy.
                 own = {"name": "own", "from": f"http://localhost:{web.rpartition(':')[2]}"}
                 config["routes"].append({**own, "allow_any_authenticated_user": True})
-            with (
-                running_sidecar(config, directory) as sidecar,
-                running_stage(
-                    Traefik(),
-                    directory,
-                    certificate=certificate,
-                    provider=provider,
-                    sidecar=sidecar,
-                ) as stage,
-            ):
+            with running_stage_of(
+                config, Traefik(), directory, certificate=certificate, provider=provider
+            ) as stage:
                 yield stage
 
     return start

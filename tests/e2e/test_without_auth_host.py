@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.conftest import running_stage, sidecar_config
+from tests.e2e.conftest import running_stage_of, sidecar_config
 from tests.servers.proxy import APP_HOST, GROUP_HOST
-from tests.servers.sidecar import running_sidecar
 from tests.servers.traefik import Traefik
 from tests.servers.visitor import NAVIGATION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from tests.e2e.conftest import Stage
@@ -31,20 +29,11 @@ def stage_of(
     provider: RunningProvider,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[dict[str, Any]], AbstractContextManager[Stage]]:
-    @contextlib.contextmanager
-    def start(config: dict[str, Any]) -> Iterator[Stage]:
+    def start(config: dict[str, Any]) -> AbstractContextManager[Stage]:
         directory = tmp_path_factory.mktemp("stage")
-        with (
-            running_sidecar(config, directory) as sidecar,
-            running_stage(
-                Traefik(),
-                directory,
-                certificate=certificate,
-                provider=provider,
-                sidecar=sidecar,
-            ) as stage,
-        ):
-            yield stage
+        return running_stage_of(
+            config, Traefik(), directory, certificate=certificate, provider=provider
+        )
 
     return start
 
