@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from authz_sidecar.core.types import Identity
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.idtoken import VerifiedClaims
+from authz_sidecar.login.jws import instant
 
 _PROTOCOL = frozenset(
     # What a token says about itself is not about its user. `_claim_names` and `_claim_sources`
@@ -85,7 +86,7 @@ def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> 
         name=name if isinstance(name, str) and name else None,
         groups=tuple(dict.fromkeys(group for each in groups for group in each)),
         claims={key: value for key, value in claims.items() if key not in hidden},
-        authenticated_at=_instant(claims.get("auth_time")),
+        authenticated_at=instant(claims.get("auth_time")),
         acr=acr if isinstance(acr, str) else None,
         amr=strings(claims.get("amr")),
     )
@@ -124,7 +125,3 @@ def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
     if (verified and verified not in _TRUE) or rules.require_verified_email:
         return None
     return address
-
-
-def _instant(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -5,13 +5,13 @@ The same for claims that were signed and for those that an issuer was asked for 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Identity, SessionKind
 from authz_sidecar.login.claims import strings
+from authz_sidecar.login.jws import instant
 from authz_sidecar.tokens.refusals import TokenRefused
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _text(claims: Claims, path: str | None) -> str | None:
 
 
 def _time(claims: Claims, name: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    value = instant(claims.get(name))
+    if value is None:
         raise TokenRefused(f"token has no `{name}` that is a time")
-    return float(value)
+    return value
