@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from authz_sidecar.core.types import Identity
 from authz_sidecar.errors import LoginRefused
@@ -117,11 +118,21 @@ def _lookup(claims: Mapping[str, object], path: str, client_id: str) -> object:
 def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
     found = ((at, _lookup(claims, path, "")) for at, path in enumerate(rules.names.email))
     at, address = next(((at, value) for at, value in found if value is not None), (0, None))
-    if not isinstance(address, str) or not _EMAIL.fullmatch(address):
-        return None  # two `@` or white space would let one address pass for another
+    if not is_address(address):
+        return None
     verified = str(claims.get(rules.verified_by, "")).lower()  # some providers send a string
     if rules.allow_unverified_email or (verified in _TRUE and at == 0):
         return address
     if (verified and verified not in _TRUE) or rules.require_verified_email:
         return None
     return address
+
+
+def is_address(value: object) -> TypeGuard[str]:
+    """Two `@` or white space would let one address pass for another."""
+    return isinstance(value, str) and _EMAIL.fullmatch(value) is not None
+
+
+def is_doubted(claims: Mapping[str, object]) -> bool:
+    """Whether these very claims say that their e-mail address is not verified."""
+    return str(claims.get("email_verified", "true")).lower() not in _TRUE
