@@ -68,13 +68,19 @@ def merge_userinfo(
 
 
 def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> Identity:
-    """Raises `LoginRefused` when the claims name nobody."""
+    """Raises `LoginRefused` when the claims name nobody, or by an address that is not believed."""
     names, client_id = rules.names, rules.client_id
     subject = _lookup(claims, names.user, client_id)
     if not isinstance(subject, str) or not subject or not subject.isprintable():
         raise LoginRefused(f"claim `{names.user}` does not name a user")
     name, acr = _lookup(claims, names.name, client_id), claims.get("acr")
     email = _email(claims, rules)
+    if email is None and names.user == names.email[0]:
+        # Whoever can enter any address there would be called like its owner, and be let in as them.
+        raise LoginRefused(
+            f"`{names.user}` names the user, and the provider does not vouch for the address",
+            public="The sign-in provider does not say that your e-mail address is verified.",
+        )
     # An address nobody vouches for must not come back as a claim that policies and headers read.
     doubtful = names.email if email is None else ()
     hidden = _PROTOCOL.union(*((path, path.split(".")[0]) for path in doubtful))
