@@ -36,6 +36,13 @@ class Near(Protocol):
     def still(self, held: Any, /, now: float) -> bool:
         """Whether a session that was in memory is, and may be served now. Counts as its use."""
 
+    @property
+    def away(self) -> bool:
+        """Whether the store did not answer a moment ago."""
+
+    async def entry(self, token: str, *, scope: str, provider: str) -> Held | None:
+        """The session, wherever it is. Counts as its use. Raises `StoreUnavailable`."""
+
     def weigh(self, entry: Any, more: int, /) -> None:
         """Count the bytes of what was put into its `derived`."""
 

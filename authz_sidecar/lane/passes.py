@@ -1,4 +1,5 @@
-"""What passed and will pass again: the answer, what it rests on, and for how long."""
+"""What passed and will pass again: the answer, what it rests on, and for how long. And what can be
+answered once a session has been looked for."""
 
 from __future__ import annotations
 
@@ -9,7 +10,9 @@ if TYPE_CHECKING:
 
     from authz_sidecar.answers import Judgement
     from authz_sidecar.lane.near import Held
+    from authz_sidecar.lane.questions import Question
     from authz_sidecar.lane.replies import Written
+    from authz_sidecar.lane.roads import Way
 
 
 class Pass(NamedTuple):
@@ -22,3 +25,14 @@ class Pass(NamedTuple):
     passed: Callable[[float], bool]
     judged: Judgement
     reasons: tuple[str, ...]
+
+
+class Sought(NamedTuple):
+    """Everything is at hand but the session of this token, which is not in memory."""
+
+    question: Question
+    way: Way
+    token: str
+    scope: str
+    provider: str
+    started: float

@@ -1,4 +1,5 @@
-"""One question, answered from memory or not at all: the gate's decision without its waiting.
+"""One question, answered from memory, after one look into the store, or not at all: the gate's
+decision without what surrounds it.
 
 Decides only whether everything that the answer rests on is at hand. What is decided, and how it is
 said, comes from where the gate has it; `tests/conformance/test_lane_equivalence.py` holds the two
@@ -18,8 +19,9 @@ from authz_sidecar.core.urls import MalformedUrl, check_visible_ascii
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.gate import CheckRecord, outcome_of, reasons_of
 from authz_sidecar.lane.near import Kept, Near, kept_with
-from authz_sidecar.lane.passes import Pass
+from authz_sidecar.lane.passes import Pass, Sought
 from authz_sidecar.lane.replies import head_of, written
+from authz_sidecar.policy import decide
 from authz_sidecar.proxies.base import Passed
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class Lane:
     request_id: Callable[[], str]
     _nobodys: Kept = field(default_factory=lambda: Kept(None, most=MOST_OF_NOBODY))
 
-    def reply(self, data: bytes) -> Written | None:
+    def reply(self, data: bytes) -> Written | Sought | None:
         """To the question that is the whole of `data`; None where others have to answer it."""
         started = self.timer()
         try:
@@ -88,7 +90,22 @@ class Lane:
             logger.exception("a question was left to the framework")
             return None
 
-    def _answer(self, question: Question, started: float) -> Written | None:
+    async def find(self, sought: Sought) -> Written | None:
+        """The reply once the session has been looked for; None where others have to answer."""
+        question, way, token, scope, provider, started = sought
+        try:
+            held = await self.near.entry(token, scope=scope, provider=provider)
+            now = self.clock()
+            if held is not None and _is_to_be_refreshed(held.session, now):
+                return None
+            return self._decide(question, way, held, started, now)
+        except (AuthzError, MalformedUrl):
+            return None
+        except Exception:
+            logger.exception("a question was left to the framework")
+            return None
+
+    def _answer(self, question: Question, started: float) -> Written | Sought | None:
         envelope = question.envelope
         road = self.roads.find(envelope.place, question.path)
         if road is None:
@@ -98,22 +115,35 @@ class Lane:
         way = road.way
         if way is None:
             return self._tell(question, _NO_ROUTE, started)
-        now = self.clock()
-        held, certain = self._look(envelope, way, now)
-        return self._judge(question, way, held, started, now) if certain else None
-
-    def _look(self, envelope: Envelope, way: Way, now: float) -> tuple[Held | None, bool]:
-        """The session that is asked with, if there is one, and whether that is certain."""
         if not way.looks or envelope.cookie is None:
-            return None, True
-        if way.provider is None:
-            return None, False
-        token = envelope.token(way.provider)
+            return self._judge(question, way, None, started, self.clock())
+        # Where several providers' sessions count, each has a cookie of its own.
+        return None if way.provider is None else self._seek(question, way, way.provider, started)
+
+    def _seek(
+        self, question: Question, way: Way, provider: str, started: float
+    ) -> Written | Sought | None:
+        """With the session that is asked with, if there is one."""
+        envelope, now = question.envelope, self.clock()
+        token, scope = envelope.token(provider), envelope.place.scope
         if token is None:
-            return None, True
-        place = envelope.place
-        held = self.near.look(token, scope=place.scope, provider=way.provider, now=now)
-        return held, held is not None
+            return self._judge(question, way, None, started, now)
+        held = self.near.look(token, scope=scope, provider=provider, now=now)
+        if held is not None:
+            return self._judge(question, way, held, started, now)
+        # While the store is away, it is for others to say so.
+        return None if self.near.away else Sought(question, way, token, scope, provider, started)
+
+    def _decide(
+        self, question: Question, way: Way, held: Held | None, started: float, now: float
+    ) -> Written | None:
+        """For a session that was not in memory, and perhaps will not be: nothing is worked out
+        beforehand for what it may ask next."""
+        session = None if held is None else held.session
+        identity = None if session is None else session.identity
+        decision = decide(way.route.policy, question.request, identity, now=now)
+        judged = Judgement(decision=decision, route=way.route, session=session)
+        return self._tell(question, judged, started)
 
     def _judge(
         self, question: Question, way: Way, held: Held | None, started: float, now: float
@@ -213,6 +243,10 @@ class Lane:
                 session=known.judged.session,
             )
         )
+
+
+def _is_to_be_refreshed(session: Session, now: float) -> bool:
+    return session.refresh_at is not None and now >= session.refresh_at
 
 
 def _decided(residual: Residual, question: Question) -> Decision:

@@ -48,6 +48,12 @@ class Generations:
         self.current = Generation(application=first)
         self._retiring: set[asyncio.Task[None]] = set()
 
+    def hold(self) -> Callable[[], None]:
+        """Keep the application that answers now until what this gives is called."""
+        generation = self.current
+        generation.enter()
+        return generation.leave
+
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         generation = self.current
         generation.enter()

@@ -1,5 +1,5 @@
 """The check listener's protocol: asks the lane about a question that came whole and alone, writes
-what it says, and otherwise is the protocol that it extends.
+what it says, at once or after a look into the store, and otherwise is the protocol that it extends.
 
 Decides when a connection is in a state in which an answer may be written at once. Must not know what
 is asked. What it leans on in uvicorn is pinned by `tests/server/test_lane_contract.py`.
@@ -7,31 +7,43 @@ is asked. What it leans on in uvicorn is pinned by `tests/server/test_lane_contr
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from authz_sidecar.lane.replies import Written
 from authz_sidecar.server.protocol import LimitedProtocol, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
-    from authz_sidecar.lane.replies import Written
+    from authz_sidecar.lane.passes import Sought
     from authz_sidecar.server.protocol import Refusal
 
     class Lane(Protocol):
-        def reply(self, data: bytes) -> Written | None: ...
+        def reply(self, data: bytes) -> Written | Sought | None: ...
+        async def find(self, sought: Sought) -> Written | None: ...
         @property
         def trusts(self) -> Callable[[Mapping[str, Any]], bool]: ...
 
 
 class LaneProtocol(LimitedProtocol):
-    """`lane` gives the one of the configuration that answers now; None while there is none."""
+    """`lane` gives the one of the configuration that answers now; None while there is none. `hold`
+    keeps that configuration in use until what it gives is called."""
 
-    def __init__(self, *arguments: Any, lane: Callable[[], Lane | None], **options: Any) -> None:
+    def __init__(
+        self,
+        *arguments: Any,
+        lane: Callable[[], Lane | None],
+        hold: Callable[[], Callable[[], None]],
+        **options: Any,
+    ) -> None:
         super().__init__(*arguments, **options)
         self._current = lane
+        self._hold = hold
+        self._waiting = False
         self._lane: Lane | None = None
         self._trusted = False
         self._undisturbed = False
@@ -45,8 +57,11 @@ class LaneProtocol(LimitedProtocol):
             if lane is not self._lane:
                 self._lane = lane
                 self._trusted = lane is not None and self._trusts(lane)
-            if lane is not None and self._trusted and (written := lane.reply(data)) is not None:
-                self._write(written)
+            if lane is not None and self._trusted and (said := lane.reply(data)) is not None:
+                if isinstance(said, Written):
+                    self._write(said)
+                else:
+                    self._wait(lane, said, data)
                 return
         self._undisturbed = False
         super().data_received(data)
@@ -66,6 +81,42 @@ class LaneProtocol(LimitedProtocol):
             and not self.transport.is_closing()
         )
         return self._undisturbed
+
+    def _wait(self, lane: Lane, sought: Sought, data: bytes) -> None:
+        """Meanwhile nothing is read and no clock runs: the look into the store is bounded."""
+        self._undisturbed = False
+        self._waiting = True
+        self._unset_keepalive_if_required()
+        self._disarm()
+        self.flow.pause_reading()
+        task = self.loop.create_task(self._go_on(lane, sought, data, self._hold()))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    async def _go_on(
+        self, lane: Lane, sought: Sought, data: bytes, let_go: Callable[[], None]
+    ) -> None:
+        try:
+            written = await lane.find(sought)
+        except asyncio.CancelledError:
+            self.transport.close()
+            raise
+        finally:
+            self._waiting = False
+            let_go()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if written is None:
+            super().data_received(data)
+            return
+        self._write(written)
+        if self._draining:
+            self.transport.close()
+
+    def _close_if_idle(self) -> None:
+        if not self._waiting:
+            super()._close_if_idle()
 
     def pause_writing(self) -> None:
         self._undisturbed = False

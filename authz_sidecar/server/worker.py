@@ -81,7 +81,11 @@ class Worker:
     def _serving(self, name: str, app: Callable[..., Any]) -> Serving:
         protocol: Callable[..., LimitedProtocol] = LimitedProtocol
         if name == "check":
-            protocol = partial(LaneProtocol, lane=lambda: self.application.lane)
+            protocol = partial(
+                LaneProtocol,
+                lane=lambda: self.application.lane,
+                hold=self.generations.hold,
+            )
         return Serving(
             app=app,
             limits=Limits(connections=self.connections[name]),

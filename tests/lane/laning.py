@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.config.grammar import TcpAddress
 from authz_sidecar.lane.building import lane_beside
+from authz_sidecar.lane.replies import Written
 from authz_sidecar.proxies.catalogue import NAMES, adapters
 from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.server.lane import LaneProtocol
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.core.types import Session
     from authz_sidecar.gate import CheckRecord
-    from authz_sidecar.lane.replies import Written
+    from authz_sidecar.lane.passes import Sought
     from authz_sidecar.lane.service import Lane
     from authz_sidecar.proxies.base import RawRequest
     from authz_sidecar.sessions import Sessions
@@ -49,6 +50,14 @@ class Remembered:
     def look(self, token: str, *, scope: str, provider: str, now: float) -> Held | None:
         del now
         return self.held.get((token, scope, provider))
+
+    @property
+    def away(self) -> bool:
+        return False
+
+    async def entry(self, token: str, *, scope: str, provider: str) -> Held | None:
+        session = await self.sessions.find(token, scope=scope, provider=provider)
+        return None if session is None else Held(session=session)
 
     def still(self, held: Held, now: float) -> bool:
         del now
@@ -76,8 +85,13 @@ class Counting:
     def trusts(self) -> Callable[[Mapping[str, Any]], bool]:
         return self.lane.trusts
 
-    def reply(self, data: bytes) -> Written | None:
-        written = self.lane.reply(data)
+    def reply(self, data: bytes) -> Written | Sought | None:
+        said = self.lane.reply(data)
+        self.answered += isinstance(said, Written)
+        return said
+
+    async def find(self, sought: Sought) -> Written | None:
+        written = await self.lane.find(sought)
         self.answered += written is not None
         return written
 
@@ -179,7 +193,7 @@ def both_of(home: House, *, trusted: Networks = LOOPBACK, hops: Networks | None 
 async def listening(both: Both, *, limits: Limits | None = None) -> AsyncIterator[Both]:
     protocols: dict[str, Callable[..., LimitedProtocol]] = {
         "framework": LimitedProtocol,
-        "lane": partial(LaneProtocol, lane=lambda: both.lane),
+        "lane": partial(LaneProtocol, lane=lambda: both.lane, hold=lambda: lambda: None),
     }
     async with contextlib.AsyncExitStack() as stack:
         for way, protocol in protocols.items():

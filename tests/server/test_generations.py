@@ -79,6 +79,22 @@ async def test_a_request_ends_with_the_configuration_it_began_with() -> None:
     assert watches() == 0
 
 
+async def test_a_configuration_is_not_closed_while_somebody_holds_it() -> None:
+    old = application()
+    await old.start()
+    generations = Generations(old)
+    let_go = generations.hold()
+    new = application(old)
+    await new.start()
+    await generations.replace(new)
+    await asyncio.sleep(0.01)
+    assert watches() == 2
+    let_go()
+    await asyncio.sleep(0.01)
+    assert watches() == 1
+    await generations.aclose()
+
+
 def test_token_issuers_that_did_not_change_are_taken_over() -> None:
     ci = {"issuer": "http://localhost:1", "audiences": ["a"]}
     asked = {"endpoint": "http://localhost:1/x", "client_id": "x", "client_secret": "y"}

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.server import lane as lane_module
 from authz_sidecar.server.lane import LaneProtocol
 from authz_sidecar.server.protocol import Limits
 from tests.gating import APP, asked, house
-from tests.lane.laning import Both, answer, both_of, bytes_of, listening
+from tests.lane.laning import Both, Held, answer, both_of, bytes_of, listening
 from tests.routes.settings import Settings
 
 if TYPE_CHECKING:
@@ -182,3 +183,92 @@ async def test_an_end_waits_for_nobody_who_is_idle() -> None:
             before = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - before < 1
         assert await asking.closed()
+
+
+class Store:
+    """What is not in memory is looked for here, and takes its time."""
+
+    def __init__(self, both: Both) -> None:
+        both.near.held.clear()
+        self._entry = both.near.entry
+        self.asked = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.trouble: Exception | None = None
+        both.near.entry = self.entry  # type: ignore[method-assign]
+
+    async def entry(self, token: str, *, scope: str, provider: str) -> Held | None:
+        self.asked.set()
+        await self.answers.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        return await self._entry(token, scope=scope, provider=provider)
+
+
+@pytest.fixture
+def store(both: Both, asking: Asking) -> Store:
+    return Store(both)
+
+
+async def test_a_look_into_the_store_is_waited_for(
+    both: Both, asking: Asking, store: Store
+) -> None:
+    asking.writer.write(asking.question())
+    await store.asked.wait()
+    asking.writer.write(asking.question("/admin") + aside(asking))
+    await asyncio.sleep(QUICK.head_seconds * 2)  # no clock of the connection runs meanwhile
+    assert both.lane.answered == 0
+    store.answers.set()
+    assert [await asking.status() for _ in range(3)] == [200, 403, 200]
+    assert both.lane.answered == 1
+    asking.writer.write(asking.question("/admin"))
+    assert await asking.status() == 403
+    assert both.lane.answered == 2
+
+
+async def test_others_are_answered_while_one_waits(
+    both: Both, asking: Asking, store: Store
+) -> None:
+    asking.writer.write(asking.question())
+    await store.asked.wait()
+    await both.remember(asking._cookie[1].partition("=")[2])
+    async with Asking(both, asking._cookie) as other:
+        other.writer.write(other.question())
+        assert await other.status() == 200
+    store.answers.set()
+    assert await asking.status() == 200
+
+
+async def test_trouble_with_the_store_is_for_the_framework_to_tell(
+    both: Both, asking: Asking, store: Store
+) -> None:
+    store.trouble = StoreUnavailable("it is away")
+    store.answers.set()
+    asking.writer.write(asking.question())
+    assert await asking.status() == 200  # which asks again, and is more lucky
+    assert both.lane.answered == 0
+    assert len(both.home.records) == 1
+
+
+async def test_who_waits_at_the_end_is_answered() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        async with listening(both_of(house(*ROUTES)), limits=QUICK) as both:
+            asking = await stack.enter_async_context(Asking(both, await both.signed_in()))
+            store = Store(both)
+            asking.writer.write(asking.question())
+            await store.asked.wait()
+            asyncio.get_running_loop().call_later(QUICK.last_call_seconds * 4, store.answers.set)
+        assert await asking.status() == 200
+        assert await asking.closed()
+
+
+async def test_who_goes_away_while_waiting_is_missed_by_nobody(
+    both: Both, asking: Asking, store: Store
+) -> None:
+    asking.writer.write(asking.question())
+    await store.asked.wait()
+    asking.writer.transport.abort()
+    await asyncio.sleep(0.05)
+    store.answers.set()
+    async with Asking(both, asking._cookie) as other:
+        other.writer.write(other.question())
+        assert await other.status() == 200

@@ -127,6 +127,11 @@ class NearCache:
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
         """The living session of this cookie, for this scope and provider. Counts as its use.
         Raises `StoreUnavailable`."""
+        entry = await self.entry(token, scope=scope, provider=provider)
+        return None if entry is None else entry.session
+
+    async def entry(self, token: str, *, scope: str, provider: str) -> NearEntry | None:
+        """As `find`: the entry, which may be kept or not."""
         if not is_token(token):
             return None
         try:
@@ -147,6 +152,11 @@ class NearCache:
             if entry is None:
                 raise
         return _fitting(entry, scope, provider)
+
+    @property
+    def away(self) -> bool:
+        """Whether the store did not answer a moment ago."""
+        return self._monotonic() < self._unreachable_until
 
     @property
     def coherent(self) -> bool:
@@ -226,6 +236,6 @@ class NearCache:
         return now < entry.session.expires_at and not self._last_uses.idle(entry, now)
 
 
-def _fitting(entry: NearEntry, scope: str, provider: str) -> Session | None:
+def _fitting(entry: NearEntry, scope: str, provider: str) -> NearEntry | None:
     session = entry.session
-    return session if session.scope == scope and session.identity.provider == provider else None
+    return entry if session.scope == scope and session.identity.provider == provider else None
