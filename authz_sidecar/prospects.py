@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import Deny
+from authz_sidecar.core.types import Allow, Deny
 from authz_sidecar.gate import alike, meanings_of
 from authz_sidecar.policy import foreseen
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import CheckRequest, Decision, Identity
-    from authz_sidecar.routes import RouteIndex
+    from authz_sidecar.routes import Route, RouteIndex
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,5 +39,17 @@ class Prospects:
         route = routes[0]
         if route is None or any(other is not route for other in routes):
             return Deny(frozenset({"route-not-found"}))
-        counts = route.identity != "none" and identity.provider in route.providers
-        return alike(route, request, identity if counts else None, meanings, now=self.clock())
+        who = identity if _counts(route, identity) else None
+        return alike(route, request, who, meanings, now=self.clock())
+
+    def told(self, request: CheckRequest, identity: Identity) -> bool:
+        """Whether it would pass, and as theirs: a page that asks for nobody, or for the people of
+        another provider, is told of nobody. Raises `BadProxyRequest` as `would` does."""
+        if not isinstance(self.would(request, identity), Allow):
+            return False
+        route = self.index.match(request.origin, request.path)
+        return route is not None and _counts(route, identity)
+
+
+def _counts(route: Route, identity: Identity) -> bool:
+    return route.identity != "none" and identity.provider in route.providers

@@ -24,16 +24,18 @@ _BY_COOKIE = frozenset({SessionKind.SIGN_IN, SessionKind.CHILD})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeating:
-    """`seconds` is the longest, 0 where nothing is ever repeated. `clock` tells Unix seconds."""
+    """`seconds` is the longest, 0 where nothing is ever repeated. `clock` tells Unix seconds. `hops`:
+    clients come by way of others, so that the address which is compared is not the one we judge."""
 
     seconds: int
     clock: Callable[[], float]
+    hops: bool = False
 
     def seconds_for(
         self, request: CheckRequest, route: Route | None, session: Session | None
     ) -> int:
         """Of an allowed request, in whole seconds; 0 where it has to be asked about each time."""
-        if not self.seconds or route is None or not _compares_all(route):
+        if not self.seconds or route is None or not self._compares_all(route):
             return 0
         # An upgrade is judged by its Origin, and who brings a token is known by that.
         if request.websocket or request.header_values("authorization"):
@@ -53,8 +55,8 @@ class Repeating:
         """What is said from then on would outlive the session; nginx rounds up to a second."""
         return session.expires_at - self.seconds - 1
 
-
-def _compares_all(route: Route) -> bool:
-    policy = route.policy
-    timed = bool(policy.about & About.TIME)
-    return policy.facts <= _COMPARED and not timed and not route.set_request_headers
+    def _compares_all(self, route: Route) -> bool:
+        policy = route.policy
+        compared = _COMPARED - {Fact.CLIENT_ADDRESS} if self.hops else _COMPARED
+        timed = bool(policy.about & About.TIME)
+        return policy.facts <= compared and not timed and not route.set_request_headers

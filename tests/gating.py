@@ -148,6 +148,7 @@ def house(
     claims: Mapping[str, str] | None = None,
     preset: str = "default",
     nginx_cache: int = 0,
+    hops: bool = False,
     token_issuers: Sequence[str] = (),
     credentials: Sequence[CredentialKind] = (),
     **cookies: Any,
@@ -199,7 +200,7 @@ def house(
         ),
         pages=PAGES,
         provider_ready=ready.__contains__,
-        repeating=Repeating(seconds=nginx_cache, clock=lambda: now[0]),
+        repeating=Repeating(seconds=nginx_cache, clock=lambda: now[0], hops=hops),
         challenges=callers.challenges,
     )
     gate = Gate(

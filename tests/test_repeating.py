@@ -54,6 +54,20 @@ async def test_only_what_is_compared_may_be_repeated(route: Settings, expected: 
 
 
 @pytest.mark.parametrize(
+    ("criterion", "expected"),
+    [
+        pytest.param({"source_ip": "203.0.113.0/24"}, None, id="address"),
+        pytest.param({"http_path": {"is": "/page"}}, "5", id="path"),
+    ],
+)
+async def test_behind_others_nginx_compares_their_address_and_not_the_client_s(
+    criterion: object, expected: str | None
+) -> None:
+    there = house(allowing(criterion), nginx_cache=SECONDS, hops=True)
+    assert await lifetime(there) == expected
+
+
+@pytest.mark.parametrize(
     "line",
     [
         pytest.param(("authorization", "Basic eDp5"), id="credentials"),

@@ -115,7 +115,11 @@ def build(
         ),
         pages=pages,
         provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
-        repeating=Repeating(seconds=int(config.server.nginx_cache), clock=time.time),
+        repeating=Repeating(
+            seconds=int(config.server.nginx_cache),
+            clock=time.time,
+            hops=bool(config.server.trusted_hops),
+        ),
         challenges=callers.challenges,
     )
     recorder = CheckRecorder(metrics=metrics)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from authz_sidecar.provider_kinds import KINDS
@@ -37,6 +38,7 @@ def warnings(config: Config) -> tuple[Problem, ...]:
         _unused,
         _unused_passwords,
         _unverified,
+        _groups_of_anybody,
         _open_issuers,
         _id_tokens,
     )
@@ -193,6 +195,35 @@ def _unverified(config: Config) -> Iterator[Found]:
                 " or several in `allowed_tenants`"
             )
             yield message, ("identity_providers", name, "issuer")
+
+
+def _groups_of_anybody(config: Config) -> Iterator[Found]:
+    """A rule about groups does not ask whose they are."""
+    for at, route in enumerate(config.routes):
+        several = route.identity_provider or ()
+        documents = (route.policy, *map(config.policies.get, route.policies))
+        if len(several) < 2 or not any(map(_asks_for_groups, documents)):
+            continue
+        for name in several:
+            provider = config.identity_providers.get(name)
+            if provider and KINDS[provider.type].groups_by_anybody:
+                yield (
+                    (
+                        f"whoever makes a group at `{name}` that is called like one of another"
+                        " provider's passes for its member: give each provider a route"
+                    ),
+                    ("routes", at, "identity_provider"),
+                )
+
+
+def _asks_for_groups(document: object) -> bool:
+    match document:
+        case Mapping():
+            return "groups" in document or any(map(_asks_for_groups, document.values()))
+        case list() | tuple():
+            return any(map(_asks_for_groups, document))
+        case _:
+            return False
 
 
 # Whoever has an account there gets a token there, for any audience.

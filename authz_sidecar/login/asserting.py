@@ -6,10 +6,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import Allow
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.login.messages import LoginReply
-from authz_sidecar.login.stepping import prospect
+from authz_sidecar.login.stepping import told
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
@@ -42,9 +41,9 @@ class Asserting:
         session = await self._fresh(found.token, found.session)
         if session is None:
             return self._refused(request, "unauthenticated", "Sign in first.", page=page)
-        decision = prospect(request, session.identity, desk.prospects, address=page, asked="")
-        if not isinstance(decision, Allow):
-            # Who may not open the page is no user of the application.
+        if not told(request, session.identity, desk.prospects, address=page):
+            # Who may not open the page is no user of the application; and a page that is told of
+            # nobody, as a public one, is no way around those that are.
             return self._refused(request, "forbidden", "This page is not open to you.", page=page)
         assertion, expires_at = desk.assertion(session, request.origin)
         left = max(0, int(expires_at - desk.clock()))

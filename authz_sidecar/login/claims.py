@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from authz_sidecar.core.types import Identity
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.idtoken import VerifiedClaims
+from authz_sidecar.login.jws import instant
 
 _PROTOCOL = frozenset(
     # What a token says about itself is not about its user. `_claim_names` and `_claim_sources`
@@ -66,13 +68,19 @@ def merge_userinfo(
 
 
 def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> Identity:
-    """Raises `LoginRefused` when the claims name nobody."""
+    """Raises `LoginRefused` when the claims name nobody, or by an address that is not believed."""
     names, client_id = rules.names, rules.client_id
     subject = _lookup(claims, names.user, client_id)
     if not isinstance(subject, str) or not subject or not subject.isprintable():
         raise LoginRefused(f"claim `{names.user}` does not name a user")
     name, acr = _lookup(claims, names.name, client_id), claims.get("acr")
     email = _email(claims, rules)
+    if email is None and names.user == names.email[0]:
+        # Whoever can enter any address there would be called like its owner, and be let in as them.
+        raise LoginRefused(
+            f"`{names.user}` names the user, and the provider does not vouch for the address",
+            public="The sign-in provider does not say that your e-mail address is verified.",
+        )
     # An address nobody vouches for must not come back as a claim that policies and headers read.
     doubtful = names.email if email is None else ()
     hidden = _PROTOCOL.union(*((path, path.split(".")[0]) for path in doubtful))
@@ -85,7 +93,7 @@ def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> 
         name=name if isinstance(name, str) and name else None,
         groups=tuple(dict.fromkeys(group for each in groups for group in each)),
         claims={key: value for key, value in claims.items() if key not in hidden},
-        authenticated_at=_instant(claims.get("auth_time")),
+        authenticated_at=instant(claims.get("auth_time")),
         acr=acr if isinstance(acr, str) else None,
         amr=strings(claims.get("amr")),
     )
@@ -116,8 +124,8 @@ def _lookup(claims: Mapping[str, object], path: str, client_id: str) -> object:
 def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
     found = ((at, _lookup(claims, path, "")) for at, path in enumerate(rules.names.email))
     at, address = next(((at, value) for at, value in found if value is not None), (0, None))
-    if not isinstance(address, str) or not _EMAIL.fullmatch(address):
-        return None  # two `@` or white space would let one address pass for another
+    if not is_address(address):
+        return None
     verified = str(claims.get(rules.verified_by, "")).lower()  # some providers send a string
     if rules.allow_unverified_email or (verified in _TRUE and at == 0):
         return address
@@ -126,5 +134,11 @@ def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
     return address
 
 
-def _instant(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+def is_address(value: object) -> TypeGuard[str]:
+    """Two `@` or white space would let one address pass for another."""
+    return isinstance(value, str) and _EMAIL.fullmatch(value) is not None
+
+
+def is_doubted(claims: Mapping[str, object]) -> bool:
+    """Whether these very claims say that their e-mail address is not verified."""
+    return str(claims.get("email_verified", "true")).lower() not in _TRUE

@@ -16,9 +16,11 @@ from authz_sidecar.core.base64url import base64url
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.jws import (
     ALGORITHMS,
+    LEEWAY_SECONDS,
     Jwk,
     check_times,
     digest_of,
+    instant,
     read_header,
     verify_signature,
 )
@@ -90,7 +92,16 @@ def verify(
         _check_nonce(claims, expected.nonce)
     if "at_hash" in claims and access_token is not None:
         _check_access_token_hash(claims["at_hash"], access_token, algorithm)
-    return VerifiedClaims(claims)
+    return VerifiedClaims(_without_times_to_come(claims, now=now))
+
+
+def _without_times_to_come(claims: Mapping[str, object], *, now: float) -> Mapping[str, object]:
+    """Whoever has yet to sign in has not: such an `auth_time`, which is one in milliseconds too, would
+    be recent enough for anything, and forever."""
+    signed_in = instant(claims.get("auth_time"))
+    if signed_in is not None and signed_in - LEEWAY_SECONDS <= now:
+        return claims
+    return {name: value for name, value in claims.items() if name != "auth_time"}
 
 
 def _check_tenant(claims: Mapping[str, object], tenants: Tenants, *, key: Jwk) -> None:

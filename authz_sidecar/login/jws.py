@@ -8,7 +8,6 @@ kind.
 from __future__ import annotations
 
 import json
-import math
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ Jwk = Mapping[str, object]
 
 LEEWAY_SECONDS = 30
 LARGEST_TOKEN = 65_536
+_FAR = 1e12
 
 # Algorithm -> (key type, curve, digest of `at_hash`). OpenID Connect Core, 3.1.3.6: the digest is
 # the signature's own; Ed25519 hashes with SHA-512 (RFC 8032 section 5.1).
@@ -173,7 +173,15 @@ def check_times(claims: Mapping[str, object], *, now: float) -> None:
 
 
 def _time(claims: Mapping[str, object], name: str) -> float:
-    value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    value = instant(claims[name])
+    if value is None:
         raise LoginRefused(f"token has a `{name}` that is no time")
     return value
+
+
+def instant(value: object) -> float | None:
+    """A claim that is a time (RFC 7519 section 2, NumericDate). JSON's numbers have no end, and its
+    parser lets `NaN` through, which is neither before nor after anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _FAR else None

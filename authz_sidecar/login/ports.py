@@ -52,6 +52,10 @@ class Prospects(Protocol):
         """What somebody would be told who asked this now; raises `BadProxyRequest`."""
         ...
 
+    def told(self, request: CheckRequest, identity: Identity) -> bool:
+        """Whether that would pass, and the application hear of them; raises `BadProxyRequest`."""
+        ...
+
     def foreseen(self, request: CheckRequest) -> StepUp | None:
         """What will be asked of whoever signs in for this; raises `BadProxyRequest`."""
         ...

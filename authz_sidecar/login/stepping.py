@@ -43,6 +43,14 @@ def prospect(
         return Deny(frozenset({"bad-request"}))
 
 
+def told(request: LoginRequest, identity: Identity, prospects: Prospects, *, address: str) -> bool:
+    """Whether the application would hear of somebody at an address."""
+    try:
+        return prospects.told(_question(request, address, ""), identity)
+    except BadProxyRequest:
+        return False
+
+
 def wished(
     request: LoginRequest, prospects: Prospects, *, address: str, asked: str
 ) -> StepUp | None:

@@ -64,6 +64,7 @@ _GITLAB = Kind(
         "claims": {"groups": ["groups", "groups_direct"]},
         **_VERIFIED,
     },
+    groups_by_anybody=True,
 )
 
 _GITHUB = Kind(
@@ -75,6 +76,7 @@ _GITHUB = Kind(
         **_VERIFIED,
     },
     about_user="github",
+    groups_by_anybody=True,
     plain_oauth=PlainOAuth(
         issuer="/login/oauth",
         authorization="/login/oauth/authorize",

@@ -56,6 +56,8 @@ class Kind:
     """Whether the client's secret is a token that we sign with `client_key`."""
     posts_user: bool = False
     """Whether a name comes with the answer that the browser posts, at the first sign-in only."""
+    groups_by_anybody: bool = False
+    """Whether anybody with an account there can make a group of any name that is free."""
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
 
     def tenant_template(self, issuer: str) -> str | None:

@@ -5,13 +5,13 @@ The same for claims that were signed and for those that an issuer was asked for 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Identity, SessionKind
-from authz_sidecar.login.claims import strings
+from authz_sidecar.login.claims import is_address, is_doubted, strings
+from authz_sidecar.login.jws import instant
 from authz_sidecar.tokens.refusals import TokenRefused
 
 if TYPE_CHECKING:
@@ -148,26 +148,32 @@ def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
         or len(subject) > _LONGEST_NAME
     ):
         raise TokenRefused(f"claim `{names.user}` names nobody")
+    email = _email(claims, names.email)
+    # Such an address must not come back as a claim that policies and headers read.
+    doubtful = {"email"} if is_doubted(claims) else set[str]()
+    if email is None and names.email is not None:
+        doubtful |= {names.email, names.email.partition(".")[0]}
     return Identity(
         provider=settings.name,
         issuer=settings.issuer,
         subject=f"{settings.name}/{subject}",
-        email=_text(claims, names.email),
+        email=email,
         name=_text(claims, names.name),
         groups=() if names.groups is None else strings(lookup(claims, names.groups)),
-        claims=told(claims),
+        claims=told(claims, without=doubtful),
         machine=True,
     )
 
 
-def told(claims: Claims) -> dict[str, object]:
+def told(claims: Claims, *, without: Collection[str] = ()) -> dict[str, object]:
     """What policies may ask for. Steps into a claim whose own name has a dot (`kubernetes.io`) are
     spelled out, for nobody could tell them from that dot: `kubernetes.io/namespace`."""
+    hidden = _PROTOCOL.union(without)
     inside: dict[str, object] = {}
     for name, value in claims.items():
         if "." in name and isinstance(value, Mapping):
             inside.update(_spelled_out(name, value, _MOST_STEPS))
-    return inside | {name: value for name, value in claims.items() if name not in _PROTOCOL}
+    return inside | {name: value for name, value in claims.items() if name not in hidden}
 
 
 def _spelled_out(name: str, value: object, steps: int) -> Iterator[tuple[str, object]]:
@@ -210,13 +216,19 @@ def matches(pattern: str, text: str) -> bool:
     return len(text) - len(last) >= at and text.endswith(last)
 
 
+def _email(claims: Claims, path: str | None) -> str | None:
+    """As of people: in no form that could be two, and none that the issuer itself does not vouch for."""
+    value = None if path is None or is_doubted(claims) else lookup(claims, path)
+    return value if is_address(value) else None
+
+
 def _text(claims: Claims, path: str | None) -> str | None:
     value = None if path is None else lookup(claims, path)
     return value if isinstance(value, str) and value and value.isprintable() else None
 
 
 def _time(claims: Claims, name: str) -> float:
-    value = claims.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    value = instant(claims.get(name))
+    if value is None:
         raise TokenRefused(f"token has no `{name}` that is a time")
-    return float(value)
+    return value

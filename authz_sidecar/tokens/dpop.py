@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.login.jws import ALGORITHMS, read_header, suitable_keys, verify_signature
+from authz_sidecar.login.jws import (
+    ALGORITHMS,
+    instant,
+    read_header,
+    suitable_keys,
+    verify_signature,
+)
 from authz_sidecar.tokens.peeking import unverified_part
 from authz_sidecar.tokens.refusals import TokenRefused
 from authz_sidecar.tokens.settings import PROOF_SECONDS
@@ -59,12 +65,8 @@ def verify_proof(request: CheckRequest, *, token: str, thumbprint: str | None, n
     if not _same(thumbprint_of(key), thumbprint):
         raise wrong_proof("the proof is of another key than the token's")
     _check_request(claims, request)
-    issued_at = claims.get("iat")
-    if (
-        isinstance(issued_at, bool)
-        or not isinstance(issued_at, int | float)
-        or not abs(now - issued_at) <= PROOF_SECONDS
-    ):
+    issued_at = instant(claims.get("iat"))
+    if issued_at is None or abs(now - issued_at) > PROOF_SECONDS:
         raise wrong_proof("the proof is too old, or of the future; compare the clocks")
     if not _same(claims.get("ath"), base64url(sha256(token.encode()).digest())):
         raise wrong_proof("the proof belongs to another token")

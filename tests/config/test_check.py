@@ -255,6 +255,13 @@ def test_allowed(sections: dict[str, Any]) -> None:
             "issuer": "https://login.microsoftonline.com/common/v2.0"}}},
                      "identity_providers.corp.issuer: everybody with an account in any organisation",
                      id="every tenant"),
+        pytest.param({"identity_providers": {"corp": PROVIDER,
+                                             "hub": {"type": "github", "client_id": "x"}},
+                      "routes": [{"from": "https://a.example.com",
+                                  "identity_provider": ["corp", "hub"],
+                                  "policy": {"allow": {"and": [{"groups": {"has": "eng"}}]}}}]},
+                     "routes[0].identity_provider: whoever makes a group at `hub` that is called",
+                     id="groups that anybody makes"),
     ],
 )  # fmt: skip
 def test_one_warning(sections: dict[str, Any], warning: str) -> None:

@@ -130,6 +130,46 @@ async def test_whoever_may_not_open_the_page_is_no_user_of_it(
         assert elsewhere.status_code == 200, "only the host's own pages are pages"
 
 
+@pytest.mark.parametrize(
+    ("page", "error"),
+    [
+        pytest.param("/docs/x", "forbidden", id="a page that asks for nobody"),
+        pytest.param("/partners/x", "forbidden", id="a page for the people of another provider"),
+        pytest.param("/maybe/x", None, id="a public page that is told who comes"),
+    ],
+)
+async def test_it_says_no_more_than_the_page_is_told_of_them(
+    mock_provider: RunningProvider, page: str, error: str | None
+) -> None:
+    public = {"allow_public_unauthenticated_access": True, "allow_any_authenticated_user": False}
+    routes = (
+        {"from": APP, "identity_provider": "corp"},
+        {"from": APP, "identity_provider": "corp", "prefix": "/docs", **public},
+        {
+            "from": APP,
+            "identity_provider": "partners",
+            "prefix": "/partners",
+            "identity": "optional",
+            **public,
+        },
+        {
+            "from": APP,
+            "identity_provider": "corp",
+            "prefix": "/maybe",
+            "identity": "optional",
+            **public,
+        },
+    )
+    async with (
+        house(mock_provider.issuer, routes=routes, providers={"corp": {}, "partners": {}}) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(browser)
+        reply = await get(browser, referer=f"{APP}{page}")
+        assert reply.json().get("error") == error
+        assert ("assertion" in reply.json()) is (error is None)
+
+
 async def test_a_session_that_ended_says_nothing(mock_provider: RunningProvider) -> None:
     async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)

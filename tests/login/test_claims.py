@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
 from authz_sidecar.errors import LoginRefused
@@ -61,6 +63,24 @@ def test_an_address_is_believed_when_verified(
         assert identity.email == ("alice@example.com" if believed else None)
         # Nor does an address that is not believed come back as a claim.
         assert identity.claims.get("email") == identity.email
+
+
+@pytest.mark.parametrize(
+    ("verified", "required", "passes"),
+    [
+        pytest.param(True, True, True, id="verified"),
+        pytest.param(None, False, True, id="not said, and need not be"),
+        pytest.param(None, True, False, id="not said"),
+        pytest.param(False, False, False, id="unverified"),
+    ],
+)
+def test_nobody_is_called_by_an_address_that_is_not_theirs(
+    *, verified: object, required: bool, passes: bool
+) -> None:
+    said = given(email="alice@example.com", email_verified=verified)
+    rules = ClaimRules(names=ClaimNames(user="email"), require_verified_email=required)
+    with nullcontext() if passes else pytest.raises(LoginRefused, match="names the user"):
+        assert identity_of(said, provider="corp", rules=rules).subject == "alice@example.com"
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def test_a_changed_signature_is_refused(at: int) -> None:
         pytest.param({"exp": NOW - LEEWAY_SECONDS}, "expired", id="exp past"),
         pytest.param({"exp": "soon"}, "no time", id="exp a word"),
         pytest.param({"exp": True}, "no time", id="exp a truth"),
+        pytest.param({"exp": 10**400}, "no time", id="exp beyond numbers"),
+        pytest.param({"exp": float("nan")}, "no time", id="exp not a number"),
         pytest.param({"iat": None}, "MissingRequired", id="iat missing"),
         pytest.param({"iat": NOW + LEEWAY_SECONDS + 1}, "future", id="iat to come"),
         pytest.param({"nbf": NOW + LEEWAY_SECONDS + 1}, "not valid yet", id="nbf to come"),
@@ -191,3 +193,22 @@ def test_which_keys_a_header_may_mean(changes: dict[str, object], *, fits: bool)
 
 def test_a_configuration_may_name_what_we_verify_and_nothing_else() -> None:
     assert set(CONFIGURABLE) == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    ("auth_time", "believed"),
+    [
+        pytest.param(NOW - 10, True, id="a moment ago"),
+        pytest.param(NOW + LEEWAY_SECONDS, True, id="by a clock a little ahead"),
+        pytest.param(NOW + LEEWAY_SECONDS + 1, False, id="to come"),
+        pytest.param(NOW * 1000, False, id="in milliseconds"),
+        pytest.param(float("nan"), False, id="not a number"),
+        pytest.param(float("inf"), False, id="never"),
+        pytest.param(10**400, False, id="beyond numbers"),
+    ],
+)
+def test_nobody_has_signed_in_at_a_time_to_come(
+    auth_time: float,
+    believed: bool,  # noqa: FBT001
+) -> None:
+    assert ("auth_time" in verified(KEY.sign(claims(auth_time=auth_time)))) is believed

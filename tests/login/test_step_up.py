@@ -329,6 +329,7 @@ async def test_clocks_that_differ_end_on_a_page_that_says_so(
         pytest.param("/otp", {}, "tells of none", id="no method"),
         pytest.param("/recent", {"auth_time": 0}, None, id="just now"),
         pytest.param("/recent", {"auth_time": -31}, "was 3", id="too long ago"),
+        pytest.param("/recent", {"auth_time": 3600}, "does not say when", id="in an hour"),
         pytest.param("/recent", {}, "does not say when", id="nobody knows when"),
         pytest.param("/recent", {"auth_time": "now"}, "does not say when", id="no time"),
         pytest.param("/recent", {"auth_time": True}, "does not say when", id="a truth"),

@@ -91,6 +91,17 @@ async def test_records_that_stay_are_seen_while_a_table_is_replaced(
     redis_server.flush()
 
 
+async def test_a_table_that_goes_away_meanwhile_is_no_table(redis_server: RedisServer) -> None:
+    fields = {b"u%d" % number: b"{}" for number in range(20_000)}
+    async with opened(redis_server.url) as table:
+        for turn in range(5):
+            await put(redis_server.url, fields)
+            reading = asyncio.create_task(table.read())
+            await asyncio.sleep(turn / 500)
+            redis_server.flush()
+            assert await reading in ({}, fields)
+
+
 async def test_another_type_is_refused(redis_server: RedisServer) -> None:
     redis_server.command("SET", KEY, "x")
     async with opened(redis_server.url) as table:

@@ -57,6 +57,7 @@ async def test_a_bound_token_passes_with_its_proof(server: HostileProvider, algo
         pytest.param({"iat": None}, id="of no time"),
         pytest.param({"iat": "now"}, id="time that is text"),
         pytest.param({"iat": float("nan")}, id="time that is none"),
+        pytest.param({"iat": 10**400}, id="time beyond numbers"),
         pytest.param({"ath": hashed("another")}, id="of another token"),
         pytest.param({"ath": None}, id="of no token"),
         pytest.param({"ath": 7}, id="token that is a number"),

@@ -252,6 +252,32 @@ async def test_claims_name_the_program(server: HostileProvider) -> None:
         assert (await home.ask(KEY.sign(claims(server, **more)))).status == 403
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param({"email_verified": False}, id="not verified"),
+        pytest.param({"email_verified": "false"}, id="not verified, in words"),
+        pytest.param({"email_verified": None}, id="verified by nothing"),
+        pytest.param({"email": "alice@example.com@evil.example"}, id="two addresses in one"),
+        pytest.param({"email": "<alice@example.com>"}, id="an address in brackets"),
+        pytest.param({"email": ["alice@example.com"]}, id="a list"),
+    ],
+)
+async def test_an_address_that_nobody_vouches_for_is_none(
+    server: HostileProvider, said: dict[str, object]
+) -> None:
+    policy = {
+        "allow": {"or": [{"domain": "example.com"}, {"claim/email": "alice@example.com"}]},
+    }
+    route = replace(API, allow_any_authenticated_user=False, policy=policy)
+    believing = settings(server, claims=ClaimNames(email="email"))
+    async with aclosing(office(server, believing, routes=(route,))) as home:
+        good = claims(server, email="alice@example.com")
+        assert (await home.ask(KEY.sign(good))).status == 200
+        assert (await home.ask(KEY.sign(good | {"email_verified": True}))).status == 200
+        assert (await home.ask(KEY.sign(good | said))).status == 403
+
+
 async def test_keys_are_found_by_discovery(server: HostileProvider) -> None:
     server.answers["/.well-known/openid-configuration"] = document(
         {"issuer": server.issuer, "jwks_uri": f"{server.issuer}/jwks"}

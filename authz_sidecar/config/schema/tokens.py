@@ -30,8 +30,8 @@ class TokenClaims(Section):
     user: Text = Field(default="sub", description="The claim that identifies the program.")
     email: Text | None = Field(
         default=None,
-        description="The claim with an e-mail address, of which the issuer is believed whatever it"
-        " says.",
+        description="The claim with an e-mail address, of which the issuer is believed unless it says"
+        " itself that it is not verified (`email_verified`).",
     )
     groups: Text | None = Field(default=None, description="The claim with the groups.")
     name: Text | None = Field(default=None, description="The claim with the name to show.")
