@@ -6,7 +6,7 @@ Decides names, values and their encoding (`core/header_grammar.py`). Must not kn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -93,6 +93,13 @@ class IdentityHeaders:
     assertion: Callable[[Session, Origin], str]
     templates: Templates | None = None
     templated: tuple[str, ...] = ()
+    _every: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # All routes' templates count on every host: worked out once, not for each answer.
+        names = [name.lower() for name in self.managed]
+        every = dict.fromkeys((*names, *(alias for name in names for alias in aliases(name))))
+        object.__setattr__(self, "_every", tuple(every))
 
     @property
     def managed(self) -> tuple[str, ...]:
@@ -122,9 +129,7 @@ class IdentityHeaders:
     def cleared(self, rendered: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """The managed names that were not set, and every alias of all of them."""
         given = {name for name, _ in rendered}
-        names = [name.lower() for name in self.managed]
-        every = dict.fromkeys((*names, *(alias for name in names for alias in aliases(name))))
-        return tuple(name for name in every if name not in given)
+        return tuple(name for name in self._every if name not in given)
 
     def _meant(self, meaning: Meaning, session: Session, origin: Origin) -> str:
         identity = session.identity
