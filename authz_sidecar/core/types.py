@@ -151,6 +151,9 @@ class Session:
     refresh_at: float | None = None
     routes: tuple[str, ...] = ()
 
+    def is_to_be_refreshed(self, now: float) -> bool:
+        return self.refresh_at is not None and now >= self.refresh_at
+
     @property
     def sign_in(self) -> Session:
         """The sign-in that this came of, as far as it is known here; ending it ends all that did."""

@@ -28,7 +28,7 @@ _LONGEST_PATH = 512
 class Envelope:
     """`headers` are the client's own, `cookie` the one line of cookies; `bodiless` says that an
     answer must have no body, `kept` that the connection stays open after it. `passes` are the
-    answers to what passed, by path. Compared by identity."""
+    answers to what passed, by path."""
 
     __slots__ = (
         "_tokens",

@@ -12,16 +12,16 @@ class Memory(Generic[K, V]):
     """Two tables: what is asked for moves to the younger one; when that is full it becomes the
     older one, and what was not asked for meanwhile is forgotten. `most` is the size of both."""
 
-    __slots__ = ("_half", "_old", "_size", "young")
+    __slots__ = ("_half", "_old", "_size", "_young")
 
     def __init__(self, *, most: int) -> None:
         self._half = most // 2
         self._size = 0
         self._old: dict[K, tuple[V, int]] = {}
-        self.young: dict[K, tuple[V, int]] = {}
+        self._young: dict[K, tuple[V, int]] = {}
 
     def get(self, key: K) -> V | None:
-        found = self.young.get(key)
+        found = self._young.get(key)
         if found is not None:
             return found[0]
         found = self._old.get(key)
@@ -34,7 +34,7 @@ class Memory(Generic[K, V]):
         self._put(key, (value, size))
 
     def _put(self, key: K, sized: tuple[V, int]) -> None:
-        self.young[key] = sized
+        self._young[key] = sized
         self._size += sized[1]
         if self._size > self._half:
-            self._old, self.young, self._size = self.young, {}, 0
+            self._old, self._young, self._size = self._young, {}, 0

@@ -53,7 +53,7 @@ class Way:
 
 
 class Road:
-    """`way` is None where no route is. Compared by identity."""
+    """`way` is None where no route is."""
 
     __slots__ = ("way",)
 

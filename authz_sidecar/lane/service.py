@@ -96,7 +96,7 @@ class Lane:
         try:
             held = await self.near.entry(token, scope=scope, provider=provider)
             now = self.clock()
-            if held is not None and _is_to_be_refreshed(held.session, now):
+            if held is not None and held.session.is_to_be_refreshed(now):
                 return None
             return self._decide(question, way, held, started, now)
         except (AuthzError, MalformedUrl):
@@ -243,10 +243,6 @@ class Lane:
                 session=known.judged.session,
             )
         )
-
-
-def _is_to_be_refreshed(session: Session, now: float) -> bool:
-    return session.refresh_at is not None and now >= session.refresh_at
 
 
 def _decided(residual: Residual, question: Question) -> Decision:

@@ -48,7 +48,7 @@ class Refreshing:
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
         session = await self._finder.find(token, scope=scope, provider=provider)
-        if session is None or session.refresh_at is None or self._clock() < session.refresh_at:
+        if session is None or not session.is_to_be_refreshed(self._clock()):
             return session
         try:
             return await self._refreshed(token, session)

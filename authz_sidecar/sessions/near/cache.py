@@ -228,7 +228,7 @@ class NearCache:
     def _needs_more(self, entry: NearEntry, now: float) -> bool:
         """More than a look into memory: it may be over, or somebody has to be asked."""
         session = entry.session
-        refresh = session.refresh_at is not None and now >= session.refresh_at
+        refresh = session.is_to_be_refreshed(now)
         return refresh or now >= session.expires_at or self._last_uses.nearly_idle(entry, now)
 
     def _lives(self, entry: NearEntry) -> bool:
