@@ -115,7 +115,7 @@ class Answers:
         templates = judged.route.set_request_headers if judged.route else ()
         headers = self.identity_headers.passed(request, judged.session, templates)
         cookie = self._cookie_for_app(request)
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        size = sum([len(name) + len(value) + 4 for name, value in headers])
         if size > MOST_HEADER_BYTES or len(cookie) > MOST_COOKIE_BYTES:
             reasons = frozenset({"headers-too-large"})
             return self._denied(request, judged, reasons, request_id)
