@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.routes.explain import explain_request
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.core.positions import Positions
     from authz_sidecar.core.types import Headers, Identity
-    from authz_sidecar.gate import CheckRecord
+    from authz_sidecar.gate import CheckRecord, Recorder
     from authz_sidecar.routes import RouteIndex
 
 MOST_KEPT = 500
@@ -28,10 +28,6 @@ MOST_HEADER_BYTES = 4096
 
 _KEPT = frozenset({"deny", "refused"})
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
-
-
-class Recorder(Protocol):
-    def record(self, check: CheckRecord) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +82,9 @@ class Denials:
         )
         while len(self._denials) > self._most:
             self._denials.popitem(last=False)
+
+    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
+        return self._recorder.repeated(check)  # what passes is not kept
 
     def explain(self, request_id: str) -> ToldDenial | None:
         denial = self._denials.get(request_id)

@@ -78,6 +78,10 @@ class CheckRecord:
 class Recorder(Protocol):
     def record(self, check: CheckRecord) -> None: ...
 
+    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
+        """Records a check that passed, as often as it passes again: told how long that took, and by
+        what request id it goes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:

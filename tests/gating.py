@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from authz_sidecar.web.pages import Pages
 from tests.routes.settings import Settings, built
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from authz_sidecar.core.types import Headers
     from authz_sidecar.proxies.base import Reply
@@ -137,6 +137,11 @@ class House:
 class _Records(list[CheckRecord]):
     def record(self, check: CheckRecord) -> None:
         self.append(check)
+
+    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
+        return lambda seconds, request_id: self.append(
+            replace(check, seconds=seconds, request_id=request_id)
+        )
 
 
 def house(

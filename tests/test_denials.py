@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.core.types import Session, SessionKind
 from authz_sidecar.denials import MOST_HEADER_BYTES, Denials
 from authz_sidecar.gate import CheckRecord
 from tests.policy.asking import ANN, NOW, request
 from tests.routes.settings import PLACES, Settings, built
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SESSION = Session(
     handle="h",
@@ -25,6 +28,9 @@ class Recorder:
 
     def record(self, check: CheckRecord) -> None:
         self.checks.append(check)
+
+    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
+        raise AssertionError("what is refused is not repeated")
 
 
 def denials(*, name: str = "app", **options: Any) -> Denials:

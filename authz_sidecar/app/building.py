@@ -26,9 +26,9 @@ from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.login.refreshing import Refreshing
 from authz_sidecar.login.service import LoginService
-from authz_sidecar.observe.logging import new_request_id, request_ids
 from authz_sidecar.observe.outage import StoreWatch
 from authz_sidecar.observe.record import CheckRecorder
+from authz_sidecar.observe.request_ids import new_request_id, request_ids
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.prospects import Prospects
 from authz_sidecar.proxies.catalogue import adapters

@@ -22,7 +22,7 @@ from authz_sidecar.lane.near import Kept, Near, kept_with
 from authz_sidecar.lane.passes import Pass, Sought
 from authz_sidecar.lane.replies import head_of, written
 from authz_sidecar.policy import decide
-from authz_sidecar.proxies.base import Passed
+from authz_sidecar.proxies.base import Answer, Passed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,9 +78,11 @@ class Lane:
                         check_visible_ascii(query.decode("latin-1"))
                     now, held = self.clock(), known.held
                     if now < known.until and (held is None or self.near.still(held, now)):
-                        if not known.passed(self.timer() - started):
-                            self._passed(self.questions.read(data), known, started)
-                        return known.written
+                        if known.passed(self.timer() - started):
+                            return known.written
+                        if known.record is not None:
+                            known.record(self.timer() - started, self.request_id())
+                            return known.written
             question = self.questions.read(data)
             return None if question is None else self._answer(question, started)
         except (AuthzError, MalformedUrl):
@@ -164,17 +166,17 @@ class Lane:
             keep = partial(self._keep, kept, key, held, envelope)
             return self._tell(question, judged, started, keep=keep)
         known = Pass(
-            written=ready[0],
+            ready[0],
             until=min(ready[1], residual.until),
             held=held,
             passed=self.passed[envelope.dialect.name],
-            judged=judged,
-            reasons=tuple(sorted(judged.decision.reasons)),
         )
         if way.lasts and (way.in_envelope or (question.repeats_headers and not way.asks_query)):
             envelope.keep(question.path, known)
         if not known.passed(self.timer() - started):
-            self._passed(question, known, started)
+            # What else the answer says is in the reply that was kept.
+            known.record = self.recorder.repeated(_recorded(question, judged, Passed(), status=200))
+            known.record(self.timer() - started, self.request_id())
         return known.written
 
     def _tell(
@@ -197,16 +199,13 @@ class Lane:
         if keep is not None and isinstance(answer, Passed):
             keep(told)
         self.recorder.record(
-            CheckRecord(
-                adapter=envelope.dialect.name,
-                outcome=outcome_of(answer),
+            _recorded(
+                question,
+                judged,
+                answer,
                 status=reply.status,
-                reasons=reasons_of(answer, judged),
                 seconds=self.timer() - started,
                 request_id=request_id,
-                request=request,
-                route=None if judged.route is None else judged.route.name,
-                session=judged.session,
             )
         )
         return told
@@ -225,26 +224,29 @@ class Lane:
         if held is not None:
             self.near.weigh(held, kept.weight - before)
 
-    def _passed(self, question: Question | None, known: Pass, started: float) -> None:
-        """The record of what passed before; its question has been read before, too."""
-        if question is None:
-            return
-        route = known.judged.route
-        self.recorder.record(
-            CheckRecord(
-                adapter=question.envelope.dialect.name,
-                outcome="allow",
-                status=200,
-                reasons=known.reasons,
-                seconds=self.timer() - started,
-                request_id=self.request_id(),
-                request=question.request,
-                route=None if route is None else route.name,
-                session=known.judged.session,
-            )
-        )
-
 
 def _decided(residual: Residual, question: Question) -> Decision:
     constant = residual.constant
     return residual.decide(question.request) if constant is None else constant
+
+
+def _recorded(
+    question: Question,
+    judged: Judgement,
+    answer: Answer,
+    *,
+    status: int,
+    seconds: float = 0.0,
+    request_id: str = "",
+) -> CheckRecord:
+    return CheckRecord(
+        adapter=question.envelope.dialect.name,
+        outcome=outcome_of(answer),
+        status=status,
+        reasons=reasons_of(answer, judged),
+        seconds=seconds,
+        request_id=request_id,
+        request=question.request,
+        route=None if judged.route is None else judged.route.name,
+        session=judged.session,
+    )

@@ -1,47 +1,23 @@
-"""Log lines: one JSON object each, or one line for a person's eyes. Decides their form and the
-request id that ties them together; what is worth a line is everybody else's business.
-
-A call gives structured values as `extra=fields(host="app.example.com")`.
+"""Where log lines go, and how a call gives them structured values:
+`extra=fields(host="app.example.com")`. What they look like is for `forms`, what is worth one for
+everybody else.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import secrets
 import sys
 import time
-from contextvars import ContextVar
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TextIO
+
+from authz_sidecar.observe.forms import ConsoleFormatter, JsonFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from typing import TextIO
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.observe.forms import Form
 
 LogFormat = Literal["json", "console"]
-
-_ID_BYTES = 8
-_DRAWN_AT_ONCE = 128
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the request that is being answered; every line written meanwhile carries it."""
-
-
-def request_ids() -> Iterator[str]:
-    """Fresh ones without end. Many are drawn at once: a call to the system costs more than all else
-    about an id."""
-    while True:
-        drawn = secrets.token_hex(_ID_BYTES * _DRAWN_AT_ONCE)
-        for at in range(0, len(drawn), 2 * _ID_BYTES):
-            yield drawn[at : at + 2 * _ID_BYTES]
-
-
-def new_request_id() -> str:
-    """A fresh id, for the rest of this request's task."""
-    fresh = secrets.token_hex(_ID_BYTES)
-    request_id.set(fresh)
-    return fresh
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:
@@ -53,12 +29,62 @@ def named(values: Mapping[str, object]) -> dict[str, dict[str, object]]:
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Its lines can be written without a record, which costs several times as much as the line."""
+
+    def __init__(self, stream: TextIO, form: Form) -> None:
+        super().__init__(stream)
+        self.setFormatter(form)
+        self.form = form
+
+    def write(self, line: str) -> None:
+        self.acquire()
+        try:
+            self.stream.write(f"{line}{self.terminator}")
+            self.flush()
+        except Exception:  # noqa: BLE001 - as `emit` does: what cannot be logged stops nobody
+            self.handleError(logging.makeLogRecord({"msg": line}))
+        finally:
+            self.release()
+
+
+def repeated(
+    logger: logging.Logger, level: int, message: str, values: Mapping[str, object]
+) -> Callable[[Mapping[str, object]], None]:
+    """Logs the same again and again, beginning with the few values that differ. What is the same is
+    put into words once, where lines go where `configure` sent them."""
+    handler = _only_handler(logger)
+    if handler is None:
+        return lambda own: logger.log(level, message, extra=named({**own, **values}))
+    form = handler.form
+    words = form.words(level=level, message=message, logger=logger.name)
+    end = form.values(named(values)["fields"]) + form.end
+
+    def write(own: Mapping[str, object]) -> None:
+        handler.write(f"{form.began(time.time())}{words}{form.values(own)}{end}")
+
+    return write
+
+
+def _only_handler(logger: logging.Logger) -> LineHandler | None:
+    """None where anybody else hears it, or may have it left out."""
+    handlers, each = list[logging.Handler](), logger if logger.propagate else None
+    while each is not None:
+        handlers += each.handlers
+        each = each.parent
+    only = handlers[0] if len(handlers) == 1 else None
+    heard = isinstance(only, LineHandler) and not (logger.filters or only.filters or only.level)
+    return only if heard and isinstance(only, LineHandler) else None
+
+
 def configure(
     *, form: LogFormat = "json", level: str = "INFO", stream: TextIO | None = None
 ) -> None:
     """Send everything that is logged in this process to `stream` (standard error)."""
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
-    handler.setFormatter(JsonFormatter() if form == "json" else ConsoleFormatter())
+    handler = LineHandler(
+        sys.stderr if stream is None else stream,
+        JsonFormatter() if form == "json" else ConsoleFormatter(),
+    )
     _leave_out_what_no_line_says()
     root = logging.getLogger()
     for other in root.handlers[:]:
@@ -77,63 +103,3 @@ def _leave_out_what_no_line_says() -> None:
     a third of what a record costs (Logging HOWTO, Optimization)."""
     logging._srcfile = None  # noqa: SLF001 - as the HOWTO has it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-
-
-# ASCII alone: nothing in a value can forge a line or move a terminal's cursor.
-_encoded = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
-
-
-class JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "time": _timestamp(record.created),
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            "logger": record.name,
-            **_values(record),
-        }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return _encoded(line)
-
-
-class ConsoleFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        parts = [f"{clock} {record.levelname.lower():<7} {_printable(record.getMessage())}"]
-        parts += [f"{name}={_shown(value)}" for name, value in _values(record).items()]
-        text = "  ".join(parts)
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        return text
-
-
-def _values(record: logging.LogRecord) -> dict[str, Any]:
-    values: dict[str, Any] = dict(getattr(record, "fields", {}))
-    current = request_id.get()
-    if current is not None:
-        values.setdefault("request-id", current)
-    return values
-
-
-def _timestamp(seconds: float) -> str:
-    return f"{_whole_second(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
-
-
-@lru_cache(maxsize=2)
-def _whole_second(second: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
-    )
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, str) and value.isprintable() and value and " " not in value:
-        return value
-    return json.dumps(value, default=str)

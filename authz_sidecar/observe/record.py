@@ -7,14 +7,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.observe.logging import named
+from authz_sidecar.observe.logging import repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from authz_sidecar.core.types import Identity
     from authz_sidecar.gate import CheckRecord
     from authz_sidecar.observe.metrics import Metrics
+    from authz_sidecar.observe.metrics.tallies import Tally
 
 logger = logging.getLogger("authz_sidecar.check")
 
@@ -40,14 +41,31 @@ class CheckRecorder:
         return passed
 
     def record(self, check: CheckRecord) -> None:
-        self.metrics.checks(adapter=check.adapter, decision=check.outcome, status=check.status).add(
-            check.seconds
-        )
+        self._tally(check).add(check.seconds)
         if check.credential is not None:
             self.metrics.credential(kind=check.credential, outcome=check.outcome)
-        level = _level(check)
-        if logger.isEnabledFor(level):
-            logger.log(level, "authorize check", extra=named(_line(check)))
+        if logger.isEnabledFor(_level(check)):
+            self._write(check)(_own(check.request_id, check.seconds))
+
+    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
+        add = self._tally(check).add
+        if not logger.isEnabledFor(_level(check)):
+            return lambda seconds, _request_id: add(seconds)
+        write = self._write(check)
+
+        def record(seconds: float, request_id: str) -> None:
+            add(seconds)
+            write(_own(request_id, seconds))
+
+        return record
+
+    def _tally(self, check: CheckRecord) -> Tally:
+        return self.metrics.checks(
+            adapter=check.adapter, decision=check.outcome, status=check.status
+        )
+
+    def _write(self, check: CheckRecord) -> Callable[[Mapping[str, object]], None]:
+        return repeated(logger, _level(check), "authorize check", _line(check))
 
 
 def _level(check: CheckRecord) -> int:
@@ -61,12 +79,15 @@ def _groups(identity: Identity) -> list[str] | None:
     return list(identity.groups) if sum(map(len, identity.groups)) <= _LONGEST else None
 
 
+def _own(request_id: str, seconds: float) -> Mapping[str, object]:
+    return {"request-id": request_id, "duration-ms": round(seconds * 1000, 3)}
+
+
 def _line(check: CheckRecord) -> dict[str, object]:
     request, session = check.request, check.session
     identity = session.identity if session else None
     why = ",".join(sorted(check.reasons)) or None
     return {
-        "request-id": check.request_id,
         "check": check.adapter,
         "decision": check.outcome,
         "reasons": why,
@@ -82,6 +103,5 @@ def _line(check: CheckRecord) -> dict[str, object]:
         "provider": identity and identity.provider,
         "credential": check.credential,
         "groups": identity and _groups(identity),
-        "duration-ms": round(check.seconds * 1000, 3),
         "error": check.error and check.error[:_LONGEST],
     }

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.login.messages import BadRequest, LoginReply, LoginRequest, Pairs
 from authz_sidecar.login.service import LoginService
-from authz_sidecar.observe.logging import new_request_id
+from authz_sidecar.observe.request_ids import new_request_id
 from authz_sidecar.web.assets import load_assets
 
 if TYPE_CHECKING:

@@ -140,7 +140,7 @@ class Both:
         records.clear()
         fast = await self.ask("lane", data, bodiless=bodiless)
         assert fast == slow
-        assert tuple(records) == slow_records
+        assert tuple(map(_told, records)) == tuple(map(_told, slow_records))
         return Compared(answer=fast, answered=self.lane.answered > before, records=slow_records)
 
 
@@ -155,6 +155,13 @@ class Compared:
     @property
     def status(self) -> int:
         return int(self.answer.split(b" ")[1]) if self.answer else 0
+
+
+def _told(record: CheckRecord) -> CheckRecord:
+    """Of what passes, nobody is told the query or the headers."""
+    if record.outcome != "allow" or record.request is None:
+        return record
+    return replace(record, request=replace(record.request, query=None, headers=()))
 
 
 async def answer(reader: asyncio.StreamReader, *, bodiless: bool = False) -> bytes:

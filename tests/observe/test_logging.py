@@ -8,7 +8,9 @@ import logging
 
 import pytest
 
-from authz_sidecar.observe.logging import ConsoleFormatter, JsonFormatter, fields, request_id
+from authz_sidecar.observe.forms import ConsoleFormatter, JsonFormatter
+from authz_sidecar.observe.logging import LineHandler, fields, named, repeated
+from authz_sidecar.observe.request_ids import request_id
 
 
 def written(formatter: logging.Formatter, message: str, **values: object) -> str:
@@ -70,3 +72,78 @@ def test_exceptions_are_written_with_the_line() -> None:
             "x", logging.ERROR, "f", 1, "failed", (), __import__("sys").exc_info()
         )
     assert "ValueError: broken" in json.loads(JsonFormatter().format(record))["exception"]
+
+
+VALUES = {"path": "/a", "user": None, "groups": ["eng"], "ip": "203.0.113.7"}
+FORMS = pytest.mark.parametrize(
+    "form", [JsonFormatter(), ConsoleFormatter()], ids=["json", "console"]
+)
+
+
+def logger_to(stream: io.StringIO, form: JsonFormatter | ConsoleFormatter) -> logging.Logger:
+    logger = logging.Logger("authz_sidecar.test")  # noqa: LOG001 - nobody else may hear it
+    logger.addHandler(LineHandler(stream, form))
+    return logger
+
+
+def without_time(line: str) -> str:
+    return line.partition('"level"')[2] or line[8:]
+
+
+@FORMS
+def test_a_repeated_line_is_as_it_is_logged_once(form: JsonFormatter | ConsoleFormatter) -> None:
+    stream = io.StringIO()
+    logger = logger_to(stream, form)
+    write = repeated(logger, logging.INFO, "authorize check", VALUES)
+    for number in (1, 2):
+        logger.info("authorize check", extra=named({"request-id": f"r{number}", **VALUES}))
+        write({"request-id": f"r{number}"})
+    lines = list(map(without_time, stream.getvalue().splitlines()))
+    assert lines[0] == lines[1] != lines[2]
+    assert lines[2] == lines[3]
+
+
+@FORMS
+@pytest.mark.parametrize("hostile", ["a\nb", "\x1b[31m", "\u2028", "\x00", "é\x85"])
+def test_no_repeated_value_forges_a_line(
+    form: JsonFormatter | ConsoleFormatter, hostile: str
+) -> None:
+    stream = io.StringIO()
+    repeated(logger_to(stream, form), logging.INFO, "x", {"path": hostile})({"own": hostile})
+    assert stream.getvalue().count("\n") == 1
+    assert not any(each in stream.getvalue() for each in "\r\x1b\x00\u2028\x85")
+
+
+@pytest.mark.parametrize("where", ["a handler", "a filter", "a filter of the handler", "a level"])
+def test_whoever_else_listens_hears_repeated_lines_too(where: str) -> None:
+    stream, heard = io.StringIO(), list[logging.LogRecord]()
+    logger = logger_to(stream, JsonFormatter())
+
+    class Other(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record)
+
+    def listen(record: logging.LogRecord) -> bool:
+        heard.append(record)
+        return True
+
+    match where:
+        case "a handler":
+            logger.addHandler(Other())
+        case "a filter":
+            logger.addFilter(listen)
+        case "a filter of the handler":
+            logger.handlers[0].addFilter(listen)
+        case _:
+            logger.handlers[0].setLevel(logging.ERROR)
+    repeated(logger, logging.INFO, "x", VALUES)({"request-id": "r1"})
+    assert len(heard) == (where != "a level")
+    assert stream.getvalue().count("\n") == (where != "a level")
+
+
+def test_a_line_that_cannot_be_written_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    write = repeated(logger_to(stream, JsonFormatter()), logging.INFO, "x", VALUES)
+    stream.close()
+    write({"request-id": "r1"})
+    assert "closed file" in capsys.readouterr().err

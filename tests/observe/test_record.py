@@ -12,7 +12,7 @@ import pytest
 from authz_sidecar.core.types import CheckRequest, Identity, Session, SessionKind
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.gate import CheckRecord
-from authz_sidecar.observe.logging import JsonFormatter
+from authz_sidecar.observe.forms import JsonFormatter
 from authz_sidecar.observe.metrics import Metrics, page
 from authz_sidecar.observe.record import CheckRecorder
 
@@ -143,6 +143,31 @@ def test_what_passed_is_only_counted_where_nobody_logs_it(
         assert not passed(0.001)
     with caplog.at_level(logging.WARNING, logger="authz_sidecar.check"):
         assert passed(0.001)
+    text = page(metrics.report()).decode()
+    assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text
+
+
+def test_what_passes_again_is_recorded_as_it_was_the_first_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    metrics = Metrics(version="", process=False)
+    recorder = CheckRecorder(metrics=metrics)
+    recorder.record(check(seconds=0.002, request_id="r2"))
+    recorder.repeated(check())(0.002, "r2")
+    once, again = (JsonFormatter().format(record) for record in caplog.records)
+    assert once.partition('"level"')[2] == again.partition('"level"')[2]
+    text = page(metrics.report()).decode()
+    assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 2.0' in text
+
+
+def test_what_passes_again_is_counted_where_nobody_logs_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics(version="", process=False)
+    with caplog.at_level(logging.WARNING, logger="authz_sidecar.check"):
+        CheckRecorder(metrics=metrics).repeated(check())(0.002, "r2")
+    assert not caplog.records
     text = page(metrics.report()).decode()
     assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text
 
