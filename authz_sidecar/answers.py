@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 from urllib.parse import quote
 
 from authz_sidecar.core.return_address import ReturnAddress, fitting
+from authz_sidecar.core.step_up import LONGEST_QUESTION
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session, step_up_of
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import (
@@ -34,10 +35,6 @@ MOST_HEADER_BYTES = 3584
 """With them the answer fits nginx's default buffer of 4 kB; `Cookie`, which the client sent and
 every proxy has room for, has a bound of its own."""
 MOST_COOKIE_BYTES = 12_288
-
-
-LONGEST_ASKED = 1024
-"""Bytes of the question that a step-up is for; a longer one is told by its page alone."""
 
 RETRY_SECONDS = 5
 _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled", 503: "unavailable"}
@@ -115,7 +112,7 @@ class Answers:
         templates = judged.route.set_request_headers if judged.route else ()
         headers = self.identity_headers.passed(request, judged.session, templates)
         cookie = self._cookie_for_app(request)
-        size = sum(len(name) + len(value) + 4 for name, value in headers)
+        size = sum([len(name) + len(value) + 4 for name, value in headers])
         if size > MOST_HEADER_BYTES or len(cookie) > MOST_COOKIE_BYTES:
             reasons = frozenset({"headers-too-large"})
             return self._denied(request, judged, reasons, request_id)
@@ -225,7 +222,7 @@ class Answers:
         back = _return_address(request)
         query = f"rd={quote(back.url, safe='')}" + ("&shortened=1" if back.shortened else "")
         asked = f"{request.method} {request.path}"
-        if tells_for_what and len(asked) <= LONGEST_ASKED and not _asks_for(request, back):
+        if tells_for_what and len(asked) <= LONGEST_QUESTION and not _asks_for(request, back):
             # What it takes to open the page to come back to is not what it takes to do this, and a
             # page of another host is not signed in where the question was.
             query += f"&for={quote(asked, safe='')}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from authz_sidecar.answers import Answers
@@ -25,7 +26,7 @@ from authz_sidecar.login.desk import Desk
 from authz_sidecar.login.hosts import Hosts
 from authz_sidecar.login.refreshing import Refreshing
 from authz_sidecar.login.service import LoginService
-from authz_sidecar.observe.logging import new_request_id
+from authz_sidecar.observe.logging import new_request_id, request_ids
 from authz_sidecar.observe.outage import StoreWatch
 from authz_sidecar.observe.record import CheckRecorder
 from authz_sidecar.policy.certificates import read_certificate
@@ -175,7 +176,7 @@ def build(
         passed=recorder.passed,
         trusts=check.trusts,
         steady_until=signer.steady_until if signs(config.headers.preset) else _always,
-        request_id=lambda: secrets.token_hex(8),
+        request_id=partial(next, request_ids()),
     )
     metrics.near_cache(near)
     metrics.tables({name: table.mirror for name, table in tables.items()})

@@ -23,14 +23,23 @@ _MOST_MIXED = 4  # beyond it the mixes outgrow the header that lists them
 
 def field_value(text: str) -> str:
     """`text` as one header value; empty only if `text` is."""
-    return _EDGE.sub(_escape, _UNSAFE.sub(_escape, text))
+    return text if _is_plain(text) else _EDGE.sub(_escape, _UNSAFE.sub(_escape, text))
 
 
 def list_value(elements: Iterable[str]) -> str:
     """Elements joined by commas; empty elements are left out."""
-    return ",".join(
-        _EDGE.sub(_escape, _UNSAFE_ELEMENT.sub(_escape, element)) for element in elements if element
-    )
+    return ",".join([_element(element) for element in elements if element])
+
+
+def _element(text: str) -> str:
+    if _is_plain(text) and "," not in text:
+        return text
+    return _EDGE.sub(_escape, _UNSAFE_ELEMENT.sub(_escape, text))
+
+
+def _is_plain(text: str) -> bool:
+    """Most are; two searches for what is not would take several times as long."""
+    return text.isascii() and text.isprintable() and "%" not in text and text.strip(" ") == text
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -6,10 +6,24 @@ Pure. Knows neither who asks for it nor how a provider is asked.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+LONGEST_QUESTION = 1024
+"""Bytes of the method and path that a step-up is for; a longer one is told by its page alone."""
+
+
+class SignIn(Protocol):
+    """How somebody signed in, and when: Unix seconds, None where nobody says."""
+
+    @property
+    def authenticated_at(self) -> float | None: ...
+    @property
+    def acr(self) -> str | None: ...
+    @property
+    def amr(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,17 +35,14 @@ class StepUp:
     acr: tuple[str, ...] = ()
     amr: tuple[str, ...] = ()
 
-    def missing(
-        self, *, authenticated_at: float | None, acr: str | None, amr: tuple[str, ...], now: float
-    ) -> StepUp | None:
+    def missing(self, sign_in: SignIn, *, now: float) -> StepUp | None:
         """What of this a sign-in does not meet; None when it meets all of it."""
-        late = self.max_age is not None and (
-            authenticated_at is None or now >= authenticated_at + self.max_age
-        )
+        at = sign_in.authenticated_at
+        late = self.max_age is not None and (at is None or now >= at + self.max_age)
         left = StepUp(
             max_age=self.max_age if late else None,
-            acr=() if acr in self.acr else self.acr,
-            amr=() if set(self.amr) <= set(amr) else self.amr,
+            acr=() if sign_in.acr in self.acr else self.acr,
+            amr=() if set(self.amr) <= set(sign_in.amr) else self.amr,
         )
         return None if left == StepUp() else left
 

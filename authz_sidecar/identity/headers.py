@@ -94,12 +94,16 @@ class IdentityHeaders:
     templates: Templates | None = None
     templated: tuple[str, ...] = ()
     _every: tuple[str, ...] = field(init=False)
+    _told: tuple[tuple[str, Callable[[Session, Origin], str]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         # All routes' templates count on every host: worked out once, not for each answer.
         names = [name.lower() for name in self.managed]
         every = dict.fromkeys((*names, *(alias for name in names for alias in aliases(name))))
         object.__setattr__(self, "_every", tuple(every))
+        told = {name.lower(): self._meant(what) for name, what in PRESETS[self.preset].items()}
+        told |= {name.lower(): _claimed(claim) for name, claim in self.claims.items()}
+        object.__setattr__(self, "_told", tuple(told.items()))
 
     @property
     def managed(self) -> tuple[str, ...]:
@@ -118,32 +122,30 @@ class IdentityHeaders:
 
     def render(self, session: Session, origin: Origin) -> tuple[tuple[str, str], ...]:
         """The headers to set: each once, in lower case, none empty."""
-        found = {
-            name.lower(): self._meant(meaning, session, origin)
-            for name, meaning in PRESETS[self.preset].items()
-        }
-        for name, claim in self.claims.items():
-            found[name.lower()] = claim_value(session.identity.claims.get(claim))
-        return tuple((name, value) for name, value in found.items() if value)
+        found = [(name, tell(session, origin)) for name, tell in self._told]
+        return tuple([told for told in found if told[1]])
 
     def cleared(self, rendered: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
         """The managed names that were not set, and every alias of all of them."""
         given = {name for name, _ in rendered}
-        return tuple(name for name in self._every if name not in given)
+        return tuple([name for name in self._every if name not in given])
 
-    def _meant(self, meaning: Meaning, session: Session, origin: Origin) -> str:
-        identity = session.identity
+    def _meant(self, meaning: Meaning) -> Callable[[Session, Origin], str]:
         match meaning:
             case Meaning.USER:
-                return field_value(identity.subject)
+                return lambda session, _: field_value(session.identity.subject)
             case Meaning.EMAIL:
-                return field_value(identity.email or "")
+                return lambda session, _: field_value(session.identity.email or "")
             case Meaning.GROUPS:
-                return list_value(self.groups(identity, origin))
+                return lambda session, origin: list_value(self.groups(session.identity, origin))
             case Meaning.NAME:
-                return field_value(identity.name or "")
+                return lambda session, _: field_value(session.identity.name or "")
             case Meaning.ASSERTION:
-                return self.assertion(session, origin)
+                return self.assertion
+
+
+def _claimed(claim: str) -> Callable[[Session, Origin], str]:
+    return lambda session, _: claim_value(session.identity.claims.get(claim))
 
 
 def claim_value(claim: object) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from authz_sidecar.proxies.base import Reply
 
-# What a server refuses to send, or takes to itself.
-_UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_SENDABLE = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+"""In values; the rest a server refuses to send."""
 _NAME = re.compile(r"[a-z0-9-]+")
 _SERVERS_OWN = frozenset(["connection", "content-length", "date", "transfer-encoding"])
 
@@ -31,14 +32,18 @@ def written(status: int, head: bytes, body: bytes, *, kept: bool) -> Written:
 
 def head_of(reply: Reply) -> bytes | None:
     """The header lines; None where they are not for us to write."""
-    lines = []
-    for name, value in reply.headers:
-        try:
-            sent = value.encode("latin-1")
-        except UnicodeEncodeError:
-            return None
-        if not _NAME.fullmatch(name) or name in _SERVERS_OWN or _UNSENDABLE.search(sent):
-            return None
-        lines.append(b"%b: %b\r\n" % (name.encode(), sent))
-    lines.append(b"content-length: %d\r\n" % len(reply.body))
-    return b"".join(lines)
+    try:
+        values = "".join([value for _, value in reply.headers]).encode("latin-1")
+    except UnicodeEncodeError:
+        return None
+    if values.translate(None, _SENDABLE) or not all(_is_ours(name) for name, _ in reply.headers):
+        return None
+    lines = [f"{name}: {value}\r\n" for name, value in reply.headers]
+    lines.append(f"content-length: {len(reply.body)}\r\n")
+    return "".join(lines).encode("latin-1")
+
+
+@lru_cache(maxsize=256)
+def _is_ours(name: str) -> bool:
+    """Few names are ever sent, each of them very often."""
+    return name not in _SERVERS_OWN and _NAME.fullmatch(name) is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.step_up import LONGEST_QUESTION
 from authz_sidecar.errors import AttemptLost, BadReturnAddress
 from authz_sidecar.login.errand import CHOICE, HAND_OVER, WALK, Errand, open_errand
 from authz_sidecar.login.messages import BadRequest, one
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from authz_sidecar.core.return_address import ReturnAddress
     from authz_sidecar.login.desk import Desk
     from authz_sidecar.login.messages import LoginRequest, Pairs
-
-LONGEST_ASKED = 1024
-"""Bytes of a question; `answers` writes none that are longer."""
 
 _HINT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
@@ -44,7 +42,7 @@ class Asking:
             raise BadRequest("unusable login_hint")
         if attempt is not None and not re.fullmatch(r"[0-9]{1,2}", attempt):
             raise BadRequest("unusable attempt number")
-        if asked and (len(asked) > LONGEST_ASKED or not readable_question(asked)):
+        if asked and (len(asked) > LONGEST_QUESTION or not readable_question(asked)):
             raise BadRequest("unusable question")
         address = desk.addresses.parse(raw, on=request.origin)
         walk: tuple[str, ...] = ()

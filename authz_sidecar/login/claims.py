@@ -7,14 +7,17 @@ data in `ClaimNames`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
+from authz_sidecar.core.claim_path import claim_at, claims_along
 from authz_sidecar.core.types import Identity
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.idtoken import VerifiedClaims
 from authz_sidecar.login.jws import instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PROTOCOL = frozenset(
     # What a token says about itself is not about its user. `_claim_names` and `_claim_sources`
@@ -29,9 +32,8 @@ _EMAIL = re.compile(r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@[^\s@,;<>()\x00-\x1f\x7f]{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimNames:
-    """A name is a claim, or a path with dots where no claim has that very name; a part of it that
-    is `{client_id}` stands for the client's. The first e-mail claim that is there counts, groups
-    add up."""
+    """Claims, or paths into them (`core/claim_path.py`) where `{client_id}` stands for the client's.
+    The first e-mail claim that is there counts, groups add up."""
 
     user: str = "sub"
     email: tuple[str, ...] = ("email",)
@@ -70,10 +72,10 @@ def merge_userinfo(
 def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> Identity:
     """Raises `LoginRefused` when the claims name nobody, or by an address that is not believed."""
     names, client_id = rules.names, rules.client_id
-    subject = _lookup(claims, names.user, client_id)
+    subject = claim_at(claims, names.user, client_id=client_id)
     if not isinstance(subject, str) or not subject or not subject.isprintable():
         raise LoginRefused(f"claim `{names.user}` does not name a user")
-    name, acr = _lookup(claims, names.name, client_id), claims.get("acr")
+    name, acr = claim_at(claims, names.name, client_id=client_id), claims.get("acr")
     email = _email(claims, rules)
     if email is None and names.user == names.email[0]:
         # Whoever can enter any address there would be called like its owner, and be let in as them.
@@ -83,8 +85,8 @@ def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> 
         )
     # An address nobody vouches for must not come back as a claim that policies and headers read.
     doubtful = names.email if email is None else ()
-    hidden = _PROTOCOL.union(*((path, path.split(".")[0]) for path in doubtful))
-    groups = (strings(_lookup(claims, path, client_id)) for path in names.groups)
+    hidden = _PROTOCOL.union(*(claims_along(path, client_id=client_id) for path in doubtful))
+    groups = (strings(claim_at(claims, path, client_id=client_id)) for path in names.groups)
     return Identity(
         provider=provider,
         issuer=str(claims["iss"]),
@@ -110,20 +112,9 @@ def strings(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _lookup(claims: Mapping[str, object], path: str, client_id: str) -> object:
-    if path in claims:
-        return claims[path]
-    value: object = claims
-    for part in path.split("."):
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(client_id if part == "{client_id}" else part)
-    return value
-
-
 def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
-    found = ((at, _lookup(claims, path, "")) for at, path in enumerate(rules.names.email))
-    at, address = next(((at, value) for at, value in found if value is not None), (0, None))
+    found = (claim_at(claims, path, client_id=rules.client_id) for path in rules.names.email)
+    at, address = next(((at, it) for at, it in enumerate(found) if it is not None), (0, None))
     if not is_address(address):
         return None
     verified = str(claims.get(rules.verified_by, "")).lower()  # some providers send a string

@@ -101,7 +101,7 @@ class HandOver:
         # A copy of the ID token, so that this host too can sign out at the provider.
         tokens = await desk.sessions.tokens(fields["token"])
         kept = None if tokens is None else ProviderTokens(id_token=tokens.id_token)
-        return await self._landing.land(
+        found = await self._landing.new_session(
             request,
             attempt,
             identity=parent.identity,
@@ -109,6 +109,7 @@ class HandOver:
             parent=parent,
             parent_token=fields["token"],
         )
+        return self._landing.land(request, attempt, found)
 
 
 def _begun_here(waiting: tuple[Attempt, ...], flow: str) -> Attempt | None:

@@ -1,24 +1,38 @@
 """A provider's signing keys, remembered: by `kid`, refetched once for a `kid` never seen, and never
 more often than a provider would put up with.
 
-Knows nothing of HTTP (it is given a function that fetches) and nothing of signatures.
+Knows nothing of HTTP (it is given a function that fetches), and of signatures only that one was
+wrong, which is a reason to look for another key.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.jws import Jwk, TokenHeader, suitable_keys
+from authz_sidecar.login.jws import BadSignature, Jwk, TokenHeader, suitable_keys
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+T = TypeVar("T")
+
 FRESH_SECONDS = 3600.0
 REFETCHES_PER_MINUTE = 5
 UNKNOWN_REMEMBERED = 64
+MOST_KEYS = 100
+
+
+def key_set(document: object, *, url: str) -> tuple[Jwk, ...]:
+    """The keys of a JWK Set (RFC 7517 section 5) that was found at `url`, the first `MOST_KEYS` of
+    them; raises `ProviderUnavailable`. Which of them are of use is seen when one is looked for."""
+    keys = document.get("keys") if isinstance(document, Mapping) else None
+    if not isinstance(keys, list):
+        raise ProviderUnavailable(f"`{url}`: not a key set")
+    return tuple(key for key in keys[:MOST_KEYS] if isinstance(key, Mapping))
 
 
 class KeyCache:
@@ -50,6 +64,24 @@ class KeyCache:
         if len(found) > 1:
             raise LoginRefused("token does not say which of several keys signed it")
         return found[0]
+
+    async def judge(
+        self, header: TokenHeader, judged: Callable[[Jwk], T], *, names_are_reused: bool
+    ) -> T:
+        """What `judged` finds with the key that this header may mean. Where the signature is wrong it
+        is asked again with the key that took this one's place, if there is any: always of keys
+        without a name, of named ones if `names_are_reused`. Raises `LoginRefused`."""
+        key = await self.key_for(header)
+        try:
+            return judged(key)
+        except BadSignature:
+            if header.key_id is not None and not names_are_reused:
+                raise
+            await self.renew()
+            renewed = await self.key_for(header)
+            if renewed == key:
+                raise
+            return judged(renewed)
 
     async def renew(self) -> None:
         """Fetch again, within the limits: a signature was wrong, and providers that do not name

@@ -70,30 +70,9 @@ class Landing:
         )
         return Found(token=token, session=session)
 
-    async def land(
-        self,
-        request: LoginRequest,
-        attempt: Attempt,
-        *,
-        identity: Identity,
-        tokens: ProviderTokens | None,
-        provider_session: str | None = None,
-        parent: Session | None = None,
-        since: frozenset[str] | None = None,
-        parent_token: str | None = None,
-    ) -> LoginReply:
-        """Signed in on this very host: the session, and back to where it began."""
+    def land(self, request: LoginRequest, attempt: Attempt, found: Found) -> LoginReply:
+        """Signed in on this very host: its cookie, and back to where it began."""
         desk = self._desk
-        found = await self.new_session(
-            request,
-            attempt,
-            identity=identity,
-            tokens=tokens,
-            provider_session=provider_session,
-            parent=parent,
-            since=since,
-            parent_token=parent_token,
-        )
         rounds = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
         cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
         return self._back(request, attempt, found.session).with_cookies(cookie, rounds)

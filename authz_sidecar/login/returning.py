@@ -158,15 +158,6 @@ class Returning:
         _log.info(
             "signed in with `%s` (request %s)", signed_in.identity.provider, request.request_id
         )
-        if attempt.flow is None:
-            return await self._landing.land(
-                request,
-                attempt,
-                identity=signed_in.identity,
-                tokens=tokens,
-                provider_session=signed_in.session,
-                since=since,
-            )
         found = await self._landing.new_session(
             request,
             attempt,
@@ -175,6 +166,8 @@ class Returning:
             provider_session=signed_in.session,
             since=since,
         )
+        if attempt.flow is None:
+            return self._landing.land(request, attempt, found)
         origin, _ = parse_url(attempt.return_to)
         if not desk.knows(origin):
             raise LoginRefused(f"`{origin}` is no longer protected here")

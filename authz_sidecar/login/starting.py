@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import Allow
 from authz_sidecar.core.urls import parse_url
-from authz_sidecar.errors import (
-    LoginRefused,
-    ProviderUnavailable,
-)
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 from authz_sidecar.login.asking import Asking
 from authz_sidecar.login.attempts import Attempt, attempt_id
 from authz_sidecar.login.errand import (
@@ -24,14 +19,8 @@ from authz_sidecar.login.errand import (
 )
 from authz_sidecar.login.loop import MOST_ROUNDS
 from authz_sidecar.login.messages import LoginReply, one, redirect
-from authz_sidecar.login.stepping import (
-    asking_for,
-    insists,
-    prospect,
-    step_up_for,
-    user_mark,
-    wished,
-)
+from authz_sidecar.login.stepping import asking_for, insists
+from authz_sidecar.login.sufficing import Sufficing
 from authz_sidecar.login.trouble import Interrupted
 
 if TYPE_CHECKING:
@@ -40,11 +29,6 @@ if TYPE_CHECKING:
     from authz_sidecar.login.messages import LoginRequest
     from authz_sidecar.login.walking import Walking
 
-LONGEST_ASKED = 1024
-"""Bytes of a question; `answers` writes none that are longer."""
-
-_HINT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
-
 
 class Starting:
     def __init__(self, desk: Desk, handover: HandOver, walking: Walking) -> None:
@@ -52,6 +36,7 @@ class Starting:
         self._handover = handover
         self._walking = walking
         self._asking = Asking(desk)
+        self._sufficing = Sufficing(desk)
 
     async def start(self, request: LoginRequest) -> LoginReply:
         desk = self._desk
@@ -113,9 +98,11 @@ class Starting:
         desk = self._desk
         providers = self._allowed(errand)
         if not errand.switch and errand.flow is None and errand.step_up is None:
-            errand = await self._stepped_up(request, errand, providers)
+            errand = await self._sufficing.stepped_up(request, errand, providers)
             providers = self._allowed(errand)
-        found = None if errand.switch else await self._good_enough(request, errand, providers)
+        found = None
+        if not errand.switch:
+            found = await self._sufficing.good_enough(request, errand, providers)
         if found is not None and errand.flow is not None:
             return await self._handover.send_ticket(
                 found, return_to=errand.return_to, flow=errand.flow
@@ -140,57 +127,6 @@ class Starting:
             return redirect(url)  # a step of our own, which comes once
         round_ = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
         return redirect(url).with_cookies(round_)
-
-    async def _stepped_up(
-        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
-    ) -> Errand:
-        """With what the address needs of those who are signed in, if none of them may open it as
-        they are, and one might after another sign-in."""
-        if errand.walk and not errand.asked:
-            return errand
-        needed, signed_in = errand, False
-        for provider in providers:
-            found = await self._desk.living(request, (provider,))
-            if found is None:
-                continue
-            identity = found.session.identity
-            decision = prospect(
-                request,
-                identity,
-                self._desk.prospects,
-                address=errand.return_to,
-                asked=errand.asked,
-            )
-            if isinstance(decision, Allow):
-                return errand
-            step_up = step_up_for(decision)
-            if step_up is not None and needed.step_up is None:
-                needed = replace(
-                    errand, step_up=step_up, provider=provider, user=user_mark(identity)
-                )
-            signed_in = True
-        if signed_in:
-            return needed
-        wish = wished(request, self._desk.prospects, address=errand.return_to, asked=errand.asked)
-        return replace(errand, wish=wish)
-
-    async def _good_enough(
-        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
-    ) -> Found | None:
-        """A living session, unless it is the very one that has to be stepped up. On the central
-        host it may have been, for another host."""
-        desk = self._desk
-        found = await desk.living(request, providers)
-        if found is None or errand.step_up is None:
-            return found
-        identity = found.session.identity
-        missing = errand.step_up.missing(
-            authenticated_at=identity.authenticated_at,
-            acr=identity.acr,
-            amr=identity.amr,
-            now=desk.clock(),
-        )
-        return found if missing is None else None
 
     def _pass_by(self, request: LoginRequest, errand: Errand) -> LoginReply | None:
         """On a walk: the next step, without a sign-in on this host."""

@@ -108,9 +108,7 @@ def insists(step_up: StepUp, *, number: int) -> bool:
 def check_step_up(step_up: StepUp, identity: Identity, *, now: float) -> tuple[str, ...]:
     """OpenID Connect Core, 3.1.3.7, 12 and 13: the claims `acr` and `auth_time` of the ID token are
     what was asked for; likewise `amr`. What is not, in words that name the likely cause."""
-    missing = step_up.missing(
-        authenticated_at=identity.authenticated_at, acr=identity.acr, amr=identity.amr, now=now
-    )
+    missing = step_up.missing(identity, now=now)
     if missing is None:
         return ()
     causes = []

@@ -16,18 +16,30 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import TextIO
 
 LogFormat = Literal["json", "console"]
+
+_ID_BYTES = 8
+_DRAWN_AT_ONCE = 128
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that is being answered; every line written meanwhile carries it."""
 
 
+def request_ids() -> Iterator[str]:
+    """Fresh ones without end. Many are drawn at once: a call to the system costs more than all else
+    about an id."""
+    while True:
+        drawn = secrets.token_hex(_ID_BYTES * _DRAWN_AT_ONCE)
+        for at in range(0, len(drawn), 2 * _ID_BYTES):
+            yield drawn[at : at + 2 * _ID_BYTES]
+
+
 def new_request_id() -> str:
     """A fresh id, for the rest of this request's task."""
-    fresh = secrets.token_hex(8)
+    fresh = secrets.token_hex(_ID_BYTES)
     request_id.set(fresh)
     return fresh
 

@@ -11,20 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.errors import BadProxyRequest
 from authz_sidecar.proxies import direct, reading
 from authz_sidecar.proxies.base import Answer, Passed, Reply
+from authz_sidecar.proxies.facts import FACTS, request_of
 from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest, Fact
     from authz_sidecar.proxies.base import RawRequest
 
 PREFIX = "/auth/envoy"
 PROTO = "x-forwarded-proto"
 REMOVE = "x-envoy-auth-headers-to-remove"
-
-_FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,25 +36,20 @@ class Envoy:
 
     @property
     def facts(self) -> frozenset[Fact]:
-        return _FACTS
+        return FACTS
 
     def parse(self, raw: RawRequest) -> CheckRequest:
         # Cut once, from the raw target: nobody has resolved or decoded anything yet.
         if not raw.target.startswith(f"{PREFIX}/"):
             raise BadProxyRequest(f"the path does not begin with `{PREFIX}/`")
-        said_scheme = reading.one(raw.headers, PROTO)
-        path, query = reading.target(raw.target.removeprefix(PREFIX))
-        host = reading.one(raw.headers, "host")
-        return CheckRequest(
+        return request_of(
+            raw.headers,
             adapter=self.name,
-            method=reading.method(raw.method),
-            origin=reading.origin(host, under=reading.scheme(said_scheme)),
-            path=path,
-            query=query,
-            client=reading.client_address(raw.headers, skipped=self.trusted_hops),
-            headers=reading.clients_own(raw.headers),
-            websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
-            facts=self.facts,
+            scheme=reading.one(raw.headers, PROTO),
+            target=raw.target.removeprefix(PREFIX),
+            method=raw.method,
+            host=reading.one(raw.headers, "host"),
+            trusted_hops=self.trusted_hops,
         )
 
     def render(self, answer: Answer, request: CheckRequest | None) -> Reply:

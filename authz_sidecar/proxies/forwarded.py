@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.proxies import direct, reading
+from authz_sidecar.proxies.facts import FACTS, request_of
 from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest, Fact
     from authz_sidecar.proxies.base import Answer, RawRequest, Reply
 
 METHOD = "x-forwarded-method"
@@ -23,23 +24,16 @@ PROTO = "x-forwarded-proto"
 HOST = "x-forwarded-host"
 URI = "x-forwarded-uri"
 
-FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
-
 
 def parse(raw: RawRequest, *, adapter: str, trusted_hops: Networks) -> CheckRequest:
-    said_scheme = reading.one(raw.headers, PROTO)
-    scheme = reading.scheme(said_scheme)
-    path, query = reading.target(reading.one(raw.headers, URI))
-    return CheckRequest(
+    return request_of(
+        raw.headers,
         adapter=adapter,
-        method=reading.method(reading.one(raw.headers, METHOD)),
-        origin=reading.origin(reading.one(raw.headers, HOST), under=scheme),
-        path=path,
-        query=query,
-        client=reading.client_address(raw.headers, skipped=trusted_hops),
-        headers=reading.clients_own(raw.headers),
-        websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
-        facts=FACTS,
+        scheme=reading.one(raw.headers, PROTO),
+        target=reading.one(raw.headers, URI),
+        method=reading.one(raw.headers, METHOD),
+        host=reading.one(raw.headers, HOST),
+        trusted_hops=trusted_hops,
     )
 
 

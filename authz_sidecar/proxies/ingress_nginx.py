@@ -10,20 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.errors import BadProxyRequest
 from authz_sidecar.proxies import reading
 from authz_sidecar.proxies.base import Answer, SignInFirst
+from authz_sidecar.proxies.facts import FACTS, request_of
 from authz_sidecar.proxies.nginx import verify_reply
 from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest, Fact
     from authz_sidecar.proxies.base import RawRequest, Reply
 
 METHOD = "x-original-method"
 URL = "x-original-url"
-
-_FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,21 +35,18 @@ class IngressNginx:
 
     @property
     def facts(self) -> frozenset[Fact]:
-        return _FACTS
+        return FACTS
 
     def parse(self, raw: RawRequest) -> CheckRequest:
-        said_scheme, host, target = _split(reading.one(raw.headers, URL))
-        path, query = reading.target(target)
-        return CheckRequest(
+        scheme, host, target = _split(reading.one(raw.headers, URL))
+        return request_of(
+            raw.headers,
             adapter=self.name,
-            method=reading.method(reading.one(raw.headers, METHOD)),
-            origin=reading.origin(host, under=reading.scheme(said_scheme)),
-            path=path,
-            query=query,
-            client=reading.client_address(raw.headers, skipped=self.trusted_hops),
-            headers=reading.clients_own(raw.headers),
-            websocket=reading.is_websocket(raw.headers, said_scheme=said_scheme),
-            facts=self.facts,
+            scheme=scheme,
+            target=target,
+            method=reading.one(raw.headers, METHOD),
+            host=host,
+            trusted_hops=self.trusted_hops,
         )
 
     def render(self, answer: Answer, request: CheckRequest | None) -> Reply:  # noqa: ARG002 - the first call says little

@@ -14,6 +14,7 @@ from authz_sidecar.core.types import REASON
 from authz_sidecar.proxies import direct, forwarded
 from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFirst
 from authz_sidecar.proxies.clients import is_navigation
+from authz_sidecar.proxies.facts import FACTS
 from authz_sidecar.proxies.trust import NO_NETWORKS, Networks
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Nginx:
 
     @property
     def facts(self) -> frozenset[Fact]:
-        return forwarded.FACTS
+        return FACTS
 
     def parse(self, raw: RawRequest) -> CheckRequest:
         return forwarded.parse(raw, adapter=self.name, trusted_hops=self.trusted_hops)
@@ -61,7 +62,7 @@ class NginxChallenge:
 
     @property
     def facts(self) -> frozenset[Fact]:
-        return forwarded.FACTS
+        return FACTS
 
     def parse(self, raw: RawRequest) -> CheckRequest:
         request = forwarded.parse(raw, adapter="nginx", trusted_hops=self.trusted_hops)

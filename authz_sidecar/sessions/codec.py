@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_JSON = json.JSONDecoder()
 _VERSION = b"\x01"
 _MAX_BYTES = 1 << 20
 
@@ -226,7 +227,10 @@ def _shared(claims: dict[str, object], texts: Iterable[object]) -> dict[str, obj
             return known.get(value, value)
         return list(map(share, value)) if isinstance(value, list) else value
 
-    return {intern(name): share(value) for name, value in claims.items()}
+    return {
+        intern(name): known.get(value, value) if isinstance(value, str) else share(value)
+        for name, value in claims.items()
+    }
 
 
 class _NotOursError(ValueError):
@@ -251,7 +255,7 @@ def _unpack(
         text = inflate.decompress(data[1:], _MAX_BYTES)
         if not inflate.eof or inflate.unused_data:
             return None
-        fields = json.loads(text)
+        fields = _JSON.decode(text.decode("ascii"))
         if not isinstance(fields, list) or not length <= len(fields) <= length + optional:
             return None
         return build(fields)

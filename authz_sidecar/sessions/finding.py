@@ -72,8 +72,9 @@ class Finder:
         One round trip."""
         session = fetched.record.session
         subjects = self._naming.subjects(session.identity, session.provider_session)
-        marks = [mark for subject in subjects for mark in subject.watermarks]
-        before(map(keys.name_of, marks))
+        names = [name for subject in subjects for name in subject.names]
+        before(names)
+        marks = map(keys.ended_key, names)
         if session.parent is not None:
             before((session.parent,))
         if session.parent is None:

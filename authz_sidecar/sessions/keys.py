@@ -7,6 +7,7 @@ secret, the newest first: with any of them it may have been written.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.base64url import base64url
@@ -66,10 +67,19 @@ all the time, and nobody's copy of a session becomes wrong by it."""
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A user, or a session at a provider, in the store: one name for each secret."""
+    """A user, or a session at a provider, in the store: one name for each secret. `prefix` is how
+    the keys of its indexes begin."""
 
-    indexes: tuple[str, ...]
-    watermarks: tuple[str, ...]
+    prefix: str
+    names: tuple[str, ...]
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        return tuple(f"{self.prefix}{{{name}}}" for name in self.names)
+
+    @property
+    def watermarks(self) -> tuple[str, ...]:
+        return tuple(map(ended_key, self.names))
 
 
 class Naming:
@@ -94,18 +104,18 @@ class Naming:
         return f"az:c:{self._hashes('counter', key)[0]}"
 
     def user(self, provider: str, issuer: str, subject: str) -> Subject:
-        return self._subject("u", "user", provider, issuer, subject)
+        return Subject("az:u:", self._hashes("user", provider, issuer, subject))
 
     def account(self, provider: str, issuer: str, sub: str) -> Subject:
         """A user as the provider calls them, where `claims.user` names another claim than `sub`."""
-        return self._subject("p", "account", provider, issuer, sub)
+        return Subject("az:p:", self._hashes("account", provider, issuer, sub))
 
     def revocations(self, provider: str) -> str:
         """Where it says for some minutes which watermarks were set lately."""
         return f"az:w:{self._hashes('revocations', provider)[0]}"
 
     def provider_session(self, provider: str, issuer: str, sid: str) -> Subject:
-        return self._subject("p", "provider session", provider, issuer, sid)
+        return Subject("az:p:", self._hashes("provider session", provider, issuer, sid))
 
     def subjects(self, identity: Identity, provider_session: str | None) -> tuple[Subject, ...]:
         """All under which sessions of this identity are listed and revoked."""
@@ -125,16 +135,15 @@ class Naming:
             return (user,)
         return (user, self.provider_session(provider, issuer, provider_session))
 
-    def _subject(self, prefix: str, kind: str, *parts: str) -> Subject:
-        names = self._hashes(kind, *parts)
-        return Subject(
-            indexes=tuple(f"az:{prefix}:{{{name}}}" for name in names),
-            watermarks=tuple(f"az:r:{{{name}}}" for name in names),
-        )
+    def _hashes(self, *parts: str) -> tuple[str, ...]:
+        text = _common(*parts[:-1]) + _framed(parts[-1])
+        return tuple([base64url(key(text)[:_HASH_BYTES]) for key in self._keys])
 
-    def _hashes(self, kind: str, *parts: str) -> tuple[str, ...]:
-        text = b"".join(map(_framed, (kind, *parts)))
-        return tuple(base64url(key(text)[:_HASH_BYTES]) for key in self._keys)
+
+@lru_cache(maxsize=256)
+def _common(*parts: str) -> bytes:
+    """What very many names begin with: a kind, a provider and an issuer."""
+    return b"".join(map(_framed, parts))
 
 
 def _framed(part: str) -> bytes:

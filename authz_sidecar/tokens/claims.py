@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.claim_path import claim_at, claims_along
 from authz_sidecar.core.types import Identity, SessionKind
 from authz_sidecar.login.claims import is_address, is_doubted, strings
 from authz_sidecar.login.jws import instant
@@ -102,7 +103,7 @@ def check_purpose(claims: Claims) -> None:
 
 def check_required(claims: Claims, *, settings: IssuerSettings) -> None:
     for name, patterns in settings.require.items():
-        said = strings(lookup(claims, name))
+        said = strings(claim_at(claims, name))
         if not any(matches(pattern, value) for pattern in patterns for value in said):
             raise TokenRefused(f"claim `{name}` is not as `require` wants it")
 
@@ -139,7 +140,7 @@ def bound_to(claims: Claims) -> str | None:
 
 def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
     names = settings.claims
-    subject = lookup(claims, names.user)
+    subject = claim_at(claims, names.user)
     if (
         not isinstance(subject, str)
         or not subject
@@ -152,14 +153,14 @@ def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
     # Such an address must not come back as a claim that policies and headers read.
     doubtful = {"email"} if is_doubted(claims) else set[str]()
     if email is None and names.email is not None:
-        doubtful |= {names.email, names.email.partition(".")[0]}
+        doubtful |= claims_along(names.email)
     return Identity(
         provider=settings.name,
         issuer=settings.issuer,
         subject=f"{settings.name}/{subject}",
         email=email,
         name=_text(claims, names.name),
-        groups=() if names.groups is None else strings(lookup(claims, names.groups)),
+        groups=() if names.groups is None else strings(claim_at(claims, names.groups)),
         claims=told(claims, without=doubtful),
         machine=True,
     )
@@ -170,10 +171,11 @@ def told(claims: Claims, *, without: Collection[str] = ()) -> dict[str, object]:
     spelled out, for nobody could tell them from that dot: `kubernetes.io/namespace`."""
     hidden = _PROTOCOL.union(without)
     inside: dict[str, object] = {}
-    for name, value in claims.items():
+    shown = {name: value for name, value in claims.items() if name not in hidden}
+    for name, value in shown.items():
         if "." in name and isinstance(value, Mapping):
             inside.update(_spelled_out(name, value, _MOST_STEPS))
-    return inside | {name: value for name, value in claims.items() if name not in hidden}
+    return inside | shown
 
 
 def _spelled_out(name: str, value: object, steps: int) -> Iterator[tuple[str, object]]:
@@ -182,21 +184,6 @@ def _spelled_out(name: str, value: object, steps: int) -> Iterator[tuple[str, ob
     elif steps:
         for step, more in value.items():
             yield from _spelled_out(f"{name}/{step}", more, steps - 1)
-
-
-def lookup(claims: Claims, path: str) -> object:
-    """A claim, or what a path with dots leads to where no claim has that very name: into the one
-    with the longest name that begins it (`kubernetes.io.namespace`)."""
-    if path in claims:
-        return claims[path]
-    name, dot, rest = path.rpartition(".")
-    while dot:
-        inside = claims.get(name)
-        if isinstance(inside, Mapping):
-            return lookup(inside, rest)
-        name, dot, more = name.rpartition(".")
-        rest = f"{more}.{rest}"
-    return None
 
 
 def matches(pattern: str, text: str) -> bool:
@@ -218,12 +205,12 @@ def matches(pattern: str, text: str) -> bool:
 
 def _email(claims: Claims, path: str | None) -> str | None:
     """As of people: in no form that could be two, and none that the issuer itself does not vouch for."""
-    value = None if path is None or is_doubted(claims) else lookup(claims, path)
+    value = None if path is None or is_doubted(claims) else claim_at(claims, path)
     return value if is_address(value) else None
 
 
 def _text(claims: Claims, path: str | None) -> str | None:
-    value = None if path is None else lookup(claims, path)
+    value = None if path is None else claim_at(claims, path)
     return value if isinstance(value, str) and value and value.isprintable() else None
 
 

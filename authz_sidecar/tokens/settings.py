@@ -26,7 +26,7 @@ TYPES = ("jwt", "at+jwt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimNames:
-    """A name is a claim, or a path with dots where no claim has that very name. None: not told."""
+    """Claims, or paths into them (`core/claim_path.py`). None: not told."""
 
     user: str = "sub"
     email: str | None = None

@@ -4,7 +4,6 @@ anybody asks and then only for a `kid` never seen, at a limited rate."""
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +13,13 @@ from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 from authz_sidecar.login.jws import (
     ALGORITHMS,
-    BadSignature,
     Jwk,
     TokenHeader,
     read_header,
     verify_signature,
 )
-from authz_sidecar.login.keys import KeyCache
+from authz_sidecar.login.keys import KeyCache, key_set
+from authz_sidecar.login.provider.backoff import BackOff
 from authz_sidecar.login.provider.metadata import discovery_url
 from authz_sidecar.login.provider.transport import Connection, Trust, fetch
 from authz_sidecar.tokens.claims import Accepted, Claims, accepted
@@ -38,11 +37,6 @@ from authz_sidecar.tokens.settings import (
 if TYPE_CHECKING:
     from authz_sidecar.tokens.settings import IssuerSettings
 
-_log = logging.getLogger(__name__)
-
-FIRST_BACK_OFF_SECONDS = 1.0
-LONGEST_BACK_OFF_SECONDS = 15.0
-_MOST_KEYS = 100
 _REQUIRED = ("iss", "aud", "exp", "iat", "sub")
 
 
@@ -57,9 +51,7 @@ class SignedTokens:
         self._connection = Connection(trust)
         self._keys = KeyCache(self._fetch, clock=clock)
         self._jwks_uri = settings.jwks_uri
-        self._ask_again_at = 0.0
-        self._back_off = FIRST_BACK_OFF_SECONDS
-        self._last_error = ""
+        self._back_off = BackOff(f"token issuer `{settings.name}`", clock=clock)
         self._remembered: Remembered[Accepted] = Remembered(most=MOST_REMEMBERED)
         self._first_contact: asyncio.Task[None] | None = None
 
@@ -102,28 +94,18 @@ class SignedTokens:
             raise TokenRefused("token does not say its type")
 
     async def _signed(self, token: str, header: TokenHeader) -> Claims:
-        key = await self._keys.key_for(header)
-        try:
-            return self._with(token, header, key)
-        except BadSignature:
-            # A key without a name may have been replaced unannounced; a name that stays is the key.
-            if header.key_id is not None:
-                raise
-            await self._keys.renew()
-            renewed = await self._keys.key_for(header)
-            if renewed == key:
-                raise
-            return self._with(token, header, renewed)
+        def judged(key: Jwk) -> Claims:
+            return verify_signature(
+                token,
+                key=key,
+                algorithm=header.algorithm,
+                issuer=self.settings.issuer,
+                audience=None,  # several may be ours: `check_audience`
+                required=_REQUIRED,
+            )
 
-    def _with(self, token: str, header: TokenHeader, key: Jwk) -> Claims:
-        return verify_signature(
-            token,
-            key=key,
-            algorithm=header.algorithm,
-            issuer=self.settings.issuer,
-            audience=None,  # several may be ours: `check_audience`
-            required=_REQUIRED,
-        )
+        # Anybody may bring garbage that names a key of theirs: that must not cost the issuer a question.
+        return await self._keys.judge(header, judged, names_are_reused=False)
 
     async def start(self) -> None:
         """Fetch the keys in the background. Returns at once."""
@@ -141,7 +123,7 @@ class SignedTokens:
                 # Which key does not matter: to look for one is to have them all.
                 await self._keys.key_for(TokenHeader(algorithm=ALGORITHMS[0], key_id=None))
             except ProviderUnavailable:
-                await asyncio.sleep(max(0.1, self._ask_again_at - self._clock()))
+                await self._back_off.pause()
             except LoginRefused:
                 return
             else:
@@ -149,21 +131,19 @@ class SignedTokens:
 
     async def _fetch(self) -> tuple[Jwk, ...]:
         """Fails at once while the issuer is known to be down: no request waits for it twice."""
-        if self._clock() < self._ask_again_at:
-            raise ProviderUnavailable(self._last_error)
+        if self._back_off.waits:
+            raise self._out_of_reach()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 keys = await self._ask()
         except (ProviderUnavailable, TimeoutError) as error:
-            reason = str(error) or f"no answer within {ANSWER_SECONDS:g} s"
-            if not self._last_error:
-                _log.warning("token issuer `%s` is out of reach: %s", self.settings.name, reason)
-            self._last_error = f"token issuer `{self.settings.name}`: {reason}"
-            self._ask_again_at = self._clock() + self._back_off
-            self._back_off = min(self._back_off * 2, LONGEST_BACK_OFF_SECONDS)
-            raise ProviderUnavailable(self._last_error) from error
-        self._last_error, self._back_off = "", FIRST_BACK_OFF_SECONDS
+            self._back_off.failed(str(error) or f"no answer within {ANSWER_SECONDS:g} s")
+            raise self._out_of_reach() from error
+        self._back_off.answered()
         return keys
+
+    def _out_of_reach(self) -> ProviderUnavailable:
+        return ProviderUnavailable(f"token issuer `{self.settings.name}`: {self._back_off.reason}")
 
     async def _ask(self) -> tuple[Jwk, ...]:
         client = await self._connection.client(client_id=self.settings.name)
@@ -173,10 +153,7 @@ class SignedTokens:
             document = found.json()
             self._jwks_uri = jwks_uri(document, issuer=self.settings.issuer)
         document = (await fetch(client, self._jwks_uri, bearer=bearer)).json()
-        keys = document.get("keys") if isinstance(document, Mapping) else None
-        if not isinstance(keys, list):
-            raise ProviderUnavailable(f"`{self._jwks_uri}`: not a key set")
-        return tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, Mapping))
+        return key_set(document, url=self._jwks_uri)
 
     async def _own_token(self) -> str | None:
         """Read anew each time: Kubernetes replaces it."""

@@ -122,11 +122,35 @@ def test_groups_are_strings(value: object, groups: tuple[str, ...]) -> None:
         pytest.param("cognito:groups", {"cognito:groups": ["a"]}, id="another name"),
         pytest.param("pomerium.io/groups", {"pomerium.io/groups": ["a"]}, id="dots in the name"),
         pytest.param("realm_access.roles", {"realm_access": {"roles": ["a"]}}, id="a path"),
+        pytest.param("acme.io.groups", {"acme.io": {"groups": ["a"]}}, id="a path into dots"),
     ],
 )
 def test_the_configuration_says_where_groups_are(name: str, extra: dict[str, object]) -> None:
     rules = ClaimRules(names=ClaimNames(groups=(name,)))
     assert identity_of(given(**extra), provider="corp", rules=rules).groups == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        pytest.param("mail", {"mail": "a@example.com"}, id="a name"),
+        pytest.param("work.mail", {"work": {"mail": "a@example.com"}}, id="a path"),
+        pytest.param("acme.io.mail", {"acme.io": {"mail": "a@example.com"}}, id="into dots"),
+        pytest.param("{client_id}.mail", {"authz": {"mail": "a@example.com"}}, id="the client's"),
+    ],
+)
+def test_an_address_that_is_not_believed_is_told_by_no_claim(
+    path: str, said: dict[str, object]
+) -> None:
+    names = ClaimNames(email=(path,))
+    for verified, email in ((True, "a@example.com"), (False, None)):
+        identity = identity_of(
+            given(email_verified=verified, **said),
+            provider="corp",
+            rules=ClaimRules(names=names, client_id="authz"),
+        )
+        assert identity.email == email
+        assert ("a@example.com" in str(identity.claims)) is verified
 
 
 def test_a_user_claim_that_names_nobody_is_refused() -> None:

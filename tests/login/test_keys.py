@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.jws import Jwk, TokenHeader
-from authz_sidecar.login.keys import FRESH_SECONDS, REFETCHES_PER_MINUTE, KeyCache
+from authz_sidecar.login.jws import BadSignature, Jwk, TokenHeader
+from authz_sidecar.login.keys import (
+    FRESH_SECONDS,
+    MOST_KEYS,
+    REFETCHES_PER_MINUTE,
+    KeyCache,
+    key_set,
+)
 
 
 class Provider:
@@ -113,3 +119,68 @@ async def test_a_key_replaced_under_its_name_can_be_renewed_within_limits() -> N
     for _ in range(20):
         await provider.cache.renew()
     assert provider.asked == 1 + REFETCHES_PER_MINUTE
+
+
+@pytest.mark.parametrize(
+    ("key_id", "reused", "found"),
+    [
+        pytest.param(None, False, True, id="no name"),
+        pytest.param(None, True, True, id="no name, names reused"),
+        pytest.param("a", True, True, id="a name that is reused"),
+        pytest.param("a", False, False, id="a name that is kept"),
+    ],
+)
+async def test_a_wrong_signature_is_looked_at_with_the_key_that_took_the_place(
+    key_id: str | None, *, reused: bool, found: bool
+) -> None:
+    provider = Provider(key_id)
+    await provider.find(key_id)
+    provider.keys = [new := {**key(key_id), "n": "new"}]
+
+    def judged(by: Jwk) -> str:
+        if by != new:
+            raise BadSignature("wrong")
+        return "good"
+
+    async def judge() -> str:
+        return await provider.cache.judge(header(key_id), judged, names_are_reused=reused)
+
+    if found:
+        assert await judge() == "good"
+    else:
+        with pytest.raises(BadSignature):
+            await judge()
+    assert provider.asked == (2 if found else 1)
+
+
+async def test_a_wrong_signature_of_the_same_key_is_wrong_and_asked_about_within_limits() -> None:
+    provider, seen = Provider("a"), []
+
+    def judged(by: Jwk) -> None:
+        seen.append(by)
+        raise BadSignature("wrong")
+
+    for _ in range(20):
+        with pytest.raises(BadSignature):
+            await provider.cache.judge(header("a"), judged, names_are_reused=True)
+    assert len(seen) == 20, "the same key is not tried twice"
+    assert provider.asked == 1 + REFETCHES_PER_MINUTE
+
+
+@pytest.mark.parametrize(
+    ("document", "keys"),
+    [
+        pytest.param({"keys": [{"kty": "EC"}]}, 1, id="a key"),
+        pytest.param({"keys": []}, 0, id="none"),
+        pytest.param({"keys": ["x", 7, None, [], {"kty": "EC"}]}, 1, id="what is no key"),
+        pytest.param({"keys": [{}] * (MOST_KEYS + 1)}, MOST_KEYS, id="too many"),
+    ],
+)
+def test_a_key_set_is_the_keys_of_its_document(document: object, keys: int) -> None:
+    assert len(key_set(document, url="https://idp.example/jwks")) == keys
+
+
+@pytest.mark.parametrize("document", [None, [], "keys", {}, {"keys": {}}, {"keys": "x"}])
+def test_what_is_no_key_set_is_an_answer_that_did_not_come(document: object) -> None:
+    with pytest.raises(ProviderUnavailable, match=": not a key set"):
+        key_set(document, url="https://idp.example/jwks")

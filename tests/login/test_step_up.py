@@ -18,13 +18,15 @@ from authz_sidecar.login.stepping import (
     insists,
     readable_question,
 )
-from tests.login.house import ADMIN, APP, AUTH, house
+from tests.login.house import ADMIN, APP, AUTH, House, house
 from tests.login.journeys import link_to_restart, nonce_of, outside, sign_in, start, state_of
 from tests.login.lies import Lies
 from tests.servers.browser import Browser, page
 from tests.servers.hostile_provider import document
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     import httpx2
 
     from tests.servers.hostile_provider import HostileProvider
@@ -53,6 +55,25 @@ ROUTES = (
     {"from": ADMIN},
     asks(ADMIN, "/pay", GOLD),
 )
+ON_A_CENTRAL_HOST = pytest.mark.parametrize("auth_host", [AUTH], ids=["central host"])
+
+
+@pytest.fixture
+def auth_host() -> str | None:
+    """Each host signs in for itself, unless a test says otherwise."""
+    return None
+
+
+@pytest.fixture
+async def at(certified_provider: RunningProvider, auth_host: str | None) -> AsyncIterator[House]:
+    async with house(certified_provider.issuer, auth_host=auth_host, routes=ROUTES) as built:
+        yield built
+
+
+@pytest.fixture
+async def browser(at: House) -> AsyncIterator[Browser]:
+    async with at.browser() as opened:
+        yield opened
 
 
 def asked_for(response: httpx2.Response) -> dict[str, str]:
@@ -81,69 +102,51 @@ def token(browser: Browser, host: str = APP) -> str:
     return browser.cookies(parse_origin(host).host)["__Host-authz"]
 
 
-async def test_a_stronger_sign_in_is_asked_for_and_lets_in(
-    certified_provider: RunningProvider,
-) -> None:
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        await sign_in(browser)
-        before = token(browser)
-        asked = await browser.get(start(APP, "/pay?x=1"))
-        assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
-        form = await browser.follow(asked)
-        last = await answer(browser, form, otp="1")
-        assert last.headers["location"] == f"{APP}/pay?x=1"
-        assert token(browser) != before
-        assert await at.session_of(before, parse_origin(APP)) is None
-        session = await at.session(browser, APP)
-        assert session is not None
-        assert (session.identity.acr, session.identity.amr) == ("gold", ("pwd", "otp"))
-        back = await browser.get(start(APP, "/pay?x=1"))
-        assert back.headers["location"] == f"{APP}/pay?x=1", "asked again"
+async def test_a_stronger_sign_in_is_asked_for_and_lets_in(at: House, browser: Browser) -> None:
+    await sign_in(browser)
+    before = token(browser)
+    asked = await browser.get(start(APP, "/pay?x=1"))
+    assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
+    form = await browser.follow(asked)
+    last = await answer(browser, form, otp="1")
+    assert last.headers["location"] == f"{APP}/pay?x=1"
+    assert token(browser) != before
+    assert await at.session_of(before, parse_origin(APP)) is None
+    session = await at.session(browser, APP)
+    assert session is not None
+    assert (session.identity.acr, session.identity.amr) == ("gold", ("pwd", "otp"))
+    back = await browser.get(start(APP, "/pay?x=1"))
+    assert back.headers["location"] == f"{APP}/pay?x=1", "asked again"
 
 
-async def test_a_provider_that_does_not_step_up_ends_on_a_page(
-    certified_provider: RunningProvider,
-) -> None:
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        await sign_in(browser)
-        before, url = token(browser), start(APP, "/pay")
-        for number in range(2, 5):
-            refused = await answer(browser, await to_form(browser, url))
-            assert refused.status_code == 403
-            assert "“gold” or “platinum”" in refused.text
-            url = link_to_restart(refused)
-            assert url.endswith(f"attempt={number}")
-        assert (await browser.get(url)).status_code == 400, "the loop breaker"
-        assert token(browser) == before
-        assert await at.session(browser, APP) is not None
+async def test_a_provider_that_does_not_step_up_ends_on_a_page(at: House, browser: Browser) -> None:
+    await sign_in(browser)
+    before, url = token(browser), start(APP, "/pay")
+    for number in range(2, 5):
+        refused = await answer(browser, await to_form(browser, url))
+        assert refused.status_code == 403
+        assert "“gold” or “platinum”" in refused.text
+        url = link_to_restart(refused)
+        assert url.endswith(f"attempt={number}")
+    assert (await browser.get(url)).status_code == 400, "the loop breaker"
+    assert token(browser) == before
+    assert await at.session(browser, APP) is not None
 
 
-async def test_whoever_comes_back_as_somebody_else_is_told(
-    certified_provider: RunningProvider,
-) -> None:
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        await sign_in(browser)
-        before = token(browser)
-        form = await to_form(browser, start(APP, "/pay"))
-        shown = await answer(browser, form, user="bob", otp="1")
-        assert shown.status_code == 200
-        assert "another account" in shown.text
-        assert "Bob Brown" in shown.text
-        assert f"{APP}/pay" in page(shown).links
-        assert any("switch=1" in link for link in page(shown).links)
-        session = await at.session(browser, APP)
-        assert session is not None
-        assert session.identity.subject == "bob"
-        assert await at.session_of(before, parse_origin(APP)) is None
+async def test_whoever_comes_back_as_somebody_else_is_told(at: House, browser: Browser) -> None:
+    await sign_in(browser)
+    before = token(browser)
+    form = await to_form(browser, start(APP, "/pay"))
+    shown = await answer(browser, form, user="bob", otp="1")
+    assert shown.status_code == 200
+    assert "another account" in shown.text
+    assert "Bob Brown" in shown.text
+    assert f"{APP}/pay" in page(shown).links
+    assert any("switch=1" in link for link in page(shown).links)
+    session = await at.session(browser, APP)
+    assert session is not None
+    assert session.identity.subject == "bob"
+    assert await at.session_of(before, parse_origin(APP)) is None
 
 
 async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
@@ -165,94 +168,69 @@ async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
         assert await at.session_of(before, parse_origin(APP)) is None
 
 
-async def test_the_central_host_steps_up_and_the_others_follow(
-    certified_provider: RunningProvider,
-) -> None:
-    async with (
-        house(certified_provider.issuer, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        for host in (APP, ADMIN):
-            await sign_in(browser, host)
-        old = {host: token(browser, host) for host in (APP, ADMIN, AUTH)}
-        last = await answer(browser, await to_form(browser, start(APP, "/pay")), otp="1")
-        assert last.headers["location"] == f"{APP}/pay"
-        for host, before in old.items():
-            assert await at.session_of(before, parse_origin(host)) is None, host
-        for host in (APP, AUTH):
-            session = await at.session(browser, host)
-            assert session is not None
-            assert session.identity.acr == "gold"
-
-        # The other host's session is made anew with its next page, and is as strong as asked.
-        asked = len(browser.visited)
-        assert await sign_in(browser, ADMIN, "/pay") == f"{ADMIN}/pay"
-        assert not any("localhost" in url for url in browser.visited[asked:])
-        child = await at.session(browser, ADMIN)
-        assert child is not None
-        assert child.identity.acr == "gold"
-
-
-async def test_a_central_session_of_somebody_else_is_shown_before_going_on(
-    certified_provider: RunningProvider,
-) -> None:
-    async with (
-        house(certified_provider.issuer, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        await sign_in(browser)
-        form = await to_form(browser, start(APP, "/pay"))
-        shown = await answer(browser, form, user="bob", otp="1")
-        assert "another account" in shown.text
-        assert str(shown.request.url).startswith(AUTH)
-        links = page(shown).links
-        last = await browser.visit(
-            next(link for link in links if "switch" not in link), stop=outside
-        )
-        assert last.headers["location"] == f"{APP}/pay"
-        session = await at.session(browser, APP)
+@ON_A_CENTRAL_HOST
+async def test_the_central_host_steps_up_and_the_others_follow(at: House, browser: Browser) -> None:
+    for host in (APP, ADMIN):
+        await sign_in(browser, host)
+    old = {host: token(browser, host) for host in (APP, ADMIN, AUTH)}
+    last = await answer(browser, await to_form(browser, start(APP, "/pay")), otp="1")
+    assert last.headers["location"] == f"{APP}/pay"
+    for host, before in old.items():
+        assert await at.session_of(before, parse_origin(host)) is None, host
+    for host in (APP, AUTH):
+        session = await at.session(browser, host)
         assert session is not None
-        assert session.identity.subject == "bob"
+        assert session.identity.acr == "gold"
+
+    # The other host's session is made anew with its next page, and is as strong as asked.
+    asked = len(browser.visited)
+    assert await sign_in(browser, ADMIN, "/pay") == f"{ADMIN}/pay"
+    assert not any("localhost" in url for url in browser.visited[asked:])
+    child = await at.session(browser, ADMIN)
+    assert child is not None
+    assert child.identity.acr == "gold"
 
 
-async def test_nobody_chooses_what_is_asked_for_by_a_link(
-    certified_provider: RunningProvider,
+@ON_A_CENTRAL_HOST
+async def test_a_central_session_of_somebody_else_is_shown_before_going_on(
+    at: House, browser: Browser
 ) -> None:
+    await sign_in(browser)
+    form = await to_form(browser, start(APP, "/pay"))
+    shown = await answer(browser, form, user="bob", otp="1")
+    assert "another account" in shown.text
+    assert str(shown.request.url).startswith(AUTH)
+    links = page(shown).links
+    last = await browser.visit(next(link for link in links if "switch" not in link), stop=outside)
+    assert last.headers["location"] == f"{APP}/pay"
+    session = await at.session(browser, APP)
+    assert session is not None
+    assert session.identity.subject == "bob"
+
+
+async def test_nobody_chooses_what_is_asked_for_by_a_link(browser: Browser) -> None:
     more = {"acr_values": "bronze", "max_age": "1", "prompt": "none", "step_up": "1", "user": "x"}
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        assert asked_for(await browser.get(start(APP, "/", **more))) == {}
-        await sign_in(browser)
-        asked = await browser.get(start(APP, "/pay", **more))
-        assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
+    assert asked_for(await browser.get(start(APP, "/", **more))) == {}
+    await sign_in(browser)
+    asked = await browser.get(start(APP, "/pay", **more))
+    assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
 
 
 @pytest.mark.parametrize("rd", ["/", "/bob", "/nobody", "/elsewhere"])
 async def test_no_other_sign_in_is_asked_for_where_it_would_not_help(
-    certified_provider: RunningProvider, rd: str
+    browser: Browser, rd: str
 ) -> None:
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        await sign_in(browser)
-        assert (await browser.get(start(APP, rd))).headers["location"] == f"{APP}{rd}"
+    await sign_in(browser)
+    assert (await browser.get(start(APP, rd))).headers["location"] == f"{APP}{rd}"
 
 
-async def test_a_question_that_is_not_the_pages_is_stepped_up_for(
-    certified_provider: RunningProvider,
-) -> None:
-    async with (
-        house(certified_provider.issuer, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        await sign_in(browser)
-        question = start(APP, "/form?a=1", **{"for": "POST /write/it"})
-        last = await answer(browser, await to_form(browser, question), otp="1")
-        assert last.headers["location"] == f"{APP}/form?a=1"
-        assert (await browser.get(question)).headers["location"] == f"{APP}/form?a=1"
+@ON_A_CENTRAL_HOST
+async def test_a_question_that_is_not_the_pages_is_stepped_up_for(browser: Browser) -> None:
+    await sign_in(browser)
+    question = start(APP, "/form?a=1", **{"for": "POST /write/it"})
+    last = await answer(browser, await to_form(browser, question), otp="1")
+    assert last.headers["location"] == f"{APP}/form?a=1"
+    assert (await browser.get(question)).headers["location"] == f"{APP}/form?a=1"
 
 
 @pytest.mark.parametrize(
@@ -269,49 +247,34 @@ async def test_a_question_that_is_not_the_pages_is_stepped_up_for(
         pytest.param("POST /" + "a" * 1100, id="too long"),
     ],
 )
-async def test_a_question_is_a_method_and_a_path(
-    certified_provider: RunningProvider, question: str
-) -> None:
-    async with (
-        house(certified_provider.issuer, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        reply = await browser.get(start(APP, "/", **{"for": question}))
-        assert reply.status_code == 400
+@ON_A_CENTRAL_HOST
+async def test_a_question_is_a_method_and_a_path(browser: Browser, question: str) -> None:
+    reply = await browser.get(start(APP, "/", **{"for": question}))
+    assert reply.status_code == 400
     assert readable_question("POST /a/b%2fc;d=1")
 
 
-async def test_a_sign_in_long_ago_is_done_again(certified_provider: RunningProvider) -> None:
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        at.clock.ahead = 0
-        await sign_in(browser)
-        # Not every provider says when it was, unless it is asked.
-        last = await browser.visit(start(APP, "/recent"), stop=outside)
-        assert last.headers["location"] == f"{APP}/recent"
-        at.clock.ahead = 45
-        asked = await browser.get(start(APP, "/recent", attempt="2"))
-        assert asked_for(asked) == {"max_age": "30", "prompt": "login"}
-        form = await browser.follow(asked)
-        at.clock.ahead = 0
-        assert (await answer(browser, form)).headers["location"] == f"{APP}/recent"
+async def test_a_sign_in_long_ago_is_done_again(at: House, browser: Browser) -> None:
+    at.clock.ahead = 0
+    await sign_in(browser)
+    # Not every provider says when it was, unless it is asked.
+    last = await browser.visit(start(APP, "/recent"), stop=outside)
+    assert last.headers["location"] == f"{APP}/recent"
+    at.clock.ahead = 45
+    asked = await browser.get(start(APP, "/recent", attempt="2"))
+    assert asked_for(asked) == {"max_age": "30", "prompt": "login"}
+    form = await browser.follow(asked)
+    at.clock.ahead = 0
+    assert (await answer(browser, form)).headers["location"] == f"{APP}/recent"
 
 
-async def test_clocks_that_differ_end_on_a_page_that_says_so(
-    certified_provider: RunningProvider,
-) -> None:
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        at.clock.ahead = 45
-        await sign_in(browser)
-        refused = await browser.visit(start(APP, "/recent"))
-        assert refused.status_code == 403
-        assert "less than 30 seconds ago" in refused.text
-        assert "clock" in refused.text
+async def test_clocks_that_differ_end_on_a_page_that_says_so(at: House, browser: Browser) -> None:
+    at.clock.ahead = 45
+    await sign_in(browser)
+    refused = await browser.visit(start(APP, "/recent"))
+    assert refused.status_code == 403
+    assert "less than 30 seconds ago" in refused.text
+    assert "clock" in refused.text
 
 
 @pytest.mark.parametrize(
@@ -385,24 +348,20 @@ async def come_back(
 
 
 async def test_a_session_that_was_stepped_up_is_not_adopted_by_another_attempt(
-    certified_provider: RunningProvider,
+    at: House, browser: Browser
 ) -> None:
     """The requirement travels in the sealed attempt; another one's answer does not meet it."""
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        await sign_in(browser)
-        strong = await browser.get(start(APP, "/pay"))
-        plain = await browser.get(start(APP, "/", switch="1"))
-        assert asked_for(plain) == {"prompt": "login"}
-        form = await browser.follow(plain)
-        last = await answer(browser, form)
-        assert last.headers["location"] == f"{APP}/"
-        session = await at.session(browser, APP)
-        assert session is not None
-        assert session.identity.acr is None
-        assert asked_for(strong)["acr_values"] == "gold platinum"
+    await sign_in(browser)
+    strong = await browser.get(start(APP, "/pay"))
+    plain = await browser.get(start(APP, "/", switch="1"))
+    assert asked_for(plain) == {"prompt": "login"}
+    form = await browser.follow(plain)
+    last = await answer(browser, form)
+    assert last.headers["location"] == f"{APP}/"
+    session = await at.session(browser, APP)
+    assert session is not None
+    assert session.identity.acr is None
+    assert asked_for(strong)["acr_values"] == "gold platinum"
 
 
 @pytest.mark.parametrize(
@@ -422,34 +381,24 @@ def test_how_a_provider_is_asked(step_up: StepUp, number: int, expected: dict[st
 
 @pytest.mark.parametrize("auth_host", [AUTH, None], ids=["central host", "each for itself"])
 async def test_a_first_sign_in_is_as_strong_as_the_page_will_ask(
-    certified_provider: RunningProvider, auth_host: str | None
+    at: House, browser: Browser
 ) -> None:
-    async with (
-        house(certified_provider.issuer, auth_host=auth_host, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        asked = await browser.visit(
-            start(APP, "/pay"), stop=lambda url: url.startswith("http://localhost")
-        )
-        assert asked_for(asked) == {"acr_values": "gold platinum"}
-        last = await answer(browser, await browser.follow(asked), otp="1")
-        assert last.headers["location"] == f"{APP}/pay"
-        session = await at.session(browser, APP)
-        assert session is not None
-        assert session.identity.acr == "gold"
+    asked = await browser.visit(
+        start(APP, "/pay"), stop=lambda url: url.startswith("http://localhost")
+    )
+    assert asked_for(asked) == {"acr_values": "gold platinum"}
+    last = await answer(browser, await browser.follow(asked), otp="1")
+    assert last.headers["location"] == f"{APP}/pay"
+    session = await at.session(browser, APP)
+    assert session is not None
+    assert session.identity.acr == "gold"
 
 
-async def test_a_first_sign_in_that_is_weaker_is_a_sign_in_nevertheless(
-    certified_provider: RunningProvider,
-) -> None:
+async def test_a_first_sign_in_that_is_weaker_is_a_sign_in_nevertheless(browser: Browser) -> None:
     """Whether it is enough is for the gate to say; other pages may be open to it."""
-    async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
-    ):
-        last = await answer(browser, await to_form(browser, start(APP, "/pay")))
-        assert last.headers["location"] == f"{APP}/pay"
-        assert asked_for(await browser.get(start(APP, "/pay")))["prompt"] == "login"
+    last = await answer(browser, await to_form(browser, start(APP, "/pay")))
+    assert last.headers["location"] == f"{APP}/pay"
+    assert asked_for(await browser.get(start(APP, "/pay")))["prompt"] == "login"
 
 
 def test_the_causes_quote_no_more_than_a_line_of_what_a_provider_says() -> None:

@@ -170,6 +170,33 @@ async def test_whoever_goes_away_takes_only_himself_away(store: Watched) -> None
         alone = asyncio.create_task(find(cache, "A" * 43))
         await asyncio.sleep(0)
         alone.cancel()
+        await asyncio.wait([alone])
+        assert alone.cancelled()
+        assert cache._fetches._running == {}
+
+
+async def test_those_who_shared_the_fetch_of_one_who_goes_share_another(store: Watched) -> None:
+    token, session = await sign_in(sessions_on(store))
+    async with near(store) as cache:
+        first, *others = (asyncio.create_task(find(cache, token)) for _ in range(20))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await asyncio.gather(*others) == [session] * 19
+        assert cache.counts.misses == 2
+
+
+async def test_those_who_share_a_fetch_hear_that_it_failed(redis: Watched) -> None:
+    token, _ = await sign_in(sessions_on(redis))
+    async with near(redis) as cache:
+
+        async def fail() -> None:
+            raise StoreUnavailable("gone")
+
+        redis.hinder = fail
+        together = asyncio.gather(*(find(cache, token) for _ in range(20)), return_exceptions=True)
+        assert {type(each) for each in await together} == {StoreUnavailable}
+        assert cache.counts.misses == 1
+        assert cache._fetches._running == {}
 
 
 @pytest.mark.parametrize("read", [1, 2])
@@ -186,7 +213,7 @@ async def test_the_news_overtakes_the_answer(store: Watched, read: int) -> None:
             if reads == read:
                 store.hinder = None
                 await sessions.end_user(**USER)
-                heard = cache._fetches._running[token][0]
+                heard = cache._fetches._running[token].fetching
                 await until(lambda: heard.spoilt)
 
         store.hinder = revoke_at_the_worst_moment
@@ -213,7 +240,7 @@ async def test_nobody_joins_a_fetch_that_news_has_spoilt(redis: Watched) -> None
         redis.hinder = wait
         await asyncio.sleep(0.05)
         await sessions.end(session)
-        await until(lambda: cache._fetches._running[token][0].spoilt)
+        await until(lambda: cache._fetches._running[token].fetching.spoilt)
         assert await find(cache, token) is None
         gate.set()
         await first
@@ -310,17 +337,22 @@ class TestLastUse:
         made = [await child(sessions, parent, scope) for scope in (APP, WIKI)]
         places = [(token, AUTH), *zip((each for each, _ in made), (APP, WIKI), strict=True)]
         async with near(store, clock=clock) as one, near(store, clock=clock) as two:
+
+            async def touched(times: int) -> None:
+                await until(lambda: one.counts.touches + two.counts.touches >= times)
+
             for cache in (one, two):
                 for each, scope in places:
                     assert await find(cache, each, scope)
             store.calls.clear()
             await asyncio.sleep(0.2)
-            for _ in range(5):
+            for written in range(1, 6):
                 clock.now += HOUR / 10
                 for cache in (one, two):
                     for _ in range(50):
                         for each, scope in places:
                             assert peek(cache, each, scope, now=clock.now)
+                    await touched(written)
                     await asyncio.sleep(0.2)
             assert one.counts.touches + two.counts.touches == 5
             assert len(store.of("rewrite_all", "write", "rewrite")) == 5

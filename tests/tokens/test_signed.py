@@ -278,6 +278,24 @@ async def test_an_address_that_nobody_vouches_for_is_none(
         assert (await home.ask(KEY.sign(good | said))).status == 403
 
 
+@pytest.mark.parametrize(
+    ("verified", "status"),
+    [
+        pytest.param({"email_verified": True}, 200, id="verified"),
+        pytest.param({"email_verified": False}, 403, id="not verified"),
+    ],
+)
+async def test_nor_is_it_told_by_the_claim_that_it_was_inside(
+    server: HostileProvider, verified: dict[str, object], status: int
+) -> None:
+    policy = {"allow": {"and": [{"claim/acme.io/mail": "alice@example.com"}]}}
+    route = replace(API, allow_any_authenticated_user=False, policy=policy)
+    believing = settings(server, claims=ClaimNames(email="acme.io.mail"))
+    said = {"acme.io": {"mail": "alice@example.com"}, **verified}
+    async with aclosing(office(server, believing, routes=(route,))) as home:
+        assert (await home.ask(KEY.sign(claims(server, **said)))).status == status
+
+
 async def test_keys_are_found_by_discovery(server: HostileProvider) -> None:
     server.answers["/.well-known/openid-configuration"] = document(
         {"issuer": server.issuer, "jwks_uri": f"{server.issuer}/jwks"}

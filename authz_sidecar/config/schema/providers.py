@@ -47,7 +47,8 @@ _OneOrMore = Annotated[tuple[Text, ...], OneOrMany, Distinct, OneOrManySchema]
 
 class Claims(Section):
     """Which claim says what about a user. A name is a claim, or a path with dots where no claim has
-    that very name; `{client_id}` as a part of a path stands for the client."""
+    that very name, into the claim with the longest name that begins it, as names may have dots
+    themselves; `{client_id}` as a part of a path stands for the client."""
 
     user: Text = Field(default="sub", description="The claim that identifies the user.")
     email: _OneOrMore = Field(

@@ -25,7 +25,9 @@ Texts = Annotated[tuple[Text, ...], Listed, OneOrMany, Distinct, OneOrManySchema
 
 
 class TokenClaims(Section):
-    """Which claim says what about a program. Only the user is told unless the others are named."""
+    """Which claim says what about a program. Only the user is told unless the others are named. A
+    name is a claim, or a path with dots where no claim has that very name, into the claim with the
+    longest name that begins it."""
 
     user: Text = Field(default="sub", description="The claim that identifies the program.")
     email: Text | None = Field(
@@ -96,7 +98,8 @@ class TokenIssuer(Section):
     require: Annotated[dict[Text, Texts], Mapped] = Field(
         default_factory=dict,
         description="What claims have to say, each one of the given texts; `*` stands for any"
-        " letters. Of an issuer that serves the whole world, name your part of it.",
+        " letters. Claims are named as in `claims`. Of an issuer that serves the whole world, name your"
+        " part of it.",
     )
     scopes: Texts = Field(default=(), description="Scopes that a token must have, all of them.")
     leeway: Duration = Field(

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import ProviderUnavailable
+from authz_sidecar.login.provider.backoff import BackOff
 from authz_sidecar.login.provider.metadata import (
     Metadata,
     discovery_url,
     parse_metadata,
     plain_metadata,
 )
-from authz_sidecar.login.provider.settings import (
-    FIRST_BACK_OFF_SECONDS,
-    LONGEST_BACK_OFF_SECONDS,
-    METADATA_FRESH_SECONDS,
-    ProviderSettings,
-)
+from authz_sidecar.login.provider.settings import METADATA_FRESH_SECONDS, ProviderSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-
-_log = logging.getLogger(__name__)
 
 
 class Discovery:
@@ -41,9 +34,8 @@ class Discovery:
         self._clock = clock
         plain = settings.kind.plain_oauth
         self.known = None if plain is None else plain_metadata(plain, issuer=settings.issuer)
-        self._ask_again_at = 0.0 if plain is None else float("inf")
-        self._back_off = FIRST_BACK_OFF_SECONDS
-        self._last_error = ""
+        self._fresh_until = 0.0 if plain is None else float("inf")
+        self._back_off = BackOff(f"identity provider `{settings.name}`", clock=clock)
         self._lock = asyncio.Lock()
 
     async def reach(self) -> None:
@@ -52,20 +44,23 @@ class Discovery:
             try:
                 await self.metadata()
             except ProviderUnavailable:
-                await asyncio.sleep(max(0.1, self._ask_again_at - self._clock()))
+                await self._back_off.pause()
 
     async def metadata(self) -> Metadata:
         """Raises `ProviderUnavailable` at once while the provider is known to be down."""
-        if self._clock() < self._ask_again_at or (self.known is not None and self._lock.locked()):
+        if not self._is_due() or (self.known is not None and self._lock.locked()):
             return self._known()  # old news is good enough while somebody asks for newer
         async with self._lock:
-            if self._clock() >= self._ask_again_at:
+            if self._is_due():
                 await self._discover()
         return self._known()
 
+    def _is_due(self) -> bool:
+        return self._clock() >= self._fresh_until and not self._back_off.waits
+
     def _known(self) -> Metadata:
         if self.known is None:
-            raise ProviderUnavailable(self._last_error)
+            raise ProviderUnavailable(self._back_off.reason)
         return self.known
 
     async def _discover(self) -> None:
@@ -74,16 +69,7 @@ class Discovery:
             document = await self._fetch(discovery_url(settings.issuer))
             self.known = parse_metadata(document, issuer=settings.issuer, tenants=settings.tenants)
         except ProviderUnavailable as error:
-            if not self._last_error:
-                _log.warning(
-                    "identity provider `%s` is out of reach, trying on: %s", settings.name, error
-                )
-            self._last_error = str(error)
-            self._ask_again_at = self._clock() + self._back_off
-            self._back_off = min(self._back_off * 2, LONGEST_BACK_OFF_SECONDS)
+            self._back_off.failed(str(error))
             return
-        if self._last_error:
-            _log.info("identity provider `%s` answers again", settings.name)
-        self._last_error = ""
-        self._ask_again_at = self._clock() + METADATA_FRESH_SECONDS
-        self._back_off = FIRST_BACK_OFF_SECONDS
+        self._back_off.answered()
+        self._fresh_until = self._clock() + METADATA_FRESH_SECONDS

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.idtoken import KINDS, Expected, VerifiedClaims, verify
-from authz_sidecar.login.jws import BadSignature, Jwk, TokenHeader, read_header
-from authz_sidecar.login.keys import KeyCache
+from authz_sidecar.login.jws import Jwk, TokenHeader, read_header
+from authz_sidecar.login.keys import KeyCache, key_set
 from authz_sidecar.login.logouttoken import KINDS as LOGOUT_KINDS
 from authz_sidecar.login.logouttoken import LogoutToken, verify_logout
 from authz_sidecar.login.provider.userinfo import signed_header, signed_userinfo
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from authz_sidecar.login.provider.metadata import Metadata
     from authz_sidecar.login.provider.settings import ProviderSettings
     from authz_sidecar.login.provider.transport import Body
 
 T = TypeVar("T")
-
-_MOST_KEYS = 100
 
 
 class Verifier:
@@ -88,22 +85,10 @@ class Verifier:
         return await self._with_key(header, judged)
 
     async def _with_key(self, header: TokenHeader, judged: Callable[[Jwk], T]) -> T:
-        key = await self._keys.key_for(header)
-        try:
-            return judged(key)
-        except BadSignature:
-            await self._keys.renew()
-            renewed = await self._keys.key_for(header)
-            if renewed == key:
-                raise
-            return judged(renewed)
+        return await self._keys.judge(header, judged, names_are_reused=True)
 
     async def _fetch_keys(self) -> tuple[Jwk, ...]:
         uri = (await self._metadata()).jwks_uri
         if uri is None:
             raise LoginRefused(f"identity provider `{self._settings.name}` signs nothing")
-        document = await self._fetch(uri)
-        keys = document.get("keys") if isinstance(document, Mapping) else None
-        if not isinstance(keys, list):
-            raise ProviderUnavailable(f"`{uri}`: not a key set")
-        return tuple(key for key in keys[:_MOST_KEYS] if isinstance(key, Mapping))
+        return key_set(await self._fetch(uri), url=uri)

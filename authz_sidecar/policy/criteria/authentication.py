@@ -54,9 +54,7 @@ def _criterion(demand: StepUp, site: Site) -> Criterion:
     def test(_request: object, subject: Subject | None, now: float, _evidence: object) -> int:
         if subject is None:
             return UNAUTHENTICATED
-        missing = demand.missing(
-            authenticated_at=subject.authenticated_at, acr=subject.acr, amr=subject.amr, now=now
-        )
+        missing = demand.missing(subject, now=now)
         if missing is None:
             return ok
         return (

@@ -85,7 +85,6 @@ class NearCache:
 
     async def aclose(self) -> None:
         await self._watch.aclose()
-        await self._fetches.aclose()
         await self._last_uses.aclose()
         self._entries.clear()
 

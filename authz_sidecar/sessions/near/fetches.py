@@ -46,58 +46,63 @@ class Fetches:
         self._counts = counts
         self._keep_suspect = keep_suspect
         self._monotonic = monotonic
-        self._running: dict[str, tuple[Fetching, asyncio.Task[NearEntry | None]]] = {}
+        self._running: dict[str, _Running] = {}
 
     async def fetch(self, token: str) -> NearEntry | None:
         """The session of this cookie as the store has it, standing; it may be idle. Raises
         `StoreUnavailable`."""
-        now = self._monotonic()
-        running = self._running.get(token)
-        if running is None or running[0].spoilt or now - running[0].began > _OLDEST_TO_JOIN:
-            running = self._begin(token, now)
-        # Whoever goes away takes only himself away.
-        return await asyncio.shield(running[1])
+        while True:
+            now = self._monotonic()
+            running = self._running.get(token)
+            if running is None or not running.may_be_joined(now):
+                return await self._lead(token, now)
+            # Whoever goes away takes only himself away.
+            answer = await asyncio.shield(running.joined())
+            if not isinstance(answer, _Gone):
+                return answer
 
-    async def aclose(self) -> None:
-        tasks = [task for _, task in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _begin(self, token: str, now: float) -> tuple[Fetching, asyncio.Task[NearEntry | None]]:
+    async def _lead(self, token: str, now: float) -> NearEntry | None:
+        """In the caller's own task: most come alone, and a task costs as much as a round trip."""
         fetching = Fetching(epoch=self._coherence.epoch, began=now)
-        task = asyncio.get_running_loop().create_task(self._fetch(token, fetching))
-        task.add_done_callback(_looked_at)
-        self._running[token] = fetching, task
+        running = self._running[token] = _Running(fetching)
         self._counts.misses += 1
-        return fetching, task
+        try:
+            entry = await self._fetch(token, fetching)
+        except Exception as error:
+            running.failed(error)
+            raise
+        except BaseException:
+            running.answered(_GONE)
+            raise
+        else:
+            running.answered(entry)
+            return entry
+        finally:
+            self._entries.unwatch(fetching)
+            if self._running.get(token) is running:
+                del self._running[token]
 
     async def _fetch(self, token: str, fetching: Fetching) -> NearEntry | None:
         def before(names: Iterable[str]) -> None:
             self._entries.watch(fetching, names)
 
-        try:
-            fetched = await self._finder.fetch(token, before=before)
-            last_use = None
-            if fetched is not None:
-                last_use = await self._finder.standing(fetched, before=before)
-            if fetched is None or last_use is None:
-                self._entries.drop(self._entries.get(token))
-                return None
-            entry = NearEntry(
-                fetched.record.session,
-                token=token,
-                names=tuple(fetching.names),
-                epoch=fetching.epoch,
-                verified_at=fetching.began,
-            )
-            self._last_uses.known(entry, last_use)
-            self._keep(entry, fetching)
-            return entry
-        finally:
-            self._entries.unwatch(fetching)
-            if token in self._running and self._running[token][0] is fetching:
-                del self._running[token]
+        fetched = await self._finder.fetch(token, before=before)
+        last_use = None
+        if fetched is not None:
+            last_use = await self._finder.standing(fetched, before=before)
+        if fetched is None or last_use is None:
+            self._entries.drop(self._entries.get(token))
+            return None
+        entry = NearEntry(
+            fetched.record.session,
+            token=token,
+            names=tuple(fetching.names),
+            epoch=fetching.epoch,
+            verified_at=fetching.began,
+        )
+        self._last_uses.known(entry, last_use)
+        self._keep(entry, fetching)
+        return entry
 
     def _keep(self, entry: NearEntry, fetching: Fetching) -> None:
         same = self._coherence.tracked and fetching.epoch == self._coherence.epoch
@@ -107,7 +112,35 @@ class Fetches:
             self._counts.evictions += self._entries.put(entry)
 
 
-def _looked_at(task: asyncio.Task[NearEntry | None]) -> None:
-    """Everybody who waited may have gone by the time it fails."""
-    if not task.cancelled():
-        task.exception()
+class _Gone:
+    """Instead of an answer: whoever fetched has been cancelled."""
+
+
+_GONE = _Gone()
+
+
+class _Running:
+    """A fetch, and what those are told who came while it was under way."""
+
+    __slots__ = ("_answer", "fetching")
+
+    def __init__(self, fetching: Fetching) -> None:
+        self.fetching = fetching
+        self._answer: asyncio.Future[NearEntry | _Gone | None] | None = None
+
+    def may_be_joined(self, now: float) -> bool:
+        return not self.fetching.spoilt and now - self.fetching.began <= _OLDEST_TO_JOIN
+
+    def joined(self) -> asyncio.Future[NearEntry | _Gone | None]:
+        if self._answer is None:
+            self._answer = asyncio.get_running_loop().create_future()
+        return self._answer
+
+    def answered(self, answer: NearEntry | _Gone | None) -> None:
+        if self._answer is not None:
+            self._answer.set_result(answer)
+
+    def failed(self, error: Exception) -> None:
+        if self._answer is not None:
+            self._answer.set_exception(error)
+            self._answer.exception()  # looked at, though everybody who waited may have gone

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 # One answer of the store must not keep others waiting for long.
 _MOST_KEYS = 512
 
-MOST_UNDER_WAY = 8
-"""Questions, and so connections, of one worker: when all sessions of many workers are asked for at
-once, as after a start, the store is to hear larger questions and not more of them."""
+MOST_UNDER_WAY = 2
+"""Questions, and so connections, of one worker: one is answered while the next is on its way. More
+of them would be smaller ones, and what each costs both sides hardly depends on its size."""
 
 
 Answer = asyncio.Future[tuple[bytes | None, ...]]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from authz_sidecar.core.types import Session
 
 _SESSION = 500  # the entry, its cookie, the session and the identity, and their places in tables
@@ -24,14 +26,21 @@ def weight(session: Session, *, names: int) -> int:
     own = (session.provider_session, who.subject, who.email, who.name, who.amr, who.claims)
     # Groups are shared, as scope, provider and issuer are.
     shared = _LIST + _PLACE * len(who.groups)
-    return _SESSION + _NAME * names + shared + sum(map(_of, own))
+    return _SESSION + _NAME * names + shared + _all(own)
 
 
 def _of(value: object) -> int:
     if isinstance(value, str):
         return _TEXT + len(value)
     if isinstance(value, dict):
-        return _MAPPING + _PAIR * len(value) + sum(map(_of, value.values()))
+        return _MAPPING + _PAIR * len(value) + _all(value.values())
     if isinstance(value, list | tuple):
-        return _LIST + _PLACE * len(value) + sum(map(_of, value))
+        return _LIST + _PLACE * len(value) + _all(value)
     return 0 if value is None or isinstance(value, bool) else 32
+
+
+def _all(values: Iterable[object]) -> int:
+    total = 0
+    for value in values:
+        total += _TEXT + len(value) if isinstance(value, str) else _of(value)
+    return total
