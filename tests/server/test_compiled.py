@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.server.test_dependencies import APP, DOCS, check, config, provider, sign_in
-from tests.server.test_runner import answers, metric, with_workers, workers_of
+from tests.server.test_runner import answers, complete, metric, with_workers, workers_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,3 +87,18 @@ def test_several_workers_say_it_once(start_sidecar: SidecarStarter, tmp_path: Pa
 
 def test_with_both_nothing_is_said(start_sidecar: SidecarStarter) -> None:
     assert warnings_of(start_sidecar(with_workers(), wait_for="/healthz")) == []
+
+
+def test_no_other_command_needs_them(tmp_path: Path) -> None:
+    path = tmp_path / "authz-sidecar.yaml"
+    path.write_text(json.dumps(complete()))
+    checked = subprocess.run(
+        [sys.executable, "-m", "authz_sidecar", "check", "--config", str(path)],
+        env={**os.environ, **without(tmp_path, *BOTH)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout
+    assert checked.stderr == ""
