@@ -57,7 +57,7 @@ ROOMS: dict[str, frozenset[str]] = {
 
 # Library -> modules that may import it. A package stands for all its modules.
 LIBRARIES: dict[str, frozenset[str]] = {
-    "authlib": frozenset({"login.provider"}),
+    "authlib": frozenset({"login.provider.code"}),
     "httpx2": frozenset({"login.provider"}),
     "jwt": frozenset({"login.jws", "login.provider.clientkey", "identity.assertion"}),
     "redis": frozenset({"sessions.redis"}),
@@ -67,7 +67,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     ),
     "re2": frozenset({"policy.regex"}),
     "yaml": frozenset({"config.yaml12"}),
-    "pydantic": frozenset({"config"}),
+    "pydantic": frozenset({"config", "web"}),
     "pydantic_core": frozenset({"config"}),
     "jinja2": frozenset({"web.pages"}),
     "markupsafe": frozenset({"web.pages"}),

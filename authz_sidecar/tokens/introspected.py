@@ -114,7 +114,7 @@ class IntrospectedTokens:
             in_form=asked.client_authentication == "client_secret_post",
         )
         form = {"token": token, "token_type_hint": "access_token", **proof.form}
-        client = await self._connection.client(client_id=asked.client_id)
+        client = await self._connection.client()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 status, document = await post_form(

@@ -146,7 +146,7 @@ class SignedTokens:
         return ProviderUnavailable(f"token issuer `{self.settings.name}`: {self._back_off.reason}")
 
     async def _ask(self) -> tuple[Jwk, ...]:
-        client = await self._connection.client(client_id=self.settings.name)
+        client = await self._connection.client()
         bearer = await self._own_token()
         if self._jwks_uri is None:
             found = await fetch(client, discovery_url(self.settings.issuer), bearer=bearer)

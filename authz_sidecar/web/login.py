@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, FastAPI, Path, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from authz_sidecar.errors import AuthzError
@@ -102,8 +102,9 @@ def public_router(*, base_path: str) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     assets = load_assets()
 
-    async def static(name: Annotated[str, Path()]) -> Response:
-        if (asset := assets.get(name)) is None:
+    # A parameter of its own would have FastAPI import all of pydantic's first version, for a look.
+    async def static(request: Request) -> Response:
+        if (asset := assets.get(request.path_params["name"])) is None:
             raise HTTPException(404)
         return Response(asset.body, headers=dict(asset.headers()))
 

@@ -4,13 +4,11 @@ hand it in beforehand (RFC 9126)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from authlib.oauth2.rfc7636 import (  # type: ignore[import-untyped]
-    create_s256_code_challenge,
-)
-
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 from authz_sidecar.login.provider.proof import proof_of
 from authz_sidecar.login.provider.transport import Connection, post_form
@@ -44,8 +42,8 @@ def authorization_request(
         "scope": " ".join(scopes),
         "state": state,
         **({} if plain else {"nonce": nonce}),
-        # RFC 7636 section 4.2: always, and never `plain`.
-        "code_challenge": create_s256_code_challenge(verifier),
+        # RFC 7636 section 4.2: BASE64URL-ENCODE(SHA256(ASCII(code_verifier))); never `plain`.
+        "code_challenge": base64url(sha256(verifier.encode("ascii")).digest()),
         "code_challenge_method": "S256",
         **({} if mode == "query" else {"response_mode": mode}),
     }
@@ -86,7 +84,7 @@ async def _pushed(
     now: float,
 ) -> str:
     proof = proof_of(settings, metadata, now=now)
-    client = await connection.client(client_id=settings.client_id)
+    client = await connection.client()
     form = {**request, **proof.form}
     status, answer = await post_form(client, endpoint, form, headers=proof.headers)
     said = answer if isinstance(answer, Mapping) else {}

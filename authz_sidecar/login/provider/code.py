@@ -1,16 +1,20 @@
 """The token endpoint: one code for tokens, with the client's credentials as the provider likes
-them. Whatever comes back is a token response, a refusal or an outage, and nothing else."""
+them. Whatever comes back is a token response, a refusal or an outage, and nothing else.
+
+Imported when somebody has signed in: Authlib is two megabytes that many workers never need.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from authlib.common.urls import add_params_to_qs  # type: ignore[import-untyped]
 from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped]
+from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 from authz_sidecar.login.provider.proof import Proof, proof_of
+from authz_sidecar.login.provider.tokens import RefreshRefused, Tokens
 from authz_sidecar.login.provider.transport import Connection, exchange
 
 if TYPE_CHECKING:
@@ -18,18 +22,6 @@ if TYPE_CHECKING:
 
     from authz_sidecar.login.provider.metadata import Metadata
     from authz_sidecar.login.provider.settings import ProviderSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    id_token: str | None = field(repr=False)
-    access_token: str = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    lifetime: float | None
-
-
-class RefreshRefused(LoginRefused):
-    """The refresh token is no longer good: the provider has ended what it stood for."""
 
 
 async def redeem_code(
@@ -106,8 +98,12 @@ async def _asked(
 ) -> Mapping[str, object]:
     """Raises `OAuthError`, of which only the code is fit for a log: its description may quote what
     we sent."""
-    client = await connection.client(client_id=settings.client_id)
-    client.token_endpoint_auth_method = _presented(proof_of(settings, metadata, now=now))
+    # Authlib keeps the last token in the client: two sign-ins at once must never see each other's.
+    client = AsyncOAuth2Client(
+        client_id=settings.client_id,
+        token_endpoint_auth_method=_presented(proof_of(settings, metadata, now=now)),
+        **await connection.options(),
+    )
     async with exchange(f"`{metadata.token_endpoint}`"):
         try:
             token: Mapping[str, object] = await client.fetch_token(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import LoginRefused
@@ -16,16 +17,11 @@ from authz_sidecar.login.claims import identity_of, merge_userinfo
 from authz_sidecar.login.idtoken import VerifiedClaims
 from authz_sidecar.login.provider.about import api_of, posted_name
 from authz_sidecar.login.provider.authorization import authorization_request, authorization_url
-from authz_sidecar.login.provider.code import (
-    RefreshRefused,
-    Tokens,
-    redeem_code,
-    redeem_refresh_token,
-)
 from authz_sidecar.login.provider.discovery import Discovery
 from authz_sidecar.login.provider.github import github_claims
 from authz_sidecar.login.provider.graph import graph_groups, groups_are_left_out
 from authz_sidecar.login.provider.signout import end_session_url
+from authz_sidecar.login.provider.tokens import RefreshRefused, Tokens
 from authz_sidecar.login.provider.transport import (
     Body,
     Connection,
@@ -136,10 +132,14 @@ class Provider:
     ) -> SignedIn:
         """Exchange a code whose state has been checked; raises `LoginRefused`. `posted_user` is what
         the browser brought along about the user, of which only a name is taken, to be shown."""
+        metadata = await self.metadata()
+        await _import_token_endpoint()
+        from authz_sidecar.login.provider.code import redeem_code  # noqa: PLC0415
+
         tokens = await redeem_code(
             self._connection,
             settings=self.settings,
-            metadata=await self.metadata(),
+            metadata=metadata,
             code=code,
             verifier=verifier,
             redirect_uri=redirect_uri,
@@ -164,10 +164,14 @@ class Provider:
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """New tokens; raises `RefreshRefused` when there will be none. Keep them before `read`."""
+        metadata = await self.metadata()
+        await _import_token_endpoint()
+        from authz_sidecar.login.provider.code import redeem_refresh_token  # noqa: PLC0415
+
         return await redeem_refresh_token(
             self._connection,
             settings=self.settings,
-            metadata=await self.metadata(),
+            metadata=metadata,
             refresh_token=refresh_token,
             now=self._clock(),
         )
@@ -245,5 +249,10 @@ class Provider:
         return (await self._fetch(url)).json()
 
     async def _fetch(self, url: str, *, bearer: str | None = None) -> Body:
-        client = await self._connection.client(client_id=self.settings.client_id)
+        client = await self._connection.client()
         return await fetch(client, url, bearer=bearer)
+
+
+async def _import_token_endpoint() -> None:
+    """Beside the event loop: it takes a tenth of a second, the first time."""
+    await asyncio.to_thread(import_module, "authz_sidecar.login.provider.code")

@@ -11,10 +11,9 @@ import json
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
 
 from authz_sidecar.errors import ProviderUnavailable
 from authz_sidecar.login.provider.settings import (
@@ -106,25 +105,27 @@ class Connection:
         self._trust = trust
         self._pool: httpx2.AsyncHTTPTransport | None = None
 
-    async def client(self, *, client_id: str) -> AsyncOAuth2Client:
-        """A client of its own for every exchange: Authlib keeps the last token in the client, and
-        two sign-ins at once must never see each other's."""
+    async def client(self) -> httpx2.AsyncClient:
+        """One of its own for every exchange: a client remembers cookies."""
+        return httpx2.AsyncClient(**await self.options())
+
+    async def options(self) -> dict[str, Any]:
+        """Those of a client that borrows this connection."""
         context = await self._trust.context()
         if self._pool is None:
             self._pool = httpx2.AsyncHTTPTransport(
                 verify=context,
                 limits=httpx2.Limits(max_connections=20, max_keepalive_connections=2),
             )
-        return AsyncOAuth2Client(
-            client_id=client_id,
-            transport=_Bounded(self._pool),
-            follow_redirects=False,
-            headers={
+        return {
+            "transport": _Bounded(self._pool),
+            "follow_redirects": False,
+            "headers": {
                 "accept": "application/json, application/jwt;q=0.9",
                 "accept-encoding": "identity",
             },
-            timeout=httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
-        )
+            "timeout": httpx2.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
+        }
 
     async def aclose(self) -> None:
         if self._pool is not None:
@@ -162,12 +163,12 @@ async def exchange(what: str) -> AsyncIterator[None]:
         raise ProviderUnavailable(f"{what}: {type(error).__name__}{detail}") from error
 
 
-async def fetch(client: AsyncOAuth2Client, url: str, *, bearer: str | None = None) -> Body:
+async def fetch(client: httpx2.AsyncClient, url: str, *, bearer: str | None = None) -> Body:
     """What is at `url`; raises `ProviderUnavailable`, also for any status but 200, and `NotGiven` where
     it is us whom the provider does not give it."""
     headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
     async with exchange(f"`{url}`"):
-        response = await client.request("GET", url, withhold_token=True, headers=headers)
+        response = await client.get(url, headers=headers)
     if response.status_code in _NOT_GIVEN and not _too_often(response):
         raise NotGiven(f"`{url}`: status {response.status_code}")
     if response.status_code != 200:
@@ -177,13 +178,11 @@ async def fetch(client: AsyncOAuth2Client, url: str, *, bearer: str | None = Non
 
 
 async def post_form(
-    client: AsyncOAuth2Client, url: str, form: Mapping[str, str], *, headers: Mapping[str, str]
+    client: httpx2.AsyncClient, url: str, form: Mapping[str, str], *, headers: Mapping[str, str]
 ) -> tuple[int, object]:
     """Status and JSON of the answer; raises `ProviderUnavailable`."""
     async with exchange(f"`{url}`"):
-        response = await client.request(
-            "POST", url, withhold_token=True, data=dict(form), headers=dict(headers)
-        )
+        response = await client.post(url, data=dict(form), headers=dict(headers))
     return response.status_code, Body(url=url, kind="", content=response.content).json()
 
 

@@ -1,0 +1,21 @@
+"""What the token endpoint gives us, and the refusal after which it gives no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from authz_sidecar.errors import LoginRefused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """`lifetime` is that of the access token, in seconds."""
+
+    id_token: str | None = field(repr=False)
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    lifetime: float | None
+
+
+class RefreshRefused(LoginRefused):
+    """The refresh token is no longer good: the provider has ended what it stood for."""
