@@ -34,6 +34,8 @@ FEW_SESSIONS, FEW_ROUTES = 1000, 10
 ASKED_ABOUT = 6000
 """Different checks on the miss path, whatever the number of sessions."""
 TOO_SMALL = 64
+SETTLED_SECONDS = 3.0
+"""After which a worker has been in touch with its provider, and had what it needs for that imported."""
 MICRO = Path(__file__).with_name("test_micro.py")
 
 
@@ -145,6 +147,7 @@ class Parts:
         """How a worker grows by sessions, after all that grows for other reasons has grown."""
         with stand.redis() as redis, self._sidecar(redis, "memory") as service:
             pid = _pid(service)
+            time.sleep(SETTLED_SECONDS)
             idle = memory_mib(pid)
             tokens = seeding.fill(redis.url, count + 1)
             first, *others = map(_cookie, tokens)

@@ -5,6 +5,7 @@ Whoever calls decides the order: indexed before stored, marked as revoked before
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions import keys
@@ -37,9 +38,10 @@ class Writer:
 
     async def index(self, subjects: Iterable[Subject], session: Session) -> None:
         member = str(Member.of(session))
+        expires_at = ceil(session.expires_at)  # with a fraction it would be text in the store
         for subject in subjects:
             await self._store.index(
-                subject.indexes[0], member, expires_at=session.expires_at, now=session.created_at
+                subject.indexes[0], member, expires_at=expires_at, now=session.created_at
             )
 
     async def store(
