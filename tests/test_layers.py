@@ -74,8 +74,9 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "starlette": frozenset({"web"}),
     "fastapi": frozenset({"web"}),
     "uvicorn": frozenset({"server"}),
-    "uvloop": frozenset({"server"}),
-    "httptools": frozenset({"server"}),
+    "uvloop": frozenset({"server.compiled"}),
+    "httptools": frozenset({"server.httptools"}),
+    "h11": frozenset({"server.h11", "server.reading"}),
     "prometheus_client": frozenset({"observe.metrics"}),
 }
 

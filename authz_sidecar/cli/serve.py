@@ -5,16 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.errors import StartError
 
 if TYPE_CHECKING:
     import argparse
 
     from authz_sidecar.cli.options import Commands
-
-
-_COMPILED = frozenset({"httptools", "uvloop"})
-"""What a platform may have no wheel of."""
 
 
 def add(commands: Commands) -> None:
@@ -39,16 +34,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     # Here, so that no other command waits for the server's imports.
-    try:
-        from authz_sidecar.server.runner import serve  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if error.name not in _COMPILED:
-            raise
-        # Not with another parser instead: our limits and our strictness are this one's.
-        raise StartError(
-            f"`{error.name}` is not installed, and nothing is served without it:"
-            f" `pip install {error.name}`, which may need a compiler"
-        ) from None
+    from authz_sidecar.server.runner import serve  # noqa: PLC0415
 
     return serve(
         config_path(arguments),

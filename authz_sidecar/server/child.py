@@ -10,13 +10,12 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
 from authz_sidecar import __version__
 from authz_sidecar.app import build
 from authz_sidecar.observe.logging import configure
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.observe.report import to_json
+from authz_sidecar.server.compiled import new_event_loop
 from authz_sidecar.server.control import Line, LineLostError
 from authz_sidecar.server.worker import Worker
 
@@ -34,7 +33,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--log-level", required=True)
     options = parser.parse_args(arguments)
     configure(form=options.log_format, level=options.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_run(options))
 
 

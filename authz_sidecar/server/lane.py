@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from authz_sidecar.lane.replies import Written
-from authz_sidecar.server.protocol import LimitedProtocol, Phase
+from authz_sidecar.server.httptools import LimitedProtocol
+from authz_sidecar.server.protocol import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
     from authz_sidecar.lane.passes import Sought
-    from authz_sidecar.server.protocol import Refusal
+    from authz_sidecar.server.limits import Refusal
 
     class Lane(Protocol):
         def reply(self, data: bytes) -> Written | Sought | None: ...

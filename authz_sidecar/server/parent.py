@@ -12,7 +12,7 @@ from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.observe.metrics import page
 from authz_sidecar.observe.report import added_up
 from authz_sidecar.server.history import History
-from authz_sidecar.server.protocol import Limits
+from authz_sidecar.server.limits import Limits
 from authz_sidecar.server.serving import Serving
 from authz_sidecar.server.worker import CONNECTIONS
 from authz_sidecar.web.ops import Readiness, ops_app

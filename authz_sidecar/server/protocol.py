@@ -1,21 +1,18 @@
-"""uvicorn's HTTP/1.1 protocol with the limits it lacks, and without its leniencies.
+"""What uvicorn's HTTP/1.1 protocols lack: limits, and the refusal of what is ambiguous.
 
 Decides which bytes are a request at all: one that is too large, too slow or ambiguous is refused
-here and no application ever sees it. Must not know what the applications are. The raw request
-target travels in `scope["authz_target"]`, because `path` has been decoded.
+here and no application ever sees it. Must not know what the applications are, nor which parser
+reads: `server/httptools.py` and `server/h11.py` put it before the protocols of uvicorn. The raw
+request target travels in `scope["authz_target"]`, because `path` has been decoded.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from dataclasses import dataclass
 from enum import Enum, auto
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from authz_sidecar.server.limits import Refusal, judged
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,34 +21,12 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from authz_sidecar.server.below import Below
+    from authz_sidecar.server.limits import Limits
+else:
+    Below = object
+
 logger = logging.getLogger(__name__)
-
-# RFC 9112 section 3.2.1, origin-form only: absolute-form names a second host, and a fragment or a
-# byte outside visible ASCII reads differently from one server to the next.
-_TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one listener accepts. A head is the request line with all header lines; `waiting` are
-    requests of one connection whose turn has not come. Within `answer_seconds` the client has to
-    go on reading."""
-
-    head_bytes: int = 64 * 1024
-    head_lines: int = 100
-    head_seconds: float = 5.0
-    body_seconds: float = 30.0
-    answer_seconds: float = 30.0
-    linger_seconds: float = 1.0
-    last_call_seconds: float = 0.25
-    waiting: int = 32
-    connections: int = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    status: int
-    sentence: str
 
 
 class Phase(Enum):
@@ -60,12 +35,17 @@ class Phase(Enum):
     BODY = auto()
 
 
-class _RefusedError(Exception):
-    """Leaves the parser from within a callback; `_refusal` says why."""
+class RefusedError(Exception):
+    """Leaves the parser from within a callback; the connection has said why."""
 
 
-class LimitedProtocol(HttpToolsProtocol):
+class Limited(Below):
     """One connection. `on_refusal` is told the status of each refusal, for counting."""
+
+    malformed: ClassVar[tuple[type[Exception], ...]]
+    """What the parser raises, also for what its callbacks raise."""
+    upgraded: ClassVar[tuple[type[Exception], ...]] = ()
+    """What it raises, if anything, after a request to change the protocol."""
 
     def __init__(
         self,
@@ -84,6 +64,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._messages_begun = 0  # in the chunk at hand
         self._head_received = 0  # bytes of an unfinished head, as they came
         self._head_read = 0  # bytes of the head that the parser has handed over
+        self._content_came = False  # in the chunk at hand
+        self._framing_received = 0  # bytes of a body since then
         self._reusable = False
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -92,7 +74,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     # The connection
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         if len(self.connections) > self._limits.connections:
             self._refuse(Refusal(503, "Too many connections."), linger=False)
@@ -113,12 +95,12 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.flow.pause_reading()
             return
         self._unset_keepalive_if_required()
-        before, self._messages_begun = self._phase, 0
+        before, self._messages_begun, self._content_came = self._phase, 0, False
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except self.upgraded:
             pass  # answered as the plain request that it is; `_reusable` sees to what follows
-        except httptools.HttpParserError:
+        except self.malformed:
             self._refuse(Refusal(400, "The request is malformed."))
         if self._refusal is None and not self.transport.is_closing():
             self._after_chunk(before, len(data))
@@ -134,7 +116,14 @@ class LimitedProtocol(HttpToolsProtocol):
             else:
                 self._arm(self._limits.head_seconds)
         elif self._phase is Phase.BODY:
-            self._arm(self._limits.body_seconds)
+            # Extensions of chunks and trailer fields are no content, which is read only as fast as
+            # its application takes it; counted as heads are.
+            empty = before is Phase.BODY and not self._content_came
+            self._framing_received = self._framing_received + size if empty else 0
+            if self._framing_received > self._limits.framing_bytes:
+                self._refuse(Refusal(400, "The request is malformed."))
+            else:
+                self._arm(self._limits.body_seconds)
         elif before is Phase.IDLE and self._messages_begun == 0:
             # Empty lines before a request line (RFC 9112 section 2.2) buy no time.
             self._arm(self._limits.head_seconds)
@@ -223,8 +212,11 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._disarm()
-        self._judge_head()
-        cast("dict[str, Any]", self.scope)["authz_target"] = self.url
+        refusal = judged(self.url, self.parser.get_http_version(), self.headers)
+        if refusal is not None:
+            self._refuse(refusal)
+            raise RefusedError(refusal.sentence)
+        self.scope["authz_target"] = self.url
         if len(self.pipeline) >= self._limits.waiting:
             # One read holds hundreds of them, and each takes many times its own length.
             raise self._refused(429, "Too many requests before their answers.")
@@ -237,16 +229,9 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         self.cycle.keep_alive = False
 
-    def _judge_head(self) -> None:
-        version = self.parser.get_http_version()
-        if version not in {"1.0", "1.1"}:
-            raise self._refused(505, "Only HTTP/1.1 is spoken here.")
-        if not _TARGET.fullmatch(self.url):
-            raise self._refused(400, "The request target is malformed.")
-        hosts = sum(1 for name, _ in self.headers if name == b"host")
-        if hosts > 1 or (hosts == 0 and version == "1.1"):
-            # RFC 9112 section 3.2
-            raise self._refused(400, "The request must have exactly one Host header.")
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._content_came = True
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -266,7 +251,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refused(self, status: int, sentence: str) -> Exception:
         """Refuse, and give `raise` something that stops the parser."""
         self._refuse(Refusal(status, sentence))
-        return _RefusedError(sentence)
+        return RefusedError(sentence)
 
     def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
         if self._refusal is not None:
@@ -283,15 +268,7 @@ class LimitedProtocol(HttpToolsProtocol):
         # else: the answers to earlier requests of this connection go first
 
     def _write_refusal(self, refusal: Refusal, *, linger: bool) -> None:
-        body = refusal.sentence.encode("ascii")
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"text/plain; charset=utf-8"),
-            (b"content-length", str(len(body)).encode("ascii")),
-            (b"connection", b"close"),
-        ]
-        lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        self.transport.write(STATUS_LINE[HTTPStatus(refusal.status)] + lines + b"\r\n" + body)
+        self.transport.write(refusal.written(self.server_state.default_headers))
         if linger and self.transport.can_write_eof():
             # Closing with unread bytes resets the connection, and the client may lose the refusal
             # (RFC 9112 section 9.6): say that we are done, and discard for a moment.

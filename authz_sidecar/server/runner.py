@@ -11,8 +11,6 @@ import resource
 import signal
 from typing import TYPE_CHECKING, Any
 
-import uvloop
-
 from authz_sidecar import __version__
 from authz_sidecar.app import build
 from authz_sidecar.config.grammar import UnixAddress
@@ -21,6 +19,7 @@ from authz_sidecar.errors import ConfigError
 from authz_sidecar.observe.logging import configure, fields
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.ruleset import ruleset
+from authz_sidecar.server.compiled import missing, new_event_loop
 from authz_sidecar.server.listeners import bind, release
 from authz_sidecar.server.parent import Parent
 from authz_sidecar.server.state import WorkerState
@@ -58,6 +57,8 @@ def serve(
     Raises `ConfigError` and `StartError` when nothing can be served; by then nothing has been.
     """
     configure(form=log_format, level=log_level)
+    for warning in missing():
+        logger.warning("%s", warning)
     metrics = Metrics(version=__version__)
 
     def load(previous: Application | None, *, lenient: bool = True) -> Application:
@@ -75,7 +76,7 @@ def serve(
         else:
             recipe = Recipe(sockets=sockets, log_format=log_format, log_level=log_level)
             running = _with_workers(first, load, recipe, metrics)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(running)
     logger.info("stopped")
     return 0

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from uvicorn.server import ServerState
 
-from authz_sidecar.server.protocol import LimitedProtocol, Limits
+from authz_sidecar.server.compiled import limited_protocol
+from authz_sidecar.server.limits import Limits
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
+
+    from authz_sidecar.server.protocol import Limited
 
 # Longer than nginx (60 s), Traefik (90 s) and Caddy (120 s) keep an idle connection: whoever closes
 # first loses no request of the other's. Envoy's hour is set in its deploy file.
@@ -47,13 +50,13 @@ class Listener(uvicorn.Server):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """How one listener serves. `protocol` takes what `LimitedProtocol` takes."""
+    """How one listener serves. `protocol` takes what `Limited` takes."""
 
     app: Callable[..., Any]
     limits: Limits = field(default_factory=Limits)
     on_refusal: Callable[[int], None] = lambda _status: None
     drain_seconds: int = DRAIN_SECONDS
-    protocol: Callable[..., LimitedProtocol] = LimitedProtocol
+    protocol: Callable[..., Limited] = field(default_factory=limited_protocol)
 
     def listener(self) -> Listener:
         protocol = partial(self.protocol, limits=self.limits, on_refusal=self.on_refusal)

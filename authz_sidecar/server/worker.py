@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.core.collector import settle
 from authz_sidecar.errors import ConfigError, StartError
+from authz_sidecar.server.compiled import check_protocol, limited_protocol
 from authz_sidecar.server.generations import Generations
 from authz_sidecar.server.history import History
-from authz_sidecar.server.lane import LaneProtocol
-from authz_sidecar.server.protocol import LimitedProtocol, Limits
+from authz_sidecar.server.limits import Limits
 from authz_sidecar.server.serving import Listener, Serving
 
 if TYPE_CHECKING:
@@ -79,13 +78,12 @@ class Worker:
             await self.generations.aclose()
 
     def _serving(self, name: str, app: Callable[..., Any]) -> Serving:
-        protocol: Callable[..., LimitedProtocol] = LimitedProtocol
         if name == "check":
-            protocol = partial(
-                LaneProtocol,
-                lane=lambda: self.application.lane,
-                hold=self.generations.hold,
+            protocol = check_protocol(
+                lane=lambda: self.application.lane, hold=self.generations.hold
             )
+        else:
+            protocol = limited_protocol()
         return Serving(
             app=app,
             limits=Limits(connections=self.connections[name]),

@@ -1,5 +1,6 @@
 """A lane beside the gate of a house, both over the same sessions, clock and records; and the two
-behind a listener each, so that the same bytes can be sent to both."""
+behind a listener each, so that the same bytes can be sent to both. A third listener has the gate
+behind the other parser."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ from authz_sidecar.lane.building import lane_beside
 from authz_sidecar.lane.replies import Written
 from authz_sidecar.proxies.catalogue import NAMES, adapters
 from authz_sidecar.proxies.trust import Networks
+from authz_sidecar.server import h11, httptools
 from authz_sidecar.server.lane import LaneProtocol
+from authz_sidecar.server.limits import Limits
 from authz_sidecar.server.listeners import bind
-from authz_sidecar.server.protocol import LimitedProtocol, Limits
 from authz_sidecar.server.serving import Serving
 from authz_sidecar.web.check import CheckApp
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from authz_sidecar.lane.passes import Sought
     from authz_sidecar.lane.service import Lane
     from authz_sidecar.proxies.base import RawRequest
+    from authz_sidecar.server.protocol import Limited
     from authz_sidecar.sessions import Sessions
     from tests.gating import House
 
@@ -132,11 +135,14 @@ class Both:
                 await writer.wait_closed()
 
     async def compare(self, data: bytes, *, bodiless: bool = False) -> Compared:
-        """What both say to the same bytes; asserts that it is the same."""
+        """What they say to the same bytes; asserts that it is the same."""
         records, before = self.home.records, self.lane.answered
         records.clear()
         slow = await self.ask("framework", data, bodiless=bodiless)
         slow_records = tuple(records)
+        records.clear()
+        assert await self.ask("h11", data, bodiless=bodiless) == slow
+        assert tuple(records) == slow_records
         records.clear()
         fast = await self.ask("lane", data, bodiless=bodiless)
         assert fast == slow
@@ -198,8 +204,9 @@ def both_of(home: House, *, trusted: Networks = LOOPBACK, hops: Networks | None 
 
 @contextlib.asynccontextmanager
 async def listening(both: Both, *, limits: Limits | None = None) -> AsyncIterator[Both]:
-    protocols: dict[str, Callable[..., LimitedProtocol]] = {
-        "framework": LimitedProtocol,
+    protocols: dict[str, Callable[..., Limited]] = {
+        "framework": httptools.LimitedProtocol,
+        "h11": h11.LimitedProtocol,
         "lane": partial(LaneProtocol, lane=lambda: both.lane, hold=lambda: lambda: None),
     }
     async with contextlib.AsyncExitStack() as stack:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +17,11 @@ from tests.servers.sidecar import start_module_sidecar, start_sidecar
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from authz_sidecar.server.protocol import Limits
+    from authz_sidecar.server.limits import Limits
+    from authz_sidecar.server.protocol import Limited
     from authz_sidecar.server.serving import Listener
 
-__all__ = ["serve", "start_module_sidecar", "start_sidecar"]
+__all__ = ["parser", "serve", "start_module_sidecar", "start_sidecar"]
 
 
 class Running:
@@ -29,6 +31,7 @@ class Running:
         self.port = port
         self.scopes: list[dict[str, Any]] = []
         self.refusals: list[int] = []
+        self.bodies: list[bytes] = []
         self.disconnects = 0
         self.listener: Listener | None = None
         self._clients: list[Client] = []
@@ -92,14 +95,23 @@ class Client:
         await self._writer.wait_closed()
 
 
+@pytest.fixture(params=["httptools", "h11"])
+def parser(request: pytest.FixtureRequest) -> str:
+    """Everything that is promised of a listener is promised whichever of the two reads."""
+    return str(request.param)
+
+
 @pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Limits], Any]]:
+async def serve(parser: str) -> AsyncIterator[Callable[[Limits], Any]]:
+    protocol: Callable[..., Limited] = import_module(
+        f"authz_sidecar.server.{parser}"
+    ).LimitedProtocol
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(
             limits: Limits, *, delay: float = 0.0, read_body: bool = False, body: bytes = b""
         ) -> Running:
-            running = _running(limits, delay, read_body=read_body, body=body)
+            running = _running(limits, delay, protocol, read_body=read_body, body=body)
             return await stack.enter_async_context(running)
 
         yield start
@@ -107,16 +119,24 @@ async def serve() -> AsyncIterator[Callable[[Limits], Any]]:
 
 @contextlib.asynccontextmanager
 async def _running(
-    limits: Limits, delay: float, *, read_body: bool, body: bytes
+    limits: Limits,
+    delay: float,
+    protocol: Callable[..., Limited],
+    *,
+    read_body: bool,
+    body: bytes,
 ) -> AsyncIterator[Running]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         running.scopes.append(scope)
+        content = b""
         while read_body:
             message = await receive()
             if message["type"] == "http.disconnect":
                 running.disconnects += 1
                 return
+            content += message["body"]
             if not message["more_body"]:
+                running.bodies.append(content)
                 break
         await asyncio.sleep(delay)
         said = body or scope["authz_target"]
@@ -127,7 +147,11 @@ async def _running(
     (listening,) = bind("server.listen", TcpAddress("127.0.0.1", 0))
     running = Running(listening.getsockname()[1])
     serving = Serving(
-        app=app, limits=limits, on_refusal=running.refusals.append, drain_seconds=2
+        app=app,
+        limits=limits,
+        on_refusal=running.refusals.append,
+        drain_seconds=2,
+        protocol=protocol,
     ).listener()
     running.listener = serving
     task = asyncio.create_task(serving.serve(sockets=[listening]))

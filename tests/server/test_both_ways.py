@@ -1,4 +1,5 @@
-"""HTTP on the check listener is the same whoever answers: the lane, or the framework."""
+"""HTTP on the check listener is the same whoever answers: the lane, or the framework behind either
+parser."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.server.protocol import Limits
+from authz_sidecar.server.limits import Limits
 from tests.gating import APP, asked, house
 from tests.lane.laning import Both, answer, both_of, bytes_of, listening
 from tests.routes.settings import Settings
@@ -32,7 +33,7 @@ async def both() -> AsyncIterator[Both]:
         yield both
 
 
-@pytest.fixture(params=["lane", "framework"])
+@pytest.fixture(params=["lane", "framework", "h11"])
 def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

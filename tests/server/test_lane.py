@@ -11,7 +11,7 @@ import pytest
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.server import lane as lane_module
 from authz_sidecar.server.lane import LaneProtocol
-from authz_sidecar.server.protocol import Limits
+from authz_sidecar.server.limits import Limits
 from tests.gating import APP, asked, house
 from tests.lane.laning import Both, Held, answer, both_of, bytes_of, listening
 from tests.routes.settings import Settings

@@ -1,15 +1,17 @@
-"""The limits, over real sockets: what is refused, how, and that nobody else suffers."""
+"""The limits, over real sockets: what is refused, how, and that nobody else suffers. All of it over
+either parser (`conftest.parser`)."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.server.protocol import Limits
+from authz_sidecar.server.limits import Limits
 from tests.sessions.nearby import until
 
 if TYPE_CHECKING:
@@ -52,6 +54,44 @@ def status(answer: bytes) -> int:
         pytest.param(
             get(b"/a", b"Content-Length: 1", b"Transfer-Encoding: chunked"), 400, id="two lengths"
         ),
+        pytest.param(
+            get(b"/a", b"Transfer-Encoding: chunked", b"Content-Length: 1"), 400, id="and reversed"
+        ),
+        pytest.param(get(b"/a", b"Content-Length: 1", b"Content-Length: 1"), 400, id="one twice"),
+        pytest.param(get(b"/a", b"Content-Length: 1, 1"), 400, id="a list of lengths"),
+        pytest.param(get(b"/a", b"Content-Length: +1"), 400, id="signed length"),
+        pytest.param(get(b"/a", b"Content-Length: 0x1"), 400, id="hexadecimal length"),
+        pytest.param(get(b"/a", b"Content-Length:"), 400, id="no length"),
+        pytest.param(get(b"/a", b"Content-Length: 18446744073709551616"), 400, id="beyond 64 bits"),
+        pytest.param(get(b"/a", b"Transfer-Encoding:"), 400, id="no coding"),
+        pytest.param(get(b"/a", *[b"Transfer-Encoding: chunked"] * 2), 400, id="chunked twice"),
+        pytest.param(get(b"/a", b"Transfer-Encoding: xchunked"), 501, id="unknown coding"),
+        pytest.param(get(b"/a", b"Transfer-Encoding: gzip, chunked"), 501, id="compressed"),
+        pytest.param(get(b"/a", b"Transfer-Encoding: \x0bchunked"), 400, id="coding after VT"),
+        pytest.param(b"GET /a HTTP/1.1\nHost: a\r\n\r\n", 400, id="bare LF after the first line"),
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: a\n\r\n", 400, id="bare LF after a header"),
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: a\r\n\n", 400, id="bare LF at the end"),
+        pytest.param(get(b"/a", b"X: 1\rY: 2"), 400, id="bare CR in a value"),
+        pytest.param(get(b"/a", b"X: 1\r"), 400, id="two CR"),
+        pytest.param(get(b"/a", b"X: \x7f"), 400, id="DEL in a value"),
+        pytest.param(get(b"/a", b"X"), 400, id="no colon"),
+        pytest.param(get(b"/a", b": 1"), 400, id="no name"),
+        pytest.param(get(b"/a", b"X Y: 1"), 400, id="space in a name"),
+        pytest.param(get(b"/a", b"X\x00: 1"), 400, id="NUL in a name"),
+        pytest.param(get(b"/a", b"X\xe9: 1"), 400, id="non-ASCII in a name"),
+        pytest.param(
+            b"GET /a HTTP/1.1\r\n X: 1\r\nHost: a\r\n\r\n", 400, id="folded first header line"
+        ),
+        pytest.param(b"GET\t/a HTTP/1.1\r\nHost: a\r\n\r\n", 400, id="tab in the first line"),
+        pytest.param(b"GET /a HTTP/1.1 \r\nHost: a\r\n\r\n", 400, id="space behind the version"),
+        pytest.param(b" GET /a HTTP/1.1\r\nHost: a\r\n\r\n", 400, id="space before the method"),
+        pytest.param(b"get /a HTTP/1.1\r\nHost: a\r\n\r\n", 400, id="method in lower case"),
+        pytest.param(b"BREW /a HTTP/1.1\r\nHost: a\r\n\r\n", 400, id="unknown method"),
+        pytest.param(get(b"a"), 400, id="relative target"),
+        pytest.param(get(b"/a", version=b"1.2"), 400, id="HTTP/1.2"),
+        pytest.param(get(b"/a", version=b"1.11"), 400, id="HTTP/1.11"),
+        pytest.param(b"GET /a http/1.1\r\nHost: a\r\n\r\n", 400, id="http/1.1"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2 preface"),
         pytest.param(get(b"/a", b"X: " + b"x" * 65_530), 431, id="large header"),
         pytest.param(get(b"/" + b"a" * 65_540), 431, id="large target"),
         pytest.param(get(b"/a", *[b"X: 1"] * 100), 431, id="too many header lines"),
@@ -73,6 +113,10 @@ async def test_refused(serve: Serve, request_bytes: bytes, expected: int) -> Non
         pytest.param(get(b"/a", b"X: " + b"x" * 65_000), id="nearly 64 kB"),
         pytest.param(b"GET /a HTTP/1.0\r\n\r\n", id="HTTP/1.0 without host"),
         pytest.param(b"\r\n\r\n" + get(b"/a"), id="empty lines first"),
+        pytest.param(b"GET  /a  HTTP/1.1\r\nHost: a\r\n\r\n", id="spaces in the first line"),
+        pytest.param(b"M-SEARCH /a HTTP/1.1\r\nHost: a\r\n\r\n", id="M-SEARCH"),
+        pytest.param(get(b"/a", b"X: \xff", b"Y:", b"Z:\t1"), id="any text in a value"),
+        pytest.param(get(b"/a", b"Content-Length: " + b"0" * 40), id="no length in many digits"),
         pytest.param(get(b"/a", b"Connection: Upgrade", b"Upgrade: websocket"), id="WebSocket"),
     ],
 )
@@ -158,6 +202,74 @@ async def test_a_slow_body_is_cut_off(serve: Serve) -> None:
     assert await running.ask(get(b"/a", b"Content-Length: 5") + b"abc") == b""
     await asyncio.sleep(0.02)
     assert running.disconnects == 1
+
+
+def chunked(body: bytes) -> bytes:
+    return get(b"/a", b"Transfer-Encoding: chunked") + body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"0x1\r\na\r\n0\r\n\r\n", id="hexadecimal with a prefix"),
+        pytest.param(b"-1\r\na\r\n0\r\n\r\n", id="signed"),
+        pytest.param(b"1 \r\na\r\n0\r\n\r\n", id="space behind the size"),
+        pytest.param(b" 1\r\na\r\n0\r\n\r\n", id="space before the size"),
+        pytest.param(b"\r\na\r\n0\r\n\r\n", id="no size"),
+        pytest.param(b"1\na\r\n0\r\n\r\n", id="bare LF behind the size"),
+        pytest.param(b"1\r\na\n0\r\n\r\n", id="bare LF behind the content"),
+        pytest.param(b"1\r\na\r\n0\r\n\n", id="bare LF at the end"),
+        pytest.param(b"1\r\nab\r\n0\r\n\r\n", id="more content than said"),
+        pytest.param(b"10000000000000000\r\n", id="beyond 64 bits"),
+        pytest.param(b"1;a\nb\r\na\r\n0\r\n\r\n", id="bare LF in an extension"),
+        pytest.param(b"1;a\rb\r\na\r\n0\r\n\r\n", id="bare CR in an extension"),
+        pytest.param(b"0\r\nX: a\n\r\n", id="bare LF in a trailer"),
+        pytest.param(b"0\r\nX: a\r\n b\r\n\r\n", id="folded trailer"),
+        pytest.param(b"0\r\nContent-Length: 5\r\n\r\n", id="length in a trailer"),
+        pytest.param(b"0\r\nTransfer-Encoding: chunked\r\n\r\n", id="coding in a trailer"),
+    ],
+)
+async def test_a_malformed_body_ends_the_connection(serve: Serve, body: bytes) -> None:
+    running = await serve(QUICK, read_body=True)
+    assert await running.ask(chunked(body) + get(b"/b")) == b""
+    await until(lambda: running.disconnects == 1)
+    assert [scope["path"] for scope in running.scopes] == ["/a"]
+    assert running.refusals == [400]
+
+
+@pytest.mark.parametrize("cut", [None, 1, 7])
+async def test_a_chunked_body(serve: Serve, cut: int | None) -> None:
+    running = await serve(QUICK, read_body=True)
+    client = await running.connect()
+    whole = chunked(b'3;a=b;c="d;e"\r\na\r\n\r\nA\r\n0123456789\r\n000\r\nX: y\r\n\r\n')
+    for at in range(0, len(whole), cut or len(whole)):
+        client.send(whole[at : at + (cut or len(whole))])
+        await asyncio.sleep(0)
+    assert (await client.answer())[0] == 200
+    assert running.bodies == [b"a\r\n0123456789"]
+    client.send(get(b"/b"))
+    assert (await client.answer())[2] == b"/b"
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(b"0\r\n" + b"X: y\r\n" * 40_000, id="many trailer fields"),
+        pytest.param(b"0\r\nX: " + b"y" * 200_000, id="a long trailer field"),
+        pytest.param(b"1;" + b"y" * 200_000, id="a long extension"),
+    ],
+)
+async def test_what_is_no_content_of_a_body_is_bounded(serve: Serve, flood: bytes) -> None:
+    running = await serve(Limits(linger_seconds=0.1), read_body=True)
+    client = await running.connect()
+    client.send(chunked(b"1\r\na\r\n"))
+    for at in range(0, len(flood), 20_000):
+        client.send(flood[at : at + 20_000])
+        await asyncio.sleep(0.005)
+    await until(lambda: running.refusals == [400])
+    with contextlib.suppress(ConnectionError):
+        assert await client.rest() == b""
 
 
 async def test_no_more_connections_than_allowed(serve: Serve) -> None:
@@ -253,6 +365,39 @@ async def test_a_body_that_came_in_time_keeps_the_connection(serve: Serve) -> No
         client.send(get(b"/a", b"Content-Length: 3") + b"abc")
         _, headers, _ = await client.answer()
         assert b"connection" not in headers
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("lines", "version"),
+    [
+        pytest.param((b"Connection: close",), b"1.1", id="close"),
+        pytest.param((b"Connection: x, CLOSE",), b"1.1", id="close in a list"),
+        pytest.param((), b"1.0", id="HTTP/1.0"),
+        pytest.param((b"Connection: keep-alive",), b"1.0", id="HTTP/1.0 that would stay"),
+    ],
+)
+async def test_behind_the_last_request_nothing_is_one(
+    serve: Serve, lines: tuple[bytes, ...], version: bytes
+) -> None:
+    running = await serve(QUICK)
+    client = await running.connect()
+    client.send(get(b"/a", *lines, version=version) + get(b"/b"))
+    _, headers, body = await client.answer()
+    assert (headers[b"connection"], body) == (b"close", b"/a")
+    assert await client.rest() == b""
+    assert [scope["path"] for scope in running.scopes] == ["/a"]
+    assert running.refusals == []
+
+
+async def test_who_waits_for_a_word_before_the_body_gets_it(serve: Serve) -> None:
+    running = await serve(QUICK, read_body=True)
+    client = await running.connect()
+    client.send(get(b"/a", b"Expect: 100-continue", b"Content-Length: 3"))
+    assert (await client.answer())[0] == 100
+    client.send(b"abc")
+    assert (await client.answer())[0] == 200
+    assert running.bodies == [b"abc"]
     client.close()
 
 

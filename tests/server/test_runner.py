@@ -170,31 +170,6 @@ def test_a_wrong_configuration_starts_nothing(tmp_path: Path) -> None:
     assert all(line.startswith(f"{tmp_path}/authz-sidecar.yaml:") for line in said.splitlines())
 
 
-@pytest.mark.parametrize("missing", ["httptools", "uvloop"])
-def test_what_cannot_be_done_without_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
-) -> None:
-    """Nothing is served by another parser, and no other command needs it."""
-    modules = tmp_path / "modules"
-    modules.mkdir()
-    absent = f"raise ModuleNotFoundError('No module named {missing}', name={missing!r})\n"
-    (modules / f"{missing}.py").write_text(absent)
-    monkeypatch.setenv("PYTHONPATH", str(modules))
-    said = refused_start(tmp_path, complete())
-    assert f"`{missing}` is not installed" in said
-    assert f"pip install {missing}" in said
-    command = [sys.executable, "-m", "authz_sidecar", "check", "--config"]
-    checked = subprocess.run(
-        [*command, str(tmp_path / "authz-sidecar.yaml")],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert "Traceback" not in checked.stderr
-    assert checked.returncode == 0, checked.stdout
-
-
 def test_a_wrong_policy_starts_nothing(tmp_path: Path) -> None:
     content = complete()
     content["routes"] = [{**PUBLIC, "policies": ["nobody"]}]

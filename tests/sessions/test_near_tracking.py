@@ -438,3 +438,15 @@ def _move_slots(cluster: Cluster, new: RedisServer) -> None:
 
 def _tracking_clients(server: RedisServer) -> list[bytes]:
     return [line for line in server.command("CLIENT", "LIST").splitlines() if b"flags=tB" in line]
+
+
+@pytest.mark.parametrize("turns", range(40))
+async def test_who_stops_while_the_store_refuses_is_let_go(
+    opened: Any, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """However far it has come: the failure of a connection and the end may meet."""
+    monkeypatch.setattr(tracking, "SECONDS_TO_SPREAD", 0.0)
+    async with asyncio.timeout(2), near(opened("redis://127.0.0.1:1/0"), start=False) as cache:
+        cache.start()
+        for _ in range(turns):
+            await asyncio.sleep(0)

@@ -73,6 +73,7 @@ class Tracking:
         self._clock = clock
         self._question = ("CLUSTER", "INFO") if isinstance(client, RedisCluster) else ("ROLE",)
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._warned = False
 
     def start(self) -> None:
@@ -80,6 +81,7 @@ class Tracking:
             self._task = asyncio.create_task(self._run(), name="session changes")
 
     async def aclose(self) -> None:
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -88,7 +90,9 @@ class Tracking:
         wait = _SHORTEST_WAIT
         # Workers start together, and so do replicas.
         await asyncio.sleep(random.uniform(0, SECONDS_TO_SPREAD))  # noqa: S311
-        while True:
+        # Asked for each time: Python 3.11 forgets that the task was cancelled when a task of its
+        # group fails at the same moment.
+        while not self._closed:
             began = self._clock()
             try:
                 await self._listen()
@@ -101,8 +105,9 @@ class Tracking:
                 wait = _SHORTEST_WAIT if lasted else min(2 * wait, _LONGEST_WAIT)
             finally:
                 self._listener.lost()
-            # Not all workers at the same moment.
-            await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311
+            if not self._closed:
+                # Not all workers at the same moment.
+                await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311
 
     async def _listen(self) -> None:
         async with contextlib.AsyncExitStack() as stack:

@@ -1,0 +1,71 @@
+"""The two compiled libraries that a platform may have no wheel of, httptools and uvloop: what takes
+their place where they are missing, and what is said about it."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from authz_sidecar.server.lane import Lane
+    from authz_sidecar.server.protocol import Limited
+
+
+def limited_protocol() -> Callable[..., Limited]:
+    """That of any listener."""
+    if _installed("httptools"):
+        from authz_sidecar.server.httptools import LimitedProtocol  # noqa: PLC0415
+
+        return LimitedProtocol
+    from authz_sidecar.server.h11 import LimitedProtocol as Slower  # noqa: PLC0415
+
+    return Slower
+
+
+def check_protocol(
+    *, lane: Callable[[], Lane | None], hold: Callable[[], Callable[[], None]]
+) -> Callable[..., Limited]:
+    """That of the check listener. The lane reads what httptools has read, and is nothing without."""
+    if not _installed("httptools"):
+        return limited_protocol()
+    from authz_sidecar.server.lane import LaneProtocol  # noqa: PLC0415
+
+    return partial(LaneProtocol, lane=lane, hold=hold)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    if _installed("uvloop"):
+        import uvloop  # noqa: PLC0415
+
+        return uvloop.new_event_loop()
+    return asyncio.new_event_loop()
+
+
+def missing() -> Iterator[str]:
+    """What to say at the start, once."""
+    if not _installed("httptools"):
+        yield (
+            "httptools is not installed: checks are answered by the framework, behind a parser"
+            " written in Python, about 30 times slower than with it; `pip install httptools`,"
+            " which may need a compiler"
+        )
+    if not _installed("uvloop"):
+        yield (
+            "uvloop is not installed: the event loop is Python's own, which is slower;"
+            " `pip install uvloop`, which may need a compiler"
+        )
+
+
+def _installed(library: str) -> bool:
+    try:
+        import_module(library)
+    except ModuleNotFoundError as error:
+        # `httptools.parser.parser`, where the compiled part alone is missing.
+        if (error.name or "").partition(".")[0] != library:
+            raise
+        return False
+    return True
