@@ -57,7 +57,10 @@ class Parts:
             slow = stack.enter_context(self._sidecar(redis, "framework", fast_lane=False))
             lane = stack.enter_context(self._sidecar(redis, "lane"))
             ours = (best, plain, slow, lane)
-            asked = [_asked(each, cookies) for each in ours]
+            logs = stack.enter_context(
+                self._sidecar(redis, "lane, a log line a check", log_level="info")
+            )
+            asked = [_asked(each, cookies) for each in (*ours, logs)]
             found = peers(os.environ)
             for peer in found:
                 theirs = [os.environ[PEER_COOKIE]] if PEER_COOKIE in os.environ else cookies
@@ -67,6 +70,7 @@ class Parts:
             self.results.ratio("lane_vs_nginx_return_204", got, lane.name, best.name)
             self.results.ratio("lane_vs_plain_fastapi", got, lane.name, plain.name)
             self.results.ratio("framework_vs_plain_fastapi", got, slow.name, plain.name)
+            self.results.ratio("lane_with_log_vs_lane", got, logs.name, lane.name)
             for peer in found:
                 ratio = got.ratio(lane.name, peer.name)
                 self.results.ratios[f"lane_vs_{slug(peer.name)}"] = ratio

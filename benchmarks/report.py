@@ -115,8 +115,9 @@ def _checks(results: Results) -> Iterator[str]:
     yield (
         "Each service has one core; wrk, Redis and the proxy have the other. The sidecar has three"
         " routes with a policy of ten\ncriteria and a hundred sessions in Redis; *lane* is how it is"
-        " shipped, *framework* the same with `server.fast_lane: false`.\n*plain FastAPI* is an endpoint"
-        " that says yes to everybody."
+        " shipped, *framework* the same with\n`server.fast_lane: false`. Both are without log lines"
+        " for checks, as nginx is without its access log; the lane is shown\nwith them, too, as they"
+        " are by default. *plain FastAPI* is an endpoint that says yes to everybody."
     )
     for name, what in (
         ("checks", "Checks per second"),

@@ -168,12 +168,16 @@ def configuration(
 
 
 @contextlib.contextmanager
-def sidecar(directory: Path, store: str, *, name: str, **options: Any) -> Iterator[Service]:
-    """`options` are those of `configuration`."""
+def sidecar(
+    directory: Path, store: str, *, name: str, log_level: str = "warning", **options: Any
+) -> Iterator[Service]:
+    """Usually without log lines for checks, as nginx is here without its access log. `options` are
+    those of `configuration`."""
     check, web, ops = free_ports(3)
     config = directory / f"{name}.yaml"
     config.write_text(json.dumps(configuration(store, ports=(check, web, ops), **options)))
-    command = [sys.executable, "-m", "benchmarks.serve", str(config)]
+    command = [sys.executable, "-m", "authz_sidecar", "serve"]
+    command += ["--config", str(config), "--log-level", log_level]
     with running(command, SERVICE_CORE, check, directory / f"{name}.log") as pid:
         yield Service(name=name, port=check, path="/auth/nginx", pid=pid, ops=ops)
 

@@ -81,6 +81,7 @@ SPEED = (
         digits=1,
     ),
     Claim(text="framework path, to a plain FastAPI endpoint", name="framework_vs_plain_fastapi"),
+    Claim(text="lane with a log line for each check, to without", name="lane_with_log_vs_lane"),
     Claim(
         text="through nginx: lane, to `return 204` as the auth service",
         name="through_nginx_vs_return_204",

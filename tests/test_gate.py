@@ -487,14 +487,14 @@ async def test_a_page_that_fails_is_no_way_around_the_gate(
     nobody = Settings(policy={"deny": {"or": [{"accept": True}]}})
     home = house(nobody)
     # Text that only a programming error could put into a page.
-    home.gate.answers.pages._templates.clear()  # type: ignore[attr-defined]
+    home.gate.answers.pages._template = None  # type: ignore[attr-defined]
     try:
         reply = await home.ask(f"{APP}/", HTML)
     finally:
         home.gate.answers.pages.__init__(base_path="/.auth")  # type: ignore[misc]
     assert reply.status == 503
     assert home.record.outcome == "unavailable"
-    assert "KeyError" in caplog.text
+    assert "TypeError" in caplog.text
 
 
 async def test_a_person_may_read_a_path_in_several_ways_that_a_stranger_may_not() -> None:

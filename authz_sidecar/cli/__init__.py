@@ -8,46 +8,38 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from authz_sidecar import __version__
-from authz_sidecar.cli import (
-    check,
-    demo,
-    explain,
-    import_,
-    keys,
-    policy,
-    schema,
-    serve,
-    service_account,
-    sessions,
-    snippet,
-)
 from authz_sidecar.errors import ConfigError, StartError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["main"]
 
-COMMANDS = (
-    serve,
-    check,
-    explain,
-    policy,
-    schema,
-    snippet,
-    import_,
-    keys,
-    sessions,
-    service_account,
-    demo,
-)
+COMMANDS = {
+    "serve": "serve",
+    "check": "check",
+    "explain": "explain",
+    "policy": "policy",
+    "schema": "schema",
+    "snippet": "snippet",
+    "import": "import_",
+    "keys": "keys",
+    "sessions": "sessions",
+    "service-account": "service_account",
+    "demo": "demo",
+}
+"""The module of each. Only that of the chosen one is imported: what serves for months is without
+what the others need, and the others need not wait for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    chosen = words[0] if words and words[0] in COMMANDS else None
+    arguments = _parser(COMMANDS if chosen is None else (chosen,)).parse_args(words)
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -65,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(names: Iterable[str] = COMMANDS) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="authz-sidecar",
         description="Pomerium's policies and zero-trust sign-in, behind the proxy you already run.",
@@ -73,6 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"authz-sidecar {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add(commands)
+    for name in names:
+        import_module(f"authz_sidecar.cli.{COMMANDS[name]}").add(commands)
     return parser

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
@@ -91,6 +90,8 @@ def _unknown(path: tuple[Step, ...]) -> str:
 
 
 def meant(given: str, names: list[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - most have no mistake
+
     close = get_close_matches(given, names, n=1, cutoff=0.6)
     return f" (did you mean `{close[0]}`?)" if close else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,8 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
 @lru_cache(maxsize=256)
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
     """A mistake that was made once is often copied many times."""
+    from difflib import get_close_matches  # noqa: PLC0415 - most have no mistake
+
     close = get_close_matches(name.lower(), known, n=1)
     if close:
         return f"unknown {what} `{name}`: did you mean `{close[0]}`?"

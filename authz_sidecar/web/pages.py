@@ -1,17 +1,19 @@
 """The pages people see, as HTML text: what happened, why, and what to do next.
 
 Decides wording and looks only. It is told everything it shows, escapes all of it, and links to
-nothing but http(s) addresses and local paths. Templates are compiled once; no I/O per request.
+nothing but http(s) addresses and local paths. Templates are read at the start, and compiled when
+they are first shown: most workers show few of them.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import cached_property
+from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from authz_sidecar.login.loop import Circle
@@ -19,7 +21,9 @@ from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.reasons import explanations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from jinja2 import Template
 
     from authz_sidecar.core.types import Identity
     from authz_sidecar.login.ports import SessionLine
@@ -50,21 +54,6 @@ LOOP_CAUSES: Mapping[Circle, tuple[str, ...]] = MappingProxyType(
 )
 """The likely causes, the likeliest first."""
 
-_TEMPLATES = (
-    "allow_tool",
-    "choose",
-    "continue",
-    "denied",
-    "loop",
-    "other_account",
-    "provider_down",
-    "sessions",
-    "sign_out",
-    "signed_out",
-    "trouble",
-    "who",
-)
-
 # What could end up in a name or an address and mislead the eye or the encoder: control characters,
 # text-direction overrides and lone surrogates.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -82,8 +71,21 @@ class Pages:
     )
 
     def __init__(self, *, base_path: str) -> None:
+        self._base_path = base_path
+        self._sources = _sources()
+        self._assets = {
+            name: f"{base_path}/static/{name}?v={asset.digest}"
+            for name, asset in load_assets().items()
+        }
+
+    @cached_property
+    def _template(self) -> Callable[[str], Template]:
+        """By its name. The first page waits a twentieth of a second for the engine, which many
+        workers never need."""
+        from jinja2 import DictLoader, Environment, StrictUndefined  # noqa: PLC0415
+
         environment = Environment(
-            loader=PackageLoader("authz_sidecar.web", "templates"),
+            loader=DictLoader(self._sources),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -92,12 +94,9 @@ class Pages:
             finalize=_printable,
         )
         environment.tests["followable"] = _is_followable
-        environment.globals["base_path"] = base_path
-        environment.globals["static"] = {
-            name: f"{base_path}/static/{name}?v={asset.digest}"
-            for name, asset in load_assets().items()
-        }
-        self._templates = {name: environment.get_template(f"{name}.html") for name in _TEMPLATES}
+        environment.globals["base_path"] = self._base_path
+        environment.globals["static"] = self._assets
+        return environment.get_template
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """The response headers of every page."""
@@ -258,7 +257,7 @@ class Pages:
         return self._render("continue", url=url)
 
     def _render(self, template: str, **values: object) -> str:
-        return self._templates[template].render(**values)
+        return self._template(f"{template}.html").render(**values)
 
 
 def _moment(at: float) -> datetime:
@@ -273,3 +272,8 @@ def _printable(value: object) -> object:
 
 def _is_followable(url: object) -> bool:
     return isinstance(url, str) and _FOLLOWABLE.match(url) is not None
+
+
+def _sources() -> dict[str, str]:
+    folder = files("authz_sidecar.web").joinpath("templates")
+    return {each.name: each.read_text("utf-8") for each in folder.iterdir()}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from authz_sidecar import __version__
-from authz_sidecar.cli import main
+from authz_sidecar.cli import COMMANDS, main
 from authz_sidecar.identity.assertion import signing_key_from_pem
 
 SOUND = """\
@@ -280,3 +280,24 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_known_without_the_others(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"authz-sidecar {name}" in capsys.readouterr().out
+
+
+def test_what_serves_is_without_what_other_commands_need() -> None:
+    program = (
+        "import sys, authz_sidecar.cli as cli; cli._parser(['serve']);"
+        "print([name for name in sys.modules if name.startswith('authz_sidecar.importing')])"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ran.stdout == "[]\n"

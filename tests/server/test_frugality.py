@@ -7,7 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
-SEVERAL_MIB = {"authlib", "joserfc", "pydantic.v1", "re2"}
+SEVERAL_MIB = {"authlib", "jinja2", "joserfc", "pydantic.v1", "re2"}
 
 PEOPLE = {"from": "https://app.example.com", "allow_any_authenticated_user": True}
 
