@@ -482,16 +482,13 @@ async def test_what_nobody_can_sign_in_for_is_denied_at_once() -> None:
 
 
 async def test_a_page_that_fails_is_no_way_around_the_gate(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = Settings(policy={"deny": {"or": [{"accept": True}]}})
     home = house(nobody)
-    # Text that only a programming error could put into a page.
-    home.gate.answers.pages._template = None  # type: ignore[attr-defined]
-    try:
-        reply = await home.ask(f"{APP}/", HTML)
-    finally:
-        home.gate.answers.pages.__init__(base_path="/.auth")  # type: ignore[misc]
+    # Nothing but a programming error could do this to a page.
+    monkeypatch.setattr(home.gate.answers.pages, "_template", None)
+    reply = await home.ask(f"{APP}/", HTML)
     assert reply.status == 503
     assert home.record.outcome == "unavailable"
     assert "TypeError" in caplog.text
