@@ -50,6 +50,17 @@ def checks(path: str, cookies: Sequence[str], *, each: int = len(_PATHS)) -> lis
     ]
 
 
+def unlike(path: str, cookies: Sequence[str], *, each: int) -> list[str]:
+    """Of which none is known by another: by so many browsers for each cookie."""
+    return [
+        _request(
+            path, (*_facts("/"), *_BROWSER, ("Viewport-Width", f"{at:04}"), ("Cookie", cookie))
+        )
+        for cookie in cookies
+        for at in range(each)
+    ]
+
+
 def check_one(path: str, cookie: str, *, agent: str) -> str:
     """The same about the first page, from a browser that calls itself so."""
     return _request(path, (*_facts("/"), ("User-Agent", agent), ("Cookie", cookie)))

@@ -128,9 +128,12 @@ class Parts:
                 )
                 for redis, count in ((little, FEW_SESSIONS), (large, self.sessions))
             )
-            each = ASKED_ABOUT // FEW_SESSIONS
             got = self._compare(
-                "misses", [_asked(less, few, each=each), _asked(more, some, each=1)]
+                "misses",
+                [
+                    _unlike(less, few, each=ASKED_ABOUT // FEW_SESSIONS),
+                    _unlike(more, some, each=1),
+                ],
             )
             hits, looked = _lookups(more)
             self.results.memory["share_from_memory_on_the_miss_path"] = round(hits / looked, 4)
@@ -252,6 +255,11 @@ class Parts:
 
 def _asked(service: Service, cookies: Sequence[str], *, each: int = 6) -> Asked:
     requests = load.checks(service.path, cookies, each=each)
+    return Asked(service=service, port=service.port, requests=requests)
+
+
+def _unlike(service: Service, cookies: Sequence[str], *, each: int) -> Asked:
+    requests = load.unlike(service.path, cookies, each=each)
     return Asked(service=service, port=service.port, requests=requests)
 
 

@@ -11,6 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_ROUNDS = (10_000, 20, 50)
+"""New objects between two looks at the youngest, and how many looks at one generation there are to
+one at the next. What a check leaves behind is freed by counting; with Python's own figures (700, 10,
+10) everything that is remembered about questions was looked at several times a second under load,
+for 27 ms each time."""
+
+
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """For code that makes much and throws away little. All of it is then old in the collector's eyes,
@@ -34,6 +41,7 @@ def settle() -> None:
     also collects what has ceased to be in use meanwhile. With a hundred thousand routes a full look
     takes more than a second, in which nothing is answered; it is better taken before than between
     the answers."""
+    gc.set_threshold(*_ROUNDS)
     gc.unfreeze()
     gc.collect()
     gc.freeze()

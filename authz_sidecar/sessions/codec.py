@@ -164,8 +164,8 @@ def _record(fields: list[object], handle: str) -> Record:
             scope=intern(_text(scope)),
             created_at=_time(created),
             expires_at=_time(expires),
-            provider_session=_maybe(_text, provider_session),
-            parent=_maybe(_text, parent),
+            provider_session=_text_or_none(provider_session),
+            parent=_text_or_none(parent),
             refresh_at=_maybe(_time, refresh_at),
             identity=_identity(who, machine=kind == SessionKind.SERVICE_ACCOUNT),
             routes=_texts(routes[0]) if routes else (),
@@ -184,12 +184,12 @@ def _identity(fields: list[object], *, machine: bool = False) -> Identity:
         provider=intern(_text(provider)),
         issuer=intern(_text(issuer)),
         subject=_text(subject),
-        email=_maybe(_text, email),
-        name=_maybe(_text, name),
+        email=_text_or_none(email),
+        name=_text_or_none(name),
         groups=teams,
-        claims=_shared(claims, (subject, email, name, *teams)),
+        claims=_shared(claims, sub=subject, email=email, name=name, groups=list(teams)),
         authenticated_at=_maybe(_time, authenticated),
-        acr=_maybe(_text, acr),
+        acr=_text_or_none(acr),
         amr=_texts(amr),
         machine=machine,
     )
@@ -212,8 +212,8 @@ def _listing(fields: list[object], handle: str) -> Listing:
             last_used_at=_time(created),
             client=_text(client),
             user_agent=_text(user_agent),
-            provider_session=_maybe(_text, provider_session),
-            parent=_maybe(_text, parent),
+            provider_session=_text_or_none(provider_session),
+            parent=_text_or_none(parent),
             routes=_texts(routes[0]) if routes else (),
         ),
         seen=_read_marks(seen),
@@ -223,27 +223,21 @@ def _listing(fields: list[object], handle: str) -> Listing:
 def _tokens(fields: list[object]) -> ProviderTokens:
     id_token, access_token, refresh_token, expires = fields
     return ProviderTokens(
-        id_token=_maybe(_text, id_token),
-        access_token=_maybe(_text, access_token),
-        refresh_token=_maybe(_text, refresh_token),
+        id_token=_text_or_none(id_token),
+        access_token=_text_or_none(access_token),
+        refresh_token=_text_or_none(refresh_token),
         expires_at=_maybe(_time, expires),
     )
 
 
-def _shared(claims: dict[str, object], texts: Iterable[object]) -> dict[str, object]:
-    """The same claims. What many records have in common, and what one says twice, is in memory once:
-    a near cache holds very many of them."""
-    known = {text: text for text in texts if isinstance(text, str)}
-
-    def share(value: object) -> object:
-        if isinstance(value, str):
-            return known.get(value, value)
-        return list(map(share, value)) if isinstance(value, list) else value
-
-    return {
-        intern(name): known.get(value, value) if isinstance(value, str) else share(value)
-        for name, value in claims.items()
-    }
+def _shared(claims: dict[str, object], **said: object) -> dict[str, object]:
+    """The same claims. What many records have in common, and what one says twice under the usual
+    name, is in memory once: a near cache holds very many of them."""
+    shared = {intern(name): value for name, value in claims.items()}
+    for name, value in said.items():
+        if shared.get(name) == value is not None:
+            shared[name] = value
+    return shared
 
 
 class _NotOursError(ValueError):
@@ -286,6 +280,8 @@ def _marks(seen: Iterable[bytes]) -> list[str]:
 
 
 def _read_marks(value: object) -> frozenset[bytes]:
+    if value == []:  # as it is with most
+        return frozenset()
     try:
         return frozenset(base64.b64decode(mark, validate=True) for mark in _texts(value))
     except binascii.Error:
@@ -296,6 +292,10 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise _NotOursError
     return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _texts(value: object) -> tuple[str, ...]:

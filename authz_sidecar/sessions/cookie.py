@@ -7,7 +7,7 @@ see. Knows nothing of what a session is.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from authz_sidecar.core.base64url import base64url
@@ -23,7 +23,6 @@ CookieLines = tuple[str, ...]
 
 # 256 bits in base64url. Of the last character only four bits count: no second spelling.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
-_PREFIX = re.compile(r"__(?:host|secure)-", re.IGNORECASE)
 # RFC 6265 section 4.1.1: token and cookie-octet.
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
@@ -49,6 +48,11 @@ class SessionCookies:
     domain: str | None = None
     providers: tuple[str, ...] = ()
     default_provider: str | None = None
+    _owned: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        owned = rf"[{_SPACE}]*(?:__(?:host|secure)-)?{re.escape(self.name)}(?:-.*)?"
+        object.__setattr__(self, "_owned", re.compile(owned, re.IGNORECASE | re.DOTALL))
 
     def name_for(self, provider: str, origin: Origin) -> str:
         """The name of the cookie that holds `origin`'s session with `provider`."""
@@ -101,9 +105,7 @@ class SessionCookies:
 
     def owns(self, name: str) -> bool:
         """Whether a cookie of this name is one of ours, under any prefix and for any purpose."""
-        bare = _PREFIX.sub("", name.strip(_SPACE), count=1).lower()
-        ours = self.name.lower()
-        return bare == ours or bare.startswith(f"{ours}-")
+        return self._owned.fullmatch(name.rstrip(_SPACE)) is not None
 
     def _strip_line(self, line: str) -> str | None:
         pairs = line.split(";")

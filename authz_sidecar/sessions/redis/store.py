@@ -47,7 +47,8 @@ class RedisStore:
         async with self._asking() as client:
             if isinstance(client, RedisCluster):
                 return tuple(await client.mget_nonatomic(keys))
-            return tuple(await client.mget(keys))
+            # As `mget` asks, without what that does to find out about its arguments.
+            return tuple(await client.execute_command("MGET", *keys))
 
     async def write(self, *entries: Entry) -> None:
         async with self._asking() as client, client.pipeline(transaction=True) as pipe:
