@@ -163,11 +163,11 @@ def _growth(results: Results) -> Iterator[str]:
     yield ""
     yield (
         f"All routes are {settings['routes']:,}, all sessions {settings['sessions']:,}. For misses the"
-        " near cache has room for 64 sessions, and\nno two of 6,000 questions are alike, so that nearly"
+        " near cache has room for 64 sessions, and no two of 6,000\nquestions are alike, so that nearly"
         " every check asks Redis"
         + ("" if share is None else f" ({share:.1%} were still answered from memory)")
-        + ". A revocation is timed from the beginning of the sign-out\nuntil the last of the"
-        " connections to two replicas with two workers each is refused."
+        + ".\nA revocation is timed from the beginning of the sign-out until the last of the"
+        " connections to two replicas with two\nworkers each is refused."
     )
     yield ""
     yield "![Growth](performance/growth.svg)"
