@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from authz_sidecar.server.limits import Refusal
+
 
 class _Cycle(RequestResponseCycle):
     """Says of each last answer that it is one."""
@@ -138,3 +140,7 @@ class LimitedProtocol(Limited, _Told):
     """uvicorn's, within our limits and without its leniencies and h11's."""
 
     malformed = (MalformedError, h11.RemoteProtocolError, RefusedError)
+
+    def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
+        super()._refuse(refusal, linger=linger)
+        self.parser.drop()  # not until the connection ends, which may linger

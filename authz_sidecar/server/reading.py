@@ -74,6 +74,11 @@ class Parser:
         if self._over:
             self._lines.drop()
 
+    def drop(self) -> None:
+        """Of a connection that is refused nothing more is read."""
+        self._lines.drop()
+        self._over = True
+
     # As httptools says it
 
     def get_method(self) -> bytes:
