@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +19,20 @@ if TYPE_CHECKING:
 _encoded = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
 
 
-class Form(logging.Formatter):
+class Form(logging.Formatter, ABC):
     """A line by its parts, so that those which very many lines share are put into words once:
     `began`, `words`, `values` as often as there are any, `end`."""
 
     end = ""
 
-    def began(self, created: float) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def began(self, created: float) -> str: ...
 
-    def words(self, *, level: int, message: str, logger: str) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def words(self, *, level: int, message: str, logger: str) -> str: ...
 
-    def values(self, values: Mapping[str, object]) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def values(self, values: Mapping[str, object]) -> str: ...
 
     def _line(self, record: logging.LogRecord, **more: object) -> str:
         words = self.words(level=record.levelno, message=record.getMessage(), logger=record.name)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
-import zlib
 from sys import intern
 from typing import TYPE_CHECKING, TypeVar
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
+from authz_sidecar.sessions.packing import AGENTS, pack, unpack
 from authz_sidecar.sessions.records import (
     Listing,
     ProviderTokens,
@@ -28,35 +27,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_JSON = json.JSONDecoder()
-_VERSION = b"\x01"
-_MAX_BYTES = 1 << 20
-
-# Part of version 1, never to be edited: it makes typical claims about a third shorter.
-_DICTIONARY = (
-    b'"zoneinfo":"locale":"website":"phone_number":"phone_number_verified":"preferred_username":'
-    b'"nickname":"picture":"https://"middle_name":"updated_at":"department":"roles":["at_hash":'
-    b'"realm_access":{"roles":["resource_access":{"account":{"tid":"oid":"upn":"hd":"azp":"sid":'
-    b'"urn:mace:incommon:iap:"phr","pwd","mfa","otp","hwk"]"acr":"amr":["aud":"auth_time":"exp":'
-    b'"iat":"nbf":"jti":"iss":"https://accounts.google.com"https://login.microsoftonline.com/"sub":'
-    b'"email_verified":true,"email":"@example.com","given_name":"family_name":"name":"groups":["'
-    b'["sign-in","https://child",".com","]],{}null,null,true,false,[],["'
-)
-# As fixed, and for listings alone: most of what browsers call themselves is the same in all of them.
-_AGENTS = (
-    b'"https://accounts.google.com"https://login.microsoftonline.com/HeadlessChrome/curl/'
-    b"Mobile/15E148 Mozilla/5.0 (compatible; Edg/OPR/Version/17.0 Safari/605.1.15"
-    b"(iPhone; CPU iPhone OS 17_0 like Mac OS X)(Macintosh; Intel Mac OS X 10_15_7) "
-    b"AppleWebKit/605.1.15 (KHTML, like Gecko) (Linux; Android 10; K)"
-    b"(Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0(X11; Linux x86_64) "
-    b'AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Mobile Safari/537.36"]'
-    b'["child",".com",null,[],["sign-in","https://'
-)
-
 
 def encode_record(record: Record) -> bytes:
     session, who = record.session, record.session.identity
-    return _pack(
+    return pack(
         [
             session.kind.value,
             session.scope,
@@ -74,12 +48,12 @@ def encode_record(record: Record) -> bytes:
 
 
 def decode_record(data: bytes, *, handle: str) -> Record | None:
-    return _unpack(data, 19, lambda fields: _record(fields, handle), optional=1)
+    return unpack(data, 19, lambda fields: _record(fields, handle), optional=1)
 
 
 def encode_listing(listing: Listing) -> bytes:
     summary = listing.summary
-    return _pack(
+    return pack(
         [
             summary.kind.value,
             summary.scope,
@@ -95,32 +69,28 @@ def encode_listing(listing: Listing) -> bytes:
             summary.user_agent,
             *_confinement(summary.routes),
         ],
-        dictionary=_AGENTS,
+        dictionary=AGENTS,
     )
 
 
 def decode_listing(data: bytes, *, handle: str) -> Listing | None:
-    return _unpack(
-        data, 12, lambda fields: _listing(fields, handle), optional=1, dictionary=_AGENTS
-    )
+    return unpack(data, 12, lambda fields: _listing(fields, handle), optional=1, dictionary=AGENTS)
 
 
 def encode_tokens(tokens: ProviderTokens) -> bytes:
-    return _pack(_token_fields(tokens))
+    return pack(_token_fields(tokens))
 
 
 def encode_vault(vault: Vault) -> bytes:
-    return _pack(
-        [vault.refresh_at, *_token_fields(vault.tokens), *_identity_fields(vault.identity)]
-    )
+    return pack([vault.refresh_at, *_token_fields(vault.tokens), *_identity_fields(vault.identity)])
 
 
 def decode_vault(data: bytes) -> Vault | None:
-    return _unpack(data, 15, _vault)
+    return unpack(data, 15, _vault)
 
 
 def decode_tokens(data: bytes) -> ProviderTokens | None:
-    return _unpack(data, 4, _tokens)
+    return unpack(data, 4, _tokens)
 
 
 def _token_fields(tokens: ProviderTokens) -> list[object]:
@@ -242,37 +212,6 @@ def _shared(claims: dict[str, object], **said: object) -> dict[str, object]:
 
 class _NotOursError(ValueError):
     """Stays in this module: a field has another type than what was written."""
-
-
-def _pack(fields: list[object], *, dictionary: bytes = _DICTIONARY) -> bytes:
-    text = json.dumps(fields, separators=(",", ":")).encode("ascii")
-    if len(text) > _MAX_BYTES:
-        raise ValueError(f"a record of {len(text)} bytes is too large to be kept")
-    deflate = zlib.compressobj(level=9, wbits=-15, zdict=dictionary)
-    return _VERSION + deflate.compress(text) + deflate.flush()
-
-
-def _unpack(
-    data: bytes,
-    length: int,
-    build: Callable[[list[object]], T],
-    *,
-    optional: int = 0,
-    dictionary: bytes = _DICTIONARY,
-) -> T | None:
-    if data[:1] != _VERSION:
-        return None
-    inflate = zlib.decompressobj(wbits=-15, zdict=dictionary)
-    try:
-        text = inflate.decompress(data[1:], _MAX_BYTES)
-        if not inflate.eof or inflate.unused_data:
-            return None
-        fields = _JSON.decode(text.decode("ascii"))
-        if not isinstance(fields, list) or not length <= len(fields) <= length + optional:
-            return None
-        return build(fields)
-    except (zlib.error, ValueError, OverflowError, RecursionError):
-        return None
 
 
 def _marks(seen: Iterable[bytes]) -> list[str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.sessions import codec
+from authz_sidecar.sessions.packing import CLAIMS
 from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
 
 HANDLE = "A" * 22
@@ -124,7 +125,7 @@ def test_a_damaged_record_raises_nothing(record: Record, draw: st.DataObject) ->
 
 
 def packed(value: object, *, trailing: bytes = b"") -> bytes:
-    deflate = zlib.compressobj(wbits=-15, zdict=codec._DICTIONARY)
+    deflate = zlib.compressobj(wbits=-15, zdict=CLAIMS)
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return b"\x01" + deflate.compress(body) + deflate.flush() + trailing
 
