@@ -67,14 +67,15 @@ def repeated(
 
 
 def _only_handler(logger: logging.Logger) -> LineHandler | None:
-    """None where anybody else hears it, or may have it left out."""
-    handlers, each = list[logging.Handler](), logger if logger.propagate else None
+    """None where anybody else hears it, or may have it left out. Looks where `logging` does."""
+    handlers: list[logging.Handler] = []
+    each: logging.Logger | None = logger
     while each is not None:
         handlers += each.handlers
-        each = each.parent
-    only = handlers[0] if len(handlers) == 1 else None
-    heard = isinstance(only, LineHandler) and not (logger.filters or only.filters or only.level)
-    return only if heard and isinstance(only, LineHandler) else None
+        each = each.parent if each.propagate else None
+    if len(handlers) != 1 or not isinstance(only := handlers[0], LineHandler):
+        return None
+    return None if logger.filters or only.filters or only.level else only
 
 
 def configure(

@@ -203,23 +203,22 @@ class Limited(Below):
         super().on_header(name, value)
         self._count_head(len(name) + len(value) + len(b": \r\n"))
         if len(self.headers) > self._limits.head_lines:
-            raise self._refused(431, "The request has too many header lines.")
+            raise self._refused(Refusal(431, "The request has too many header lines."))
 
     def _count_head(self, size: int) -> None:
         self._head_read += size
         if self._head_read > self._limits.head_bytes:
-            raise self._refused(431, "The request head is too large.")
+            raise self._refused(Refusal(431, "The request head is too large."))
 
     def on_headers_complete(self) -> None:
         self._disarm()
         refusal = judged(self.url, self.parser.get_http_version(), self.headers)
         if refusal is not None:
-            self._refuse(refusal)
-            raise RefusedError(refusal.sentence)
+            raise self._refused(refusal)
         self.scope["authz_target"] = self.url
         if len(self.pipeline) >= self._limits.waiting:
             # One read holds hundreds of them, and each takes many times its own length.
-            raise self._refused(429, "Too many requests before their answers.")
+            raise self._refused(Refusal(429, "Too many requests before their answers."))
         super().on_headers_complete()
         self._phase = Phase.BODY
         # Until the whole message has been read its rest could be taken for the next request. And
@@ -248,10 +247,10 @@ class Limited(Below):
 
     # Refusals
 
-    def _refused(self, status: int, sentence: str) -> Exception:
+    def _refused(self, refusal: Refusal) -> Exception:
         """Refuse, and give `raise` something that stops the parser."""
-        self._refuse(Refusal(status, sentence))
-        return RefusedError(sentence)
+        self._refuse(refusal)
+        return RefusedError(refusal.sentence)
 
     def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
         if self._refusal is not None:

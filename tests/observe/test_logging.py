@@ -141,6 +141,20 @@ def test_whoever_else_listens_hears_repeated_lines_too(where: str) -> None:
     assert stream.getvalue().count("\n") == (where != "a level")
 
 
+def test_a_repeated_line_goes_no_further_than_its_logger_lets_it() -> None:
+    above, stream = io.StringIO(), io.StringIO()
+    parent = logger_to(above, JsonFormatter())
+    logger = logger_to(stream, JsonFormatter())
+    logger.parent, logger.propagate = parent, False
+    repeated(logger, logging.INFO, "x", VALUES)({"request-id": "r1"})
+    assert (above.getvalue(), stream.getvalue().count("\n")) == ("", 1)
+    silent = logging.Logger("authz_sidecar.silent")  # noqa: LOG001 - nobody hears it
+    child = logging.Logger("authz_sidecar.silent.child")  # noqa: LOG001
+    silent.parent, silent.propagate, child.parent = parent, False, silent
+    repeated(child, logging.INFO, "x", VALUES)({"request-id": "r1"})
+    assert above.getvalue() == ""
+
+
 def test_a_line_that_cannot_be_written_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
     write = repeated(logger_to(stream, JsonFormatter()), logging.INFO, "x", VALUES)
