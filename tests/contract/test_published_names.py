@@ -1,0 +1,342 @@
+"""Names that operators, proxies and programs rely on: each table is what is published today.
+
+A new name fails its test until it has a row. To change or remove a row is to break a dashboard, a
+proxy's configuration or a script: it needs a line in the changelog.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.util
+import json
+import logging
+import pickle
+import pickletools
+import re
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from authz_sidecar import cli
+from authz_sidecar.config.load import load
+from authz_sidecar.config.reference import json_schema
+from authz_sidecar.config.schema import ADAPTERS
+from authz_sidecar.core.types import SessionKind
+from authz_sidecar.core.urls import parse_origin
+from authz_sidecar.login.attempts import AttemptCookies
+from authz_sidecar.login.loop import LoopBreaker
+from authz_sidecar.observe.metrics import Metrics
+from authz_sidecar.observe.record import CheckRecorder
+from authz_sidecar.policy.reasons import CODES
+from authz_sidecar.proxies.catalogue import adapters
+from authz_sidecar.sealing import SecretKeys
+from authz_sidecar.web.ops import ops_app
+from tests.contract.source import (
+    Call,
+    calls,
+    constants,
+    golden,
+    keywords,
+    modules,
+    nodes,
+    returned,
+    text_of,
+)
+from tests.login.house import House
+from tests.login.test_attempts import attempt
+from tests.observe.test_record import REQUEST, check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEYS = SecretKeys([b"k" * 32])
+
+LABELS = {
+    "authz_build_info": "gauge python version",
+    "authz_check_duration_seconds": "histogram adapter le",
+    "authz_checks": "counter adapter decision status",
+    "authz_config_generation": "gauge",
+    "authz_config_last_reload_success_timestamp_seconds": "gauge",
+    "authz_config_last_reload_successful": "gauge",
+    "authz_connections_refused": "counter listener status",
+    "authz_credentials": "counter kind outcome",
+    "authz_near_cache_bytes": "gauge",
+    "authz_near_cache_coherent": "gauge",
+    "authz_near_cache_entries": "gauge",
+    "authz_near_cache_evictions": "counter",
+    "authz_near_cache_invalidations": "counter",
+    "authz_near_cache_lookups": "counter from",
+    "authz_near_cache_losses": "counter",
+    "authz_near_cache_refused": "gauge",
+    "authz_near_cache_touches": "counter",
+    "authz_record_tables_known": "gauge table",
+    "authz_routes": "gauge",
+    "authz_routes_refused": "gauge",
+    "authz_sign_ins": "counter outcome provider",
+    "authz_store_errors": "counter",
+    "authz_throttled": "counter endpoint",
+}
+BUCKETS = "0.0001 0.00025 0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.5 1.0 5.0 +Inf"
+
+
+def counted() -> Metrics:
+    """Each metric with a sample, so that its labels are there to be seen."""
+    metrics = Metrics(version="1", process=False)
+    metrics.checks(adapter="nginx", decision="allow", status=200).add(0.01)
+    metrics.sign_in(provider="corp", outcome="success")
+    metrics.throttled(endpoint="start")
+    metrics.credential(kind="token", outcome="allow")
+    metrics.refusal(listener="check", status=431)
+    metrics.tables({"people": type("Table", (), {"now": lambda _self: None})()})
+    return metrics
+
+
+def test_metrics() -> None:
+    report = counted().report()
+    labels = {
+        family.name: " ".join(
+            (family.kind, *sorted({name for _, given, _ in family.samples for name, _ in given}))
+        )
+        for family in report
+    }
+    assert labels == LABELS
+    values = {
+        value for f in report for _, given, _ in f.samples for name, value in given if name == "le"
+    }
+    assert values == set(BUCKETS.split())
+
+
+@pytest.mark.parametrize(
+    ("found", "published"),
+    [
+        pytest.param(
+            returned("outcome_of"), "allow deny refused sign-in unavailable", id="decision"
+        ),
+        pytest.param(
+            keywords("outcome") | returned("_outcome"),
+            "error lost provider-unavailable refused store-unavailable success",
+            id="outcome of a sign-in",
+        ),
+        pytest.param(
+            keywords("endpoint", "throttled"),
+            "api/login api/token basic callback choose frontchannel-logout handover sign-in start",
+            id="endpoint",
+        ),
+        pytest.param(
+            frozenset(SessionKind),
+            "child introspected password service-account sign-in token tool",
+            id="kind of a session or credential",
+        ),
+    ],
+)
+def test_values_of_labels(found: frozenset[str], published: str) -> None:
+    assert found == set(published.split())
+
+
+def refusals() -> Iterator[str]:
+    """The codes that are no policy's: reasons of a denial or an error, and by status; those of
+    RFC 6749, 6750 and 9449; and what nginx is told between its two questions."""
+    yield from keywords("reason", "code")
+    for call in calls():
+        if call.name == "GrantRefused":
+            yield call.first() or ""
+        if call.name == "Deny":
+            yield from in_sets(call.module, *call.node.args)
+        named = (keyword.value for keyword in call.node.keywords if keyword.arg == "reasons")
+        yield from in_sets(call.module, *named)
+    for module, assigned in nodes(ast.Assign):
+        if ast.unparse(assigned.targets[0]) == "reasons":
+            yield from in_sets(module, assigned.value)
+    for module, table in nodes(ast.Dict):
+        if any(
+            isinstance(key, ast.Constant) and key.value in {400, 403, 503} for key in table.keys
+        ):
+            yield from (text_of(value, module) or "" for value in table.values)
+    for module, pair in nodes(ast.Tuple):
+        if len(pair.elts) == 2 and text_of(pair.elts[0], module) == "x-authz-reason":
+            yield text_of(pair.elts[1], module) or ""
+
+
+def in_sets(module: str, *where: ast.expr) -> Iterator[str]:
+    sets = (node for each in where for node in ast.walk(each) if isinstance(node, ast.Set))
+    yield from (text_of(element, module) or "" for each in sets for element in each.elts)
+
+
+def test_reason_codes() -> None:
+    found = {code for code in refusals() if re.fullmatch(r"[a-z]{3,}([_-][a-z]+)*", code)}
+    assert sorted({*CODES, *found}) == golden("reasons.txt")
+
+
+def logged(call: Call) -> str:
+    """Level, message and names of the values that a line has besides."""
+    arguments = call.node.args
+    level = call.name
+    message = text_of(arguments[0], call.module) if arguments else None
+    given = (keyword.value for keyword in call.node.keywords if keyword.arg == "extra")
+    names = sorted(
+        str(keyword.arg).replace("_", "-")
+        for value in given
+        if isinstance(value, ast.Call)
+        for keyword in value.keywords
+    )
+    return " ".join((level, json.dumps(message), *names))
+
+
+def test_log_lines() -> None:
+    levels = {"debug", "info", "warning", "error", "exception", "critical"}
+    found = {
+        logged(call) for call in calls() if call.on in {"logger", "_log"} and call.name in levels
+    }
+    assert sorted(found) == golden("log_lines.txt")
+
+
+def test_loggers() -> None:
+    """Names of loggers that are said; all others are called like their module."""
+    named = {call.first() for call in calls() if call.name == "getLogger"} - {None, "{}"}
+    assert named == {"authz_sidecar.check", "uvicorn.error"}
+
+
+def test_the_line_of_a_check(caplog: pytest.LogCaptureFixture) -> None:
+    recorder = CheckRecorder(metrics=counted())
+    asked = replace(REQUEST, client=ip_address("192.0.2.1"))
+    caplog.set_level(logging.INFO)
+    for status, error in ((200, None), (400, "wrong"), (503, "away")):
+        recorder.record(check(request=asked, status=status, error=error, credential="token"))
+    assert [(line.name, line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("authz_sidecar.check", level, "authorize check") for level in ("INFO", "WARNING", "ERROR")
+    ]
+    assert " ".join(vars(caplog.records[-1])["fields"]) == (
+        "request-id duration-ms check decision reasons status method host path ip route-id"
+        " session-id user email provider credential groups error"
+    )
+
+
+def routes(app: Any) -> Iterator[tuple[str, str]]:
+    for route in app.routes:
+        if (router := getattr(route, "original_router", None)) is not None:
+            yield from routes(router)
+        else:
+            yield route.path, " ".join(sorted(route.methods))
+
+
+def test_endpoints() -> None:
+    web = House(issuer="https://idp.example.com").app
+    found = [
+        *(f"check {path}" for path in adapters(ADAPTERS)),
+        *(f"web {path} {methods}" for path, methods in routes(web)),
+        *(f"ops {path} {methods}" for path, methods in routes(ops_app(None))),  # type: ignore[arg-type]
+    ]
+    assert sorted(found) == golden("endpoints.txt")
+
+
+@pytest.mark.parametrize(
+    ("origin", "prefix"),
+    [("https://app.example.com", "__Host-"), ("http://app.example.com:8080", "")],
+)
+def test_cookies_of_a_sign_in(origin: str, prefix: str) -> None:
+    """Those of sessions are in `tests/sessions/test_cookie.py`."""
+    host, begun = parse_origin(origin), attempt()
+    flow = AttemptCookies(KEYS, base_name="authz").keep(begun, (), origin=host, cross_site=False)
+    loop = LoopBreaker(keys=KEYS, base_name="authz").count((), origin=host, now=1.0)
+    assert flow[0].startswith(f"{prefix}authz-flow-{begun.id}=")
+    assert loop.startswith(f"{prefix}authz-loop=")
+
+
+SCHEMA = json_schema()
+
+
+def keys_of(schema: Any, at: str = "") -> Iterator[str]:
+    """Every key with where it stands, and the words it may be set to."""
+    if "$ref" in schema:
+        yield from keys_of(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], at)
+    for word in (*schema.get("enum", ()), *filter(None, (schema.get("const"),))):
+        yield f"{at} = {word}"
+    inner = schema.get("properties", {})
+    if {*inner} <= {"env", "file", "text", "var"}:  # any scalar may be written so
+        inner = {}
+    below = {f"{at}.{name}".removeprefix("."): value for name, value in inner.items()}
+    yield from below
+    below |= {f"{at}.NAME": schema.get("additionalProperties"), f"{at}[]": schema.get("items")}
+    several = [(at, each) for name in ("anyOf", "oneOf", "allOf") for each in schema.get(name, ())]
+    for place, value in (*below.items(), *several):
+        if isinstance(value, dict):
+            yield from keys_of(value, place)
+
+
+def test_configuration_keys() -> None:
+    assert sorted(set(keys_of(SCHEMA))) == golden("configuration.txt")
+
+
+class Caught(Exception):
+    pass
+
+
+def command_line(parser: argparse.ArgumentParser) -> Iterator[str]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from command_line(inner)
+        elif action.dest != "help":
+            names = " ".join(action.option_strings) or str(action.metavar or action.dest)
+            words = " = " + "|".join(map(str, action.choices)) if action.choices else ""
+            yield f"{parser.prog} {names}{words}"
+    yield parser.prog
+
+
+def test_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def caught(parser: argparse.ArgumentParser, *_: object) -> None:
+        raise Caught(parser)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", caught)
+    with pytest.raises(Caught) as parser:
+        cli.main([])
+    assert sorted(command_line(parser.value.args[0])) == golden("command_line.txt")
+
+
+def test_environment() -> None:
+    variables = {text for text in constants() if re.fullmatch(r"AUTHZ_[A-Z_]+", text)}
+    # The first is read; the others are only proposed for what is written with `{env: NAME}`.
+    assert variables == {
+        "AUTHZ_SIDECAR_CONFIG",
+        *("AUTHZ_SECRET_KEY", "AUTHZ_SIGNING_KEY", "AUTHZ_HEADER_"),
+    }
+
+
+def test_modules_that_are_named_by_a_string() -> None:
+    """A worker is started as `python -m`: operators see that name, and it must be there."""
+    started = {
+        text
+        for call in calls()
+        if any(isinstance(each, ast.Constant) and each.value == "-m" for each in call.node.args)
+        for each in call.node.args
+        if (text := text_of(each, call.module)) is not None and "." in text
+    }
+    assert started == {"authz_sidecar.server.child"}
+    for name in started:
+        found = importlib.util.find_spec(name)
+        assert found is not None, name
+        assert found.origin is not None
+    named = {text for text in constants() if re.fullmatch(r"authz_sidecar(\.\w+)+", text)}
+    loggers = {"authz_sidecar.check"}
+    assert named - loggers <= {*modules()}
+
+
+def test_a_configuration_travels_to_workers_as_it_is(tmp_path: Path) -> None:
+    """Pickled: all that it is made of is found by module and name, in one version of the package."""
+    file = tmp_path / "authz-sidecar.yaml"
+    file.write_text(
+        f"secret_keys: [{'k' * 32}]\nsessions: {{store: 'memory://'}}\n"
+        "identity_providers: {corp: {issuer: https://idp.example.com, client_id: a, client_secret: b}}\n"
+        "routes: [{from: https://app.example.com, allow_any_authenticated_user: true}]\n"
+    )
+    config = load(file, env={})
+    pickled = pickle.dumps(config)
+    assert pickle.loads(pickled) == config
+    strings = [arg for _, arg, _ in pickletools.genops(pickled) if isinstance(arg, str)]
+    ours = {each for each in strings if each.startswith("authz_sidecar.")}
+    assert ours
+    assert ours <= {*modules()}, "an object of the package whose module is no module"
