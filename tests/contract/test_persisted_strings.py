@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.app.tokens import token_names
-from authz_sidecar.core.types import SessionKind
+from authz_sidecar.core.types import Identity
 from authz_sidecar.identity.assertion import signing_keys_from
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions.opening import open_store
@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from tests.servers.redis import RedisServer
 
 KEYS = SecretKeys([stored.SECRET])
+
+DEPLOY_BOT = Identity(
+    provider="service-account",
+    issuer="",
+    subject="service-account/deploy-bot",
+    groups=("ci",),
+    machine=True,
+)
 
 SEALED = {
     *("session", "session listing", "provider tokens", "ticket", "vault"),
@@ -183,35 +191,23 @@ async def upgraded(redis_server: RedisServer) -> AsyncIterator[Sessions]:
 
 
 @pytest.mark.parametrize(
-    ("name", "scope", "kind"),
+    ("name", "scope", "found"),
     [
-        ("alice", AUTH, SessionKind.SIGN_IN),
-        ("child", APP, SessionKind.CHILD),
-        ("tool", f"tool:{APP}", SessionKind.TOOL),
+        ("alice", AUTH, ("sign-in", ALICE, ())),
+        ("child", APP, ("child", ALICE, ())),
+        ("tool", f"tool:{APP}", ("tool", ALICE, ())),
+        ("service account", "service-account", ("service-account", DEPLOY_BOT, ("api",))),
+        ("revoked", APP, None),
+        ("ended", APP, None),
     ],
 )
-async def test_sessions_of_people_go_on(
-    upgraded: Sessions, name: str, scope: str, kind: SessionKind
+async def test_sessions_go_on_and_what_was_ended_stays_so(
+    upgraded: Sessions, name: str, scope: str, found: object
 ) -> None:
-    session = await upgraded.find(golden()["tokens"][name], scope=scope, provider="corp")
-    assert session is not None
-    assert (session.kind, session.identity) == (kind, ALICE)
-    assert session.provider_session == "sid-1"
-
-
-async def test_service_accounts_go_on(upgraded: Sessions) -> None:
-    token = golden()["tokens"]["service account"].removeprefix("azsa_")
-    session = await upgraded.find(token, scope="service-account", provider="service-account")
-    assert session is not None
-    assert session.identity.machine
-    assert (session.identity.subject, session.identity.groups, session.routes) == (
-        *("service-account/deploy-bot", ("ci",), ("api",)),
-    )
-
-
-@pytest.mark.parametrize("name", ["revoked", "ended"])
-async def test_whoever_was_signed_out_stays_so(upgraded: Sessions, name: str) -> None:
-    assert await upgraded.find(golden()["tokens"][name], scope=APP, provider="corp") is None
+    provider = "service-account" if name == "service account" else "corp"
+    token = golden()["tokens"][name].removeprefix("azsa_")
+    session = await upgraded.find(token, scope=scope, provider=provider)
+    assert (session and (session.kind, session.identity, session.routes)) == found
 
 
 async def test_what_else_a_store_holds(upgraded: Sessions, redis_server: RedisServer) -> None:
