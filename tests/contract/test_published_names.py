@@ -178,7 +178,7 @@ def logged(call: Call) -> str:
     message = text_of(arguments[0], call.module) if arguments else None
     given = (keyword.value for keyword in call.node.keywords if keyword.arg == "extra")
     names = sorted(
-        str(keyword.arg).replace("_", "-")
+        (keyword.arg or "{}").replace("_", "-")
         for value in given
         if isinstance(value, ast.Call)
         for keyword in value.keywords
