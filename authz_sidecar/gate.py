@@ -155,6 +155,8 @@ class Gate:
         route = next(iter(routes.values()))
         if route is None:
             return Judgement(decision=Deny(frozenset({"route-not-found"})))
+        if request.unsupported_upgrade:
+            return Judgement(decision=Deny(frozenset({"upgrade-not-allowed"})), route=route)
         if request.websocket and not self._may_upgrade(request, route):
             return Judgement(decision=Deny(frozenset({"origin-not-allowed"})), route=route)
         return await self._judge_route(request, route, meanings)

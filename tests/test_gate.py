@@ -31,7 +31,7 @@ from tests.gating import (
 from tests.routes.settings import Settings
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.types import Identity
+    from authz_sidecar.core.types import Headers, Identity
 
 SIGNED_IN = Settings(name="app", allow_any_authenticated_user=True)
 PUBLIC = Settings(name="public", prefix="/public/", allow_public_unauthenticated_access=True)
@@ -263,6 +263,39 @@ async def test_websockets_are_opened_by_the_hosts_own_pages(
     assert reply.status == status
     if status == 403:
         assert header(reply, "x-authz-reason") == "origin-not-allowed"
+
+
+UPGRADES = (
+    pytest.param((("upgrade", "h2c"),), id="h2c"),
+    pytest.param((("upgrade", "h2c"), ("http2-settings", "AAMAAABk")), id="h2c and its settings"),
+    pytest.param((("http2-settings", "AAMAAABk"),), id="settings of HTTP/2 alone"),
+    pytest.param((*WEBSOCKET, ("http2-settings", "AAMAAABk")), id="settings beside a WebSocket"),
+    pytest.param((("upgrade", "websocket,h2c"), *WEBSOCKET[1:]), id="h2c behind websocket"),
+    pytest.param((("upgrade", "h2c,websocket"), *WEBSOCKET[1:]), id="h2c before websocket"),
+    pytest.param((*WEBSOCKET, ("upgrade", "h2c")), id="two lines"),
+    pytest.param((("upgrade", "TLS/1.3"),), id="TLS"),
+    pytest.param((("upgrade", "SPDY/3.1"),), id="SPDY"),
+    pytest.param((("upgrade", "connect-udp"),), id="connect-udp"),
+    pytest.param((("upgrade", "tcp"),), id="tcp"),
+)
+
+
+@pytest.mark.parametrize("upgrade", UPGRADES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("path", ["/public/a", "/a"], ids=["public", "signed in"])
+async def test_no_other_tunnel_than_a_websocket_is_allowed_whoever_asks(
+    path: str, name: str, upgrade: Headers
+) -> None:
+    home = house(PUBLIC, SIGNED_IN)
+    cookie = await home.signed_in()
+    passing = await home.ask(f"{APP}{path}", cookie, ("x-authz-reason", ""), by=name)
+    reply = await home.ask(f"{APP}{path}", cookie, *upgrade, by=name)
+    assert passing.status == (403 if name == "nginx-challenge" else 200)
+    assert reply.status == 403
+    assert home.record.reasons == ("upgrade-not-allowed",)
+    assert (home.record.outcome, home.record.error) == ("deny", None)
+    told = header(reply, "x-authz-reason")
+    assert told == ("forbidden" if name in {"nginx", "ingress-nginx"} else "upgrade-not-allowed")
 
 
 async def test_a_websocket_without_a_session_is_not_redirected() -> None:

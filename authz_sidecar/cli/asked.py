@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
 from authz_sidecar.core.spelling import ascii_url
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_url
@@ -64,6 +65,7 @@ def request_of(arguments: argparse.Namespace, *, facts: frozenset[Fact]) -> Chec
         client=arguments.ip,
         headers=headers,
         websocket=any(name == "upgrade" and "websocket" in it.lower() for name, it in headers),
+        unsupported_upgrade=asks_for_unsupported_upgrade(headers),
         facts=facts,
     )
 

@@ -51,8 +51,9 @@ class CheckRequest:
     `path` is raw: visible ASCII, begins with `/`, no decoding applied. `query` is raw without the
     `?`; None when there is none. `client` and `certificate` are None when unknown. `headers` are
     the client's own, less those in which the proxy reports its facts. A fact whose adapter does
-    not deliver it is unknown, never empty (`facts`). `repeated`: it was asked about a moment ago
-    and refused, and is asked about again for the words alone; nothing passes by the answer.
+    not deliver it is unknown, never empty (`facts`). `unsupported_upgrade`: it asks to switch to
+    another protocol than WebSocket. `repeated`: it was asked about a moment ago and refused, and is
+    asked about again for the words alone; nothing passes by the answer.
     """
 
     adapter: str
@@ -63,6 +64,7 @@ class CheckRequest:
     client: Address | None = None
     headers: Headers = ()
     websocket: bool = False
+    unsupported_upgrade: bool = False
     certificate: ClientCertificate | None = None
     facts: frozenset[Fact] = frozenset(Fact)
     repeated: bool = False

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 
+from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
 from authz_sidecar.core.spelling import ascii_url
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_url
@@ -27,7 +28,9 @@ Path = tuple["Step", ...]
 
 VERDICTS = ("allow", "deny", "refused", "sign-in")
 # Those of the gate, beside those of policies.
-REASONS = frozenset({*CODES, "bad-request", "origin-not-allowed", "route-not-found"})
+REASONS = frozenset(
+    {*CODES, "bad-request", "origin-not-allowed", "route-not-found", "upgrade-not-allowed"}
+)
 
 _CASE = ("expect", "identity", "name", "request")
 _REQUEST = ("at", "headers", "ip", "method", "url")
@@ -137,6 +140,7 @@ class _Reader:
             client=client,
             headers=headers,
             websocket=any(n == "upgrade" and v.lower() == "websocket" for n, v in headers),
+            unsupported_upgrade=asks_for_unsupported_upgrade(headers),
         )
         return request, now
 

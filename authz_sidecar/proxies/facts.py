@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
 from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.proxies import reading
 
@@ -37,5 +38,6 @@ def request_of(
         client=reading.client_address(headers, skipped=trusted_hops),
         headers=reading.clients_own(headers),
         websocket=reading.is_websocket(headers, said_scheme=scheme),
+        unsupported_upgrade=asks_for_unsupported_upgrade(headers),
         facts=FACTS,
     )

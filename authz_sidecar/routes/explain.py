@@ -87,15 +87,10 @@ def explain_request(
             trouble="no route has this place",
             now=now,
         )
-    if request.websocket and not _may_upgrade(request, route):
-        return _unjudged(
-            request,
-            route=route,
-            found=found,
-            reason="origin-not-allowed",
-            trouble="a page of another site opens a WebSocket",
-            now=now,
-        )
+    refusal = _refused_upgrade(request, route)
+    if refusal is not None:
+        reason, trouble = refusal
+        return _unjudged(request, route=route, found=found, reason=reason, trouble=trouble, now=now)
     overlooked = _overlooked(route, identity)
     counted = None if overlooked else identity
     judged = tuple(
@@ -176,6 +171,15 @@ def _overlooked(route: Route, identity: Identity | None) -> str | None:
         return "this route asks for no session"
     if identity.provider not in route.providers:
         return f"a session of `{identity.provider}` opens nothing on this route"
+    return None
+
+
+def _refused_upgrade(request: CheckRequest, route: Route) -> tuple[str, str] | None:
+    """The reason, and what it means."""
+    if request.unsupported_upgrade:
+        return "upgrade-not-allowed", "it asks to switch to another protocol than WebSocket"
+    if request.websocket and not _may_upgrade(request, route):
+        return "origin-not-allowed", "a page of another site opens a WebSocket"
     return None
 
 

@@ -34,6 +34,7 @@ _WORDS = {
     "route-misconfigured": "This page is not set up properly.",
     "headers-too-large": "Your account carries more data than the application can be sent.",
     "origin-not-allowed": "The connection was opened by another site.",
+    "upgrade-not-allowed": "The connection asks for a protocol that is not allowed here.",
 }
 _SHUT_OUT = "A rule for this page shuts your account out."
 _UNKNOWN = "What a rule for this page asks about could not be found out."

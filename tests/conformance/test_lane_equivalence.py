@@ -230,6 +230,17 @@ async def test_whoever_asks_for_whatever(
         pytest.param(Original(headers=(("transfer-encoding", "x"),)), False, id="framing"),
         pytest.param(Original(headers=(("origin", "https://a.example"),)), True, id="origin"),
         pytest.param(Original(headers=(("upgrade", "h2c"),)), False, id="other upgrade"),
+        pytest.param(Original(headers=(("upgrade", "tcp"),)), False, id="some upgrade"),
+        pytest.param(
+            Original(websocket=True, headers=(("http2-settings", "AAMAAABk"),)),
+            False,
+            id="settings of HTTP/2 beside a WebSocket",
+        ),
+        pytest.param(
+            Original(target="/public/a", headers=(("http2-settings", "AAMAAABk"),)),
+            False,
+            id="settings of HTTP/2",
+        ),
         pytest.param(Original(headers=(("content-type", "application/grpc"),)), True, id="gRPC"),
         pytest.param(
             Original(

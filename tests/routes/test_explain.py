@@ -91,6 +91,13 @@ def test_the_websocket_of_another_site() -> None:
     assert (str(found.verdict), [*found.reasons]) == ("deny", ["origin-not-allowed"])
 
 
+@pytest.mark.parametrize("websocket", [False, True])
+def test_an_upgrade_to_another_protocol(*, websocket: bool) -> None:
+    found = explained("/", websocket=websocket, unsupported_upgrade=True)
+    assert (str(found.verdict), [*found.reasons]) == ("deny", ["upgrade-not-allowed"])
+    assert found.trouble == "it asks to switch to another protocol than WebSocket"
+
+
 def test_two_credentials() -> None:
     headers = (("authorization", "a"), ("authorization", "b"))
     assert explained("/", headers=headers).verdict is Verdict.REFUSED
@@ -225,16 +232,23 @@ ROUTES = st.lists(
 )
 
 
-@given(routes=ROUTES, asked=REQUESTS, path=PATHS, websocket=st.booleans(), who=WHO)
+@given(
+    routes=ROUTES,
+    asked=REQUESTS,
+    path=PATHS,
+    upgrade=st.tuples(st.booleans(), st.booleans()),
+    who=WHO,
+)
 def test_the_gate_answers_what_is_explained(
     routes: list[Settings],
     asked: CheckRequest,
     path: str,
-    websocket: bool,  # noqa: FBT001
+    upgrade: tuple[bool, bool],
     who: Identity | None,
 ) -> None:
     index = built(*routes, providers=("corp", "guests"), default_provider="corp").index
-    asked = replace(asked, path=path, websocket=websocket)
+    websocket, unsupported = upgrade
+    asked = replace(asked, path=path, websocket=websocket, unsupported_upgrade=unsupported)
     found = explain_request(index, asked, who, now=NOW)
     assert (found.verdict, found.reasons) == as_the_gate(index, asked, who)
     tell(found, where=PLACES, base_path="/.auth")

@@ -1,0 +1,26 @@
+"""Which protocol a request asks to switch its connection to (RFC 9110 section 7.8)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Headers
+
+WEBSOCKET = "websocket"
+_SETTINGS_OF_H2C = "http2-settings"
+
+
+def asks_for_unsupported_upgrade(headers: Headers) -> bool:
+    """Whether the request asks for anything but HTTP, or one WebSocket and nothing beside it.
+
+    After a `101` the connection belongs to the protocol that was agreed on, and a proxy passes on
+    whatever follows without a question. Of a WebSocket that is the messages of one request that was
+    judged (RFC 6455); of any other protocol nothing is known, and HTTP/2 (`h2c`) carries requests of
+    its own. So `Upgrade` is absent, or one line with the one word `websocket`: no list, no version.
+    `HTTP2-Settings` belongs to `h2c` alone (RFC 7540 section 3.2.1; withdrawn by RFC 9113 section 3.1).
+    """
+    offered = [value.strip(" \t").lower() for name, value in headers if name == "upgrade"]
+    return (bool(offered) and offered != [WEBSOCKET]) or any(
+        name == _SETTINGS_OF_H2C for name, _ in headers
+    )
