@@ -18,6 +18,7 @@ from authz_sidecar.errors import (
     AuthzError,
     CredentialsRefused,
     ProviderUnavailable,
+    ProxyMisconfigured,
     Throttled,
 )
 from authz_sidecar.proxies.base import Answer, Page, Passed, Refused, SignInFirst
@@ -211,7 +212,7 @@ class Answers:
             page = Page(html=html, headers=self.pages.headers())
         return Refused(
             status=status,
-            reason=_REASONS[status],
+            reason=problem.reason if isinstance(problem, ProxyMisconfigured) else _REASONS[status],
             message=problem.public,
             request_id=request_id,
             page=page,

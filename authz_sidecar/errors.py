@@ -4,6 +4,7 @@
     ├── ConfigError            the operator's configuration; carries every problem found, with positions
     ├── StartError             the server cannot start: an address in use, a right that is missing
     ├── BadProxyRequest  400   the proxy's facts are missing, doubled or malformed
+    │   └── ProxyMisconfigured  400  its configuration leaves a fact out; the message says what to change
     ├── StoreUnavailable 503   the session store cannot answer
     ├── ProviderUnavailable 503  the identity provider cannot answer
     ├── CredentialsRefused 401 what a request brought in `Authorization` counts for nobody
@@ -63,6 +64,13 @@ class StartError(AuthzError):
 class BadProxyRequest(AuthzError):
     status = 400
     public = "This request reached the sign-in service in a form it does not accept."
+
+
+class ProxyMisconfigured(BadProxyRequest):
+    """No client can bring this about. The message is for the operator of the proxy, `reason` the code
+    in the log."""
+
+    reason: ClassVar[str] = "proxy-misconfigured"
 
 
 class StoreUnavailable(AuthzError):

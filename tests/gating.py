@@ -23,6 +23,7 @@ from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
 from authz_sidecar.tokens import Callers
 from authz_sidecar.web.pages import Pages
+from tests.proxies.asking import controllers_question
 from tests.routes.settings import Settings, built
 
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def asked(
             ("x-original-url", url),
             ("x-original-method", method),
         )
-        return _raw("GET", "/auth/ingress-nginx", (*facts, *known, *headers))
+        upgrade = ", ".join(value for name, value in headers if name == "upgrade")
+        own = tuple(line for line in headers if line[0] != "upgrade")
+        return _raw("GET", controllers_question(host, upgrade=upgrade), (*facts, *known, *own))
     if by == "envoy":
         facts = (("host", host), ("x-forwarded-proto", scheme), ("content-length", "0"))
         return _raw(method, f"/auth/envoy{target}", (*facts, *known, *headers))

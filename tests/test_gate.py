@@ -25,6 +25,7 @@ from tests.gating import (
     NAVIGATION,
     NOW,
     PROXY,
+    asked,
     header,
     house,
 )
@@ -296,6 +297,20 @@ async def test_no_other_tunnel_than_a_websocket_is_allowed_whoever_asks(
     assert (home.record.outcome, home.record.error) == ("deny", None)
     told = header(reply, "x-authz-reason")
     assert told == ("forbidden" if name in {"nginx", "ingress-nginx"} else "upgrade-not-allowed")
+
+
+async def test_a_controller_with_the_old_annotation_passes_nothing() -> None:
+    """Not even what is public, and whatever the client says of itself."""
+    home = house(PUBLIC, SIGNED_IN)
+    raw = asked(
+        f"{APP}/public/a", await home.signed_in(), ("upgrade", "websocket"), by="ingress-nginx"
+    )
+    adapter = ADAPTERS["ingress-nginx"]
+    assert (await home.gate.check(adapter, raw)).status == 200
+    reply = await home.gate.check(adapter, replace(raw, target="/auth/ingress-nginx"))
+    assert (reply.status, header(reply, "x-authz-reason")) == (403, "bad-request")
+    assert home.record.reasons == ("proxy-misconfigured",)
+    assert "?host=$host&upgrade=$http_upgrade" in (home.record.error or "")
 
 
 async def test_a_websocket_without_a_session_is_not_redirected() -> None:

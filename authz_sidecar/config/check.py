@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.config.callers import asks_for_sign_in, caller_rules
 from authz_sidecar.config.grammar import is_private_key
 from authz_sidecar.config.headers import header_rules
+from authz_sidecar.config.ingress_nginx import ingress_nginx_rules
 from authz_sidecar.config.passwords import account_problems
 from authz_sidecar.config.places import place_of
 from authz_sidecar.config.server import server_rules
@@ -34,6 +35,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
     rules = (
         _secret_keys,
         server_rules,
+        ingress_nginx_rules,
         _sessions,
         caller_rules,
         account_problems,

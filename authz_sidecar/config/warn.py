@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from authz_sidecar.config.ingress_nginx import ingress_nginx_warnings
 from authz_sidecar.provider_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def warnings(config: Config) -> tuple[Problem, ...]:
         _insecure,
         _shared_cookie,
         _nginx_cache,
+        ingress_nginx_warnings,
+        _bare_certificate,
         _routes,
         _templates,
         _unused,
@@ -102,6 +105,18 @@ def _nginx_cache(config: Config) -> Iterator[Found]:
         yield (
             f"who is signed out or loses a right may pass nginx for {seconds + 1:g} seconds more",
             ("server", "nginx_cache"),
+        )
+
+
+def _bare_certificate(config: Config) -> Iterator[Found]:
+    certificate = config.server.client_certificate
+    if certificate is not None and certificate.format == "pem":
+        yield (
+            (
+                "every certificate that arrives counts as valid: see that the proxy refuses all others"
+                " (`ssl_verify_client on`), or use `nginx` with `$ssl_client_verify`"
+            ),
+            ("server", "client_certificate", "format"),
         )
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.proxies import envoy
+from authz_sidecar.proxies import envoy, ingress_nginx
 from authz_sidecar.proxies.forwarded import Relaying
 from authz_sidecar.proxies.nginx import Nginx, NginxChallenge
 
@@ -21,6 +21,9 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 BELOW_ENVOY = re.compile(
     rf"({'|'.join(METHODS)}) {envoy.PREFIX}(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)"
     r" HTTP/1\.([01])\r\n".encode()
+)
+_WITH_QUERY = re.compile(
+    rf"([A-Z]+ {ingress_nginx.PATH})\?[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*( HTTP/1\.[01])".encode()
 )
 
 
@@ -65,6 +68,12 @@ class Dialects:
                 for path, dialect in dialects.items():
                     line = f"{method} {path} HTTP/1.".encode() + minor
                     self.starts[line] = Start(dialect, method, minor == b"1")
+
+    def start(self, line: bytes) -> Start | None:
+        """Of a request line as it came: the controller's questions have a query, which its adapter
+        reads."""
+        queried = _WITH_QUERY.fullmatch(line)
+        return self.starts.get(line if queried is None else b"".join(queried.groups()))
 
 
 def _dialect(adapter: Adapter) -> Dialect:

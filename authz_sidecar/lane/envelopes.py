@@ -138,6 +138,8 @@ class Envelopes:
             request = start.dialect.adapter.parse(asked)
         except BadProxyRequest:
             return None
+        if request.websocket or request.unsupported_upgrade:  # in whatever words the proxy says so
+            return None
         place = self._places.of(request.origin)
         found, headers = read
         envelope = _envelope(start, found, headers, method=request.method, place=place)

@@ -154,7 +154,7 @@ class Questions:
         return Question(envelope, target, self._envelopes.headers(came.split(b"\r\n"), new=new))
 
     def _others(self, data: bytes) -> Question | None:
-        start = self._dialects.starts.get(data.partition(b"\r\n")[0])
+        start = self._dialects.start(data.partition(b"\r\n")[0])
         if start is None:
             return None
         if start.dialect.forwarded:

@@ -4,10 +4,12 @@ names that Pomerium's authorize log has; no cookie, no query (it may hold secret
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from authz_sidecar.errors import ProxyMisconfigured
 from authz_sidecar.observe.logging import repeated
+from authz_sidecar.observe.misconfiguration import MisconfigurationLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,6 +27,7 @@ _LONGEST = 2048
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRecorder:
     metrics: Metrics
+    misconfigurations: MisconfigurationLog = field(default_factory=MisconfigurationLog)
 
     def passed(self, adapter: str) -> Callable[[float], bool]:
         """Counts a check that passed, told how long it took; the count says False, and does not
@@ -44,6 +47,8 @@ class CheckRecorder:
         self._tally(check).add(check.seconds)
         if check.credential is not None:
             self.metrics.credential(kind=check.credential, outcome=check.outcome)
+        if check.error is not None and _is_misconfigured(check):
+            self.misconfigurations.report(check.adapter, check.error)
         if logger.isEnabledFor(_level(check)):
             self._write(check)(_own(check.request_id, check.seconds))
 
@@ -68,8 +73,12 @@ class CheckRecorder:
         return repeated(logger, _level(check), "authorize check", _line(check))
 
 
+def _is_misconfigured(check: CheckRecord) -> bool:
+    return ProxyMisconfigured.reason in check.reasons
+
+
 def _level(check: CheckRecord) -> int:
-    if check.error is None:
+    if check.error is None or _is_misconfigured(check):  # which has a line of its own
         return logging.INFO
     return logging.ERROR if check.status >= 500 else logging.WARNING
 

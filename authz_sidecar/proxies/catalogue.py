@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.proxies import envoy
+from authz_sidecar.proxies import envoy, ingress_nginx
 from authz_sidecar.proxies.certificates import CertificateHeader, WithCertificate
 from authz_sidecar.proxies.envoy import Envoy
 from authz_sidecar.proxies.forwarded import Relaying
@@ -39,12 +39,16 @@ def adapters(
         "/auth/nginx": Nginx(trusted_hops=trusted_hops),
         "/auth/nginx/challenge": NginxChallenge(trusted_hops=trusted_hops),
     }
-    every["ingress-nginx"] = {"/auth/ingress-nginx": IngressNginx(trusted_hops=trusted_hops)}
+    every["ingress-nginx"] = {
+        ingress_nginx.PATH: IngressNginx(trusted_hops=trusted_hops, certificate=certificate)
+    }
     every["envoy"] = {f"{envoy.PREFIX}/": Envoy(trusted_hops=trusted_hops)}
     chosen = {path: adapter for name in enabled for path, adapter in every[name].items()}
     if certificate is None:
         return chosen
     return {
-        path: WithCertificate(adapter=adapter, header=certificate)
+        path: adapter  # which reads it elsewhere than in a header
+        if isinstance(adapter, IngressNginx)
+        else WithCertificate(adapter=adapter, header=certificate)
         for path, adapter in chosen.items()
     }

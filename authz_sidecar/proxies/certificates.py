@@ -1,7 +1,8 @@
 """The client's certificate, as a proxy forwards it in one header of the operator's choice.
 
 Reads one header in one form, exactly once; anything else is unknown. Whether the certificate is to be
-trusted is the proxy's word alone, and no other header is ever looked at.
+trusted is the proxy's word alone, and no other header is ever looked at. The header has to be one that
+the proxy writes on every server: where it does not, what arrives is the client's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
     from authz_sidecar.proxies.base import Adapter, Answer, RawRequest, Reply
 
-Format = Literal["nginx", "traefik", "xfcc"]
+Format = Literal["nginx", "pem", "traefik", "xfcc"]
 
 _PEM = re.compile(
     r"\s*-----BEGIN CERTIFICATE-----\r?\n([A-Za-z0-9+/=\r\n]+)-----END CERTIFICATE-----\s*"
@@ -77,18 +78,30 @@ class WithCertificate:
 _NOT_PRESENTED = ClientCertificate(presented=False, valid=False)
 
 
-def _nginx(value: str) -> ClientCertificate | None:
-    """`$ssl_client_escaped_cert`, with `$ssl_client_verify` and a blank before it or without.
+def from_nginx(*, verify: str, escaped: str) -> ClientCertificate | None:
+    """What `$ssl_client_verify` and `$ssl_client_escaped_cert` say together; None where they do not fit.
 
     https://nginx.org/en/docs/http/ngx_http_ssl_module.html#var_ssl_client_verify: `SUCCESS`,
-    `FAILED:reason` or `NONE`. Unless it is `optional_no_ca`, `ssl_verify_client` lets valid ones pass only.
+    `FAILED:reason` or `NONE`.
     """
+    if verify == "NONE":
+        return None if escaped else _NOT_PRESENTED
+    if verify != "SUCCESS" and not verify.startswith("FAILED:"):
+        return None
+    return _presented(_PEM.fullmatch(unquote(escaped)), valid=verify == "SUCCESS")
+
+
+def _nginx(value: str) -> ClientCertificate | None:
+    """`$ssl_client_verify`, a blank, and `$ssl_client_escaped_cert`: never without the verdict."""
     if value == "NONE":
         return _NOT_PRESENTED
-    verdict, _, escaped = value.rpartition(" ")
-    if verdict not in ("", "SUCCESS") and not verdict.startswith("FAILED:"):
-        return None
-    return _presented(_PEM.fullmatch(unquote(escaped)), valid=not verdict.startswith("FAILED:"))
+    verify, _, escaped = value.rpartition(" ")
+    return from_nginx(verify=verify, escaped=escaped)
+
+
+def _pem(value: str) -> ClientCertificate | None:
+    """`$ssl_client_escaped_cert` alone: that it is valid, the proxy's settings have to see to."""
+    return _presented(_PEM.fullmatch(unquote(value)), valid=True)
 
 
 def _traefik(value: str) -> ClientCertificate | None:
@@ -147,6 +160,7 @@ def _certificate(base64: str, *, valid: bool) -> ClientCertificate | None:
 
 _READERS: dict[Format, Callable[[str], ClientCertificate | None]] = {
     "nginx": _nginx,
+    "pem": _pem,
     "traefik": _traefik,
     "xfcc": _xfcc,
 }

@@ -49,15 +49,9 @@ def _nginx(text: Text, header: str) -> Text:
             return text
 
 
-def _ingress_nginx(text: Text, header: str) -> Text:
-    if header.lower() != "ssl-client-cert":
-        raise SnippetError("ingress-nginx forwards certificates in `ssl-client-cert` only")
-    if text.name != "annotations.yaml":
-        return text
-    return text.after_line(
-        "nginx.ingress.kubernetes.io/auth-url",
-        'nginx.ingress.kubernetes.io/auth-tls-pass-certificate-to-upstream: "true"',
-    )
+def _ingress_nginx(text: Text, _header: str) -> Text:
+    """Nothing to add: its `auth-url` has the certificate where the configuration says so."""
+    return text
 
 
 def _traefik(text: Text, _header: str) -> Text:

@@ -10,7 +10,7 @@ from authz_sidecar.config.grammar import ListenAddress, TcpAddress
 from authz_sidecar.snippets.certificates import forwarding
 from authz_sidecar.snippets.edit import EXAMPLE, Text, variable
 from authz_sidecar.snippets.facts import Facts, SnippetError
-from authz_sidecar.snippets.ingress import ingress_nginx
+from authz_sidecar.snippets.ingress import NOTE, ingress_nginx
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +31,8 @@ class Snippet:
 def write(proxy: str, facts: Facts) -> Snippet:
     """Raises `SnippetError` for what the proxy cannot do."""
     texts, notes = PROXIES[proxy](facts), facts.notes
+    if proxy == "ingress-nginx":
+        notes = (NOTE, *notes)
     if facts.certificate is not None:
         texts, note = forwarding(proxy, texts, facts.certificate)
         notes = (*notes, note)
@@ -102,6 +104,10 @@ def _nginx(facts: Facts) -> list[Text]:
 
 def _included(name: str) -> tuple[str, str]:
     return f"# include {name};", f"include {name};"
+
+
+def _ingress_nginx(facts: Facts) -> list[Text]:
+    return ingress_nginx(facts, like_nginx=_read("nginx", "authz/clear-client.conf"))
 
 
 def _one_star(hosts: tuple[str, ...]) -> tuple[str, ...]:
@@ -274,7 +280,7 @@ def _lua_rows(headers: tuple[str, ...]) -> str:
 
 PROXIES: dict[str, Callable[[Facts], list[Text]]] = {
     "nginx": _nginx,
-    "ingress-nginx": ingress_nginx,
+    "ingress-nginx": _ingress_nginx,
     "traefik": _traefik,
     "envoy": _envoy,
     "caddy": _caddy,

@@ -241,6 +241,9 @@ def test_allowed(sections: dict[str, Any]) -> None:
         pytest.param({"server": {"nginx_cache": "5s"}},
                      "server.nginx_cache: who is signed out or loses a right may pass nginx for 6"
                      " seconds more", id="repeated"),
+        pytest.param({"server": {"client_certificate": {"header": "X-Cert", "format": "pem"}}},
+                     "server.client_certificate.format: every certificate that arrives counts as"
+                     " valid", id="certificate without a verdict"),
         pytest.param({"server": {"strip_cookie": False}},
                      "server.strip_cookie: apps will receive the session's cookie", id="cookie shown"),
         pytest.param({"identity_providers": {"corp": {**PROVIDER, "allow_unverified_email": True}}},

@@ -462,12 +462,18 @@ CERTIFICATE = CertificateHeader(name="x-client-cert", format="nginx")
 def test_certificates_are_told_where_the_proxy_forwards_them(name: str) -> None:
     adapter = adapter_of(name, certificate=CERTIFICATE)
     assert adapter.facts == adapter_of(name).facts | {Fact.CERTIFICATE}
-    original = Original(headers=(("accept", "*/*"), ("x-client-cert", "NONE")))
-    request = adapter.parse(ASKING[name](original))
+    controllers = name == "ingress-nginx"  # which tells it in the address of its question
+    nothing = Original(certificate=",") if controllers else Original()
+    none = replace(
+        nothing,
+        headers=(("accept", "*/*"), ("x-client-cert", "forged" if controllers else "NONE")),
+        certificate="NONE," if controllers else None,
+    )
+    request = adapter.parse(ASKING[name](none))
     assert request.certificate == ClientCertificate(presented=False, valid=False)
     assert Fact.CERTIFICATE in request.facts
     assert request.header_values("x-client-cert") == ()
-    assert adapter.parse(ASKING[name](Original())).certificate is None
+    assert adapter.parse(ASKING[name](nothing)).certificate is None
     assert adapter.name == adapter_of(name).name
     assert adapter.render(FORBIDDEN, request) == render(name, FORBIDDEN, Original())
 
@@ -476,9 +482,14 @@ def test_certificates_are_told_where_the_proxy_forwards_them(name: str) -> None:
 def test_no_other_header_tells_of_certificates(name: str) -> None:
     """Whoever believes the usual names when another one is configured believes clients."""
     usual = ("x-forwarded-client-cert", "x-forwarded-tls-client-cert", "client-cert")
-    original = Original(headers=tuple((header, "NONE") for header in usual))
-    for adapter in (adapter_of(name), adapter_of(name, certificate=CERTIFICATE)):
-        request = adapter.parse(ASKING[name](original))
+    written = (*usual, "ssl-client-cert", "ssl-client-verify")
+    original = Original(headers=tuple((header, "NONE") for header in written))
+    told = replace(original, certificate="," if name == "ingress-nginx" else None)
+    for adapter, asked in (
+        (adapter_of(name), original),
+        (adapter_of(name, certificate=CERTIFICATE), told),
+    ):
+        request = adapter.parse(ASKING[name](asked))
         assert request.certificate is None
         assert not {header for header, _ in request.headers} & set(usual)
     assert Fact.CERTIFICATE not in adapter_of(name).facts

@@ -280,6 +280,45 @@ async def test_unusual_questions(
                     assert compared.answered is answered
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        pytest.param("?host=app.example.com&upgrade=", 200, id="as it is"),
+        pytest.param("", 403, id="without a query"),
+        pytest.param("?", 403, id="empty query"),
+        pytest.param("?host=app.example.com", 403, id="the host alone"),
+        pytest.param("?upgrade=&host=app.example.com", 403, id="another order"),
+        pytest.param("?host=app.example.com&upgrade=&x=y", 403, id="more"),
+        pytest.param("?host=app.example.com&upgrade=#", 400, id="fragment"),
+        pytest.param("?host=admin.example.com&upgrade=", 403, id="another host"),
+        pytest.param("?host=APP.example.com&upgrade=", 403, id="upper case"),
+        pytest.param("?host=[::1]&upgrade=", 403, id="brackets"),
+        pytest.param('?host="&upgrade=', 403, id="quotation mark"),
+        pytest.param("?host=caf\xe9&upgrade=", 400, id="byte beyond ASCII"),
+        pytest.param("?host=app.example.com&upgrade=h2c", 403, id="h2c"),
+        pytest.param("?host=app.example.com&upgrade=websocket,h2c", 403, id="h2c, too"),
+        pytest.param("?host=app.example.com&upgrade=h2c, websocket", 400, id="blank"),
+        pytest.param("?host=app.example.com&upgrade=x HTTP/1.1", 400, id="version"),
+        pytest.param("?host=app.example.com&upgrade=a\tb", 400, id="tab"),
+        pytest.param("?host=app.example.com&upgrade=websocket", 200, id="WebSocket"),
+        pytest.param("/?host=app.example.com&upgrade=", 404, id="slash"),
+        pytest.param("x?host=app.example.com&upgrade=", 404, id="other path"),
+    ],
+)
+async def test_the_address_of_the_controllers_question(
+    both: Both, target: str, version: str, method: str, status: int
+) -> None:
+    raw = replace(ASKING["ingress-nginx"](Original(target="/public/a")), method=method)
+    raw = replace(raw, target=f"/auth/ingress-nginx{target}")
+    for title in (False, True):
+        data = bytes_of(raw, version=version, title=title)
+        compared = await both.compare(data, bodiless=method == "HEAD")
+        assert compared.status == status
+        assert compared.answered is (target == "?host=app.example.com&upgrade=")
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "TRACE"])
 @pytest.mark.parametrize(

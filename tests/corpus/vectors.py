@@ -6,6 +6,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from tests.proxies.asking import controllers_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,7 +86,7 @@ def parse(document: Mapping[str, Any]) -> Vector:
         kind=document["class"],
         description=document["description"],
         method=request["method"],
-        path=request["path"],
+        path=_asked(request["path"], request["headers"]),
         headers=tuple((name, value) for name, value in request["headers"]),
         body=request.get("body") or "",
         encoding=request.get("encoding", "utf-8"),
@@ -100,6 +103,17 @@ def parse(document: Mapping[str, Any]) -> Vector:
         status=frozenset(expect["status"]),
         meaning=expect["assert"],
     )
+
+
+def _asked(path: str, headers: list[list[str]]) -> str:
+    """Vectors give what a client can influence. The controller's own words, which stand in the
+    address of its question, are those that fit."""
+    if path != "/auth/ingress-nginx":
+        return path
+    urls = [value for name, value in headers if name.lower() == "x-original-url"]
+    host = urlsplit(urls[0]).netloc if urls else ""
+    upgrades = [value for name, value in headers if name.lower() == "upgrade"]
+    return controllers_question(host, upgrade=", ".join(upgrades))
 
 
 def filled(text: str, values: Mapping[str, Callable[[str | None], str]]) -> str:

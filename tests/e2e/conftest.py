@@ -16,6 +16,7 @@ from tests.servers.caddy import Caddy
 from tests.servers.certificate import Certificate, make_certificate
 from tests.servers.envoy import Envoy
 from tests.servers.haproxy import HAProxy
+from tests.servers.ingress_nginx import IngressNginx
 from tests.servers.nginx import Nginx
 from tests.servers.providers import CLIENT_ID, CLIENT_SECRET, RunningProvider, running_mock_provider
 from tests.servers.proxy import (
@@ -41,10 +42,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROXIES: tuple[Proxy, ...] = (Nginx(), Traefik(), Envoy(), Caddy(), HAProxy())
-EACH_PROXY = [
-    pytest.param(proxy, id=proxy.name, marks=pytest.mark.xdist_group(proxy.name))
-    for proxy in PROXIES
-]
+CONTROLLER = IngressNginx()
+DIALECTS: tuple[Proxy, ...] = (*PROXIES, CONTROLLER)
+"""Those, and the controller: it says less to a client than the sidecar could."""
+
+
+def each(*proxies: Proxy) -> list[Any]:
+    return [
+        pytest.param(proxy, id=proxy.name, marks=pytest.mark.xdist_group(proxy.name))
+        for proxy in proxies
+    ]
+
+
+EACH_PROXY = each(*PROXIES)
+in_every_dialect = pytest.mark.parametrize(
+    "stage_of_proxy", each(*DIALECTS), indirect=True, scope="session"
+)
+"""For tests of a `stage` whose subject the controller, too, hands on as it is."""
+
 PATHS_HOST = "paths.apps.example.com"
 """Everybody may read below /public/, nobody anything else."""
 
@@ -232,7 +247,7 @@ def sidecar_config(issuer: str, *, fast_lane: bool) -> dict[str, Any]:
     return {
         "server": {
             "fast_lane": fast_lane,
-            "adapters": [proxy.name for proxy in PROXIES],
+            "adapters": [proxy.name for proxy in DIALECTS],
             "auth_host": f"https://{AUTH_HOST}",
         },
         "identity_providers": {

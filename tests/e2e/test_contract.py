@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.e2e.conftest import in_every_dialect
 from tests.servers.proxy import (
     APP_HOST,
     AUTH_HOST,
@@ -19,6 +20,8 @@ from tests.servers.wire import Reader, answer_bytes, connect, request_bytes
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Stage
+
+pytestmark = in_every_dialect
 
 IDENTITY = ("x-auth-user", "x-auth-email", "x-auth-groups", "x-auth-name", "x-auth-assertion")
 UPGRADE = (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.e2e.conftest import in_every_dialect
 from tests.servers.proxy import APP_HOST
 from tests.servers.wire import answer_bytes, request_bytes
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 REDIRECT = [("Location", f"https://{APP_HOST}/.auth/start?rd=x"), ("Cache-Control", "no-store")]
 
 
+@in_every_dialect
 def test_an_outage_is_an_outage_and_ends_by_itself(stage: Stage) -> None:
     session = stage.cookie("alice")
     with stage.tap.down():
@@ -58,6 +60,7 @@ def test_a_sidecar_that_does_not_answer_lets_nobody_in(stage: Stage) -> None:
     assert stage.send("GET", "/", [session]).status == 200
 
 
+@in_every_dialect
 @pytest.mark.parametrize(
     "raw",
     [

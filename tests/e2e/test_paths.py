@@ -7,12 +7,14 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.e2e.conftest import PATHS_HOST
+from tests.e2e.conftest import PATHS_HOST, in_every_dialect
 from tests.servers.proxy import APP_HOST, AUTH_HOST
 from tests.servers.wire import request_bytes
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Stage
+
+pytestmark = in_every_dialect
 
 PATHS = (
     "/a/../b",

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from tests.e2e.conftest import in_every_dialect
 from tests.servers.proxy import APP_HOST, AUTH_HOST, GROUP_HOST, PUBLIC_HOST
 from tests.servers.visitor import NAVIGATION, query
 
@@ -50,6 +51,7 @@ def test_a_long_address_comes_back_whole_or_without_its_query(
     assert page.url == (f"{path}?{query_string}" if restored else path)
 
 
+@in_every_dialect
 def test_sessions_are_host_only_and_nothing_of_an_attempt_stays(stage: Stage) -> None:
     visitor = stage.visitor()
     visitor.sign_in(ORIGINAL, "alice")
@@ -59,6 +61,7 @@ def test_sessions_are_host_only_and_nothing_of_an_attempt_stays(stage: Stage) ->
     assert visitor.jars[APP_HOST][SESSION] != visitor.jars[AUTH_HOST][SESSION]
 
 
+@in_every_dialect
 def test_one_sign_in_serves_every_host_without_another_trip_to_the_provider(stage: Stage) -> None:
     visitor = stage.visitor()
     visitor.sign_in(ORIGINAL, "alice")
@@ -70,6 +73,7 @@ def test_one_sign_in_serves_every_host_without_another_trip_to_the_provider(stag
     assert visitor.jars[GROUP_HOST][SESSION] != visitor.jars[APP_HOST][SESSION]
 
 
+@in_every_dialect
 def test_a_childs_cookie_is_worth_nothing_on_another_host(stage: Stage) -> None:
     stolen = stage.cookie("alice", APP_HOST)
     answer = stage.send("GET", "/", [*NAVIGATION, stolen], host=GROUP_HOST)
@@ -159,6 +163,7 @@ def test_a_public_host_asks_nobody(stage: Stage) -> None:
     assert stage.app.only().one("x-auth-user") is None
 
 
+@in_every_dialect
 def test_signing_out_ends_every_host(stage: Stage) -> None:
     visitor = stage.visitor()
     visitor.sign_in(ORIGINAL, "alice")
@@ -183,6 +188,7 @@ def test_signing_out_takes_a_form_of_our_own(stage: Stage) -> None:
     assert visitor.browse(f"https://{APP_HOST}/").status == 200
 
 
+@in_every_dialect
 @pytest.mark.parametrize(
     "rd",
     [
@@ -201,6 +207,7 @@ def test_no_sign_in_leads_to_a_strangers_site(stage: Stage, rd: str) -> None:
     assert page.leads_to is None
 
 
+@in_every_dialect
 def test_a_forged_session_is_no_session(stage: Stage) -> None:
     for value in ("x", "A" * 43, '"', ""):
         answer = stage.send("GET", "/", [*NAVIGATION, ("Cookie", f"{SESSION}={value}")])

@@ -30,6 +30,8 @@ class Original:
     headers: Headers = ()
     client: str = "203.0.113.7"
     websocket: bool = False
+    certificate: str | None = None
+    """As the controller alone tells it."""
 
 
 def adapter_of(
@@ -68,6 +70,17 @@ def _nginx_challenge(original: Original) -> RawRequest:
     )
 
 
+def controllers_question(host: str, *, upgrade: str = "", certificate: str | None = None) -> str:
+    """The address of the controller's question, as nginx makes it of the annotation: `$host` is the
+    host in lower case, without its port and one trailing dot."""
+    name, _, port = host.rpartition(":")
+    said = (name if port.isdecimal() else host).lower().removesuffix(".")
+    query = f"host={said}&upgrade={upgrade}"
+    if certificate is not None:
+        query += f"&certificate={certificate}"
+    return f"/auth/ingress-nginx?{query}"
+
+
 def _ingress_nginx(original: Original) -> RawRequest:
     lines = [
         ("x-request-id", "5f0c"),
@@ -82,7 +95,15 @@ def _ingress_nginx(original: Original) -> RawRequest:
     ]
     if original.websocket:
         lines += [("sec-websocket-version", "13"), ("sec-websocket-key", "a")]
-    return RawRequest(method="GET", target="/auth/ingress-nginx", headers=tuple(lines), peer=None)
+    # nginx keeps `Upgrade` from the service it asks; the annotation tells it.
+    lines = [line for line in lines if line[0] != "upgrade"]
+    upgrade = [value for name, value in original.headers if name == "upgrade"]
+    target = controllers_question(
+        original.host,
+        upgrade="websocket" if original.websocket else ", ".join(upgrade),
+        certificate=original.certificate,
+    )
+    return RawRequest(method="GET", target=target, headers=tuple(lines), peer=None)
 
 
 def _traefik(original: Original) -> RawRequest:

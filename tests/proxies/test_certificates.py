@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import ClientCertificate
 
 NAME = "x-client-cert"
-FORMATS: tuple[Format, ...] = ("nginx", "traefik", "xfcc")
+FORMATS: tuple[Format, ...] = ("nginx", "pem", "traefik", "xfcc")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def read(form: Format, *values: str) -> ClientCertificate | None:
 @pytest.mark.parametrize(
     ("form", "before", "after", "valid"),
     [
-        pytest.param("nginx", "", "", True, id="nginx"),
+        pytest.param("pem", "", "", True, id="nginx, the certificate alone"),
         pytest.param("nginx", "SUCCESS ", "", True, id="nginx with its verdict"),
         pytest.param("nginx", "FAILED:certificate has expired ", "", False, id="nginx, not valid"),
         pytest.param("traefik", "", "", True, id="Traefik"),
@@ -98,6 +98,12 @@ def test_envoy_may_send_a_hash_alone() -> None:
     ("form", "value"),
     [
         pytest.param("nginx", "SUCCESS", id="verdict without a certificate"),
+        pytest.param("nginx", "{pem}", id="certificate without a verdict"),
+        pytest.param("nginx", "FAILED {pem}", id="verdict without its reason"),
+        pytest.param("pem", "SUCCESS {pem}", id="a verdict where none is wanted"),
+        pytest.param("pem", "NONE", id="a verdict alone where none is wanted"),
+        pytest.param("pem", "{pem}{pem}", id="two certificates where one is wanted"),
+        pytest.param("pem", "{der}", id="Traefik's form for a certificate alone"),
         pytest.param("nginx", "GRANTED {pem}", id="another verdict"),
         pytest.param("nginx", "NONE {pem}", id="none, and one"),
         pytest.param("nginx", "{pem}{pem}", id="two certificates"),

@@ -169,7 +169,25 @@ def test_yaml_is_yaml() -> None:
 def test_ingress_annotations_name_every_header() -> None:
     text = write("ingress-nginx", MINE).files["annotations.yaml"]
     assert '"X-Auth-User,X-Department,X-Auth-Reason,Cookie"' in text
-    assert ":7180/auth/ingress-nginx" in text
+    assert ':7180/auth/ingress-nginx?host=$host&upgrade=$http_upgrade"' in text
+    assert 'proxy-buffer-size: "16k"' in text
+
+
+def test_ingress_nginx_clears_what_nginx_clears_and_every_identity_header() -> None:
+    snippet = write("ingress-nginx", MINE)
+    document = read_text(snippet.files["clear-headers.yaml"], file="clear-headers.yaml").data
+    assert isinstance(document, dict)
+    cleared = document["data"]
+    assert set(cleared.values()) == {""}
+    of_nginx = (DEPLOY / "nginx" / "authz" / "clear-client.conf").read_text()
+    named = {line.split()[1] for line in of_nginx.splitlines() if line.startswith("proxy_set_h")}
+    assert named
+    assert named | set(MINE.headers) | {"ssl-client-cert", "ssl-client-verify"} <= set(cleared)
+
+
+def test_ingress_nginx_is_said_to_be_retired() -> None:
+    assert any("retired" in note for note in write("ingress-nginx", MINE).notes)
+    assert not any("retired" in note for proxy in PLAIN for note in write(proxy, MINE).notes)
 
 
 def test_every_page_beside_the_prefix_has_an_ingress_rule() -> None:
@@ -186,7 +204,7 @@ def test_every_page_beside_the_prefix_has_an_ingress_rule() -> None:
 
 FORWARDED = {
     "nginx": Forwarded(header="X-Client-Cert", format="nginx"),
-    "ingress-nginx": Forwarded(header="ssl-client-cert", format="nginx"),
+    "ingress-nginx": Forwarded(header="X-Client-Cert", format="nginx"),
     "traefik": Forwarded(header="X-Forwarded-Tls-Client-Cert", format="traefik"),
     "envoy": Forwarded(header="X-Forwarded-Client-Cert", format="xfcc"),
     "caddy": Forwarded(header="X-Client-Cert", format="traefik"),
@@ -200,7 +218,7 @@ def test_certificates_are_forwarded_where_they_are_wanted(proxy: str) -> None:
     text = "\n".join(snippet.files.values())
     forwarded = {
         "nginx": 'X-Client-Cert "$ssl_client_verify $ssl_client_escaped_cert";',
-        "ingress-nginx": 'auth-tls-pass-certificate-to-upstream: "true"',
+        "ingress-nginx": "&certificate=$ssl_client_verify,$ssl_client_escaped_cert",
         "traefik": "middlewares: [authz-certificate, authz]",
         "envoy": "forward_client_cert_details: SANITIZE_SET",
         "caddy": "header_up X-Client-Cert {http.request.tls.client.certificate_der_base64}",
@@ -224,7 +242,7 @@ def test_certificates_in_a_form_that_the_proxy_cannot_write(proxy: str) -> None:
         write(proxy, replace(MINE, certificate=Forwarded(header="X-A", format=other)))
 
 
-@pytest.mark.parametrize("proxy", ["envoy", "traefik", "ingress-nginx"])
+@pytest.mark.parametrize("proxy", ["envoy", "traefik"])
 def test_certificates_in_a_header_that_the_proxy_cannot_choose(proxy: str) -> None:
     wrong = replace(FORWARDED[proxy], header="X-Client-Cert")
     with pytest.raises(SnippetError, match="only"):

@@ -36,11 +36,14 @@ ADAPTERS: tuple[AdapterName, ...] = (
 class ClientCertificate(Section):
     """Client certificates, where the proxy verifies them and forwards what it found."""
 
-    header: HeaderName = Field(description="The header in which the proxy forwards it.")
-    format: Literal["nginx", "traefik", "xfcc"] = Field(
-        description="How it is written there: nginx's `$ssl_client_escaped_cert`, Traefik's"
-        " `passTLSClientCert`, or Envoy's `x-forwarded-client-cert`;"
-        " [more](policy.md#requests)."
+    header: HeaderName = Field(
+        description="The header in which the proxy forwards it. The proxy has to write it on every"
+        " server: elsewhere a client's own would arrive."
+    )
+    format: Literal["nginx", "pem", "traefik", "xfcc"] = Field(
+        description="How it is written there: nginx's `$ssl_client_verify` and"
+        " `$ssl_client_escaped_cert`, the latter alone (`pem`), Traefik's `passTLSClientCert`, or"
+        " Envoy's `x-forwarded-client-cert`; [more](policy.md#requests)."
     )
 
 
