@@ -77,11 +77,13 @@ class Repeating(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """The decision and everything it was about."""
+    """The decision and everything it was about. `header` is the name of the one for which the
+    request was denied, whatever the policies say."""
 
     decision: Decision
     route: Route | None = None
     session: Session | None = None
+    header: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from authz_sidecar.routes.told import Told, tell
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.core.positions import Positions
     from authz_sidecar.core.types import Headers, Identity
     from authz_sidecar.gate import CheckRecord, Recorder
@@ -35,7 +36,7 @@ class _Denial:
     request: CheckRequest
     identity: Identity | None
     now: float
-    answered: tuple[str, int, tuple[str, ...], str | None]
+    answered: tuple[str, int, tuple[str, ...], str | None, str | None]
 
 
 class ToldDenial(Told):
@@ -52,6 +53,7 @@ class Denials:
         self,
         *,
         index: RouteIndex,
+        names: ProtectedNames,
         where: Positions,
         base_path: str,
         recorder: Recorder,
@@ -60,6 +62,7 @@ class Denials:
         most: int = MOST_KEPT,
     ) -> None:
         self._index = index
+        self._names = names
         self._where = where
         self._base_path = base_path
         self._recorder = recorder
@@ -78,7 +81,7 @@ class Denials:
             request=_without_secrets(check.request),
             identity=check.session.identity if check.session else None,
             now=self._clock(),
-            answered=(check.outcome, check.status, check.reasons, check.error),
+            answered=(check.outcome, check.status, check.reasons, check.header, check.error),
         )
         while len(self._denials) > self._most:
             self._denials.popitem(last=False)
@@ -90,8 +93,10 @@ class Denials:
         denial = self._denials.get(request_id)
         if denial is None:
             return None if self._previous is None else self._previous.explain(request_id)
-        explained = explain_request(self._index, denial.request, denial.identity, now=denial.now)
-        verdict, status, reasons, error = denial.answered
+        explained = explain_request(
+            self._index, denial.request, denial.identity, names=self._names, now=denial.now
+        )
+        verdict, status, reasons, header, error = denial.answered
         return {
             **tell(explained, where=self._where, base_path=self._base_path),
             "request_id": request_id,
@@ -99,6 +104,7 @@ class Denials:
                 "verdict": verdict,
                 "status": status,
                 "reasons": list(reasons),
+                "header": header,
                 "error": error,
             },
         }

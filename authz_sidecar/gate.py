@@ -35,6 +35,7 @@ from authz_sidecar.proxies.base import Answer, Passed, Refused, SignInFirst
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.core.types import Identity
     from authz_sidecar.proxies.base import Adapter, RawRequest, Reply
     from authz_sidecar.routes import RouteIndex
@@ -60,7 +61,8 @@ class CallerFinder(Protocol):
 class CheckRecord:
     """What is logged and counted of one check. `seconds` is how long it took; `error` is for the
     operator; `request` is None where the proxy's question could not be read. `credential` is the
-    kind that the request itself brought, accepted or not."""
+    kind that the request itself brought, accepted or not; `header` the name of the one that it was
+    denied for."""
 
     adapter: str
     outcome: str
@@ -72,6 +74,7 @@ class CheckRecord:
     route: str | None = None
     session: Session | None = None
     credential: str | None = None
+    header: str | None = None
     error: str | None = None
 
 
@@ -85,9 +88,11 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """`clock` tells the time, `timer` only how much of it has passed; `request_id` makes a new one."""
+    """`names` are the headers that no client may bring. `clock` tells the time, `timer` only how much
+    of it has passed; `request_id` makes a new one."""
 
     index: RouteIndex
+    names: ProtectedNames
     sessions: SessionFinder
     callers: CallerFinder
     cookies: SessionCookies
@@ -133,12 +138,16 @@ class Gate:
                 route=judged.route.name if judged and judged.route else None,
                 session=judged.session if judged else None,
                 credential=credential,
+                header=judged.header if judged else None,
                 error=error,
             )
         )
         return reply
 
     async def _judge(self, request: CheckRequest) -> Judgement:
+        header = self.names.ambiguous(request.headers)
+        if header is not None:
+            return Judgement(decision=Deny(frozenset({"ambiguous-header"})), header=header)
         if len(request.header_values("authorization")) > 1:
             raise BadProxyRequest("more than one `authorization` header")
         meanings = meanings_of(request, self.index)

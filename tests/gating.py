@@ -13,7 +13,7 @@ from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.gate import CheckRecord, Gate
 from authz_sidecar.identity.assertion import AssertionSigner, signing_keys_from
 from authz_sidecar.identity.groups import AllGroups
-from authz_sidecar.identity.headers import IdentityHeaders, templated_names
+from authz_sidecar.identity.headers import IdentityHeaders, protected_names, templated_names
 from authz_sidecar.identity.templates import Templates
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.proxies.base import RawRequest
@@ -194,18 +194,19 @@ def house(
     )
     callers = Callers(credentials)
     ready, records, numbers = set(providers), _Records(), itertools.count(1)
+    identity_headers = IdentityHeaders(
+        preset=preset,
+        claims=claims,
+        groups=AllGroups(),
+        assertion=signer.assertion,
+        templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
+        templated=templated_names(found.index.routes),
+    )
     answers = Answers(
         cookies=session_cookies,
         strip_cookie=strip_cookie,
         base_path="/.auth",
-        identity_headers=IdentityHeaders(
-            preset=preset,
-            claims=claims,
-            groups=AllGroups(),
-            assertion=signer.assertion,
-            templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
-            templated=templated_names(found.index.routes),
-        ),
+        identity_headers=identity_headers,
         pages=PAGES,
         provider_ready=ready.__contains__,
         repeating=Repeating(seconds=nginx_cache, clock=lambda: now[0], hops=hops),
@@ -213,6 +214,7 @@ def house(
     )
     gate = Gate(
         index=found.index,
+        names=protected_names(identity_headers.managed, certificate=None),
         sessions=sessions,
         callers=callers,
         cookies=session_cookies,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from authz_sidecar.core.header_names import ProtectedNames
 from authz_sidecar.core.types import Session, SessionKind
 from authz_sidecar.denials import MOST_HEADER_BYTES, Denials
 from authz_sidecar.gate import CheckRecord
@@ -35,8 +36,8 @@ class Recorder:
 
 def denials(*, name: str = "app", **options: Any) -> Denials:
     index = built(Settings(name=name, policy=POLICY)).index
-    return Denials(index=index, where=PLACES, base_path="/.auth", clock=lambda: NOW,
-                   **{"recorder": Recorder(), **options})  # fmt: skip
+    return Denials(index=index, names=ProtectedNames(), where=PLACES, base_path="/.auth",
+                   clock=lambda: NOW, **{"recorder": Recorder(), **options})  # fmt: skip
 
 
 def check(request_id: str, outcome: str = "deny", **options: Any) -> CheckRecord:
@@ -47,8 +48,7 @@ def check(request_id: str, outcome: str = "deny", **options: Any) -> CheckRecord
         reasons=("groups-unauthorized",),
         seconds=0.001,
         request_id=request_id,
-        session=SESSION,
-        **{"request": request(), **options},
+        **{"request": request(), "session": SESSION, **options},
     )
 
 
@@ -68,9 +68,22 @@ def test_why_something_was_denied() -> None:
         "verdict": "deny",
         "status": 403,
         "reasons": ["groups-unauthorized"],
+        "header": None,
         "error": None,
     }
     assert told["readings"][0]["rules"][0]["criteria"][0]["found"] == ["eng", "ops"]
+
+
+def test_the_header_that_was_denied_is_named() -> None:
+    kept = denials()
+    headers = (("x.auth.user", "mallory"),)
+    asked = request(headers=headers)
+    kept.record(check("r1", request=asked, header="x.auth.user", session=None))
+    told = kept.explain("r1")
+    assert told is not None
+    assert told["answered"]["header"] == "x.auth.user"
+    assert told["reasons"] == ["ambiguous-header"]
+    assert told["trouble"] == "the header `x.auth.user` could be taken for `x-auth-user`"
 
 
 def test_what_is_not_kept() -> None:

@@ -19,7 +19,12 @@ from authz_sidecar.app.tokens import token_issuers, token_names
 from authz_sidecar.denials import Denials
 from authz_sidecar.gate import Gate
 from authz_sidecar.identity.assertion import AssertionSigner
-from authz_sidecar.identity.headers import IdentityHeaders, signs, templated_names
+from authz_sidecar.identity.headers import (
+    IdentityHeaders,
+    protected_names,
+    signs,
+    templated_names,
+)
 from authz_sidecar.identity.templates import Templates
 from authz_sidecar.lane.building import lane_beside
 from authz_sidecar.login.desk import Desk
@@ -102,18 +107,23 @@ def build(
             ),
         )
     )
+    identity_headers = IdentityHeaders(
+        preset=config.headers.preset,
+        claims=config.headers.claims,
+        groups=groups,
+        assertion=signer.assertion,
+        templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
+        templated=templated_names(built.index.routes),
+    )
+    certificate = certificate_header(config)
+    names = protected_names(
+        identity_headers.managed, certificate=None if certificate is None else certificate.name
+    )
     answers = Answers(
         cookies=session_cookies,
         strip_cookie=config.server.strip_cookie,
         base_path=config.server.base_path,
-        identity_headers=IdentityHeaders(
-            preset=config.headers.preset,
-            claims=config.headers.claims,
-            groups=groups,
-            assertion=signer.assertion,
-            templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
-            templated=templated_names(built.index.routes),
-        ),
+        identity_headers=identity_headers,
         pages=pages,
         provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
         repeating=Repeating(
@@ -126,6 +136,7 @@ def build(
     recorder = CheckRecorder(metrics=metrics)
     denials = Denials(
         index=built.index,
+        names=names,
         where=config.positions,
         base_path=config.server.base_path,
         recorder=recorder,
@@ -134,6 +145,7 @@ def build(
     )
     gate = Gate(
         index=built.index,
+        names=names,
         sessions=fresh,
         callers=callers,
         cookies=session_cookies,
@@ -164,9 +176,7 @@ def build(
     )
     trusted = Networks(config.server.trusted_proxies)
     hops = Networks(config.server.trusted_hops)
-    asked = adapters(
-        config.server.adapters, trusted_hops=hops, certificate=certificate_header(config)
-    )
+    asked = adapters(config.server.adapters, trusted_hops=hops, certificate=certificate)
     check = CheckApp(gate=gate, adapters=asked, trusted=trusted)
     lane = lane_beside(
         gate,

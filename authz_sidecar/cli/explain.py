@@ -33,7 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     rules = load_rules(config_path(arguments))
     request = request_of(arguments, facts=delivered_facts(rules.config))
     identity = identity_of(arguments, request, rules.index)
-    explained = explain_request(rules.index, request, identity, now=time_of(arguments))
+    explained = explain_request(
+        rules.index, request, identity, names=rules.names, now=time_of(arguments)
+    )
     told = tell(explained, where=rules.config.positions, base_path=rules.config.server.base_path)
     if arguments.json:
         print(json.dumps(told, indent=2))

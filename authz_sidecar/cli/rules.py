@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.config.load import examine
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.identity.headers import managed_names, protected_names, templated_names
+from authz_sidecar.ruleset import certificate_header, ruleset
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from authz_sidecar.config.schema import Config
+    from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.routes import RouteIndex
 
 # Problems begin with the path of what they are about.
@@ -26,8 +28,11 @@ _NOTHING_TO_DO_WITH_RULES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
+    """`names` are the headers that no client may bring."""
+
     config: Config
     index: RouteIndex
+    names: ProtectedNames
 
 
 def load_rules(path: Path) -> Rules:
@@ -45,4 +50,9 @@ def load_rules(path: Path) -> Rules:
     problems.update(built.problems)
     if problems:
         raise ConfigError(tuple(sorted(problems)))
-    return Rules(config, built.index)
+    headers, certificate = config.headers, certificate_header(config)
+    names = protected_names(
+        managed_names(headers.preset, headers.claims, templated_names(built.index.routes)),
+        certificate=None if certificate is None else certificate.name,
+    )
+    return Rules(config, built.index, names)

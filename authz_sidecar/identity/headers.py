@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.header_grammar import aliases, field_value, list_value
+from authz_sidecar.core.header_names import ProtectedNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,6 +75,12 @@ def managed_names(
     for name in (*PRESETS[preset], *claims, *templated):
         found.setdefault(name.lower(), name)
     return tuple(found.values())
+
+
+def protected_names(managed: Iterable[str], *, certificate: str | None) -> ProtectedNames:
+    """The headers that no client may bring: those that this service may set (`managed_names`), and
+    `certificate`, the one in which the proxy forwards the client's, if it does."""
+    return ProtectedNames((*managed, *(() if certificate is None else (certificate,))))
 
 
 def templated_names(routes: Iterable[Route]) -> tuple[str, ...]:

@@ -36,7 +36,8 @@ def lane_beside(
     places = Places(gate.index, gate.cookies)
     return Lane(
         questions=Questions(
-            adapters, envelopes=Envelopes(places=places, trusted_hops=trusted_hops)
+            adapters,
+            envelopes=Envelopes(places=places, names=gate.names, trusted_hops=trusted_hops),
         ),
         roads=Roads(gate.index),
         near=near,

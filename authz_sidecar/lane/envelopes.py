@@ -12,6 +12,7 @@ from authz_sidecar.lane.lines import Lines, Role
 from authz_sidecar.proxies.base import RawRequest
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.core.types import Address, CheckRequest, Headers
     from authz_sidecar.lane.dialects import Dialect, Start
     from authz_sidecar.lane.lines import Line
@@ -83,9 +84,9 @@ class Envelope:
 class Envelopes:
     __slots__ = ("_known", "_learn", "_places")
 
-    def __init__(self, *, places: Places, trusted_hops: Networks) -> None:
+    def __init__(self, *, places: Places, names: ProtectedNames, trusted_hops: Networks) -> None:
         self._places = places
-        lines = Lines(trusted_hops=trusted_hops)
+        lines = Lines(names=names, trusted_hops=trusted_hops)
         self._known, self._learn = lines.known, lines.learn
 
     def open(self, start: Start, lines: list[bytes]) -> Envelope | None:

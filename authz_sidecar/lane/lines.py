@@ -14,6 +14,7 @@ from authz_sidecar.errors import BadProxyRequest
 from authz_sidecar.proxies import forwarded, reading
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.proxies.trust import Networks
 
 # More than one SP, a tab, or a byte outside visible ASCII is left to the parser.
@@ -68,9 +69,10 @@ text itself, the client's address, or whether the connection is kept."""
 class Lines:
     """Bounded: a client chooses much of what stands in a question."""
 
-    __slots__ = ("_hops", "_known", "_size")
+    __slots__ = ("_hops", "_known", "_names", "_size")
 
-    def __init__(self, *, trusted_hops: Networks) -> None:
+    def __init__(self, *, names: ProtectedNames, trusted_hops: Networks) -> None:
+        self._names = names
         self._hops = trusted_hops
         self._known: dict[bytes, Line] = {}
         self._size = 0
@@ -81,11 +83,13 @@ class Lines:
         return self._known
 
     def learn(self, raw: bytes) -> Line | None:
-        """None for a line that is not plain."""
+        """None for a line that is not plain, or whose name could be taken for a protected one."""
         found = _LINE.fullmatch(raw)
         if found is None:
             return None
         name, value = found[1].decode().lower(), found[2].decode()
+        if self._names.is_ambiguous(name):
+            return None
         try:
             line = self._read(name, value)
         except BadProxyRequest:

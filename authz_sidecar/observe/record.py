@@ -1,5 +1,5 @@
 """One line and one count for each check. Decides which facts of a check an operator sees, under the
-names that Pomerium's authorize log has; no cookie, no query (it may hold secrets), no header."""
+names that Pomerium's authorize log has; no cookie, no query (it may hold secrets), no header's value."""
 
 from __future__ import annotations
 
@@ -111,6 +111,7 @@ def _line(check: CheckRecord) -> dict[str, object]:
         "email": identity and identity.email,
         "provider": identity and identity.provider,
         "credential": check.credential,
+        "header": check.header and check.header[:_LONGEST],
         "groups": identity and _groups(identity),
         "error": check.error and check.error[:_LONGEST],
     }

@@ -29,7 +29,14 @@ Path = tuple["Step", ...]
 VERDICTS = ("allow", "deny", "refused", "sign-in")
 # Those of the gate, beside those of policies.
 REASONS = frozenset(
-    {*CODES, "bad-request", "origin-not-allowed", "route-not-found", "upgrade-not-allowed"}
+    {
+        *CODES,
+        "ambiguous-header",
+        "bad-request",
+        "origin-not-allowed",
+        "route-not-found",
+        "upgrade-not-allowed",
+    }
 )
 
 _CASE = ("expect", "identity", "name", "request")

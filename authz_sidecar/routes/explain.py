@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.header_names import canonical
 from authz_sidecar.core.paths import readings
 from authz_sidecar.core.types import Allow, Challenge, Deny, step_up_of
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.policy.explain import Explanation, explain
 
 if TYPE_CHECKING:
+    from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.core.types import CheckRequest, Decision, Identity
     from authz_sidecar.routes.index import RouteIndex
     from authz_sidecar.routes.model import Route
@@ -56,6 +58,28 @@ class Explained:
 
 
 def explain_request(
+    index: RouteIndex,
+    request: CheckRequest,
+    identity: Identity | None,
+    *,
+    names: ProtectedNames,
+    now: float,
+) -> Explained:
+    """Why the request is answered as it is; `names` are the headers that no client may bring."""
+    header = names.ambiguous(request.headers)
+    if header is None:
+        return _explained(index, request, identity, now=now)
+    return _unjudged(
+        request,
+        route=None,
+        found=[],
+        reason="ambiguous-header",
+        trouble=f"the header `{header}` could be taken for `{canonical(header)}`",
+        now=now,
+    )
+
+
+def _explained(
     index: RouteIndex, request: CheckRequest, identity: Identity | None, *, now: float
 ) -> Explained:
     def refused(trouble: str, *found: Reading) -> Explained:

@@ -12,6 +12,7 @@ from authz_sidecar.routes.explain import Explained, Verdict, explain_request
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.core.positions import Step
     from authz_sidecar.core.types import Fact, Identity
     from authz_sidecar.policy.explain import RuleExplained
@@ -40,12 +41,20 @@ class Result:
         return not self.differences
 
 
-def run_case(index: RouteIndex, case: Case, *, facts: frozenset[Fact], now: float) -> Result:
-    """`facts` are those that every enabled proxy tells; `now` is for cases that name no time."""
+def run_case(
+    index: RouteIndex,
+    case: Case,
+    *,
+    names: ProtectedNames,
+    facts: frozenset[Fact],
+    now: float,
+) -> Result:
+    """`names` are the headers that no client may bring, `facts` those that every enabled proxy
+    tells; `now` is for cases that name no time."""
     request = replace(case.request, facts=facts)
     identity = _at_the_route(case.identity, index, case)
     at = now if case.now is None else case.now
-    explained = explain_request(index, request, identity, now=at)
+    explained = explain_request(index, request, identity, names=names, now=at)
     return Result(case, explained, tuple(_differences(case, explained)))
 
 

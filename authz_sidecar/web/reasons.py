@@ -32,6 +32,7 @@ _WORDS = {
     "reject": "This page is closed to everybody.",
     "route-not-found": "Nothing is set up at this address.",
     "route-misconfigured": "This page is not set up properly.",
+    "ambiguous-header": "The request has a header that could be taken for another one.",
     "headers-too-large": "Your account carries more data than the application can be sent.",
     "origin-not-allowed": "The connection was opened by another site.",
     "upgrade-not-allowed": "The connection asks for a protocol that is not allowed here.",

@@ -139,6 +139,12 @@ def test_nobody_and_nowhere(explain: Explain) -> None:
     assert "DENIED: route-not-found" in said
 
 
+def test_a_header_that_could_be_taken_for_another(explain: Explain) -> None:
+    said = explain("--url", "https://grafana.example.com/", "--header", "X.Auth.User: root")
+    assert "DENIED: ambiguous-header\n" in said
+    assert "  the header `x.auth.user` could be taken for `x-auth-user`\n" in said
+
+
 def test_a_url_as_people_write_it(explain: Explain) -> None:
     said = explain("--url", "https://MÜNCHEN.example.com/ä?ö")
     assert "GET https://xn--mnchen-3ya.example.com/%C3%A4?%C3%B6\n" in said

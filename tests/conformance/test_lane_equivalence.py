@@ -23,6 +23,7 @@ from tests.corpus.running import asked_about
 from tests.corpus.test_bypass_vectors import VECTORS
 from tests.corpus.vectors import Uninterpretable, Vector, filled, parse
 from tests.gating import ALICE, APP, HTML, JSON, NAVIGATION, NOW, House, asked, house
+from tests.header_names import SEPARATORS, respelled
 from tests.lane.laning import Both, both_of, bytes_of, listening
 from tests.proxies.asking import ASKING, Original
 from tests.routes.settings import Settings
@@ -573,6 +574,31 @@ async def test_what_passed_is_no_pass_for_what_is_unusual(
     for _ in range(2):
         assert (await both.compare(bytes_about("/team/a"))).answered
     assert (await both.compare(bytes_about(target))).answered is answered
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_names_that_could_be_taken_for_others_are_refused_by_both(
+    both: Both, cookies: dict[str, str], dialect: str
+) -> None:
+    def bytes_with(*lines: tuple[str, str], title: bool = True) -> bytes:
+        own = (*NAVIGATION, ("cookie", cookies["alice"]), *lines)
+        raw = ASKING[dialect](Original(method="GET", target="/team/a", headers=own))
+        return bytes_of(raw, title=title)
+
+    # What passed without such a line is no pass for it.
+    for _ in range(2):
+        await both.compare(bytes_with())
+    for separator in SEPARATORS:
+        for name in respelled("x-auth-user", separator)[-1:]:
+            for title in (True, False):
+                compared = await both.compare(bytes_with((name, "mallory"), title=title))
+                assert compared.status == 403
+                assert [record.header for record in compared.records] == [name]
+    for name in ("x-auth_groups", "x_forwarded-uri", "remote_user", "x-http_method_override"):
+        assert (await both.compare(bytes_with((name, "x")))).status == 403
+    # Others are the application's, and no reason to step aside.
+    plain = await both.compare(bytes_with(("x_team", "red")))
+    assert (plain.status, plain.answered) == ((await both.compare(bytes_with())).status, True)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

@@ -105,6 +105,15 @@ def test_an_allowed_check(recorded: Callable[[CheckRecord], dict[str, Any]]) -> 
     }
 
 
+def test_the_header_that_it_was_denied_for_is_named(
+    recorded: Callable[[CheckRecord], dict[str, Any]],
+) -> None:
+    line = recorded(
+        check(outcome="deny", status=403, reasons=("ambiguous-header",), header="x.auth.user")
+    )
+    assert (line["reasons"], line["header"]) == ("ambiguous-header", "x.auth.user")
+
+
 def test_no_secret_is_written(recorded: Callable[[CheckRecord], dict[str, Any]]) -> None:
     assert "secret" not in json.dumps(recorded(check()))
 

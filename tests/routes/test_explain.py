@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authz_sidecar.core.header_names import ProtectedNames
 from authz_sidecar.core.types import CheckRequest, Deny, Session, SessionKind
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import BadProxyRequest
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from authz_sidecar.routes import RouteIndex
     from authz_sidecar.routes.explain import Explained
 
+NAMES = ProtectedNames(("X-Department",))
 ADMIN = {"deny": {"or": [{"http_path": {"starts_with": "/admin"}}]}}
 INDEX = built(
     Settings(name="app", allow_any_authenticated_user=True, policies=("admin",)),
@@ -47,7 +49,7 @@ INDEX = built(
 
 def explained(path: str, who: Identity | None = ANN, **options: Any) -> Explained:
     asked = replace(request(path=path), **options)
-    return explain_request(INDEX, asked, who, now=NOW)
+    return explain_request(INDEX, asked, who, names=NAMES, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,27 @@ def test_an_upgrade_to_another_protocol(*, websocket: bool) -> None:
     found = explained("/", websocket=websocket, unsupported_upgrade=True)
     assert (str(found.verdict), [*found.reasons]) == ("deny", ["upgrade-not-allowed"])
     assert found.trouble == "it asks to switch to another protocol than WebSocket"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        pytest.param("x.auth.user", "x-auth-user", id="of the default preset"),
+        pytest.param("x-department", None, id="spelled as it is"),
+        pytest.param("x_department", "x-department", id="of a claim"),
+        pytest.param("x-forwarded~user", "x-forwarded-user", id="of a family"),
+        pytest.param("x.team", None, id="of no protected name"),
+    ],
+)
+def test_a_header_that_could_be_taken_for_another(name: str, meant: str | None) -> None:
+    found = explained("/public", headers=((name, "x"),))
+    if meant is None:
+        assert (found.verdict, found.trouble) == (Verdict.ALLOW, None)
+        return
+    assert (found.verdict, [*found.reasons]) == (Verdict.DENY, ["ambiguous-header"])
+    assert found.trouble == f"the header `{name}` could be taken for `{meant}`"
+    told = tell(found, where=PLACES, base_path="/.auth")
+    assert (told["trouble"], told["route"]) == (found.trouble, None)
 
 
 def test_two_credentials() -> None:
@@ -175,6 +198,7 @@ def gate(index: RouteIndex, who: Identity | None) -> Gate:
     cookies: Any = _Cookies()
     return Gate(
         index=index,
+        names=NAMES,
         sessions=sessions,
         callers=Callers(()),
         cookies=cookies,
@@ -232,11 +256,15 @@ ROUTES = st.lists(
 )
 
 
+NAMES_OF_HEADERS = st.sampled_from(["x-team", "x.team", "x-department", "x_department", "x!auth.a"])
+
+
 @given(
     routes=ROUTES,
     asked=REQUESTS,
     path=PATHS,
     upgrade=st.tuples(st.booleans(), st.booleans()),
+    header=NAMES_OF_HEADERS,
     who=WHO,
 )
 def test_the_gate_answers_what_is_explained(
@@ -245,11 +273,16 @@ def test_the_gate_answers_what_is_explained(
     path: str,
     upgrade: tuple[bool, bool],
     who: Identity | None,
+    *,
+    header: str,
 ) -> None:
     index = built(*routes, providers=("corp", "guests"), default_provider="corp").index
     websocket, unsupported = upgrade
-    asked = replace(asked, path=path, websocket=websocket, unsupported_upgrade=unsupported)
-    found = explain_request(index, asked, who, now=NOW)
+    headers = (*asked.headers, (header, "x"))
+    asked = replace(
+        asked, path=path, websocket=websocket, unsupported_upgrade=unsupported, headers=headers
+    )
+    found = explain_request(index, asked, who, names=NAMES, now=NOW)
     assert (found.verdict, found.reasons) == as_the_gate(index, asked, who)
     tell(found, where=PLACES, base_path="/.auth")
 

@@ -56,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     rules = load_rules(path)
     cases = _cases(arguments.tests or _beside(path))
     facts, now = delivered_facts(rules.config), time.time()
-    results = [run_case(rules.index, case, facts=facts, now=now) for case in cases]
+    results = [
+        run_case(rules.index, case, names=rules.names, facts=facts, now=now) for case in cases
+    ]
     for result in results:
         _say(_result(result, rules))
     if arguments.junit is not None:
