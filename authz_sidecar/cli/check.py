@@ -13,7 +13,7 @@ from authz_sidecar.config.load import examine
 from authz_sidecar.config.stores import STORES
 from authz_sidecar.identity.assertion import signing_key_from_pem
 from authz_sidecar.login.provider import client_key
-from authz_sidecar.policy.lint import Severity, is_ignored
+from authz_sidecar.policy.lint import CODES, Severity, is_ignored
 from authz_sidecar.routes.lint import Finding, lint_routes
 from authz_sidecar.ruleset import ruleset
 from authz_sidecar.sessions.location import parse_location
@@ -78,9 +78,19 @@ def _findings(config: Config, built: Built) -> list[Finding]:
     found = lint_routes(built, config.routes, config.policies, where=config.positions)
     return [
         each
-        for each in found
+        for each in (*found, *_adapter_findings(config))
         if not is_ignored(each.code, file=each.problem.file, line=each.problem.line, lines=lines)
     ]
+
+
+def _adapter_findings(config: Config) -> Iterator[Finding]:
+    """What depends on the version of a proxy, which is not known here: of those that are named."""
+    named = config.server.adapters if "adapters" in config.server.model_fields_set else ()
+    for index, name in enumerate(named):
+        if name == "haproxy":
+            path = ("server", "adapters", index)
+            problem = config.positions.problem(CODES["AZ301"].message, *path)
+            yield Finding(code="AZ301", problem=problem)
 
 
 def _lines_of(file: str) -> list[str]:

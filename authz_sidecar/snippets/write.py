@@ -11,6 +11,7 @@ from authz_sidecar.snippets.certificates import forwarding
 from authz_sidecar.snippets.edit import EXAMPLE, Text, variable
 from authz_sidecar.snippets.facts import Facts, SnippetError
 from authz_sidecar.snippets.ingress import NOTE, ingress_nginx
+from authz_sidecar.snippets.removals import not_removed, unlisted, with_removals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,9 +31,7 @@ class Snippet:
 
 def write(proxy: str, facts: Facts) -> Snippet:
     """Raises `SnippetError` for what the proxy cannot do."""
-    texts, notes = PROXIES[proxy](facts), facts.notes
-    if proxy == "ingress-nginx":
-        notes = (NOTE, *notes)
+    texts, notes = PROXIES[proxy](facts), (*_NOTES.get(proxy, ()), *facts.notes)
     if facts.certificate is not None:
         texts, note = forwarding(proxy, texts, facts.certificate)
         notes = (*notes, note)
@@ -56,11 +55,6 @@ def _tcp(address: ListenAddress, *, proxy: str, setting: str) -> TcpAddress:
     if not isinstance(address, TcpAddress):
         raise SnippetError(f"{proxy} cannot ask over a Unix socket: give `{setting}` a port")
     return address
-
-
-def _unused(headers: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that no pattern on `X-Auth-` covers."""
-    return tuple(header for header in headers if not header.lower().startswith("x-auth-"))
 
 
 def _nginx(facts: Facts) -> list[Text]:
@@ -89,6 +83,9 @@ def _nginx(facts: Facts) -> list[Text]:
     includes["sidecar.conf"] = includes["sidecar.conf"].replace("/.auth/", f"{facts.base_path}/")
     for name in ("clear-identity.conf", "protect.conf"):
         includes[name] = includes[name].with_headers(facts.headers)
+    includes["clear-client.conf"] = with_removals(
+        includes["clear-client.conf"], facts.headers, lambda name: f'proxy_set_header {name} "";'
+    )
     if not facts.strip_cookie:
         includes["protect.conf"] = includes["protect.conf"].without_lines("$authz_cookie")
     if facts.repeated:
@@ -128,7 +125,7 @@ def _traefik(facts: Facts) -> list[Text]:
     web = _tcp(facts.web, proxy="traefik", setting="server.web_listen")
     text = (
         _read("traefik", "dynamic.yml")
-        .with_headers(facts.headers)
+        .after_line(' Proxy: ""', *(f'{header}: ""' for header in unlisted(facts.headers)))
         .replace(", ".join(EXAMPLE), ", ".join(facts.headers))
         .replace("[__Host-authz]", f"[{', '.join(facts.cookies)}]")
         .replace("http://127.0.0.1:9180/", f"http://{check}/")
@@ -159,7 +156,7 @@ def _envoy(facts: Facts) -> list[Text]:
     text = (
         _read("envoy", "envoy.yaml")
         .with_headers(facts.headers)
-        .after_line("- remove: x-rewrite-url", *_envoy_removals(facts.headers))
+        .after_line("- remove: proxy", *_envoy_removals(facts.headers))
         .replace(_envoy_socket("127.0.0.1", 9180), _envoy_address(facts.check))
         .replace(_envoy_socket("127.0.0.1", 9181), _envoy_address(facts.web))
         .replace('"http://127.0.0.1:9180"', f'"{_envoy_uri(facts.check)}"')
@@ -182,7 +179,7 @@ def _envoy(facts: Facts) -> list[Text]:
 
 
 def _envoy_removals(headers: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"- remove: {header.lower()}" for header in _unused(headers))
+    return tuple(f"- remove: {header.lower()}" for header in not_removed(headers))
 
 
 def _envoy_socket(host: str, port: int) -> str:
@@ -214,8 +211,8 @@ def _caddy(facts: Facts) -> list[Text]:
         _read("caddy", "Caddyfile")
         .with_headers(facts.headers)
         .after_line(
-            "request_header -X-Auth-*",
-            *(f"request_header -{header}" for header in _unused(facts.headers)),
+            "request_header -Proxy\n",
+            *(f"request_header -{header}" for header in not_removed(facts.headers)),
         )
         .replace("127.0.0.1:9180", _caddy_address(facts.check))
         .replace("127.0.0.1:9181", _caddy_address(facts.web))
@@ -243,8 +240,8 @@ def _haproxy(facts: Facts) -> list[Text]:
         _read("haproxy", "haproxy.cfg")
         .with_headers(facts.headers)
         .after_line(
-            "del-header ^(?i)x-auth-",
-            *(f"http-request del-header {header}" for header in _unused(facts.headers)),
+            "del-header Proxy\n",
+            *(f"http-request del-header {header}" for header in not_removed(facts.headers)),
         )
         .replace("http://127.0.0.1:9180/", f"http://{check}/")
         .replace("127.0.0.1:9181", _haproxy_address(facts.web))
@@ -277,6 +274,16 @@ def _lua_rows(headers: tuple[str, ...]) -> str:
     rows = [", ".join(cells[at : at + 3]) for at in range(0, len(cells), 3)]
     return ",\n  ".join(rows) + ","
 
+
+_NOTES = {
+    "ingress-nginx": (NOTE,),
+    "haproxy": (
+        (
+            "before HAProxy 3.2 a request with a body needs a `Content-Length`: its trailers could"
+            " not be dropped"
+        ),
+    )
+}
 
 PROXIES: dict[str, Callable[[Facts], list[Text]]] = {
     "nginx": _nginx,

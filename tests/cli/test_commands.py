@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -140,6 +141,25 @@ def test_warnings_are_no_failure(run: Run) -> None:
 LINTED = SOUND.replace("allow_any_authenticated_user: true", "policy: {allow: {%s}}")
 
 
+@pytest.mark.parametrize(
+    ("adapters", "hinted"),
+    [
+        pytest.param("[haproxy]", True, id="haproxy"),
+        pytest.param("[nginx, haproxy]", True, id="haproxy and another"),
+        pytest.param("[nginx]", False, id="another"),
+        pytest.param(None, False, id="none is named"),
+    ],
+)
+def test_check_says_what_depends_on_the_version_of_a_proxy(
+    run: Run, adapters: str | None, *, hinted: bool
+) -> None:
+    more = "" if adapters is None else f"server: {{adapters: {adapters}}}\n"
+    Path("authz-sidecar.yaml").write_text(SOUND + more)
+    code, out, err = run("check", "--strict")
+    assert code == 0
+    assert ("hint: AZ301: " in err, "1 hint" in out) == (hinted, hinted)
+
+
 def test_check_shows_what_is_hardly_meant(run: Run) -> None:
     Path("authz-sidecar.yaml").write_text(LINTED % "or: [{email: [a, b]}], nor: [{user: c}]")
     code, out, err = run("check")
@@ -234,8 +254,10 @@ def test_snippet_prints_every_file(run: Run) -> None:
         SOUND + "headers: {preset: authelia, claims: {X-Department: department}}\n"
     )
     code, out, err = run("snippet", "haproxy")
-    assert (code, err) == (0, "")
-    for there in ("# ==== haproxy.cfg", "-- ==== authz.lua", "del-header Remote-Groups",
+    assert code == 0
+    assert re.fullmatch(r"note: before HAProxy 3\.2 .* needs a `Content-Length`: .*\n", err)
+    for there in ("# ==== haproxy.cfg", "-- ==== authz.lua", "del-header ^(?i)(remote|",
+                  "del-header X-Department", "set-header Remote-Groups",
                   "set-header X-Department", "^(a[.]example[.]com)"):  # fmt: skip
         assert there in out
     assert "X-Auth-User " not in out

@@ -131,8 +131,23 @@ class Stage:
             connection.sendall(raw)
             return Reader(connection).answer(to=method)
 
-    def send_http2(self, headers: Lines, *, server_name: str = APP_HOST) -> None:
-        http2.send(self.port, server_name=server_name, headers=headers)
+    def send_http2(
+        self,
+        headers: Lines,
+        body: bytes = b"",
+        trailers: Lines = (),
+        *,
+        server_name: str = APP_HOST,
+        stays_open: bool = False,
+    ) -> None:
+        http2.send(
+            self.port,
+            server_name=server_name,
+            headers=headers,
+            body=body,
+            trailers=trailers,
+            stays_open=stays_open,
+        )
 
     def facts(self) -> Facts:
         """Of the first question since `clear`."""

@@ -16,7 +16,7 @@ from tests.servers.proxy import (
     PUBLIC_HOST,
     Facts,
 )
-from tests.servers.wire import Reader, answer_bytes, connect, request_bytes
+from tests.servers.wire import Lines, Reader, answer_bytes, connect, request_bytes
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Stage
@@ -28,6 +28,15 @@ UPGRADE = (
     ("Upgrade", "websocket"),
     ("Sec-WebSocket-Version", "13"),
     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)
+
+EACH_HOST = pytest.mark.parametrize(
+    ("host", "user"),
+    [
+        pytest.param(APP_HOST, "alice", id="protected"),
+        pytest.param(PUBLIC_HOST, None, id="public"),
+        pytest.param(OPEN_HOST, None, id="not asked about"),
+    ],
 )
 
 # Everything here says `forged`, so that one look for the word finds whatever got through.
@@ -173,14 +182,7 @@ def test_no_tunnel_opens_on_a_host_that_is_not_asked_about(stage: Stage, upgrade
     assert passed in ([], [None]) or (passed, stage.kind.name) == ([upgrade], "ingress-nginx")
 
 
-@pytest.mark.parametrize(
-    ("host", "user"),
-    [
-        pytest.param(APP_HOST, "alice", id="protected, signed in"),
-        pytest.param(PUBLIC_HOST, None, id="public, without an identity"),
-        pytest.param(OPEN_HOST, None, id="not asked about"),
-    ],
-)
+@EACH_HOST
 @pytest.mark.parametrize("order", ["forged first", "forged last"])
 def test_forged_headers_reach_nobody(stage: Stage, host: str, user: str | None, order: str) -> None:
     honest = [stage.cookie(user)] if user else []
@@ -411,3 +413,108 @@ def test_plain_http_leads_to_https_with_the_whole_address(stage: Stage) -> None:
     assert (location.scheme, location.hostname) == ("https", APP_HOST)
     assert (location.path, location.query) == ("/a", "x=1&y=2")
     assert not stage.app.received
+
+
+TRAILERS: Lines = (
+    ("x-auth-user", "forged"),
+    ("x-auth-groups", "forged"),
+    ("x_auth_email", "forged"),
+    ("x-http-method-override", "forged"),
+)
+
+
+def no_trailer_arrives(stage: Stage) -> None:
+    for received in stage.app.received:
+        assert "forged" not in f"{received.headers}{received.trailers}{received.body!r}"
+
+
+def chunked(host: str, headers: Lines, trailers: Lines, body: bytes = b"hello") -> bytes:
+    lines = (("Host", host), ("Transfer-Encoding", "chunked"), *headers)
+    head = request_bytes("POST", "/upload", lines)
+    chunk = f"{len(body):x}\r\n".encode() + body + b"\r\n" if body else b""
+    tail = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+    return head + chunk + b"0\r\n" + tail.encode() + b"\r\n"
+
+
+@EACH_HOST
+@pytest.mark.parametrize(
+    "announced",
+    [
+        pytest.param((), id="not announced"),
+        pytest.param((("Trailer", ", ".join(name for name, _ in TRAILERS)),), id="announced"),
+        pytest.param((("TE", "trailers"), ("Trailer", "X-Auth-User")), id="one announced"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"hello", b""], ids=["body", "no body"])
+def test_no_trailer_of_a_chunked_body_arrives(
+    stage: Stage, host: str, user: str | None, announced: Lines, body: bytes
+) -> None:
+    who = (stage.cookie(user),) if user else ()
+    raw = chunked(host, (*who, *announced), TRAILERS, body)
+    answer = stage.send_raw(raw, server_name=host, method="POST")
+    no_trailer_arrives(stage)
+    assert answer is not None
+    if stage.kind.name == "haproxy":  # before 3.2 it cannot drop them
+        assert (answer.status, stage.app.received) == (411, [])
+    else:
+        assert answer.status == 200
+        assert stage.app.only().body == body
+
+
+@EACH_HOST
+@pytest.mark.parametrize(
+    ("method", "more", "body"),
+    [
+        pytest.param("POST", (), b"hello", id="body"),
+        pytest.param("POST", (("content-length", "5"),), b"hello", id="body with a length"),
+        pytest.param("GET", (), b"", id="no body"),
+        pytest.param("GET", (("content-length", "0"),), b"", id="no body with a length"),
+        pytest.param(
+            "POST", (("trailer", "x-auth-user"), ("te", "trailers")), b"a", id="announced"
+        ),
+    ],
+)
+def test_no_trailer_by_http2_arrives(
+    stage: Stage, host: str, user: str | None, *, method: str, more: Lines, body: bytes
+) -> None:
+    cookies = stage.cookie(user)[1].split("; ") if user else []
+    head = ((":method", method), (":scheme", "https"), (":authority", host), (":path", "/upload"))
+    crumbs = tuple(("cookie", crumb) for crumb in cookies)
+    stage.send_http2((*head, *crumbs, *more), body, TRAILERS, server_name=host)
+    no_trailer_arrives(stage)
+    if stage.kind.name in ("traefik", "envoy", "caddy"):
+        assert stage.app.only().body == body
+
+
+@pytest.mark.parametrize("length", [(), (("content-length", "5"),)], ids=["stream", "length"])
+def test_bodies_arrive_by_http2(stage: Stage, length: Lines) -> None:
+    head = ((":method", "POST"), (":scheme", "https"), (":path", "/"), (":authority", OPEN_HOST))
+    stage.send_http2((*head, *length), b"hello", server_name=OPEN_HOST)
+    if stage.kind.name == "haproxy" and not length:  # it may have trailers
+        assert not stage.app.received
+    else:
+        assert stage.app.only().body == b"hello"
+
+
+@pytest.mark.parametrize("user", ["alice", None], ids=["signed in", "nobody is signed in"])
+def test_a_websocket_by_http2_is_judged_like_one_by_http1(stage: Stage, user: str | None) -> None:
+    """RFC 8441, which HAProxy offers without being told to; it is no body without a length."""
+    crumbs = stage.cookie(user)[1].split("; ") if user else []
+    stage.send_http2(
+        (
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", "https"),
+            (":authority", APP_HOST),
+            (":path", "/socket"),
+            *(("cookie", crumb) for crumb in crumbs),
+            ("origin", f"https://{APP_HOST}"),
+            ("sec-websocket-version", "13"),
+        ),
+        stays_open=True,
+    )
+    if stage.kind.name == "haproxy" and user:
+        received = stage.app.only()
+        assert (received.one("x-auth-user"), received.one("upgrade")) == (user, "websocket")
+    else:
+        assert not stage.app.received

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Caddy:
+    """`http2` is how the application is spoken to."""
+
     name: str = "caddy"
     outage_status: int = 503
+    http2: bool = False
 
     def binary(self) -> str | None:
         return wheel_binary("caddy")
@@ -29,7 +32,7 @@ class Caddy:
                     "http_port 80": f"http_port {places.http}\n\tdefault_bind 127.0.0.1",
                     "https_port 443": f"https_port {places.https}\n\tpersist_config off",
                     ":443 {": f":{places.https} {{",
-                    "127.0.0.1:8080": str(places.app),
+                    "127.0.0.1:8080": f"{'h2c://' if self.http2 else ''}{places.app}",
                     "127.0.0.1:9180": str(places.check),
                     "127.0.0.1:9181": str(places.web),
                     "/etc/ssl/example.com/fullchain.pem": str(places.certificate.chain),

@@ -12,10 +12,21 @@ if TYPE_CHECKING:
     from tests.servers.wire import Message
 
 
+_BY_HTTP2 = """
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: { http2_protocol_options: {} }
+"""
+
+
 @dataclass(frozen=True)
 class Envoy:
+    """`http2` is how the application is spoken to."""
+
     name: str = "envoy"
     outage_status: int = 503
+    http2: bool = False
 
     def binary(self) -> str | None:
         return wheel_binary("envoy")
@@ -32,6 +43,7 @@ class Envoy:
                     "127.0.0.1, port_value: 9180 ": f"127.0.0.1, port_value: {places.check.port} ",
                     "127.0.0.1, port_value: 9181 ": f"127.0.0.1, port_value: {places.web.port} ",
                     "127.0.0.1:9180": str(places.check),
+                    "  - name: app\n": f"  - name: app{_BY_HTTP2 if self.http2 else chr(10)}",
                     "/etc/ssl/example.com/fullchain.pem": str(places.certificate.chain),
                     "/etc/ssl/example.com/privkey.pem": str(places.certificate.key),
                     "auth.example.com": AUTH_HOST,

@@ -16,9 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Traefik:
+    """`http2` is how the application is spoken to; `strategy` is for names that are no plain ones."""
+
     name: str = "traefik"
     # Traefik has no setting for it (deploy/traefik/README.md).
     outage_status: int = 500
+    http2: bool = False
+    strategy: str = "delete"
 
     def binary(self) -> str | None:
         return wheel_binary("traefik")
@@ -32,6 +36,7 @@ class Traefik:
                     'address: ":80"': f'address: "127.0.0.1:{places.http}"',
                     'address: ":443"': f'address: "127.0.0.1:{places.https}"',
                     "/etc/traefik/dynamic.yml": str(dynamic),
+                    "aliasHeadersStrategy: delete": f"aliasHeadersStrategy: {self.strategy}",
                 },
             )
         )
@@ -39,7 +44,7 @@ class Traefik:
             deployed(
                 "traefik/dynamic.yml",
                 {
-                    "127.0.0.1:8080": str(places.app),
+                    "http://127.0.0.1:8080": f"{'h2c' if self.http2 else 'http'}://{places.app}",
                     "127.0.0.1:9180": str(places.check),
                     "127.0.0.1:9181": str(places.web),
                     "/etc/ssl/example.com/fullchain.pem": str(places.certificate.chain),

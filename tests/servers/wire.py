@@ -19,11 +19,13 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A request or an answer. Header names are as they were sent; `body` is decoded if chunked."""
+    """A request or an answer. Header names are as they were sent; `body` is decoded if chunked, and
+    `trailers` are the lines behind it."""
 
     start: str
     headers: Lines
     body: bytes = b""
+    trailers: Lines = ()
 
     @property
     def method(self) -> str:
@@ -99,28 +101,33 @@ class Reader:
         start, *lines = (
             self._take(self._pending.index(b"\r\n\r\n") + 4)[:-4].decode("latin-1").split("\r\n")
         )
-        pairs = (line.partition(":") for line in lines)
-        return Message(start=start, headers=tuple((name, v.strip()) for name, _, v in pairs))
+        return Message(start=start, headers=_pairs(lines))
 
     def _with_body(self, head: Message, *, until_closed: bool) -> Message:
+        trailers: Lines = ()
         if "chunked" in ",".join(head.all("transfer-encoding")).lower():
             body = self._chunks()
+            trailers = self._trailers()
         elif length := head.all("content-length"):
             body = self.exactly(int(length[0]))
         elif until_closed:
             body = self._rest()
         else:
             body = b""
-        return Message(start=head.start, headers=head.headers, body=body)
+        return Message(start=head.start, headers=head.headers, body=body, trailers=trailers)
 
     def _chunks(self) -> bytes:
         body = b""
         while size := int(self._line().partition(b";")[0], 16):
             body += self.exactly(size)
             self._line()
-        while self._line():
-            pass
         return body
+
+    def _trailers(self) -> Lines:
+        lines = []
+        while line := self._line():
+            lines.append(line.decode("latin-1"))
+        return _pairs(lines)
 
     def _line(self) -> bytes:
         while b"\r\n" not in self._pending:
@@ -147,6 +154,11 @@ class Reader:
         if not data:
             raise EOFError
         self._pending += data
+
+
+def _pairs(lines: list[str]) -> Lines:
+    split = (line.partition(":") for line in lines)
+    return tuple((name, value.strip()) for name, _, value in split)
 
 
 def request_bytes(

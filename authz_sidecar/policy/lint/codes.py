@@ -121,5 +121,11 @@ CODES: Mapping[str, Code] = MappingProxyType(
             "says nothing about trust: certificates of any authority are compared",
             "add `deny: {or: [{invalid_client_certificate: true}]}` to the route",
         ),
+        "AZ301": Code(
+            _HINT,
+            "HAProxy before 3.2 cannot drop the trailers of a request, in which a client writes headers",
+            "keep the lines of `deploy/haproxy/haproxy.cfg` that refuse bodies without a length, or use"
+            " HAProxy 3.2",
+        ),
     }
 )
