@@ -29,8 +29,8 @@ def canonical(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ProtectedNames:
-    """`managed` are the headers that this service sets or reads, in any letter case, of letters,
-    digits and hyphens; those that no client may bring anyway (`untrusted_headers`) are added."""
+    """Judges header names against those that no client may bring: `managed`, which this service sets
+    or reads, and all of `untrusted_headers`. `managed` are of letters, digits and hyphens."""
 
     managed: tuple[str, ...] = ()
     _canonical: frozenset[str] = field(init=False)

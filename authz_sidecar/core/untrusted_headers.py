@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 
 class Family(NamedTuple):
-    """`names` in the letter case of their documentation. `prefixes` cover names that cannot be
-    listed; a proxy that removes by exact names knows those of `names` alone."""
+    """Headers that could pass for the same thing. `names` are in the letter case of their
+    documentation; `prefixes` cover names that cannot be listed, and a proxy that removes by exact
+    names knows those of `names` alone."""
 
     title: str
     names: tuple[str, ...]
@@ -207,6 +208,6 @@ PREFIXES = tuple(prefix for family in FAMILIES for prefix in family.prefixes)
 
 
 def removed_names(managed: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the list that are not set by us: a header that the operator manages is replaced."""
+    """The names of the list without those of `managed`, which are replaced instead."""
     own = {name.lower() for name in managed}
     return tuple(name for name in NAMES if name.lower() not in own)

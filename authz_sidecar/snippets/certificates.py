@@ -43,7 +43,9 @@ def _nginx(text: Text, header: str) -> Text:
             return text.after_line(
                 "X-Forwarded-For $remote_addr;", f"proxy_set_header {header} {told};"
             )
-        case "authz/clear-client.conf" if f"proxy_set_header {header} " not in text.content:
+        case "authz/clear-client.conf" if (
+            f"proxy_set_header {header} ".lower() not in text.content.lower()
+        ):
             return text.after_line("X-Real-IP", f'proxy_set_header {header} "";')
         case _:
             return text
