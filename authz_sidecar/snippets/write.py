@@ -282,7 +282,7 @@ _NOTES = {
             "before HAProxy 3.2 a request with a body needs a `Content-Length`: its trailers could"
             " not be dropped"
         ),
-    )
+    ),
 }
 
 PROXIES: dict[str, Callable[[Facts], list[Text]]] = {
