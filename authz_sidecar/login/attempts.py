@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.step_up import StepUp
+from authz_sidecar.sessions.cookie import cookie_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -171,10 +172,8 @@ class AttemptCookies:
         return f"{prefix}{self._base}{attempt}"
 
     def _ours(self, cookie_lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        pairs = (
-            pair.strip(" \t").partition("=") for line in cookie_lines for pair in line.split(";")
-        )
-        return tuple((name, value) for name, _, value in pairs if self._names.fullmatch(name))
+        pairs = cookie_pairs(cookie_lines)
+        return tuple((name, value) for name, value in pairs if self._names.fullmatch(name))
 
     def _age(self, cookie: tuple[str, str]) -> str:
         return cookie[0].rpartition(self._base)[2]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from authz_sidecar.sessions.cookie import cookie_pairs
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -59,8 +61,7 @@ class LoopBreaker:
 
     def _rounds(self, cookie_lines: Sequence[str], origin: Origin, now: float) -> tuple[int, ...]:
         name = self._name(origin)
-        pairs = (pair.strip(" \t") for line in cookie_lines for pair in line.split(";"))
-        values = [pair[len(name) + 1 :] for pair in pairs if pair.startswith(f"{name}=")]
+        values = [value for key, value in cookie_pairs(cookie_lines) if key == name]
         if len(values) != 1:
             return ()
         data = self.keys.open_text(_PURPOSE, values[0], bound_to=f"{origin} {name}".encode())

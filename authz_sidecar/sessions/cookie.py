@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from authz_sidecar.core.base64url import base64url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from authz_sidecar.core.urls import Origin
 
@@ -26,8 +26,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 # RFC 6265 section 4.1.1: token and cookie-octet.
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
-# What some server or other takes for white space around a name.
-_SPACE = " \t\r\n\v\f\x00\x85\xa0"
+# RFC 6265 section 5.2, step 4: browsers trim these from a name before they look at `__Host-`, and
+# nothing else. Any site of the domain may set `\x85__Host-authz`; it is the name of another cookie.
+_BLANK = " \t"
+# What some application's server takes for white space around a name: it must not find ours there.
+_SPACE = f"{_BLANK}\r\n\v\f\x00\x85\xa0"
 
 
 def new_token(random: Callable[[int], bytes]) -> str:
@@ -112,7 +115,7 @@ class SessionCookies:
         kept = [pair for pair in pairs if not self.owns(pair.partition("=")[0])]
         if len(kept) == len(pairs):
             return line
-        if not any(pair.strip(_SPACE) for pair in kept):
+        if not any(pair.strip(_BLANK) for pair in kept):
             return None
         if kept[0] is not pairs[0]:
             kept[0] = kept[0].lstrip(" ")
@@ -128,15 +131,27 @@ class SessionCookies:
         yield f"SameSite={self.same_site.capitalize()}"
 
 
+def cookie_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Name and value of each cookie of `Cookie` header lines, trimmed as browsers trim them.
+
+    A pair without `=` is the value of a cookie that has no name (RFC 6265bis section 5.7).
+    """
+    for line in lines:
+        for pair in line.split(";"):
+            name, equals, value = pair.partition("=")
+            if equals:
+                yield name.strip(_BLANK), value.strip(_BLANK)
+
+
 def read_one(lines: CookieLines, name: str) -> str | None:
     """The raw value of cookie `name`; None when absent, repeated, or written in an odd way."""
     found: list[str | None] = []
     for line in lines:
         for at, pair in enumerate(line.split(";")):
             key, equals, value = pair.partition("=")
-            if key.strip(_SPACE) != name:
+            if not equals or key.strip(_BLANK) != name:
                 continue
             # RFC 6265 section 4.2.1: cookie-string = cookie-pair *( ";" SP cookie-pair )
-            exact = equals and key == (f" {name}" if at else name) and _VALUE.fullmatch(value)
+            exact = key == (f" {name}" if at else name) and _VALUE.fullmatch(value)
             found.append(value if exact else None)
     return found[0] if len(found) == 1 else None

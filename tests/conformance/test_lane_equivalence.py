@@ -144,6 +144,8 @@ async def cookies(both: Both) -> dict[str, str]:
         "another's": "a=1; b=2",
         "flow": f"{alice}; __Host-authz-flow-1=x; c=3",
         "plain name": alice.removeprefix("__Host-"),
+        "a sibling's": f"{alice}; !__Host-authz=x; \x85__Host-authz=x; __Host-authz",
+        "a sibling's alone": alice.replace("__Host", "\xa0__Host"),
     }
 
 

@@ -16,6 +16,7 @@ from tests.servers.proxy import (
     PUBLIC_HOST,
     Facts,
 )
+from tests.servers.visitor import NAVIGATION
 from tests.servers.wire import Lines, Reader, answer_bytes, connect, request_bytes
 
 if TYPE_CHECKING:
@@ -357,6 +358,17 @@ def test_a_session_is_stripped_on_public_hosts_too(stage: Stage) -> None:
     session = stage.cookie("alice")[1]
     stage.send("GET", "/", [("Cookie", f"{session}; theme=dark")], host=PUBLIC_HOST)
     assert stage.app.only().one("cookie") == "theme=dark"
+
+
+@pytest.mark.parametrize("byte", ["\x85", "\xa0", "\xad", "!"], ids=ascii)
+def test_a_cookie_of_a_sibling_host_keeps_nobody_out(stage: Stage, byte: str) -> None:
+    # Browsers let any host of the domain set it: its name does not begin with `__Host-`.
+    session, theirs = stage.cookie("alice")[1], f"{byte}__Host-authz={'A' * 43}"
+    for line in (f"{theirs}; {session}", f"{session}; {theirs}", f"{session}; __Host-authz"):
+        assert stage.send("GET", "/", [("Cookie", line)]).status == 200
+    answer = stage.send("GET", "/", [*NAVIGATION, ("Cookie", theirs)])
+    assert answer.status == 302
+    assert {each.one("x-auth-user") for each in stage.app.received} == {"alice"}
 
 
 def test_large_cookies_and_addresses_fit(stage: Stage) -> None:

@@ -20,6 +20,7 @@ from authz_sidecar.login.attempts import (
     read_state,
 )
 from authz_sidecar.sealing import SecretKeys
+from tests.sessions.siblings import lines_of, look_alikes
 
 APP = parse_origin("https://app.example.com")
 ADMIN = parse_origin("https://admin.example.com")
@@ -187,3 +188,15 @@ def test_whatever_the_cookie_lines_hold_nothing_breaks(lines: list[str]) -> None
     assert COOKIES.find(lines, attempt().id, origin=APP) is None
     assert COOKIES.awaiting_tickets(lines, origin=APP, now=NOW) == ()
     assert len(kept(attempt(), *lines)) >= 1
+
+
+AWAITING = attempt(1, provider=None)
+COOKIE = pair(kept(AWAITING)[0])
+
+
+@given(look_alikes(COOKIE.partition("=")[0]))
+def test_a_cookie_of_a_sibling_host_is_another_one(look_alike: str) -> None:
+    for lines in lines_of(COOKIE, look_alike):
+        assert COOKIES.find(lines, AWAITING.id, origin=APP) == AWAITING
+        assert COOKIES.awaiting_tickets(lines, origin=APP, now=NOW) == (AWAITING,)
+        assert len(kept(attempt(2), *lines)) == 1, "nothing is evicted for it"

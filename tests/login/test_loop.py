@@ -8,6 +8,7 @@ from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.loop import MOST_ROUNDS, WINDOW_SECONDS, LoopBreaker
@@ -16,6 +17,7 @@ from tests.login.house import APP as HOST
 from tests.login.house import AUTH, house
 from tests.login.journeys import link_to_restart, nonce_of, sign_in, start, state_of
 from tests.login.lies import Lies
+from tests.sessions.siblings import lines_of, look_alikes
 
 if TYPE_CHECKING:
     from tests.servers.hostile_provider import HostileProvider
@@ -50,6 +52,16 @@ def test_it_forgets_after_a_minute() -> None:
 @pytest.mark.parametrize("line", ["", "__Host-authz-loop=x", "__Host-authz-loop=", "authz-loop=1"])
 def test_a_spoilt_counter_is_none(line: str) -> None:
     assert not LOOP.trips([line], origin=APP, now=NOW)
+
+
+COUNTED = line_after(MOST_ROUNDS)
+
+
+@given(look_alikes(COUNTED.partition("=")[0]))
+def test_a_cookie_of_a_sibling_host_is_another_one(look_alike: str) -> None:
+    for lines in lines_of(COUNTED, look_alike):
+        assert LOOP.trips(lines, origin=APP, now=NOW)
+    assert not LOOP.trips([look_alike], origin=APP, now=NOW)
 
 
 def test_a_counter_belongs_to_its_host() -> None:

@@ -158,7 +158,7 @@ class Reader:
 
 def _pairs(lines: list[str]) -> Lines:
     split = (line.partition(":") for line in lines)
-    return tuple((name, value.strip()) for name, _, value in split)
+    return tuple((name, value.strip(" \t")) for name, _, value in split)
 
 
 def request_bytes(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.sessions.cookie import SessionCookies, is_token
+from tests.sessions.siblings import lines_of, look_alikes
 
 APP = Origin("https", "app.example.com")
 LOCAL = Origin("http", "app.localhost", 8080)
@@ -117,6 +118,8 @@ def test_clear_repeats_every_attribute() -> None:
         pytest.param((f"{HOST}={TOKEN};",), id="semicolon at the end"),
         pytest.param((f"{HOST}-lab=x; {HOST}={TOKEN}",), id="beside another provider's"),
         pytest.param((f"authz=x; {HOST}={TOKEN}",), id="beside one without the prefix"),
+        pytest.param((f"{HOST}={TOKEN}; {HOST}",), id="beside a nameless one of that value"),
+        pytest.param((f"\x85{HOST}=x; {HOST}={TOKEN}",), id="beside a sibling's look-alike"),
     ],
 )
 def test_read(lines: tuple[str, ...]) -> None:
@@ -131,7 +134,6 @@ def test_read(lines: tuple[str, ...]) -> None:
         pytest.param((f"a={TOKEN}",), id="other name"),
         pytest.param((f"{HOST}={TOKEN}; {HOST}={TOKEN}",), id="twice in a line"),
         pytest.param((f"{HOST}=bad; {HOST}={TOKEN}",), id="bad then good"),
-        pytest.param((f"{HOST}={TOKEN}; {HOST}",), id="once without a value"),
         pytest.param((f"{HOST}=bad", f"{HOST}={TOKEN}"), id="in two lines"),
         pytest.param((f"{HOST}={TOKEN}, {HOST}={TOKEN}",), id="folded by a comma"),
         pytest.param((f"a=1;{HOST}={TOKEN}",), id="no space before"),
@@ -142,6 +144,9 @@ def test_read(lines: tuple[str, ...]) -> None:
         pytest.param((f"{HOST}= {TOKEN}",), id="space before the value"),
         pytest.param((f"{HOST}={TOKEN} ; a=1",), id="space after the value"),
         pytest.param((f"{HOST}={TOKEN}; {HOST} =x",), id="good and an odd one"),
+        pytest.param((f"{HOST}={TOKEN}; \t{HOST}\t=x",), id="good and one between tabs"),
+        pytest.param((f"\x85{HOST}={TOKEN}",), id="a sibling's look-alike"),
+        pytest.param((f"\xa0{HOST}={TOKEN}",), id="another look-alike"),
         pytest.param((f'{HOST}="{TOKEN}"',), id="quoted"),
         pytest.param((f'{HOST}="\\144{TOKEN[1:]}"',), id="octal escapes"),
         pytest.param((f"${HOST}={TOKEN}",), id="dollar"),
@@ -196,7 +201,7 @@ ANYTHING = st.text(
     st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters=";"), max_size=12
 )
 THEIRS = ANYTHING.filter(
-    lambda pair: not COOKIES.owns(pair.partition("=")[0]) and pair == pair.strip()
+    lambda pair: not COOKIES.owns(pair.partition("=")[0]) and pair == pair.strip(" ")
 )
 
 
@@ -231,3 +236,10 @@ def test_all_but_ours_stays_byte_for_byte(pairs: list[str]) -> None:
 def test_what_was_stripped_holds_none_of_ours(lines: tuple[str, ...]) -> None:
     left = COOKIES.strip(lines)
     assert left is None or COOKIES.strip((left,)) is None
+
+
+@given(look_alikes(HOST))
+def test_a_cookie_of_a_sibling_host_is_another_one(look_alike: str) -> None:
+    for lines in lines_of(f"{HOST}={TOKEN}", look_alike):
+        assert COOKIES.read(lines, HOST) == TOKEN
+    assert COOKIES.read((look_alike,), HOST) is None
