@@ -8,7 +8,7 @@ ARGS ?=
 PY = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help abuse bench bench-report bench-policy bench-micro demo test lint format types e2e docs clean .demo-ready .dev-ready .test-ready
+.PHONY: help abuse bench bench-report bench-policy bench-micro demo test lint format types e2e docs nginx-includes clean .demo-ready .dev-ready .test-ready
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ types: .dev-ready ## mypy --strict
 docs: .dev-ready ## write the generated reference pages again
 	@$(PY) -m authz_sidecar schema --markdown > .venv/configuration.md
 	@mv .venv/configuration.md docs/configuration.md
+
+nginx-includes: .dev-ready ## write the includes in deploy/nginx/authz that are derived from the others again
+	@$(PY) -c "from pathlib import Path; from authz_sidecar.snippets import upstream_modules; \
+	  upstream_modules.write_derived(Path('deploy/nginx/authz'))"
 
 clean: ## remove what these commands made
 	@rm -rf .venv .demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

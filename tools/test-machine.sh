@@ -17,6 +17,7 @@ needs() {
 redis-server redis-server sessions in Redis
 nginx nginx-light everything behind nginx
 haproxy haproxy everything behind HAProxy
+php-cgi php-cgi applications behind fastcgi_pass
 chromium chromium the journeys in a browser
 node nodejs the certified OpenID provider (PKCE, RFC 9207, form_post)
 npm npm the certified OpenID provider (PKCE, RFC 9207, form_post)

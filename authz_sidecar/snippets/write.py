@@ -12,6 +12,7 @@ from authz_sidecar.snippets.edit import EXAMPLE, Text, variable
 from authz_sidecar.snippets.facts import Facts, SnippetError
 from authz_sidecar.snippets.ingress import NOTE, ingress_nginx
 from authz_sidecar.snippets.removals import not_removed, unlisted, with_removals
+from authz_sidecar.snippets.upstream_modules import is_derived, with_upstream_modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,9 @@ def write(proxy: str, facts: Facts) -> Snippet:
     if facts.certificate is not None:
         texts, note = forwarding(proxy, texts, facts.certificate)
         notes = (*notes, note)
+    if proxy == "nginx":
+        texts, more = with_upstream_modules(texts)
+        notes = (*notes, *more)
     return Snippet({text.name: text.content for text in texts}, notes)
 
 
@@ -60,7 +64,9 @@ def _tcp(address: ListenAddress, *, proxy: str, setting: str) -> TcpAddress:
 def _nginx(facts: Facts) -> list[Text]:
     directory = deploy_directory() / "nginx" / "authz"
     includes = {
-        path.name: _read("nginx", f"authz/{path.name}") for path in directory.glob("*.conf")
+        path.name: _read("nginx", f"authz/{path.name}")
+        for path in directory.glob("*.conf")
+        if not is_derived(path.name)
     }
     # `*.` covers any depth in nginx; the sidecar refuses what is deeper than it should be.
     hosts = " ".join(_one_star(facts.hosts))
@@ -81,13 +87,14 @@ def _nginx(facts: Facts) -> list[Text]:
         .replace("127.0.0.1:9181", str(facts.web))
     )
     includes["sidecar.conf"] = includes["sidecar.conf"].replace("/.auth/", f"{facts.base_path}/")
-    for name in ("clear-identity.conf", "protect.conf"):
+    for name in ("ask.conf", "clear-identity.conf", "protect.conf"):
         includes[name] = includes[name].with_headers(facts.headers)
     includes["clear-client.conf"] = with_removals(
         includes["clear-client.conf"], facts.headers, lambda name: f'proxy_set_header {name} "";'
     )
     if not facts.strip_cookie:
-        includes["protect.conf"] = includes["protect.conf"].without_lines("$authz_cookie")
+        for name in ("ask.conf", "protect.conf"):
+            includes[name] = includes[name].without_lines("$authz_cookie")
     if facts.repeated:
         main = main.replace(*_included("authz/cache-zone.conf"))
         includes["sidecar.conf"] = includes["sidecar.conf"].replace(*_included("authz/cache.conf"))

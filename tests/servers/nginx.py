@@ -33,13 +33,16 @@ CACHE_KEY = next(
 @dataclass(frozen=True)
 class Nginx:
     """`repeats` answers, as the README says; by another `cache_key` where one is given. `outer` is
-    what else an operator has at the http level."""
+    what else an operator has at the http level; `protected` and `unprotected` are more locations of
+    the hosts that are asked about and of the one that is not."""
 
     name: str = "nginx"
     outage_status: int = 503
     repeats: bool = False
     cache_key: str = CACHE_KEY
     outer: str = ""
+    protected: str = ""
+    unprotected: str = ""
 
     def binary(self) -> str | None:
         return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -70,12 +73,22 @@ class Nginx:
             )
         )
         (directory / "conf.d" / "local.conf").write_text(LOCAL + self.outer)
+        self._add_locations(directory)
         if self.repeats:
             self._repeat(directory)
         main = f"daemon off; pid {directory}/nginx.pid; error_log stderr warn;"
         if os.geteuid() == 0:
             main += f" user {getpass.getuser()};"
         return (binary, "-p", str(directory), "-e", "stderr", "-c", "nginx.conf", "-g", main)
+
+    def _add_locations(self, directory: Path) -> None:
+        path = directory / "nginx.conf"
+        text = path.read_text()
+        for name, locations in (("protect", self.protected), ("unprotected", self.unprotected)):
+            first = f"        location / {{\n            include authz/{name}.conf;"
+            assert text.count(first) == 1, name
+            text = text.replace(first, f"{locations}{first}")
+        path.write_text(text)
 
     def _repeat(self, directory: Path) -> None:
         edits = {
