@@ -19,9 +19,6 @@ _HEADERS = (
     ("content-type", "application/json"),
     ("cache-control", "no-store"),
     ("vary", "Cookie, Origin, Referer, Sec-Fetch-Site"),
-    ("x-content-type-options", "nosniff"),
-    # Whatever else a page of another site may do with it, it is not to be embedded there.
-    ("cross-origin-resource-policy", "same-origin"),
 )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from authz_sidecar.core.browser_headers import OPENER_POLICY
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.forms import Forms
 from authz_sidecar.login.messages import BadRequest, LoginReply, one, redirect
@@ -169,7 +170,9 @@ class ProgrammaticLogin:
         desk = self._desk
         policy = dict(desk.pages.headers())["content-security-policy"]
         reply = desk.page(desk.pages.continue_to(url=url))
-        return reply.with_header("content-security-policy", f"{policy}; sandbox allow-scripts")
+        reply = reply.with_header("content-security-policy", f"{policy}; sandbox allow-scripts")
+        # HTML, "Navigation": with an opener policy, a sandboxed document is a network error.
+        return reply.with_header(OPENER_POLICY, "unsafe-none")
 
 
 def _check_navigation(request: LoginRequest) -> None:

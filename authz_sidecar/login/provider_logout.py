@@ -11,6 +11,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.browser_headers import OPENER_POLICY, RESOURCE_POLICY
 from authz_sidecar.errors import AuthzError, LoginRefused
 from authz_sidecar.login.jws import LEEWAY_SECONDS
 from authz_sidecar.login.logouttoken import OLDEST_SECONDS, LogoutToken, unverified_issuer
@@ -28,7 +29,9 @@ _FRAME = (
     ("content-type", "text/html; charset=utf-8"),
     # No frame-ancestors: the provider's page, wherever it is, shows this in a frame.
     ("content-security-policy", "default-src 'none'; sandbox"),
-    ("x-content-type-options", "nosniff"),
+    (RESOURCE_POLICY, "cross-origin"),
+    # HTML, "Navigation": with an opener policy, a sandboxed document is a network error.
+    (OPENER_POLICY, "unsafe-none"),
     *NO_STORE,
 )
 

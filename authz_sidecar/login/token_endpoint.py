@@ -124,7 +124,7 @@ def refusal(error: AuthzError) -> LoginReply:
 def answer(status: int, document: dict[str, object], *more: tuple[str, str]) -> LoginReply:
     # RFC 6749 section 5.1: both, wherever a token may stand.
     never = (("cache-control", "no-store"), ("pragma", "no-cache"))
-    kind = (("content-type", "application/json"), ("x-content-type-options", "nosniff"))
+    kind = (("content-type", "application/json"),)
     return LoginReply(
         status=status, headers=(*kind, *never, *more), body=json.dumps(document).encode()
     )

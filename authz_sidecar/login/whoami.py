@@ -41,7 +41,7 @@ class WhoAmI:
         desk = self._desk
         if request.origin == desk.auth_host and desk.routes.match(request.origin, "/") is None:
             return await self.arrive(request)
-        return LoginReply(status=404, headers=(*NO_STORE, ("x-content-type-options", "nosniff")))
+        return LoginReply(status=404, headers=NO_STORE)
 
     async def userinfo(self, request: LoginRequest) -> LoginReply:
         desk = self._desk
@@ -70,10 +70,6 @@ def _described(session: Session) -> dict[str, object]:
 def _json(value: object, *, status: int = 200) -> LoginReply:
     return LoginReply(
         status=status,
-        headers=(
-            ("content-type", "application/json"),
-            ("x-content-type-options", "nosniff"),
-            *NO_STORE,
-        ),
+        headers=(("content-type", "application/json"), *NO_STORE),
         body=json.dumps(value, default=str).encode(),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, assert_never
 
+from authz_sidecar.core.browser_headers import isolated
 from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFirst
 from authz_sidecar.proxies.clients import is_grpc, is_navigation
 
@@ -103,7 +104,8 @@ def refused(answer: Refused, request: CheckRequest | None) -> Reply:
     reason = ("x-authz-reason", answer.reason)
     if answer.page is not None and request is not None and is_navigation(request):
         headers = (*answer.page.headers, VARY, reason, *retry, *answer.headers)
-        return Reply(status=answer.status, headers=headers, body=answer.page.html.encode())
+        body = answer.page.html.encode()
+        return Reply(status=answer.status, headers=isolated(answer.status, headers), body=body)
     document: dict[str, object] = {"error": answer.reason, "message": answer.message}
     if answer.request_id is not None:
         document["request_id"] = answer.request_id
@@ -120,18 +122,14 @@ def machine(
 ) -> Reply:
     """For a program: gRPC status or JSON."""
     if request is not None and is_grpc(request):
-        return Reply(
-            status=status,
-            headers=(
-                ("content-type", "application/grpc"),
-                ("grpc-status", _GRPC_STATUS.get(status, "2")),
-                ("grpc-message", message),
-                NO_STORE,
-                *headers,
-            ),
+        of_grpc = (
+            ("content-type", "application/grpc"),
+            ("grpc-status", _GRPC_STATUS.get(status, "2")),
+            ("grpc-message", message),
+            NO_STORE,
+            *headers,
         )
-    return Reply(
-        status=status,
-        headers=(("content-type", "application/json"), NO_STORE, VARY, *headers),
-        body=json.dumps(document).encode() + b"\n",
-    )
+        return Reply(status=status, headers=isolated(status, of_grpc))
+    of_json = (("content-type", "application/json"), NO_STORE, VARY, *headers)
+    body = json.dumps(document).encode() + b"\n"
+    return Reply(status=status, headers=isolated(status, of_json), body=body)

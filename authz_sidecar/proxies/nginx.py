@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
+from authz_sidecar.core.browser_headers import isolated
 from authz_sidecar.core.types import REASON
 from authz_sidecar.proxies import direct, forwarded
 from authz_sidecar.proxies.base import Answer, Passed, Refused, Reply, SignInFirst
@@ -89,13 +90,17 @@ def verify_reply(answer: Answer, *extra: tuple[str, str]) -> Reply:
         case Passed():
             return direct.passed(answer)
         case SignInFirst():
-            return Reply(status=401, headers=((REASON, "login"), direct.NO_STORE, *extra))
+            return _refusal(401, "login", *extra)
         case Refused(status=401):
-            return Reply(status=401, headers=((REASON, "credentials"), direct.NO_STORE))
+            return _refusal(401, "credentials")
         case Refused(status=503):
-            return Reply(status=503, headers=((REASON, "unavailable"), direct.NO_STORE))
+            return _refusal(503, "unavailable")
         case Refused():
-            headers = ((REASON, _REASONS.get(answer.status, "forbidden")), direct.NO_STORE)
-            return Reply(status=403, headers=headers)
+            return _refusal(403, _REASONS.get(answer.status, "forbidden"))
         case _:
             assert_never(answer)
+
+
+def _refusal(status: int, reason: str, *extra: tuple[str, str]) -> Reply:
+    headers = ((REASON, reason), direct.NO_STORE, *extra)
+    return Reply(status=status, headers=isolated(status, headers))

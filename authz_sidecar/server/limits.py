@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.browser_headers import ISOLATION
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # RFC 9112 section 3.2.1, origin-form only: absolute-form names a second host, and a fragment or a
 # byte outside visible ASCII reads differently from one server to the next.
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+_ISOLATION = tuple((name.encode("ascii"), value.encode("ascii")) for name, value in ISOLATION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class Refusal:
         body = self.sentence.encode("ascii")
         headers = [
             *default_headers,
+            *_ISOLATION,
             (b"content-type", b"text/plain; charset=utf-8"),
             (b"content-length", str(len(body)).encode("ascii")),
             (b"connection", b"close"),

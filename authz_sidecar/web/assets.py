@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 
+from authz_sidecar.core.browser_headers import RESOURCE_POLICY
+
 _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 
@@ -20,6 +22,8 @@ class Asset:
         return (
             ("content-type", self.media_type),
             ("x-content-type-options", "nosniff"),
+            # The page that ends a tool's sign-in is sandboxed, so of no origin.
+            (RESOURCE_POLICY, "cross-origin"),
             ("cache-control", "public, max-age=31536000, immutable"),
             # An SVG opened on its own is a document: it may run and load nothing.
             ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from authz_sidecar.core.browser_headers import isolated
 from authz_sidecar.proxies import envoy
 from authz_sidecar.proxies.base import RawRequest, Reply
 from authz_sidecar.proxies.trust import Networks, may_ask
@@ -26,11 +27,12 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_NOT_FOUND = Reply(status=404, headers=(("content-type", "text/plain"),), body=b"Not found.\n")
+_PLAIN = ("content-type", "text/plain")
+_NOT_FOUND = Reply(status=404, headers=isolated(404, (_PLAIN,)), body=b"Not found.\n")
 # Who may not ask has no business to hold one of a bounded number of connections.
 _UNTRUSTED = Reply(
     status=403,
-    headers=(("content-type", "text/plain"), ("connection", "close")),
+    headers=isolated(403, (_PLAIN, ("connection", "close"))),
     body=b"Forbidden.\n",
 )
 _ENVOY = f"{envoy.PREFIX}/"

@@ -12,11 +12,13 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from authz_sidecar.core.browser_headers import isolated
 from authz_sidecar.errors import AuthzError
 from authz_sidecar.login.messages import BadRequest, LoginReply, LoginRequest, Pairs
 from authz_sidecar.login.service import LoginService
 from authz_sidecar.observe.request_ids import new_request_id
 from authz_sidecar.web.assets import load_assets
+from authz_sidecar.web.isolation import Isolation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,7 @@ MOST_FIELDS = 50
 RESOURCE = "/.well-known/oauth-protected-resource"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _ROBOTS = "User-agent: *\nDisallow: /\n"
-_BARE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_BARE = {"cache-control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,8 @@ def web_app(behind: Behind, *, base_path: str) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.behind = behind
     app.add_exception_handler(HTTPException, _bare)
+    app.add_exception_handler(Exception, _failed)
+    app.add_middleware(Isolation)
     app.include_router(public_router(base_path=base_path))
     app.include_router(login_router(base_path=base_path))
     return app
@@ -144,7 +148,7 @@ async def _robots() -> Response:
 
 
 def _document(document: Mapping[str, object]) -> Response:
-    headers = {"cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
+    headers = {"cache-control": "public, max-age=300"}
     return Response(json.dumps(document), media_type="application/json", headers=headers)
 
 
@@ -206,6 +210,11 @@ def _response(reply: LoginReply) -> Response:
     for name, value in reply.headers:
         response.headers.append(name, value)
     return response
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Outside of all middleware; the server logs the error."""
+    return Response(status_code=500, headers=dict(isolated(500, tuple(_BARE.items()))))
 
 
 async def _bare(_request: Request, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from authz_sidecar.core.browser_headers import isolated
 from authz_sidecar.login.loop import Circle
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.reasons import explanations
@@ -100,15 +101,15 @@ class Pages:
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """The response headers of every page."""
-        return (
+        own = (
             ("content-type", "text/html; charset=utf-8"),
             ("content-security-policy", self.CONTENT_SECURITY_POLICY),
-            ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             # Not `no-referrer`: browsers then send `Origin: null` with our own forms.
             ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         )
+        return isolated(200, own)
 
     def denied(
         self,

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authz_sidecar.core.browser_headers import ISOLATION
 from authz_sidecar.core.types import CheckRequest, ClientCertificate, Fact
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import BadProxyRequest
@@ -331,6 +332,27 @@ def test_no_refusal_looks_like_an_allow(name: str, answer: Answer, original: Ori
         assert header not in {"set-cookie", "connection", "x-auth-user", "cookie"}
         assert text.isascii()
         assert text.isprintable()
+
+
+@EVERY
+@pytest.mark.parametrize("answer", [LOGIN, NO_NAVIGATION, FORBIDDEN, THROTTLED, TROUBLE, MALFORMED])
+@pytest.mark.parametrize("original", [GET, POST, FETCH, SOCKET, CALL, PREFLIGHT])
+def test_every_refusal_is_kept_apart_from_other_pages(
+    name: str, answer: Answer, original: Original
+) -> None:
+    reply = render(name, answer, original)
+    if reply.status in range(300, 400):
+        assert value(reply, "cross-origin-opener-policy") is None
+    else:
+        assert {header: value(reply, header) for header, _ in ISOLATION} == dict(ISOLATION)
+
+
+@EVERY
+@pytest.mark.parametrize("original", [GET, POST, FETCH, SOCKET, CALL, PREFLIGHT])
+def test_what_is_allowed_says_nothing_about_the_page(name: str, original: Original) -> None:
+    reply = render(name, Passed(identity=(("x-auth-user", "alice"),)), original)
+    if reply.status == 200:
+        assert not {header for header, _ in ISOLATION} & {header for header, _ in reply.headers}
 
 
 @EVERY

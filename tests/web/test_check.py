@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.config.grammar import UnixAddress, network
+from authz_sidecar.core.browser_headers import ISOLATION
 from authz_sidecar.proxies.catalogue import NAMES, adapters
 from authz_sidecar.proxies.trust import Networks
 from authz_sidecar.server.listeners import bind, release
@@ -155,6 +156,7 @@ async def test_the_path_is_judged_as_it_came(
 async def test_nothing_else_is_there(check: Running, target: str) -> None:
     answer = await check.send("GET", target, (*traefik("/public/x"), *ENVOY[1:1]))
     assert answer.status == 404
+    assert {name: answer.one(name) for name, _ in ISOLATION} == dict(ISOLATION)
     assert not check.home.records
 
 
@@ -198,6 +200,7 @@ async def test_a_claim_to_be_the_proxy_changes_nothing(check: Running) -> None:
     lines = (*traefik("/public/x"), *claims)
     answer = await check.send("GET", "/auth/traefik", lines, source="127.0.0.2")
     assert answer.status == 403
+    assert {name: answer.one(name) for name, _ in ISOLATION} == dict(ISOLATION)
 
 
 async def test_a_unix_sockets_permissions_decide(tmp_path: Path) -> None:

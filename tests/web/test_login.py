@@ -4,17 +4,24 @@ malformed gets past it."""
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.routing import Route
 
+from authz_sidecar.core.browser_headers import ISOLATION
+from authz_sidecar.web.login import login_router, public_router
 from tests.login.house import APP, AUTH, House, house
 from tests.login.journeys import sign_in, start
 from tests.servers.providers import RunningProvider, mock_provider
 
 __all__ = ["mock_provider"]
 
+# All that every answer says alike; a page's own forms need another `referrer-policy`.
+UNCHANGED = {line for line in ISOLATION if line[0] != "referrer-policy"}
 NOBODY = "http://localhost:9"
 """A provider that is never reached: most of these answers do not need one."""
 
@@ -176,6 +183,67 @@ async def test_every_page_has_the_headers_of_a_page(mock_provider: RunningProvid
             assert reply.headers["x-frame-options"] == "DENY"
             assert reply.headers["cache-control"] == "no-store"
             assert "evil" not in reply.text
+
+
+def apart(reply: httpx2.Response) -> dict[str, str]:
+    """What an answer says about keeping it apart; each once."""
+    lines = reply.headers.multi_items()
+    named = [line for line in lines if line[0] in dict(ISOLATION)]
+    assert len(named) == len(dict(named)), named
+    return dict(named)
+
+
+async def test_every_route_is_kept_apart_from_other_pages() -> None:
+    async with house(NOBODY, auth_host=None) as at:
+        transport = httpx2.ASGITransport(app=at.app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url=APP) as web:
+            routers = (login_router(base_path="/.auth"), public_router(base_path="/.auth"))
+            routes = [route for router in routers for route in router.routes]
+            paths = {route.path for route in routes if isinstance(route, Route)}
+            assert {"/.auth/start", "/.auth/api/token", "/", "/robots.txt"} <= paths
+            asked = [re.sub(r"{[^}]*}", "x", path) for path in paths]
+            asked += ["/.auth/static/style.css", "/.auth/nothing", "/.auth/start?rd=%ff"]
+            asked += ["/.auth/start?rd=/"]  # its provider is out of reach
+            statuses = set()
+            for path in asked:
+                for method in ("GET", "HEAD", "POST", "PUT", "OPTIONS"):
+                    reply = await web.request(method, path)
+                    statuses.add(reply.status_code)
+                    if reply.status_code in range(300, 400):
+                        assert "cross-origin-opener-policy" not in reply.headers
+                    elif path == "/.auth/static/style.css" and reply.status_code == 200:
+                        # Also for the page that is sandboxed, and of no origin.
+                        expected = {
+                            **dict(ISOLATION),
+                            "cross-origin-resource-policy": "cross-origin",
+                        }
+                        assert apart(reply) == expected
+                    else:
+                        assert apart(reply).items() >= UNCHANGED, (method, path)
+            assert statuses >= {200, 303, 400, 401, 404, 405, 503}
+
+
+async def test_a_failure_of_ours_is_kept_apart_as_well() -> None:
+    def broken() -> dict[str, object]:
+        raise RuntimeError("broken")
+
+    async with house(NOBODY) as at:
+        at.app.state.behind = replace(at.app.state.behind, jwks=broken)
+        transport = httpx2.ASGITransport(app=at.app, raise_app_exceptions=False)
+        async with httpx2.AsyncClient(transport=transport, base_url=APP) as web:
+            reply = await web.get("/.auth/jwks.json")
+    assert (reply.status_code, reply.content) == (500, b"")
+    assert apart(reply) == dict(ISOLATION)
+
+
+async def test_a_frame_of_a_provider_can_be_shown_by_it() -> None:
+    async with house(NOBODY) as at, client(at) as web:
+        reply = await web.get(f"/.auth/frontchannel-logout?iss={NOBODY}&sid=x")
+    assert reply.status_code == 200
+    assert reply.headers["cross-origin-resource-policy"] == "cross-origin"
+    # HTML, "Navigation": of a sandboxed document, a browser shows none with an opener policy.
+    assert "sandbox" in reply.headers["content-security-policy"]
+    assert reply.headers["cross-origin-opener-policy"] == "unsafe-none"
 
 
 @pytest.mark.parametrize(

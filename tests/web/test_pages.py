@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authz_sidecar.core.browser_headers import ISOLATION
 from authz_sidecar.core.types import Identity
 from authz_sidecar.login.loop import Circle
 from authz_sidecar.login.ports import SessionLine
@@ -290,7 +291,7 @@ def test_every_response_carries_the_fixed_headers() -> None:
     headers = dict(PAGES.headers())
     assert headers["content-security-policy"] == Pages.CONTENT_SECURITY_POLICY
     assert headers["x-frame-options"] == "DENY"
-    assert headers["x-content-type-options"] == "nosniff"
+    assert headers.items() >= {**dict(ISOLATION), "referrer-policy": "same-origin"}.items()
     assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 

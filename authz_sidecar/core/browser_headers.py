@@ -1,0 +1,46 @@
+"""Response headers that keep what a browser is shown apart from every other page in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Headers
+
+OPENER_POLICY = "cross-origin-opener-policy"
+RESOURCE_POLICY = "cross-origin-resource-policy"
+_FEATURES = (
+    "camera",
+    "display-capture",
+    "geolocation",
+    "hid",
+    "microphone",
+    "midi",
+    "payment",
+    "publickey-credentials-get",
+    "serial",
+    "usb",
+)
+
+ISOLATION: Headers = (
+    # HTML, "Cross-origin opener policies": whoever opened the window loses its handle on it.
+    (OPENER_POLICY, "same-origin"),
+    # Fetch, "Cross-Origin-Resource-Policy header": no other origin embeds it.
+    (RESOURCE_POLICY, "same-origin"),
+    ("permissions-policy", ", ".join(f"{feature}=()" for feature in _FEATURES)),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+)
+"""For every page and every refusal. What a response says of these itself stands."""
+
+
+def isolated(status: int, headers: Headers) -> Headers:
+    """The headers of a response with those of `ISOLATION` that it lacks.
+
+    A redirect shows nothing and is left as it is: with an opener policy it would cut a page off from
+    the window in which its visitor signs in again.
+    """
+    if 300 <= status < 400:
+        return headers
+    given = {name.lower() for name, _ in headers}
+    return (*headers, *(line for line in ISOLATION if line[0] not in given))
