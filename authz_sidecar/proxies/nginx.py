@@ -90,17 +90,17 @@ def verify_reply(answer: Answer, *extra: tuple[str, str]) -> Reply:
         case Passed():
             return direct.passed(answer)
         case SignInFirst():
-            return _refusal(401, "login", *extra)
+            return _refusal(401, *extra, reason="login")
         case Refused(status=401):
-            return _refusal(401, "credentials")
+            return _refusal(401, reason="credentials")
         case Refused(status=503):
-            return _refusal(503, "unavailable")
+            return _refusal(503, reason="unavailable")
         case Refused():
-            return _refusal(403, _REASONS.get(answer.status, "forbidden"))
+            return _refusal(403, reason=_REASONS.get(answer.status, "forbidden"))
         case _:
             assert_never(answer)
 
 
-def _refusal(status: int, reason: str, *extra: tuple[str, str]) -> Reply:
+def _refusal(status: int, *extra: tuple[str, str], reason: str) -> Reply:
     headers = ((REASON, reason), direct.NO_STORE, *extra)
     return Reply(status=status, headers=isolated(status, headers))
