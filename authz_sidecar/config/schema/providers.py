@@ -103,7 +103,7 @@ class IdentityProvider(Section):
     client_assertion_audience: Literal["issuer", "token_endpoint"] | None = Field(
         default=None,
         description="Whom a `private_key_jwt` is for: `token_endpoint` for `azure` and `okta`,"
-        " otherwise `issuer`.",
+        " otherwise `issuer`. `token_endpoint` stands for the endpoint that it is sent to.",
     )
     team_id: Text | None = Field(
         default=None, description="The team at Apple that `client_key` belongs to."

@@ -83,7 +83,7 @@ async def _pushed(
     *,
     now: float,
 ) -> str:
-    proof = proof_of(settings, metadata, now=now)
+    proof = proof_of(settings, metadata, endpoint=endpoint, now=now)
     client = await connection.client()
     form = {**request, **proof.form}
     status, answer = await post_form(client, endpoint, form, headers=proof.headers)

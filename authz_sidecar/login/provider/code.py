@@ -101,7 +101,9 @@ async def _asked(
     # Authlib keeps the last token in the client: two sign-ins at once must never see each other's.
     client = AsyncOAuth2Client(
         client_id=settings.client_id,
-        token_endpoint_auth_method=_presented(proof_of(settings, metadata, now=now)),
+        token_endpoint_auth_method=_presented(
+            proof_of(settings, metadata, endpoint=metadata.token_endpoint, now=now)
+        ),
         **await connection.options(),
     )
     async with exchange(f"`{metadata.token_endpoint}`"):

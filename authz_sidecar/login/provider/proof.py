@@ -32,7 +32,8 @@ class Proof:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def proof_of(settings: ProviderSettings, metadata: Metadata, *, now: float) -> Proof:
+def proof_of(settings: ProviderSettings, metadata: Metadata, *, endpoint: str, now: float) -> Proof:
+    """The client's credentials for a request to `endpoint`, one of the provider's own."""
     client_id, key = settings.client_id, settings.client_key
     secret = settings.client_secret
     if key is not None and settings.kind.signs_its_secret:
@@ -48,7 +49,9 @@ def proof_of(settings: ProviderSettings, metadata: Metadata, *, now: float) -> P
         assertion = client_assertion(
             key,
             client_id=client_id,
-            audience=metadata.issuer if chosen == "issuer" else metadata.token_endpoint,
+            # Never another URL that the provider names: it could be that of another provider, to
+            # which the assertion would be replayed.
+            audience=metadata.issuer if chosen == "issuer" else endpoint,
             now=now,
             random=secrets.token_bytes(_RANDOM_BYTES),
         )

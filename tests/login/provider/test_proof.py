@@ -175,6 +175,39 @@ async def test_a_pushed_request_carries_everything_and_the_browser_nothing(
     assert (form["redirect_uri"], form["code_challenge_method"]) == (CALLBACK, "S256")
 
 
+@pytest.mark.parametrize("chosen", ["issuer", "token_endpoint"])
+async def test_an_assertion_is_for_the_endpoint_that_it_is_sent_to(
+    hostile: HostileProvider, chosen: Any
+) -> None:
+    """A provider may call the token endpoint of another its own, to get an assertion for it."""
+    endpoint = f"{hostile.issuer}/par"
+    hostile.offers(
+        pushed_authorization_request_endpoint=endpoint,
+        token_endpoint="https://idp.example.net/token",
+    )
+    hostile.answers["/par"] = PUSHED
+    await asked_of(hostile.issuer, **key_settings("ES256"), client_assertion_audience=chosen)
+    [body] = [body for _, path, _, body in hostile.seen if path == "/par"]
+    assertion = dict(parse_qsl(body.decode()))["client_assertion"]
+    said = jwt.decode(assertion, options={"verify_signature": False})
+    assert said["aud"] == {"issuer": hostile.issuer, "token_endpoint": endpoint}[chosen]
+
+
+@pytest.mark.parametrize("chosen", ["issuer", "token_endpoint"])
+async def test_an_assertion_with_a_code_is_for_the_token_endpoint(
+    hostile: HostileProvider, chosen: Any
+) -> None:
+    Lies(hostile)
+    settings = {**key_settings("ES256"), "client_assertion_audience": chosen}
+    async with client_of(hostile.issuer, **settings) as provider:
+        await provider.redeem(code="c", verifier=VERIFIER, nonce="n", redirect_uri=CALLBACK)
+    [body] = [body for _, path, _, body in hostile.seen if path == "/token"]
+    assertion = dict(parse_qsl(body.decode()))["client_assertion"]
+    said = jwt.decode(assertion, options={"verify_signature": False})
+    expected = {"issuer": hostile.issuer, "token_endpoint": f"{hostile.issuer}/token"}
+    assert said["aud"] == expected[chosen]
+
+
 @pytest.mark.parametrize(
     ("setting", "offered", "pushed"),
     [
