@@ -48,7 +48,8 @@ class Store:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
     """What one configuration makes of us. `check` and `web` are served, `denials` explains what was
-    denied; `problems` are why the routes named in `refused` refuse everything. The rest is kept so
+    denied; `problems` are why the routes named in `refused` refuse everything, and `unstated` are the
+    providers that sign nobody in before their redirect URI is stated. The rest is kept so
     that a successor may take it over: sessions in memory, and providers, token issuers and tables of
     records that did not change."""
 
@@ -60,6 +61,7 @@ class Application:
     route_count: int
     problems: tuple[Problem, ...]
     refused: tuple[str, ...]
+    unstated: Mapping[str, Problem]
     store: Store
     sessions: Sessions
     near: NearCache

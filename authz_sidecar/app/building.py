@@ -16,6 +16,7 @@ from authz_sidecar.app.providers import default_providers, providers
 from authz_sidecar.app.tables import kept_tables
 from authz_sidecar.app.telling import groups_told, signing_keys
 from authz_sidecar.app.tokens import token_issuers, token_names
+from authz_sidecar.config.callbacks import unstated_callbacks
 from authz_sidecar.denials import Denials
 from authz_sidecar.gate import Gate
 from authz_sidecar.identity.assertion import AssertionSigner
@@ -211,6 +212,7 @@ def build(
         route_count=len(built.index.routes),
         problems=built.problems,
         refused=tuple(route.name for route in built.refused),
+        unstated=unstated_callbacks(config),
         store=store,
         sessions=sessions,
         near=near,

@@ -51,6 +51,8 @@ def _provider_settings(name: str, provider: IdentityProvider) -> ProviderSetting
         authorization_parameters=provider.authorization_parameters,
         pushed_authorization_requests=provider.pushed_authorization_requests,
         response_mode=provider.response_mode,
+        callback=provider.callback,
+        authorization_response_iss=provider.authorization_response_iss,
         scopes=provider.scopes,
         claims=ClaimRules(
             names=ClaimNames(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
+from authz_sidecar.config.callbacks import unstated_callbacks
 from authz_sidecar.config.load import examine
 from authz_sidecar.config.stores import STORES
 from authz_sidecar.identity.assertion import signing_key_from_pem
@@ -20,7 +21,7 @@ from authz_sidecar.sessions.location import parse_location
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from authz_sidecar.cli.options import Commands
     from authz_sidecar.config.schema import Config, Secret
@@ -42,9 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
     problems, warnings = set(examined.problems), set(examined.warnings)
     findings: list[Finding] = []
     built: Built | None = None
+    unstated: Mapping[str, Problem] = {}
     if examined.partial is not None:
         built = ruleset(examined.partial)
         problems.update(built.problems)
+        unstated = unstated_callbacks(examined.partial)
+        problems.update(unstated.values())
         findings = _findings(examined.partial, built)
         problems.update(_signing_key_problems(examined.partial))
         problems.update(_client_key_problems(examined.partial))
@@ -54,8 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     for line in _remarks(warnings, findings):
         print(line, file=sys.stderr)
     if problems:
-        if built is not None and problems == set(built.problems) and not built.unplaced:
-            print(_served_anyway(built), file=sys.stderr)
+        if built is not None and problems == {*built.problems, *unstated.values()}:
+            for line in _served_anyway(built, unstated):
+                print(line, file=sys.stderr)
         print(f"{path}: {_count(len(problems), 'problem')}", file=sys.stderr)
         return 2
     config = examined.config
@@ -68,9 +73,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if arguments.strict and warned else 0
 
 
-def _served_anyway(built: Built) -> str:
-    names = ", ".join(f"`{route.name}`" for route in built.refused) or "no route"
-    return f"a reload or `serve --lenient` would take it into use and refuse at {names}"
+def _served_anyway(built: Built, unstated: Mapping[str, Problem]) -> Iterator[str]:
+    if built.unplaced:
+        return
+    if built.problems:
+        names = ", ".join(f"`{route.name}`" for route in built.refused) or "no route"
+        yield f"a reload or `serve --lenient` would take it into use and refuse at {names}"
+    if unstated:
+        names = ", ".join(f"`{name}`" for name in unstated)
+        yield f"`serve` answers sign-in with {names} by a page that names the redirect URI to register"
 
 
 def _findings(config: Config, built: Built) -> list[Finding]:

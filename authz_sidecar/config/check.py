@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from authz_sidecar.config.callbacks import callback_rules
 from authz_sidecar.config.callers import asks_for_sign_in, caller_rules
 from authz_sidecar.config.grammar import is_private_key
 from authz_sidecar.config.headers import header_rules
@@ -38,6 +39,7 @@ def problems(config: Config) -> tuple[Problem, ...]:
         ingress_nginx_rules,
         _sessions,
         caller_rules,
+        callback_rules,
         account_problems,
         _cookie_domain,
         header_rules,

@@ -22,7 +22,7 @@ _ROUNDS = 3
 _GONE = object()
 
 _SECRET = "stands in for 0123456789abcdefghi"  # noqa: S105 -- never used
-_PROVIDER = {"issuer": "https://unread.invalid", "client_id": "unread"}
+_PROVIDER = {"issuer": "https://unread.invalid", "client_id": "unread", "callback": "own"}
 
 
 def salvaged(data: object, details: Iterable[ErrorDetails]) -> Config | None:

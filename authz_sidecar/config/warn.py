@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.ingress_nginx import ingress_nginx_warnings
+from authz_sidecar.config.callbacks import callback_warnings
 from authz_sidecar.provider_kinds import KINDS
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def warnings(config: Config) -> tuple[Problem, ...]:
         _templates,
         _unused,
         _unused_passwords,
+        callback_warnings,
         _unverified,
         _groups_of_anybody,
         _open_issuers,

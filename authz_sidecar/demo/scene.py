@@ -83,6 +83,7 @@ class Scene:
                     "issuer": self.issuer,
                     "client_id": "authz-sidecar-demo",
                     "client_secret": "any-secret-will-do",
+                    "callback": "own",
                     "scopes": ["openid", "profile", "email"],
                 }
             },

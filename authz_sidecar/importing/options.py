@@ -49,7 +49,7 @@ OPTIONS: Mapping[str, Handling] = {
     ),
     # Sign-in.
     "authenticate_service_url": translated("server.auth_host"),
-    "authenticate_callback_path": not_needed("the callback is `<base_path>/callback`"),
+    "authenticate_callback_path": not_needed("the callback is `<base_path>/callback/NAME`, by the name of the provider"),
     **every(
         "idp_provider idp_provider_url idp_client_id idp_scopes", translated("identity_providers")
     ),

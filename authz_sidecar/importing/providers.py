@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PLACEHOLDER = "https://idp.example.com"
+CALLBACK = {"callback": "own"}
+"""Pomerium's redirect URI is another one anyway, so each provider gets its own."""
 _SECRET = "OIDC_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
 
 
@@ -93,11 +95,13 @@ def default_provider(options: Mapping[str, Any], ledger: Ledger) -> Provider:
                 "no identity provider is configured, Pomerium used its vendor's: register a client"
                 " at your own provider and fill in `identity_providers.idp`"
             )
-        return Provider(name="idp", settings={"issuer": PLACEHOLDER, "client_id": "change-me"})
+        filled_in = {"issuer": PLACEHOLDER, "client_id": "change-me", **CALLBACK}
+        return Provider(name="idp", settings=filled_in)
     settings: dict[str, Any] = {
         "type": kind_name,
         "issuer": _issuer(kind_name, kind, options, ledger),
         "client_id": str(options.get("idp_client_id") or "change-me"),
+        **CALLBACK,
         **kind.settings,
     }
     if settings["issuer"] is None:

@@ -45,7 +45,10 @@ def _auth_host(options: Mapping[str, Any], ledger: Ledger) -> str | None:
         why = "people sign in at your own provider, on the host they asked for"
         ledger.note(path, not_needed(why), written)
         return None
-    ledger.remark(f"register `{origin}/.auth/callback` as a redirect URI at the provider")
+    ledger.remark(
+        f"register `{origin}/.auth/callback/NAME` as a redirect URI at the provider, by the name of"
+        " its entry in `identity_providers`"
+    )
     return str(origin)
 
 

@@ -23,7 +23,7 @@ _COMMENTS = {
     "server": "What stands in the proxy's place is in the report of the import.",
     "secret_keys": "Not Pomerium's: `authz-sidecar keys new` makes one.",
     "sessions": "Pomerium has no idle time-out; a shorter one than the lifetime is better.",
-    "identity_providers": "Register `https://<host>/.auth/callback` there.",
+    "identity_providers": "Register `https://<host>/.auth/callback/NAME` there, by the name of the entry.",
     "headers": "Pomerium's names, so that applications and their libraries need no change.",
     "assertion": "PEM of an EC key on P-256.",
     "routes": "Prefixes compare letters alone and `**.` spans dots, as in Pomerium.",

@@ -13,7 +13,7 @@ import json
 import re
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.step_up import StepUp
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authz_sidecar.core.urls import Origin
+    from authz_sidecar.login.redirect_uri import Callback
 
 LIFETIME_SECONDS = 600
 MOST_BYTES = 3072
@@ -30,7 +31,9 @@ MOST_BYTES = 3072
 _MOST_EVICTED = 64  # per answer; whoever sends more does not deserve a longer one
 _ID = r"[0-9a-f]{8}[A-Za-z0-9_-]{8}"
 _STATE = re.compile(rf"({_ID})\.([0-9]{{1,2}})\.([A-Za-z0-9_-]{{0,16}})\.[A-Za-z0-9_-]{{43}}")
-_PURPOSE = "login attempt"
+_PURPOSE = "login attempt with its redirect URI"
+_EARLIER_PURPOSE = "login attempt"
+"""Of releases whose attempts do not say what their redirect URI is; read by one release more."""
 
 
 class Sealer(Protocol):
@@ -47,7 +50,9 @@ class Attempt:
     `flow` is the hash of the flow secret of the host on whose behalf the central host signs in;
     None when it signs in for itself. `step_up` is what the provider was asked for beyond a sign-in,
     and `user` who was signed in then; `walk` where to go afterwards, if not to `return_to` alone.
-    `replaces` is the handle of the session there was, whose cookie may not come along at the end."""
+    `replaces` is the handle of the session there was, whose cookie may not come along at the end.
+    `callback` is the kind of redirect URI that it was begun with, the only one whose answers count;
+    None where it awaits a ticket, or was begun by an earlier release."""
 
     id: str
     seed: bytes = field(repr=False)
@@ -62,6 +67,7 @@ class Attempt:
     user: str = ""
     walk: tuple[str, ...] = ()
     replaces: str = ""
+    callback: Callback | None = None
 
     @property
     def state(self) -> str:
@@ -179,8 +185,11 @@ class AttemptCookies:
         return cookie[0].rpartition(self._base)[2]
 
     def _open(self, name: str, value: str, origin: Origin) -> Attempt | None:
-        data = self._keys.open_text(_PURPOSE, value, bound_to=_binding(name, origin))
-        return None if data is None else _decode(self._age((name, "")), data)
+        attempt, binding = self._age((name, "")), _binding(name, origin)
+        if (data := self._keys.open_text(_PURPOSE, value, bound_to=binding)) is not None:
+            return _decode(attempt, json.loads(data))
+        data = self._keys.open_text(_EARLIER_PURPOSE, value, bound_to=binding)
+        return None if data is None else _decode(attempt, [*json.loads(data), None])
 
 
 def _too_old(attempt: str, now: float) -> bool:
@@ -206,17 +215,15 @@ def _encode(attempt: Attempt) -> bytes:
         attempt.user,
         attempt.walk,
         attempt.replaces,
+        attempt.callback,
     ]
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def _decode(attempt: str, data: bytes) -> Attempt:
-    """Of data that we sealed ourselves."""
-    provider, return_to, started_at, flow, shortened, number, instance, seed, *more = json.loads(
-        data
-    )
-    # Attempts that were begun before an upgrade say nothing of these.
-    step_up, user, walk, replaces = more or (None, "", (), "")
+def _decode(attempt: str, fields: list[Any]) -> Attempt:
+    """Of fields that we sealed ourselves."""
+    provider, return_to, started_at, flow, shortened, number, instance, seed, *more = fields
+    step_up, user, walk, replaces, callback = more
     return Attempt(
         id=attempt,
         seed=urlsafe_b64decode(f"{seed}="),
@@ -231,6 +238,7 @@ def _decode(attempt: str, data: bytes) -> Attempt:
         user=user,
         walk=tuple(walk),
         replaces=replaces,
+        callback=callback,
     )
 
 

@@ -17,6 +17,7 @@ from authz_sidecar.errors import BadReturnAddress, Throttled
 from authz_sidecar.login.attempts import AttemptCookies
 from authz_sidecar.login.loop import Circle, LoopBreaker
 from authz_sidecar.login.messages import LoginReply
+from authz_sidecar.login.redirect_uri import RedirectUris
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,6 +80,10 @@ class Desk:
     @property
     def loop(self) -> LoopBreaker:
         return LoopBreaker(keys=self.keys, base_name=self.cookies.name)
+
+    @property
+    def redirect_uris(self) -> RedirectUris:
+        return RedirectUris(providers=frozenset(self.providers), base_path=self.base_path)
 
     @property
     def addresses(self) -> ReturnAddresses:

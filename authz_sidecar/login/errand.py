@@ -23,8 +23,8 @@ WALK_SECONDS = 120
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
     """`flow` is the hash of the flow secret of the host this is done for; None for ourselves.
-    `provider` is one that was chosen, `issuer` one that a third party asked for; neither is
-    believed before the route of `return_to` agreed. `switch` asks for another account. `asked` is
+    `provider` is one that was chosen, `issuer` one that a third party asked for, which chooses
+    nothing; neither is believed before the route of `return_to` agreed. `switch` asks for another account. `asked` is
     the question (method and path) that needs a step-up, where that is not the page of `return_to`;
     `step_up` is what it needs, and `user` who is signed in already; `wish` is what a first sign-in
     had better be. `walk` are the hosts that are

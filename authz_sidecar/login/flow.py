@@ -65,12 +65,12 @@ def check_state(answer: Answer, attempt: Attempt) -> None:
         raise AttemptLost("state is not that of the attempt")
 
 
-def code_of(answer: Answer, *, issuer: str, sends_issuer: bool, by_post: bool) -> str:
+def code_of(answer: Answer, *, issuer: str, requires_iss: bool, by_post: bool) -> str:
     """The code to redeem; raises what the person should see instead."""
-    # RFC 9207 section 2.4: `iss` is compared with the issuer that was asked, as strings; where
-    # the provider's metadata promises it, an answer without it is refused too.
-    if answer.issuer is None and sends_issuer:
-        raise LoginRefused("the answer lacks `iss`, which this provider always sends")
+    # RFC 9207 section 2.4: `iss` is compared with the issuer that was asked, as strings, whether it
+    # was promised or not; where it has to be there, an answer without it is refused too.
+    if answer.issuer is None and requires_iss:
+        raise LoginRefused("the answer lacks `iss`, which has to be in answers of this provider")
     if answer.issuer is not None and answer.issuer != issuer:
         raise LoginRefused(f"the answer is from `{answer.issuer:.200}`, asked was `{issuer}`")
     if answer.error is not None:

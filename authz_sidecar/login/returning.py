@@ -17,8 +17,9 @@ from authz_sidecar.errors import (
 )
 from authz_sidecar.login.attempts import LIFETIME_SECONDS, read_state
 from authz_sidecar.login.flow import Answer, check_state, code_of, read_answer
+from authz_sidecar.login.redirect_uri import BegunBeforeUpdate
 from authz_sidecar.login.stepping import NotSteppedUp, check_step_up, is_same_user
-from authz_sidecar.login.trouble import OTHER_INSTANCE, Interrupted, trouble_page
+from authz_sidecar.login.trouble import OTHER_INSTANCE, UPDATED, Interrupted, trouble_page
 from authz_sidecar.sessions.records import ProviderTokens
 
 if TYPE_CHECKING:
@@ -101,13 +102,17 @@ class Returning:
                 attempt=attempt,
                 hints=(OTHER_INSTANCE,),
             )
+        try:
+            desk.redirect_uris.check_arrival(attempt, path=request.path)
+        except BegunBeforeUpdate as error:
+            return await self._landing.lost(request, error, attempt=attempt, hints=(UPDATED,))
         if provider is None:
             raise LoginRefused("the attempt's identity provider is no longer configured")
         metadata = await provider.metadata()
         code = code_of(
             answer,
             issuer=metadata.issuer,
-            sends_issuer=metadata.sends_issuer,
+            requires_iss=desk.redirect_uris.requires_iss(attempt, provider.settings, metadata),
             by_post=provider.settings.response_mode == "form_post",
         )
         since = await desk.sessions.revocations(provider.name)
@@ -115,7 +120,7 @@ class Returning:
             code=code,
             verifier=attempt.verifier,
             nonce=attempt.nonce,
-            redirect_uri=desk.url(request.origin, "callback"),
+            redirect_uri=desk.redirect_uris.uri(request.origin, attempt),
             posted_user=answer.user if answer.posted else None,
         )
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()

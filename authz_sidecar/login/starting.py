@@ -19,6 +19,7 @@ from authz_sidecar.login.errand import (
 )
 from authz_sidecar.login.loop import MOST_ROUNDS
 from authz_sidecar.login.messages import LoginReply, one, redirect
+from authz_sidecar.login.redirect_uri import RedirectUriNotReady
 from authz_sidecar.login.stepping import asking_for, insists
 from authz_sidecar.login.sufficing import Sufficing
 from authz_sidecar.login.trouble import Interrupted
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from authz_sidecar.login.desk import Desk, Found
     from authz_sidecar.login.handover import HandOver
     from authz_sidecar.login.messages import LoginRequest
+    from authz_sidecar.login.redirect_uri import Callback
     from authz_sidecar.login.walking import Walking
 
 
@@ -42,6 +44,10 @@ class Starting:
         desk = self._desk
         pairs = (*request.query, *request.form)
         errand = self._asking.sealed(request, pairs) or self._asking.errand(request, pairs)
+        if one(pairs, "choice") is not None and not _is_same_origin_navigation(request):
+            # Others may have got the link from the chooser, and chosen for somebody else.
+            sealed = self._choice(request, errand, None)
+            return redirect(desk.url(request.origin, "choose", choice=sealed))
         if errand.round > MOST_ROUNDS or desk.loop.trips(
             request.cookies, origin=request.origin, now=desk.clock()
         ):
@@ -66,6 +72,12 @@ class Starting:
         providers = desk.providers_for(errand.return_to)
         if len(providers) < 2:
             return redirect(self._elsewhere(errand))
+        return self._chooser(request, errand, providers)
+
+    def _chooser(
+        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
+    ) -> LoginReply:
+        desk = self._desk
         options = tuple(
             (label, desk.url(request.origin, "start", choice=self._choice(request, errand, name)))
             for name, label in zip(providers, desk.labels(providers), strict=True)
@@ -102,7 +114,8 @@ class Starting:
             providers = self._allowed(errand)
         found = None
         if not errand.switch:
-            found = await self._sufficing.good_enough(request, errand, providers)
+            named = self._named(errand, providers)
+            found = await self._sufficing.good_enough(request, errand, named)
         if found is not None and errand.flow is not None:
             return await self._handover.send_ticket(
                 found, return_to=errand.return_to, flow=errand.flow
@@ -111,6 +124,9 @@ class Starting:
             return self._already(request, errand, found)
         if desk.signs_in_elsewhere(request.origin):
             return await self._to_central_host(request, errand)
+        if len(providers) > 1 and errand.issuer is not None:
+            # What a third party begins goes no further by itself.
+            return self._chooser(request, errand, providers)
         if len(providers) > 1:
             sealed = self._choice(request, errand, None)
             return redirect(desk.url(request.origin, "choose", choice=sealed))
@@ -137,21 +153,24 @@ class Starting:
         )
 
     def _allowed(self, errand: Errand) -> tuple[str, ...]:
-        """The providers of the route, narrowed by what was chosen or asked for."""
-        desk = self._desk
-        providers = desk.providers_for(errand.return_to)
+        """The providers of the route, or the one of them that was chosen. Which issuer was asked for
+        narrows nothing: a link of a third party does not choose for the visitor."""
+        providers = self._desk.providers_for(errand.return_to)
         if errand.provider is not None:
             providers = tuple(name for name in providers if name == errand.provider)
-        if errand.issuer is not None:
-            providers = tuple(
-                name for name in providers if desk.providers[name].settings.issuer == errand.issuer
-            )
-        if not providers:
+        if not self._named(errand, providers):
             raise LoginRefused(
                 f"no identity provider for `{errand.return_to.partition('?')[0]:.200}`",
                 public="No identity provider is set up for this address.",
             )
         return providers
+
+    def _named(self, errand: Errand, providers: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of the issuer that was asked for, until one was chosen."""
+        if errand.issuer is None or errand.provider is not None:
+            return providers
+        settings = {name: self._desk.providers[name].settings for name in providers}
+        return tuple(name for name in providers if settings[name].issuer == errand.issuer)
 
     async def _to_central_host(self, request: LoginRequest, errand: Errand) -> LoginReply:
         desk, central = self._desk, self._desk.auth_host
@@ -159,7 +178,7 @@ class Starting:
         if desk.shares_session(request.origin, central):
             url = self._elsewhere(errand)
             return redirect(f"{central}{url.removeprefix(str(parse_url(url)[0]))}")
-        there = await desk.living(request, self._allowed(errand))
+        there = await desk.living(request, self._named(errand, self._allowed(errand)))
         attempt = self._attempt(errand, provider=None, there=there)
         sealed = seal_errand(
             # Where the walk goes on is the business of the host that it came to.
@@ -180,7 +199,12 @@ class Starting:
         desk = self._desk
         provider = desk.providers[provider_name]
         there = await desk.living(request, (provider_name,))
-        attempt = self._attempt(errand, provider=provider_name, there=there)
+        attempt = self._attempt(
+            errand,
+            provider=provider_name,
+            there=there,
+            callback=provider.settings.callback or "own",
+        )
         extra = {"login_hint": errand.login_hint} if errand.login_hint else {}
         extra |= {"prompt": "login"} if errand.switch else {}
         if errand.step_up is not None:
@@ -189,14 +213,17 @@ class Starting:
         elif errand.wish is not None:
             extra |= asking_for(errand.wish, insist=False)
         try:
+            uris, settings = desk.redirect_uris, provider.settings
+            uris.check_start(settings, origin=request.origin)
+            uris.check_promise(settings, await provider.metadata(), origin=request.origin)
             url = await provider.authorization_url(
                 state=attempt.state,
                 nonce=attempt.nonce,
                 verifier=attempt.verifier,
-                redirect_uri=desk.url(request.origin, "callback"),
+                redirect_uri=uris.uri(request.origin, attempt),
                 extra=extra,
             )
-        except ProviderUnavailable as error:
+        except (ProviderUnavailable, RedirectUriNotReady) as error:
             if (onward := self._pass_by(request, errand)) is not None:
                 return onward
             retry = desk.start_url(errand.return_to)
@@ -209,7 +236,14 @@ class Starting:
         )
         return redirect(url).with_cookies(*cookies)
 
-    def _attempt(self, errand: Errand, *, provider: str | None, there: Found | None) -> Attempt:
+    def _attempt(
+        self,
+        errand: Errand,
+        *,
+        provider: str | None,
+        there: Found | None,
+        callback: Callback | None = None,
+    ) -> Attempt:
         desk, now = self._desk, self._desk.clock()
         return Attempt(
             id=attempt_id(now, desk.random(6)),
@@ -225,6 +259,7 @@ class Starting:
             user=errand.user,
             walk=errand.walk,
             replaces="" if there is None else there.session.handle,
+            callback=callback,
         )
 
     def _choice(self, request: LoginRequest, errand: Errand, provider: str | None) -> str:
@@ -236,6 +271,11 @@ class Starting:
             origin=request.origin,
             expires_at=desk.clock() + CHOICE_SECONDS,
         )
+
+
+def _is_same_origin_navigation(request: LoginRequest) -> bool:
+    """As far as the browser says where a navigation comes from; all do that know Fetch Metadata."""
+    return all(site == "same-origin" for site in request.header_lines("sec-fetch-site"))
 
 
 def _comes_from_elsewhere(request: LoginRequest) -> bool:

@@ -15,6 +15,7 @@ from authz_sidecar.errors import (
     Throttled,
 )
 from authz_sidecar.login.messages import BadRequest, LoginReply
+from authz_sidecar.login.redirect_uri import RedirectUriNotReady
 from authz_sidecar.login.stepping import NotSteppedUp
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ COOKIES_REFUSED = (
     "Your browser sent no cookies at all: it may refuse those of this site. Allow them, or leave the"
     " private window."
 )
+UPDATED = "The sign-in service was updated while you were signing in."
+
 OTHER_KEYS = (
     "Another copy of the sign-in service wrote this request, with other secret_keys; or it was"
     " made for another host."
@@ -39,6 +42,7 @@ RETRY_SECONDS = 5
 
 _TITLES: tuple[tuple[type[AuthzError], str], ...] = (
     (NotSteppedUp, "This page asks for another sign-in"),
+    (RedirectUriNotReady, "This sign-in is not set up yet"),
     (AttemptLost, "This sign-in cannot go on"),
     (BadRequest, "This request makes no sense here"),
     (BadProxyRequest, "This request makes no sense here"),

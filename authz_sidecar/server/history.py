@@ -75,7 +75,8 @@ class History:
             "needs_restart": list(self._needing_restart()),
             "routes": self._current.route_count,
             "routes_refused": list(self._current.refused),
-            "problems": list(map(str, self._current.problems)),
+            "providers_refused": list(self._current.unstated),
+            "problems": list(map(str, (*self._current.problems, *self._current.unstated.values()))),
         }
 
     def _take(self, application: Application) -> None:

@@ -185,6 +185,13 @@ def _say_refused(application: Application) -> None:
             "served despite problems, broken routes refuse everything",
             extra=fields(routes_refused=", ".join(application.refused)),
         )
+    for problem in application.unstated.values():
+        logger.error("%s", problem)
+    if application.unstated:
+        logger.error(
+            "served despite problems, sign-in with these providers is refused",
+            extra=fields(providers_refused=", ".join(application.unstated)),
+        )
 
 
 def _address(listener: socket.socket) -> str:

@@ -84,6 +84,7 @@ def login_router(*, base_path: str) -> APIRouter:
     ours("/start", ["GET", "POST"], LoginService.start)
     ours("/choose", ["GET"], LoginService.choose)
     ours("/callback", ["GET", "POST"], LoginService.callback)
+    ours("/callback/{provider}", ["GET", "POST"], LoginService.callback)
     ours("/handover", ["GET"], LoginService.handover)
     ours("/sign_out", ["GET", "POST"], LoginService.sign_out)
     ours("/signed_out", ["GET", "HEAD"], LoginService.signed_out)

@@ -18,7 +18,7 @@ from authz_sidecar.identity.assertion import signing_key_from_pem
 SOUND = """\
 secret_keys: [Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e]
 sessions: {store: "memory://"}
-identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz}}
+identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz, callback: own}}
 routes:
   - {from: https://a.example.com, allow_any_authenticated_user: true}
 """
@@ -86,7 +86,7 @@ def test_check_reports_schema_rules_and_policies_together(run: Run) -> None:
     Path("authz-sidecar.yaml").write_text(
         "secret_keys: [short]\n"
         "sessions: {store: 'memory://'}\n"
-        "identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz}}\n"
+        "identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz, callback: own}}\n"
         "routes:\n"
         "  - from: https://a.example.com\n"
         "    polcy: []\n"
@@ -123,6 +123,68 @@ def test_check_reads_the_whole_store_url_and_shows_none_of_it(run: Run) -> None:
     assert code == 2
     assert err.startswith("authz-sidecar.yaml:2:19: sessions.store: ")
     assert "hunter2" not in err
+
+
+TWO_PROVIDERS = """\
+secret_keys: [Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e]
+sessions: {store: "memory://"}
+server: {auth_host: https://auth.example.com}
+identity_providers:
+  corp: {issuer: https://idp.example.com, client_id: authz}
+  other: {issuer: https://other.example.com, client_id: authz, callback: own}
+default_identity_provider: corp
+routes:
+  - {from: https://a.example.com, allow_any_authenticated_user: true}
+"""
+
+
+def test_check_of_several_providers_prints_the_old_and_the_new_redirect_uri(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(TWO_PROVIDERS)
+    code, out, err = run("check")
+    assert (code, out) == (2, "")
+    first, second, last = err.splitlines()
+    assert first.startswith("authz-sidecar.yaml:5:3: identity_providers.corp.callback: say `own`")
+    assert "was `https://auth.example.com/.auth/callback` and is now" in first
+    assert "`https://auth.example.com/.auth/callback/corp`" in first
+    assert second == (
+        "`serve` answers sign-in with `corp` by a page that names the redirect URI to register"
+    )
+    assert last == "authz-sidecar.yaml: 1 problem"
+
+
+def test_check_says_what_is_served_only_where_it_is(run: Run) -> None:
+    broken = TWO_PROVIDERS.replace("routes:", "unheard_of: 1\nroutes:")
+    Path("authz-sidecar.yaml").write_text(broken)
+    code, _, err = run("check")
+    assert code == 2
+    assert "identity_providers.corp.callback: say" in err
+    assert "`serve` answers" not in err
+
+
+def test_check_of_a_broken_provider_does_not_ask_for_its_redirect_uri(run: Run) -> None:
+    broken = TWO_PROVIDERS.replace("client_id: authz}", "clientid: authz, callback: own}", 1)
+    Path("authz-sidecar.yaml").write_text(broken)
+    code, _, err = run("check")
+    assert code == 2
+    assert "callback" not in err
+
+
+def test_check_with_broken_routes_says_both(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(f"{TWO_PROVIDERS}    policy: nonsense\n".replace(
+        "allow_any_authenticated_user: true}\n    policy: nonsense", "policy: nonsense}"))  # fmt: skip
+    code, _, err = run("check")
+    assert code == 2
+    assert "`serve --lenient` would take it into use and refuse at" in err
+    assert "`serve` answers sign-in with `corp`" in err
+
+
+def test_check_of_one_provider_warns_that_its_redirect_uri_has_moved(run: Run) -> None:
+    Path("authz-sidecar.yaml").write_text(SOUND.replace(", callback: own", ""))
+    code, out, err = run("check")
+    assert (code, out) == (0, "authz-sidecar.yaml: sound, 1 route, 1 warning\n")
+    assert err.startswith("authz-sidecar.yaml:3:22: warning: identity_providers.corp: the redirect")
+    assert "`https://a.example.com/.auth/callback/corp`" in err
+    assert "`callback: shared`" in err
 
 
 def test_warnings_are_no_failure(run: Run) -> None:

@@ -116,8 +116,8 @@ def test_sessions_in_the_memory_of_a_server(run: Run, tmp_path: Path) -> None:
 
 def test_a_user_of_several_providers_needs_one(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "two.yaml"
-    other = "other: {issuer: https://other.example.com, client_id: authz}"
-    two = SOUND.replace("client_id: authz}}", f"client_id: authz}}, {other}}}")
+    other = "other: {issuer: https://other.example.com, client_id: authz, callback: own}"
+    two = SOUND.replace("callback: own}}", f"callback: own}}, {other}}}")
     path.write_text(two.replace("routes:", "default_identity_provider: corp\nroutes:"))
     code, _, err = run("sessions", "list", "--config", str(path), "--user", "alice")
     assert (code, "does not name its identity provider" in err) == (2, True)

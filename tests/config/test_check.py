@@ -8,7 +8,7 @@ from authz_sidecar.config import check, warn
 from authz_sidecar.config.schema import Config
 
 KEY = "Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e"
-PROVIDER = {"issuer": "https://idp.example.com", "client_id": "authz"}
+PROVIDER = {"issuer": "https://idp.example.com", "client_id": "authz", "callback": "own"}
 ISSUER = {"issuer": "https://ci.example.com", "audiences": ["a"]}
 GITHUB = {**ISSUER, "issuer": "https://token.actions.githubusercontent.com"}
 ASKED = {"endpoint": "https://as.example.com/ask", "client_id": "x", "client_secret": "y"}
@@ -250,11 +250,12 @@ def test_allowed(sections: dict[str, Any]) -> None:
                      "identity_providers.corp.allow_unverified_email: whoever can enter",
                      id="unverified e-mail"),
         pytest.param({"identity_providers": {"corp": {"type": "google", "client_id": "x",
+                                                      "callback": "own",
                                                       "require_verified_email": False}}},
                      "identity_providers.corp.require_verified_email: `google` says which",
                      id="e-mail of which nothing is said"),
         pytest.param({"identity_providers": {"corp": {
-            "type": "azure", "client_id": "x",
+            "type": "azure", "client_id": "x", "callback": "own",
             "issuer": "https://login.microsoftonline.com/common/v2.0"}}},
                      "identity_providers.corp.issuer: everybody with an account in any organisation",
                      id="every tenant"),

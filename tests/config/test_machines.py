@@ -20,7 +20,7 @@ EXAMPLES = re.findall(r"```yaml\n(token_issuers:\n.*?)```", PAGE, re.DOTALL)
 BASE = """\
 secret_keys: [Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e]
 sessions: {store: "redis://127.0.0.1:6379/0"}
-identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz}}
+identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz, callback: own}}
 """
 
 

@@ -34,7 +34,13 @@ def configuration(*, issuer: str, store: str, more: tuple[object, ...] = ()) -> 
         },
         "sessions": {"store": store},
         "identity_providers": {
-            PROVIDER: {"issuer": issuer, "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
+            PROVIDER: {
+                "issuer": issuer,
+                "client_id": CLIENT_ID,
+                "client_secret": CLIENT_SECRET,
+                # The vectors come back to `/.auth/callback`, whatever the provider is called.
+                "callback": "shared",
+            }
         },
         "token_issuers": {
             # `azp`: whose client was given the token, where audiences alone do not say enough.

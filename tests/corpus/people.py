@@ -77,6 +77,7 @@ def begun(
         return_to=return_to,
         started_at=now,
         provider=of,
+        callback="shared",
     )
     cookies = AttemptCookies(KEYS, base_name=COOKIE.removeprefix("__Host-"))
     origin = parse_origin(f"https://{host}")

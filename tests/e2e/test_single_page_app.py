@@ -55,6 +55,7 @@ def configuration(issuer: str, *, fast_lane: bool) -> dict[str, Any]:
                 "issuer": issuer,
                 "client_id": CLIENT_ID,
                 "client_secret": CLIENT_SECRET,
+                "callback": "own",
                 "scopes": ["openid", "profile", "email"],
             }
         },

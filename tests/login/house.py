@@ -156,6 +156,7 @@ class House:
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "claims": ClaimRules(),
+            "callback": "own",
         }
         settings = ProviderSettings(name=name, **{**usual, **more})
         return Provider(settings, clock=time.time)

@@ -48,5 +48,9 @@ async def state_of(asked: httpx2.Response) -> str:
     return parse_qs(urlsplit(asked.headers["location"]).query)["state"][0]
 
 
+async def redirect_uri_of(asked: httpx2.Response) -> str:
+    return parse_qs(urlsplit(asked.headers["location"]).query)["redirect_uri"][0]
+
+
 async def nonce_of(asked: httpx2.Response) -> str:
     return parse_qs(urlsplit(asked.headers["location"]).query)["nonce"][0]

@@ -157,8 +157,8 @@ class Playing:
         answer = {"code": "c", "state": query["state"]}
         if query.get("response_mode") == "form_post":
             form = {**answer, **(self.documented.posted or {})}
-            return await browser.request("POST", f"{APP}/.auth/callback", data=form)
-        return await browser.request("GET", f"{APP}/.auth/callback", params=answer)
+            return await browser.request("POST", f"{APP}/.auth/callback/corp", data=form)
+        return await browser.request("GET", f"{APP}/.auth/callback/corp", params=answer)
 
     def form_of_token_request(self) -> dict[str, str]:
         path = self.documented.endpoints["token_endpoint"]

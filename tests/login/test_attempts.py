@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.return_address import LONGEST_KEPT
+from authz_sidecar.core.step_up import StepUp
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.attempts import (
     LIFETIME_SECONDS,
@@ -25,7 +28,8 @@ from tests.sessions.siblings import lines_of, look_alikes
 APP = parse_origin("https://app.example.com")
 ADMIN = parse_origin("https://admin.example.com")
 LOCAL = parse_origin("http://app.localhost:8080")
-COOKIES = AttemptCookies(SecretKeys([b"k" * 32]), base_name="authz")
+KEYS = SecretKeys([b"k" * 32])
+COOKIES = AttemptCookies(KEYS, base_name="authz")
 NOW = 1_800_000_000.25
 
 
@@ -39,6 +43,7 @@ def attempt(number: int = 1, **changes: object) -> Attempt:
         flow="f" * 43,
         round=2,
         instance="0123456789abcdef",
+        callback="own",
     )
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -60,6 +65,48 @@ def test_an_attempt_comes_back_whole() -> None:
         r" SameSite=Lax; Secure",
         cookie,
     )
+
+
+@pytest.mark.parametrize("callback", ["own", "shared", None])
+def test_an_attempt_keeps_its_kind_of_redirect_uri(callback: str | None) -> None:
+    one = attempt(callback=callback)
+    assert COOKIES.find([pair(kept(one)[0])], one.id, origin=APP) == one
+
+
+def sealed_by_the_release_before(one: Attempt) -> str:
+    """The cookie of an attempt as it was written when every redirect URI was the same."""
+    name = f"__Host-authz-flow-{one.id}"
+    seed = base64url(one.seed)
+    fields = [one.provider, one.return_to, one.started_at, one.flow, 0, one.round, one.instance,
+              seed, [60.0, ["silver"], []], "somebody", ["https://a.test/"], "handle"]  # fmt: skip
+    value = KEYS.seal_text(
+        "login attempt", json.dumps(fields).encode(), bound_to=f"{APP} {name}".encode()
+    )
+    return f"{name}={value}"
+
+
+def test_attempts_of_the_release_before_are_read_and_say_nothing_of_their_redirect_uri() -> None:
+    one = attempt(
+        callback=None,
+        step_up=StepUp(max_age=60.0, acr=("silver",)),
+        user="somebody",
+        walk=("https://a.test/",),
+        replaces="handle",
+    )
+    line = sealed_by_the_release_before(one)
+    assert COOKIES.find([line], one.id, origin=APP) == one
+    assert COOKIES.find([line], one.id, origin=ADMIN) is None
+    awaiting = replace(one, provider=None)
+    waiting = [sealed_by_the_release_before(awaiting)]
+    assert COOKIES.awaiting_tickets(waiting, origin=APP, now=NOW) == (awaiting,)
+
+
+def test_the_release_before_finds_no_attempt_in_cookies_of_this_one() -> None:
+    """It then offers to start again, where it would fail on what it cannot read."""
+    one = attempt()
+    name, _, value = pair(kept(one)[0]).partition("=")
+    binding = f"{APP} {name}".encode()
+    assert KEYS.open_text("login attempt", value, bound_to=binding) is None
 
 
 def test_state_nonce_verifier_and_flow_are_unrelated() -> None:

@@ -101,7 +101,7 @@ async def sign_in(
     answer = {"code": "c", "state": await state_of(asked)}
     where = {"params": answer} if mode == "query" else {"data": answer}
     method = "GET" if mode == "query" else "POST"
-    return await browser.request(method, f"{APP}/.auth/callback", **where)
+    return await browser.request(method, f"{APP}/.auth/callback/corp", **where)
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ async def test_oidcc_client_test_signing_key_rotation_just_before_signing(lies: 
         lies.provider.answers["/jwks"] = document({"keys": [SECOND_KEY.jwk]})
         module = Module(passes=True, key=SECOND_KEY)
         lies.token(id_token=module.token(lies, nonce=await nonce_of(asked)))
-        url = f"{APP}/.auth/callback?code=c&state={await state_of(asked)}"
+        url = f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}"
         assert (await browser.get(url)).status_code == 303
 
 
@@ -319,7 +319,7 @@ async def test_oidcc_client_test_3rd_party_init_login(lies: Lies, method: str) -
         asked = await browser.request(method, f"{APP}/.auth/start", **where)
         module = BASIC["oidcc-client-test"]
         lies.token(id_token=module.token(lies, nonce=await nonce_of(asked)))
-        callback = f"{APP}/.auth/callback?code=c&state={await state_of(asked)}"
+        callback = f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}"
         last = await browser.visit(callback, stop=outside)
         assert last.headers["location"] == f"{APP}/x?y=1"
         assert await at.session(browser, APP) is not None

@@ -48,7 +48,7 @@ def test_another_state_is_refused(state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "sends_issuer", "expected"),
+    ("changes", "requires_iss", "expected"),
     [
         pytest.param({"issuer": "https://evil.example"}, False, LoginRefused, id="mix-up"),
         pytest.param({"issuer": f"{ISSUER}/"}, False, LoginRefused, id="nearly the issuer"),
@@ -72,22 +72,22 @@ def test_another_state_is_refused(state: str) -> None:
     ],
 )
 def test_an_answer_is_refused(
-    changes: dict[str, object], *, sends_issuer: bool, expected: type[AuthzError]
+    changes: dict[str, object], *, requires_iss: bool, expected: type[AuthzError]
 ) -> None:
     answer = replace(GOOD, **changes)  # type: ignore[arg-type]
     with pytest.raises(expected) as caught:
-        code_of(answer, issuer=ISSUER, sends_issuer=sends_issuer, by_post=False)
+        code_of(answer, issuer=ISSUER, requires_iss=requires_iss, by_post=False)
     assert "evil.example" not in caught.value.public
 
 
 @pytest.mark.parametrize(
-    ("issuer", "sends_issuer"),
+    ("issuer", "requires_iss"),
     [
         pytest.param(ISSUER, True, id="promised and sent"),
         pytest.param(ISSUER, False, id="sent unasked"),
         pytest.param(None, False, id="neither"),
     ],
 )
-def test_a_good_answer_has_a_code(*, issuer: str | None, sends_issuer: bool) -> None:
+def test_a_good_answer_has_a_code(*, issuer: str | None, requires_iss: bool) -> None:
     answer = replace(GOOD, issuer=issuer)
-    assert code_of(answer, issuer=ISSUER, sends_issuer=sends_issuer, by_post=False) == "c"
+    assert code_of(answer, issuer=ISSUER, requires_iss=requires_iss, by_post=False) == "c"

@@ -72,7 +72,7 @@ async def test_only_the_central_host_is_known_to_the_provider(
     async with house(certified_provider.issuer) as at, at.browser() as browser:
         await sign_in(browser, WIKI)
         asked = next(url for url in browser.visited if "/auth?" in url and "localhost" in url)
-        assert parse_qs(urlsplit(asked).query)["redirect_uri"] == [f"{AUTH}/.auth/callback"]
+        assert parse_qs(urlsplit(asked).query)["redirect_uri"] == [f"{AUTH}/.auth/callback/corp"]
 
 
 async def test_a_childs_cookie_opens_no_other_host(mock_provider: RunningProvider) -> None:

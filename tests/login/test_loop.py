@@ -135,7 +135,7 @@ async def test_clocks_that_disagree(hostile: HostileProvider) -> None:
         nonce, now = await nonce_of(asked), int(time.time())
         for times in ({"iat": now + 900, "exp": now + 1800}, {"iat": now - 1800, "exp": now - 900}):
             lies.token(id_token=lies.id_token(nonce=nonce, **times))
-            url = f"{HOST}/.auth/callback?code=c&state={await state_of(asked)}"
+            url = f"{HOST}/.auth/callback/corp?code=c&state={await state_of(asked)}"
             refused = await browser.get(url)
             assert refused.status_code == 403
             assert "clock" in refused.text.lower()

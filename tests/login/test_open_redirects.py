@@ -91,7 +91,9 @@ def test_open_redirects_lead_nowhere_when_they_are_sent_as_they_are(
             assert f"{parts.scheme}://{parts.netloc}" in allowed, line
 
 
-@pytest.mark.parametrize("path", ["sign_out", "signed_out", "choose", "callback", "handover", ""])
+@pytest.mark.parametrize(
+    "path", ["sign_out", "signed_out", "choose", "callback", "callback/corp", "handover", ""]
+)
 def test_open_redirects_mean_nothing_elsewhere(web: Listener, path: str) -> None:
     lines = corpus()[::10]
     targets = [

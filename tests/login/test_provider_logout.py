@@ -14,7 +14,7 @@ from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.login.claims import ClaimNames, ClaimRules
 from tests.login.house import APP, AUTH, WIKI, House, house
-from tests.login.journeys import nonce_of, start, state_of
+from tests.login.journeys import nonce_of, redirect_uri_of, start, state_of
 from tests.login.lies import Lies
 from tests.login.signing import CLIENT_ID
 from tests.servers.hostile_provider import HostileProvider, document
@@ -40,7 +40,8 @@ async def signed_in(
     asked = await browser.get(start(host, "/"))
     token = lies.id_token(nonce=await nonce_of(asked), **{"sid": SID, **claims})
     lies.token(id_token=token)
-    return await browser.get(f"{host}/.auth/callback?code=c&state={await state_of(asked)}")
+    uri = await redirect_uri_of(asked)
+    return await browser.get(f"{uri}?code=c&state={await state_of(asked)}")
 
 
 async def logout(at: House, token: str, **more: Any) -> httpx2.Response:
@@ -99,7 +100,7 @@ async def test_every_host_of_a_central_sign_in(lies: Lies) -> None:
         asked = await browser.get(start(APP, "/"))
         asked = await browser.get(asked.headers["location"])
         lies.token(id_token=lies.id_token(nonce=await nonce_of(asked), sid=SID))
-        back = await browser.get(f"{AUTH}/.auth/callback?code=c&state={await state_of(asked)}")
+        back = await browser.get(f"{AUTH}/.auth/callback/corp?code=c&state={await state_of(asked)}")
         await browser.get(back.headers["location"])
         assert await at.session(browser, APP) is not None
         assert (await logout(at, lies.logout_token())).status_code == 200
@@ -239,7 +240,7 @@ async def test_a_logout_wins_against_a_sign_in_under_way(
         hold, userinfo = threading.Event(), document({"sub": "alice"})
         lies.provider.answers["/userinfo"] = replace(userinfo, delay=hold)
         callback = asyncio.ensure_future(
-            browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+            browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
         )
         while not lies.provider.asked_for("/userinfo"):  # noqa: ASYNC110 - another thread
             await asyncio.sleep(0.01)

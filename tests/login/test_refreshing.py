@@ -92,7 +92,7 @@ async def signed_in(
             refresh_token="r0",
             expires_in=ACCESS_SECONDS,
         )
-        back = await browser.get(f"{home}/.auth/callback?code=c&state={await state_of(asked)}")
+        back = await browser.get(f"{home}/.auth/callback/corp?code=c&state={await state_of(asked)}")
         assert back.status_code == 303, back.text
         if at.auth_host is not None:
             await browser.get(back.headers["location"])
@@ -305,7 +305,7 @@ async def test_without_a_refresh_token_nothing_is_refreshed(hostile: HostileProv
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         asked = await browser.get(start(APP, "/"))
         lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)), expires_in=60)
-        await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+        await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
         session = await at.session(browser, APP)
         assert session is not None
         assert session.refresh_at is None

@@ -50,7 +50,7 @@ async def test_what_the_provider_is_asked(certified_provider: RunningProvider) -
         assert query["code_challenge_method"] == "S256"
         assert re.fullmatch(r"[\w-]{43}", query["code_challenge"])
         assert len(query["nonce"]) == 43
-        assert query["redirect_uri"] == f"{APP}/.auth/callback"
+        assert query["redirect_uri"] == f"{APP}/.auth/callback/corp"
         assert "s3cret" not in asked.headers["location"]
         assert not {"prompt", "max_age", "acr", "acr_values", "response_mode"} & query.keys()
         [cookie] = set_cookies(asked)
@@ -205,7 +205,7 @@ async def test_another_state_costs_the_provider_nothing(
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         state = await state_of(await browser.get(start(APP, "/")))
         query = spoil(f"code=c&state={state}")
-        reply = await browser.get(f"{APP}/.auth/callback?{query}")
+        reply = await browser.get(f"{APP}/.auth/callback/corp?{query}")
         assert reply.status_code == 400
         assert not hostile.asked_for("/token")
         assert not browser.cookies("app.example.com").get("__Host-authz")
@@ -218,7 +218,7 @@ async def test_another_browser_cannot_finish(hostile: HostileProvider) -> None:
         async with at.browser() as attacker:
             state = await state_of(await attacker.get(start(APP, "/")))
         await victim.get(start(APP, "/"))
-        reply = await victim.get(f"{APP}/.auth/callback?code=c&state={state}")
+        reply = await victim.get(f"{APP}/.auth/callback/corp?code=c&state={state}")
         assert reply.status_code == 400
         assert not hostile.asked_for("/token")
 
@@ -242,7 +242,7 @@ async def test_a_wrong_id_token_signs_nobody_in(
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         asked = await browser.get(start(APP, "/x"))
         lies.token(id_token=lies.id_token(**{"nonce": await nonce_of(asked), **claims}))
-        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+        reply = await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
         assert reply.status_code == 403
         assert cleared(reply)
         assert "__Host-authz" not in browser.cookies("app.example.com")
@@ -268,7 +268,7 @@ async def test_the_issuer_of_the_answer(hostile: HostileProvider, iss: str, stat
         lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)))
         suffix = iss.format(issuer=quote(hostile.issuer, safe=""))
         reply = await browser.get(
-            f"{APP}/.auth/callback?code=c&state={await state_of(asked)}{suffix}"
+            f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}{suffix}"
         )
         assert reply.status_code == status
         assert hostile.asked_for("/token") == (status == 303)
@@ -279,7 +279,7 @@ async def test_a_callback_is_good_once(hostile: HostileProvider) -> None:
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         asked = await browser.get(start(APP, "/x"))
         lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)))
-        callback = f"{APP}/.auth/callback?code=c&state={await state_of(asked)}"
+        callback = f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}"
         kept = dict(browser.cookies("app.example.com"))
         assert (await browser.get(callback)).headers["location"] == f"{APP}/x"
         # The browser has given its cookie back: pressing "back" leads home.
@@ -310,7 +310,7 @@ async def test_an_error_is_a_page(
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         state = await state_of(await browser.get(start(APP, "/x")))
         query = f"error={quote(error)}&error_description=%3Cb%3Ehi&state={state}"
-        reply = await browser.get(f"{APP}/.auth/callback?{query}")
+        reply = await browser.get(f"{APP}/.auth/callback/corp?{query}")
         assert reply.status_code == status
         assert words in reply.text
         assert "<script" not in reply.text
@@ -331,7 +331,7 @@ async def test_an_error_by_post_is_a_page(
         at.browser() as browser,
     ):
         form = {"error": error, "state": await state_of(await browser.get(start(APP, "/x")))}
-        reply = await browser.request("POST", f"{APP}/.auth/callback", data=form)
+        reply = await browser.request("POST", f"{APP}/.auth/callback/corp", data=form)
         assert reply.status_code == status
         assert cleared(reply)
         assert not hostile.asked_for("/token")
@@ -351,7 +351,7 @@ async def test_a_code_by_post_where_a_query_was_asked_for(hostile: HostileProvid
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         state = await state_of(await browser.get(start(APP, "/")))
         reply = await browser.request(
-            "POST", f"{APP}/.auth/callback", data={"code": "c", "state": state}
+            "POST", f"{APP}/.auth/callback/corp", data={"code": "c", "state": state}
         )
         assert reply.status_code == 403
         assert not hostile.asked_for("/token")
@@ -381,7 +381,7 @@ async def test_a_late_answer_keeps_the_return_address(hostile: HostileProvider) 
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         state = await state_of(await browser.get(start(APP, "/x?y=1")))
         at.clock.ahead = LIFETIME_SECONDS + 1
-        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={state}")
+        reply = await browser.get(f"{APP}/.auth/callback/corp?code=c&state={state}")
         assert reply.status_code == 400
         assert quote(f"{APP}/x?y=1", safe="") in link_to_restart(reply)
         assert not hostile.asked_for("/token")
@@ -404,7 +404,7 @@ async def test_a_host_that_is_no_longer_ours(hostile: HostileProvider) -> None:
     ):
         for name, value in cookies.items():
             browser.client.cookies.set(name, value, domain="app.example.com")
-        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+        reply = await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
         assert reply.headers["location"] == f"{APP}/"
 
 
@@ -421,7 +421,7 @@ async def test_another_instance_is_named_as_the_cause(hostile: HostileProvider) 
             async with two.browser() as browser:
                 for name, value in kept.items():
                     browser.client.cookies.set(name, value, domain="app.example.com")
-                reply = await browser.get(f"{APP}/.auth/callback?code=c&state={state}")
+                reply = await browser.get(f"{APP}/.auth/callback/corp?code=c&state={state}")
                 assert reply.status_code == 400
                 assert "memory://" in reply.text
     assert not hostile.asked_for("/token")
@@ -576,7 +576,7 @@ async def test_a_provider_that_goes_down_in_between(hostile: HostileProvider) ->
     hostile.answers["/token"] = document({}, 502)
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         state = await state_of(await browser.get(start(APP, "/x")))
-        reply = await browser.get(f"{APP}/.auth/callback?code=c&state={state}")
+        reply = await browser.get(f"{APP}/.auth/callback/corp?code=c&state={state}")
         assert reply.status_code == 503
         assert "attempt=2" in link_to_restart(reply)
 

@@ -94,7 +94,7 @@ async def test_it_works_while_the_provider_is_down(hostile: HostileProvider) -> 
     async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
         asked = await browser.get(start(APP, "/"))
         lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)))
-        await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+        await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
         assert await at.session(browser, APP) is not None
         hostile.answers.clear()
         last = await browser.follow(

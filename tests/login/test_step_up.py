@@ -344,7 +344,7 @@ async def come_back(
 ) -> httpx2.Response:
     """As from the provider, with an ID token that says this."""
     lies.token(id_token=lies.id_token(nonce=await nonce_of(asked), **claims))
-    return await browser.get(f"{APP}/.auth/callback?code=c&state={await state_of(asked)}")
+    return await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
 
 
 async def test_a_session_that_was_stepped_up_is_not_adopted_by_another_attempt(

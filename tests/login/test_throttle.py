@@ -171,6 +171,7 @@ def counted(at: House, endpoint: str) -> float:
         pytest.param("start", "start?rd=/", id="start"),
         pytest.param("choose", "choose?rd=/", id="choose"),
         pytest.param("callback", "callback?state=x&code=y", id="callback"),
+        pytest.param("callback", "callback/corp?state=x&code=y", id="callback of a provider"),
         pytest.param("handover", f"handover?ticket={'t' * 43}", id="handover"),
     ],
 )

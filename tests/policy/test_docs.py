@@ -33,7 +33,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 AROUND = """\
 server: {adapters: [traefik], client_certificate: {header: X-Client-Cert, format: traefik}}
-identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz}}
+identity_providers: {corp: {issuer: https://idp.example.com, client_id: authz, callback: own}}
 """
 ONE_ROUTE = f"{AROUND}routes:\n- name: app\n  from: https://app.example.com\n  policy:\n"
 EVALUATED = "# policy eval only"

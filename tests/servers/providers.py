@@ -73,6 +73,8 @@ REDIRECT_ORIGINS = (
     "https://admin.example.com",
     "https://wiki.example.org",
 )
+REDIRECT_PATHS = ("/.auth/callback", "/.auth/callback/corp", "/.auth/callback/partners")
+"""The redirect URI that providers may share, and those of two providers' own."""
 
 
 @dataclass(kw_only=True)
@@ -215,7 +217,7 @@ def running_django_provider(
 
 def _addresses(origins: tuple[str, ...]) -> dict[str, list[str]]:
     return {
-        "redirect_uris": [f"{origin}/.auth/callback" for origin in origins],
+        "redirect_uris": [f"{origin}{path}" for origin in origins for path in REDIRECT_PATHS],
         "post_logout_redirect_uris": [f"{origin}/.auth/signed_out" for origin in origins],
     }
 

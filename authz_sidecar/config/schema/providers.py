@@ -133,6 +133,18 @@ class IdentityProvider(Section):
         default="query",
         description="How the provider returns the answer to the callback. `form_post` for `apple`.",
     )
+    callback: Literal["own", "shared"] | None = Field(
+        default=None,
+        description="Which redirect URI is registered there: `own` is `<base_path>/callback/NAME`,"
+        " `shared` is `<base_path>/callback`. `own` when absent; with several providers each has to"
+        " say which. [Several](providers.md#redirect-uris) may have one that is shared only where"
+        " the provider names itself in its answers (`authorization_response_iss`).",
+    )
+    authorization_response_iss: Literal["auto", "required"] = Field(
+        default="auto",
+        description="Whether an answer without `iss` is refused (RFC 9207): `auto` where discovery"
+        " promises it, `required` always. One that is there has to be right in any case.",
+    )
     scopes: Annotated[tuple[Text, ...], Listed, Distinct] = Field(
         default=("openid", "profile", "email"),
         description="What to ask for; `openid` is required, except for `github`.",

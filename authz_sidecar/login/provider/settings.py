@@ -27,7 +27,8 @@ METADATA_FRESH_SECONDS = 3600.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
     """`client_authentication` None takes what there is a key or secret for and the provider offers,
-    `client_secret_basic` before `client_secret_post`. `api` None is the kind's own."""
+    `client_secret_basic` before `client_secret_post`. `api` None is the kind's own. `callback` None
+    is `own` that was not stated."""
 
     name: str
     issuer: str
@@ -43,6 +44,8 @@ class ProviderSettings:
     authorization_parameters: Mapping[str, str] = field(default_factory=dict)
     pushed_authorization_requests: Literal["auto", "required", "never"] = "auto"
     response_mode: Literal["query", "form_post"] = "query"
+    callback: Literal["own", "shared"] | None = None
+    authorization_response_iss: Literal["auto", "required"] = "auto"
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     claims: ClaimRules = field(default_factory=ClaimRules)
     algorithms: tuple[str, ...] = ALGORITHMS

@@ -12,7 +12,7 @@ from authz_sidecar.cli import main
 from tests.routes.test_replay import LINE
 
 CONFIG = """\
-identity_providers: {corp: {issuer: https://idp.example.com, client_id: a}}
+identity_providers: {corp: {issuer: https://idp.example.com, client_id: a, callback: own}}
 routes:
   - name: app
     from: https://app.example.com

@@ -10,7 +10,7 @@ from authz_sidecar.cli import main
 
 CONFIG = """\
 secret_keys: [{env: NOT_SET_HERE}]
-identity_providers: {corp: {issuer: https://idp.example.com, client_id: a}}
+identity_providers: {corp: {issuer: https://idp.example.com, client_id: a, callback: own}}
 routes:
   - name: app
     from: https://app.example.com

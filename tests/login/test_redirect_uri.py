@@ -1,0 +1,204 @@
+"""Which redirect URI a sign-in is begun with, and which answers may arrive at it: the whole product
+of what a provider is configured to have, promises, and is alone with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal
+
+import pytest
+
+from authz_sidecar.core.urls import parse_origin
+from authz_sidecar.errors import AuthzError, LoginRefused
+from authz_sidecar.login.attempts import Attempt, attempt_id
+from authz_sidecar.login.provider import Metadata, ProviderSettings
+from authz_sidecar.login.redirect_uri import (
+    BegunBeforeUpdate,
+    Callback,
+    RedirectUriNotReady,
+    RedirectUris,
+    callback_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOST = parse_origin("https://auth.example.com")
+ALONE = RedirectUris(providers={"corp"}, base_path="/.auth")
+SEVERAL = RedirectUris(providers={"corp", "other"}, base_path="/.auth")
+BOTH = [pytest.param(ALONE, id="alone"), pytest.param(SEVERAL, id="several")]
+
+OWN_URI = "https://auth.example.com/.auth/callback/corp"
+SHARED_URI = "https://auth.example.com/.auth/callback"
+
+Promise = Literal["nothing", "discovery", "setting"]
+PROMISES: tuple[Promise, ...] = ("nothing", "discovery", "setting")
+CALLBACKS: tuple[Callback | None, ...] = (None, "own", "shared")
+
+
+def settings(callback: Callback | None = "own", promise: Promise = "nothing") -> ProviderSettings:
+    return ProviderSettings(
+        name="corp",
+        issuer="https://idp.example.com",
+        client_id="authz",
+        callback=callback,
+        authorization_response_iss="required" if promise == "setting" else "auto",
+    )
+
+
+def metadata(promise: Promise) -> Metadata:
+    return Metadata(
+        issuer="https://idp.example.com",
+        authorization_endpoint="https://idp.example.com/authorize",
+        token_endpoint="https://idp.example.com/token",
+        jwks_uri=None,
+        sends_issuer=promise == "discovery",
+    )
+
+
+def attempt(callback: Callback | None = "own", provider: str | None = "corp") -> Attempt:
+    return Attempt(
+        id=attempt_id(1.0, b"123456"),
+        seed=b"s" * 32,
+        return_to="https://app.example.com/",
+        started_at=1.0,
+        provider=provider,
+        callback=callback,
+    )
+
+
+def refusal(act: Callable[[], object]) -> AuthzError | None:
+    try:
+        act()
+    except AuthzError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("uris", BOTH)
+def test_the_uri_does_not_depend_on_how_many_providers_there_are(uris: RedirectUris) -> None:
+    assert uris.uri(HOST, attempt("own")) == OWN_URI
+    assert uris.uri(HOST, attempt("shared")) == SHARED_URI
+
+
+def test_the_base_path_is_that_of_the_configuration() -> None:
+    uris = RedirectUris(providers={"corp"}, base_path="/sign/in")
+    assert uris.uri(HOST, attempt("own")) == "https://auth.example.com/sign/in/callback/corp"
+    uris.check_arrival(attempt("own"), path="/sign/in/callback/corp")
+    assert refusal(lambda: uris.check_arrival(attempt("own"), path="/.auth/callback/corp"))
+
+
+# Beginning
+
+
+@pytest.mark.parametrize("uris", BOTH)
+@pytest.mark.parametrize("callback", CALLBACKS)
+def test_several_providers_wait_until_their_uri_is_stated(
+    uris: RedirectUris, callback: Callback | None
+) -> None:
+    error = refusal(lambda: uris.check_start(settings(callback), origin=HOST))
+    if uris is SEVERAL and callback is None:
+        assert isinstance(error, RedirectUriNotReady)
+        assert f"{OWN_URI} " in error.public
+        assert "callback: own" in error.public
+    else:
+        assert error is None
+
+
+@pytest.mark.parametrize("uris", BOTH)
+@pytest.mark.parametrize(("callback", "promise"), list(product(CALLBACKS, PROMISES)))
+def test_a_uri_is_shared_among_several_only_by_those_that_name_themselves(
+    uris: RedirectUris, callback: Callback | None, promise: Promise
+) -> None:
+    error = refusal(
+        lambda: uris.check_promise(settings(callback, promise), metadata(promise), origin=HOST)
+    )
+    if uris is SEVERAL and callback == "shared" and promise == "nothing":
+        assert isinstance(error, RedirectUriNotReady)
+        assert f"{OWN_URI} " in error.public
+    else:
+        assert error is None
+
+
+def test_the_page_calls_a_provider_what_people_call_it() -> None:
+    labelled = replace(settings(None), label="Company account")
+    with pytest.raises(RedirectUriNotReady) as caught:
+        SEVERAL.check_start(labelled, origin=HOST)
+    assert caught.value.public.startswith("Sign-in with Company account is not set up yet.")
+
+
+# Arriving
+
+
+@pytest.mark.parametrize("uris", BOTH)
+@pytest.mark.parametrize(("callback", "promise"), list(product(CALLBACKS, PROMISES)))
+def test_who_has_to_name_themselves_in_the_answer(
+    uris: RedirectUris, callback: Callback | None, promise: Promise
+) -> None:
+    needed = uris.requires_iss(attempt(callback), settings(callback, promise), metadata(promise))
+    at_a_shared_uri = callback != "own" and uris is SEVERAL
+    assert needed == (promise != "nothing" or at_a_shared_uri)
+
+
+def test_a_shared_uri_asks_for_iss_whatever_the_provider_is_configured_to_have_by_now() -> None:
+    assert SEVERAL.requires_iss(attempt("shared"), settings("own"), metadata("nothing"))
+
+
+ARRIVALS: dict[str, str] = {
+    "its own": "/.auth/callback/corp",
+    "another's": "/.auth/callback/other",
+    "the shared": "/.auth/callback",
+    "below its own": "/.auth/callback/corp/x",
+    "with a slash": "/.auth/callback/",
+    "in capitals": "/.auth/callback/CORP",
+    "of another base path": "/auth/callback/corp",
+}
+
+
+@pytest.mark.parametrize("uris", BOTH)
+@pytest.mark.parametrize("where", ARRIVALS)
+@pytest.mark.parametrize("callback", ["own", "shared"])
+def test_an_answer_counts_only_at_the_uri_of_its_attempt(
+    uris: RedirectUris, where: str, callback: Callback
+) -> None:
+    error = refusal(lambda: uris.check_arrival(attempt(callback), path=ARRIVALS[where]))
+    if where == {"own": "its own", "shared": "the shared"}[callback]:
+        assert error is None
+    else:
+        assert type(error) is LoginRefused
+        assert "/.auth" not in error.public
+
+
+@pytest.mark.parametrize(
+    ("providers", "provider", "path", "refused"),
+    [
+        pytest.param({"corp"}, "corp", "/.auth/callback", None, id="the only provider"),
+        pytest.param({"corp"}, "corp", "/.auth/callback/corp", LoginRefused, id="at its new URI"),
+        pytest.param({"corp"}, "gone", "/.auth/callback", BegunBeforeUpdate, id="another is left"),
+        pytest.param({"corp"}, None, "/.auth/callback", BegunBeforeUpdate, id="awaits a ticket"),
+        pytest.param(
+            {"corp", "other"}, "corp", "/.auth/callback", BegunBeforeUpdate, id="one of several"
+        ),
+        pytest.param(
+            {"corp", "other"}, "corp", "/.auth/callback/corp", BegunBeforeUpdate, id="new, several"
+        ),
+        pytest.param(set(), "corp", "/.auth/callback", BegunBeforeUpdate, id="none is left"),
+    ],
+)
+def test_attempts_of_the_release_before(
+    providers: set[str], provider: str | None, path: str, refused: type[AuthzError] | None
+) -> None:
+    uris = RedirectUris(providers=providers, base_path="/.auth")
+    earlier: dict[str, Any] = {"callback": None, "provider": provider}
+    error = refusal(lambda: uris.check_arrival(attempt(**earlier), path=path))
+    assert (type(error) if error else None) is refused
+
+
+def test_an_attempt_of_the_release_before_is_redeemed_with_the_uri_it_had() -> None:
+    assert ALONE.uri(HOST, attempt(None)) == SHARED_URI
+
+
+def test_the_path_of_a_uri() -> None:
+    assert callback_path("corp", "own") == "callback/corp"
+    assert callback_path("corp", "shared") == "callback"
