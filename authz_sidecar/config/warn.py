@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.ingress_nginx import ingress_nginx_warnings
 from authz_sidecar.config.callbacks import callback_warnings
+from authz_sidecar.config.ingress_nginx import ingress_nginx_warnings
 from authz_sidecar.provider_kinds import KINDS
 
 if TYPE_CHECKING:

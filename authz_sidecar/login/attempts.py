@@ -32,6 +32,7 @@ _MOST_EVICTED = 64  # per answer; whoever sends more does not deserve a longer o
 _ID = r"[0-9a-f]{8}[A-Za-z0-9_-]{8}"
 _STATE = re.compile(rf"({_ID})\.([0-9]{{1,2}})\.([A-Za-z0-9_-]{{0,16}})\.[A-Za-z0-9_-]{{43}}")
 _PURPOSE = "login attempt with its redirect URI"
+_LATER_FIELDS: tuple[Any, ...] = (None, "", (), "", None)
 _EARLIER_PURPOSE = "login attempt"
 """Of releases whose attempts do not say what their redirect URI is; read by one release more."""
 
@@ -189,7 +190,7 @@ class AttemptCookies:
         if (data := self._keys.open_text(_PURPOSE, value, bound_to=binding)) is not None:
             return _decode(attempt, json.loads(data))
         data = self._keys.open_text(_EARLIER_PURPOSE, value, bound_to=binding)
-        return None if data is None else _decode(attempt, [*json.loads(data), None])
+        return None if data is None else _decode(attempt, json.loads(data))
 
 
 def _too_old(attempt: str, now: float) -> bool:
@@ -223,7 +224,8 @@ def _encode(attempt: Attempt) -> bytes:
 def _decode(attempt: str, fields: list[Any]) -> Attempt:
     """Of fields that we sealed ourselves."""
     provider, return_to, started_at, flow, shortened, number, instance, seed, *more = fields
-    step_up, user, walk, replaces, callback = more
+    # What was sealed before an upgrade lacks the last ones.
+    step_up, user, walk, replaces, callback = (*more, *_LATER_FIELDS[len(more) :])
     return Attempt(
         id=attempt,
         seed=urlsafe_b64decode(f"{seed}="),

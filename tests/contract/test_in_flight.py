@@ -180,8 +180,8 @@ CASES = {
     "state": Brought(
         url=f"{APP}/.auth/callback",
         query={"state": STATE, "error": "access_denied"},
-        cookie=(FLOW, attempt("gone")),
-        status=403,
+        cookie=(FLOW, attempt("corp")),
+        status=503,  # it is ours, and its provider is asked, which does not answer here
         sets=f"{FLOW}=; Path=/; Max-Age=0",
     ),
     "rounds": Brought(

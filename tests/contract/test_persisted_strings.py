@@ -45,7 +45,14 @@ DEPLOY_BOT = Identity(
 
 SEALED = {
     *("session", "session listing", "provider tokens", "ticket", "vault"),
-    *("login attempt", "sign-in rounds", "hand-over request", "provider choice", "walk"),
+    *(
+        "login attempt",
+        "login attempt with its redirect URI",
+        "sign-in rounds",
+        "hand-over request",
+        "provider choice",
+        "walk",
+    ),
     *("sign-out form", "sessions form", "tool form", "signed-out home"),
 }
 DERIVED = {
