@@ -11,6 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Mirror(Generic[T]):
         self._known_until = float("-inf")
         self._failing = False
         self._told_at = float("-inf")
+        self._tasks = BackgroundTasks()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -58,12 +60,10 @@ class Mirror(Generic[T]):
 
     def start(self) -> None:
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=self._name)
+            self._task = self._tasks.keep(self._run, name=self._name)
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._tasks.aclose()
 
     async def _run(self) -> None:
         while True:

@@ -22,20 +22,25 @@ EVERYTHING = frozenset({"*"})
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "core": frozenset({"errors"}),
+    "background": frozenset(),
     "sealing": frozenset(),
-    "mirror": frozenset({"errors"}),
+    "mirror": frozenset({"background", "errors"}),
     "policy": frozenset({"core", "errors"}),
     "routes": frozenset({"core", "errors", "policy"}),
     "proxies": frozenset({"core", "errors"}),
     "identity": frozenset({"core", "errors", "routes", "sealing"}),
-    "sessions": frozenset({"core", "errors", "sealing"}),
+    "sessions": frozenset({"background", "core", "errors", "sealing"}),
     "provider_kinds": frozenset(),
-    "login": frozenset({"core", "errors", "provider_kinds", "sealing", "sessions"}),
+    "login": frozenset(
+        {"background", "core", "errors", "provider_kinds", "sealing", "sessions"}
+    ),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
-    "accounts": frozenset({"core", "errors", "login", "routes", "sealing", "sessions", "tokens"}),
-    "tokens": frozenset({"core", "errors", "login", "routes", "sealing"}),
+    "accounts": frozenset(
+        {"background", "core", "errors", "login", "routes", "sealing", "sessions", "tokens"}
+    ),
+    "tokens": frozenset({"background", "core", "errors", "login", "routes", "sealing"}),
     "prospects": frozenset({"core", "gate", "policy", "routes"}),
     "denials": frozenset({"core", "gate", "routes"}),
     "lane": frozenset(
@@ -45,9 +50,11 @@ ROOMS: dict[str, frozenset[str]] = {
     "ruleset": frozenset({"config", "core", "policy", "proxies", "routes"}),
     "snippets": frozenset({"config", "core", "errors", "identity", "proxies", "routes"}),
     "importing": frozenset({"config", "core", "errors", "policy", "provider_kinds", "routes"}),
-    "observe": frozenset({"core", "errors", "gate"}),
+    "observe": frozenset({"background", "core", "errors", "gate"}),
     "web": frozenset({"core", "errors", "gate", "identity", "login", "observe", "proxies"}),
-    "server": frozenset({"app", "config", "core", "errors", "lane", "observe", "ruleset", "web"}),
+    "server": frozenset(
+        {"app", "background", "config", "core", "errors", "lane", "observe", "ruleset", "web"}
+    ),
     "app": EVERYTHING,
     "cli": EVERYTHING,
     "demo": EVERYTHING,

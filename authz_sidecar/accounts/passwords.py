@@ -14,9 +14,10 @@ import binascii
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.core.base64url import base64url
 from authz_sidecar.core.types import Identity, Session, SessionKind
-from authz_sidecar.errors import CredentialsRefused, Throttled
+from authz_sidecar.errors import AuthzError, CredentialsRefused, Throttled
 from authz_sidecar.routes.model import PASSWORD_FILE as PROVIDER
 from authz_sidecar.sealing import KeyedHash
 
@@ -71,6 +72,7 @@ class Passwords:
         self._known: dict[bytes, Session] = {}
         self._asked: dict[bytes, asyncio.Task[Session | None]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._tasks = BackgroundTasks()
 
     def schemes(self, route: Route) -> frozenset[str]:
         return frozenset({"basic"} if route.basic_auth else ())
@@ -132,11 +134,13 @@ class Passwords:
         if task is None:
             if len(self._asked) >= MOST_WAITING:
                 raise Throttled("too many passwords wait to be verified", retry_after=1)
-            task = asyncio.get_running_loop().create_task(
-                self._verify(place, user, password, request.client)
+            task = self._tasks.start(
+                self._verify(place, user, password, request.client),
+                name="verification of a password",
+                expected=(AuthzError,),
             )
             self._asked[place] = task
-            task.add_done_callback(lambda done: self._done(place, done))
+            task.add_done_callback(lambda _: self._asked.pop(place, None))
         # Whoever goes away takes only himself away.
         return await asyncio.shield(task)
 
@@ -152,11 +156,6 @@ class Passwords:
             del self._known[next(iter(self._known))]
         session = self._known[place] = self._session(user, place)
         return session
-
-    def _done(self, place: bytes, task: asyncio.Task[Session | None]) -> None:
-        self._asked.pop(place, None)
-        if not task.cancelled():
-            task.exception()  # everybody who waited may have gone
 
 
 def credentials(text: str) -> tuple[str, bytes] | None:

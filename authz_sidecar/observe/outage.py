@@ -4,12 +4,12 @@ back. Decides how often an operator is told; what is asked, and how, is handed i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.observe.logging import fields
 
@@ -32,17 +32,15 @@ class StoreWatch:
     clock: Callable[[], float] = time.monotonic
     _away_since: float | None = None
     _told_at: float = 0.0
+    _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="store watch")
+            self._task = self._tasks.keep(self._run, name="store watch")
 
     async def aclose(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await self._tasks.aclose()
 
     async def _run(self) -> None:
         while True:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from authz_sidecar.background import BackgroundTasks
     from authz_sidecar.server.lane import Lane
     from authz_sidecar.server.protocol import Limited
 
@@ -27,14 +28,17 @@ def limited_protocol() -> Callable[..., Limited]:
 
 
 def check_protocol(
-    *, lane: Callable[[], Lane | None], hold: Callable[[], Callable[[], None]]
+    *,
+    lane: Callable[[], Lane | None],
+    hold: Callable[[], Callable[[], None]],
+    background: BackgroundTasks,
 ) -> Callable[..., Limited]:
     """That of the check listener. The lane reads what httptools has read, and is nothing without."""
     if not _installed("httptools"):
         return limited_protocol()
     from authz_sidecar.server.lane import LaneProtocol  # noqa: PLC0415
 
-    return partial(LaneProtocol, lane=lane, hold=hold)
+    return partial(LaneProtocol, lane=lane, hold=hold, background=background)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

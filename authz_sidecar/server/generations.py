@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.core.collector import settle
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Generations:
 
     def __init__(self, first: Application) -> None:
         self.current = Generation(application=first)
-        self._retiring: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     def hold(self) -> Callable[[], None]:
         """Keep the application that answers now until what this gives is called."""
@@ -74,19 +75,12 @@ class Generations:
         """`application` answers from now on. It must have been started."""
         old = self.current
         self.current = Generation(application=application)
-        task = asyncio.create_task(_retire(old, application))
-        self._retiring.add(task)
-        task.add_done_callback(self._retired)
-
-    def _retired(self, task: asyncio.Task[None]) -> None:
-        self._retiring.discard(task)
-        settle()
+        retiring = self._tasks.start(_retire(old, application), name="retiring configuration")
+        retiring.add_done_callback(lambda _: settle())
 
     async def aclose(self) -> None:
         """Close everything; no request may be running any more."""
-        for task in self._retiring:
-            task.cancel()
-        await asyncio.gather(*self._retiring, return_exceptions=True)
+        await self._tasks.aclose()
         await self.current.application.aclose()
 
 

@@ -12,6 +12,7 @@ import h11
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER, HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.server.grammar import MalformedError
 from authz_sidecar.server.protocol import Limited, RefusedError
 from authz_sidecar.server.reading import Parser
@@ -48,6 +49,7 @@ class _Told(H11Protocol):
         self.parser = Parser(self)
         self.pipeline: deque[_Cycle] = deque()
         self.url = b""
+        self._background = BackgroundTasks()
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -104,7 +106,7 @@ class _Told(H11Protocol):
         return cycle
 
     def _start(self, cycle: RequestResponseCycle) -> None:
-        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task = self._background.start(cycle.run_asgi(self.app), name="request")
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 

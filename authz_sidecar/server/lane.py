@@ -7,7 +7,6 @@ is asked. What it leans on in uvicorn is pinned by `tests/server/test_lane_contr
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Protocol
 
+    from authz_sidecar.background import BackgroundTasks
     from authz_sidecar.lane.passes import Sought
     from authz_sidecar.server.limits import Refusal
 
@@ -32,18 +32,21 @@ if TYPE_CHECKING:
 
 class LaneProtocol(LimitedProtocol):
     """`lane` gives the one of the configuration that answers now; None while there is none. `hold`
-    keeps that configuration in use until what it gives is called."""
+    keeps that configuration in use until what it gives is called. `background` watches over the
+    answers that wait for the store."""
 
     def __init__(
         self,
         *arguments: Any,
         lane: Callable[[], Lane | None],
         hold: Callable[[], Callable[[], None]],
+        background: BackgroundTasks,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
         self._current = lane
         self._hold = hold
+        self._background = background
         self._waiting = False
         self._lane: Lane | None = None
         self._trusted = False
@@ -90,7 +93,9 @@ class LaneProtocol(LimitedProtocol):
         self._unset_keepalive_if_required()
         self._disarm()
         self.flow.pause_reading()
-        task = self.loop.create_task(self._go_on(lane, sought, data, self._hold()))
+        task = self._background.start(
+            self._go_on(lane, sought, data, self._hold()), name="check"
+        )
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -99,7 +104,8 @@ class LaneProtocol(LimitedProtocol):
     ) -> None:
         try:
             written = await lane.find(sought)
-        except asyncio.CancelledError:
+        except BaseException:
+            # A connection that is read no more would hang until its client gives up.
             self.transport.close()
             raise
         finally:

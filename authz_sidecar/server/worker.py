@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.core.collector import settle
 from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.server.compiled import check_protocol, limited_protocol
@@ -46,6 +47,7 @@ class Worker:
     generations: Generations = field(init=False)
     history: History = field(init=False)
     _listeners: dict[str, Listener] = field(default_factory=dict)
+    _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -80,7 +82,9 @@ class Worker:
     def _serving(self, name: str, app: Callable[..., Any]) -> Serving:
         if name == "check":
             protocol = check_protocol(
-                lane=lambda: self.application.lane, hold=self.generations.hold
+                lane=lambda: self.application.lane,
+                hold=self.generations.hold,
+                background=self._tasks,
             )
         else:
             protocol = limited_protocol()

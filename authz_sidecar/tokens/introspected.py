@@ -7,8 +7,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.core.types import SessionKind
-from authz_sidecar.errors import ProviderUnavailable
+from authz_sidecar.errors import AuthzError, ProviderUnavailable
 from authz_sidecar.login.provider.proof import by_secret
 from authz_sidecar.login.provider.transport import Connection, Trust, post_form
 from authz_sidecar.tokens.claims import Accepted, accepted
@@ -51,6 +52,7 @@ class IntrospectedTokens:
         self._active: Remembered[Accepted] = Remembered(most=MOST_REMEMBERED)
         self._inactive: Remembered[TokenRefused] = Remembered(most=MOST_INACTIVE)
         self._asking: dict[str, asyncio.Task[Accepted]] = {}
+        self._tasks = BackgroundTasks()
 
     async def judge(self, token: str, *, client: Address | None) -> Accepted:
         """Raises `TokenRefused`, `Throttled`, and `ProviderUnavailable` while nobody can tell."""
@@ -73,15 +75,14 @@ class IntrospectedTokens:
     def _begin(self, token: str) -> asyncio.Task[Accepted]:
         if len(self._asking) >= MOST_AT_ONCE:
             raise ProviderUnavailable(f"token issuer `{self.settings.name}` is asked too much")
-        task = asyncio.create_task(self._ask(token))
+        task = self._tasks.start(
+            self._ask(token),
+            name=f"introspection by `{self.settings.name}`",
+            expected=(AuthzError,),
+        )
         self._asking[token] = task
-        task.add_done_callback(lambda done: self._end(token, done))
+        task.add_done_callback(lambda _: self._asking.pop(token))
         return task
-
-    def _end(self, token: str, done: asyncio.Task[Accepted]) -> None:
-        del self._asking[token]
-        if not done.cancelled():
-            done.exception()  # told to whoever waited; that nobody did is no news
 
     async def _ask(self, token: str) -> Accepted:
         claims = await self._answer(token)
@@ -131,8 +132,5 @@ class IntrospectedTokens:
         """Nothing to do before the first token."""
 
     async def aclose(self) -> None:
-        tasks = tuple(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.aclose()
         await self._connection.aclose()

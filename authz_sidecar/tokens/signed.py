@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
@@ -53,7 +54,7 @@ class SignedTokens:
         self._jwks_uri = settings.jwks_uri
         self._back_off = BackOff(f"token issuer `{settings.name}`", clock=clock)
         self._remembered: Remembered[Accepted] = Remembered(most=MOST_REMEMBERED)
-        self._first_contact: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -109,12 +110,10 @@ class SignedTokens:
 
     async def start(self) -> None:
         """Fetch the keys in the background. Returns at once."""
-        self._first_contact = asyncio.create_task(self._reach())
+        self._tasks.keep(self._reach, name=f"token issuer `{self.settings.name}`")
 
     async def aclose(self) -> None:
-        if self._first_contact is not None:
-            self._first_contact.cancel()
-            await asyncio.gather(self._first_contact, return_exceptions=True)
+        await self._tasks.aclose()
         await self._connection.aclose()
 
     async def _reach(self) -> None:

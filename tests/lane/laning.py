@@ -11,6 +11,7 @@ from functools import partial
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.config.grammar import TcpAddress
 from authz_sidecar.lane.building import lane_beside
 from authz_sidecar.lane.replies import Written
@@ -207,7 +208,12 @@ async def listening(both: Both, *, limits: Limits | None = None) -> AsyncIterato
     protocols: dict[str, Callable[..., Limited]] = {
         "framework": httptools.LimitedProtocol,
         "h11": h11.LimitedProtocol,
-        "lane": partial(LaneProtocol, lane=lambda: both.lane, hold=lambda: lambda: None),
+        "lane": partial(
+            LaneProtocol,
+            lane=lambda: both.lane,
+            hold=lambda: lambda: None,
+            background=BackgroundTasks(),
+        ),
     }
     async with contextlib.AsyncExitStack() as stack:
         for way, protocol in protocols.items():

@@ -12,6 +12,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.claims import identity_of, merge_userinfo
 from authz_sidecar.login.idtoken import VerifiedClaims
@@ -65,7 +66,7 @@ class Provider:
         self._tokens = Verifier(
             settings, metadata=self._discovery.metadata, fetch=self._get, clock=clock
         )
-        self._first_contact: asyncio.Task[None] | None = None
+        self._tasks = BackgroundTasks()
 
     @property
     def name(self) -> str:
@@ -83,12 +84,10 @@ class Provider:
 
     async def start(self) -> None:
         """Try in the background until the provider is reached once. Returns at once."""
-        self._first_contact = asyncio.create_task(self._discovery.reach())
+        self._tasks.keep(self._discovery.reach, name=f"identity provider `{self.name}`")
 
     async def aclose(self) -> None:
-        if self._first_contact is not None:
-            self._first_contact.cancel()
-            await asyncio.gather(self._first_contact, return_exceptions=True)
+        await self._tasks.aclose()
         await self._connection.aclose()
 
     async def metadata(self) -> Metadata:

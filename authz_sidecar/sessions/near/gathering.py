@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class GatheredReads:
     def __init__(self, store: Reads) -> None:
         self._store = store
         self._asked: deque[tuple[tuple[str, ...], Answer]] = deque()
+        self._background = BackgroundTasks()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
@@ -41,7 +43,7 @@ class GatheredReads:
 
     def _send(self) -> None:
         while self._asked and len(self._tasks) < MOST_UNDER_WAY:
-            task = asyncio.get_running_loop().create_task(self._ask(self._next()))
+            task = self._background.start(self._ask(self._next()), name="session reads")
             self._tasks.add(task)
             task.add_done_callback(self._done)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.finding import idle_after, read_time, write_time
@@ -47,6 +48,7 @@ class LastUses:
         self._delay = min(_LONGEST_DELAY, idle_timeout / 100)
         self._round = _Round()
         self._timer: asyncio.TimerHandle | None = None
+        self._background = BackgroundTasks()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def known(self, entry: NearEntry, last_use: float) -> None:
@@ -106,7 +108,7 @@ class LastUses:
             self._timer.cancel()
             self._timer = None
         this, self._round = self._round, _Round()
-        task = asyncio.get_running_loop().create_task(self._write(this))
+        task = self._background.start(self._write(this), name="last uses")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -18,6 +18,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import RedisClusterException, RedisError
 
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.sessions.redis.link import Link, MovedError, RefusedError, primaries
 
 if TYPE_CHECKING:
@@ -72,13 +73,14 @@ class Tracking:
         self._name = name
         self._clock = clock
         self._question = ("CLUSTER", "INFO") if isinstance(client, RedisCluster) else ("ROLE",)
+        self._background = BackgroundTasks()
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._warned = False
 
     def start(self) -> None:
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="session changes")
+            self._task = self._background.keep(self._run, name="session changes")
 
     async def aclose(self) -> None:
         self._closed = True

@@ -1,0 +1,108 @@
+"""Tasks that run beside the requests: the only place of the package that starts any, so that none of
+them ends unnoticed.
+
+Decides what becomes of a task that fails: it is logged, and where the task is to run on it is started
+again with a growing pause. Must not know what the tasks do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
+_STEADY_SECONDS = 60.0
+
+
+class BackgroundTasks:
+    """The background tasks of one owner, who closes them with itself."""
+
+    def __init__(
+        self,
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
+        max_pause_seconds: float = MAX_PAUSE_SECONDS,
+    ) -> None:
+        self._first_pause = first_pause_seconds
+        self._max_pause = max_pause_seconds
+        # The event loop itself refers to its tasks weakly.
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    def start(
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        *,
+        name: str,
+        expected: tuple[type[BaseException], ...] = (),
+    ) -> asyncio.Task[T]:
+        """Start a task that ends by itself, and log the exception that it ends with. Those of type
+        `expected` are answers to the callers that await the task, and are not logged."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(done, expected))
+        return task
+
+    def keep(self, run: Callable[[], Awaitable[object]], *, name: str) -> asyncio.Task[None]:
+        """Start a task that runs until `run` returns or the owner closes. When `run` raises, that is
+        logged and it is called again, after a pause that doubles with each failure in a row."""
+        return self.start(self._kept(run, name), name=name)
+
+    async def aclose(self) -> None:
+        """Cancel every task and wait for its end; nothing is started again."""
+        self._closed = True
+        own = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not own]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _kept(self, run: Callable[[], Awaitable[object]], name: str) -> None:
+        clock = asyncio.get_running_loop().time
+        pause = self._first_pause
+        while not self._closed:
+            began = clock()
+            try:
+                await run()
+            except asyncio.CancelledError as error:
+                # One that is not about this task is a failure like any other: something that it
+                # waited for was cancelled.
+                if self._closed or _is_cancelled():
+                    raise
+                failure: BaseException = error
+            except Exception as error:  # noqa: BLE001 - whatever it is, the task has to go on
+                failure = error
+            else:
+                return
+            if clock() - began > _STEADY_SECONDS:
+                pause = self._first_pause
+            logger.error(
+                "background task `%s` failed, it starts again in %g s",
+                name,
+                pause,
+                exc_info=failure,
+            )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._max_pause)
+
+    def _ended(self, task: asyncio.Task[Any], expected: tuple[type[BaseException], ...]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not isinstance(error, expected):
+            logger.error("background task `%s` failed", task.get_name(), exc_info=error)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
