@@ -3,6 +3,7 @@
     AuthzError
     ├── ConfigError            the operator's configuration; carries every problem found, with positions
     ├── StartError             the server cannot start: an address in use, a right that is missing
+    │   └── TemporaryError     the operating system has no descriptor, memory or time left for now
     ├── BadProxyRequest  400   the proxy's facts are missing, doubled or malformed
     │   └── ProxyMisconfigured  400  its configuration leaves a fact out; the message says what to change
     ├── StoreUnavailable 503   the session store cannot answer
@@ -59,6 +60,10 @@ class ConfigError(AuthzError):
 
 class StartError(AuthzError):
     """The message names the setting and says what is in the way."""
+
+
+class TemporaryError(StartError):
+    """Nothing is wrong with the configuration, as far as anybody knows: it could not be read now."""
 
 
 class BadProxyRequest(AuthzError):

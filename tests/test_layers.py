@@ -31,9 +31,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "identity": frozenset({"core", "errors", "routes", "sealing"}),
     "sessions": frozenset({"background", "core", "errors", "sealing"}),
     "provider_kinds": frozenset(),
-    "login": frozenset(
-        {"background", "core", "errors", "provider_kinds", "sealing", "sessions"}
-    ),
+    "login": frozenset({"background", "core", "errors", "provider_kinds", "sealing", "sessions"}),
     "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
     "repeating": frozenset({"core", "policy", "routes"}),
     "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),

@@ -10,6 +10,7 @@ from authz_sidecar.config import check, warn
 from authz_sidecar.config.document import Document, Finding, merged
 from authz_sidecar.config.overlay import overlaid
 from authz_sidecar.config.salvage import salvaged
+from authz_sidecar.config.temporary import raise_if_temporary
 from authz_sidecar.config.understand import MOST_PROBLEMS, understand
 from authz_sidecar.config.values import Surroundings
 from authz_sidecar.config.variables import filled
@@ -166,6 +167,7 @@ def _files_of(path: Path) -> list[Path]:
             and entry.is_file()
         )
     except OSError as error:
+        raise_if_temporary(error, path)
         raise _unreadable(
             path, f"cannot read this directory: {(error.strerror or '').lower()}"
         ) from None
@@ -179,6 +181,7 @@ def _text_of(file: Path, left: int) -> tuple[str, int]:
         with file.open("rb") as stream:
             content = stream.read(left + 1)
     except OSError as error:
+        raise_if_temporary(error, file)
         raise _unreadable(
             file, f"cannot read this file: {(error.strerror or '').lower()}"
         ) from None

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from authz_sidecar.config.temporary import raise_if_temporary
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -74,7 +76,10 @@ class Surroundings:
             with path.open("rb") as file:
                 content = file.read(MAX_FILE_BYTES + 1)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else None
+            reason = None
+            if isinstance(error, OSError):
+                raise_if_temporary(error, path)
+                reason = error.strerror
             raise UnreadableError(
                 f"cannot read the file `{path}`: {reason or error}".lower()
             ) from None

@@ -1,5 +1,5 @@
-"""What a process knows of its configuration over time: which generation answers, since when, and
-why the last attempt to replace it failed."""
+"""What a process knows of its configuration over time: which generation is wanted, which one
+answers, since when, and why the last attempt to replace it failed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authz_sidecar.app import Application
+    from authz_sidecar.config.schema.server import Server
     from authz_sidecar.errors import StartError
     from authz_sidecar.observe.metrics import Metrics
 
@@ -32,6 +33,18 @@ class FailedReload:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What is said of a configuration that was judged to be usable."""
+
+    at: float
+    server: Server
+    routes: int
+    refused: tuple[str, ...]
+    providers_refused: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
 class History:
     """Begins with the application that the server is started with."""
 
@@ -40,59 +53,104 @@ class History:
     ) -> None:
         self._metrics = metrics
         self._clock = clock
-        self._started_with = first.config.server
-        self._current = first
-        self._generation = 0
-        self._loaded_at = 0.0
         self._failed: FailedReload | None = None
-        self._take(first)
+        self._pending_since: float | None = None
+        self._accepted: dict[int, Loaded] = {}
+        self.generation = 0
+        """The one that every worker answers by."""
+        self.wanted = 0
+        self.accepted(first)
+        self._take(self.wanted)
+        self._started_with = self._current.server
 
-    def reloaded(self, application: Application) -> None:
-        self._take(application)
+    def requested(self) -> None:
+        """A reload was asked for."""
+        if self._pending_since is None:
+            self._pending_since = self._clock()
+
+    def judged(self) -> None:
+        """Every reload that was asked for has been decided on."""
+        self._pending_since = None
+
+    def accepted(self, application: Application) -> int:
+        """A configuration is usable and wanted from now on; its generation."""
+        self.wanted += 1
+        self._failed = None
+        self._accepted[self.wanted] = Loaded(
+            at=self._clock(),
+            server=application.config.server,
+            routes=application.route_count,
+            refused=application.refused,
+            providers_refused=tuple(application.unstated),
+            problems=tuple(map(str, (*application.problems, *application.unstated.values()))),
+        )
+        self._metrics.wanted(generation=self.wanted)
+        return self.wanted
+
+    def confirmed(self, generation: int) -> None:
+        """Every worker answers by this generation, or by a newer one."""
+        if generation <= self.generation:
+            return
+        self._take(generation)
         logger.info(
             "configuration reloaded",
-            extra=fields(generation=self._generation, routes=application.route_count),
+            extra=fields(generation=generation, routes=self._current.routes),
         )
         for setting in self._needing_restart():
             logger.warning("`%s` has changed, which takes effect at the next start", setting)
 
     def failed(self, error: ConfigError | StartError) -> None:
         found = error.problems if isinstance(error, ConfigError) else (error,)
-        problems = tuple(map(str, found))
-        self._failed = FailedReload(at=self._clock(), problems=problems)
-        self._metrics.reload_failed()
-        for problem in problems:
+        self._fail(tuple(map(str, found)))
+        for problem in found:
             logger.error("%s", problem)
-        logger.error("the configuration cannot be used, generation %d stays", self._generation)
+        logger.error("the configuration cannot be used, generation %d stays", self.wanted)
+
+    def interrupted(self, error: Exception, *, again_seconds: float) -> None:
+        """Nobody knows whether the configuration can be used."""
+        self._fail((f"{type(error).__name__}: {error}",))
+        logger.error(
+            "the configuration could not be loaded, trying again in %g s, generation %d stays",
+            again_seconds,
+            self.generation,
+            exc_info=error,
+        )
 
     def status(self) -> dict[str, Any]:
         return {
             "version": __version__,
             "python": platform.python_version(),
-            "generation": self._generation,
-            "loaded_at": _written(self._loaded_at),
+            "generation": self.generation,
+            "generation_wanted": self.wanted,
+            "loaded_at": _written(self._current.at),
+            "reload_pending_since": self._pending_since and _written(self._pending_since),
             "last_reload_error": self._failure(),
             "needs_restart": list(self._needing_restart()),
-            "routes": self._current.route_count,
+            "routes": self._current.routes,
             "routes_refused": list(self._current.refused),
-            "providers_refused": list(self._current.unstated),
-            "problems": list(map(str, (*self._current.problems, *self._current.unstated.values()))),
+            "providers_refused": list(self._current.providers_refused),
+            "problems": list(self._current.problems),
         }
 
-    def _take(self, application: Application) -> None:
-        self._current = application
-        self._generation += 1
-        self._loaded_at = self._clock()
-        self._failed = None
+    def _take(self, generation: int) -> None:
+        self.generation = generation
+        self._current = self._accepted[generation]
+        self._accepted = {
+            number: loaded for number, loaded in self._accepted.items() if number > generation
+        }
         self._metrics.loaded(
-            generation=self._generation,
-            at=self._loaded_at,
-            routes=application.route_count,
-            refused=len(application.refused),
+            generation=generation,
+            at=self._current.at,
+            routes=self._current.routes,
+            refused=len(self._current.refused),
         )
 
+    def _fail(self, problems: tuple[str, ...]) -> None:
+        self._failed = FailedReload(at=self._clock(), problems=problems)
+        self._metrics.reload_failed()
+
     def _needing_restart(self) -> tuple[str, ...]:
-        now, then = self._current.config.server, self._started_with
+        now, then = self._current.server, self._started_with
         return tuple(
             f"server.{name}" for name in _NEEDS_RESTART if getattr(now, name) != getattr(then, name)
         )

@@ -93,9 +93,7 @@ class LaneProtocol(LimitedProtocol):
         self._unset_keepalive_if_required()
         self._disarm()
         self.flow.pause_reading()
-        task = self._background.start(
-            self._go_on(lane, sought, data, self._hold()), name="check"
-        )
+        task = self._background.start(self._go_on(lane, sought, data, self._hold()), name="check")
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 

@@ -4,15 +4,15 @@ all of them on the operators' listener."""
 from __future__ import annotations
 
 import asyncio
-import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.errors import ConfigError, StartError
+from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.observe.metrics import page
 from authz_sidecar.observe.report import added_up
 from authz_sidecar.server.history import History
 from authz_sidecar.server.limits import Limits
+from authz_sidecar.server.reloads import Coalesced, Reloads
 from authz_sidecar.server.serving import Serving
 from authz_sidecar.server.worker import CONNECTIONS
 from authz_sidecar.web.ops import Readiness, ops_app
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from authz_sidecar.observe.metrics import Metrics
     from authz_sidecar.server.workers import Workers
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(slots=True, kw_only=True)
 class Parent:
@@ -38,11 +36,16 @@ class Parent:
     metrics: Metrics
     on_started: Callable[[], None] = lambda: None
     history: History = field(init=False)
+    reloads: Reloads = field(init=False)
+    replacements: Coalesced = field(init=False)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
 
     def __post_init__(self) -> None:
         self.history = History(self.first, metrics=self.metrics)
+        self.workers.on_generation = self.history.confirmed
+        self.reloads = Reloads(load=lambda: self.load(None), use=self._use, history=self.history)
+        self.replacements = Coalesced(self.workers.replace)
 
     async def run(self, *, ops: tuple[socket.socket, ...]) -> None:
         listener = Serving(
@@ -50,20 +53,26 @@ class Parent:
             limits=Limits(connections=CONNECTIONS["ops"]),
             on_refusal=lambda status: self.metrics.refusal(listener="ops", status=status),
         ).listener()
-        serving = asyncio.create_task(listener.serve(sockets=list(ops)))
+        serving = self._tasks.start(listener.serve(sockets=list(ops)), name="ops listener")
         try:
-            await self.workers.start()
-            self.on_started()
+            self.workers.start()
+            self._tasks.start(self._say_started(), name="first start of the workers")
+            self._tasks.keep(self.reloads.run, name="reloads")
+            self._tasks.keep(self.replacements.run, name="replacements of workers")
             await self._until_stopped(serving)
         finally:
             listener.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
+            await self._tasks.aclose()
             await self.workers.stop()
 
+    async def _say_started(self) -> None:
+        await self.workers.tried()
+        self.on_started()
+
     async def _until_stopped(self, serving: asyncio.Task[None]) -> None:
-        stop = asyncio.create_task(self._stop.wait())
+        stop = self._tasks.start(self._stop.wait(), name="stop")
         await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
         if serving.done():
             serving.result()  # a listener that failed takes the process with it
 
@@ -73,19 +82,13 @@ class Parent:
             self.workers.kill()
         self._stop.set()
 
-    async def reload(self) -> None:
-        async with self._reloading:
-            try:
-                judged = await asyncio.to_thread(self.load, None)
-            except (ConfigError, StartError) as error:
-                self.history.failed(error)
-                return
-            if await self.workers.reload(judged.config):
-                self.history.reloaded(judged)
-            else:
-                logger.error("not every worker took the new configuration; SIGUSR2 replaces them")
+    async def _use(self, generation: int, application: Application) -> None:
+        await self.workers.want(generation, application.config)
 
     # What the operators' listener asks
+
+    def answering(self) -> bool:
+        return self.workers.answering
 
     async def readiness(self) -> Readiness:
         return Readiness(missing=await self.workers.missing())

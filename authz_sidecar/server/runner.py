@@ -8,8 +8,7 @@ import contextlib
 import logging
 import os
 import resource
-import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from authz_sidecar import __version__
 from authz_sidecar.app import build
@@ -22,14 +21,17 @@ from authz_sidecar.ruleset import ruleset
 from authz_sidecar.server.compiled import missing, new_event_loop
 from authz_sidecar.server.listeners import bind, release
 from authz_sidecar.server.parent import Parent
+from authz_sidecar.server.signals import Signals
+from authz_sidecar.server.single import SingleWorker
 from authz_sidecar.server.state import WorkerState
+from authz_sidecar.server.watchdog import Watchdog
 from authz_sidecar.server.worker import Worker
 from authz_sidecar.server.workers import Recipe, Workers
 from authz_sidecar.web.ops import ops_app
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from authz_sidecar.app import Application
@@ -67,18 +69,19 @@ def serve(
         _say_refused(application)
         return application
 
-    first = load(None, lenient=lenient)
-    server = first.config.server
-    with _listening(first.config) as sockets:
-        _raise_descriptor_limit()
-        if server.workers == 1:
-            running = _alone(first, load, sockets, metrics)
-        else:
-            recipe = Recipe(sockets=sockets, log_format=log_format, log_level=log_level)
-            running = _with_workers(first, load, recipe, metrics)
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(running)
-    logger.info("stopped")
+    signals = Signals()
+    with signals.kept():
+        first = load(None, lenient=lenient)
+        with _listening(first.config) as sockets:
+            _raise_descriptor_limit()
+            if first.config.server.workers == 1:
+                running = _alone(first, load, sockets, metrics, signals)
+            else:
+                recipe = Recipe(sockets=sockets, log_format=log_format, log_level=log_level)
+                running = _with_workers(first, load, recipe, metrics, signals)
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(running)
+        logger.info("stopped")
     return 0
 
 
@@ -111,19 +114,23 @@ async def _alone(
     load: Callable[[Application | None], Application],
     sockets: Sockets,
     metrics: Metrics,
+    signals: Signals,
 ) -> None:
-    worker = Worker(first=first, load=load, sockets=sockets, metrics=metrics)
-    worker.ops = ops_app(WorkerState(worker))
+    worker = Worker(first=first, sockets=sockets, metrics=metrics)
+    single = SingleWorker(worker=worker, load=load)
+    worker.ops = ops_app(WorkerState(single))
     worker.on_started = lambda: _say_started(first, sockets)
-    _on_signals(
-        stop=worker.stop,
-        reload=worker.reload,
-        replace=_nothing_to_replace,
-    )
-    await worker.run()
+    with _watched():
+        signals.obey(
+            asyncio.get_running_loop(),
+            stop=worker.stop,
+            reload=single.reloads.request,
+            replace=_nothing_to_replace,
+        )
+        await single.run()
 
 
-async def _nothing_to_replace() -> None:
+def _nothing_to_replace() -> None:
     logger.warning("nothing to replace, `server.workers` is 1; SIGHUP reloads the configuration")
 
 
@@ -132,38 +139,30 @@ async def _with_workers(
     load: Callable[[Application | None], Application],
     recipe: Recipe,
     metrics: Metrics,
+    signals: Signals,
 ) -> None:
     config = first.config
-    workers = Workers(recipe=recipe, config=config, count=config.server.workers)
+    workers = Workers(recipe=recipe, config=config, count=config.server.workers, metrics=metrics)
     parent = Parent(first=first, load=load, workers=workers, metrics=metrics)
     parent.on_started = lambda: _say_started(first, recipe.sockets)
-    _on_signals(stop=parent.stop, reload=parent.reload, replace=workers.replace)
-    await parent.run(ops=recipe.sockets["ops"])
+    with _watched():
+        signals.obey(
+            asyncio.get_running_loop(),
+            stop=parent.stop,
+            reload=parent.reloads.request,
+            replace=parent.replacements.request,
+        )
+        await parent.run(ops=recipe.sockets["ops"])
 
 
-def _on_signals(
-    *,
-    stop: Callable[[], None],
-    reload: Callable[[], Coroutine[Any, Any, object]],
-    replace: Callable[[], Coroutine[Any, Any, object]],
-) -> None:
-    loop = asyncio.get_running_loop()
-    running: set[asyncio.Task[object]] = set()
-
-    def begin(what: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        task = loop.create_task(what())
-        running.add(task)
-        task.add_done_callback(ended)
-
-    def ended(task: asyncio.Task[object]) -> None:
-        running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a signal could not be obeyed", exc_info=error)
-
-    for stopping in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(stopping, stop)
-    loop.add_signal_handler(signal.SIGHUP, begin, reload)
-    loop.add_signal_handler(signal.SIGUSR2, begin, replace)
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    watchdog = Watchdog(asyncio.get_running_loop())
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.close()
 
 
 def _say_started(application: Application, sockets: Sockets) -> None:

@@ -1,6 +1,5 @@
-"""One process that answers: its listeners, their order of stopping, and reloads in place.
-
-Decides when a configuration is taken into use. Signals and sockets come from outside, so that it
+"""One process that answers: its listeners, their order of stopping, and the change from one
+configuration to the next between two requests. Signals and sockets come from outside, so that it
 is the same alone and as one of several.
 """
 
@@ -12,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.background import BackgroundTasks
 from authz_sidecar.core.collector import settle
-from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.server.compiled import check_protocol, limited_protocol
 from authz_sidecar.server.generations import Generations
-from authz_sidecar.server.history import History
 from authz_sidecar.server.limits import Limits
 from authz_sidecar.server.serving import Listener, Serving
 
@@ -33,31 +30,31 @@ CONNECTIONS = {"check": 4096, "web": 1024, "ops": 64}
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """`load` reads the configuration and builds its application, given the one it may take parts
-    over from; it raises `ConfigError`. `ops` is served beside `check` and `web` where it is given.
-    """
+    """`ops` is served beside `check` and `web` where it is given."""
 
     first: Application
-    load: Callable[[Application | None], Application]
     sockets: Mapping[str, tuple[socket.socket, ...]]
     metrics: Metrics
     ops: Callable[..., Any] | None = None
     connections: Mapping[str, int] = field(default_factory=lambda: CONNECTIONS)
     on_started: Callable[[], None] = lambda: None
     generations: Generations = field(init=False)
-    history: History = field(init=False)
     _listeners: dict[str, Listener] = field(default_factory=dict)
     _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
-    _reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.generations = Generations(self.first)
-        self.history = History(self.first, metrics=self.metrics)
 
     @property
     def application(self) -> Application:
         return self.generations.current.application
+
+    @property
+    def answering(self) -> bool:
+        """Whether checks are accepted."""
+        check = self._listeners.get("check")
+        return check is not None and check.started and not check.should_exit
 
     async def run(self) -> None:
         """Answer until told to stop, then finish what was begun."""
@@ -69,7 +66,7 @@ class Worker:
             if app is not None:
                 self._listeners[name] = self._serving(name, app).listener()
                 serve = self._listeners[name].serve(sockets=list(self.sockets[name]))
-                tasks[name] = asyncio.create_task(serve, name=f"{name} listener")
+                tasks[name] = self._tasks.start(serve, name=f"{name} listener")
         try:
             await self._started(tasks)
             self.on_started()
@@ -77,6 +74,7 @@ class Worker:
         finally:
             for names in STOPPING_ORDER:
                 await self._stop_listeners([name for name in names if name in tasks], tasks)
+            await self._tasks.aclose()
             await self.generations.aclose()
 
     def _serving(self, name: str, app: Callable[..., Any]) -> Serving:
@@ -103,9 +101,8 @@ class Worker:
             await asyncio.sleep(0.005)
 
     async def _until_stopped(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
-        stop = asyncio.create_task(self._stop.wait())
+        stop = self._tasks.start(self._stop.wait(), name="stop")
         done, _ = await asyncio.wait((stop, *tasks.values()), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
         for task in done:
             task.result()  # a listener that failed takes the process with it
 
@@ -123,15 +120,12 @@ class Worker:
                 listener.force_exit = True
         self._stop.set()
 
-    async def reload(self) -> bool:
-        """Take the configuration as it is now into use; keep the old one when it is not usable."""
-        async with self._reloading:
-            try:
-                new = await asyncio.to_thread(self.load, self.application)
-            except (ConfigError, StartError) as error:
-                self.history.failed(error)
-                return False
-            await new.start()
-            await self.generations.replace(new)
-            self.history.reloaded(new)
-            return True
+    async def take(self, application: Application) -> None:
+        """Answer by `application` from now on, which was built with the present one at hand; keep the
+        present one when it cannot be started."""
+        try:
+            await application.start()
+        except BaseException:
+            await application.aclose(successor=self.application)
+            raise
+        await self.generations.replace(application)

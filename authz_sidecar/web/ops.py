@@ -34,6 +34,9 @@ class Readiness:
 class Operations(Protocol):
     """Whoever knows the state of the server."""
 
+    def answering(self) -> bool:
+        """Whether checks are answered."""
+
     async def readiness(self) -> Readiness: ...
 
     async def metrics_page(self) -> bytes:
@@ -47,7 +50,9 @@ class Operations(Protocol):
 
 def ops_app(operations: Operations) -> Starlette:
     async def healthz(_request: Request) -> Response:
-        return _json(200, {"status": "ok"})
+        if operations.answering():
+            return _json(200, {"status": "ok"})
+        return _json(503, {"status": "no worker answers checks"})
 
     async def readyz(_request: Request) -> Response:
         readiness = await operations.readiness()

@@ -12,6 +12,7 @@ def counted(*, allowed: int) -> Metrics:
     metrics = Metrics(version="1.2.3", process=False)
     for _ in range(allowed):
         metrics.checks(adapter="nginx", decision="allow", status=200).add(0.0002)
+    metrics.wanted(generation=3)
     metrics.loaded(generation=2, at=1000.0, routes=7, refused=1)
     return metrics
 
@@ -31,6 +32,7 @@ def test_the_page() -> None:
         "authz_store_errors_total 1.0",
         'authz_connections_refused_total{listener="check",status="431"} 1.0',
         "authz_config_generation 2.0",
+        "authz_config_generation_wanted 3.0",
         "authz_config_last_reload_successful 1.0",
         "authz_config_last_reload_success_timestamp_seconds 1000.0",
         "authz_routes 7.0",

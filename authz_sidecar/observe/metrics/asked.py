@@ -1,5 +1,5 @@
 """What counts by itself and is asked, not told, when somebody reads the page: the near cache of
-sessions and the tables of records."""
+sessions, the tables of records and the workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 class NearCounts(Protocol):
@@ -39,6 +39,19 @@ class NearCache(Protocol):
 
 class Table(Protocol):
     def now(self) -> object | None: ...
+
+
+class Worker(Protocol):
+    """`generation` is that of the configuration that it answers by; 0 while it does not run."""
+
+    @property
+    def worker(self) -> int: ...
+    @property
+    def answering(self) -> bool: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def lagging(self) -> bool: ...
 
 
 class Near(Collector):
@@ -87,3 +100,35 @@ class Tables(Collector):
         for name, table in self.tables.items():
             known.add_metric((name,), int(table.now() is not None))
         yield known
+
+
+class Workers(Collector):
+    """Of the process that knows all of them; the gauges of the others are not added up."""
+
+    def __init__(self) -> None:
+        self.workers: Callable[[], Iterable[Worker]] = tuple
+
+    def collect(self) -> Iterable[Metric]:
+        workers = tuple(self.workers())
+        for name, text, count in (
+            ("configured", "Workers that there are to be.", len(workers)),
+            (
+                "answering",
+                "Workers that answer checks.",
+                sum(each.answering for each in workers),
+            ),
+            (
+                "lagging",
+                "Workers that answer by another generation of the configuration than the wanted one.",
+                sum(each.lagging for each in workers),
+            ),
+        ):
+            yield GaugeMetricFamily(f"authz_workers_{name}", text, value=count)
+        generations = GaugeMetricFamily(
+            "authz_worker_config_generation",
+            "The generation of the configuration that a worker answers by; 0 while it does not run.",
+            labels=("worker",),
+        )
+        for each in workers:
+            generations.add_metric((str(each.worker),), each.generation)
+        yield generations

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
-from authz_sidecar.observe.metrics.asked import Near, Tables
+from authz_sidecar.observe.metrics.asked import Near, Tables, Workers
 from authz_sidecar.observe.metrics.tallies import Checks
 from authz_sidecar.observe.metrics.text import report_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-    from authz_sidecar.observe.metrics.asked import NearCache, Table
+    from authz_sidecar.observe.metrics.asked import NearCache, Table, Worker
     from authz_sidecar.observe.metrics.tallies import Tally
     from authz_sidecar.observe.report import Report
 
@@ -59,7 +59,12 @@ class Metrics:
         )
         self._generation = Gauge(
             "authz_config_generation",
-            "How many configurations this server has taken into use.",
+            "The generation of the configuration that every worker answers by.",
+            registry=registry,
+        )
+        self._wanted = Gauge(
+            "authz_config_generation_wanted",
+            "The generation of the newest usable configuration, which every worker is to answer by.",
             registry=registry,
         )
         self._reload_ok = Gauge(
@@ -82,6 +87,14 @@ class Metrics:
         registry.register(self._near)
         self._tables = Tables()
         registry.register(self._tables)
+        self._workers = Workers()
+        registry.register(self._workers)
+        self._restarts = Counter(
+            "authz_worker_restarts",
+            "Workers that had to be started again, or could not be, without an operator's request.",
+            ("reason",),
+            registry=registry,
+        )
         Gauge("authz_build_info", "Versions.", ("version", "python"), registry=registry).labels(
             version, platform.python_version()
         ).set(1)
@@ -110,6 +123,9 @@ class Metrics:
         self._loaded_at.set(at)
         self._routes.set(routes)
         self._routes_refused.set(refused)
+
+    def wanted(self, *, generation: int) -> None:
+        self._wanted.set(generation)
         self._reload_ok.set(1)
 
     def reload_failed(self) -> None:
@@ -122,6 +138,14 @@ class Metrics:
     def tables(self, tables: Mapping[str, Table]) -> None:
         """Those whose state is told from now on."""
         self._tables.tables = tables
+
+    def workers(self, workers: Callable[[], Iterable[Worker]]) -> None:
+        """Who tells of each worker from now on."""
+        self._workers.workers = workers
+
+    def worker_restart(self, reason: str) -> None:
+        """`reason` is `died`, `hung`, `lagging` or `not-started`."""
+        self._restarts.labels(reason).inc()
 
     def report(self) -> Report:
         return report_of(self._registry)

@@ -1,0 +1,69 @@
+"""Keeps one worker on the configuration that is wanted, and says where it does not take it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from authz_sidecar.server.control import LineLostError, WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.server.control import Line
+    from authz_sidecar.server.timeouts import WorkerTimeouts
+    from authz_sidecar.server.wanted import Wanted, WantedConfig
+
+
+class ConfigFollower:
+    """`generation` is the one that the worker runs, by its own word; 0 before the first."""
+
+    def __init__(
+        self,
+        line: Line,
+        wanted: Wanted,
+        *,
+        timeouts: WorkerTimeouts,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.generation = 0
+        self.fault = ""
+        """Why the last attempt failed; empty after one that did not."""
+        self._line = line
+        self._wanted = wanted
+        self._timeouts = timeouts
+        self._on_change = on_change
+
+    def heard(self, generation: int) -> None:
+        """The worker says which generation it runs."""
+        if generation != self.generation:
+            self.generation = generation
+            self._on_change()
+
+    async def catch_up(self, *, seconds: float) -> None:
+        """Return when the worker runs what is wanted at that moment. Raises `WorkerError` when it
+        refuses, `LineLostError` when it does not answer."""
+        while (wanted := self._wanted.now).generation != self.generation:
+            await self._load(wanted, seconds=seconds)
+
+    async def run(self) -> None:
+        """Have the worker take every configuration that becomes wanted, and try again where it does
+        not."""
+        while True:
+            wanted = await self._wanted.other_than(self.generation)
+            try:
+                await self._load(wanted, seconds=self._timeouts.reload_seconds)
+            except (LineLostError, WorkerError) as error:
+                self.fault = f"generation {wanted.generation} was not taken: {error}"
+                self._on_change()
+                await asyncio.sleep(self._timeouts.beat_seconds)
+            else:
+                self.fault = ""
+
+    async def _load(self, wanted: WantedConfig, *, seconds: float) -> None:
+        answer = await self._line.ask(
+            "load", seconds=seconds, about=wanted.generation, config=wanted.config
+        )
+        if "failed" in answer:
+            raise WorkerError(answer["failed"])
+        self.heard(answer["generation"])

@@ -1,0 +1,100 @@
+"""Takes a configuration into use when that is asked for: one attempt at a time, and one more for
+all that asked while it ran, so that the file is always read after the last of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import ConfigError, StartError, TemporaryError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from authz_sidecar.app import Application
+    from authz_sidecar.server.history import History
+
+FIRST_PAUSE_SECONDS = 0.5
+MAX_PAUSE_SECONDS = 30.0
+
+
+class Coalesced:
+    """Runs `step` for every request: one run for all that came before it began, and no two at the
+    same time."""
+
+    def __init__(self, step: Callable[[], Awaitable[None]]) -> None:
+        self._step = step
+        self._requested = asyncio.Event()
+
+    def request(self) -> None:
+        self._requested.set()
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether another run follows the present one."""
+        return self._requested.is_set()
+
+    async def run(self) -> None:
+        while True:
+            await self._requested.wait()
+            self._requested.clear()
+            try:
+                await self._step()
+            except BaseException:
+                self._requested.set()  # it was not done
+                raise
+
+    async def requested(self, *, within: float) -> None:
+        """Return at the next request, which the caller takes on, or after `within` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._requested.wait()
+        self._requested.clear()
+
+
+class Reloads:
+    """`load` reads and judges the configuration, in a thread; `use` is given its generation. What is
+    wrong with the configuration itself is told and is the end of an attempt; whatever else fails,
+    as for want of memory or descriptors, is tried again until the configuration is judged."""
+
+    def __init__(
+        self,
+        *,
+        load: Callable[[], Application],
+        use: Callable[[int, Application], Awaitable[None]],
+        history: History,
+    ) -> None:
+        self._load = load
+        self._use = use
+        self._history = history
+        self._attempts = Coalesced(self._reload)
+        self.run = self._attempts.run
+
+    def request(self) -> None:
+        self._history.requested()
+        self._attempts.request()
+
+    async def _reload(self) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await self._attempt()
+            except Exception as error:  # noqa: BLE001 - the reload must not be lost
+                self._history.interrupted(error, again_seconds=pause)
+                await self._attempts.requested(within=pause)
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
+            else:
+                if not self._attempts.is_requested:
+                    self._history.judged()
+                return
+
+    async def _attempt(self) -> None:
+        try:
+            application = await asyncio.to_thread(self._load)
+        except TemporaryError:
+            raise
+        except (ConfigError, StartError) as error:
+            self._history.failed(error)
+        else:
+            await self._use(self._history.accepted(application), application)

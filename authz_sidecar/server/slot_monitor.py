@@ -1,0 +1,176 @@
+"""One place for a worker, and the only owner of the processes in it: starts one when there is none,
+and again for as long as none can be started; puts another in its place when that is asked for or it
+has to go; lets the old one finish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from authz_sidecar.background import BackgroundTasks
+from authz_sidecar.observe.logging import fields
+from authz_sidecar.server.control import WorkerError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from authz_sidecar.server.timeouts import WorkerTimeouts
+    from authz_sidecar.server.workers import Child
+
+logger = logging.getLogger(__name__)
+
+
+class SlotMonitor:
+    """`spawn` starts a process and is given what to call when anything about it changes; `on_end`
+    hears of each that is gone, `on_restart` why a worker had to be started that nobody had asked
+    for."""
+
+    def __init__(
+        self,
+        number: int,
+        *,
+        spawn: Callable[[Callable[[], None]], Awaitable[Child]],
+        timeouts: WorkerTimeouts,
+        on_change: Callable[[], None],
+        on_end: Callable[[Child], None],
+        on_restart: Callable[[str], None],
+    ) -> None:
+        self.number = number
+        self.child: Child | None = None
+        self.failure = ""
+        """Why the last attempt to start a worker failed; empty after one that did not."""
+        self.tried = asyncio.Event()
+        self._spawn = spawn
+        self._timeouts = timeouts
+        self._on_change = on_change
+        self._on_end = on_end
+        self._on_restart = on_restart
+        self._clock = asyncio.get_running_loop().time
+        self._changed = asyncio.Event()
+        self._starting: Child | None = None
+        self._draining: dict[Child, asyncio.Task[None]] = {}
+        self._drains = BackgroundTasks()
+        self._outgoing: Child | None = None
+        self._replaced: asyncio.Event | None = None
+        self._born = 0.0
+        self._pause = timeouts.first_pause_seconds
+        self._not_before = 0.0
+
+    @property
+    def children(self) -> tuple[Child, ...]:
+        """All that may answer."""
+        return tuple(each for each in (self.child, *self._draining) if each is not None)
+
+    async def run(self) -> None:
+        """Have a worker in this slot, always."""
+        while True:
+            self._changed.clear()
+            await self._bury()
+            if self.child is not None and not self._has_to_go(self.child):
+                await self._changed.wait()
+            elif (seconds := self._not_before - self._clock()) > 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._changed.wait()
+            else:
+                await self._fill()
+
+    async def replace(self) -> None:
+        """Return when the worker that is in this slot now is gone and another answers. Tries for as
+        long as it takes; the old one stays until then."""
+        self._outgoing = self.child
+        self._replaced = replaced = asyncio.Event()
+        self._not_before = 0.0
+        self._change()
+        await replaced.wait()
+
+    def _has_to_go(self, child: Child) -> bool:
+        return bool(child.fault) or (self._replaced is not None and child is self._outgoing)
+
+    async def _bury(self) -> None:
+        child = self.child
+        if child is None or child.alive:
+            return
+        how = await child.watched.end(seconds=self._timeouts.exit_seconds)
+        await child.discard()
+        self.child = None
+        self._on_end(child)
+        if self._clock() - self._born > self._timeouts.steady_seconds:
+            self._pause = self._timeouts.first_pause_seconds
+        kind = "hung" if child.watched.hung else "died"
+        self._failed(kind, "worker died, starting another", how)
+
+    async def _fill(self) -> None:
+        try:
+            new = await self._started()
+        except WorkerError as error:
+            self.failure = str(error)
+            self._failed("not-started", "worker cannot be started, trying again", self.failure)
+            return
+        finally:
+            self.tried.set()
+        old, self.child = self.child, new
+        self.failure = ""
+        self._born = self._clock()
+        if old is not None:
+            if old is not self._outgoing:
+                self._on_restart("lagging")
+            self._draining[old] = self._drains.start(
+                self._drain(old), name=f"end of worker {self.number}"
+            )
+        self._change()
+
+    async def _started(self) -> Child:
+        try:
+            new = self._starting = await self._spawn(self._change)
+        except Exception as error:
+            # Whatever the operating system said, the next attempt may succeed.
+            raise WorkerError(str(error) or type(error).__name__) from error
+        try:
+            await new.start()
+        except BaseException:
+            await new.discard()
+            raise
+        finally:
+            self._starting = None
+        return new
+
+    def _failed(self, kind: str, message: str, reason: str) -> None:
+        logger.error(
+            message,
+            extra=fields(worker=self.number, reason=reason, pause_seconds=self._pause),
+        )
+        self._on_restart(kind)
+        self._not_before = self._clock() + self._pause
+        self._pause = min(2 * self._pause, self._timeouts.max_pause_seconds)
+
+    async def _drain(self, old: Child) -> None:
+        try:
+            await old.stop()
+        finally:
+            del self._draining[old]
+            self._on_end(old)
+            self._change()
+
+    def _change(self) -> None:
+        if (
+            self._replaced is not None
+            and self.child is not None
+            and self._outgoing not in self.children
+        ):
+            self._replaced.set()
+            self._replaced = self._outgoing = None
+        self._changed.set()
+        self._on_change()
+
+    async def stop(self) -> None:
+        """Let every process finish. `run` must have ended."""
+        last = () if self.child is None else (self.child.stop(),)
+        await asyncio.gather(*last, *self._draining.values(), return_exceptions=True)
+
+    def kill(self) -> None:
+        for child in (*self.children, self._starting):
+            if child is not None:
+                child.kill()
