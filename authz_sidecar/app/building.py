@@ -48,7 +48,7 @@ from authz_sidecar.tokens import Bearers, Callers
 from authz_sidecar.tokens.nonces import Nonces
 from authz_sidecar.tokens.resources import Resources
 from authz_sidecar.web.check import CheckApp
-from authz_sidecar.web.login import Behind, web_app
+from authz_sidecar.web.login import Behind, release, web_app
 from authz_sidecar.web.pages import Pages
 from authz_sidecar.web.peer import address_of
 
@@ -191,23 +191,24 @@ def build(
     )
     metrics.near_cache(near)
     metrics.tables({name: table.mirror for name, table in tables.items()})
+    web = web_app(
+        Behind(
+            service=LoginService(desk),
+            hosts=Hosts(knows=desk.knows),
+            jwks=signer.jwks,
+            resource=Resources(
+                built.index, {name: issuer.settings for name, issuer in issuers.items()}
+            ).metadata,
+            client_address=address_of(trusted=trusted, hops=hops),
+        ),
+        base_path=config.server.base_path,
+    )
     return Application(
         config=config,
         check=check,
         # What is said of certificates, the lane does not read.
         lane=lane if config.server.fast_lane and config.server.client_certificate is None else None,
-        web=web_app(
-            Behind(
-                service=LoginService(desk),
-                hosts=Hosts(knows=desk.knows),
-                jwks=signer.jwks,
-                resource=Resources(
-                    built.index, {name: issuer.settings for name, issuer in issuers.items()}
-                ).metadata,
-                client_address=address_of(trusted=trusted, hops=hops),
-            ),
-            base_path=config.server.base_path,
-        ),
+        web=web,
         denials=denials,
         route_count=len(built.index.routes),
         problems=built.problems,
@@ -220,6 +221,7 @@ def build(
         token_issuers=issuers,
         tables=tables,
         watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
+        release=partial(release, web),
         _taken_over=previous.parts() if previous else frozenset(),
     )
 

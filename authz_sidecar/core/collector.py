@@ -29,9 +29,11 @@ def collector_paused() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
-            # Into the permanent generation and out of it again is into the oldest one, at no cost.
-            gc.freeze()
+        # Into the permanent generation and out of it again is into the oldest one, at no cost. Where
+        # everything else is left out already, so is what was made now.
+        settled = gc.get_freeze_count() > 0
+        gc.freeze()
+        if not settled:
             gc.unfreeze()
         gc.enable()
 

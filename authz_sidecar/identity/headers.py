@@ -138,13 +138,14 @@ class IdentityHeaders:
         return tuple([name for name in self._every if name not in given])
 
     def _meant(self, meaning: Meaning) -> Callable[[Session, Origin], str]:
+        groups = self.groups  # a function that held this object would keep all that it knows alive
         match meaning:
             case Meaning.USER:
                 return lambda session, _: field_value(session.identity.subject)
             case Meaning.EMAIL:
                 return lambda session, _: field_value(session.identity.email or "")
             case Meaning.GROUPS:
-                return lambda session, origin: list_value(self.groups(session.identity, origin))
+                return lambda session, origin: list_value(groups(session.identity, origin))
             case Meaning.NAME:
                 return lambda session, _: field_value(session.identity.name or "")
             case Meaning.ASSERTION:

@@ -30,7 +30,7 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """`config` is a pickled configuration; `about` is what JSON can hold."""
+    """`config` is a configuration as `config.transfer` writes it; `about` is what JSON can hold."""
 
     number: int
     what: str

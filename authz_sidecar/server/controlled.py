@@ -6,18 +6,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import pickle
 import signal
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar import __version__
 from authz_sidecar.app import build
 from authz_sidecar.background import BackgroundTasks
+from authz_sidecar.config.transfer import loads
 from authz_sidecar.observe.logging import configure
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.observe.report import to_json
 from authz_sidecar.server.compiled import new_event_loop
 from authz_sidecar.server.control import Line, LineLostError
+from authz_sidecar.server.slices import in_slices
 from authz_sidecar.server.worker import Worker
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Controlled:
         async with self._loading:
             if question.about > self._generation:
                 present = self._worker.application if self._worker else None
-                application = await asyncio.to_thread(self._built, question.config, present)
+                application = await in_slices(self._built, question.config, present)
                 if self._worker is None:
                     self._first = application
                 else:
@@ -151,12 +152,7 @@ class Controlled:
 
     def _built(self, config: bytes, present: Application | None) -> Application:
         # It comes from our parent alone, who has judged whether it may be used as it is.
-        return build(
-            pickle.loads(config),  # noqa: S301
-            metrics=self._metrics,
-            lenient=True,
-            previous=present,
-        )
+        return build(loads(config), metrics=self._metrics, lenient=True, previous=present)
 
     async def _serve(self) -> dict[str, Any]:
         async with self._loading:

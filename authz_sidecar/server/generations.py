@@ -18,6 +18,10 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+RELOADS_BETWEEN_LOOKS = 20
+"""What is replaced is freed by counting. The collector, in whose full look nothing is answered, is for
+what little is left."""
+
 RETIREMENT_SECONDS = 60.0
 """How long an old application may finish its requests before it is closed regardless."""
 
@@ -48,6 +52,7 @@ class Generations:
     def __init__(self, first: Application) -> None:
         self.current = Generation(application=first)
         self._tasks = BackgroundTasks()
+        self._retired = 0
 
     def hold(self) -> Callable[[], None]:
         """Keep the application that answers now until what this gives is called."""
@@ -76,7 +81,12 @@ class Generations:
         old = self.current
         self.current = Generation(application=application)
         retiring = self._tasks.start(_retire(old, application), name="retiring configuration")
-        retiring.add_done_callback(lambda _: settle())
+        retiring.add_done_callback(lambda _: self._look())
+
+    def _look(self) -> None:
+        self._retired += 1
+        if self._retired % RELOADS_BETWEEN_LOOKS == 0:
+            settle()
 
     async def aclose(self) -> None:
         """Close everything; no request may be running any more."""

@@ -8,6 +8,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import ConfigError, StartError, TemporaryError
+from authz_sidecar.server.slices import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
+REST_SECONDS = 1.0
+"""Between two reloads: those who reload without end leave the processor to the checks."""
 
 
 class Coalesced:
     """Runs `step` for every request: one run for all that came before it began, and no two at the
-    same time."""
+    same time. Between two it rests for as long as the last one took, and at least `rest_seconds`."""
 
-    def __init__(self, step: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, step: Callable[[], Awaitable[None]], *, rest_seconds: float = 0.0) -> None:
         self._step = step
+        self._rest_seconds = rest_seconds
         self._requested = asyncio.Event()
 
     def request(self) -> None:
@@ -39,11 +43,15 @@ class Coalesced:
         while True:
             await self._requested.wait()
             self._requested.clear()
+            began = asyncio.get_running_loop().time()
             try:
                 await self._step()
             except BaseException:
                 self._requested.set()  # it was not done
                 raise
+            if self._rest_seconds:
+                took = asyncio.get_running_loop().time() - began
+                await asyncio.sleep(max(took, self._rest_seconds))
 
     async def requested(self, *, within: float) -> None:
         """Return at the next request, which the caller takes on, or after `within` seconds."""
@@ -68,7 +76,7 @@ class Reloads:
         self._load = load
         self._use = use
         self._history = history
-        self._attempts = Coalesced(self._reload)
+        self._attempts = Coalesced(self._reload, rest_seconds=REST_SECONDS)
         self.run = self._attempts.run
 
     def request(self) -> None:
@@ -91,7 +99,7 @@ class Reloads:
 
     async def _attempt(self) -> None:
         try:
-            application = await asyncio.to_thread(self._load)
+            application = await in_slices(self._load)
         except TemporaryError:
             raise
         except (ConfigError, StartError) as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedConfig:
-    """`config` is pickled; `since` is the monotonic clock in seconds."""
+    """`config` is as `config.transfer` writes it; `since` is the monotonic clock in seconds."""
 
     generation: int
     config: bytes

@@ -7,17 +7,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import pickle
 import socket
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.background import BackgroundTasks
+from authz_sidecar.config.transfer import dumps
 from authz_sidecar.observe.logging import fields
 from authz_sidecar.observe.report import Report, added_up, from_json
 from authz_sidecar.server.config_follower import ConfigFollower
 from authz_sidecar.server.control import Line, LineLostError, WorkerError
+from authz_sidecar.server.slices import in_slices
 from authz_sidecar.server.slot_monitor import SlotMonitor
 from authz_sidecar.server.timeouts import WorkerTimeouts
 from authz_sidecar.server.wanted import Wanted
@@ -192,7 +193,7 @@ class Workers:
         metrics: Metrics,
         on_generation: Callable[[int], None] = lambda _generation: None,
     ) -> None:
-        self.wanted = Wanted.first(pickle.dumps(config))
+        self.wanted = Wanted.first(dumps(config))
         self.on_generation = on_generation
         self._gone: Report = ()
         self._tasks = BackgroundTasks()
@@ -227,8 +228,7 @@ class Workers:
 
     async def want(self, generation: int, config: Config) -> None:
         """Have every worker take the configuration into use, those that are being started too."""
-        pickled = await asyncio.to_thread(pickle.dumps, config)
-        self.wanted.replace(generation=generation, config=pickled)
+        self.wanted.replace(generation=generation, config=await in_slices(dumps, config))
 
     @property
     def answering(self) -> bool:

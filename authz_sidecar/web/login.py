@@ -62,6 +62,12 @@ def web_app(behind: Behind, *, base_path: str) -> FastAPI:
     return app
 
 
+def release(app: FastAPI) -> None:
+    """Let go of what the endpoints call. The application itself is a circle of references, and would
+    keep all of a configuration for as long as nobody looks for such."""
+    del app.state.behind
+
+
 def login_router(*, base_path: str) -> APIRouter:
     """What belongs to one browser on one of our hosts."""
     router = APIRouter(include_in_schema=False)

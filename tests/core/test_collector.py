@@ -51,6 +51,17 @@ def test_it_stays_off_where_it_was_off_and_nothing_is_thawed() -> None:
         gc.unfreeze()
 
 
+def test_where_everything_else_stays_so_does_what_was_made() -> None:
+    settle()
+    try:
+        with collector_paused():
+            rings = [Ring() for _ in range(1000)]
+        young = {id(each) for each in gc.get_objects()}
+        assert not {id(ring) for ring in rings} & young
+    finally:
+        gc.unfreeze()
+
+
 def test_it_goes_on_after_an_error() -> None:
     with pytest.raises(KeyError), collector_paused():
         raise KeyError

@@ -12,9 +12,13 @@ from authz_sidecar.app import build
 from authz_sidecar.config.schema import Config
 from authz_sidecar.core.collector import settle
 from authz_sidecar.observe.metrics import Metrics
+from authz_sidecar.routes.model import Route
+from authz_sidecar.server import generations as generations_module
 from authz_sidecar.server.generations import Generations
 
 if TYPE_CHECKING:
+    import pytest
+
     from authz_sidecar.app import Application
 
 CORP = {"issuer": "http://localhost:1", "client_id": "x"}
@@ -109,7 +113,39 @@ def test_token_issuers_that_did_not_change_are_taken_over() -> None:
     assert id(old.token_issuers["gone"]) not in new.parts()
 
 
-async def test_what_was_replaced_is_collected_though_it_was_taken_to_stay() -> None:
+def living_routes() -> int:
+    return sum(isinstance(each, Route) for each in gc.get_objects())
+
+
+async def test_what_was_replaced_is_freed_without_the_collector() -> None:
+    gc.unfreeze()
+    gc.collect()
+    before = living_routes()
+    old = application()
+    await old.start()
+    generations = Generations(old)
+    gc.disable()
+    try:
+        del old
+        for _ in range(4):
+            new = application(generations.current.application)
+            await new.start()
+            await generations.replace(new)
+            del new
+        async with asyncio.timeout(20):
+            # The one that answers, and its predecessor, which explains what it has denied.
+            while living_routes() != before + 2:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+        await generations.aclose()
+
+
+async def test_what_little_is_left_is_collected_after_some_reloads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(generations_module, "RELOADS_BETWEEN_LOOKS", 2)
+
     async def check(_scope: Any, _receive: Any, _send: Any) -> None: ...
 
     old = replace(application(), check=check)
@@ -123,6 +159,12 @@ async def test_what_was_replaced_is_collected_though_it_was_taken_to_stay() -> N
     del old, check
     try:
         await generations.replace(new)
+        await asyncio.sleep(0.05)
+        assert gone() is not None, "it was looked at for each reload"
+        newer = application(new)
+        await newer.start()
+        del new
+        await generations.replace(newer)
         async with asyncio.timeout(20):
             while gone() is not None:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)

@@ -25,6 +25,7 @@ BROKEN = ConfigError((Problem(file="f", line=1, column=1, message="broken"),))
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "REST_SECONDS", 0.01)
 
 
 class Server:
@@ -173,6 +174,29 @@ async def test_requests_that_come_while_one_is_dealt_with_are_one_more() -> None
     go_on.set()
     await asyncio.sleep(0.05)
     assert runs == 2
+    await tasks.aclose()
+
+
+async def test_between_two_runs_it_rests_as_long_as_the_last_one_took() -> None:
+    clock = asyncio.get_running_loop().time
+    began: list[float] = []
+    ended: list[float] = []
+
+    async def step() -> None:
+        began.append(clock())
+        coalesced.request()
+        await asyncio.sleep(0.1 if len(began) == 1 else 0)
+        ended.append(clock())
+
+    tasks = BackgroundTasks()
+    coalesced = Coalesced(step, rest_seconds=0.02)
+    tasks.keep(coalesced.run, name="steps")
+    coalesced.request()
+    async with asyncio.timeout(20):
+        while len(began) < 3:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.005)
+    assert began[1] - ended[0] >= 0.09
+    assert began[2] - ended[1] >= 0.019
     await tasks.aclose()
 
 
