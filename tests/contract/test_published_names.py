@@ -60,6 +60,7 @@ LABELS = {
     "authz_check_duration_seconds": "histogram adapter le",
     "authz_checks": "counter adapter decision status",
     "authz_config_generation": "gauge",
+    "authz_config_generation_wanted": "gauge",
     "authz_config_last_reload_success_timestamp_seconds": "gauge",
     "authz_config_last_reload_successful": "gauge",
     "authz_connections_refused": "counter listener status",
@@ -79,6 +80,11 @@ LABELS = {
     "authz_sign_ins": "counter outcome provider",
     "authz_store_errors": "counter",
     "authz_throttled": "counter endpoint",
+    "authz_worker_config_generation": "gauge worker",
+    "authz_worker_restarts": "counter reason",
+    "authz_workers_answering": "gauge",
+    "authz_workers_configured": "gauge",
+    "authz_workers_lagging": "gauge",
 }
 BUCKETS = "0.0001 0.00025 0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.5 1.0 5.0 +Inf"
 
@@ -92,6 +98,9 @@ def counted() -> Metrics:
     metrics.credential(kind="token", outcome="allow")
     metrics.refusal(listener="check", status=431)
     metrics.tables({"people": type("Table", (), {"now": lambda _self: None})()})
+    answers = {"worker": 1, "answering": True, "generation": 1, "lagging": False}
+    metrics.workers(lambda: [type("Worker", (), answers)()])
+    metrics.worker_restart("lagging")
     return metrics
 
 
