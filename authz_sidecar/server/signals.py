@@ -35,7 +35,8 @@ class Signals:
             yield
         finally:
             for each, handler in before.items():
-                signal.signal(each, handler)
+                if handler is not None:  # one that was not set by Python cannot be set again
+                    signal.signal(each, handler)
 
     def _keep(self, number: int, _frame: FrameType | None) -> None:
         self._early.add(number)
