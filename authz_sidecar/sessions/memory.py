@@ -5,14 +5,16 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from authz_sidecar.sessions.store import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from authz_sidecar.sessions.store import Listener
+
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -106,6 +108,9 @@ class MemoryStore:
             self._expire(key, ends)
         return count + 1
 
+    async def confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
+        return await write()
+
     def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> MemoryWatch:
         return MemoryWatch(listener, prefixes, self._watches)
 
@@ -153,7 +158,7 @@ class MemoryWatch:
         self._watches = watches
 
     def start(self) -> None:
-        if self not in self._watches:
+        if self._prefixes and self not in self._watches:
             self._watches.append(self)
             self._listener.begun(math.inf)
 

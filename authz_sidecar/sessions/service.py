@@ -160,6 +160,9 @@ class Sessions:
 
     async def end(self, session: Session) -> None:
         """A sign-in with all its children; a child alone."""
+        await self._store.confirmed(lambda: self._end(session))
+
+    async def _end(self, session: Session) -> None:
         now = self._clock()
         await self._writer.mark_ended(session, now=now)
         subjects = self._naming.subjects(session.identity, session.provider_session)
@@ -183,9 +186,7 @@ class Sessions:
         `known_only` writes nothing where there is none, which is for callers whom anybody can be.
         """
         subject = self._naming.provider_session(provider, issuer, sid)
-        if known_only and not await self._reader.members(subject, now=self._clock()):
-            return 0
-        return await self._revoke(subject, provider)
+        return await self._revoke(subject, provider, known_only=known_only)
 
     async def end_listed(self, summary: SessionSummary) -> None:
         """End a session that was found in a list, as `end` does."""
@@ -275,7 +276,14 @@ class Sessions:
         [recent] = await self._store.indexed(self._naming.revocations(provider), now=now)
         return frozenset(bytes.fromhex(mark) for mark in recent if mark not in since)
 
-    async def _revoke(self, subject: Subject, provider: str) -> int:
+    async def _revoke(self, subject: Subject, provider: str, *, known_only: bool = False) -> int:
+        return await self._store.confirmed(
+            lambda: self._revoke_once(subject, provider, known_only=known_only)
+        )
+
+    async def _revoke_once(self, subject: Subject, provider: str, *, known_only: bool) -> int:
+        if known_only and not await self._reader.members(subject, now=self._clock()):
+            return 0
         mark, ttl = self._random(8), max(self._lifetime, _WATERMARK_SECONDS)
         now = self._clock()
         # Before the watermark: whoever reads that one, and this list after it, finds it here too.

@@ -7,10 +7,12 @@ does what it says or raises `StoreUnavailable`; a store that was away is used ag
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,15 @@ class SessionStore(Reads, Protocol):
         """
         ...
 
+    async def confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
+        """What `write` returns, once it is certain that it wrote to the server that the store's
+        address leads to; `write` is called again if that has changed meanwhile. For what must not
+        be reported as done when only a former primary knows of it. Raises `StoreUnavailable`."""
+        ...
+
     def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> Watch:
-        """Tell a listener of every change to keys that begin so. Nothing happens before `start`."""
+        """Tell a listener of every change to keys that begin so; without prefixes, only see to it
+        that a former primary is left. Nothing happens before `start`."""
         ...
 
     async def ready(self) -> None:

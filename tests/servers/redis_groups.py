@@ -8,7 +8,7 @@ import contextlib
 import subprocess
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from redis import Redis
@@ -30,6 +30,12 @@ class SentinelGroup:
     url: str
     primary: RedisServer
     replica: RedisServer
+    port: int
+
+    def sentinel(self, *arguments: str) -> Any:
+        """The reply of the Sentinel to one of its commands."""
+        with Redis(host="127.0.0.1", port=self.port) as client:
+            return client.execute_command("SENTINEL", *arguments)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,7 @@ def running_sentinel(redis_binary: str) -> Iterator[SentinelGroup]:
             url=f"redis+sentinel://127.0.0.1:{dead},127.0.0.1:{port}/{SERVICE}/0",
             primary=primary,
             replica=replica,
+            port=port,
         )
 
 
@@ -123,6 +130,21 @@ def joining(cluster: Cluster, redis_binary: str) -> Iterator[RedisServer]:
         cluster.nodes[0].command("CLUSTER", "MEET", "127.0.0.1", node.port, bus)
         _wait_until(lambda: all(_complete(each, nodes=4) for each in (*cluster.nodes, node)))
         yield node
+
+
+def follow(new: RedisServer, primary: RedisServer) -> None:
+    """`new` becomes a replica that could take over."""
+    new.command("CLUSTER", "REPLICATE", primary.command("CLUSTER", "MYID"))
+    deadline = time.monotonic() + 20
+    while new.command("INFO", "replication")["master_link_status"] != "up":
+        assert time.monotonic() < deadline, "it does not follow"
+        time.sleep(0.05)
+
+
+def has_replica(primary: RedisServer) -> bool:
+    """Whether one follows it, and has all that is not new."""
+    replica = primary.command("INFO", "replication").get("slave0")
+    return replica is not None and replica["state"] == "online"
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ import pytest
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions.near.coherence import BOUND_SECONDS, Coherence
 from authz_sidecar.sessions.opening import open_store
-from authz_sidecar.sessions.redis import tracking
-from tests.servers.redis_groups import joining, running_cluster, running_sentinel
+from authz_sidecar.sessions.redis import probe, tracking
+from tests.servers.redis_groups import follow, joining, running_cluster, running_sentinel
 from tests.sessions.conftest import sign_in
 from tests.sessions.forwarder import forwarding
 from tests.sessions.nearby import Watched, find, found_at_last, hold, near, peek, sessions_on, until
@@ -365,7 +365,7 @@ class TestCluster:
         self, redis_binary: str, opened: Any
     ) -> None:
         with running_cluster(redis_binary) as cluster, joining(cluster, redis_binary) as new:
-            _follow(new, cluster.nodes[0])
+            follow(new, cluster.nodes[0])
             store = opened(cluster.url)
             sessions = sessions_on(store)
             made = [await sign_in(sessions, provider_session=f"sid-{n}") for n in range(12)]
@@ -414,15 +414,6 @@ class TestCluster:
                 assert _tracking_clients(new), "nobody listens to the new node"
 
 
-def _follow(new: RedisServer, primary: RedisServer) -> None:
-    """`new` becomes a replica that could take over."""
-    new.command("CLUSTER", "REPLICATE", primary.command("CLUSTER", "MYID"))
-    deadline = time.monotonic() + 20
-    while new.command("INFO", "replication")["master_link_status"] != "up":
-        assert time.monotonic() < deadline, "it does not follow"
-        time.sleep(0.05)
-
-
 def _move_slots(cluster: Cluster, new: RedisServer) -> None:
     """An empty slot goes from the first node to the new one."""
     first = cluster.nodes[0]
@@ -445,8 +436,21 @@ async def test_who_stops_while_the_store_refuses_is_let_go(
     opened: Any, monkeypatch: pytest.MonkeyPatch, turns: int
 ) -> None:
     """However far it has come: the failure of a connection and the end may meet."""
+    await _stops_after(turns, opened("redis://127.0.0.1:1/0"), monkeypatch)
+
+
+@pytest.mark.parametrize("turns", range(60))
+async def test_who_stops_while_it_connects_is_let_go(
+    redis_server: RedisServer, opened: Any, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """However far it has come: what the client waits for and the end may meet."""
+    await _stops_after(turns, opened(redis_server.url), monkeypatch)
+
+
+async def _stops_after(turns: int, store: SessionStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "SECONDS_TO_SPREAD", 0.0)
-    async with asyncio.timeout(2), near(opened("redis://127.0.0.1:1/0"), start=False) as cache:
+    monkeypatch.setattr(probe, "SECONDS_BETWEEN_DIALS", 0.0)
+    async with asyncio.timeout(2), near(store, start=False) as cache:
         cache.start()
         for _ in range(turns):
             await asyncio.sleep(0)

@@ -184,9 +184,9 @@ async def test_a_sign_out_that_fails_half_way_says_so_and_can_be_repeated(
     try:
         await sign_out(sessions)
     except StoreUnavailable:
-        # Once the watermark is written nobody is half signed out. Before that of a user it is
-        # noted that there is one.
-        expected = step < (1 if by == "session" else 2)
+        # Once the watermark is written nobody is half signed out. Before that all is begun that is
+        # to be confirmed, and before that of a user it is noted that there is one.
+        expected = step < (2 if by == "session" else 3)
         assert await lives(calm, token) == await lives(calm, app_token, APP) == expected
         await sign_out(calm)
     else:

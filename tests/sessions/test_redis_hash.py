@@ -13,7 +13,10 @@ from authz_sidecar.sessions.location import parse_location
 from authz_sidecar.sessions.redis import RedisHash
 from authz_sidecar.sessions.redis.clients import connect
 from authz_sidecar.sessions.redis.hashes import MOST_BYTES, MOST_FIELDS
+from tests.servers.redis_groups import running_cluster
 from tests.servers.sidecar import free_ports
+from tests.sessions.failover import FORMER
+from tests.sessions.forwarder import forwarding
 from tests.sessions.stores import STORES, store_url
 
 if TYPE_CHECKING:
@@ -118,6 +121,84 @@ async def test_a_user_who_may_read_nothing_else(start_redis: RedisStarter) -> No
     redis.command("ACL", "SETUSER", "reader", "on", ">hunter2", f"~{KEY}", "+hscan")
     async with opened(f"redis://reader:hunter2@127.0.0.1:{redis.port}/0") as table:
         assert await table.read() == {b"u1": b"{}"}
+
+
+@pytest.mark.parametrize("former", FORMER)
+@pytest.mark.parametrize("socket", [False, True], ids=["address", "socket"])
+async def test_after_a_failover_it_is_read_from_the_new_primary(
+    start_redis: RedisStarter, former: str, *, socket: bool
+) -> None:
+    """At once: what somebody may no longer is not believed for longer than any other change."""
+    old, new = start_redis(), start_redis()
+    old.command("HSET", KEY, "u1", "old", "u2", "old")
+    new.command("HSET", KEY, "u1", "new")
+    target = old.socket_path if socket else old.port
+    async with forwarding(target, socket=socket) as link, opened(link.url) as table:
+        assert await table.read() == {b"u1": b"old", b"u2": b"old"}
+        link.lead_to(new.socket_path if socket else new.port)
+        FORMER[former](old)
+        assert await table.read() == {b"u1": b"new"}
+        old.resume()
+
+
+async def test_a_replica_is_not_read(start_redis: RedisStarter) -> None:
+    primary, replica = start_redis("--repl-diskless-sync-delay", "0"), start_redis()
+    primary.command("HSET", KEY, "u1", "{}")
+    replica.command("REPLICAOF", "127.0.0.1", primary.port)
+    async with opened(replica.url) as table:
+        with pytest.raises(StoreUnavailable, match="read only replica"):
+            await table.read()
+
+
+async def test_all_of_it_comes_from_one_server(start_redis: RedisStarter) -> None:
+    """Whatever becomes of the address while it is read: never a part of one and a part of another."""
+    old, new = start_redis(), start_redis()
+    for server, value in ((old, b"old"), (new, b"new")):
+        await put(server.url, {b"%d" % number: value for number in range(20_000)})
+    async with forwarding(old.port) as link, opened(link.url) as table:
+        for turn in range(6):
+            reading = asyncio.create_task(table.read())
+            await asyncio.sleep(turn / 200)
+            link.lead_to((old if turn % 2 else new).port)
+            for server in (old, new):
+                server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            with contextlib.suppress(StoreUnavailable):
+                found = await reading
+                assert len(found) == 20_000
+                assert len(set(found.values())) == 1
+
+
+async def read_at_last(table: RedisHash) -> dict[bytes, bytes]:
+    """Servers that have not heard of a move yet may lead in a circle."""
+    for _ in range(40):
+        with contextlib.suppress(StoreUnavailable):
+            return await table.read()
+        await asyncio.sleep(0.1)
+    return await table.read()
+
+
+async def test_one_that_moves_in_a_cluster_is_read_on_the_way(redis_binary: str) -> None:
+    """Its slot is being moved (ASK), and has been moved without our having heard of it (MOVED)."""
+    fields = {b"u%d" % number: b"{}" for number in range(1200)}
+    with running_cluster(redis_binary) as cluster:
+        await put(cluster.url, fields)
+        slot = cluster.nodes[0].command("CLUSTER", "KEYSLOT", KEY)
+        [source] = [
+            each for each in cluster.nodes if each.command("CLUSTER", "COUNTKEYSINSLOT", slot)
+        ]
+        target = next(each for each in cluster.nodes if each is not source)
+        async with opened(cluster.url) as table:
+            assert await table.read() == fields
+            names = [each.command("CLUSTER", "MYID") for each in (source, target)]
+            target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+            source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+            source.command("MIGRATE", "127.0.0.1", target.port, KEY, 0, 5000)
+            assert await table.read() == fields
+            # Those who were not told lead there all the same.
+            target.command("CLUSTER", "SETSLOT", slot, "NODE", names[1])
+            source.command("CLUSTER", "SETSLOT", slot, "NODE", names[1])
+            for _ in range(4):
+                assert await read_at_last(table) == fields
 
 
 async def test_nobody_there() -> None:

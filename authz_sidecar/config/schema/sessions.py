@@ -54,7 +54,8 @@ class Sessions(Section):
 
     store: SecretText = Field(
         description="`redis://host:6379/0`, `rediss://` (TLS), `unix:///path?db=0`,"
-        " `redis+sentinel://`, `redis+cluster://`, or `memory://` for one worker and trials.",
+        " `redis+sentinel://`, `redis+cluster://`, or `memory://` for one worker and trials;"
+        " [more](redis.md).",
     )
     lifetime: Duration = Field(
         default=14 * 3600.0, description="A session ends after this, always."

@@ -76,12 +76,11 @@ class NearCache:
             monotonic=monotonic,
         )
         news = NewsOfChanges(entries=entries, coherence=coherence, counts=counts)
-        self._watch = store.watch(news, prefixes=keys.DECIDING)
+        self._watch = store.watch(news, prefixes=keys.DECIDING if self._limits.entries else ())
 
     def start(self) -> None:
         """Begin to listen for changes, in the background; until then every find asks the store."""
-        if self._limits.entries:
-            self._watch.start()
+        self._watch.start()
 
     async def aclose(self) -> None:
         await self._watch.aclose()

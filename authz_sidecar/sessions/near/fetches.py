@@ -54,7 +54,8 @@ class Fetches:
         while True:
             now = self._monotonic()
             running = self._running.get(token)
-            if running is None or not running.may_be_joined(now):
+            epoch = self._coherence.epoch
+            if running is None or not running.may_be_joined(now, epoch=epoch):
                 return await self._lead(token, now)
             # Whoever goes away takes only himself away.
             answer = await asyncio.shield(running.joined())
@@ -128,8 +129,10 @@ class _Running:
         self.fetching = fetching
         self._answer: asyncio.Future[NearEntry | _Gone | None] | None = None
 
-    def may_be_joined(self, now: float) -> bool:
-        return not self.fetching.spoilt and now - self.fetching.began <= _OLDEST_TO_JOIN
+    def may_be_joined(self, now: float, *, epoch: int) -> bool:
+        fetching = self.fetching
+        fits = fetching.epoch == epoch and not fetching.spoilt
+        return fits and now - fetching.began <= _OLDEST_TO_JOIN
 
     def joined(self) -> asyncio.Future[NearEntry | _Gone | None]:
         if self._answer is None:

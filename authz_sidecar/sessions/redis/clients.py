@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import ClusterNode, RedisCluster
+from redis.asyncio.connection import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -14,6 +15,20 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from authz_sidecar.sessions.location import StoreKind, StoreLocation
+from authz_sidecar.sessions.redis.connections import (
+    ClusterConnection,
+    ClusterTlsConnection,
+    IdentifiedConnection,
+    SentinelConnection,
+    SentinelTlsConnection,
+    TcpConnection,
+    TlsConnection,
+    UnixConnection,
+)
+from authz_sidecar.sessions.redis.primaries import Primaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CONNECT_TIMEOUT = 1.0
 READ_TIMEOUT = 1.0
@@ -26,35 +41,87 @@ class Closing(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
-    """A client that has connected to nothing yet, and whatever else goes with it."""
+    """A client that has connected to nothing yet, what its connections report, and whatever else
+    goes with it."""
 
     client: Redis | RedisCluster
+    primaries: Primaries = field(default_factory=Primaries)
     companions: tuple[Closing, ...] = ()
+
+    @property
+    def is_cluster(self) -> bool:
+        return isinstance(self.client, RedisCluster)
+
+    async def dedicated_connections(self) -> list[IdentifiedConnection]:
+        """A connection of its own to each primary, not opened yet. A cluster is asked anew who they
+        are."""
+        client = self.client
+        if isinstance(client, RedisCluster):
+            await _look(client)
+            return [_to(node) for node in client.get_primaries()]
+        return [client.connection_pool.make_connection()]  # type: ignore[no-untyped-call]
+
+    async def dedicated_connection_for(self, key: str) -> IdentifiedConnection:
+        """The same, to the primary that holds the key."""
+        client = self.client
+        if isinstance(client, RedisCluster):
+            await _look(client)
+            node = client.get_node_from_key(key)
+            if node is None:
+                raise RedisConnectionError("no primary holds the key")
+            return _to(node)
+        [connection] = await self.dedicated_connections()
+        return connection
+
+    def dedicated_connection_to(self, host: str, port: int) -> IdentifiedConnection:
+        """The same, to a server of a cluster that another one has named."""
+        assert isinstance(self.client, RedisCluster)  # noqa: S101  nobody else names servers
+        return _to(ClusterNode(host, port, **self.client.connection_kwargs))
 
     async def aclose(self) -> None:
         for each in (self.client, *self.companions):
             await each.aclose()
 
 
-def connect(location: StoreLocation) -> Connected:
+async def _look(client: RedisCluster) -> None:
+    await client.initialize()
+    await client.nodes_manager.initialize()
+
+
+def _to(node: ClusterNode) -> IdentifiedConnection:
+    connection = node.connection_class(**node.connection_kwargs)
+    assert isinstance(connection, IdentifiedConnection)  # noqa: S101  for types
+    return connection
+
+
+def connect(location: StoreLocation, *, identified: bool = True) -> Connected:
+    """The client for a location. `identified` is that of `Primaries`."""
     place, options = location.place, _options(location)
+    primaries = Primaries(identified=identified)
+    tls = location.tls is not None
     match location.kind:
         case StoreKind.SENTINEL:
-            return _behind_sentinels(location)
+            return _behind_sentinels(location, primaries)
         case StoreKind.CLUSTER:
-            nodes = [ClusterNode(host, port) for host, port in location.hosts]
-            return Connected(RedisCluster(startup_nodes=nodes, retry=_retry(2), **options))
+            return _cluster(location, primaries)
         case StoreKind.UNIX:
-            options |= {"unix_socket_path": place.path}
+            kind: type[IdentifiedConnection] = UnixConnection
+            options |= {"path": place.path}
+            del options["socket_keepalive"]
         case _:
+            kind = TlsConnection if tls else TcpConnection
             host, port = location.hosts[0]
             options |= {"host": host, "port": port}
-    return Connected(Redis(db=place.db, retry=_retry(1), **options))
+    options.pop("ssl", None)
+    pool = ConnectionPool(
+        connection_class=kind, primaries=primaries, db=place.db, retry=_retry(1), **options
+    )
+    return Connected(client=Redis.from_pool(pool), primaries=primaries)
 
 
-def _behind_sentinels(location: StoreLocation) -> Connected:
+def _behind_sentinels(location: StoreLocation, primaries: Primaries) -> Connected:
     login = location.sentinel
     options = _options(location)
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
@@ -69,9 +136,28 @@ def _behind_sentinels(location: StoreLocation) -> Connected:
         },
     )
     primary = sentinel.master_for(
-        location.place.service, db=location.place.db, retry=_retry(1), **options
+        location.place.service,
+        connection_class=SentinelTlsConnection if location.tls else SentinelConnection,
+        primaries=primaries,
+        db=location.place.db,
+        retry=_retry(1),
+        **options,
     )
-    return Connected(primary, tuple(sentinel.sentinels))
+    return Connected(client=primary, primaries=primaries, companions=tuple(sentinel.sentinels))
+
+
+def _cluster(location: StoreLocation, primaries: Primaries) -> Connected:
+    nodes = [ClusterNode(host, port) for host, port in location.hosts]
+    client = RedisCluster(startup_nodes=nodes, retry=_retry(2), **_options(location))
+    # The client offers no choice of the class of its connections. What it makes of nodes that it
+    # hears of later follows these options.
+    kind = ClusterTlsConnection if location.tls else ClusterConnection
+    client.connection_kwargs |= {"connection_class": kind, "primaries": primaries}
+    startup: Iterable[ClusterNode] = client.nodes_manager.startup_nodes.values()
+    for node in startup:
+        node.connection_class = kind
+        node.connection_kwargs["primaries"] = primaries
+    return Connected(client=client, primaries=primaries)
 
 
 def _options(location: StoreLocation) -> dict[str, Any]:

@@ -2,59 +2,126 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
+
+from redis.exceptions import AskError, MovedError, RedisError
 
 from authz_sidecar.sessions.redis.asking import Asking
 from authz_sidecar.sessions.redis.clients import Connected, connect
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from authz_sidecar.sessions.location import StoreLocation
+    from authz_sidecar.sessions.redis.connections import IdentifiedConnection
 
 MOST_FIELDS = 100_000
 MOST_BYTES = 16 << 20
 
 _FIELDS_AT_A_TIME = 500
+MAX_REDIRECTS = 3
 
 
 class RedisHash:
+    """A hash in Redis. Each reading uses a new connection, so it comes from the server that the
+    address leads to at that time, which must be a primary; and it comes from that server alone,
+    since a cursor means nothing to another one."""
+
     def __init__(self, connected: Connected, *, key: str, name: str) -> None:
         self._connected = connected
         self._key = key
         self._asking = Asking(connected, what="the Redis", name=name)
+        self._connection: IdentifiedConnection | None = None
 
     @classmethod
     def at(cls, location: StoreLocation, *, key: str) -> RedisHash:
         """Connects to nothing yet."""
-        return cls(connect(location), key=key, name=str(location))
+        return cls(connect(location, identified=False), key=key, name=str(location))
 
     async def read(self) -> dict[bytes, bytes]:
         """Each field as it was at some moment since the call; empty where there is no such hash, or
         none any more. Raises `StoreUnavailable`, and `ValueError` for
         a hash that is too large."""
+        async with self._asking.bounded():
+            connection = await self._connected.dedicated_connection_for(self._key)
+        asking = False
+        for _ in range(MAX_REDIRECTS + 1):
+            try:
+                return await self._read(connection, asking=asking)
+            except _RedirectError as elsewhere:
+                connection = self._connected.dedicated_connection_to(elsewhere.host, elsewhere.port)
+                asking = elsewhere.asking
+        raise self._asking.unavailable("its servers do not agree on which of them has the key")
+
+    async def _read(self, to: IdentifiedConnection, *, asking: bool) -> dict[bytes, bytes]:
         # HSCAN: "a full iteration always retrieves all the elements that were present in the
         # collection from the start to the end of a full iteration", also across a RENAME, since
         # the server hashes every field alike. https://redis.io/docs/latest/commands/scan/
-        found: dict[bytes, bytes] = {}
-        size = cursor = 0
-        while True:
-            cursor, some = await self._some(cursor, count=_FIELDS_AT_A_TIME)
-            size += sum(len(field) + len(value) for field, value in some.items())
-            found |= some
-            if len(found) > MOST_FIELDS or size > MOST_BYTES:
-                raise ValueError(
-                    f"`{self._key}` holds more than {MOST_FIELDS:,} records or {MOST_BYTES >> 20}"
-                    " MiB"
-                )
-            if cursor == 0:
-                break
-        # A hash that goes away on the way ends it as well: what was read until then is no table.
-        following, left = await self._some(0, count=1)
-        return found if left or following else {}
+        async with self._opened(to) as connection:
+            scan = _Scan(self._asking, connection, self._key, asking=asking)
+            found: dict[bytes, bytes] = {}
+            size = cursor = 0
+            while True:
+                cursor, some = await scan.some(cursor, count=_FIELDS_AT_A_TIME)
+                size += sum(len(field) + len(value) for field, value in some.items())
+                found |= some
+                if len(found) > MOST_FIELDS or size > MOST_BYTES:
+                    raise ValueError(
+                        f"`{self._key}` holds more than {MOST_FIELDS:,} records or"
+                        f" {MOST_BYTES >> 20} MiB"
+                    )
+                if cursor == 0:
+                    break
+            # A hash that goes away on the way ends it as well: what was read until then is no
+            # table.
+            following, left = await scan.some(0, count=1)
+            return found if left or following else {}
 
-    async def _some(self, cursor: int, *, count: int) -> tuple[int, dict[bytes, bytes]]:
-        async with self._asking() as client:
-            following, some = await client.hscan(self._key, cursor, count=count)
-        return int(following), some
+    @contextlib.asynccontextmanager
+    async def _opened(self, to: IdentifiedConnection) -> AsyncIterator[IdentifiedConnection]:
+        # Kept, though closed after each use: its TLS context reads files.
+        connection = self._connection
+        if connection is None or connection.address != to.address:
+            connection = self._connection = to
+        try:
+            async with self._asking.bounded():
+                await connection.connect()
+            yield connection
+        finally:
+            with contextlib.suppress(OSError, RedisError):
+                await connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
         await self._connected.aclose()
+
+
+class _RedirectError(Exception):
+    """A server of a cluster says who has the key: for good, or (`asking`) while it is moved."""
+
+    def __init__(self, error: AskError) -> None:
+        super().__init__(str(error))
+        self.host, self.port = error.host, error.port
+        self.asking = not isinstance(error, MovedError)
+
+
+class _Scan:
+    def __init__(
+        self, bounds: Asking, connection: IdentifiedConnection, key: str, *, asking: bool
+    ) -> None:
+        self._bounds = bounds
+        self._connection = connection
+        self._key = key
+        self._asking = asking
+
+    async def some(self, cursor: int, *, count: int) -> tuple[int, dict[bytes, bytes]]:
+        async with self._bounds.bounded():
+            if self._asking:
+                await self._connection.send_command("ASKING")
+                await self._connection.read_response()
+            await self._connection.send_command("HSCAN", self._key, cursor, "COUNT", count)
+            try:
+                following, flat = await self._connection.read_response()
+            except AskError as error:
+                raise _RedirectError(error) from None
+            return int(following), dict(zip(flat[::2], flat[1::2], strict=True))

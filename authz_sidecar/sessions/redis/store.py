@@ -6,18 +6,27 @@ made when they are needed, so a Redis that was away is used again as soon as it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.asyncio.cluster import RedisCluster
 
+from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions.redis.asking import Asking
 from authz_sidecar.sessions.redis.clients import Connected, connect
+from authz_sidecar.sessions.redis.dialer import Dialer
+from authz_sidecar.sessions.redis.replication import Replication
 from authz_sidecar.sessions.redis.tracking import Tracking
 from authz_sidecar.sessions.store import Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from authz_sidecar.sessions.location import StoreLocation
     from authz_sidecar.sessions.store import Listener
+
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 2
 
 # One step for the server: nobody else's write comes in between.
 _SWAP = """
@@ -36,6 +45,7 @@ class RedisStore:
         self._connected = connected
         self._name = name
         self._asking = Asking(connected, what="the session store", name=name)
+        self._dialer = Dialer(connected, then=Replication(name=name).wait_for_replica)
 
     @classmethod
     def at(cls, location: StoreLocation) -> RedisStore:
@@ -44,81 +54,114 @@ class RedisStore:
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
         if not keys:
             return ()
-        async with self._asking() as client:
+
+        async def ask(client: Any) -> tuple[bytes | None, ...]:
             if isinstance(client, RedisCluster):
                 return tuple(await client.mget_nonatomic(keys))
             # As `mget` asks, without what that does to find out about its arguments.
             return tuple(await client.execute_command("MGET", *keys))
 
+        return await self._asking(ask)
+
     async def write(self, *entries: Entry) -> None:
-        async with self._asking() as client, client.pipeline(transaction=True) as pipe:
-            for entry in entries:
-                pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl))
-            await pipe.execute()
+        async def ask(client: Any) -> None:
+            async with client.pipeline(transaction=True) as pipe:
+                for entry in entries:
+                    pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl))
+                await pipe.execute()
+
+        await self._asking(ask)
 
     async def write_new(self, entry: Entry) -> bool:
-        async with self._asking() as client:
-            return bool(
-                await client.set(entry.key, entry.value, px=_milliseconds(entry.ttl), nx=True)
-            )
+        return await self._set(entry, nx=True)
 
     async def rewrite(self, entry: Entry) -> bool:
-        async with self._asking() as client:
-            return bool(
-                await client.set(entry.key, entry.value, px=_milliseconds(entry.ttl), xx=True)
-            )
+        return await self._set(entry, xx=True)
+
+    async def _set(self, entry: Entry, **only: bool) -> bool:
+        ttl = _milliseconds(entry.ttl)
+        return bool(
+            await self._asking(lambda client: client.set(entry.key, entry.value, px=ttl, **only))
+        )
 
     async def rewrite_all(self, *entries: Entry) -> tuple[bool, ...]:
         if not entries:
             return ()
-        async with self._asking() as client, client.pipeline(transaction=False) as pipe:
-            for entry in entries:
-                pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl), xx=True)
-            return tuple(map(bool, await pipe.execute()))
+
+        async def ask(client: Any) -> tuple[bool, ...]:
+            async with client.pipeline(transaction=False) as pipe:
+                for entry in entries:
+                    pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl), xx=True)
+                return tuple(map(bool, await pipe.execute()))
+
+        return await self._asking(ask)
 
     async def swap(self, key: str, old: bytes, new: bytes) -> bool:
-        async with self._asking() as client:
-            return bool(await client.eval(_SWAP, 1, key, old, new))
+        return bool(await self._asking(lambda client: client.eval(_SWAP, 1, key, old, new)))
 
     async def take(self, key: str) -> bytes | None:
-        async with self._asking() as client:
-            value: bytes | None = await client.getdel(key)
-            return value
+        value: bytes | None = await self._asking(lambda client: client.getdel(key))
+        return value
 
     async def delete(self, *keys: str) -> None:
-        async with self._asking() as client:
-            await client.delete(*keys)
+        await self._asking(lambda client: client.delete(*keys))
 
     async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
         ttl = _milliseconds(expires_at - now)
-        async with self._asking() as client, client.pipeline(transaction=True) as pipe:
-            pipe.zadd(key, {member: expires_at})
-            pipe.zremrangebyscore(key, "-inf", now)
-            # The index lives as long as its last member: GT alone never gives a first expiry.
-            pipe.pexpire(key, ttl, nx=True)
-            pipe.pexpire(key, ttl, gt=True)
-            await pipe.execute()
+
+        async def ask(client: Any) -> None:
+            async with client.pipeline(transaction=True) as pipe:
+                pipe.zadd(key, {member: expires_at})
+                pipe.zremrangebyscore(key, "-inf", now)
+                # The index lives as long as its last member: GT alone never gives a first expiry.
+                pipe.pexpire(key, ttl, nx=True)
+                pipe.pexpire(key, ttl, gt=True)
+                await pipe.execute()
+
+        await self._asking(ask)
 
     async def indexed(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
-        async with self._asking() as client, client.pipeline(transaction=False) as pipe:
-            for key in keys:
-                pipe.zrangebyscore(key, f"({now!r}", "+inf")
-            return tuple(
-                tuple(member.decode() for member in members) for members in await pipe.execute()
-            )
+        async def ask(client: Any) -> tuple[tuple[str, ...], ...]:
+            async with client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.zrangebyscore(key, f"({now!r}", "+inf")
+                return tuple(
+                    tuple(member.decode() for member in members) for members in await pipe.execute()
+                )
+
+        return await self._asking(ask)
 
     async def unindex(self, key: str, *members: str) -> None:
-        async with self._asking() as client:
-            await client.zrem(key, *members)
+        await self._asking(lambda client: client.zrem(key, *members))
 
     async def count(self, key: str, *, window: float) -> int:
-        async with self._asking() as client, client.pipeline(transaction=True) as pipe:
-            pipe.set(key, 0, px=_milliseconds(window), nx=True)
-            pipe.incr(key)
-            return int((await pipe.execute())[1])
+        async def ask(client: Any) -> int:
+            async with client.pipeline(transaction=True) as pipe:
+                pipe.set(key, 0, px=_milliseconds(window), nx=True)
+                pipe.incr(key)
+                return int((await pipe.execute())[1])
+
+        return await self._asking(ask)
+
+    async def confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
+        primaries = self._connected.primaries
+        for _ in range(MAX_ATTEMPTS):
+            term = primaries.term
+            result = await write()
+            try:
+                async with self._asking.bounded():
+                    await self._dialer.dial()
+            except StoreUnavailable:
+                # The servers of a cluster themselves refuse keys that they do not hold, and the one
+                # that is away need not be the one that was written to.
+                if not self._connected.is_cluster:
+                    raise
+            if primaries.term == term:
+                return result
+        raise self._asking.unavailable("its primary keeps changing")
 
     def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> Tracking:
-        return Tracking(self._connected.client, listener, prefixes=prefixes, name=self._name)
+        return Tracking(self._connected, listener, prefixes=prefixes, name=self._name)
 
     async def ready(self) -> None:
         # A write, because a replica or a full Redis answers PING just as well.
