@@ -151,6 +151,19 @@ class People:
             walker.follow(walker.get(f"https://{host}/.auth/start?rd=https://{host}/"), to="")
         return walker.jars[host][COOKIE]
 
+    def end_all(self, who: str) -> None:
+        """All sessions of a person, in the store."""
+        asyncio.run(self._end_all(identity_of(who, issuer=self.idp.issuer)))
+
+    async def _end_all(self, user: Identity) -> None:
+        store = open_store(self.store)
+        try:
+            await _sessions(store, KEYS).end_user(
+                provider=user.provider, issuer=user.issuer, subject=user.subject
+            )
+        finally:
+            await store.aclose()
+
     def _due_for_refresh(self, host: str, *, locked: bool) -> str:
         walker = self.signed_in(seconds=2)
         token = self.token_of(walker, host)

@@ -19,11 +19,15 @@ from tests.corpus.walking import send
 from tests.servers.hostile_provider import running_hostile_provider
 from tests.servers.redis import running_redis
 from tests.servers.sidecar import running_sidecar
+from tests.sessions.failover import FORMER, copy
+from tests.sessions.forwarder import running_forwarder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.servers.redis import RedisStarter
     from tests.servers.wire import Message
+    from tests.sessions.forwarder import Forwarder
 
 LOOKS = 12
 """Enough for every worker of both replicas to be asked."""
@@ -32,6 +36,8 @@ LOOKS = 12
 @dataclass(frozen=True, kw_only=True)
 class Replicas:
     houses: tuple[House, ...]
+    link: Forwarder
+    """Through which the first of them reaches Redis."""
 
     @property
     def first(self) -> House:
@@ -68,17 +74,18 @@ class Replicas:
 def replicas(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(running_redis(redis_binary))
+        link = stack.enter_context(running_forwarder(redis.port))
         idp = Idp(provider=stack.enter_context(running_hostile_provider()))
         houses = []
-        for _ in range(2):
-            config = configuration(issuer=idp.issuer, store=redis.url)
+        for store in (link.url, redis.url):
+            config = configuration(issuer=idp.issuer, store=store)
             config["server"] = {**config["server"], "workers": 2}  # type: ignore[dict-item]
             sidecar = stack.enter_context(
                 running_sidecar(config, tmp_path_factory.mktemp("replica"))
             )
             people = People(sidecar=sidecar, idp=idp, store=redis.url)
             houses.append(House(sidecar=sidecar, people=people, idp=idp, redis=redis))
-        yield Replicas(houses=tuple(houses))
+        yield Replicas(houses=tuple(houses), link=link)
 
 
 def test_one_refresh_serves_all_of_them(replicas: Replicas) -> None:
@@ -143,3 +150,30 @@ def test_a_refusal_of_the_provider_holds_everywhere(replicas: Replicas) -> None:
         # Whoever holds the lock hears it; the others go on until they hear of that.
         replicas.ask_all(token)
     replicas.all_refuse(token)
+
+
+@pytest.mark.parametrize("former", ["still thinks it is the primary", "is a replica, cut off"])
+def test_a_failover_behind_one_address_is_followed(
+    replicas: Replicas, start_redis: RedisStarter, former: str
+) -> None:
+    """Somebody who is with the new primary already signs somebody out there."""
+    house, new = replicas.first, start_redis()
+    token = house.people.session("bob", host=APP, fresh=True)
+    assert {house.asks(APP, token=token).status for _ in range(LOOKS)} == {200}
+    copy(house.redis, new)
+    replicas.link.lead_to(new.port)
+    FORMER[former](house.redis)
+    changed = time.monotonic()
+    there = People(sidecar=house.sidecar, idp=house.idp, store=new.url)
+    there.end_all("bob")
+    asked: list[tuple[float, int]] = []
+    while time.monotonic() < changed + 3:
+        asked.append((time.monotonic() - changed, house.asks(APP, token=token).status))
+    assert {status for at, status in asked if at > 2} == {302}, asked
+    walker = house.people.signed_in()
+    assert house.asks(APP, token=house.people.token_of(walker, APP)).status == 200
+    assert house.sidecar.get_ops("/readyz")[0] == 200
+    # As it was, for whatever comes next.
+    house.redis.command("REPLICAOF", "NO", "ONE")
+    copy(new, house.redis)
+    replicas.link.lead_to(house.redis.port)
