@@ -14,6 +14,7 @@ from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.near import NearLimits
 from authz_sidecar.sessions.redis import probe
+from tests.servers.certificate import make_certificate
 from tests.servers.redis_groups import (
     SERVICE,
     follow,
@@ -22,13 +23,15 @@ from tests.servers.redis_groups import (
     running_cluster,
     running_sentinel,
 )
+from tests.servers.sidecar import free_ports
 from tests.sessions.conftest import lives, sign_in
-from tests.sessions.failover import FORMER, opened, pair
+from tests.sessions.failover import FORMER, copy, opened, pair
 from tests.sessions.forwarder import forwarding
 from tests.sessions.nearby import find, hold, near, peek, sessions_on, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from authz_sidecar.core.types import Session
     from authz_sidecar.sessions.near import NearCache
@@ -227,6 +230,27 @@ async def test_a_server_that_restarts_is_another_one(start_redis: RedisStarter, 
         assert not any(peek(cache, token) for token, _ in made)
         for token, session in made:
             assert await find(cache, token) == (session if data == "kept" else None)
+
+
+async def test_over_tls_it_is_the_same(start_redis: RedisStarter, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, ("localhost",))
+    tls = ["--tls-cert-file", str(certificate.chain), "--tls-key-file", str(certificate.key)]
+    tls += ["--tls-ca-cert-file", str(certificate.chain), "--tls-auth-clients", "no"]
+    ports = free_ports(2)
+    old, new = (start_redis("--tls-port", str(port), *tls) for port in ports)
+    async with forwarding(ports[0]) as link:
+        url = f"rediss://localhost:{link.port}?ssl_ca_certs={certificate.chain}"
+        async with opened(url) as here, opened(new.url) as there, near(here) as cache:
+            token, session = await sign_in(sessions_on(here))
+            await hold(cache, token)
+            copy(old, new)
+            link.lead_to(ports[1])
+            await sessions_on(there).end(session)
+            await until(lambda: peek(cache, token) is None, within=BOUND)
+            assert await find(cache, token) is None
+            token, session = await sign_in(sessions_on(here))
+            await sessions_on(here).end(session)
+            assert not await lives(sessions_on(there), token)
 
 
 async def test_an_address_that_cannot_decide_is_never_relied_on(start_redis: RedisStarter) -> None:
