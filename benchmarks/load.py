@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.machine import OTHER_CORE
-from benchmarks.seeding import HOST
+from benchmarks.session_seed import HOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions.near import NearCache, NearLimits
-from authz_sidecar.sessions.opening import open_store
-from benchmarks.seeding import IDLE_TIMEOUT, SCOPE, SECRET_KEY, fill, person, sessions_in
+from authz_sidecar.sessions.cache import NearCache, NearLimits
+from authz_sidecar.sessions.factory import open_store
+from benchmarks.session_seed import IDLE_TIMEOUT, SCOPE, SECRET_KEY, fill, person, sessions_in
 from tests.servers.redis import running_redis
 
 if TYPE_CHECKING:

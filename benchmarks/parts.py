@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis import Redis
 
-from benchmarks import load, near, revocation, seeding, stand
-from benchmarks.comparing import Asked, Compared, compare
+from benchmarks import load, near, revocation, services, session_seed
+from benchmarks.comparison import Asked, Compared, compare
 from benchmarks.machine import SERVICE_CORE, cpu_seconds, memory_mib
 from benchmarks.peers import PEER_COOKIE, peers, slug
 from benchmarks.redis_memory import redis_memory
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from benchmarks.results import Results
-    from benchmarks.stand import Service
+    from benchmarks.services import Service
     from tests.servers.redis import RedisServer
 
 SESSIONS = 100
@@ -50,10 +50,10 @@ class Parts:
 
     def services(self) -> None:
         """The four, and whoever else is there; then behind nginx and Envoy."""
-        with stand.redis() as redis, ExitStack() as stack:
+        with services.redis() as redis, ExitStack() as stack:
             cookies = _cookies(redis, SESSIONS)
-            best = stack.enter_context(stand.return_204(self.directory))
-            plain = stack.enter_context(stand.plain_fastapi(self.directory))
+            best = stack.enter_context(services.return_204(self.directory))
+            plain = stack.enter_context(services.plain_fastapi(self.directory))
             slow = stack.enter_context(self._sidecar(redis, "framework", fast_lane=False))
             lane = stack.enter_context(self._sidecar(redis, "lane"))
             ours = (best, plain, slow, lane)
@@ -75,8 +75,8 @@ class Parts:
                 ratio = got.ratio(lane.name, peer.name)
                 self.results.ratios[f"lane_vs_{slug(peer.name)}"] = ratio
             pages = load.pages(cookies)
-            self._through("nginx", stand.behind_nginx, ours, pages)
-            self._through("envoy", stand.behind_envoy, ours, pages)
+            self._through("nginx", services.behind_nginx, ours, pages)
+            self._through("envoy", services.behind_envoy, ours, pages)
 
     def _through(
         self,
@@ -103,7 +103,7 @@ class Parts:
         self.results.ratios[f"{name}_p99_vs_return_204"] = got.ratio(lane, best, "p99_ms")
 
     def growth_of_routes(self) -> None:
-        with stand.redis() as redis, ExitStack() as stack:
+        with services.redis() as redis, ExitStack() as stack:
             cookies = _cookies(redis, SESSIONS)
             few, many = (
                 stack.enter_context(self._sidecar(redis, f"{count:,} routes", route_count=count))
@@ -117,7 +117,7 @@ class Parts:
     def growth_of_sessions(self) -> None:
         """The miss path: hardly any session fits into memory, so all come from Redis."""
         with ExitStack() as stack:
-            little, large = (stack.enter_context(stand.redis()) for _ in range(2))
+            little, large = (stack.enter_context(services.redis()) for _ in range(2))
             few = _cookies(little, FEW_SESSIONS)
             many = _cookies(large, self.sessions)
             self.results.memory.update(redis_memory(large, self.sessions))
@@ -152,11 +152,11 @@ class Parts:
 
     def memory_of_sessions(self, count: int = 6000) -> None:
         """How a worker grows by sessions, after all that grows for other reasons has grown."""
-        with stand.redis() as redis, self._sidecar(redis, "memory") as service:
+        with services.redis() as redis, self._sidecar(redis, "memory") as service:
             pid = _pid(service)
             time.sleep(SETTLED_SECONDS)
             idle = memory_mib(pid)
-            tokens = seeding.fill(redis.url, count + 1)
+            tokens = session_seed.fill(redis.url, count + 1)
             first, *others = map(_cookie, tokens)
             agents = (f"Agent/{number}" for number in range(count))
             self._load(
@@ -181,7 +181,7 @@ class Parts:
 
     def revocations(self) -> None:
         """Two replicas of two workers each."""
-        with stand.redis() as redis, ExitStack() as stack:
+        with services.redis() as redis, ExitStack() as stack:
             replicas = [
                 stack.enter_context(self._sidecar(redis, f"replica {number}", workers=2))
                 for number in (1, 2)
@@ -192,7 +192,7 @@ class Parts:
 
     def news_of_changes(self, changes: int = 5000) -> None:
         """What it costs a worker, and the line to it, to hear of each change in the store."""
-        with stand.redis() as redis, self._sidecar(redis, "news") as service:
+        with services.redis() as redis, self._sidecar(redis, "news") as service:
             with Redis.from_url(redis.url) as client:
                 while service.metric("authz_near_cache_coherent") < 1:
                     time.sleep(0.05)
@@ -249,7 +249,7 @@ class Parts:
 
     @contextmanager
     def _sidecar(self, redis: RedisServer, name: str, **options: Any) -> Iterator[Service]:
-        with stand.sidecar(self.directory, redis.url, name=name, **options) as service:
+        with services.sidecar(self.directory, redis.url, name=name, **options) as service:
             yield service
 
 
@@ -264,7 +264,7 @@ def _unlike(service: Service, cookies: Sequence[str], *, each: int) -> Asked:
 
 
 def _cookies(redis: RedisServer, count: int) -> list[str]:
-    return [_cookie(token) for token in seeding.fill(redis.url, count)]
+    return [_cookie(token) for token in session_seed.fill(redis.url, count)]
 
 
 def _cookie(token: str) -> str:

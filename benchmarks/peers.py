@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from benchmarks.stand import Service
+from benchmarks.services import Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

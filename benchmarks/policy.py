@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.load import load
-from authz_sidecar.core.positions import unplaced
+from authz_sidecar.core.source_locations import unplaced
 from authz_sidecar.core.types import CheckRequest, Identity
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.policy import compile_policy, decide
-from authz_sidecar.policy.specialise import specialise
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.policy.partial_evaluation import specialise
+from authz_sidecar.routes_from_config import ruleset
 from benchmarks.machine import busy
 from benchmarks.targets import claims_about_policies, judged
 

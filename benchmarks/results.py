@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.comparing import Compared
+    from benchmarks.comparison import Compared
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
 

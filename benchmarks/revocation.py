@@ -8,14 +8,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.factory import open_store
 from benchmarks.load import checks
-from benchmarks.seeding import SCOPE, person, sessions_in
+from benchmarks.session_seed import SCOPE, person, sessions_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.stand import Service
+    from benchmarks.services import Service
 
 CONNECTIONS = 6
 """To each replica: enough that hardly a worker of it has none."""

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.answers import Judgement
-from authz_sidecar.app.building import build
-from authz_sidecar.app.keeping import cookies as session_cookies
+from authz_sidecar.adapters.base import RawRequest
+from authz_sidecar.adapters.nginx import Nginx
+from authz_sidecar.app.factory import build
+from authz_sidecar.app.sessions import cookies as session_cookies
+from authz_sidecar.check.responses import Judgement
 from authz_sidecar.config.load import load
 from authz_sidecar.core.types import Allow, CheckRequest, Session
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.policy import decide
-from authz_sidecar.policy.specialise import specialise
-from authz_sidecar.proxies.base import RawRequest
-from authz_sidecar.proxies.nginx import Nginx
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.policy.partial_evaluation import specialise
+from authz_sidecar.routes_from_config import ruleset
 from benchmarks import load as questions
-from benchmarks.seeding import SCOPE, person
-from benchmarks.stand import configuration
+from benchmarks.services import configuration
+from benchmarks.session_seed import SCOPE, person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from authz_sidecar.app.application import Application
-    from authz_sidecar.lane.service import Lane
+    from authz_sidecar.fastpath.service import Lane
     from authz_sidecar.routes.model import Route
 
 ORIGIN = parse_origin(SCOPE)

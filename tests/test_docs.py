@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from authz_sidecar import cli, errors
-from authz_sidecar.config.reference import json_schema, markdown
+from authz_sidecar.config.documentation import json_schema, markdown
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.web.pages import Pages
 

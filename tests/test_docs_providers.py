@@ -9,8 +9,8 @@ import pytest
 
 from authz_sidecar import cli
 from authz_sidecar.config.load import examine
-from authz_sidecar.provider_kinds import KINDS
-from tests.login.documented import pem
+from authz_sidecar.provider_presets import KINDS
+from tests.login.provider_documents import pem
 
 PAGE = (Path(__file__).parent.parent / "docs" / "providers.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))

@@ -22,36 +22,62 @@ EVERYTHING = frozenset({"*"})
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "core": frozenset({"errors"}),
-    "background": frozenset(),
     "sealing": frozenset(),
-    "mirror": frozenset({"background", "errors"}),
+    "background_tasks": frozenset(),
+    "polling": frozenset({"background_tasks", "errors"}),
+    "rate_limit": frozenset({"core", "errors"}),
+    "provider_presets": frozenset(),
     "policy": frozenset({"core", "errors"}),
     "routes": frozenset({"core", "errors", "policy"}),
-    "proxies": frozenset({"core", "errors"}),
+    "adapters": frozenset({"core", "errors"}),
     "identity": frozenset({"core", "errors", "routes", "sealing"}),
-    "sessions": frozenset({"background", "core", "errors", "sealing"}),
-    "provider_kinds": frozenset(),
-    "login": frozenset({"background", "core", "errors", "provider_kinds", "sealing", "sessions"}),
-    "answers": frozenset({"core", "errors", "identity", "proxies", "routes", "sessions"}),
-    "repeating": frozenset({"core", "policy", "routes"}),
-    "gate": frozenset({"answers", "core", "errors", "policy", "proxies", "routes", "sessions"}),
+    "sessions": frozenset({"background_tasks", "core", "errors", "sealing"}),
+    "oidc": frozenset({"core", "errors", "provider_presets"}),
+    "login": frozenset(
+        {
+            "background_tasks",
+            "core",
+            "errors",
+            "oidc",
+            "provider_presets",
+            "rate_limit",
+            "sealing",
+            "sessions",
+        }
+    ),
+    "tokens": frozenset({"background_tasks", "core", "errors", "oidc", "routes", "sealing"}),
     "accounts": frozenset(
-        {"background", "core", "errors", "login", "routes", "sealing", "sessions", "tokens"}
+        {
+            "background_tasks",
+            "core",
+            "errors",
+            "rate_limit",
+            "routes",
+            "sealing",
+            "sessions",
+            "tokens",
+        }
     ),
-    "tokens": frozenset({"background", "core", "errors", "login", "routes", "sealing"}),
-    "prospects": frozenset({"core", "gate", "policy", "routes"}),
-    "denials": frozenset({"core", "gate", "routes"}),
-    "lane": frozenset(
-        {"answers", "core", "errors", "gate", "policy", "proxies", "routes", "sessions"}
-    ),
-    "config": frozenset({"core", "errors", "provider_kinds"}),
-    "ruleset": frozenset({"config", "core", "policy", "proxies", "routes"}),
-    "snippets": frozenset({"config", "core", "errors", "identity", "proxies", "routes"}),
-    "importing": frozenset({"config", "core", "errors", "policy", "provider_kinds", "routes"}),
-    "observe": frozenset({"background", "core", "errors", "gate"}),
-    "web": frozenset({"core", "errors", "gate", "identity", "login", "observe", "proxies"}),
+    "check": frozenset({"adapters", "core", "errors", "identity", "policy", "routes", "sessions"}),
+    "fastpath": frozenset({"adapters", "check", "core", "errors", "policy", "routes", "sessions"}),
+    "config": frozenset({"core", "errors", "provider_presets"}),
+    "routes_from_config": frozenset({"adapters", "config", "core", "policy", "routes"}),
+    "snippets": frozenset({"adapters", "config", "core", "errors", "identity", "routes"}),
+    "migrate": frozenset({"config", "core", "errors", "policy", "provider_presets", "routes"}),
+    "observe": frozenset({"background_tasks", "check", "core", "errors"}),
+    "web": frozenset({"adapters", "check", "core", "errors", "identity", "login", "observe"}),
     "server": frozenset(
-        {"app", "background", "config", "core", "errors", "lane", "observe", "ruleset", "web"}
+        {
+            "app",
+            "background_tasks",
+            "config",
+            "core",
+            "errors",
+            "fastpath",
+            "observe",
+            "routes_from_config",
+            "web",
+        }
     ),
     "app": EVERYTHING,
     "cli": EVERYTHING,
@@ -62,16 +88,16 @@ ROOMS: dict[str, frozenset[str]] = {
 
 # Library -> modules that may import it. A package stands for all its modules.
 LIBRARIES: dict[str, frozenset[str]] = {
-    "authlib": frozenset({"login.provider.code"}),
-    "httpx2": frozenset({"login.provider"}),
-    "jwt": frozenset({"login.jws", "login.provider.clientkey", "identity.assertion"}),
+    "authlib": frozenset({"login.providers.token_request"}),
+    "httpx2": frozenset({"oidc.http_client"}),
+    "jwt": frozenset({"oidc.jws", "oidc.client_key", "identity.assertion"}),
     "redis": frozenset({"sessions.redis"}),
     "bcrypt": frozenset({"accounts.htpasswd"}),
     "cryptography": frozenset(
         {"accounts.htpasswd", "sealing", "identity.assertion", "policy.certificates", "cli.keys"}
     ),
     "re2": frozenset({"policy.regex"}),
-    "yaml": frozenset({"config.yaml12"}),
+    "yaml": frozenset({"config.yaml"}),
     "pydantic": frozenset({"config", "web"}),
     "pydantic_core": frozenset({"config"}),
     "jinja2": frozenset({"web.pages"}),

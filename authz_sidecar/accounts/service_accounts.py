@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Identity, SessionKind
 from authz_sidecar.routes.model import SERVICE_ACCOUNTS as PROVIDER
-from authz_sidecar.sessions.prefixed import Prefix, written
+from authz_sidecar.sessions.api_tokens import Prefix, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

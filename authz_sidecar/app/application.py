@@ -12,15 +12,15 @@ from authz_sidecar.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from authz_sidecar.app.tables import KeptTable
+    from authz_sidecar.app.record_tables import KeptTable
+    from authz_sidecar.check.recent_denials import Denials
     from authz_sidecar.config.schema import Config
-    from authz_sidecar.denials import Denials
     from authz_sidecar.errors import Problem
-    from authz_sidecar.lane.service import Lane
-    from authz_sidecar.login.provider import Provider
-    from authz_sidecar.observe.outage import StoreWatch
+    from authz_sidecar.fastpath.service import Lane
+    from authz_sidecar.login.providers import Provider
+    from authz_sidecar.observe.store_monitor import StoreWatch
     from authz_sidecar.sessions import Sessions, SessionStore
-    from authz_sidecar.sessions.near import NearCache
+    from authz_sidecar.sessions.cache import NearCache
     from authz_sidecar.tokens.bearer import Issuer
 
 Asgi = Callable[

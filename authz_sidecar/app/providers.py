@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.login.claims import ClaimNames, ClaimRules
-from authz_sidecar.login.provider import Provider, ProviderSettings, Trust, client_key
-from authz_sidecar.provider_kinds import KINDS
+from authz_sidecar.login.providers import Provider, ProviderSettings, Trust, client_key
+from authz_sidecar.provider_presets import KINDS
 
 if TYPE_CHECKING:
     from authz_sidecar.app.application import Application

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.config.callbacks import unstated_callbacks
+from authz_sidecar.config.checks.callbacks import unstated_callbacks
+from authz_sidecar.config.checks.stores import STORES
 from authz_sidecar.config.load import examine
-from authz_sidecar.config.stores import STORES
 from authz_sidecar.identity.assertion import signing_key_from_pem
-from authz_sidecar.login.provider import client_key
+from authz_sidecar.login.providers import client_key
 from authz_sidecar.policy.lint import CODES, Severity, is_ignored
 from authz_sidecar.routes.lint import Finding, lint_routes
-from authz_sidecar.ruleset import ruleset
-from authz_sidecar.sessions.location import parse_location
+from authz_sidecar.routes_from_config import ruleset
+from authz_sidecar.sessions.store_url import parse_location
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.cli.options import Commands
     from authz_sidecar.config.schema import Config, Secret
-    from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.source_locations import Step
     from authz_sidecar.errors import Problem
     from authz_sidecar.routes import Built
 

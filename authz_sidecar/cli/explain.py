@@ -6,13 +6,19 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.asked import add_person, add_request, identity_of, request_of, time_of
+from authz_sidecar.cli.explain_text import drawn, for_stream
+from authz_sidecar.cli.load_routes import load_rules
 from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.cli.rules import load_rules
-from authz_sidecar.cli.tree import drawn, for_stream
+from authz_sidecar.cli.request_args import (
+    add_person,
+    add_request,
+    identity_of,
+    request_of,
+    time_of,
+)
 from authz_sidecar.routes.explain import explain_request
-from authz_sidecar.routes.told import tell
-from authz_sidecar.ruleset import delivered_facts
+from authz_sidecar.routes.explain_json import tell
+from authz_sidecar.routes_from_config import delivered_facts
 
 if TYPE_CHECKING:
     import argparse

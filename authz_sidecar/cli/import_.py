@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from authz_sidecar.adapters.registry import NAMES, adapters
 from authz_sidecar.config.load import MAX_BYTES
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.yaml import read_text
 from authz_sidecar.core.types import Fact
 from authz_sidecar.errors import ConfigError, StartError
-from authz_sidecar.importing import import_pomerium, report, written
-from authz_sidecar.proxies.catalogue import NAMES, adapters
+from authz_sidecar.migrate.pomerium import import_pomerium, report, written
 
 if TYPE_CHECKING:
     import argparse

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.reference import json_schema, markdown
+from authz_sidecar.config.documentation import json_schema, markdown
 
 if TYPE_CHECKING:
     import argparse

@@ -34,7 +34,7 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     # Here, so that no other command waits for the server's imports.
-    from authz_sidecar.server.runner import serve  # noqa: PLC0415
+    from authz_sidecar.server.main import serve  # noqa: PLC0415
 
     return serve(
         config_path(arguments),

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from authz_sidecar.accounts.service_accounts import ServiceAccounts
-from authz_sidecar.cli.asked import add_claim, comma_separated
 from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.cli.stored import asked
-from authz_sidecar.config.grammar import duration
+from authz_sidecar.cli.request_args import add_claim, comma_separated
+from authz_sidecar.cli.store_session import asked
 from authz_sidecar.config.load import load
+from authz_sidecar.config.value_parsers import duration
 from authz_sidecar.errors import StartError
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.routes_from_config import ruleset
 
 if TYPE_CHECKING:
     from authz_sidecar.cli.options import Commands

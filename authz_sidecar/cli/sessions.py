@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.cli.stored import asked
+from authz_sidecar.cli.store_session import asked
 from authz_sidecar.config.load import load
 from authz_sidecar.errors import StartError
-from authz_sidecar.provider_kinds import KINDS
+from authz_sidecar.provider_presets import KINDS
 
 if TYPE_CHECKING:
     import argparse

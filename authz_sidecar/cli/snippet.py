@@ -11,7 +11,7 @@ from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.config.load import load
 from authz_sidecar.errors import ConfigError, StartError
 from authz_sidecar.identity.headers import managed_names, templated_names
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.routes_from_config import ruleset
 from authz_sidecar.snippets import PROXIES, SnippetError, facts_of, write
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from authz_sidecar.core.positions import Place, Step, problem_at
+from authz_sidecar.core.source_locations import Place, Step, problem_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,18 +6,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from authz_sidecar.config import check, warn
+from authz_sidecar.config.checks import cross_section
+from authz_sidecar.config.checks.warnings import find_warnings
 from authz_sidecar.config.document import Document, Finding, merged
-from authz_sidecar.config.overlay import overlaid
-from authz_sidecar.config.salvage import salvaged
-from authz_sidecar.config.temporary import raise_if_temporary
-from authz_sidecar.config.understand import MOST_PROBLEMS, understand
-from authz_sidecar.config.values import Surroundings
+from authz_sidecar.config.merge import overlaid
+from authz_sidecar.config.messages import problems_of
+from authz_sidecar.config.recovery import salvaged
+from authz_sidecar.config.references import Surroundings
+from authz_sidecar.config.transient_errors import raise_if_temporary
+from authz_sidecar.config.validation import MOST_PROBLEMS, understand
 from authz_sidecar.config.variables import filled
-from authz_sidecar.config.wording import problems_of
-from authz_sidecar.config.yaml12 import MAX_VALUES, read_text
-from authz_sidecar.core.collector import collector_paused
-from authz_sidecar.core.positions import problem_at
+from authz_sidecar.config.yaml import MAX_VALUES, read_text
+from authz_sidecar.core.gc_tuning import collector_paused
+from authz_sidecar.core.source_locations import problem_at
 from authz_sidecar.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.config.document import Tree
     from authz_sidecar.config.schema import Config
-    from authz_sidecar.core.positions import Place
+    from authz_sidecar.core.source_locations import Place
 
 # A hundred thousand routes are about 20 MB.
 MAX_BYTES = 32 << 20
@@ -82,10 +83,10 @@ def examine_document(document: Document) -> Examined:
         told = {(problem.file, problem.line, problem.column) for problem in problems}
         problems += [
             problem
-            for problem in check.problems(understood)
+            for problem in cross_section.problems(understood)
             if (problem.file, problem.line, problem.column) not in told
         ]
-        warnings = warn.warnings(understood)
+        warnings = find_warnings(understood)
     return Examined(
         config=None if problems else understood,
         partial=understood,

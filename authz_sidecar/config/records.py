@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.yaml import read_text
 from authz_sidecar.core.networks import parse_network
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.config.document import Document, Finding, Tree
-from authz_sidecar.config.grammar import name as checked_name
-from authz_sidecar.config.values import Pending
-from authz_sidecar.config.wording import meant
+from authz_sidecar.config.messages import meant
+from authz_sidecar.config.references import Pending
+from authz_sidecar.config.value_parsers import name as checked_name
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.source_locations import Step
 
 KEY = "variables"
 LONGEST_TEXT = 8192

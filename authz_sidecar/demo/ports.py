@@ -7,7 +7,7 @@ import socket
 import sys
 from typing import Final
 
-from authz_sidecar.demo.scene import Ports
+from authz_sidecar.demo.scenario import Ports
 
 _PUBLIC_PORTS: Final = range(8080, 8100)
 

@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from authz_sidecar.config.grammar import TcpAddress
-from authz_sidecar.demo.scene import AUTH_HOST
+from authz_sidecar.config.value_parsers import TcpAddress
+from authz_sidecar.demo.scenario import AUTH_HOST
 from authz_sidecar.snippets import Facts
 from authz_sidecar.snippets import write as snippet
 from authz_sidecar.snippets.edit import EXAMPLE
@@ -22,7 +22,7 @@ from authz_sidecar.snippets.edit import EXAMPLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from authz_sidecar.demo.scene import Scene
+    from authz_sidecar.demo.scenario import Scene
 
 _SYSTEM_PLACES: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
 

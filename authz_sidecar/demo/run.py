@@ -14,11 +14,11 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from authz_sidecar.demo.children import ChildError, Children
-from authz_sidecar.demo.journey import walk
 from authz_sidecar.demo.ports import PortError, choose_ports
+from authz_sidecar.demo.processes import ChildError, Children
 from authz_sidecar.demo.proxies import PROXIES, ProxyError, find_program
-from authz_sidecar.demo.scene import ALICE, BOB, SITES, Scene
+from authz_sidecar.demo.scenario import ALICE, BOB, SITES, Scene
+from authz_sidecar.demo.smoke_test import walk
 from authz_sidecar.snippets import SnippetError
 
 if TYPE_CHECKING:

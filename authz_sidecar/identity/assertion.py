@@ -18,7 +18,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from authz_sidecar.core.base64url import base64url
+from authz_sidecar.core.encoding import base64url
 from authz_sidecar.identity.headers import claim_text
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The headers that an application is told with an allowed request, and the names of those that
 must not come from a client.
 
-Decides names, values and their encoding (`core/header_grammar.py`). Must not know any proxy.
+Decides names, values and their encoding (`core/http_headers.py`). Must not know any proxy.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.header_grammar import aliases, field_value, list_value
 from authz_sidecar.core.header_names import ProtectedNames
+from authz_sidecar.core.http_headers import aliases, field_value, list_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -6,15 +6,20 @@ data in `ClaimNames`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING
 
-from authz_sidecar.core.claim_path import claim_at, claims_along
+from authz_sidecar.core.claims import (
+    TRUE_TEXTS,
+    claim_at,
+    claims_along,
+    is_email_address,
+    text_values,
+)
 from authz_sidecar.core.types import Identity
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.login.idtoken import VerifiedClaims
-from authz_sidecar.login.jws import instant
+from authz_sidecar.oidc.id_token import VerifiedClaims
+from authz_sidecar.oidc.jws import instant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +31,11 @@ _PROTOCOL = frozenset(
     | {"_claim_names", "_claim_sources"}
 )
 _ONLY_FROM_ID_TOKEN = _PROTOCOL | {"iss", "sub", "acr", "amr", "auth_time"}
-_TRUE = frozenset({"true", "1"})
-_EMAIL = re.compile(r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@[^\s@,;<>()\x00-\x1f\x7f]{1,255}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimNames:
-    """Claims, or paths into them (`core/claim_path.py`) where `{client_id}` stands for the client's.
+    """Claims, or paths into them (`core/claims.py`) where `{client_id}` stands for the client's.
     The first e-mail claim that is there counts, groups add up."""
 
     user: str = "sub"
@@ -86,7 +89,7 @@ def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> 
     # An address nobody vouches for must not come back as a claim that policies and headers read.
     doubtful = names.email if email is None else ()
     hidden = _PROTOCOL.union(*(claims_along(path, client_id=client_id) for path in doubtful))
-    groups = (strings(claim_at(claims, path, client_id=client_id)) for path in names.groups)
+    groups = (text_values(claim_at(claims, path, client_id=client_id)) for path in names.groups)
     return Identity(
         provider=provider,
         issuer=str(claims["iss"]),
@@ -97,39 +100,18 @@ def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> 
         claims={key: value for key, value in claims.items() if key not in hidden},
         authenticated_at=instant(claims.get("auth_time")),
         acr=acr if isinstance(acr, str) else None,
-        amr=strings(claims.get("amr")),
+        amr=text_values(claims.get("amr")),
     )
-
-
-def strings(value: object) -> tuple[str, ...]:
-    """A claim that lists names: a list of strings and numbers, or a single string."""
-    values = value if isinstance(value, list) else [value]
-    texts = (
-        str(item)
-        for item in values
-        if isinstance(item, str | int) and not isinstance(item, bool) and item != ""
-    )
-    return tuple(dict.fromkeys(texts))
 
 
 def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
     found = (claim_at(claims, path, client_id=rules.client_id) for path in rules.names.email)
     at, address = next(((at, it) for at, it in enumerate(found) if it is not None), (0, None))
-    if not is_address(address):
+    if not is_email_address(address):
         return None
     verified = str(claims.get(rules.verified_by, "")).lower()  # some providers send a string
-    if rules.allow_unverified_email or (verified in _TRUE and at == 0):
+    if rules.allow_unverified_email or (verified in TRUE_TEXTS and at == 0):
         return address
-    if (verified and verified not in _TRUE) or rules.require_verified_email:
+    if (verified and verified not in TRUE_TEXTS) or rules.require_verified_email:
         return None
     return address
-
-
-def is_address(value: object) -> TypeGuard[str]:
-    """Two `@` or white space would let one address pass for another."""
-    return isinstance(value, str) and _EMAIL.fullmatch(value) is not None
-
-
-def is_doubted(claims: Mapping[str, object]) -> bool:
-    """Whether these very claims say that their e-mail address is not verified."""
-    return str(claims.get("email_verified", "true")).lower() not in _TRUE

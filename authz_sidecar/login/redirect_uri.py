@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.login.attempts import Attempt
-    from authz_sidecar.login.provider import Metadata, ProviderSettings
+    from authz_sidecar.login.providers import Metadata, ProviderSettings
+    from authz_sidecar.login.transactions import Attempt
 
 Callback = Literal["own", "shared"]
 

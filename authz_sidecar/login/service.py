@@ -7,25 +7,25 @@ import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import AuthzError, Throttled
-from authz_sidecar.login.asserting import Asserting
-from authz_sidecar.login.handover import HandOver
-from authz_sidecar.login.landing import Landing
-from authz_sidecar.login.leaving import Leaving
-from authz_sidecar.login.my_sessions import MySessions
-from authz_sidecar.login.programmatic import ProgrammaticLogin
-from authz_sidecar.login.provider_logout import ProviderLogout
-from authz_sidecar.login.returning import Returning
-from authz_sidecar.login.starting import Starting
+from authz_sidecar.login.assertion import Asserting
+from authz_sidecar.login.callback import Returning
+from authz_sidecar.login.completion import Landing
+from authz_sidecar.login.dependent_hosts import Walking
+from authz_sidecar.login.error_pages import trouble_page
+from authz_sidecar.login.handoff import HandOver
+from authz_sidecar.login.logout import Leaving
+from authz_sidecar.login.native_apps import ProgrammaticLogin
+from authz_sidecar.login.op_initiated_logout import ProviderLogout
+from authz_sidecar.login.session_list import MySessions
+from authz_sidecar.login.start import Starting
 from authz_sidecar.login.token_endpoint import TokenEndpoint, refusal
-from authz_sidecar.login.trouble import trouble_page
-from authz_sidecar.login.walking import Walking
 from authz_sidecar.login.whoami import WhoAmI
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.login.desk import Desk
-    from authz_sidecar.login.messages import LoginReply, LoginRequest
+    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.http import LoginReply, LoginRequest
 
 _log = logging.getLogger(__name__)
 

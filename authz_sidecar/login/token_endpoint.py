@@ -10,18 +10,18 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.base64url import base64url
+from authz_sidecar.core.encoding import base64url
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.errors import AuthzError, LoginRefused, StoreUnavailable, Throttled
-from authz_sidecar.login.messages import BadRequest, LoginReply, one
-from authz_sidecar.login.programmatic import CODE
-from authz_sidecar.login.trouble import RETRY_SECONDS
-from authz_sidecar.sessions.prefixed import Prefix, tool_scope, written
+from authz_sidecar.login.error_pages import RETRY_SECONDS
+from authz_sidecar.login.http import BadRequest, LoginReply, one
+from authz_sidecar.login.native_apps import CODE
+from authz_sidecar.sessions.api_tokens import Prefix, tool_scope, written
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.login.desk import Desk
-    from authz_sidecar.login.messages import LoginRequest
+    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.http import LoginRequest
 
 _log = logging.getLogger(__name__)
 

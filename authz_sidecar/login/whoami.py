@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from authz_sidecar.login.messages import NO_STORE, LoginReply, redirect
+from authz_sidecar.login.http import NO_STORE, LoginReply, redirect
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.login.desk import Desk
-    from authz_sidecar.login.messages import LoginRequest
+    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.http import LoginRequest
 
 
 class WhoAmI:

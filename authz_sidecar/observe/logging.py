@@ -10,12 +10,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from authz_sidecar.observe.forms import ConsoleFormatter, JsonFormatter
+from authz_sidecar.observe.formatters import ConsoleFormatter, JsonFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from authz_sidecar.observe.forms import Form
+    from authz_sidecar.observe.formatters import Form
 
 LogFormat = Literal["json", "console"]
 

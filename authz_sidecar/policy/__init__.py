@@ -9,8 +9,8 @@ from authz_sidecar.policy.compile import Purpose, compile_policy
 from authz_sidecar.policy.criteria import About
 from authz_sidecar.policy.decide import Evaluation, decide, evaluate
 from authz_sidecar.policy.model import Policy
-from authz_sidecar.policy.specialise import Residual, specialise, specialise_for
-from authz_sidecar.policy.stepping_up import foreseen
+from authz_sidecar.policy.partial_evaluation import Residual, specialise, specialise_for
+from authz_sidecar.policy.step_up import foreseen
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Records, Subject, subject_of
 
 __all__ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.suggest import unknown
 from authz_sidecar.core.types import Fact
 from authz_sidecar.errors import ConfigError, Problem
 from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT, Criterion, Site
@@ -16,12 +17,11 @@ from authz_sidecar.policy.document import (
     parse,
 )
 from authz_sidecar.policy.model import Operator, Policy, policy_of
-from authz_sidecar.policy.suggest import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.core.positions import Positions, Step
+    from authz_sidecar.core.source_locations import Positions, Step
 
 ALL_FACTS = frozenset(Fact)
 

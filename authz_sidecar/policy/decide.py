@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from authz_sidecar.policy.reasons import Result
-from authz_sidecar.policy.stepping_up import stepped_up
+from authz_sidecar.policy.step_up import stepped_up
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
 
 if TYPE_CHECKING:

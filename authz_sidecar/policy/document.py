@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.positions import Positions, Step
-from authz_sidecar.policy.suggest import unknown
+from authz_sidecar.core.source_locations import Positions, Step
+from authz_sidecar.core.suggest import unknown
 
 if TYPE_CHECKING:
     from authz_sidecar.errors import Problem

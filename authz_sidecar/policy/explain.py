@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Allow, Challenge
+from authz_sidecar.policy.combinators import any_of
 from authz_sidecar.policy.document import Action
 from authz_sidecar.policy.model import linked
+from authz_sidecar.policy.observed_values import Seen, Situation, seen
 from authz_sidecar.policy.reasons import UNAUTHENTICATED, Result
-from authz_sidecar.policy.seen import Seen, Situation, seen
-from authz_sidecar.policy.stepping_up import LACKING, stepped_up
+from authz_sidecar.policy.step_up import LACKING, stepped_up
 from authz_sidecar.policy.subject import Evidence, Subject, subject_of
-from authz_sidecar.policy.tables import any_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authz_sidecar.core.types import CheckRequest, Decision, Identity
+    from authz_sidecar.policy.combinators import Part
     from authz_sidecar.policy.criteria import Criterion
     from authz_sidecar.policy.model import Operator, Policy
-    from authz_sidecar.policy.tables import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

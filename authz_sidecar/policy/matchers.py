@@ -10,12 +10,27 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from authz_sidecar.policy.equality import equal
+from authz_sidecar.core.suggest import unknown
 from authz_sidecar.policy.regex import PatternError, whole_match
-from authz_sidecar.policy.suggest import unknown
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.criteria.base import Site
+
+
+def equal(left: object, right: object) -> bool:
+    """`true` is not `1`, `"1"` is not `1`, but `1.0` is `1`."""
+    if isinstance(left, str) or isinstance(right, str):
+        return type(left) is type(right) and left == right
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        return left == right
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+    if isinstance(left, Sequence) and isinstance(right, Sequence):
+        return len(left) == len(right) and all(map(equal, left, right))
+    return left is None and right is None
+
 
 StringTest = Callable[[str], bool]
 ListTest = Callable[[Sequence[object]], bool]

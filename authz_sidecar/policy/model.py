@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from authz_sidecar.policy.combinators import Part, all_of, any_of, inverted
 from authz_sidecar.policy.criteria import About, Criterion
 from authz_sidecar.policy.document import Action, Kind
 from authz_sidecar.policy.reasons import HELD, fails
 from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence
-from authz_sidecar.policy.tables import Part, all_of, any_of, inverted
 from authz_sidecar.policy.verdict import Judge, judge
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.source_locations import Step
     from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import Fact
 

@@ -9,25 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.suggest import unknown
 from authz_sidecar.policy.compile import ALL_FACTS
 from authz_sidecar.policy.criteria import About
 from authz_sidecar.policy.model import Policy, refusing_policy
-from authz_sidecar.policy.suggest import unknown
 from authz_sidecar.routes.index import RouteIndex
 from authz_sidecar.routes.model import HostPattern, IdentityUse, PathKind, PathRule, Route
-from authz_sidecar.routes.overlaps import overlaps
-from authz_sidecar.routes.places import (
+from authz_sidecar.routes.patterns import (
     PlaceError,
     origin_of,
     parse_host_pattern,
     parse_path_rule,
 )
-from authz_sidecar.routes.policies import Policies
+from authz_sidecar.routes.route_checks import overlaps
+from authz_sidecar.routes.route_policies import Policies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from authz_sidecar.core.positions import Positions, Step
+    from authz_sidecar.core.source_locations import Positions, Step
     from authz_sidecar.core.types import Fact
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.records import RecordTables

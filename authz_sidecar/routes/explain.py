@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.header_names import canonical
-from authz_sidecar.core.paths import readings
+from authz_sidecar.core.path_normalization import readings
 from authz_sidecar.core.types import Allow, Challenge, Deny, step_up_of
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.policy.explain import Explanation, explain

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.policy.paths import decoded
 from authz_sidecar.routes.model import Depth, HostPattern, Route
-from authz_sidecar.routes.paths import PathTable
+from authz_sidecar.routes.path_index import PathTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ from authz_sidecar.policy.verdict import verdict_for_nobody
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from authz_sidecar.core.positions import Positions
+    from authz_sidecar.core.source_locations import Positions
     from authz_sidecar.errors import Problem
     from authz_sidecar.routes.build import Built
     from authz_sidecar.routes.model import Route

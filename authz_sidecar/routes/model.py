@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from authz_sidecar.core.header_template import HeaderTemplate
-    from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.source_locations import Step
     from authz_sidecar.policy import Policy
 
 IdentityUse = Literal["required", "optional", "none"]

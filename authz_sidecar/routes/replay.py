@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.core.paths import readings
+from authz_sidecar.core.path_normalization import readings
 from authz_sidecar.core.types import CheckRequest, Fact, Identity
 from authz_sidecar.core.urls import MalformedUrl, parse_authority
 from authz_sidecar.policy.criteria.record import table_of
@@ -21,9 +21,9 @@ from authz_sidecar.policy.subject import subject_of
 from authz_sidecar.routes.explain import Verdict, verdict_of
 
 if TYPE_CHECKING:
+    from authz_sidecar.policy.combinators import Part
     from authz_sidecar.policy.criteria import Criterion
     from authz_sidecar.policy.model import Policy
-    from authz_sidecar.policy.tables import Part
     from authz_sidecar.routes.index import RouteIndex
     from authz_sidecar.routes.model import Route
 

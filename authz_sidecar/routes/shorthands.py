@@ -9,7 +9,7 @@ from authz_sidecar.policy.document import Action, Kind, WrittenCriterion, Writte
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.source_locations import Step
 
 
 class Shorthands(Protocol):

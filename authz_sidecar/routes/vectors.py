@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.suggest import unknown
 from authz_sidecar.policy.document import parse
-from authz_sidecar.policy.suggest import unknown
 from authz_sidecar.policy.vectors import RefusedPolicy, loaded
 from authz_sidecar.routes.shorthands import shorthand_conflicts, written_shorthands
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.positions import Positions
+    from authz_sidecar.core.source_locations import Positions
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.model import Policy
 

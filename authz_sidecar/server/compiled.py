@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from authz_sidecar.background import BackgroundTasks
-    from authz_sidecar.server.lane import Lane
+    from authz_sidecar.background_tasks import BackgroundTasks
+    from authz_sidecar.server.fastpath_protocol import Lane
     from authz_sidecar.server.protocol import Limited
 
 
@@ -36,7 +36,7 @@ def check_protocol(
     """That of the check listener. The lane reads what httptools has read, and is nothing without."""
     if not _installed("httptools"):
         return limited_protocol()
-    from authz_sidecar.server.lane import LaneProtocol  # noqa: PLC0415
+    from authz_sidecar.server.fastpath_protocol import LaneProtocol  # noqa: PLC0415
 
     return partial(LaneProtocol, lane=lane, hold=hold, background=background)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from authz_sidecar.server.control import LineLostError, WorkerError
+from authz_sidecar.server.control_channel import LineLostError, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.server.control import Line
-    from authz_sidecar.server.timeouts import WorkerTimeouts
-    from authz_sidecar.server.wanted import Wanted, WantedConfig
+    from authz_sidecar.server.control_channel import Line
+    from authz_sidecar.server.target_config import Wanted, WantedConfig
+    from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 
 class ConfigFollower:

@@ -12,7 +12,7 @@ import h11
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER, HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from authz_sidecar.background import BackgroundTasks
+from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.server.grammar import MalformedError
 from authz_sidecar.server.protocol import Limited, RefusedError
 from authz_sidecar.server.reading import Parser

@@ -10,7 +10,7 @@ import socket
 import stat
 from pathlib import Path
 
-from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.config.value_parsers import ListenAddress, TcpAddress
 from authz_sidecar.errors import StartError
 
 BACKLOG = 2048

@@ -8,13 +8,13 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import ConfigError, StartError, TemporaryError
-from authz_sidecar.server.slices import in_slices
+from authz_sidecar.server.low_priority_thread import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from authz_sidecar.app import Application
-    from authz_sidecar.server.history import History
+    from authz_sidecar.server.reload_status import History
 
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0

@@ -9,15 +9,15 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from authz_sidecar.background import BackgroundTasks
+from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.observe.logging import fields
-from authz_sidecar.server.control import WorkerError
+from authz_sidecar.server.control_channel import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.server.timeouts import WorkerTimeouts
-    from authz_sidecar.server.workers import Child
+    from authz_sidecar.server.worker_pool import Child
+    from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 logger = logging.getLogger(__name__)
 

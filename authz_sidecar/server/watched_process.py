@@ -8,7 +8,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.background import BackgroundTasks
+from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.observe.logging import fields
 from authz_sidecar.server.heartbeat import Heartbeat
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Callable
 
-    from authz_sidecar.server.control import Line
-    from authz_sidecar.server.timeouts import WorkerTimeouts
+    from authz_sidecar.server.control_channel import Line
+    from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.background import BackgroundTasks
-from authz_sidecar.core.collector import settle
+from authz_sidecar.background_tasks import BackgroundTasks
+from authz_sidecar.core.gc_tuning import settle
 from authz_sidecar.server.compiled import check_protocol, limited_protocol
-from authz_sidecar.server.generations import Generations
+from authz_sidecar.server.hot_reload import Generations
+from authz_sidecar.server.http_server import Listener, Serving
 from authz_sidecar.server.limits import Limits
-from authz_sidecar.server.serving import Listener, Serving
 
 if TYPE_CHECKING:
     import socket

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from authz_sidecar.server.slot_monitor import SlotMonitor
-    from authz_sidecar.server.wanted import Wanted
+    from authz_sidecar.server.target_config import Wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Sessions: where they are kept, what is kept of them, and the cookies that open them."""
 
 from authz_sidecar.sessions.cookie import SessionCookies
-from authz_sidecar.sessions.memory import MemoryStore
+from authz_sidecar.sessions.memory_store import MemoryStore
 from authz_sidecar.sessions.records import ProviderTokens, SessionSummary
 from authz_sidecar.sessions.service import Sessions
 from authz_sidecar.sessions.store import SessionStore

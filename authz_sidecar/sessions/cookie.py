@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from authz_sidecar.core.base64url import base64url
+from authz_sidecar.core.encoding import base64url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.base64url import base64url
+from authz_sidecar.core.encoding import base64url
 from authz_sidecar.sealing import KeyedHash
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.sessions.cookie import new_token
-from authz_sidecar.sessions.envelopes import Envelopes
-from authz_sidecar.sessions.finding import Fetched, Finder, is_alive, write_time
 from authz_sidecar.sessions.keys import Naming, Subject
-from authz_sidecar.sessions.notes import Notes
-from authz_sidecar.sessions.reading import Member, Reader
+from authz_sidecar.sessions.lookup import Fetched, Finder, is_alive, write_time
+from authz_sidecar.sessions.one_time import Notes
+from authz_sidecar.sessions.queries import Member, Reader
+from authz_sidecar.sessions.record_sealing import Envelopes
 from authz_sidecar.sessions.records import ProviderTokens, Record, SessionSummary
-from authz_sidecar.sessions.renewal import Renewal, first_vault
-from authz_sidecar.sessions.writing import Writer, summary_of
+from authz_sidecar.sessions.refresh_vault import Renewal, first_vault
+from authz_sidecar.sessions.writer import Writer, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.config.value_parsers import ListenAddress, TcpAddress
 from authz_sidecar.routes.model import Depth
-from authz_sidecar.routes.places import parse_host_pattern
+from authz_sidecar.routes.patterns import parse_host_pattern
 
 if TYPE_CHECKING:
     from authz_sidecar.config.schema import Config

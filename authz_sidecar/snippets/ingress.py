@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from authz_sidecar.config.grammar import TcpAddress
-from authz_sidecar.proxies.ingress_nginx import question
+from authz_sidecar.adapters.ingress_nginx import question
+from authz_sidecar.config.value_parsers import TcpAddress
 from authz_sidecar.snippets.edit import Text
 from authz_sidecar.snippets.facts import Facts, SnippetError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.grammar import ListenAddress, TcpAddress
+from authz_sidecar.config.value_parsers import ListenAddress, TcpAddress
 from authz_sidecar.snippets.certificates import forwarding
 from authz_sidecar.snippets.edit import EXAMPLE, Text, variable
 from authz_sidecar.snippets.facts import Facts, SnippetError

@@ -11,23 +11,22 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 
 from authz_sidecar.core.types import Session
 from authz_sidecar.errors import CredentialsRefused
-from authz_sidecar.login.jws import ALGORITHMS
+from authz_sidecar.oidc.jws import ALGORITHMS
+from authz_sidecar.tokens.claims import unverified_issuer
 from authz_sidecar.tokens.dpop import verify_proof, wrong_proof
-from authz_sidecar.tokens.introspected import IntrospectedTokens
-from authz_sidecar.tokens.peeking import unverified_issuer
-from authz_sidecar.tokens.refusals import TokenRefused
-from authz_sidecar.tokens.resources import metadata_url
-from authz_sidecar.tokens.settings import PROOF_SECONDS
-from authz_sidecar.tokens.signed import SignedTokens
+from authz_sidecar.tokens.introspection import IntrospectedTokens
+from authz_sidecar.tokens.jwt import SignedTokens
+from authz_sidecar.tokens.protected_resource import metadata_url
+from authz_sidecar.tokens.settings import PROOF_SECONDS, TokenRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from authz_sidecar.core.types import CheckRequest
     from authz_sidecar.routes.model import Route
+    from authz_sidecar.tokens.authorization_header import Presented
     from authz_sidecar.tokens.claims import Accepted
-    from authz_sidecar.tokens.nonces import Nonces
-    from authz_sidecar.tokens.presented import Presented
+    from authz_sidecar.tokens.dpop import Nonces
     from authz_sidecar.tokens.settings import IssuerSettings
 
 Issuer = SignedTokens | IntrospectedTokens

@@ -5,17 +5,24 @@ The same for claims that were signed and for those that an issuer was asked for 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.claim_path import claim_at, claims_along
+from authz_sidecar.core.claims import (
+    claim_at,
+    claims_along,
+    is_email_address,
+    is_email_unverified,
+    text_values,
+)
 from authz_sidecar.core.types import Identity, SessionKind
-from authz_sidecar.login.claims import is_address, is_doubted, strings
-from authz_sidecar.login.jws import instant
-from authz_sidecar.tokens.refusals import TokenRefused
+from authz_sidecar.oidc.jws import instant, peek
+from authz_sidecar.tokens.settings import LARGEST_TOKEN, TokenRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from authz_sidecar.tokens.settings import IssuerSettings
 
 Claims = Mapping[str, object]
@@ -103,7 +110,7 @@ def check_purpose(claims: Claims) -> None:
 
 def check_required(claims: Claims, *, settings: IssuerSettings) -> None:
     for name, patterns in settings.require.items():
-        said = strings(claim_at(claims, name))
+        said = text_values(claim_at(claims, name))
         if not any(matches(pattern, value) for pattern in patterns for value in said):
             raise TokenRefused(f"claim `{name}` is not as `require` wants it")
 
@@ -123,7 +130,7 @@ def scopes_of(claims: Claims) -> frozenset[str]:
     found = claims.get("scope", claims.get("scp"))
     if isinstance(found, str):
         return frozenset(found.split())
-    return frozenset(strings(found)) if isinstance(found, list) else frozenset()
+    return frozenset(text_values(found)) if isinstance(found, list) else frozenset()
 
 
 def bound_to(claims: Claims) -> str | None:
@@ -151,7 +158,7 @@ def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
         raise TokenRefused(f"claim `{names.user}` names nobody")
     email = _email(claims, names.email)
     # Such an address must not come back as a claim that policies and headers read.
-    doubtful = {"email"} if is_doubted(claims) else set[str]()
+    doubtful = {"email"} if is_email_unverified(claims) else set[str]()
     if email is None and names.email is not None:
         doubtful |= claims_along(names.email)
     return Identity(
@@ -160,7 +167,7 @@ def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
         subject=f"{settings.name}/{subject}",
         email=email,
         name=_text(claims, names.name),
-        groups=() if names.groups is None else strings(claim_at(claims, names.groups)),
+        groups=() if names.groups is None else text_values(claim_at(claims, names.groups)),
         claims=told(claims, without=doubtful),
         machine=True,
     )
@@ -205,8 +212,8 @@ def matches(pattern: str, text: str) -> bool:
 
 def _email(claims: Claims, path: str | None) -> str | None:
     """As of people: in no form that could be two, and none that the issuer itself does not vouch for."""
-    value = None if path is None or is_doubted(claims) else claim_at(claims, path)
-    return value if is_address(value) else None
+    value = None if path is None or is_email_unverified(claims) else claim_at(claims, path)
+    return value if is_email_address(value) else None
 
 
 def _text(claims: Claims, path: str | None) -> str | None:
@@ -219,3 +226,17 @@ def _time(claims: Claims, name: str) -> float:
     if value is None:
         raise TokenRefused(f"token has no `{name}` that is a time")
     return value
+
+
+def unverified_part(token: str, number: int) -> Mapping[str, object] | None:
+    """The header (0) or the claims (1); None where `token` is no signed JWT."""
+    return None if len(token) > LARGEST_TOKEN else peek(token, number)
+
+
+def unverified_issuer(token: str) -> str | None:
+    """`iss` of a JWT; empty where it says none, None where it is no JWT."""
+    header, claims = unverified_part(token, 0), unverified_part(token, 1)
+    if header is None or claims is None or "alg" not in header:
+        return None
+    issuer = claims.get("iss")
+    return issuer if isinstance(issuer, str) else ""

@@ -5,27 +5,29 @@ from __future__ import annotations
 
 import hmac
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.base64url import base64url
+from authz_sidecar.core.encoding import base64url
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.login.jws import (
+from authz_sidecar.oidc.jws import (
     ALGORITHMS,
     instant,
     read_header,
     suitable_keys,
     verify_signature,
 )
-from authz_sidecar.tokens.peeking import unverified_part
-from authz_sidecar.tokens.refusals import TokenRefused
-from authz_sidecar.tokens.settings import PROOF_SECONDS
+from authz_sidecar.sealing import KeyedHash
+from authz_sidecar.tokens.claims import unverified_part
+from authz_sidecar.tokens.settings import NONCE_SECONDS, PROOF_SECONDS, TokenRefused
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest
+    from authz_sidecar.sealing import SecretKeys
 
 LARGEST_PROOF = 4096
 _LONGEST_ID = 512
@@ -126,3 +128,25 @@ def _same(one: object, other: str) -> bool:
 
 def wrong_proof(message: str, *, code: str = "invalid_dpop_proof") -> TokenRefused:
     return TokenRefused(f"DPoP: {message}", code=code, public="The DPoP proof does not count here.")
+
+
+class Nonces:
+    """A nonce is good for its window and the next."""
+
+    def __init__(self, keys: SecretKeys) -> None:
+        self._keys = tuple(map(KeyedHash, keys.derive("nonces of DPoP proofs")))
+
+    def current(self, *, now: float) -> str:
+        return self._nonce(self._keys[0], math.floor(now / NONCE_SECONDS))
+
+    def is_ours(self, nonce: str, *, now: float) -> bool:
+        window = math.floor(now / NONCE_SECONDS)
+        return any(
+            hmac.compare_digest(nonce.encode("utf-8", "surrogatepass"), known.encode())
+            for key in self._keys
+            for known in (self._nonce(key, window), self._nonce(key, window - 1))
+        )
+
+    @staticmethod
+    def _nonce(key: KeyedHash, window: int) -> str:
+        return base64url(key(str(window).encode())[:16])

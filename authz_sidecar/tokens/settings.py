@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from authz_sidecar.login.jws import ALGORITHMS
+from authz_sidecar.errors import LoginRefused
+from authz_sidecar.oidc.jws import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ TYPES = ("jwt", "at+jwt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimNames:
-    """Claims, or paths into them (`core/claim_path.py`). None: not told."""
+    """Claims, or paths into them (`core/claims.py`). None: not told."""
 
     user: str = "sub"
     email: str | None = None
@@ -72,3 +73,16 @@ class IssuerSettings:
     bearer_token_file: str | None = None
     introspection: Introspection | None = None
     advertised: bool = True
+
+
+class TokenRefused(LoginRefused):
+    """`code` is the error of RFC 6750 section 3.1 or RFC 9449 section 7.1; `public` is said to the
+    program: visible ASCII, without quotes and backslashes."""
+
+    public = "The token does not count here."
+
+    def __init__(
+        self, message: str, *, code: str = "invalid_token", public: str | None = None
+    ) -> None:
+        super().__init__(message, public=public)
+        self.code = code

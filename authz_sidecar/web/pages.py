@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from authz_sidecar.core.browser_headers import isolated
-from authz_sidecar.login.loop import Circle
+from authz_sidecar.login.loop_detection import Circle
 from authz_sidecar.web.assets import load_assets
-from authz_sidecar.web.reasons import explanations
+from authz_sidecar.web.reason_texts import explanations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from authz_sidecar.core.types import Identity
-    from authz_sidecar.login.ports import SessionLine
+    from authz_sidecar.login.interfaces import SessionLine
 
 _COOKIES = (
     "Your browser does not keep this site's cookies. Allow them, or leave the private window."

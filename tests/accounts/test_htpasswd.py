@@ -7,7 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from authz_sidecar.accounts.htpasswd import PasswordFile, verify
-from authz_sidecar.config.passwords import read_password_file
+from authz_sidecar.config.checks.passwords import read_password_file
 
 BCRYPT = bcrypt.hashpw(b"open sesame", bcrypt.gensalt(4)).decode()
 LONG = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()

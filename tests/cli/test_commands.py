@@ -379,7 +379,7 @@ def test_a_command_is_known_without_the_others(
 def test_what_serves_is_without_what_other_commands_need() -> None:
     program = (
         "import sys, authz_sidecar.cli as cli; cli._parser(['serve']);"
-        "print([name for name in sys.modules if name.startswith('authz_sidecar.importing')])"
+        "print([name for name in sys.modules if name.startswith('authz_sidecar.migrate.pomerium')])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True

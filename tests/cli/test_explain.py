@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.cli import main
-from authz_sidecar.cli.tree import drawn, for_stream, shown
+from authz_sidecar.cli.explain_text import drawn, for_stream, shown
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,13 +11,13 @@ import pytest
 from authz_sidecar.accounts.service_accounts import SCOPE
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
-from authz_sidecar.sessions.near import NearCache
-from authz_sidecar.sessions.opening import open_store
-from authz_sidecar.sessions.prefixed import Prefix, read
+from authz_sidecar.sessions.api_tokens import Prefix, read
+from authz_sidecar.sessions.cache import NearCache
+from authz_sidecar.sessions.factory import open_store
 from tests.cli.test_commands import SOUND, Run, run
 from tests.cli.test_sessions import SECRET
 from tests.servers.redis import RedisServer, redis_server
-from tests.sessions.nearby import until
+from tests.sessions.caches import until
 
 if TYPE_CHECKING:
     from pathlib import Path

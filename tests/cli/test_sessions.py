@@ -11,7 +11,7 @@ import pytest
 from authz_sidecar.core.types import Identity
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
-from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.factory import open_store
 from tests.cli.test_commands import SOUND, Run, run
 from tests.servers.redis import RedisServer, redis_server
 

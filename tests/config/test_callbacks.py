@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from authz_sidecar.config import check, warn
-from authz_sidecar.config.callbacks import unstated_callbacks
+from authz_sidecar.config.checks import cross_section
+from authz_sidecar.config.checks.callbacks import unstated_callbacks
+from authz_sidecar.config.checks.warnings import find_warnings
 from authz_sidecar.config.schema import Config
 
 AUTH = {"server": {"auth_host": "https://auth.example.com"}}
@@ -44,11 +45,11 @@ def unstated(providers: dict[str, Any], **sections: Any) -> dict[str, str]:
 
 
 def problems(providers: dict[str, Any], **sections: Any) -> list[str]:
-    return [problem.message for problem in check.problems(config(providers, **sections))]
+    return [problem.message for problem in cross_section.problems(config(providers, **sections))]
 
 
 def warnings(providers: dict[str, Any], **sections: Any) -> list[str]:
-    return [problem.message for problem in warn.warnings(config(providers, **sections))]
+    return [problem.message for problem in find_warnings(config(providers, **sections))]
 
 
 def test_one_provider_need_not_state_its_uri() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from authz_sidecar.config import check, warn
+from authz_sidecar.config.checks import cross_section
+from authz_sidecar.config.checks.warnings import find_warnings
 from authz_sidecar.config.schema import Config
 
 KEY = "Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e"
@@ -28,11 +29,11 @@ def config(**sections: Any) -> Config:
 
 
 def problems(**sections: Any) -> list[str]:
-    return [problem.message for problem in check.problems(config(**sections))]
+    return [problem.message for problem in cross_section.problems(config(**sections))]
 
 
 def warnings(**sections: Any) -> list[str]:
-    return [problem.message for problem in warn.warnings(config(**sections))]
+    return [problem.message for problem in find_warnings(config(**sections))]
 
 
 def test_a_sound_configuration() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from authz_sidecar.config.document import Document, merged
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.yaml import read_text
 
 
 def merge(*texts: str) -> Document:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.config.load import MOST_LAYERS, NAMED, examine, load, read
-from authz_sidecar.config.overlay import overlaid
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.merge import overlaid
+from authz_sidecar.config.yaml import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.config.load import examine
-from authz_sidecar.config.understand import MOST_PROBLEMS
+from authz_sidecar.config.validation import MOST_PROBLEMS
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.policy.regex import PatternError, whole_match
 from tests.routes.settings import Settings, built

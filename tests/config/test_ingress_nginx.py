@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from authz_sidecar.config import check, warn
+from authz_sidecar.config.checks import cross_section
+from authz_sidecar.config.checks.warnings import find_warnings
 from tests.config.test_check import ROUTE, config
 
 RETIRED = "server.adapters: ingress-nginx is retired"
@@ -15,7 +16,7 @@ RETIRED = "server.adapters: ingress-nginx is retired"
 def found(*places: str, **server: Any) -> list[tuple[str, str]]:
     """The place that a problem is at, and the one that it names."""
     routes = [{**ROUTE, "from": place} for place in places]
-    problems = check.problems(config(routes=routes, server=server))
+    problems = cross_section.problems(config(routes=routes, server=server))
     said = [problem.message.partition(": differs from `") for problem in problems]
     return [
         (places[int(path.removeprefix("routes[").partition("]")[0])], rest.partition("`")[0])
@@ -63,10 +64,10 @@ def test_what_the_controller_can_tell_apart(places: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("server", [{}, {"adapters": ["nginx"]}], ids=["default", "another"])
 def test_nothing_is_said_where_the_controller_is_not_named(server: dict[str, Any]) -> None:
     assert found("https://a.example.com", "https://a.example.com:8443", **server) == []
-    assert warn.warnings(config(server=server)) == ()
+    assert find_warnings(config(server=server)) == ()
 
 
 def test_the_controller_is_retired() -> None:
-    [warning] = warn.warnings(config(server={"adapters": ["ingress-nginx"]}))
+    [warning] = find_warnings(config(server={"adapters": ["ingress-nginx"]}))
     assert warning.message.startswith(RETIRED)
     assert "`?host=$host&upgrade=$http_upgrade`" in warning.message

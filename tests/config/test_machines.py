@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from authz_sidecar.config.checks.warnings import find_warnings
 from authz_sidecar.config.load import load
-from authz_sidecar.config.warn import warnings
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.routes_from_config import ruleset
 
 if TYPE_CHECKING:
     from authz_sidecar.config.schema import Config
@@ -41,5 +41,5 @@ def test_an_example_is_a_configuration(example: str, tmp_path: Path) -> None:
     config = loaded(example, tmp_path)
     assert not ruleset(config).problems
     usual = ("there are no routes", "no route accepts its tokens")
-    found = [each.message for each in warnings(config)]
+    found = [each.message for each in find_warnings(config)]
     assert not [message for message in found if not any(word in message for word in usual)]

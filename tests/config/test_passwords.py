@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from authz_sidecar.config.check import problems
-from authz_sidecar.config.passwords import read_password_file
+from authz_sidecar.config.checks.cross_section import problems
+from authz_sidecar.config.checks.passwords import read_password_file
 from authz_sidecar.config.schema import Config
 
 GOOD = "$2y$05$" + "a" * 53

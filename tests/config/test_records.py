@@ -17,7 +17,7 @@ from authz_sidecar.core.types import CheckRequest, Deny, Identity
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.policy import decide
-from authz_sidecar.ruleset import ruleset
+from authz_sidecar.routes_from_config import ruleset
 
 if TYPE_CHECKING:
     from pathlib import Path

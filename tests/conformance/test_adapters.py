@@ -12,11 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.browser_headers import ISOLATION
-from authz_sidecar.core.types import CheckRequest, ClientCertificate, Fact
-from authz_sidecar.core.urls import Origin
-from authz_sidecar.errors import BadProxyRequest
-from authz_sidecar.proxies.base import (
+from authz_sidecar.adapters.base import (
     Answer,
     Page,
     Passed,
@@ -25,8 +21,12 @@ from authz_sidecar.proxies.base import (
     Reply,
     SignInFirst,
 )
-from authz_sidecar.proxies.certificates import CertificateHeader
-from tests.proxies.asking import ASKING, DIRECT, Original, adapter_of
+from authz_sidecar.adapters.client_certificates import CertificateHeader
+from authz_sidecar.core.browser_headers import ISOLATION
+from authz_sidecar.core.types import CheckRequest, ClientCertificate, Fact
+from authz_sidecar.core.urls import Origin
+from authz_sidecar.errors import BadProxyRequest
+from tests.adapters.requests import ASKING, DIRECT, Original, adapter_of
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers

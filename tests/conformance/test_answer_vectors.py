@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from authz_sidecar.answers import Judgement
+from authz_sidecar.check.responses import Judgement
 from authz_sidecar.core.types import CheckRequest, Identity, Session, SessionKind
 from authz_sidecar.core.urls import Origin, parse_origin
 from authz_sidecar.identity.assertion import AssertionSigner, signing_keys_from
 from authz_sidecar.identity.groups import AllGroups
 from authz_sidecar.policy.reasons import HELD, fails, holds
 from authz_sidecar.policy.verdict import verdict
-from tests.gating import ADAPTERS, KEYS, NOW, header, house
 from tests.routes.settings import Settings, built
+from tests.support.authorizer import ADAPTERS, KEYS, NOW, header, house
 
 if TYPE_CHECKING:
-    from authz_sidecar.proxies.base import Reply
+    from authz_sidecar.adapters.base import Reply
 
 FILE = Path(__file__).parent.parent / "corpus" / "ppl_vectors.json"
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))

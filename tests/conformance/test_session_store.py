@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.factory import open_store
 from authz_sidecar.sessions.store import Entry, SessionStore
 from tests.sessions.stores import STORES, store_url
 

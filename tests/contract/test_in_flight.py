@@ -14,12 +14,12 @@ import pytest
 
 from authz_sidecar.core.step_up import StepUp
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.attempts import AttemptCookies
-from authz_sidecar.login.errand import Errand, open_errand
+from authz_sidecar.login.login_request import Errand, open_errand
+from authz_sidecar.login.transactions import AttemptCookies
 from authz_sidecar.sealing import SecretKeys
 from tests.contract import stored
 from tests.contract.stored import APP, AUTH, ISSUER, NOW, VERIFIER
-from tests.login.house import Clock, house
+from tests.support.sign_in import Clock, house
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

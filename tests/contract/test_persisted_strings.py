@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.app.tokens import token_names
+from authz_sidecar.app.credentials import token_names
 from authz_sidecar.core.types import Identity
 from authz_sidecar.identity.assertion import signing_keys_from
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions.opening import open_store
-from authz_sidecar.sessions.packing import AGENTS, CLAIMS
+from authz_sidecar.sessions.codec import AGENTS, CLAIMS
+from authz_sidecar.sessions.factory import open_store
 from authz_sidecar.sessions.records import ProviderTokens
-from authz_sidecar.tokens.nonces import Nonces
+from authz_sidecar.tokens.dpop import Nonces
 from tests.contract import stored
 from tests.contract.source import calls, keywords, returned, text_of
 from tests.contract.stored import ALICE, APP, AUTH, ISSUER, NOW, TOKENS, golden

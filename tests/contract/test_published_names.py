@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar import cli
+from authz_sidecar.adapters.registry import adapters
+from authz_sidecar.config.documentation import json_schema
 from authz_sidecar.config.load import load
-from authz_sidecar.config.reference import json_schema
 from authz_sidecar.config.schema import ADAPTERS
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.attempts import AttemptCookies
-from authz_sidecar.login.loop import LoopBreaker
+from authz_sidecar.login.loop_detection import LoopBreaker
+from authz_sidecar.login.transactions import AttemptCookies
+from authz_sidecar.observe.check_recorder import CheckRecorder
 from authz_sidecar.observe.metrics import Metrics
-from authz_sidecar.observe.record import CheckRecorder
 from authz_sidecar.policy.reasons import CODES
-from authz_sidecar.proxies.catalogue import adapters
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.web.ops import ops_app
 from tests.contract.source import (
@@ -45,9 +45,9 @@ from tests.contract.source import (
     returned,
     text_of,
 )
-from tests.login.house import House
-from tests.login.test_attempts import attempt
-from tests.observe.test_record import REQUEST, check
+from tests.login.test_transactions import attempt
+from tests.observe.test_check_recorder import REQUEST, check
+from tests.support.sign_in import House
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -324,7 +324,7 @@ def test_modules_that_are_named_by_a_string() -> None:
         for each in call.node.args
         if (text := text_of(each, call.module)) is not None and "." in text
     }
-    assert started == {"authz_sidecar.server.child"}
+    assert started == {"authz_sidecar.server.worker_process"}
     for name in started:
         found = importlib.util.find_spec(name)
         assert found is not None, name

@@ -14,16 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.core.types import Identity
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.attempts import LIFETIME_SECONDS, Attempt, AttemptCookies, attempt_id
+from authz_sidecar.login.transactions import (
+    LIFETIME_SECONDS,
+    Attempt,
+    AttemptCookies,
+    attempt_id,
+)
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import Sessions
+from authz_sidecar.sessions.factory import open_store
 from authz_sidecar.sessions.keys import refresh_lock_key
-from authz_sidecar.sessions.opening import open_store
 from authz_sidecar.sessions.store import Entry
-from tests.corpus.house import APP, AUTH, COOKIE, PROVIDER
+from tests.corpus.client import Walker
+from tests.corpus.deployment import APP, AUTH, COOKIE, PROVIDER
 from tests.corpus.provider import challenge_of
 from tests.corpus.vectors import Uninterpretable
-from tests.corpus.walking import Walker
 from tests.servers.sidecar import SECRET_KEY
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tests.servers.providers import CLIENT_ID
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from authz_sidecar.login.attempts import Attempt
+    from authz_sidecar.login.transactions import Attempt
 
 REFUSED = frozenset({"invalid", "invalid-grant", "expired", "used", "unknown", "x"})
 

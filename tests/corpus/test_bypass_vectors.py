@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.corpus.house import configuration
-from tests.corpus.judging import MEANINGS, Scene, judge
+from tests.corpus.assertions import MEANINGS, Scene, judge
+from tests.corpus.deployment import configuration
+from tests.corpus.expectations import PROMISES, back_channel_left_it
 from tests.corpus.people import People
-from tests.corpus.promises import PROMISES, back_channel_left_it
 from tests.corpus.provider import Idp
-from tests.corpus.running import House, beside
+from tests.corpus.runner import House, beside
 from tests.corpus.vectors import CLASSES, Uninterpretable, parse
 from tests.servers.hostile_provider import running_hostile_provider
 from tests.servers.redis import running_redis

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from authz_sidecar.login.logouttoken import EVENT
+from authz_sidecar.oidc.logout_token import EVENT
 from tests.corpus.vectors import Uninterpretable
-from tests.login.signing import SigningKey, signing_key
 from tests.servers.providers import CLIENT_ID
+from tests.support.signed_tokens import SigningKey, signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

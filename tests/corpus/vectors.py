@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from tests.proxies.asking import controllers_question
+from tests.adapters.requests import controllers_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.demo.children import ChildError, Children
 from authz_sidecar.demo.ports import PortError, choose_ports
+from authz_sidecar.demo.processes import ChildError, Children
 
 if TYPE_CHECKING:
     from pathlib import Path

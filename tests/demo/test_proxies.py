@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.demo.proxies import PROXIES, ProxyError, find_program
-from authz_sidecar.demo.scene import Ports, Scene
+from authz_sidecar.demo.scenario import Ports, Scene
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.demo.children import Children
 from authz_sidecar.demo.ports import choose_ports
+from authz_sidecar.demo.processes import Children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.config.grammar import TcpAddress
+from authz_sidecar.config.value_parsers import TcpAddress
 from authz_sidecar.snippets import Facts, write
 from authz_sidecar.snippets.edit import EXAMPLE
 from authz_sidecar.snippets.facts import Certificate as Forwarded

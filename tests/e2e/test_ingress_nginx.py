@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from authz_sidecar.proxies.ingress_nginx import question
+from authz_sidecar.adapters.ingress_nginx import question
 from tests.e2e.conftest import (
     CONTROLLER,
     Stage,

@@ -11,11 +11,11 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.e2e.conftest import EACH_PROXY, PROXIES, Stage, running_stage
-from tests.login.signing import SigningKey, signing_key
 from tests.servers.hostile_provider import Answer, document, running_hostile_provider
 from tests.servers.proxy import APP_HOST, GROUP_HOST
 from tests.servers.sidecar import running_sidecar
-from tests.tokens.issuing import bound, hashed
+from tests.support.signed_tokens import SigningKey, signing_key
+from tests.tokens.issuers import bound, hashed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

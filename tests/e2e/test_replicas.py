@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.corpus.house import APP, AUTH, COOKIE, configuration
+from tests.corpus.client import send
+from tests.corpus.deployment import APP, AUTH, COOKIE, configuration
 from tests.corpus.people import People
 from tests.corpus.provider import Idp
-from tests.corpus.running import House
-from tests.corpus.walking import send
+from tests.corpus.runner import House
 from tests.servers.hostile_provider import running_hostile_provider
 from tests.servers.redis import running_redis
 from tests.servers.sidecar import running_sidecar

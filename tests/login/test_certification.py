@@ -15,23 +15,23 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 
-from tests.login import signing
-from tests.login.house import APP, house
-from tests.login.journeys import nonce_of, outside, start, state_of
-from tests.login.lies import KEY, Lies
-from tests.login.test_refreshing import signed_in as refreshable
+from tests.login.dishonest_provider import KEY, Lies
+from tests.login.test_token_refresh import signed_in as refreshable
 from tests.servers.browser import page
 from tests.servers.hostile_provider import HostileProvider, document
 from tests.servers.providers import CLIENT_SECRET
+from tests.support import signed_tokens
+from tests.support.sign_in import APP, house
+from tests.support.sign_in_steps import nonce_of, outside, start, state_of
 
 if TYPE_CHECKING:
     import httpx2
 
     from tests.servers.browser import Browser
 
-OTHER_KEY = signing.signing_key("RS256", "k1")
-SECOND_KEY = signing.signing_key("RS256", "k2")
-ELLIPTIC_KEY = signing.signing_key("ES256", "k3")
+OTHER_KEY = signed_tokens.signing_key("RS256", "k1")
+SECOND_KEY = signed_tokens.signing_key("RS256", "k2")
+ELLIPTIC_KEY = signed_tokens.signing_key("ES256", "k3")
 SID = "provider-session"
 
 
@@ -43,8 +43,8 @@ class Module:
     passes: bool
     claims: dict[str, object] = field(default_factory=dict)
     header: dict[str, object] = field(default_factory=dict)
-    key: signing.SigningKey = KEY
-    published: tuple[signing.SigningKey, ...] = (KEY,)
+    key: signed_tokens.SigningKey = KEY
+    published: tuple[signed_tokens.SigningKey, ...] = (KEY,)
     userinfo: dict[str, object] = field(default_factory=lambda: {"sub": "alice"})
     unsigned: bool = False
 
@@ -65,7 +65,7 @@ def _text(value: object) -> str:
 
 
 ADDRESS = {"sub": "alice", "email": "alice@example.com", "email_verified": True, "name": "Alice"}
-NAMELESS = signing.SigningKey(KEY.private, KEY.algorithm, None, KEY.jwk)
+NAMELESS = signed_tokens.SigningKey(KEY.private, KEY.algorithm, None, KEY.jwk)
 BASIC: dict[str, Module] = {
     "oidcc-client-test": Module(passes=True),
     "oidcc-client-test-invalid-iss": Module(passes=False, claims={"iss": "https://evil.example"}),

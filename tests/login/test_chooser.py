@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.login.house import APP, AUTH, House, house
-from tests.login.journeys import outside, start
 from tests.servers.browser import page
 from tests.servers.strict_provider import StrictProvider, running_strict_provider
+from tests.support.sign_in import APP, AUTH, House, house
+from tests.support.sign_in_steps import outside, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

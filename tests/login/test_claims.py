@@ -8,8 +8,8 @@ import pytest
 
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.claims import ClaimNames, ClaimRules, identity_of, merge_userinfo
-from authz_sidecar.login.idtoken import VerifiedClaims
-from tests.login.signing import ISSUER, claims
+from authz_sidecar.oidc.id_token import VerifiedClaims
+from tests.support.signed_tokens import ISSUER, claims
 
 
 def given(**changes: object) -> VerifiedClaims:

@@ -14,10 +14,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from tests.login.house import APP, AUTH, House, house
-from tests.login.journeys import cleared, link_to_restart, outside, start
 from tests.servers.browser import page
 from tests.servers.strict_provider import StrictProvider, running_strict_provider
+from tests.support.sign_in import APP, AUTH, House, house
+from tests.support.sign_in_steps import cleared, link_to_restart, outside, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote_plus, urlsplit
 
 import pytest
 
-from tests.core.test_return_address import corpus
+from tests.core.test_redirects import corpus
 from tests.servers.hostile_provider import HostileProvider, running_hostile_provider
 from tests.servers.sidecar import Listener, SidecarStarter, start_module_sidecar
 

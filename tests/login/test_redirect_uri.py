@@ -11,8 +11,7 @@ import pytest
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import AuthzError, LoginRefused
-from authz_sidecar.login.attempts import Attempt, attempt_id
-from authz_sidecar.login.provider import Metadata, ProviderSettings
+from authz_sidecar.login.providers import Metadata, ProviderSettings
 from authz_sidecar.login.redirect_uri import (
     BegunBeforeUpdate,
     Callback,
@@ -20,6 +19,7 @@ from authz_sidecar.login.redirect_uri import (
     RedirectUris,
     callback_path,
 )
+from authz_sidecar.login.transactions import Attempt, attempt_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

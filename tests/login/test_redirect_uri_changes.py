@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from authz_sidecar.core.base64url import base64url
+from authz_sidecar.core.encoding import base64url
 from authz_sidecar.core.types import Identity
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.attempts import Attempt, attempt_id
-from authz_sidecar.login.errand import WALK, Errand, seal_errand
-from tests.login.house import ADMIN, APP, AUTH, House, house
-from tests.login.journeys import cleared, link_to_restart, outside, start
+from authz_sidecar.login.login_request import WALK, Errand, seal_errand
+from authz_sidecar.login.transactions import Attempt, attempt_id
 from tests.servers.browser import page
 from tests.servers.strict_provider import StrictProvider, running_strict_provider
+from tests.support.sign_in import ADMIN, APP, AUTH, House, house
+from tests.support.sign_in_steps import cleared, link_to_restart, outside, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,11 +8,15 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from authz_sidecar.login.attempts import LIFETIME_SECONDS
+from authz_sidecar.login.transactions import LIFETIME_SECONDS
 from authz_sidecar.sessions import Sessions
-from authz_sidecar.sessions.opening import open_store
-from tests.login.house import ADMIN, APP, WIKI, House, house
-from tests.login.journeys import (
+from authz_sidecar.sessions.factory import open_store
+from tests.login.dishonest_provider import Lies
+from tests.servers.browser import page
+from tests.servers.hostile_provider import HostileProvider, document
+from tests.servers.providers import FORM_POST_CLIENT_ID, RunningProvider
+from tests.support.sign_in import ADMIN, APP, WIKI, House, house
+from tests.support.sign_in_steps import (
     DEEP,
     TWO,
     cleared,
@@ -24,10 +28,6 @@ from tests.login.journeys import (
     start,
     state_of,
 )
-from tests.login.lies import Lies
-from tests.servers.browser import page
-from tests.servers.hostile_provider import HostileProvider, document
-from tests.servers.providers import FORM_POST_CLIENT_ID, RunningProvider
 
 
 @pytest.mark.parametrize("rd", [DEEP, f"{APP}{DEEP}"])

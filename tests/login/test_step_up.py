@@ -12,17 +12,19 @@ import pytest
 from authz_sidecar.core.step_up import StepUp
 from authz_sidecar.core.types import Identity
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.stepping import (
-    asking_for,
-    check_step_up,
-    insists,
-    readable_question,
-)
-from tests.login.house import ADMIN, APP, AUTH, House, house
-from tests.login.journeys import link_to_restart, nonce_of, outside, sign_in, start, state_of
-from tests.login.lies import Lies
+from authz_sidecar.login.step_up import asking_for, check_step_up, insists, readable_question
+from tests.login.dishonest_provider import Lies
 from tests.servers.browser import Browser, page
 from tests.servers.hostile_provider import document
+from tests.support.sign_in import ADMIN, APP, AUTH, House, house
+from tests.support.sign_in_steps import (
+    link_to_restart,
+    nonce_of,
+    outside,
+    sign_in,
+    start,
+    state_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from authz_sidecar.observe.forms import ConsoleFormatter, JsonFormatter
+from authz_sidecar.observe.formatters import ConsoleFormatter, JsonFormatter
 from authz_sidecar.observe.logging import LineHandler, fields, named, repeated
 from authz_sidecar.observe.request_ids import request_id
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from authz_sidecar.observe.metrics import Metrics, page
-from authz_sidecar.observe.report import added_up, from_json, to_json
+from authz_sidecar.observe.snapshot import added_up, from_json, to_json
 
 
 def counted(*, allowed: int) -> Metrics:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from authz_sidecar.check.authorizer import CheckRecord
 from authz_sidecar.errors import ProxyMisconfigured
-from authz_sidecar.gate import CheckRecord
+from authz_sidecar.observe.check_recorder import CheckRecorder
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.observe.misconfiguration import MisconfigurationLog
-from authz_sidecar.observe.record import CheckRecorder
 
 if TYPE_CHECKING:
     import pytest

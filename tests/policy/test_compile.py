@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from authz_sidecar.core.positions import KnownPlaces
+from authz_sidecar.core.source_locations import KnownPlaces
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.policy import compile_policy
-from tests.policy.asking import policy
+from tests.policy.requests import policy
 
 
 def problems(document: object) -> list[str]:

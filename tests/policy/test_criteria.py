@@ -11,7 +11,7 @@ import pytest
 from authz_sidecar.core.types import Allow
 from authz_sidecar.policy import Evidence, decide
 from authz_sidecar.policy.records import fixed
-from tests.policy.asking import ANN, NOW, allow, request
+from tests.policy.requests import ANN, NOW, allow, request
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest

@@ -8,7 +8,7 @@ from authz_sidecar.core.step_up import StepUp
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny
 from authz_sidecar.policy import decide, specialise
 from authz_sidecar.policy.model import refusing_policy
-from tests.policy.asking import ANN, BARE, NOW, policy, request
+from tests.policy.requests import ANN, BARE, NOW, policy, request
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity

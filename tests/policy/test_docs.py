@@ -15,14 +15,14 @@ import pytest
 
 from authz_sidecar.cli import main
 from authz_sidecar.config.records import read_hash
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.yaml import read_text
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.lint import CODES
 from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS
 from authz_sidecar.policy.reasons import CODES as REASONS
 from authz_sidecar.policy.vectors import load_policy
-from authz_sidecar.sessions.location import parse_location
 from authz_sidecar.sessions.redis import RedisHash
+from authz_sidecar.sessions.store_url import parse_location
 from tests.policy.test_ppl_vectors import WHERE
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from authz_sidecar.policy import Evidence
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.explain import CriterionExplained, explain, explain_for
 from authz_sidecar.policy.model import refusing_policy
+from authz_sidecar.policy.observed_values import _LOOKS, Seen
 from authz_sidecar.policy.records import fixed
-from authz_sidecar.policy.seen import _LOOKS, Seen
 from authz_sidecar.policy.subject import Device, Subject, ToolCall
 from authz_sidecar.policy.vectors import load_policy
-from tests.policy.asking import ANN, BARE, NOW, policy, request
+from tests.policy.requests import ANN, BARE, NOW, policy, request
 from tests.policy.test_ppl_vectors import VECTORS, WHERE
 
 RECORDS = Evidence(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from authz_sidecar.config.yaml12 import read_text
-from authz_sidecar.core.positions import written
+from authz_sidecar.config.yaml import read_text
+from authz_sidecar.core.source_locations import written
 from authz_sidecar.policy.lint import CODES, is_ignored, lint
 from tests.policy.test_properties import DOCUMENTS, JSON
 

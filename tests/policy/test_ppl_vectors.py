@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.config.yaml12 import read_text
-from authz_sidecar.core.positions import unplaced
+from authz_sidecar.config.yaml import read_text
+from authz_sidecar.core.source_locations import unplaced
 from authz_sidecar.policy import specialise_for
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.document import Action, WrittenOperator

@@ -25,8 +25,8 @@ from authz_sidecar.policy import Evidence, Policy, decide, evaluate, specialise,
 from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT
 from authz_sidecar.policy.explain import explain
 from authz_sidecar.policy.records import fixed
-from authz_sidecar.routes.told import plain
-from tests.policy.asking import NOW, policy
+from authz_sidecar.routes.explain_json import plain
+from tests.policy.requests import NOW, policy
 
 WORDS = st.sampled_from(["a", "b", "a@b", "b@a.b", "GET", "/a", "/a/b", "", "x/y"])
 VALUES = WORDS | st.booleans() | st.integers(0, 3) | st.none()

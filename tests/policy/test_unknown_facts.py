@@ -9,7 +9,7 @@ import pytest
 from authz_sidecar.core.types import Allow, Fact
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.policy import decide, specialise
-from tests.policy.asking import ANN, NOW, policy, request
+from tests.policy.requests import ANN, NOW, policy, request
 
 ABOUT = [
     pytest.param({"source_ip": "10.0.0.0/8"}, Fact.CLIENT_ADDRESS, id="source_ip"),

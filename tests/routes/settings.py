@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from authz_sidecar.core.positions import KnownPlaces
+from authz_sidecar.core.source_locations import KnownPlaces
 from authz_sidecar.routes import Built, build_routes
 
 if TYPE_CHECKING:

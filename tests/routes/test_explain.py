@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authz_sidecar.check.authorizer import Gate
 from authz_sidecar.core.header_names import ProtectedNames
 from authz_sidecar.core.types import CheckRequest, Deny, Session, SessionKind
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import BadProxyRequest
-from authz_sidecar.gate import Gate
 from authz_sidecar.routes.explain import Verdict, explain_request, verdict_of
-from authz_sidecar.routes.told import tell
+from authz_sidecar.routes.explain_json import tell
 from authz_sidecar.tokens import Callers
-from tests.policy.asking import ANN, NOW, request
+from tests.policy.requests import ANN, NOW, request
 from tests.policy.test_properties import REQUESTS, RULES, WHO
 from tests.routes.settings import PLACES, Settings, built
 

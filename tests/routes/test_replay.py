@@ -18,7 +18,7 @@ from authz_sidecar.routes.replay import (
     read_line,
     replay,
 )
-from tests.policy.asking import NOW, policy
+from tests.policy.requests import NOW, policy
 from tests.policy.test_properties import DOCUMENTS, REQUESTS, WHO
 from tests.routes.settings import Settings, built
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.config.grammar import TcpAddress
+from authz_sidecar.config.value_parsers import TcpAddress
+from authz_sidecar.server.http_server import Serving
 from authz_sidecar.server.listeners import bind
-from authz_sidecar.server.serving import Serving
 from tests.servers.sidecar import start_module_sidecar, start_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from authz_sidecar.server.http_server import Listener
     from authz_sidecar.server.limits import Limits
     from authz_sidecar.server.protocol import Limited
-    from authz_sidecar.server.serving import Listener
 
 __all__ = ["parser", "serve", "start_module_sidecar", "start_sidecar"]
 

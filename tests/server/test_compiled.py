@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.server.test_dependencies import APP, DOCS, check, config, provider, sign_in
-from tests.server.test_runner import answers, complete, metric, with_workers, workers_of
+from tests.server.test_main import answers, complete, metric, with_workers, workers_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.server.limits import Limits
-from tests.sessions.nearby import until
+from tests.sessions.caches import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.server.test_dependencies import check, config, provider, sign_in
-from tests.server.test_runner import metric, status_of
+from tests.server.test_main import metric, status_of
 from tests.server.test_several_workers import under_load
 
 if TYPE_CHECKING:

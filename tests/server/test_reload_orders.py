@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.server.test_runner import answers, complete, is_alive, status_of, workers_of
+from tests.server.test_main import answers, complete, is_alive, status_of, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.background import BackgroundTasks
+from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.errors import ConfigError, Problem, StartError, TemporaryError
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.server import reloads as module
-from authz_sidecar.server.history import History
+from authz_sidecar.server.reload_status import History
 from authz_sidecar.server.reloads import Coalesced, Reloads
-from tests.server.test_generations import application
+from tests.server.test_hot_reload import application
 
 if TYPE_CHECKING:
     from authz_sidecar.app import Application

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.cli import main as run_cli
-from authz_sidecar.sessions.near.gathering import MOST_UNDER_WAY
+from authz_sidecar.sessions.cache.batching import MOST_UNDER_WAY
 from tests.server.test_dependencies import APP, check, config, provider, sign_in
-from tests.server.test_runner import is_alive, metric, workers_of
+from tests.server.test_main import is_alive, metric, workers_of
 from tests.servers.wire import Reader, request_bytes
 
 if TYPE_CHECKING:

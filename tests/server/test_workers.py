@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.config.grammar import TcpAddress
 from authz_sidecar.config.schema import Config
+from authz_sidecar.config.value_parsers import TcpAddress
 from authz_sidecar.observe.metrics import Metrics, page
 from authz_sidecar.server.listeners import bind
-from authz_sidecar.server.timeouts import WorkerTimeouts
-from authz_sidecar.server.workers import Recipe, Workers
+from authz_sidecar.server.worker_pool import Recipe, Workers
+from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from authz_sidecar.config.grammar import TcpAddress
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.value_parsers import TcpAddress
+from authz_sidecar.config.yaml import read_text
 from authz_sidecar.snippets import Facts as SnippetFacts
 from authz_sidecar.snippets import write
 from authz_sidecar.snippets.edit import EXAMPLE

@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tests.login import signing
 from tests.servers.hostile_provider import (
     Answer,
     HostileProvider,
     document,
     running_hostile_provider,
 )
+from tests.support import signed_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-KEY = signing.signing_key("ES256")
+KEY = signed_tokens.signing_key("ES256")
 
 
 @dataclass(kw_only=True)
@@ -37,7 +37,7 @@ class StrictProvider:
 
     server: HostileProvider
     client_secret: str
-    client_id: str = signing.CLIENT_ID
+    client_id: str = signed_tokens.CLIENT_ID
     user: str = "alice"
     registered: frozenset[str] = frozenset()
     sends_iss: bool = False
@@ -94,7 +94,7 @@ class StrictProvider:
         ):
             return document({"error": "invalid_grant"}, 400)
         now = int(time.time())
-        claims = signing.claims(
+        claims = signed_tokens.claims(
             iss=self.issuer, sub=self.user, iat=now, exp=now + 300, nonce=request["nonce"]
         )
         return document(

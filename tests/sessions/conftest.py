@@ -12,9 +12,9 @@ import pytest
 
 from authz_sidecar.core.types import Identity, Session
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions.near import NearCache
-from authz_sidecar.sessions.near.coherence import BOUND_SECONDS
-from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.cache import NearCache
+from authz_sidecar.sessions.cache.invalidation import BOUND_SECONDS
+from authz_sidecar.sessions.factory import open_store
 from authz_sidecar.sessions.service import Sessions
 from tests.sessions.stores import store_url
 

@@ -6,10 +6,10 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.factory import open_store
 from tests.servers.sidecar import free_ports
+from tests.sessions.caches import sessions_on
 from tests.sessions.forwarder import Forwarder, forwarding
-from tests.sessions.nearby import sessions_on
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

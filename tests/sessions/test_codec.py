@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.sessions import codec
-from authz_sidecar.sessions.packing import CLAIMS
+from authz_sidecar.sessions.codec import CLAIMS
 from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
 
 HANDLE = "A" * 22

@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.near import NearLimits
+from authz_sidecar.sessions.cache import NearLimits
 from authz_sidecar.sessions.redis import probe
 from tests.servers.certificate import make_certificate
 from tests.servers.redis_groups import (
@@ -24,17 +24,17 @@ from tests.servers.redis_groups import (
     running_sentinel,
 )
 from tests.servers.sidecar import free_ports
+from tests.sessions.caches import find, hold, near, peek, sessions_on, until
 from tests.sessions.conftest import lives, sign_in
 from tests.sessions.failover import FORMER, copy, opened, pair
 from tests.sessions.forwarder import forwarding
-from tests.sessions.nearby import find, hold, near, peek, sessions_on, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from authz_sidecar.core.types import Session
-    from authz_sidecar.sessions.near import NearCache
+    from authz_sidecar.sessions.cache import NearCache
     from tests.servers.redis import RedisServer, RedisStarter
     from tests.servers.redis_groups import SentinelGroup
     from tests.sessions.failover import Pair

@@ -9,7 +9,7 @@ import pytest
 from authz_sidecar.core.types import Identity
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import codec
-from authz_sidecar.sessions.opening import open_store
+from authz_sidecar.sessions.factory import open_store
 from authz_sidecar.sessions.records import ProviderTokens
 from tests.sessions.conftest import ALICE, APP, AUTH, HOUR, OLD, Clock, World, child, lives, sign_in
 

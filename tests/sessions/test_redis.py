@@ -11,9 +11,8 @@ import pytest
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions.opening import open_store
-from authz_sidecar.sessions.redis.asking import DEADLINE
-from authz_sidecar.sessions.redis.clients import MAX_CONNECTIONS
+from authz_sidecar.sessions.factory import open_store
+from authz_sidecar.sessions.redis.clients import DEADLINE, MAX_CONNECTIONS
 from authz_sidecar.sessions.service import Sessions
 from authz_sidecar.sessions.store import Entry
 from tests.servers.listening import Listening

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.sessions.location import parse_location
 from authz_sidecar.sessions.redis import RedisHash
 from authz_sidecar.sessions.redis.clients import connect
 from authz_sidecar.sessions.redis.hashes import MOST_BYTES, MOST_FIELDS
+from authz_sidecar.sessions.store_url import parse_location
 from tests.servers.redis_groups import running_cluster
 from tests.servers.sidecar import free_ports
 from tests.sessions.failover import FORMER

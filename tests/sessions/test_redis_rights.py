@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.sessions.location import parse_location
 from authz_sidecar.sessions.redis import RedisHash
 from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.store_url import parse_location
 from tests.servers.redis import running_redis
 from tests.servers.redis_groups import has_replica
+from tests.sessions.caches import find, near, sessions_on, until
 from tests.sessions.conftest import sign_in
 from tests.sessions.failover import opened
-from tests.sessions.nearby import find, near, sessions_on, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

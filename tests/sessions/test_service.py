@@ -13,7 +13,7 @@ from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import MemoryStore, Sessions
 from authz_sidecar.sessions.cookie import is_token
 from authz_sidecar.sessions.records import ProviderTokens
-from authz_sidecar.sessions.redis import tracking
+from authz_sidecar.sessions.redis import invalidation
 from tests.sessions.conftest import (
     ALICE,
     APP,
@@ -44,7 +44,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """The gate finds sessions through a near cache: there they must be the same."""
     # Every look waits for an answer that is newer than itself.
-    monkeypatch.setattr(tracking, "SECONDS_BETWEEN_PINGS", 0.001)
+    monkeypatch.setattr(invalidation, "SECONDS_BETWEEN_PINGS", 0.001)
     async with world_on(request.param, request) as world:
         yield world
 

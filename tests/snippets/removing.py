@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.yaml import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from authz_sidecar.config.grammar import TcpAddress, UnixAddress
 from authz_sidecar.config.load import load
 from authz_sidecar.config.schema import Config
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.value_parsers import TcpAddress, UnixAddress
+from authz_sidecar.config.yaml import read_text
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.sessions.cookie import SessionCookies
 from authz_sidecar.snippets import PROXIES, Facts, SnippetError, facts_of, write

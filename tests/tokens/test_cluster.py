@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.tokens.claims import told
-from tests.gating import header
-from tests.login.signing import signing_key
 from tests.servers.certificate import Certificate, make_certificate
 from tests.servers.hostile_provider import HostileProvider, document, running_hostile_provider
-from tests.tokens.issuing import API, KEY, claims, office, settings
+from tests.support.authorizer import header
+from tests.support.signed_tokens import signing_key
+from tests.tokens.issuers import API, KEY, claims, office, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

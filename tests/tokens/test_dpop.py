@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.login.jws import ALGORITHMS
+from authz_sidecar.oidc.jws import ALGORITHMS
 from authz_sidecar.sessions import MemoryStore
-from tests.gating import APP, JSON, NAMES, NOW, header
-from tests.login.signing import signing_key
-from tests.tokens.issuing import API, KEY, bound, claims, hashed, office, proof, settings
+from tests.support.authorizer import APP, JSON, NAMES, NOW, header
+from tests.support.signed_tokens import signing_key
+from tests.tokens.issuers import API, KEY, bound, claims, hashed, office, proof, settings
 
 if TYPE_CHECKING:
-    from authz_sidecar.proxies.base import Reply
+    from authz_sidecar.adapters.base import Reply
     from authz_sidecar.sessions.store import Entry
     from tests.servers.hostile_provider import HostileProvider
 

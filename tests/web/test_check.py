@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.config.grammar import UnixAddress, network
+from authz_sidecar.adapters.registry import NAMES, adapters
+from authz_sidecar.adapters.trusted_peers import Networks
+from authz_sidecar.config.value_parsers import UnixAddress, network
 from authz_sidecar.core.browser_headers import ISOLATION
-from authz_sidecar.proxies.catalogue import NAMES, adapters
-from authz_sidecar.proxies.trust import Networks
+from authz_sidecar.server.http_server import Serving
 from authz_sidecar.server.listeners import bind, release
-from authz_sidecar.server.serving import Serving
-from authz_sidecar.web.check import CheckApp
-from tests.gating import House, house
+from authz_sidecar.web.check_app import CheckApp
 from tests.routes.settings import Settings
 from tests.servers.wire import Lines, Message, Reader, request_bytes
+from tests.support.authorizer import House, house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

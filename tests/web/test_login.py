@@ -13,10 +13,10 @@ import pytest
 from starlette.routing import Route
 
 from authz_sidecar.core.browser_headers import ISOLATION
-from authz_sidecar.web.login import login_router, public_router
-from tests.login.house import APP, AUTH, House, house
-from tests.login.journeys import sign_in, start
+from authz_sidecar.web.login_app import login_router, public_router
 from tests.servers.providers import RunningProvider, mock_provider
+from tests.support.sign_in import APP, AUTH, House, house
+from tests.support.sign_in_steps import sign_in, start
 
 __all__ = ["mock_provider"]
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.browser_headers import ISOLATION
 from authz_sidecar.core.types import Identity
-from authz_sidecar.login.loop import Circle
-from authz_sidecar.login.ports import SessionLine
+from authz_sidecar.login.interfaces import SessionLine
+from authz_sidecar.login.loop_detection import Circle
 from authz_sidecar.policy.reasons import CODES
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
-from authz_sidecar.web.reasons import explanations
+from authz_sidecar.web.reason_texts import explanations
 
 PAGES = Pages(base_path="/.auth")
 HOSTILE = """"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}&amp;"""

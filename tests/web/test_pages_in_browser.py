@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from authz_sidecar.core.types import Identity
-from authz_sidecar.login.loop import Circle
-from authz_sidecar.login.ports import SessionLine
+from authz_sidecar.login.interfaces import SessionLine
+from authz_sidecar.login.loop_detection import Circle
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
 

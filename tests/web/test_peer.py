@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 from starlette.requests import Request
 
-from authz_sidecar.proxies.trust import Networks
-from authz_sidecar.web.peer import address_of
+from authz_sidecar.adapters.trusted_peers import Networks
+from authz_sidecar.web.check_app import address_of
 
 
 @pytest.mark.parametrize(

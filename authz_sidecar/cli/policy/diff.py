@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.cli.policy.words import count
-from authz_sidecar.cli.rules import load_rules
-from authz_sidecar.cli.tree import for_stream, shown
+from authz_sidecar.cli.explain_text import for_stream, shown
+from authz_sidecar.cli.load_routes import load_rules
 from authz_sidecar.errors import StartError
 from authz_sidecar.routes.replay import LackingError, NotACheckError, Recorded, read_line, replay
 
@@ -21,6 +20,10 @@ if TYPE_CHECKING:
 
     from authz_sidecar.cli.options import Commands
     from authz_sidecar.routes import RouteIndex
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def add(commands: Commands) -> None:

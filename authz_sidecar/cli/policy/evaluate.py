@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.yaml12 import read_text
-from authz_sidecar.core.positions import unplaced
+from authz_sidecar.config.yaml import read_text
+from authz_sidecar.core.source_locations import unplaced
 from authz_sidecar.errors import StartError
 from authz_sidecar.policy.vectors import InputError, RefusedPolicy, load_policy, read_case
 from authz_sidecar.policy.vectors import run as run_case

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.routes.suite import Result
+    from authz_sidecar.routes.test_runner import Result
 
 # XML 1.0 section 2.2: these cannot be written in any way.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -8,16 +8,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from authz_sidecar.cli.explain_text import drawn, for_stream
+from authz_sidecar.cli.load_routes import Rules, load_rules
 from authz_sidecar.cli.options import add_config, config_path
 from authz_sidecar.cli.policy.junit import junit
-from authz_sidecar.cli.rules import Rules, load_rules
-from authz_sidecar.cli.tree import drawn, for_stream
-from authz_sidecar.config.yaml12 import read_text
+from authz_sidecar.config.yaml import read_text
 from authz_sidecar.errors import ConfigError, StartError
-from authz_sidecar.policy.suite import Case, read_cases
-from authz_sidecar.routes.suite import Result, decisive_rules, rules_of, run_case
-from authz_sidecar.routes.told import tell
-from authz_sidecar.ruleset import delivered_facts
+from authz_sidecar.policy.test_cases import Case, read_cases
+from authz_sidecar.routes.explain_json import tell
+from authz_sidecar.routes.test_runner import Result, decisive_rules, rules_of, run_case
+from authz_sidecar.routes_from_config import delivered_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

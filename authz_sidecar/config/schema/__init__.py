@@ -27,7 +27,7 @@ from authz_sidecar.config.schema.routes import RouteConfig, Routes
 from authz_sidecar.config.schema.server import ADAPTERS, Server
 from authz_sidecar.config.schema.sessions import Sessions
 from authz_sidecar.config.schema.tokens import TokenIssuer
-from authz_sidecar.core.positions import Positions, unplaced
+from authz_sidecar.core.source_locations import Positions, unplaced
 
 __all__ = [
     "ADAPTERS",

@@ -13,8 +13,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from authz_sidecar.config import grammar
-from authz_sidecar.config.values import FromOutside
+from authz_sidecar.config import value_parsers
+from authz_sidecar.config.references import FromOutside
 from authz_sidecar.core.header_template import HeaderTemplate, parse_header_template
 from authz_sidecar.core.urls import Origin
 
@@ -66,7 +66,7 @@ def _parsed(parse: Callable[[str], T], **schema: Any) -> tuple[PlainValidator, W
 def _duration(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"needs a unit, such as `{value}s`")
-    return grammar.duration(_text(value))
+    return value_parsers.duration(_text(value))
 
 
 def _number(value: object) -> object:
@@ -130,20 +130,20 @@ Duration = Annotated[
     PlainValidator(_duration),
     WithJsonSchema({"type": "string", "examples": ["14h", "1h30m", "30s"]}),
 ]
-Listen = Annotated[grammar.ListenAddress, *_parsed(grammar.listen_address)]
-NetworkText = Annotated[grammar.Network, *_parsed(grammar.network)]
-OriginText = Annotated[Origin, *_parsed(grammar.origin, examples=["https://app.example.com"])]
-Issuer = Annotated[str, *_parsed(grammar.issuer)]
-TenantId = Annotated[str, *_parsed(grammar.tenant_id)]
-Name = Annotated[str, *_parsed(grammar.name)]
-HeaderName = Annotated[str, *_parsed(grammar.header_name)]
+Listen = Annotated[value_parsers.ListenAddress, *_parsed(value_parsers.listen_address)]
+NetworkText = Annotated[value_parsers.Network, *_parsed(value_parsers.network)]
+OriginText = Annotated[Origin, *_parsed(value_parsers.origin, examples=["https://app.example.com"])]
+Issuer = Annotated[str, *_parsed(value_parsers.issuer)]
+TenantId = Annotated[str, *_parsed(value_parsers.tenant_id)]
+Name = Annotated[str, *_parsed(value_parsers.name)]
+HeaderName = Annotated[str, *_parsed(value_parsers.header_name)]
 TemplateText = Annotated[
     HeaderTemplate,
     *_parsed(parse_header_template, examples=["Bearer ${pomerium.jwt}"]),
 ]
-CookieName = Annotated[str, *_parsed(grammar.cookie_name)]
-CookieDomain = Annotated[str, *_parsed(grammar.cookie_domain)]
-BasePath = Annotated[str, *_parsed(grammar.base_path)]
+CookieName = Annotated[str, *_parsed(value_parsers.cookie_name)]
+CookieDomain = Annotated[str, *_parsed(value_parsers.cookie_domain)]
+BasePath = Annotated[str, *_parsed(value_parsers.base_path)]
 
 Listed = BeforeValidator(_list)
 Mapped = BeforeValidator(_map)

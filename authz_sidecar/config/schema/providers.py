@@ -20,7 +20,7 @@ from authz_sidecar.config.schema.kinds import (
     Text,
     Truth,
 )
-from authz_sidecar.provider_kinds import KINDS
+from authz_sidecar.provider_presets import KINDS
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from authz_sidecar.config import grammar
+from authz_sidecar.config import value_parsers
 from authz_sidecar.config.schema.kinds import (
     BasePath,
     Distinct,
@@ -66,17 +66,17 @@ class Server(Section):
     """Where the sidecar listens and whom it answers."""
 
     listen: Listen = Field(
-        default=grammar.TcpAddress("127.0.0.1", 9180),
+        default=value_parsers.TcpAddress("127.0.0.1", 9180),
         description="Where proxies ask: `address:port` or `unix:/path`. Anything but loopback needs"
         " `trusted_proxies` spelled out.",
     )
     web_listen: Listen = Field(
-        default=grammar.TcpAddress("127.0.0.1", 9181),
+        default=value_parsers.TcpAddress("127.0.0.1", 9181),
         description="Where sign-in, sign-out and their pages are served; the proxy routes"
         " `base_path` of every protected host here.",
     )
     ops_listen: Listen = Field(
-        default=grammar.TcpAddress("127.0.0.1", 9182),
+        default=value_parsers.TcpAddress("127.0.0.1", 9182),
         description="Health, metrics and status, for operators.",
     )
     adapters: Annotated[tuple[AdapterName, ...], Listed, Distinct] = Field(
@@ -90,7 +90,7 @@ class Server(Section):
         description="The path under which sign-in lives on every protected host.",
     )
     trusted_proxies: Annotated[tuple[NetworkText, ...], Listed] = Field(
-        default=(grammar.network("127.0.0.1/32"), grammar.network("::1/128")),
+        default=(value_parsers.network("127.0.0.1/32"), value_parsers.network("::1/128")),
         description="Networks that may ask. A Unix socket's file permissions decide for itself.",
     )
     trusted_hops: Annotated[tuple[NetworkText, ...], Listed] = Field(

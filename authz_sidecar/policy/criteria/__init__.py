@@ -5,17 +5,21 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from authz_sidecar.policy.criteria.authentication import authentication
-from authz_sidecar.policy.criteria.base import About, Builder, Criterion, Site
+from authz_sidecar.policy.criteria.base import About, Builder, Criterion, Site, accept, reject
 from authz_sidecar.policy.criteria.certificate import (
     client_certificate,
     invalid_client_certificate,
 )
-from authz_sidecar.policy.criteria.cors import cors_preflight
 from authz_sidecar.policy.criteria.device import device
 from authz_sidecar.policy.criteria.network import source_ip
-from authz_sidecar.policy.criteria.plain import accept, reject
 from authz_sidecar.policy.criteria.record import record
-from authz_sidecar.policy.criteria.request import http_header, http_method, http_path, query
+from authz_sidecar.policy.criteria.request import (
+    cors_preflight,
+    http_header,
+    http_method,
+    http_path,
+    query,
+)
 from authz_sidecar.policy.criteria.time import date, day_of_week, time_of_day
 from authz_sidecar.policy.criteria.tool import mcp_tool
 from authz_sidecar.policy.criteria.user import (

@@ -15,11 +15,12 @@ from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
 from authz_sidecar.policy.subject import Subject
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.positions import Positions, Step
+    from authz_sidecar.core.source_locations import Positions, Step
     from authz_sidecar.core.step_up import StepUp
     from authz_sidecar.core.types import Fact
     from authz_sidecar.errors import Problem
-    from authz_sidecar.policy.tables import Test
+    from authz_sidecar.policy.combinators import Test
+    # HOUSE-REMOVED
 
 
 class About(Flag):
@@ -139,3 +140,11 @@ class Site:
 
 
 Builder = Callable[[object, Site], Criterion | None]
+
+
+def accept(_data: object, site: Site) -> Criterion:
+    return site.constant(holds("accept"))
+
+
+def reject(_data: object, site: Site) -> Criterion:
+    return site.constant(fails("reject"))

@@ -9,12 +9,12 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 
+from authz_sidecar.core.suggest import unknown as unknown_name
 from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.policy.certificates import CertificateFacts, read_certificate
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
 from authz_sidecar.policy.matchers import operators_of
 from authz_sidecar.policy.reasons import fails, holds
-from authz_sidecar.policy.suggest import unknown as unknown_name
 
 _FACTS = frozenset({Fact.CERTIFICATE})
 _SHORT = re.compile(r"[0-9a-f]{64}")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from authz_sidecar.core.suggest import unknown
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
 from authz_sidecar.policy.reasons import ABOUT_DEVICE, UNAUTHENTICATED, fails, holds
-from authz_sidecar.policy.suggest import unknown
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.subject import Subject

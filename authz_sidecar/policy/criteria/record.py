@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.networks import unmapped
+from authz_sidecar.core.suggest import unknown as unknown_name
 from authz_sidecar.core.types import CheckRequest, Fact
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
-from authz_sidecar.policy.equality import equal
-from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS, OperandError
+from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS, OperandError, equal
 from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
-from authz_sidecar.policy.suggest import unknown as unknown_name
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.subject import Evidence, Subject

@@ -91,3 +91,21 @@ def _split(pairs: list[str], name: str) -> list[str]:
         for key, _, value in (pair.partition("=") for pair in pairs)
         if unquote_plus(key) == name
     ]
+
+
+_FACTS = frozenset({Fact.METHOD, Fact.HEADERS})
+
+
+def cors_preflight(_data: object, site: Site) -> Criterion:
+    passing, failing = holds("cors-request"), fails("non-cors-request")
+    unknown = site.when_unknown(code="cors-request-unknown", failing=failing)
+
+    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
+        if not request.facts >= _FACTS:
+            return unknown
+        if request.method != "OPTIONS":
+            return failing
+        asked = any(request.header_values("access-control-request-method"))
+        return passing if asked and any(request.header_values("origin")) else failing
+
+    return site.criterion(test, About.REQUEST, facts=_FACTS)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
 from typing import TypeVar
 
-from authz_sidecar.policy import calendar
-from authz_sidecar.policy.calendar import CalendarError
+from authz_sidecar.core.suggest import unknown
+from authz_sidecar.policy import times
 from authz_sidecar.policy.criteria.base import About, Criterion, Site
 from authz_sidecar.policy.reasons import fails, holds
-from authz_sidecar.policy.suggest import unknown
+from authz_sidecar.policy.times import CalendarError
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def date(data: object, site: Site) -> Criterion | None:
     place = _zone(fields, site) or UTC
 
     def read(text: str) -> float:
-        return calendar.instant(text, bare=place)
+        return times.instant(text, bare=place)
 
     first, last = _read(fields, "after", read, site), _read(fields, "before", read, site)
     if first is not None and last is not None and last <= first:
@@ -44,14 +44,14 @@ def date(data: object, site: Site) -> Criterion | None:
 
 def day_of_week(data: object, site: Site) -> Criterion | None:
     if isinstance(data, str):
-        days = _parsed(data, calendar.days, site)
+        days = _parsed(data, times.days, site)
         return None if days is None else _on_days(days, UTC, site)
     fields = _fields(data, site, ("days", "timezone"), needed="days")
     if fields is None:
         return None
     before = len(site.problems)
     place = _zone(fields, site) or UTC
-    days = _read(fields, "days", calendar.days, site)
+    days = _read(fields, "days", times.days, site)
     if days is None or len(site.problems) > before:
         return None
     return _on_days(days, place, site)
@@ -59,10 +59,10 @@ def day_of_week(data: object, site: Site) -> Criterion | None:
 
 def _on_days(days: frozenset[int], place: tzinfo, site: Site) -> Criterion:
     def until(_subject: object, now: float) -> float:
-        _, seconds = calendar.local(now, place)
-        return min(now + calendar.DAY - seconds, calendar.steady_until(now))
+        _, seconds = times.local(now, place)
+        return min(now + times.DAY - seconds, times.steady_until(now))
 
-    return _timed(lambda now: calendar.local(now, place)[0] in days, site, "day-of-week", until)
+    return _timed(lambda now: times.local(now, place)[0] in days, site, "day-of-week", until)
 
 
 def time_of_day(data: object, site: Site) -> Criterion | None:
@@ -71,27 +71,27 @@ def time_of_day(data: object, site: Site) -> Criterion | None:
         return None
     before = len(site.problems)
     place = _zone(fields, site)
-    first = _read(fields, "after", calendar.time_of_day, site)
-    last = _read(fields, "before", calendar.time_of_day, site)
+    first = _read(fields, "after", times.time_of_day, site)
+    last = _read(fields, "before", times.time_of_day, site)
     if first is not None and first == last:
         site.problem("never holds: `after` and `before` are the same")
     elif first is None and last == 0:
         site.problem("never holds: no time of a day is before midnight")
     if place is None or len(site.problems) > before:
         return None
-    start, end = first or 0.0, calendar.DAY if last is None else last
+    start, end = first or 0.0, times.DAY if last is None else last
     around = start > end
 
     def held(now: float) -> bool:
-        _, seconds = calendar.local(now, place)
+        _, seconds = times.local(now, place)
         if around:
             return seconds >= start or seconds < end
         return start <= seconds < end
 
     def until(_subject: object, now: float) -> float:
-        _, seconds = calendar.local(now, place)
-        ahead = [bound - seconds for bound in (start, end, calendar.DAY) if bound > seconds]
-        return min(now + min(ahead), calendar.steady_until(now))
+        _, seconds = times.local(now, place)
+        ahead = [bound - seconds for bound in (start, end, times.DAY) if bound > seconds]
+        return min(now + min(ahead), times.steady_until(now))
 
     return _timed(held, site, "time-of-day", until)
 
@@ -129,7 +129,7 @@ def _fields(
 
 
 def _zone(fields: Mapping[str, object], site: Site) -> tzinfo | None:
-    return _read(fields, "timezone", calendar.zone, site)
+    return _read(fields, "timezone", times.zone, site)
 
 
 def _read(fields: Mapping[str, object], key: str, read: Callable[[str], T], site: Site) -> T | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.positions import Step
+    from authz_sidecar.core.source_locations import Step
 
 Path = tuple["Step", ...]
 

@@ -4,12 +4,13 @@ Strict: an input that is not understood is an error, never ignored. An absent on
 meaning: the record does not exist, the attribute does not match.
 """
 
-from authz_sidecar.policy.vectors.case import Case, read_case
 from authz_sidecar.policy.vectors.evaluating import (
+    Case,
     Evaluated,
     RefusedPolicy,
     load_policy,
     loaded,
+    read_case,
     run,
 )
 from authz_sidecar.policy.vectors.values import InputError

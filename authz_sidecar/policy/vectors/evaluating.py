@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from authz_sidecar.policy.compile import ALL_FACTS, Purpose, build
 from authz_sidecar.policy.decide import Evaluation, evaluate
 from authz_sidecar.policy.document import parse
 from authz_sidecar.policy.model import Policy, policy_of
 from authz_sidecar.policy.reasons import ABOUT_DEVICE
+from authz_sidecar.policy.subject import Evidence, Subject, ToolCall
+from authz_sidecar.policy.vectors.people import People
+from authz_sidecar.policy.vectors.request import request_of
+from authz_sidecar.policy.vectors.values import Object, instant, known, object_in, text_in
 from authz_sidecar.policy.verdict import Outcome, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.core.positions import Positions
+    from authz_sidecar.core.source_locations import Positions
+
+    # HOUSE-REMOVED
+    from authz_sidecar.core.types import CheckRequest
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.document import WrittenOperator
-    from authz_sidecar.policy.vectors.case import Case
+
+
+class Case(NamedTuple):
+    request: CheckRequest
+    subject: Subject | None
+    evidence: Evidence
+    now: float
+
+
+def read_case(given: Object, *, clock: float) -> Case:
+    """`clock` is the time where the input names none. Raises `InputError`."""
+    known(given, "")
+    now = instant(given["now"]) if "now" in given else clock
+    subject = People(given, now).subject()
+    call = None
+    if "mcp" in given:
+        mcp = object_in(given, "mcp")
+        call = ToolCall(text_in(mcp, "method"), text_in(mcp, "tool"))
+    return Case(request_of(given), subject, Evidence(call=call), now)
 
 
 class RefusedPolicy(Exception):

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import AskError, MovedError, RedisError
 
-from authz_sidecar.sessions.redis.asking import Asking
-from authz_sidecar.sessions.redis.clients import Connected, connect
+from authz_sidecar.sessions.redis.clients import Asking, Connected, connect
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from authz_sidecar.sessions.location import StoreLocation
     from authz_sidecar.sessions.redis.connections import IdentifiedConnection
+    from authz_sidecar.sessions.store_url import StoreLocation
 
 MOST_FIELDS = 100_000
 MOST_BYTES = 16 << 20

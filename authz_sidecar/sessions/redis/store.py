@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.asyncio.cluster import RedisCluster
 
 from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.sessions.redis.asking import Asking
-from authz_sidecar.sessions.redis.clients import Connected, connect
+from authz_sidecar.sessions.redis.clients import Asking, Connected, connect
 from authz_sidecar.sessions.redis.dialer import Dialer
+from authz_sidecar.sessions.redis.invalidation import Tracking
 from authz_sidecar.sessions.redis.replication import Replication
-from authz_sidecar.sessions.redis.tracking import Tracking
 from authz_sidecar.sessions.store import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.sessions.location import StoreLocation
     from authz_sidecar.sessions.store import Listener
+    from authz_sidecar.sessions.store_url import StoreLocation
 
 T = TypeVar("T")
 

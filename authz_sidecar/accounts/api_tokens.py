@@ -1,0 +1,83 @@
+"""Our own tokens in `Authorization: Bearer`: service accounts, and people's command-line tools.
+
+Decides which routes a token opens: those that take its kind, and of them those it is confined to, or
+the host it was made for. Whether it stands is what sessions say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from authz_sidecar.accounts.service_accounts import SCOPE
+from authz_sidecar.errors import CredentialsRefused
+from authz_sidecar.routes.model import SERVICE_ACCOUNTS
+from authz_sidecar.sessions.api_tokens import Prefix, read, tool_scope
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import CheckRequest, Session
+    from authz_sidecar.routes.model import Route
+    from authz_sidecar.tokens import Presented
+
+
+class Finder(Protocol):
+    async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTokens:
+    sessions: Finder
+
+    def schemes(self, route: Route) -> frozenset[str]:
+        return frozenset({"bearer"} if route.service_accounts or route.command_line_tools else ())
+
+    def challenges(self, request: CheckRequest, route: Route) -> tuple[str, ...]:
+        # Issuers say more about where to get a token, and one invitation to a scheme is enough.
+        return () if route.token_issuers else (_challenge(request),)
+
+    async def identify(
+        self, given: Presented, request: CheckRequest, route: Route
+    ) -> Session | None:
+        found = read(given.text)
+        if found is None:
+            return None
+        prefix, secret = found
+        if prefix is Prefix.SERVICE_ACCOUNT:
+            session = await self._service_account(secret, route)
+        else:
+            session = await self._tool(secret, request, route)
+        if session is None:
+            raise CredentialsRefused(
+                f"a token `{prefix}…` that does not stand, or not on the route `{route.name}`",
+                kind=_kind_of(prefix),
+                # What it lacks is not told: whoever brings it may have stolen it.
+                headers=(("www-authenticate", f'{_challenge(request)}, error="invalid_token"'),),
+            )
+        return session
+
+    async def _service_account(self, secret: str, route: Route) -> Session | None:
+        if not route.service_accounts:
+            return None
+        session = await self.sessions.find(secret, scope=SCOPE, provider=SERVICE_ACCOUNTS)
+        if session is None or (session.routes and route.name not in session.routes):
+            return None
+        return session
+
+    async def _tool(self, secret: str, request: CheckRequest, route: Route) -> Session | None:
+        if not route.command_line_tools:
+            return None
+        scope = tool_scope(request.origin)
+        for provider in route.providers:
+            session = await self.sessions.find(secret, scope=scope, provider=provider)
+            if session is not None:
+                return session
+        return None
+
+
+def _challenge(request: CheckRequest) -> str:
+    # RFC 6750 section 3: one parameter at least.
+    return f'Bearer realm="{request.origin.authority}"'
+
+
+def _kind_of(prefix: Prefix) -> str:
+    return {Prefix.SERVICE_ACCOUNT: "service-account", Prefix.TOOL: "tool"}[prefix]

@@ -1,0 +1,216 @@
+"""The schema for readers: as JSON Schema for editors, and as a page of documentation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from authz_sidecar.config.schema import Config
+from authz_sidecar.config.value_parsers import duration_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_REFERENCE = {
+    "description": "The value is read from an environment variable, a file or `variables`.",
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": False,
+    "properties": {name: {"type": "string"} for name in ("env", "file", "var", "text")},
+}
+_SCALARS = frozenset({"string", "integer", "number", "boolean"})
+_NULL = {"type": "null"}
+
+
+class _AsWritten(GenerateJsonSchema):
+    """Defaults as an operator would write them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        if isinstance(dft, tuple):
+            return [self.encode_default(item) for item in dft]
+        if isinstance(dft, float):
+            return duration_text(dft)
+        return dft if isinstance(dft, str | int | dict) or dft is None else str(dft)
+
+
+def json_schema() -> dict[str, Any]:
+    schema = _bare_schema()
+    definitions = schema.pop("$defs")
+    return {
+        "$schema": _DIALECT,
+        **_with_references(schema),
+        "$defs": {name: _with_references(one) for name, one in definitions.items()}
+        | {"Reference": _REFERENCE},
+    }
+
+
+def _bare_schema() -> dict[str, Any]:
+    schema: dict[str, Any] = _tidy(Config.model_json_schema(schema_generator=_AsWritten))
+    for one in (schema, *schema["$defs"].values()):
+        for key in one["properties"].values():
+            if "$ref" in key:
+                # pydantic leaves a description out where the map it refers to has the same.
+                key.setdefault("description", schema["$defs"][_name(key)]["description"])
+    return schema
+
+
+def _name(reference: dict[str, Any]) -> str:
+    return str(reference["$ref"]).rpartition("/")[2]
+
+
+def _tidy(schema: Any) -> Any:
+    """Without generated titles, and without the null that an absent key stands for."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {
+        key: {name: _tidy(inner) for name, inner in value.items()}
+        if key in ("properties", "$defs")
+        else _tidy(value)
+        for key, value in schema.items()
+        if key != "title" and not (key == "default" and value is None)
+    }
+    if _NULL in (choices := schema.get("anyOf", ())):
+        [choice] = [choice for choice in choices if choice != _NULL]
+        schema = {**choice, **{key: value for key, value in schema.items() if key != "anyOf"}}
+    return schema
+
+
+def _with_references(schema: Any) -> Any:
+    """Any scalar may be `{env: NAME}` or `{file: PATH}` instead."""
+    if isinstance(schema, list):
+        return [_with_references(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("type") in _SCALARS:
+        outer = {key: schema[key] for key in ("description", "default") if key in schema}
+        inner = {key: value for key, value in schema.items() if key not in outer}
+        return {**outer, "anyOf": [inner, {"$ref": "#/$defs/Reference"}]}
+    if schema.get("type") == "array":
+        outer = {key: schema[key] for key in ("description", "default") if key in schema}
+        items = {"items": _with_references(schema["items"])} if "items" in schema else {}
+        inner = {key: value for key, value in schema.items() if key not in outer} | items
+        return {**outer, "anyOf": [inner, {"$ref": "#/$defs/Reference"}]}
+    inside = {
+        "properties": lambda named: {name: _with_references(one) for name, one in named.items()},
+        "items": _with_references,
+        "additionalProperties": _with_references,
+        "anyOf": _with_references,
+    }
+    return {key: inside.get(key, _as_it_is)(value) for key, value in schema.items()}
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_HEAD = """\
+# Configuration
+
+<!-- Written by `make docs` from the schema in `authz_sidecar/config/schema`. -->
+
+One YAML file, `authz-sidecar.yaml` or whatever `--config` or `$AUTHZ_SIDECAR_CONFIG` says, or a directory of them:
+its `*.yaml` and `*.yml` files, but `*.test.yaml`, are read in the order of their names, maps are merged, `routes`
+are joined, and whatever else is given twice is refused.
+
+- `authz-sidecar check` reports everything that is wrong at once, each problem with file, line and column.
+- `authz-sidecar schema` prints the JSON Schema, which editors use to complete and check while you type.
+- Unknown keys are refused.
+- Any scalar may be `{env: NAME}` or `{file: PATH}`: the text of an environment variable, or of a file without its
+  last line break, its path relative to the file that names it. A missing one is refused. Any value may be
+  `{var: NAME}` or `{text: "…{NAME}…"}`, and a file may extend another one: see [environments.md](environments.md). A
+  map of names that has `env`, `file`, `var` or `text` as its only key is read as such a reference.
+- Durations are written `14h`, `1h30m`, `30s`, `500ms` or `2d`.
+- Values are typed as YAML 1.2 types them: `yes`, `no`, `on` and `off` are text, `012` is twelve, `0o14` too, dates
+  are text. Keys are text, and none may be given twice. Anchors, aliases and merge keys (`<<`) work: own keys win over
+  merged ones, earlier maps over later ones. One document a file, 32 MiB together, 2,000,000 values with aliases
+  counted as often as they are used, 64 levels.
+
+"""
+
+
+def markdown() -> str:
+    """Every key with its type, default and meaning; a section for every map of keys."""
+    schema = _bare_schema()
+    definitions = schema["$defs"]
+    return _HEAD + "\n".join(
+        _section(path, one) for path, one in _sections("", schema, definitions)
+    )
+
+
+def _sections(
+    path: str, schema: dict[str, Any], definitions: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path, schema
+    for name, one in schema["properties"].items():
+        below = f"{path}.{name}" if path else name
+        for inner, suffix in (
+            (one, ""),
+            (one.get("items", {}), "[]"),
+            (one.get("additionalProperties", {}), ".NAME"),
+        ):
+            if isinstance(inner, dict) and "$ref" in inner:
+                definition = definitions[_name(inner)]
+                yield from _sections(f"{below}{suffix}", definition, definitions)
+
+
+def _section(path: str, schema: dict[str, Any]) -> str:
+    required = schema.get("required", ())
+    rows = [
+        f"| `{name}` | {_kind(one)} | {_default(one, required=name in required)} | {_meaning(one)} |"
+        for name, one in schema["properties"].items()
+    ]
+    lines = [f"## `{path}`" if path else "## Top level", ""]
+    if path:
+        lines += [schema["description"], ""]
+    return "\n".join([*lines, "| key | type | default | meaning |", "|---|---|---|---|", *rows, ""])
+
+
+_KINDS = {
+    "string": "text",
+    "integer": "whole number",
+    "boolean": "`true` or `false`",
+    "object": "map, by name",
+}
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return " or ".join(f"`{choice}`" for choice in choices)
+    if "$ref" in schema:
+        return "map, below"
+    if "anyOf" in schema:
+        return " or ".join(_kind(choice) for choice in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_items(schema['items'])}"
+    return _KINDS.get(schema.get("type", ""), "any")
+
+
+def _items(schema: dict[str, Any]) -> str:
+    return "maps, below" if "$ref" in schema else _kind(schema)
+
+
+def _default(schema: dict[str, Any], *, required: bool) -> str:
+    if required:
+        return "required"
+    value = schema.get("default")
+    if value is None or value in ([], {}):
+        return ""
+    return f"`{_written(value)}`"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value)
+
+
+def _meaning(schema: dict[str, Any]) -> str:
+    return str(schema["description"]).replace("|", "\\|")

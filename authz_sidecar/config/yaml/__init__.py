@@ -1,0 +1,11 @@
+"""Reads YAML into documents with places, typed as YAML 1.2's core schema types it, and bounded.
+
+The parser underneath speaks YAML 1.1; only its events are used, so that `no` stays a word, dates
+stay text, duplicate keys are refused and neither depth nor aliases can make the result explode.
+"""
+
+from authz_sidecar.config.yaml.composer import MAX_DEPTH, MAX_FINDINGS, MAX_KEYS, MAX_VALUES
+from authz_sidecar.config.yaml.reader import read_text
+from authz_sidecar.config.yaml.scalars import core_value
+
+__all__ = ["MAX_DEPTH", "MAX_FINDINGS", "MAX_KEYS", "MAX_VALUES", "core_value", "read_text"]

@@ -1,0 +1,67 @@
+"""How a configuration points to a claim: by its name, or by a path with dots into it.
+
+Names may have dots themselves (`kubernetes.io`, `https://example.com/groups`), so one rule says what
+a dot is: a claim of the whole name counts; else the one with the longest name that begins the path
+is looked into, in the same way, and no other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TypeGuard
+
+_CLIENT = "{client_id}"
+TRUE_TEXTS = frozenset({"true", "1"})
+_EMAIL = re.compile(r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@[^\s@,;<>()\x00-\x1f\x7f]{1,255}")
+
+
+def claim_at(claims: Mapping[str, object], path: str, *, client_id: str | None = None) -> object:
+    """None where the path leads nowhere. A part of it that is `{client_id}` stands for `client_id`,
+    dots and all, if one is given."""
+    return _inside(claims, _parts(path, client_id))
+
+
+def claims_along(path: str, *, client_id: str | None = None) -> frozenset[str]:
+    """The names of all claims that a path can lead to or into, whichever of them there are."""
+    parts = _parts(path, client_id)
+    return frozenset(".".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+
+def _parts(path: str, client_id: str | None) -> tuple[str, ...]:
+    parts = path.split(".")
+    if client_id is None:
+        return tuple(parts)
+    return tuple(client_id if part == _CLIENT else part for part in parts)
+
+
+def _inside(claims: Mapping[str, object], parts: tuple[str, ...]) -> object:
+    name = ".".join(parts)
+    if name in claims:
+        return claims[name]
+    for end in range(len(parts) - 1, 0, -1):
+        inside = claims.get(".".join(parts[:end]))
+        if isinstance(inside, Mapping):
+            return _inside(inside, parts[end:])
+    return None
+
+
+def text_values(value: object) -> tuple[str, ...]:
+    """A claim that lists names: a list of strings and numbers, or a single string."""
+    values = value if isinstance(value, list) else [value]
+    texts = (
+        str(item)
+        for item in values
+        if isinstance(item, str | int) and not isinstance(item, bool) and item != ""
+    )
+    return tuple(dict.fromkeys(texts))
+
+
+def is_email_address(value: object) -> TypeGuard[str]:
+    """Two `@` or white space would let one address pass for another."""
+    return isinstance(value, str) and _EMAIL.fullmatch(value) is not None
+
+
+def is_email_unverified(claims: Mapping[str, object]) -> bool:
+    """Whether these very claims say that their e-mail address is not verified."""
+    return str(claims.get("email_verified", "true")).lower() not in TRUE_TEXTS

@@ -1,0 +1,86 @@
+"""The identity assertion for pages that call other services themselves: given to scripts of the very
+host, for whoever is signed in there and may open the page that asks."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.urls import MalformedUrl, parse_url
+from authz_sidecar.login.http import LoginReply
+from authz_sidecar.login.step_up import told
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.types import Session
+    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.http import LoginRequest
+
+_HEADERS = (
+    ("content-type", "application/json"),
+    ("cache-control", "no-store"),
+    ("vary", "Cookie, Origin, Referer, Sec-Fetch-Site"),
+)
+
+
+class Asserting:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def assertion(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        if not _asks_from_here(request):
+            return self._refused(request, "cross-origin", "Only pages of this very host may ask.")
+        page = _page(request)
+        providers = desk.providers_for(page)
+        found = await desk.living(request, (*providers, *desk.providers))
+        if found is None:
+            return self._refused(request, "unauthenticated", "Sign in first.", page=page)
+        session = await self._fresh(found.token, found.session)
+        if session is None:
+            return self._refused(request, "unauthenticated", "Sign in first.", page=page)
+        if not told(request, session.identity, desk.prospects, address=page):
+            # Who may not open the page is no user of the application; and a page that is told of
+            # nobody, as a public one, is no way around those that are.
+            return self._refused(request, "forbidden", "This page is not open to you.", page=page)
+        assertion, expires_at = desk.assertion(session, request.origin)
+        left = max(0, int(expires_at - desk.clock()))
+        return _json({"assertion": assertion, "expires_at": int(expires_at), "expires_in": left})
+
+    async def _fresh(self, token: str, session: Session) -> Session | None:
+        """As the gate has it: asked again of its provider when its time has come."""
+        return await self._desk.fresh.find(
+            token, scope=session.scope, provider=session.identity.provider
+        )
+
+    def _refused(
+        self, request: LoginRequest, error: str, message: str, *, page: str | None = None
+    ) -> LoginReply:
+        document: dict[str, object] = {"error": error, "message": message}
+        if page is not None:
+            document["sign_in_url"] = self._desk.url(request.origin, "start", rd=page)
+        return _json(document, status=401).with_header("www-authenticate", "Bearer")
+
+
+def _asks_from_here(request: LoginRequest) -> bool:
+    """Fetch Metadata, section 2.3, where the browser sends it; else `Origin`, which a script cannot
+    set either. Neither is a request that no script of ours made."""
+    sites, origins = request.header_lines("sec-fetch-site"), request.header_lines("origin")
+    if any(origin != str(request.origin) for origin in origins):
+        return False
+    if sites:
+        return sites == ("same-origin",)
+    return len(origins) == 1
+
+
+def _page(request: LoginRequest) -> str:
+    """The page that asks, as far as its browser tells; else the host's first one."""
+    default = f"{request.origin}/"
+    try:
+        origin, target = parse_url(request.header("referer") or default)
+    except MalformedUrl:
+        return default
+    return f"{origin}{target}" if origin == request.origin else default
+
+
+def _json(document: dict[str, object], *, status: int = 200) -> LoginReply:
+    return LoginReply(status=status, headers=_HEADERS, body=json.dumps(document).encode() + b"\n")

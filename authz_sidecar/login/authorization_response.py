@@ -1,0 +1,91 @@
+"""The answer of a provider, judged before anything is sent back to it.
+
+Pure. The order is the point: the state names an attempt of this browser, is equal to it, was
+answered by the issuer that was asked; only then is there a code.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import AttemptLost, LoginRefused, ProviderUnavailable
+from authz_sidecar.login.http import BadRequest, Pairs, one
+
+if TYPE_CHECKING:
+    from authz_sidecar.login.transactions import Attempt
+
+_LONGEST_CODE = 4096
+_KNOWN = (
+    "state",
+    "code",
+    "iss",
+    "error",
+    "error_description",
+    "error_uri",
+    "session_state",
+    "user",
+)
+
+# RFC 6749 section 4.1.2.1: the provider is in trouble, the person is not.
+_PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back at the callback, nothing of it believed yet."""
+
+    state: str
+    code: str | None = field(repr=False)
+    error: str | None
+    issuer: str | None
+    posted: bool
+    user: str | None = field(default=None, repr=False)
+    """What the browser says about its user, which some providers have it post."""
+
+
+def read_answer(pairs: Pairs, *, posted: bool) -> Answer:
+    """Raises `BadRequest` for a parameter that came twice, or no state at all."""
+    values = {name: one(pairs, name) for name in _KNOWN}
+    if not values["state"]:
+        raise BadRequest("callback without a state")
+    return Answer(
+        state=values["state"],
+        code=values["code"],
+        error=values["error"],
+        issuer=values["iss"],
+        posted=posted,
+        user=values["user"],
+    )
+
+
+def check_state(answer: Answer, attempt: Attempt) -> None:
+    if not hmac.compare_digest(answer.state.encode(), attempt.state.encode()):
+        raise AttemptLost("state is not that of the attempt")
+
+
+def code_of(answer: Answer, *, issuer: str, requires_iss: bool, by_post: bool) -> str:
+    """The code to redeem; raises what the person should see instead."""
+    # RFC 9207 section 2.4: `iss` is compared with the issuer that was asked, as strings, whether it
+    # was promised or not; where it has to be there, an answer without it is refused too.
+    if answer.issuer is None and requires_iss:
+        raise LoginRefused("the answer lacks `iss`, which has to be in answers of this provider")
+    if answer.issuer is not None and answer.issuer != issuer:
+        raise LoginRefused(f"the answer is from `{answer.issuer:.200}`, asked was `{issuer}`")
+    if answer.error is not None:
+        raise _error(answer.error)
+    if not answer.code or len(answer.code) > _LONGEST_CODE:
+        raise BadRequest("callback without a usable code")
+    if answer.posted != by_post:
+        raise LoginRefused("the answer came by another response mode than was asked for")
+    return answer.code
+
+
+def _error(code: str) -> LoginRefused | ProviderUnavailable:
+    message = f"identity provider answered with error `{code:.60}`"
+    if code in _PASSING_ERRORS:
+        return ProviderUnavailable(message)
+    if code == "access_denied":
+        return LoginRefused(message, public="The sign-in was cancelled, or your account may not.")
+    return LoginRefused(message)

@@ -1,0 +1,52 @@
+"""Forms of our own pages: shown to one session, and good for no other.
+
+Decides whether a POST was meant by the person whose cookie came with it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.login.http import BadRequest, one
+
+if TYPE_CHECKING:
+    from authz_sidecar.login.context import Desk, Found
+    from authz_sidecar.login.http import LoginRequest
+
+FORM_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forms:
+    """`purpose` keeps the token of one form from passing in another."""
+
+    desk: Desk
+    purpose: str
+
+    def token(self, request: LoginRequest, found: Found) -> str:
+        desk = self.desk
+        data = json.dumps([found.session.handle, desk.clock() + FORM_SECONDS]).encode()
+        return desk.keys.seal_text(self.purpose, data, bound_to=str(request.origin).encode())
+
+    def check_origin(self, request: LoginRequest) -> None:
+        """What the browser itself says of where the form was; asked before anything else. `null`
+        says nothing, which is enough only where the other header says more."""
+        site = request.header("sec-fetch-site")
+        allowed = {str(request.origin)} | ({"null"} if site == "same-origin" else set())
+        if any(origin not in allowed for origin in request.header_lines("origin")):
+            raise BadRequest(f"{self.purpose} of another origin")
+        if site not in {None, "same-origin"}:
+            raise BadRequest(f"{self.purpose} of another site")
+
+    def check_token(self, request: LoginRequest, found: tuple[Found, ...]) -> None:
+        """The form was shown to one of these very sessions: nobody else could have asked for it."""
+        desk = self.desk
+        sealed = one(request.form, "csrf") or ""
+        data = desk.keys.open_text(self.purpose, sealed, bound_to=str(request.origin).encode())
+        if data is None:
+            raise BadRequest(f"{self.purpose} without its token")
+        handle, expires_at = json.loads(data)
+        if handle not in {each.session.handle for each in found} or expires_at < desk.clock():
+            raise BadRequest(f"{self.purpose} with the token of another session, or an old one")

@@ -1,0 +1,109 @@
+"""What a person sees when a sign-in goes wrong: what happened, and where to begin again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import (
+    AttemptLost,
+    AuthzError,
+    BadProxyRequest,
+    BadReturnAddress,
+    LoginRefused,
+    ProviderUnavailable,
+    StoreUnavailable,
+    Throttled,
+)
+from authz_sidecar.login.http import BadRequest, LoginReply
+from authz_sidecar.login.redirect_uri import RedirectUriNotReady
+from authz_sidecar.login.step_up import NotSteppedUp
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.urls import Origin
+    from authz_sidecar.login.interfaces import Pages
+
+OTHER_INSTANCE = (
+    "The sign-in service was restarted, or several copies of it run without a common session store"
+    " (`sessions.store: memory://`)."
+)
+
+COOKIES_REFUSED = (
+    "Your browser sent no cookies at all: it may refuse those of this site. Allow them, or leave the"
+    " private window."
+)
+UPDATED = "The sign-in service was updated while you were signing in."
+
+OTHER_KEYS = (
+    "Another copy of the sign-in service wrote this request, with other secret_keys; or it was"
+    " made for another host."
+)
+
+RETRY_SECONDS = 5
+
+_TITLES: tuple[tuple[type[AuthzError], str], ...] = (
+    (NotSteppedUp, "This page asks for another sign-in"),
+    (RedirectUriNotReady, "This sign-in is not set up yet"),
+    (AttemptLost, "This sign-in cannot go on"),
+    (BadRequest, "This request makes no sense here"),
+    (BadProxyRequest, "This request makes no sense here"),
+    (BadReturnAddress, "This address is not protected here"),
+    (StoreUnavailable, "Signing in does not work at the moment"),
+    (Throttled, "Too many requests"),
+)
+
+
+class Interrupted(LoginRefused):
+    """An error, with what the person can do about it. `cause` decides the status and the words."""
+
+    def __init__(
+        self,
+        cause: AuthzError,
+        *,
+        retry: str | None,
+        provider: str | None = None,
+        hints: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(str(cause), public=cause.public)
+        self.cause = cause
+        self.retry = retry
+        self.provider = provider
+        self.hints = hints
+
+
+def not_the_central_host(here: Origin, central: Origin | None) -> Interrupted:
+    """A host sent the browser to the central host, and it arrived somewhere else."""
+    configured = "none is configured" if central is None else f"{central} is configured"
+    cause = (
+        f"This came in for {here}, while the central sign-in host (server.auth_host) is another:"
+        f" {configured}. The proxy may send it on under a wrong name (Host), or copies of the"
+        " sign-in service run with different configurations."
+    )
+    wrong = BadRequest(f"a request for the central host arrived on `{here}`")
+    return Interrupted(wrong, retry=None, hints=(cause,))
+
+
+def trouble_page(error: AuthzError, pages: Pages, *, request_id: str) -> LoginReply:
+    if not isinstance(error, Interrupted):
+        error = Interrupted(error, retry=None)
+    cause = error.cause
+    if isinstance(cause, ProviderUnavailable):
+        html = pages.provider_down(
+            provider=error.provider or "", retry_url=error.retry, request_id=request_id
+        )
+    else:
+        html = pages.trouble(
+            title=next(
+                (title for kind, title in _TITLES if isinstance(cause, kind)),
+                "You are not signed in",
+            ),
+            message=cause.public,
+            request_id=request_id,
+            retry_url=error.retry,
+            hints=error.hints,
+        )
+    headers = pages.headers()
+    if isinstance(cause, Throttled):
+        headers = (*headers, ("retry-after", str(cause.retry_after)))
+    elif cause.status == 503:
+        headers = (*headers, ("retry-after", str(RETRY_SECONDS)))
+    return LoginReply(status=cause.status, headers=headers, body=html.encode())

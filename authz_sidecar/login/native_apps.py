@@ -1,0 +1,181 @@
+"""Programmatic sign-in, the browser's half: a command-line tool opens the browser here, the person
+signs in as usual, is asked, and is sent back to the tool with a code.
+
+The tool is a public client on this person's machine (RFC 8252): it is reached by a loop-back address
+and nothing else, proves by PKCE that it is the one that asked, and gets nothing without a click.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from authz_sidecar.core.browser_headers import OPENER_POLICY
+from authz_sidecar.errors import LoginRefused
+from authz_sidecar.login.csrf import Forms
+from authz_sidecar.login.http import BadRequest, LoginReply, one, redirect
+
+if TYPE_CHECKING:
+    from authz_sidecar.login.context import Desk, Found
+    from authz_sidecar.login.http import LoginRequest, Pairs
+
+_log = logging.getLogger(__name__)
+
+PLACE = "api/login"
+CODE_SECONDS = 60.0
+CODE = "tool code"
+"""What the ticket behind a code is for, so that no other ticket passes for one."""
+
+# RFC 8252 section 7.3: the loop-back address itself and any port. `localhost` is a name, and what
+# it resolves to is not ours to know (section 8.3).
+_REDIRECT = re.compile(
+    r"http://(?P<host>127\.0\.0\.1|\[::1\]):(?P<port>[1-9][0-9]{0,4})"
+    r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@/-]{0,200})?"
+)
+# RFC 7636 section 4.2: 32 bytes in base64url. "plain" shows the secret to whoever sees the address.
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_STATE = re.compile(r"[\x21-\x7e]{1,512}")
+
+_NO_TOOL = (
+    "The address that a command-line tool opened is not one that this service can answer. Update the"
+    " tool, or tell whoever made it."
+)
+_NOT_HERE = "This site does not take command-line tools."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolRequest:
+    """What a tool asks for. Its redirect address is only ever used as it was given."""
+
+    redirect_uri: str
+    challenge: str
+    state: str | None
+
+    def answer(self, **parameters: str) -> str:
+        """The address that takes the answer to the tool (RFC 6749, 4.1.2 and 4.1.2.1)."""
+        given = parameters | ({} if self.state is None else {"state": self.state})
+        return f"{self.redirect_uri}?{urlencode(given)}"
+
+
+def read_tool_request(pairs: Pairs) -> ToolRequest:
+    """Raises `BadRequest`; nobody is sent anywhere by what cannot be read."""
+    redirect_uri, challenge = one(pairs, "redirect_uri"), one(pairs, "code_challenge")
+    state = one(pairs, "state")
+    read = _REDIRECT.fullmatch(redirect_uri or "")
+    if redirect_uri is None or read is None or int(read["port"]) > 65535:
+        raise BadRequest("redirect_uri is not a loop-back address", public=_NO_TOOL)
+    if one(pairs, "code_challenge_method") != "S256":
+        raise BadRequest("code_challenge_method is not S256", public=_NO_TOOL)
+    if challenge is None or not _CHALLENGE.fullmatch(challenge):
+        raise BadRequest("unusable code_challenge", public=_NO_TOOL)
+    if state is not None and not _STATE.fullmatch(state):
+        raise BadRequest("unusable state", public=_NO_TOOL)
+    if one(pairs, "response_type") not in {None, "code"}:
+        raise BadRequest("response_type is not code", public=_NO_TOOL)
+    return ToolRequest(redirect_uri=redirect_uri, challenge=challenge, state=state)
+
+
+class ProgrammaticLogin:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._form = Forms(desk=desk, purpose="tool form")
+
+    async def login(self, request: LoginRequest) -> LoginReply:
+        if request.method == "POST":
+            return await self._answer(request)
+        return await self._ask(request)
+
+    async def _ask(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        tool = read_tool_request(request.query)
+        _check_navigation(request)
+        found = await self._found(request)
+        if found is None:
+            query = urlencode(request.query)
+            back = f"{request.origin}{desk.base_path}/{PLACE}?{query}"
+            return redirect(desk.url(request.origin, "start", rd=back))
+        html = desk.pages.allow_tool(
+            identity=found.session.identity,
+            site=request.origin.authority,
+            tool=tool.redirect_uri,
+            ends_at=found.session.expires_at,
+            action_url=f"{desk.base_path}/{PLACE}",
+            csrf=self._form.token(request, found),
+            fields=(
+                ("redirect_uri", tool.redirect_uri),
+                ("code_challenge", tool.challenge),
+                ("code_challenge_method", "S256"),
+                *((("state", tool.state),) if tool.state is not None else ()),
+            ),
+        )
+        return desk.page(html)
+
+    async def _answer(self, request: LoginRequest) -> LoginReply:
+        desk = self._desk
+        self._form.check_origin(request)
+        _check_navigation(request)
+        tool = read_tool_request(request.form)
+        found = await self._found(request)
+        if found is None:
+            raise BadRequest("a tool is allowed by nobody who is signed in")
+        self._form.check_token(request, (found,))
+        if one(request.form, "allow") != "1":
+            return self._back(tool.answer(error="access_denied"))
+        identity = found.session.identity
+        await desk.admit_account(identity, endpoint="api/login")
+        code = await desk.sessions.notes.put_ticket(
+            json.dumps(
+                {
+                    "for": CODE,
+                    "origin": str(request.origin),
+                    "flow": "",
+                    "provider": identity.provider,
+                    "token": found.token,
+                    "challenge": tool.challenge,
+                    "redirect_uri": tool.redirect_uri,
+                }
+            ).encode(),
+            ttl=CODE_SECONDS,
+        )
+        _log.info("a tool was allowed on `%s`: session `%s`", request.origin, found.session.handle)
+        return self._back(tool.answer(code=code))
+
+    async def _found(self, request: LoginRequest) -> Found | None:
+        """Whoever is signed in here with a provider that tools of this host may come from."""
+        desk = self._desk
+        routes = desk.routes.for_host(request.origin)
+        names = dict.fromkeys(
+            name for route in routes if route.command_line_tools for name in route.providers
+        )
+        providers = tuple(name for name in names if name in desk.providers)
+        if not providers:
+            raise LoginRefused(f"no route of `{request.origin}` takes tools", public=_NOT_HERE)
+        found = await desk.living(request, providers)
+        if found is None:
+            here = desk.url(request.origin, PLACE)
+            if not set(providers) & set(desk.providers_for(here)):
+                raise LoginRefused(
+                    f"sign-in at `{here}` leads to no provider of a route that takes tools",
+                    public=_NOT_HERE,
+                )
+        return found
+
+    def _back(self, url: str) -> LoginReply:
+        """By a page, since a redirect after a form may only stay with us. The page is a stranger to
+        all other pages of this host, so that none of them can read the code off it."""
+        desk = self._desk
+        policy = dict(desk.pages.headers())["content-security-policy"]
+        reply = desk.page(desk.pages.continue_to(url=url))
+        reply = reply.with_header("content-security-policy", f"{policy}; sandbox allow-scripts")
+        # HTML, "Navigation": with an opener policy, a sandboxed document is a network error.
+        return reply.with_header(OPENER_POLICY, "unsafe-none")
+
+
+def _check_navigation(request: LoginRequest) -> None:
+    """A script of this host could read a form, and the answer to it, if it could fetch them."""
+    if request.header("sec-fetch-mode") not in {None, "navigate"}:
+        raise BadRequest("a tool's sign-in that is no navigation")

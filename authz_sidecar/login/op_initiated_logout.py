@@ -1,0 +1,111 @@
+"""Logout that the provider asks for: by a signed token to our back (OpenID Connect Back-Channel
+Logout 1.0), or by a frame in the browser (Front-Channel Logout 1.0).
+
+No cookie arrives with either. The first is believed for its signature; the second only for a
+session id that nobody but the provider and its user knows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.browser_headers import OPENER_POLICY, RESOURCE_POLICY
+from authz_sidecar.errors import AuthzError, LoginRefused
+from authz_sidecar.login.http import NO_STORE, BadRequest, LoginReply, one
+from authz_sidecar.oidc.jws import LEEWAY_SECONDS
+from authz_sidecar.oidc.logout_token import OLDEST_SECONDS, LogoutToken, unverified_issuer
+
+if TYPE_CHECKING:
+    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.http import LoginRequest
+    from authz_sidecar.login.providers import Provider
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_SID = 255
+_FRAME = (
+    ("content-type", "text/html; charset=utf-8"),
+    # No frame-ancestors: the provider's page, wherever it is, shows this in a frame.
+    ("content-security-policy", "default-src 'none'; sandbox"),
+    (RESOURCE_POLICY, "cross-origin"),
+    # HTML, "Navigation": with an opener policy, a sandboxed document is a network error.
+    (OPENER_POLICY, "unsafe-none"),
+    *NO_STORE,
+)
+
+
+class ProviderLogout:
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def back_channel(self, request: LoginRequest) -> LoginReply:
+        """Section 2.8: 200 when it is done, 400 when the token is refused; anything else and the
+        provider has to try again."""
+        try:
+            await self._back_channel(request)
+        except AuthzError as error:
+            status = 400 if isinstance(error, LoginRefused) else error.status
+            _log.warning("logout token refused: %s", error)
+            body = json.dumps({"error": "invalid_request" if status == 400 else "server_error"})
+            headers = (("content-type", "application/json"), *NO_STORE)
+            return LoginReply(status=status, headers=headers, body=body.encode())
+        return LoginReply(status=200, headers=NO_STORE)
+
+    async def _back_channel(self, request: LoginRequest) -> None:
+        desk = self._desk
+        text = one(request.form, "logout_token")
+        if not text:
+            raise BadRequest("back-channel logout without a token")
+        sender, token = await self._verified(text)
+        used = f"logout token {token.issuer} {sender.settings.client_id} {token.id}"
+        if await desk.sessions.notes.was_remembered(used):
+            raise LoginRefused("logout token was used before")
+        ended = 0
+        for provider in self._with_issuer(token.issuer):
+            if provider.settings.client_id == sender.settings.client_id:
+                ended += await self._end(provider, token)
+        # Only now: what failed half-way may be sent again.
+        await desk.sessions.notes.remember_once(used, ttl=OLDEST_SECONDS + 2 * LEEWAY_SECONDS)
+        _log.info("signed out by `%s`: %d sessions", sender.name, ended)
+
+    async def front_channel(self, request: LoginRequest) -> LoginReply:
+        issuer, session = one(request.query, "iss"), one(request.query, "sid")
+        if not issuer or not session or len(session) > _LONGEST_SID:
+            raise BadRequest("front-channel logout needs `iss` and `sid`")
+        ended = 0
+        for provider in self._with_issuer(issuer):
+            # Anybody can ask this, so it may only write where there is something to end.
+            ended += await self._desk.sessions.end_provider_session(
+                provider=provider.name, issuer=issuer, sid=session, known_only=True
+            )
+        _log.info("signed out by a frame of `%.200s`: %d sessions", issuer, ended)
+        return LoginReply(headers=_FRAME, body=b"<!doctype html><title>Signed out</title>")
+
+    async def _verified(self, text: str) -> tuple[Provider, LogoutToken]:
+        issuer = unverified_issuer(text)
+        refusal = LoginRefused("logout token of an issuer we do not know")
+        for provider in self._with_issuer(issuer):
+            try:
+                return provider, await provider.logout_token(text)
+            except LoginRefused as error:
+                refusal = error
+        raise refusal
+
+    async def _end(self, provider: Provider, token: LogoutToken) -> int:
+        sessions = self._desk.sessions
+        if token.session is not None:
+            return await sessions.end_provider_session(
+                provider=provider.name, issuer=token.issuer, sid=token.session
+            )
+        subject = token.subject or ""
+        if provider.settings.claims.names.user == "sub":
+            return await sessions.end_user(
+                provider=provider.name, issuer=token.issuer, subject=subject
+            )
+        return await sessions.end_account(provider=provider.name, issuer=token.issuer, sub=subject)
+
+    def _with_issuer(self, issuer: str | None) -> tuple[Provider, ...]:
+        providers = self._desk.providers.values()
+        return tuple(each for each in providers if each.settings.issues(issuer))

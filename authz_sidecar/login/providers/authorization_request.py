@@ -1,0 +1,129 @@
+"""The request for sign-in: what it says, and whether the browser carries it to the provider or we
+hand it in beforehand (RFC 9126)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from authz_sidecar.core.encoding import base64url
+from authz_sidecar.core.urls import parse_url
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.login.providers.client_authentication import proof_of
+from authz_sidecar.oidc.http_client import Connection, post_form
+
+if TYPE_CHECKING:
+    from authz_sidecar.login.providers.settings import ProviderSettings
+    from authz_sidecar.oidc.metadata import Metadata
+
+_LONGEST_REQUEST_URI = 2048
+
+
+def authorization_request(
+    settings: ProviderSettings,
+    *,
+    state: str,
+    nonce: str,
+    verifier: str,
+    redirect_uri: str,
+    extra: Mapping[str, str],
+) -> dict[str, str]:
+    """The parameters of RFC 6749 section 4.1.1 and OpenID Connect Core 3.1.2.1. `extra` is of this
+    one request and wins over what the configuration adds to all."""
+    plain, mode = settings.kind.plain_oauth is not None, settings.response_mode
+    scopes = settings.scopes if plain else dict.fromkeys(("openid", *settings.scopes))
+    added = {**settings.authorization_parameters, **extra}
+    return {
+        **{name: value for name, value in added.items() if value},
+        "response_type": "code",
+        "client_id": settings.client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(scopes),
+        "state": state,
+        **({} if plain else {"nonce": nonce}),
+        # RFC 7636 section 4.2: BASE64URL-ENCODE(SHA256(ASCII(code_verifier))); never `plain`.
+        "code_challenge": base64url(sha256(verifier.encode("ascii")).digest()),
+        "code_challenge_method": "S256",
+        **({} if mode == "query" else {"response_mode": mode}),
+    }
+
+
+async def authorization_url(
+    connection: Connection,
+    request: Mapping[str, str],
+    *,
+    settings: ProviderSettings,
+    metadata: Metadata,
+    now: float,
+) -> str:
+    """Raises `ProviderUnavailable`, and `LoginRefused` when a request that is handed in is not taken:
+    there is no second try by the browser, which would be one in the open."""
+    pushed = metadata.pushed_authorization_request_endpoint
+    chosen = settings.pushed_authorization_requests
+    if chosen == "required" and pushed is None:
+        raise ProviderUnavailable(
+            f"identity provider `{settings.name}` offers no pushed authorization requests, and"
+            " `pushed_authorization_requests` requires them"
+        )
+    if pushed is not None and (chosen != "never" or metadata.requires_pushed_requests):
+        # RFC 9126 section 4: `client_id` and `request_uri` are all that the browser carries.
+        request_uri = await _pushed(connection, pushed, request, settings, metadata, now=now)
+        request = {"client_id": settings.client_id, "request_uri": request_uri}
+    endpoint = metadata.authorization_endpoint
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(request)}"
+
+
+async def _pushed(
+    connection: Connection,
+    endpoint: str,
+    request: Mapping[str, str],
+    settings: ProviderSettings,
+    metadata: Metadata,
+    *,
+    now: float,
+) -> str:
+    proof = proof_of(settings, metadata, endpoint=endpoint, now=now)
+    client = await connection.client()
+    form = {**request, **proof.form}
+    status, answer = await post_form(client, endpoint, form, headers=proof.headers)
+    said = answer if isinstance(answer, Mapping) else {}
+    if 400 <= status < 500 and "error" in said:
+        raise LoginRefused(
+            f"identity provider `{settings.name}` refused the pushed request:"
+            f" `{said['error']!s:.60}`"
+        )
+    request_uri = said.get("request_uri")
+    # RFC 9126 section 2.2 says 201; some say 200.
+    if (
+        status not in (200, 201)
+        or not isinstance(request_uri, str)
+        or not 0 < len(request_uri) <= _LONGEST_REQUEST_URI
+    ):
+        raise ProviderUnavailable(f"`{endpoint}`: status {status} and no request URI")
+    return request_uri
+
+
+def end_session_url(
+    settings: ProviderSettings,
+    metadata: Metadata,
+    *,
+    id_token: str | None,
+    return_to: str,
+    state: str,
+) -> str | None:
+    """RP-Initiated Logout 1.0, section 2, or as the kind has it; None where there is neither."""
+    endpoint, by_its_kind = metadata.end_session_endpoint, settings.kind.sign_out
+    if by_its_kind is not None and (by_its_kind.instead or endpoint is None):
+        origin, _ = parse_url(metadata.authorization_endpoint)
+        parameters = {"client_id": settings.client_id, by_its_kind.parameter: return_to}
+        return f"{origin}{by_its_kind.path}?{urlencode(parameters)}"
+    if endpoint is None:
+        return None
+    parameters = {
+        "client_id": settings.client_id,
+        "post_logout_redirect_uri": return_to,
+        "state": state,
+    } | ({"id_token_hint": id_token} if id_token else {})
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters)}"

@@ -1,0 +1,150 @@
+"""The token endpoint: one code for tokens, with the client's credentials as the provider likes
+them. Whatever comes back is a token response, a refusal or an outage, and nothing else.
+
+Imported when somebody has signed in: Authlib is two megabytes that many workers never need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authlib.common.urls import add_params_to_qs  # type: ignore[import-untyped]
+from authlib.integrations.base_client import OAuthError  # type: ignore[import-untyped]
+from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
+
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable
+from authz_sidecar.login.providers.client_authentication import proof_of
+from authz_sidecar.login.providers.token_response import RefreshRefused, Tokens
+from authz_sidecar.oidc.http_client import Connection, exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+
+    from authz_sidecar.login.providers.settings import ProviderSettings
+    from authz_sidecar.oidc.client_authentication import Proof
+    from authz_sidecar.oidc.metadata import Metadata
+
+
+async def redeem_code(
+    connection: Connection,
+    *,
+    settings: ProviderSettings,
+    metadata: Metadata,
+    code: str,
+    verifier: str,
+    redirect_uri: str,
+    now: float,
+) -> Tokens:
+    """Raises `LoginRefused` when the provider does not take the code, or gives no ID token where its
+    kind has any."""
+    try:
+        token = await _asked(
+            connection,
+            settings,
+            metadata,
+            now=now,
+            grant_type="authorization_code",
+            code=code,
+            code_verifier=verifier,
+            redirect_uri=redirect_uri,
+        )
+    except OAuthError as error:
+        raise LoginRefused(
+            f"identity provider `{settings.name}` refused the code: `{error.error!s:.60}`"
+        ) from None
+    if settings.kind.plain_oauth is not None:
+        return _tokens(token, id_token=None)
+    id_token = _text(token, "id_token")
+    if id_token is None:
+        raise LoginRefused("the provider sent no ID token; is the scope `openid` allowed there?")
+    return _tokens(token, id_token=id_token)
+
+
+async def redeem_refresh_token(
+    connection: Connection,
+    *,
+    settings: ProviderSettings,
+    metadata: Metadata,
+    refresh_token: str,
+    now: float,
+) -> Tokens:
+    """Raises `RefreshRefused` when the token is no longer good (RFC 6749 section 5.2), and
+    `ProviderUnavailable` for everything that may pass, a wrong client secret included."""
+    try:
+        token = await _asked(
+            connection,
+            settings,
+            metadata,
+            now=now,
+            grant_type="refresh_token",
+            refresh_token=refresh_token,
+        )
+    except OAuthError as error:
+        message = f"identity provider `{settings.name}` refused to refresh: `{error.error!s:.60}`"
+        if error.error == "invalid_grant":
+            raise RefreshRefused(message) from None
+        raise ProviderUnavailable(message) from None
+    # OpenID Connect Core, 12.2: an ID token may come along and need not.
+    has_any = settings.kind.plain_oauth is None
+    return _tokens(token, id_token=_text(token, "id_token") if has_any else None)
+
+
+async def _asked(
+    connection: Connection,
+    settings: ProviderSettings,
+    metadata: Metadata,
+    *,
+    now: float,
+    **parameters: str,
+) -> Mapping[str, object]:
+    """Raises `OAuthError`, of which only the code is fit for a log: its description may quote what
+    we sent."""
+    # Authlib keeps the last token in the client: two sign-ins at once must never see each other's.
+    client = AsyncOAuth2Client(
+        client_id=settings.client_id,
+        token_endpoint_auth_method=_presented(
+            proof_of(settings, metadata, endpoint=metadata.token_endpoint, now=now)
+        ),
+        **await connection.options(),
+    )
+    async with exchange(f"`{metadata.token_endpoint}`"):
+        try:
+            token: Mapping[str, object] = await client.fetch_token(
+                metadata.token_endpoint, **parameters
+            )
+        except (ValueError, TypeError, RecursionError) as error:
+            raise ProviderUnavailable(
+                f"`{metadata.token_endpoint}`: not a token response"
+            ) from error
+    return token
+
+
+def _tokens(token: Mapping[str, object], *, id_token: str | None) -> Tokens:
+    if str(token.get("token_type", "")).lower() != "bearer":
+        raise LoginRefused("the provider sent no bearer token")
+    access_token = _text(token, "access_token")
+    if access_token is None:
+        raise LoginRefused("the provider sent no access token")
+    lifetime = token.get("expires_in")
+    known = isinstance(lifetime, int | float) and 0 < lifetime < 1e9
+    return Tokens(
+        id_token=id_token,
+        access_token=access_token,
+        refresh_token=_text(token, "refresh_token"),
+        lifetime=lifetime if known and isinstance(lifetime, int | float) else None,
+    )
+
+
+def _text(token: Mapping[str, object], name: str) -> str | None:
+    value = token.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def _presented(proof: Proof) -> Callable[..., tuple[str, MutableMapping[str, str], object]]:
+    def present(
+        _client: object, _method: str, uri: str, headers: MutableMapping[str, str], body: object
+    ) -> tuple[str, MutableMapping[str, str], object]:
+        headers.update(proof.headers)
+        return uri, headers, add_params_to_qs(body or "", list(proof.form.items()))
+
+    return present

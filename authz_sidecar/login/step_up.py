@@ -1,0 +1,179 @@
+"""Step-up: a sign-in that has to be more recent, or stronger, than the one there is.
+
+Decides how a provider is asked for it and whether the provider did it; what is demanded, and by
+whom, is not known here. A provider that does not deliver ends on a page, never in another round.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from authz_sidecar.core.types import Allow, CheckRequest, Deny, Fact, step_up_of
+from authz_sidecar.core.urls import parse_url
+from authz_sidecar.errors import BadProxyRequest, LoginRefused
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.step_up import StepUp
+    from authz_sidecar.core.types import Decision, Identity
+    from authz_sidecar.login.http import LoginRequest
+    from authz_sidecar.login.interfaces import Prospects
+
+_KNOWN = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
+_CLOCK = "The clock of the identity provider, or of this service, is wrong."
+
+
+class NotSteppedUp(LoginRefused):
+    """The provider signed somebody in, but not in the way that was asked for."""
+
+    public = "You signed in, but not in the way that this page asks for."
+
+
+def prospect(
+    request: LoginRequest, identity: Identity, prospects: Prospects, *, address: str, asked: str
+) -> Decision:
+    """What somebody would be told at an address; `asked` is the method and path of the question
+    that sent them here, where that was another one than for the page itself."""
+    try:
+        return prospects.would(_question(request, address, asked), identity)
+    except BadProxyRequest:
+        return Deny(frozenset({"bad-request"}))
+
+
+def told(request: LoginRequest, identity: Identity, prospects: Prospects, *, address: str) -> bool:
+    """Whether the application would hear of somebody at an address."""
+    try:
+        return prospects.told(_question(request, address, ""), identity)
+    except BadProxyRequest:
+        return False
+
+
+def wished(
+    request: LoginRequest, prospects: Prospects, *, address: str, asked: str
+) -> StepUp | None:
+    """What a first sign-in had better be, so that it is not followed by a second one."""
+    try:
+        return prospects.foreseen(_question(request, address, asked))
+    except BadProxyRequest:
+        return None
+
+
+def _question(request: LoginRequest, address: str, asked: str) -> CheckRequest:
+    origin, target = parse_url(address)
+    path, mark, query = target.partition("?")
+    method, given = "GET", query if mark else None
+    if asked:
+        method, _, path = asked.partition(" ")
+        given = None
+    return CheckRequest(
+        adapter="start",
+        method=method,
+        origin=origin,
+        path=path,
+        query=given,
+        client=request.client,
+        headers=tuple(line for line in request.headers if line[0] != "cookie"),
+        facts=_KNOWN,
+    )
+
+
+def step_up_for(decision: Decision) -> StepUp | None:
+    return None if isinstance(decision, Allow) else step_up_of(decision)
+
+
+def asking_for(step_up: StepUp, *, insist: bool) -> dict[str, str]:
+    """The parameters of the authentication request (OpenID Connect Core, 3.1.2.1). There is none
+    for methods (`amr`). `insist`: what the provider has at hand is not enough."""
+    parameters = {}
+    if step_up.acr:
+        parameters["acr_values"] = " ".join(step_up.acr)
+    if step_up.max_age is not None:
+        # 3.1.2.1: with it, "the OP MUST attempt to actively re-authenticate the End-User" who did
+        # so longer ago; and 2: it makes `auth_time` required.
+        parameters["max_age"] = str(int(step_up.max_age))
+    if insist:
+        parameters["prompt"] = "login"
+    return parameters
+
+
+def insists(step_up: StepUp, *, number: int) -> bool:
+    """Whether the provider has to be told to ask again. `max_age` says so itself; the provider's own
+    session would be good enough for anything else, and nothing changed. `number` counts attempts."""
+    return bool(step_up.acr or step_up.amr) or number > 1
+
+
+def check_step_up(step_up: StepUp, identity: Identity, *, now: float) -> tuple[str, ...]:
+    """OpenID Connect Core, 3.1.3.7, 12 and 13: the claims `acr` and `auth_time` of the ID token are
+    what was asked for; likewise `amr`. What is not, in words that name the likely cause."""
+    missing = step_up.missing(identity, now=now)
+    if missing is None:
+        return ()
+    causes = []
+    if missing.acr:
+        got = "none" if identity.acr is None else _quoted(identity.acr)
+        wanted = " or ".join(map(_quoted, missing.acr))
+        causes.append(
+            f"Asked for was the level {wanted}, the identity provider answered with {got}:"
+            " your account may lack a second factor, or the provider does not know this level."
+        )
+    if missing.amr:
+        got = ", ".join(map(_quoted, identity.amr)) or "none"
+        wanted = " and ".join(map(_quoted, missing.amr))
+        causes.append(
+            f"Asked for was a sign-in by {wanted}, the identity provider tells of {got}:"
+            " sign in by another method, if it offers one."
+        )
+    if missing.max_age is not None:
+        if identity.authenticated_at is None:
+            causes.append(
+                "The identity provider does not say when you signed in (auth_time), so that"
+                " nobody can tell how long ago that was."
+            )
+        else:
+            ago = now - identity.authenticated_at
+            causes.append(
+                f"You have to have signed in less than {_span(missing.max_age)} ago; the identity"
+                f" provider says that it was {_span(ago)} ago, and did not ask you again."
+            )
+            causes.append(_CLOCK)
+    return tuple(causes)
+
+
+def _quoted(text: str) -> str:
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{text:.60}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} seconds"
+    minutes = seconds / 60
+    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+
+
+def user_mark(identity: Identity) -> str:
+    """Tells users apart, and tells nobody who they are."""
+    user = f"{identity.provider}\0{identity.issuer}\0{identity.subject}".encode()
+    return urlsafe_b64encode(hashlib.sha256(user).digest()[:15]).decode()
+
+
+def is_same_user(mark: str, identity: Identity) -> bool:
+    return hmac.compare_digest(mark, user_mark(identity))
+
+
+def readable_question(text: str) -> bool:
+    """Whether `text` is a method and a plain path, as our own challenges write them."""
+    method, space, path = text.partition(" ")
+    return (
+        bool(space)
+        and method.isalpha()
+        and method.isascii()
+        and path.startswith("/")
+        and path.isascii()
+        and path.isprintable()
+        and " " not in path
+        and "?" not in path
+        and unquote(path, encoding="latin-1").isprintable()
+    )

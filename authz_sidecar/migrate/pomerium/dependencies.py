@@ -1,0 +1,59 @@
+"""`depends_on` of a Pomerium route: the hosts that are signed in together with its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
+from authz_sidecar.migrate.pomerium.go_values import texts
+from authz_sidecar.migrate.pomerium.report import Ledger, unsupported
+from authz_sidecar.routes.model import Depth, HostPattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from authz_sidecar.core.source_locations import Step
+
+MOST_HOSTS = 5
+
+
+def dependencies(
+    route: Mapping[str, Any],
+    at: tuple[Step, ...],
+    *,
+    host: HostPattern,
+    hosts: Iterable[HostPattern],
+    ledger: Ledger,
+) -> list[str]:
+    """Pomerium names hosts, with a port where it is not the default one; `hosts` are those of the
+    routes that were taken over."""
+    patterns, found, left_out = tuple(hosts), dict[str, None](), list[str]()
+    for name in texts(route.get("depends_on")):
+        try:
+            origin = parse_origin(f"{host.scheme}://{name}")
+        except MalformedUrl:
+            left_out.append(name)
+            continue
+        if any(_covers(pattern, origin) for pattern in patterns):
+            found[str(origin)] = None
+        else:
+            left_out.append(name)
+    kept = [*found][:MOST_HOSTS]
+    left_out += [*found][MOST_HOSTS:]
+    if left_out:
+        names = ", ".join(f"`{name}`" for name in left_out)
+        reason = f"no route protects {names}, or there are more than {MOST_HOSTS}: left out"
+        ledger.note((*at, "depends_on"), unsupported(reason), route["depends_on"])
+    return kept
+
+
+def _covers(pattern: HostPattern, origin: Origin) -> bool:
+    if (pattern.scheme, pattern.port) != (origin.scheme, origin.port):
+        return False
+    match pattern.depth:
+        case Depth.EXACT:
+            return origin.host == pattern.name
+        case Depth.ONE_LABEL:
+            return origin.host.partition(".")[2] == pattern.name
+        case Depth.ANY:
+            return origin.host.endswith(f".{pattern.name}")

@@ -1,0 +1,102 @@
+"""Every option of a Pomerium route: what it is here, or why it is nothing here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from authz_sidecar.migrate.pomerium.report import (
+    BEARER,
+    Handling,
+    Work,
+    every,
+    not_needed,
+    proxy,
+    translated,
+    unsupported,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PORTAL = "there is no list of applications to show it in"
+_MCP = "MCP needs the body of a request, which is not read yet: keep Pomerium for this route"
+
+
+ROUTE_OPTIONS: Mapping[str, Handling] = {
+    "name": translated("name"),
+    "from": translated("from"),
+    **every("prefix path regex", translated("its path")),
+    "regex_priority_order": not_needed("Pomerium orders routes of its database by it, never a file's"),
+    **every(
+        "allow_public_unauthenticated_access allow_any_authenticated_user cors_allow_preflight"
+        " allowed_domains allowed_users allowed_idp_claims policy sub_policies",
+        translated("policy"),
+    ),
+    "allowed_groups": unsupported(
+        "write a policy with `groups`; Pomerium itself dropped this option", decisive=True
+    ),
+    "idp_client_id": translated("an identity provider of its own"),
+    "idp_client_secret": translated("an identity provider of its own, by reference", secret=True),
+    **every("set_request_headers", translated("set_request_headers")),
+    "pass_identity_headers": translated("headers: identity headers are always passed"),
+    "jwt_groups_filter": translated("headers.groups, for all hosts together"),
+    "jwt_issuer_format": not_needed("the issuer of the assertion is the host"),
+    "jwt_claims_headers": unsupported("say it in `headers.claims`, for all routes"),
+    **every(
+        "bearer_token_format idp_access_token_allowed_audiences identity_providers",
+        unsupported(BEARER, decisive=True),
+    ),
+    "depends_on": translated("depends_on"),
+    # The application.
+    **every("to _to_weights load_balancing_weights", proxy(Work.UPSTREAM, "where it is")),
+    **every(
+        "load_balancing_policy lb_policy lb_config envoy_opts health_checks outlier_detection"
+        " circuit_breaker_thresholds healthy_panic_threshold",
+        proxy(Work.UPSTREAM, "how its instances are chosen and watched"),
+    ),
+    **every(
+        "prefix_rewrite regex_rewrite_pattern regex_rewrite_substitution",
+        proxy(Work.REWRITE, "of the path; the sidecar judges the path before it"),
+    ),
+    **every(
+        "host_rewrite host_rewrite_header host_path_regex_rewrite_pattern"
+        " host_path_regex_rewrite_substitution preserve_host_header",
+        proxy(Work.REWRITE, "of the host"),
+    ),
+    **every("timeout idle_timeout", proxy(Work.TIMEOUTS, "of this route")),
+    **every("allow_websockets allow_spdy allow_upgrades", proxy(Work.UPGRADES, "of connections")),
+    "redirect": proxy(Work.ANSWER, "redirect"),
+    "response": proxy(Work.ANSWER, "answer with this"),
+    "remove_request_headers": proxy(Work.REQUEST_HEADERS, "remove these from requests"),
+    "set_response_headers": proxy(Work.RESPONSE_HEADERS, "set these on answers"),
+    "rewrite_response_headers": proxy(Work.RESPONSE_HEADERS, "rewrite these in answers"),
+    **every(
+        "tls_skip_verify tls_server_name tls_upstream_server_name tls_custom_ca tls_custom_ca_file"
+        " tls_client_cert tls_client_cert_file tls_client_key_file"
+        " tls_upstream_allow_renegotiation",
+        proxy(Work.UPSTREAM_TLS, "toward the application"),
+    ),
+    "tls_client_key": proxy(Work.UPSTREAM_TLS, "toward the application", secret=True),
+    "tls_downstream_server_name": proxy(Work.LISTENER, "the name this route is reached under"),
+    **every(
+        "tls_downstream_client_ca tls_downstream_client_ca_file",
+        proxy(Work.CLIENT_CERTIFICATES, "require client certificates of this authority",
+              decisive=True),
+    ),
+    **every(
+        "kubernetes_service_account_token kubernetes_service_account_token_file",
+        unsupported(
+            "the API server has to be told who it is: have the proxy add the token and set"
+            " `Impersonate-User` from the identity headers", decisive=True, secret=True),
+    ),
+    "enable_google_cloud_serverless_authentication": unsupported("have the proxy add Google's token"),
+    # What is shown.
+    **every("description logo_url", not_needed(_PORTAL)),
+    "show_error_details": not_needed("a refusal always names its reason"),
+    # Other protocols.
+    "mcp": unsupported(_MCP, decisive=True),
+    **every(
+        "upstream_tunnel ssh_policy session_recording",
+        unsupported("SSH is no web traffic: keep Pomerium, or another bastion, for it"),
+    ),
+}  # fmt: skip

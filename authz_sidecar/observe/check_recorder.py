@@ -1,0 +1,117 @@
+"""One line and one count for each check. Decides which facts of a check an operator sees, under the
+names that Pomerium's authorize log has; no cookie, no query (it may hold secrets), no header's value."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import ProxyMisconfigured
+from authz_sidecar.observe.logging import repeated
+from authz_sidecar.observe.misconfiguration import MisconfigurationLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.check.authorizer import CheckRecord
+    from authz_sidecar.core.types import Identity
+    from authz_sidecar.observe.metrics import Metrics
+    from authz_sidecar.observe.metrics.check_metrics import Tally
+
+logger = logging.getLogger("authz_sidecar.check")
+
+_LONGEST = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRecorder:
+    metrics: Metrics
+    misconfigurations: MisconfigurationLog = field(default_factory=MisconfigurationLog)
+
+    def passed(self, adapter: str) -> Callable[[float], bool]:
+        """Counts a check that passed, told how long it took; the count says False, and does not
+        count it, where more is wanted than its number."""
+        add = self.metrics.checks(adapter=adapter, decision="allow", status=200).add
+        is_enabled = logger.isEnabledFor
+
+        def passed(seconds: float) -> bool:
+            if is_enabled(logging.INFO):
+                return False
+            add(seconds)
+            return True
+
+        return passed
+
+    def record(self, check: CheckRecord) -> None:
+        self._tally(check).add(check.seconds)
+        if check.credential is not None:
+            self.metrics.credential(kind=check.credential, outcome=check.outcome)
+        if check.error is not None and _is_misconfigured(check):
+            self.misconfigurations.report(check.adapter, check.error)
+        if logger.isEnabledFor(_level(check)):
+            self._write(check)(_own(check.request_id, check.seconds))
+
+    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
+        add = self._tally(check).add
+        if not logger.isEnabledFor(_level(check)):
+            return lambda seconds, _request_id: add(seconds)
+        write = self._write(check)
+
+        def record(seconds: float, request_id: str) -> None:
+            add(seconds)
+            write(_own(request_id, seconds))
+
+        return record
+
+    def _tally(self, check: CheckRecord) -> Tally:
+        return self.metrics.checks(
+            adapter=check.adapter, decision=check.outcome, status=check.status
+        )
+
+    def _write(self, check: CheckRecord) -> Callable[[Mapping[str, object]], None]:
+        return repeated(logger, _level(check), "authorize check", _line(check))
+
+
+def _is_misconfigured(check: CheckRecord) -> bool:
+    return ProxyMisconfigured.reason in check.reasons
+
+
+def _level(check: CheckRecord) -> int:
+    if check.error is None or _is_misconfigured(check):  # which has a line of its own
+        return logging.INFO
+    return logging.ERROR if check.status >= 500 else logging.WARNING
+
+
+def _groups(identity: Identity) -> list[str] | None:
+    """All of them or none: a part would be taken for the whole when rules are tried on it."""
+    return list(identity.groups) if sum(map(len, identity.groups)) <= _LONGEST else None
+
+
+def _own(request_id: str, seconds: float) -> Mapping[str, object]:
+    return {"request-id": request_id, "duration-ms": round(seconds * 1000, 3)}
+
+
+def _line(check: CheckRecord) -> dict[str, object]:
+    request, session = check.request, check.session
+    identity = session.identity if session else None
+    why = ",".join(sorted(check.reasons)) or None
+    return {
+        "check": check.adapter,
+        "decision": check.outcome,
+        "reasons": why,
+        "status": check.status,
+        "method": request and request.method,
+        "host": request and request.origin.authority,
+        "path": request and request.path[:_LONGEST],
+        "ip": str(request.client) if request and request.client else None,
+        "route-id": check.route,
+        "session-id": session and session.handle,
+        "user": identity and identity.subject,
+        "email": identity and identity.email,
+        "provider": identity and identity.provider,
+        "credential": check.credential,
+        "header": check.header and check.header[:_LONGEST],
+        "groups": identity and _groups(identity),
+        "error": check.error and check.error[:_LONGEST],
+    }

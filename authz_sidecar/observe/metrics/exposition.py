@@ -1,0 +1,51 @@
+"""From what is registered to plain values, which may add up with those of other processes, and from
+them to the page that Prometheus reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from authz_sidecar.observe.snapshot import Family, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def report_of(registry: CollectorRegistry) -> Report:
+    return tuple(_family(metric) for metric in registry.collect())
+
+
+def page(report: Report) -> bytes:
+    """The text that Prometheus reads."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Reported(report))
+    return generate_latest(registry)
+
+
+def _family(metric: Metric) -> Family:
+    return Family(
+        name=metric.name,
+        kind=metric.type,
+        help=metric.documentation,
+        samples=tuple(
+            (sample.name, tuple(sorted(sample.labels.items())), sample.value)
+            for sample in metric.samples
+            if not sample.name.endswith("_created")
+        ),
+    )
+
+
+class _Reported(Collector):
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._report:
+            metric = Metric(family.name, family.help, family.kind)
+            for name, labels, value in family.samples:
+                metric.add_sample(name, dict(labels), value)
+            yield metric

@@ -1,0 +1,160 @@
+"""Whether an ID token is genuine, meant for us, and the answer to this very attempt.
+
+Pure: keys, expectations and the time are given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NewType
+
+from authz_sidecar.core.encoding import base64url
+from authz_sidecar.errors import LoginRefused
+from authz_sidecar.oidc.jws import (
+    ALGORITHMS,
+    LEEWAY_SECONDS,
+    Jwk,
+    check_times,
+    digest_of,
+    instant,
+    read_header,
+    verify_signature,
+)
+
+VerifiedClaims = NewType("VerifiedClaims", Mapping[str, object])
+
+# RFC 8725 section 3.11: a token made for another purpose says so in its header.
+KINDS = frozenset({"jwt", "id_token+jwt"})
+_REQUIRED = ("iss", "sub", "aud", "exp", "iat")
+
+# Names that a broken provider sends where a user should be, and that would join strangers.
+_NOBODY = frozenset({"null", "undefined", "none", "*"})
+
+
+_TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenants:
+    """A provider of many tenants, each an issuer of its own: `template` has `{tenantid}` where the
+    id stands. `allowed` names some of them; all are, when it is empty."""
+
+    template: str
+    allowed: frozenset[str] = frozenset()
+
+    def issuer_of(self, tenant: str) -> str:
+        return self.template.replace("{tenantid}", tenant)
+
+    def issue(self, issuer: str | None) -> bool:
+        before, _, after = self.template.partition("{tenantid}")
+        tenant = (issuer or "").removeprefix(before).removesuffix(after)
+        return self.issuer_of(tenant) == issuer and self.admit(tenant)
+
+    def admit(self, tenant: str) -> bool:
+        known = not self.allowed or tenant in self.allowed
+        return _TENANT_ID.fullmatch(tenant) is not None and known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    issuer: str
+    client_id: str
+    tenants: Tenants | None = None
+    """Where they are given, a token has its tenant's issuer instead of `issuer`."""
+    nonce: str | None
+    """None for a refreshed token, which answers no request of a browser's."""
+    algorithms: tuple[str, ...] = ALGORITHMS
+
+
+def verify(
+    token: str, *, key: Jwk, expected: Expected, now: float, access_token: str | None
+) -> VerifiedClaims:
+    """The claims of a token that passes every check; raises `LoginRefused`."""
+    algorithm = read_header(token, algorithms=expected.algorithms, kinds=KINDS).algorithm
+    claims = verify_signature(
+        token,
+        key=key,
+        algorithm=algorithm,
+        issuer=expected.issuer if expected.tenants is None else None,
+        audience=expected.client_id,
+        required=_REQUIRED,
+    )
+    if expected.tenants is not None:
+        _check_tenant(claims, expected.tenants, key=key)
+    check_times(claims, now=now)
+    check_party(claims, client_id=expected.client_id)
+    check_subject(claims)
+    if expected.nonce is not None:
+        _check_nonce(claims, expected.nonce)
+    if "at_hash" in claims and access_token is not None:
+        _check_access_token_hash(claims["at_hash"], access_token, algorithm)
+    return VerifiedClaims(_without_times_to_come(claims, now=now))
+
+
+def _without_times_to_come(claims: Mapping[str, object], *, now: float) -> Mapping[str, object]:
+    """Whoever has yet to sign in has not: such an `auth_time`, which is one in milliseconds too, would
+    be recent enough for anything, and forever."""
+    signed_in = instant(claims.get("auth_time"))
+    if signed_in is not None and signed_in - LEEWAY_SECONDS <= now:
+        return claims
+    return {name: value for name, value in claims.items() if name != "auth_time"}
+
+
+def _check_tenant(claims: Mapping[str, object], tenants: Tenants, *, key: Jwk) -> None:
+    # Microsoft, "Secure applications and APIs by validating claims": `iss` has to be the issuer of
+    # the very tenant that `tid` names, and of whom the key signs for, where the key set says so.
+    tenant = claims.get("tid")
+    if not isinstance(tenant, str) or not tenants.admit(tenant):
+        raise LoginRefused(
+            f"token of tenant `{tenant!s:.60}`, whose users may not sign in",
+            public="Accounts of your organisation may not sign in here.",
+        )
+    issuer = tenants.issuer_of(tenant)
+    if claims["iss"] != issuer:
+        raise LoginRefused("token names another tenant than the one that issued it")
+    signs_for = key.get("issuer")
+    if signs_for is not None and signs_for not in (issuer, tenants.template):
+        raise LoginRefused("token is signed with the key of another tenant")
+
+
+def check_party(claims: Mapping[str, object], *, client_id: str) -> None:
+    # OpenID Connect Core, 3.1.3.7, 4 and 5: with several audiences `azp` must be there, and when
+    # it is there it must be us.
+    audience, party = claims["aud"], claims.get("azp")
+    if party is None and isinstance(audience, list) and len(audience) > 1:
+        raise LoginRefused("ID token has several audiences and no `azp`")
+    if party is not None and party != client_id:
+        raise LoginRefused("ID token was issued to another client")
+
+
+def check_subject(claims: Mapping[str, object]) -> None:
+    subject = claims["sub"]
+    if (
+        not isinstance(subject, str)
+        or not 0 < len(subject) <= 255
+        or not subject.isprintable()
+        or subject.strip() != subject
+        or subject.lower() in _NOBODY
+    ):
+        raise LoginRefused("ID token has no usable `sub`")
+
+
+def _check_nonce(claims: Mapping[str, object], expected: str) -> None:
+    nonce = claims.get("nonce")
+    if not isinstance(nonce, str) or not _same(nonce, expected):
+        raise LoginRefused("ID token does not carry the nonce of this attempt")
+
+
+def _check_access_token_hash(claim: object, access_token: str, algorithm: str) -> None:
+    digest = hashlib.new(digest_of(algorithm), access_token.encode()).digest()
+    half = base64url(digest[: len(digest) // 2])
+    if not isinstance(claim, str) or not _same(claim, half):
+        raise LoginRefused("ID token belongs to another access token")
+
+
+def _same(left: str, right: str) -> bool:
+    return hmac.compare_digest(left.encode(), right.encode())

@@ -1,0 +1,99 @@
+"""What a provider says about itself (OpenID Connect Discovery 1.0), checked before it is used.
+
+Pure: a decoded document in, a `Metadata` out, or `ProviderUnavailable` with what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from authz_sidecar.core.urls import MalformedUrl, parse_url
+from authz_sidecar.errors import ProviderUnavailable
+
+if TYPE_CHECKING:
+    from authz_sidecar.oidc.id_token import Tenants
+    from authz_sidecar.provider_presets import PlainOAuth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str | None
+    """None where the provider signs nothing."""
+    userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
+    requires_pushed_requests: bool = False
+    sends_issuer: bool = False
+    """Whether every answer carries `iss` (RFC 9207 section 3); where it does, none may lack it."""
+    token_endpoint_authentication: tuple[str, ...] = ("client_secret_basic",)
+
+
+def discovery_url(issuer: str) -> str:
+    # Discovery section 4.1: a terminating slash is removed before the path is appended.
+    return f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
+
+
+def plain_metadata(plain: PlainOAuth, *, issuer: str) -> Metadata:
+    """Of a provider that has no discovery document."""
+    base = issuer.removesuffix("/")
+    return Metadata(
+        issuer=f"{base}{plain.issuer}",
+        authorization_endpoint=f"{base}{plain.authorization}",
+        token_endpoint=f"{base}{plain.token}",
+        jwks_uri=None,
+        token_endpoint_authentication=("client_secret_post",),
+    )
+
+
+def parse_metadata(document: object, *, issuer: str, tenants: Tenants | None = None) -> Metadata:
+    if not isinstance(document, Mapping):
+        raise ProviderUnavailable(f"the discovery document of `{issuer}` is no JSON object")
+    # Discovery section 4.3: "MUST exactly match". A near miss is another provider, or a typing
+    # error that would surface much later as a refused token. Where each tenant has an issuer of its
+    # own, the document of all of them has the template instead.
+    if document.get("issuer") != (issuer if tenants is None else tenants.template):
+        raise ProviderUnavailable(
+            f"the provider at `{issuer}` calls itself `{document.get('issuer')!s:.200}`;"
+            " write the issuer exactly so"
+        )
+    methods = document.get("token_endpoint_auth_methods_supported")
+    return Metadata(
+        issuer=issuer,
+        authorization_endpoint=_endpoint(document, "authorization_endpoint"),
+        token_endpoint=_endpoint(document, "token_endpoint"),
+        jwks_uri=_endpoint(document, "jwks_uri"),
+        userinfo_endpoint=_optional(document, "userinfo_endpoint"),
+        end_session_endpoint=_optional(document, "end_session_endpoint"),
+        pushed_authorization_request_endpoint=_optional(
+            document, "pushed_authorization_request_endpoint"
+        ),
+        requires_pushed_requests=document.get("require_pushed_authorization_requests") is True,
+        sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
+        token_endpoint_authentication=(
+            tuple(str(method) for method in methods)
+            if isinstance(methods, list) and methods
+            else ("client_secret_basic",)  # Discovery section 3: the default when omitted
+        ),
+    )
+
+
+def _optional(document: Mapping[str, object], name: str) -> str | None:
+    return None if document.get(name) is None else _endpoint(document, name)
+
+
+def _endpoint(document: Mapping[str, object], name: str) -> str:
+    url = document.get(name)
+    if not isinstance(url, str):
+        raise ProviderUnavailable(f"the provider's `{name}` is missing")
+    try:
+        origin, _ = parse_url(url)
+    except MalformedUrl as error:
+        raise ProviderUnavailable(f"the provider's `{name}` is no URL: {error}") from error
+    if origin.scheme != "https" and not origin.is_loopback:
+        raise ProviderUnavailable(f"the provider's `{name}` is not https: `{url[:200]}`")
+    return url

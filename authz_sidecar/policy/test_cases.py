@@ -1,0 +1,254 @@
+"""Tests of policies as their authors write them: a request, a person, and what should come of it.
+
+Reads cases from a parsed document and says everything that is wrong with them; runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypeVar
+
+from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
+from authz_sidecar.core.suggest import unknown
+from authz_sidecar.core.types import CheckRequest, Identity
+from authz_sidecar.core.urls import MalformedUrl, Origin, ascii_url, parse_url
+from authz_sidecar.policy.reasons import CODES
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.source_locations import Place, Positions, Step
+    from authz_sidecar.core.types import Address, Headers
+    from authz_sidecar.errors import Problem
+
+T = TypeVar("T")
+Path = tuple["Step", ...]
+
+VERDICTS = ("allow", "deny", "refused", "sign-in")
+# Those of the gate, beside those of policies.
+REASONS = frozenset(
+    {
+        *CODES,
+        "ambiguous-header",
+        "bad-request",
+        "origin-not-allowed",
+        "route-not-found",
+        "upgrade-not-allowed",
+    }
+)
+
+_CASE = ("expect", "identity", "name", "request")
+_REQUEST = ("at", "headers", "ip", "method", "url")
+_IDENTITY = ("acr", "amr", "claims", "email", "groups", "provider", "signed_in_at", "user")
+_EXPECT = ("reasons", "route", "verdict")
+
+SOMEBODY = "(not given)"
+"""The user id of a person of whom only something else is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """None where a case does not care. Each of `reasons` has to be among those that are given."""
+
+    verdict: str | None
+    route: str | None
+    reasons: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """`request` has every fact; whoever runs it takes away what no proxy tells. The identity's
+    provider is empty where the route's own is meant. `now` is None for the time of the run."""
+
+    name: str
+    place: Place
+    request: CheckRequest
+    identity: Identity | None
+    now: float | None
+    expected: Expected
+
+
+def read_cases(document: object, *, where: Positions, problems: list[Problem]) -> tuple[Case, ...]:
+    """All cases of a file: a list of them, or an object with `cases`. What is wrong is added to
+    `problems`; then nothing should be run."""
+    reader = _Reader(where, problems)
+    at: Path = ()
+    if isinstance(document, Mapping):
+        reader.keys(document, ("cases",), ())
+        document, at = document.get("cases"), ("cases",)
+    if not isinstance(document, list | tuple) or not document:
+        problems.append(where.problem("holds no list of cases", *at))
+        return ()
+    return tuple(
+        case
+        for place, each in enumerate(document)
+        if (case := reader.case(each, (*at, place))) is not None
+    )
+
+
+class _Reader:
+    def __init__(self, where: Positions, problems: list[Problem]) -> None:
+        self._where = where
+        self._problems = problems
+
+    def problem(self, message: str, path: Path) -> None:
+        self._problems.append(self._where.problem(message, *path))
+
+    def keys(self, given: Mapping[object, object], known: tuple[str, ...], path: Path) -> None:
+        for key in given:
+            if key not in known:
+                self.problem(unknown("key", key, known), (*path, str(key)))
+
+    def case(self, given: object, path: Path) -> Case | None:
+        before = len(self._problems)
+        if not isinstance(given, Mapping):
+            self.problem("a case is an object with `request` and `expect`", path)
+            return None
+        self.keys(given, _CASE, path)
+        request, now = self._request(given.get("request"), (*path, "request"))
+        identity = self._identity(given.get("identity"), (*path, "identity"))
+        expected = self._expected(given.get("expect"), (*path, "expect"))
+        name = self._text(given, "name", path)
+        if len(self._problems) > before or request is None or expected is None:
+            return None
+        return Case(
+            name=name or f"{request.method} {request.url}",
+            place=self._where.at(*path),
+            request=request,
+            identity=identity,
+            now=now,
+            expected=expected,
+        )
+
+    def _request(self, given: object, path: Path) -> tuple[CheckRequest | None, float | None]:
+        if isinstance(given, str):
+            given = {"url": given}
+        if not isinstance(given, Mapping) or "url" not in given:
+            self.problem("takes an object with `url`", path)
+            return None, None
+        self.keys(given, _REQUEST, path)
+        url = self._read(given, "url", _url, path)
+        now = self._read(given, "at", _instant, path)
+        client = self._read(given, "ip", _address, path)
+        headers = self._headers(given.get("headers"), (*path, "headers"))
+        method = self._text(given, "method", path) or "GET"
+        if url is None:
+            return None, None
+        origin, target = url
+        plain, mark, query = target.partition("?")
+        request = CheckRequest(
+            adapter="test",
+            method=method,
+            origin=origin,
+            path=plain,
+            query=query if mark else None,
+            client=client,
+            headers=headers,
+            websocket=any(n == "upgrade" and v.lower() == "websocket" for n, v in headers),
+            unsupported_upgrade=asks_for_unsupported_upgrade(headers),
+        )
+        return request, now
+
+    def _headers(self, given: object, path: Path) -> Headers:
+        if given is None:
+            return ()
+        if not isinstance(given, Mapping):
+            self.problem("takes an object of header names and values", path)
+            return ()
+        lines: list[tuple[str, str]] = []
+        for name, value in given.items():
+            for each in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(each, str):
+                    lines.append((str(name).lower(), each))
+                else:
+                    self.problem("takes text", (*path, str(name)))
+        return tuple(lines)
+
+    def _identity(self, given: object, path: Path) -> Identity | None:
+        if given is None or given == "none":
+            return None
+        if not isinstance(given, Mapping):
+            self.problem("takes `none`, or an object with `user`, `email`, `groups`, …", path)
+            return None
+        self.keys(given, _IDENTITY, path)
+        claims = given.get("claims", {})
+        if not isinstance(claims, Mapping):
+            self.problem("takes an object of claims", (*path, "claims"))
+            claims = {}
+        return Identity(
+            provider=self._text(given, "provider", path) or "",
+            issuer="",
+            subject=self._text(given, "user", path) or SOMEBODY,
+            email=self._text(given, "email", path),
+            groups=self._texts(given, "groups", path),
+            claims=claims,
+            authenticated_at=self._read(given, "signed_in_at", _instant, path),
+            acr=self._text(given, "acr", path),
+            amr=self._texts(given, "amr", path),
+        )
+
+    def _expected(self, given: object, path: Path) -> Expected | None:
+        if isinstance(given, str):
+            given = {"verdict": given}
+        if not isinstance(given, Mapping) or not given:
+            self.problem("takes a verdict, or an object with `verdict`, `route`, `reasons`", path)
+            return None
+        self.keys(given, _EXPECT, path)
+        verdict = self._text(given, "verdict", path)
+        if verdict is not None and verdict not in VERDICTS:
+            self.problem(unknown("verdict", verdict, VERDICTS), (*path, "verdict"))
+        reasons = self._texts(given, "reasons", path)
+        for place, reason in enumerate(reasons):
+            if reason not in REASONS:
+                message = unknown("reason", reason, REASONS)
+                self.problem(message, (*path, "reasons", place))
+        route = self._text(given, "route", path)
+        return Expected(verdict=verdict, route=route, reasons=frozenset(reasons))
+
+    def _read(
+        self, given: Mapping[str, object], key: str, read: Callable[[str], T], path: Path
+    ) -> T | None:
+        text = self._text(given, key, path)
+        try:
+            return None if text is None else read(text)
+        except ValueError as wrong:
+            self.problem(str(wrong), (*path, key))
+            return None
+
+    def _text(self, given: Mapping[str, object], key: str, path: Path) -> str | None:
+        value = given.get(key)
+        if value is None or isinstance(value, str):
+            return value
+        self.problem("takes text, put it in quotes", (*path, key))
+        return None
+
+    def _texts(self, given: Mapping[str, object], key: str, path: Path) -> tuple[str, ...]:
+        value = given.get(key, ())
+        values = [value] if isinstance(value, str) else value
+        if not isinstance(values, list | tuple) or not all(isinstance(it, str) for it in values):
+            self.problem("takes a list of texts", (*path, key))
+            return ()
+        return tuple(values)
+
+
+def _url(text: str) -> tuple[Origin, str]:
+    try:
+        return parse_url(ascii_url(text))
+    except MalformedUrl as wrong:
+        raise ValueError(f"`{text[:100]}` is no absolute url: {wrong}") from None
+
+
+def _address(text: str) -> Address:
+    try:
+        return ip_address(text)
+    except ValueError:
+        raise ValueError(f"`{text[:100]}` is not an address") from None
+
+
+def _instant(text: str) -> float:
+    try:
+        parsed = datetime.fromisoformat(text)
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        raise ValueError(f"`{text[:100]}` is not a time such as `2026-03-05T08:00:00Z`") from None

@@ -1,0 +1,212 @@
+"""An explanation as plain data, ready for JSON and for a terminal. Adds the places of the rules and
+what the proxy would be answered; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypedDict
+from urllib.parse import quote
+
+from authz_sidecar.core.types import step_up_of
+from authz_sidecar.routes.explain import Explained, Reading, Verdict, verdict_of
+
+if TYPE_CHECKING:
+    from authz_sidecar.core.source_locations import Positions, Step
+    from authz_sidecar.core.types import Identity
+    from authz_sidecar.policy.explain import CriterionExplained, RuleExplained
+    from authz_sidecar.routes.model import Route
+
+
+class ToldCriterion(TypedDict):
+    """`compares` is what stands in the policy, `found` what the request or the user has."""
+
+    criterion: str
+    compares: object
+    found: object
+    note: str | None
+    holds: bool
+    reasons: list[str]
+    at: str
+
+
+class ToldRule(TypedDict):
+    action: str
+    operator: str
+    source: str
+    at: str
+    holds: bool
+    decisive: bool
+    reasons: list[str]
+    criteria: list[ToldCriterion]
+
+
+class ToldReading(TypedDict):
+    path: str
+    route: str | None
+    verdict: str | None
+    allow: bool | None
+    deny: bool | None
+    rules: list[ToldRule]
+
+
+class ToldRoute(TypedDict):
+    name: str
+    place: str
+    at: str
+
+
+class Told(TypedDict):
+    method: str
+    url: str
+    client: str | None
+    time: str
+    identity: dict[str, object] | None
+    overlooked: str | None
+    route: ToldRoute | None
+    readings: list[ToldReading]
+    verdict: str
+    reasons: list[str]
+    trouble: str | None
+    answer: str
+
+
+def tell(explained: Explained, *, where: Positions, base_path: str) -> Told:
+    request = explained.request
+    teller = _Teller(where)
+    return {
+        "method": request.method,
+        "url": request.url,
+        "client": None if request.client is None else str(request.client),
+        "time": _time(explained.now),
+        "identity": None if explained.identity is None else _identity(explained.identity),
+        "overlooked": explained.overlooked,
+        "route": None if explained.route is None else teller.route(explained.route),
+        "readings": [teller.reading(reading) for reading in explained.readings],
+        "verdict": str(explained.verdict),
+        "reasons": sorted(explained.reasons),
+        "trouble": explained.trouble,
+        "answer": _answer(explained, base_path),
+    }
+
+
+class _Teller:
+    def __init__(self, where: Positions) -> None:
+        self._where = where
+
+    def route(self, route: Route) -> ToldRoute:
+        return {
+            "name": route.name,
+            "place": f"{route.host}, {route.paths}",
+            "at": self._at(route.written_at),
+        }
+
+    def reading(self, reading: Reading) -> ToldReading:
+        explanation = reading.explanation
+        return {
+            "path": reading.path,
+            "route": None if reading.route is None else reading.route.name,
+            "verdict": None if explanation is None else str(verdict_of(explanation.decision)),
+            "allow": None if explanation is None else explanation.allow.holds,
+            "deny": None if explanation is None else explanation.deny.holds,
+            "rules": [] if explanation is None else [self._rule(it) for it in explanation.rules],
+        }
+
+    def _rule(self, rule: RuleExplained) -> ToldRule:
+        path = rule.operator.path
+        return {
+            "action": str(rule.operator.action),
+            "operator": str(rule.operator.kind),
+            "source": _source(path),
+            "at": self._at(path),
+            "holds": rule.result.holds,
+            "decisive": rule.decisive,
+            "reasons": sorted(rule.result.reasons),
+            "criteria": [self._criterion(each) for each in rule.criteria],
+        }
+
+    def _criterion(self, explained: CriterionExplained) -> ToldCriterion:
+        criterion = explained.criterion
+        return {
+            "criterion": criterion.written,
+            "compares": plain(criterion.data),
+            "found": plain(explained.seen.value),
+            "note": explained.seen.note,
+            "holds": explained.result.holds,
+            "reasons": sorted(explained.result.reasons),
+            "at": self._at(criterion.path),
+        }
+
+    def _at(self, path: tuple[Step, ...]) -> str:
+        file, line, _ = self._where.at(*path)
+        return f"{file}:{line}" if line else file
+
+
+def _source(path: tuple[Step, ...]) -> str:
+    match path:
+        case ("policies", name, *_):
+            return f"policy `{name}`"
+        case ("routes", _, "policy", *_):
+            return "the route's own policy"
+        case ("routes", _):
+            return "the route's shorthands"
+        case _:
+            return "the policy"
+
+
+def plain(value: object) -> object:
+    """As JSON has it; whatever else a claim may hold is shown as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _identity(identity: Identity) -> dict[str, object]:
+    return {
+        "provider": identity.provider,
+        "user": identity.subject,
+        "email": identity.email,
+        "groups": [*identity.groups],
+        "claims": plain(identity.claims),
+    }
+
+
+def _time(now: float) -> str:
+    try:
+        return datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return str(now)
+
+
+def _answer(explained: Explained, base_path: str) -> str:
+    request = explained.request
+    match explained.verdict:
+        case Verdict.ALLOW:
+            who = (
+                "without identity headers" if explained.identity is None else "with their identity"
+            )
+            return f"200, the request goes on to the app {who}"
+        case Verdict.SIGN_IN:
+            again = _again(explained)
+            back = request.url if request.method in {"GET", "HEAD"} else f"{request.origin}/"
+            start = f"{request.origin}{base_path}/start?rd={quote(back, safe='')}"
+            return f"a page is redirected to {start}{again}, everything else gets 401"
+        case Verdict.DENY:
+            return "403, with a page that says so where one is shown"
+        case Verdict.REFUSED:
+            return "400, whoever asks"
+
+
+def _again(explained: Explained) -> str:
+    """What a sign-in is asked for, where there has been one already."""
+    known = [each.explanation for each in explained.readings if each.explanation is not None]
+    step_up = step_up_of(known[0].decision) if known else None
+    if step_up is None:
+        return ""
+    age = None if step_up.max_age is None else f"max_age {step_up.max_age:g}s"
+    acr = f"acr {' or '.join(step_up.acr)}" if step_up.acr else None
+    amr = f"amr {' and '.join(step_up.amr)}" if step_up.amr else None
+    asked = ", ".join(each for each in (age, acr, amr) if each is not None)
+    return f" to sign in again ({asked})"

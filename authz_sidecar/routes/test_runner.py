@@ -1,0 +1,115 @@
+"""Runs cases against routes: what came of each, how that differs from what was expected, and which
+rules were ever decisive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from authz_sidecar.policy.document import Kind
+from authz_sidecar.routes.explain import Explained, Verdict, explain_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from authz_sidecar.core.header_names import ProtectedNames
+    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.types import Fact, Identity
+    from authz_sidecar.policy.explain import RuleExplained
+    from authz_sidecar.policy.model import Operator
+    from authz_sidecar.policy.test_cases import Case
+    from authz_sidecar.routes.index import RouteIndex
+
+Rule = tuple["Step", ...]
+"""Where an alternative of a policy stands: an operator, or one criterion of an `or`."""
+
+
+class Difference(NamedTuple):
+    what: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    case: Case
+    explained: Explained
+    differences: tuple[Difference, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.differences
+
+
+def run_case(
+    index: RouteIndex,
+    case: Case,
+    *,
+    names: ProtectedNames,
+    facts: frozenset[Fact],
+    now: float,
+) -> Result:
+    """`names` are the headers that no client may bring, `facts` those that every enabled proxy
+    tells; `now` is for cases that name no time."""
+    request = replace(case.request, facts=facts)
+    identity = _at_the_route(case.identity, index, case)
+    at = now if case.now is None else case.now
+    explained = explain_request(index, request, identity, names=names, now=at)
+    return Result(case, explained, tuple(_differences(case, explained)))
+
+
+def _at_the_route(identity: Identity | None, index: RouteIndex, case: Case) -> Identity | None:
+    if identity is None or identity.provider:
+        return identity
+    route = index.match(case.request.origin, case.request.path)
+    providers = route.providers if route is not None else ()
+    return replace(identity, provider=providers[0]) if providers else identity
+
+
+def _differences(case: Case, explained: Explained) -> Iterator[Difference]:
+    expected = case.expected
+    if expected.verdict is not None and expected.verdict != explained.verdict:
+        yield Difference("verdict", expected.verdict, str(explained.verdict))
+    route = explained.route.name if explained.route else "none"
+    if expected.route is not None and expected.route != route:
+        yield Difference("route", expected.route, route)
+    if missing := expected.reasons - explained.reasons:
+        found = ", ".join(sorted(explained.reasons)) or "none"
+        yield Difference("reasons", ", ".join(sorted(missing)), found)
+
+
+def rules_of(index: RouteIndex) -> tuple[Rule, ...]:
+    """Every alternative of every route's policy, each once, in order."""
+    found: dict[Rule, None] = {}
+    for route in index.routes:
+        for operator in route.policy.operators:
+            found.update(dict.fromkeys(_alternatives(operator)))
+    return tuple(found)
+
+
+def decisive_rules(results: Iterable[Result]) -> frozenset[Rule]:
+    """What allowed an allowed request or denied a denied one, over all results."""
+    return frozenset(
+        rule
+        for result in results
+        if result.explained.verdict in (Verdict.ALLOW, Verdict.DENY)
+        for reading in result.explained.readings
+        if reading.explanation is not None
+        for explained in reading.explanation.rules
+        if explained.decisive and explained.result.holds
+        for rule in _held(explained)
+    )
+
+
+def _alternatives(operator: Operator) -> Iterator[Rule]:
+    if operator.kind is Kind.OR:
+        yield from (criterion.path for criterion in operator.criteria)
+    else:
+        yield operator.path
+
+
+def _held(explained: RuleExplained) -> Iterator[Rule]:
+    if explained.operator.kind is Kind.OR:
+        yield from (each.criterion.path for each in explained.criteria if each.result.holds)
+    else:
+        yield explained.operator.path

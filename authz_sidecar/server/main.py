@@ -1,0 +1,209 @@
+"""`serve`: configuration first, then sockets, then answers. Decides what stops a start, and turns
+signals into stops, reloads and replacements."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+from typing import TYPE_CHECKING
+
+from authz_sidecar import __version__
+from authz_sidecar.app import build
+from authz_sidecar.config.load import examine
+from authz_sidecar.config.value_parsers import UnixAddress
+from authz_sidecar.errors import ConfigError
+from authz_sidecar.observe.logging import configure, fields
+from authz_sidecar.observe.metrics import Metrics
+from authz_sidecar.routes_from_config import ruleset
+from authz_sidecar.server.compiled import missing, new_event_loop
+from authz_sidecar.server.listeners import bind, release
+from authz_sidecar.server.signal_handlers import Signals
+from authz_sidecar.server.single_worker import SingleWorker, WorkerState
+from authz_sidecar.server.supervisor import Parent
+from authz_sidecar.server.watchdog import Watchdog
+from authz_sidecar.server.worker import Worker
+from authz_sidecar.server.worker_pool import Recipe, Workers
+from authz_sidecar.web.ops import ops_app
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from authz_sidecar.app import Application
+    from authz_sidecar.config.schema import Config
+    from authz_sidecar.observe.logging import LogFormat
+
+    Sockets = Mapping[str, tuple[socket.socket, ...]]
+
+logger = logging.getLogger(__name__)
+
+_SETTINGS = {"check": "listen", "web": "web_listen", "ops": "ops_listen"}
+_DESCRIPTORS = 65_536
+
+
+def serve(
+    config_path: Path,
+    *,
+    lenient: bool = False,
+    log_format: LogFormat = "json",
+    log_level: str = "INFO",
+) -> int:
+    """Answer until stopped by a signal; the exit code. Broken routes keep a server from starting,
+    unless `lenient`; at a reload they are refused alone.
+
+    Raises `ConfigError` and `StartError` when nothing can be served; by then nothing has been.
+    """
+    configure(form=log_format, level=log_level)
+    for warning in missing():
+        logger.warning("%s", warning)
+    metrics = Metrics(version=__version__)
+
+    def load(previous: Application | None, *, lenient: bool = True) -> Application:
+        config = _load(config_path)
+        application = build(config, metrics=metrics, lenient=lenient, previous=previous)
+        _say_refused(application)
+        return application
+
+    signals = Signals()
+    with signals.kept():
+        first = load(None, lenient=lenient)
+        with _listening(first.config) as sockets:
+            _raise_descriptor_limit()
+            if first.config.server.workers == 1:
+                running = _alone(first, load, sockets, metrics, signals)
+            else:
+                recipe = Recipe(sockets=sockets, log_format=log_format, log_level=log_level)
+                running = _with_workers(first, load, recipe, metrics, signals)
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(running)
+        logger.info("stopped")
+    return 0
+
+
+def _load(path: Path) -> Config:
+    examined = examine(path, env=os.environ)
+    if examined.config is None:
+        broken = ruleset(examined.partial).problems if examined.partial else ()
+        raise ConfigError(tuple(sorted({*examined.problems, *broken})))
+    for warning in examined.warnings:
+        logger.warning("%s", warning)
+    return examined.config
+
+
+@contextlib.contextmanager
+def _listening(config: Config) -> Iterator[Sockets]:
+    with contextlib.ExitStack() as opened:
+        sockets = {}
+        for name, setting in _SETTINGS.items():
+            address = getattr(config.server, setting)
+            sockets[name] = bind(f"server.{setting}", address)
+            if isinstance(address, UnixAddress):
+                opened.callback(release, address)
+            for listener in sockets[name]:
+                opened.callback(listener.close)
+        yield sockets
+
+
+async def _alone(
+    first: Application,
+    load: Callable[[Application | None], Application],
+    sockets: Sockets,
+    metrics: Metrics,
+    signals: Signals,
+) -> None:
+    worker = Worker(first=first, sockets=sockets, metrics=metrics)
+    single = SingleWorker(worker=worker, load=load)
+    worker.ops = ops_app(WorkerState(single))
+    worker.on_started = lambda: _say_started(first, sockets)
+    with _watched():
+        signals.obey(
+            asyncio.get_running_loop(),
+            stop=worker.stop,
+            reload=single.reloads.request,
+            replace=_nothing_to_replace,
+        )
+        await single.run()
+
+
+def _nothing_to_replace() -> None:
+    logger.warning("nothing to replace, `server.workers` is 1; SIGHUP reloads the configuration")
+
+
+async def _with_workers(
+    first: Application,
+    load: Callable[[Application | None], Application],
+    recipe: Recipe,
+    metrics: Metrics,
+    signals: Signals,
+) -> None:
+    config = first.config
+    workers = Workers(recipe=recipe, config=config, count=config.server.workers, metrics=metrics)
+    parent = Parent(first=first, load=load, workers=workers, metrics=metrics)
+    parent.on_started = lambda: _say_started(first, recipe.sockets)
+    with _watched():
+        signals.obey(
+            asyncio.get_running_loop(),
+            stop=parent.stop,
+            reload=parent.reloads.request,
+            replace=parent.replacements.request,
+        )
+        await parent.run(ops=recipe.sockets["ops"])
+
+
+@contextlib.contextmanager
+def _watched() -> Iterator[None]:
+    watchdog = Watchdog(asyncio.get_running_loop())
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.close()
+
+
+def _say_started(application: Application, sockets: Sockets) -> None:
+    logger.info(
+        "authz-sidecar %s listens",
+        __version__,
+        extra=fields(
+            routes=application.route_count,
+            **{name: ", ".join(map(_address, listeners)) for name, listeners in sockets.items()},
+        ),
+    )
+
+
+def _say_refused(application: Application) -> None:
+    for problem in application.problems:
+        logger.error("%s", problem)
+    if application.problems:
+        logger.error(
+            "served despite problems, broken routes refuse everything",
+            extra=fields(routes_refused=", ".join(application.refused)),
+        )
+    for problem in application.unstated.values():
+        logger.error("%s", problem)
+    if application.unstated:
+        logger.error(
+            "served despite problems, sign-in with these providers is refused",
+            extra=fields(providers_refused=", ".join(application.unstated)),
+        )
+
+
+def _address(listener: socket.socket) -> str:
+    name = listener.getsockname()
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _raise_descriptor_limit() -> None:
+    """Each connection is a descriptor; the usual soft limit of 1024 is for users of `select`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,90 @@
+"""A server with one worker, which is its own process: takes a new configuration into use where it
+answers, without a parent."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.background_tasks import BackgroundTasks
+from authz_sidecar.observe.metrics import page
+from authz_sidecar.server.reload_status import History
+from authz_sidecar.server.reloads import Reloads
+from authz_sidecar.server.worker_status import WorkerStatus, not_ready
+from authz_sidecar.web.ops import Readiness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.app import Application
+    from authz_sidecar.server.worker import Worker
+
+    # HOUSE-REMOVED
+
+
+@dataclass(slots=True, kw_only=True)
+class SingleWorker:
+    """`load` reads the configuration and builds its application, given the one that it may take
+    parts over from."""
+
+    worker: Worker
+    load: Callable[[Application | None], Application]
+    history: History = field(init=False)
+    reloads: Reloads = field(init=False)
+
+    def __post_init__(self) -> None:
+        worker = self.worker
+        self.history = History(worker.first, metrics=worker.metrics)
+        self.reloads = Reloads(
+            load=lambda: self.load(worker.application), use=self._use, history=self.history
+        )
+        worker.metrics.workers(lambda: (self.status(),))
+
+    async def run(self) -> None:
+        """Answer until told to stop, then finish what was begun."""
+        tasks = BackgroundTasks()
+        tasks.keep(self.reloads.run, name="reloads")
+        try:
+            await self.worker.run()
+        finally:
+            await tasks.aclose()
+
+    async def _use(self, generation: int, application: Application) -> None:
+        await self.worker.take(application)
+        self.history.confirmed(generation)
+
+    def status(self) -> WorkerStatus:
+        return WorkerStatus(
+            worker=1,
+            pid=os.getpid(),
+            alive=True,
+            answering=self.worker.answering,
+            generation=self.history.generation,
+            wanted=self.history.wanted,
+            trouble="" if self.worker.answering else "it does not answer",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    single: SingleWorker
+
+    def answering(self) -> bool:
+        return self.single.worker.answering
+
+    async def readiness(self) -> Readiness:
+        missing = await self.single.worker.application.missing()
+        return Readiness(missing={**not_ready([self.single.status()]), **missing})
+
+    async def metrics_page(self) -> bytes:
+        return page(self.single.worker.metrics.report())
+
+    async def status(self) -> Mapping[str, Any]:
+        return {
+            **self.single.history.status(),
+            "workers": [self.single.status().described()],
+        }
+
+    async def denial(self, request_id: str) -> Mapping[str, Any] | None:
+        return self.single.worker.application.denials.explain(request_id)

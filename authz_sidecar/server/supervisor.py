@@ -1,0 +1,103 @@
+"""The process above several workers: judges a configuration before they load it, and speaks for
+all of them on the operators' listener."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from authz_sidecar.background_tasks import BackgroundTasks
+from authz_sidecar.observe.metrics import page
+from authz_sidecar.observe.snapshot import added_up
+from authz_sidecar.server.http_server import Serving
+from authz_sidecar.server.limits import Limits
+from authz_sidecar.server.reload_status import History
+from authz_sidecar.server.reloads import Coalesced, Reloads
+from authz_sidecar.server.worker import CONNECTIONS
+from authz_sidecar.web.ops import Readiness, ops_app
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Mapping
+
+    from authz_sidecar.app import Application
+    from authz_sidecar.observe.metrics import Metrics
+    from authz_sidecar.server.worker_pool import Workers
+
+
+@dataclass(slots=True, kw_only=True)
+class Parent:
+    """`first` was built to be judged and is never started: the workers build their own."""
+
+    first: Application
+    load: Callable[[Application | None], Application]
+    workers: Workers
+    metrics: Metrics
+    on_started: Callable[[], None] = lambda: None
+    history: History = field(init=False)
+    reloads: Reloads = field(init=False)
+    replacements: Coalesced = field(init=False)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.first, metrics=self.metrics)
+        self.workers.on_generation = self.history.confirmed
+        self.reloads = Reloads(load=lambda: self.load(None), use=self._use, history=self.history)
+        self.replacements = Coalesced(self.workers.replace)
+
+    async def run(self, *, ops: tuple[socket.socket, ...]) -> None:
+        listener = Serving(
+            app=ops_app(self),
+            limits=Limits(connections=CONNECTIONS["ops"]),
+            on_refusal=lambda status: self.metrics.refusal(listener="ops", status=status),
+        ).listener()
+        serving = self._tasks.start(listener.serve(sockets=list(ops)), name="ops listener")
+        try:
+            self.workers.start()
+            self._tasks.start(self._say_started(), name="first start of the workers")
+            self._tasks.keep(self.reloads.run, name="reloads")
+            self._tasks.keep(self.replacements.run, name="replacements of workers")
+            await self._until_stopped(serving)
+        finally:
+            listener.should_exit = True
+            await asyncio.gather(serving, return_exceptions=True)
+            await self._tasks.aclose()
+            await self.workers.stop()
+
+    async def _say_started(self) -> None:
+        await self.workers.tried()
+        self.on_started()
+
+    async def _until_stopped(self, serving: asyncio.Task[None]) -> None:
+        stop = self._tasks.start(self._stop.wait(), name="stop")
+        await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()  # a listener that failed takes the process with it
+
+    def stop(self) -> None:
+        """Let the workers finish; a second call waits for nothing."""
+        if self._stop.is_set():
+            self.workers.kill()
+        self._stop.set()
+
+    async def _use(self, generation: int, application: Application) -> None:
+        await self.workers.want(generation, application.config)
+
+    # What the operators' listener asks
+
+    def answering(self) -> bool:
+        return self.workers.answering
+
+    async def readiness(self) -> Readiness:
+        return Readiness(missing=await self.workers.missing())
+
+    async def metrics_page(self) -> bytes:
+        return page(added_up(self.metrics.report(), [await self.workers.counted()]))
+
+    async def status(self) -> Mapping[str, Any]:
+        return {**self.history.status(), "workers": self.workers.describe()}
+
+    async def denial(self, request_id: str) -> Mapping[str, Any] | None:
+        return await self.workers.denial(request_id)

@@ -1,0 +1,38 @@
+"""One worker of several, as a process. Started as `python -m authz_sidecar.server.worker_process`.
+
+Signals to the whole group, as from a terminal, are the parent's to pass on: they are ignored before
+anything is imported that takes time."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+from importlib import import_module
+
+
+def main(arguments: list[str]) -> None:
+    for others in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(others, signal.SIG_IGN)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--check", type=_sockets, required=True)
+    parser.add_argument("--web", type=_sockets, required=True)
+    parser.add_argument("--log-format", choices=("json", "console"), required=True)
+    parser.add_argument("--log-level", required=True)
+    options = parser.parse_args(arguments)
+    import_module("authz_sidecar.server.controlled_worker").run(
+        control=socket.socket(fileno=options.control),
+        sockets={"check": options.check, "web": options.web},
+        log_format=options.log_format,
+        log_level=options.log_level,
+    )
+
+
+def _sockets(text: str) -> tuple[socket.socket, ...]:
+    return tuple(socket.socket(fileno=int(each)) for each in text.split(","))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,27 @@
+"""From `sessions.store` to the store it names."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from authz_sidecar.errors import StartError
+from authz_sidecar.sessions.memory_store import MemoryStore
+from authz_sidecar.sessions.redis import RedisStore
+from authz_sidecar.sessions.store_url import StoreKind, parse_location
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from authz_sidecar.sessions.store import SessionStore
+
+
+def open_store(url: str, *, clock: Callable[[], float] = time.time) -> SessionStore:
+    """Connects to nothing yet. `clock` is for `memory://`; Redis has its own."""
+    try:
+        location = parse_location(url)
+    except ValueError as error:
+        raise StartError(f"`sessions.store` {error}") from None
+    if location.kind is StoreKind.MEMORY:
+        return MemoryStore(clock=clock)
+    return RedisStore.at(location)

@@ -1,0 +1,111 @@
+"""A request with a header that an application could take for a protected one passes nowhere: every
+adapter, every character of a token, every name that the service may set."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from authz_sidecar.core.header_template import parse_header_template
+from authz_sidecar.core.untrusted_headers import NAMES as UNTRUSTED
+from authz_sidecar.core.untrusted_headers import PREFIXES
+from authz_sidecar.identity.headers import PRESETS
+from tests.header_names import SEPARATORS, respelled
+from tests.routes.settings import Settings
+from tests.support.authorizer import APP, HTML, JSON, NAMES, House, header, house
+
+if TYPE_CHECKING:
+    from authz_sidecar.adapters.base import Reply
+
+CLAIMS = {"X-Department": "department"}
+ROUTES = (
+    Settings(name="app", allow_any_authenticated_user=True),
+    Settings(name="public", prefix="/public", allow_public_unauthenticated_access=True),
+    Settings(
+        name="tenant",
+        prefix="/tenant",
+        allow_any_authenticated_user=True,
+        set_request_headers={"X-Tenant": parse_header_template("blue")},
+    ),
+)
+
+
+def furnished(preset: str = "default") -> House:
+    return house(*ROUTES, preset=preset, claims=CLAIMS)
+
+
+def assert_refused(reply: Reply, home: House, name: str, *, by: str) -> None:
+    assert reply.status == 403, (name, by, reply)
+    assert home.record.reasons == ("ambiguous-header",)
+    assert (home.record.outcome, home.record.header) == ("deny", name)
+    assert not any(each.startswith(("x-auth-", "remote-", "cookie")) for each, _ in reply.headers)
+    # The first question that nginx asks knows no reasons of our own.
+    reason = "forbidden" if by in {"nginx", "ingress-nginx"} else "ambiguous-header"
+    assert header(reply, "x-authz-reason") == reason
+
+
+@pytest.mark.parametrize("by", NAMES)
+@pytest.mark.parametrize("preset", PRESETS)
+async def test_no_managed_name_arrives_in_another_spelling(by: str, preset: str) -> None:
+    home = furnished(preset)
+    cookie = await home.signed_in()
+    for name in (*PRESETS[preset], "X-Department", "X-Tenant"):
+        for separator in SEPARATORS:
+            for other in map(str.lower, respelled(name, separator)):
+                reply = await home.ask(f"{APP}/page", cookie, (other, "mallory"), JSON, by=by)
+                assert_refused(reply, home, other, by=by)
+
+
+@pytest.mark.parametrize("by", NAMES)
+async def test_no_name_that_clients_may_not_bring_arrives_in_another_spelling(by: str) -> None:
+    home = furnished()
+    members = (f"{prefix}Anything" for prefix in PREFIXES)
+    for number, name in enumerate((*UNTRUSTED, *members)):
+        separator = SEPARATORS[number % len(SEPARATORS)]
+        for other in map(str.lower, respelled(name, separator)[-1:]):
+            reply = await home.ask(f"{APP}/public/", (other, "mallory"), by=by)
+            assert_refused(reply, home, other, by=by)
+
+
+@pytest.mark.parametrize("by", NAMES)
+@pytest.mark.parametrize(
+    ("path", "signed_in"),
+    [
+        pytest.param("/public/", False, id="public"),
+        pytest.param("/page", False, id="nobody is signed in"),
+        pytest.param("/page", True, id="signed in"),
+    ],
+)
+async def test_it_is_refused_before_anything_else_is_asked(
+    by: str, path: str, *, signed_in: bool
+) -> None:
+    home = furnished()
+    who = [await home.signed_in()] if signed_in else []
+    for name in ("x_auth_user", "x.department", "x-forwarded!anything"):
+        reply = await home.ask(f"{APP}{path}", *who, (name, "x"), HTML, by=by)
+        assert_refused(reply, home, name, by=by)
+    reply = await home.ask(f"https://no.example.com{path}", ("x_auth_user", "x"), HTML, by=by)
+    assert_refused(reply, home, "x_auth_user", by=by)
+
+
+@pytest.mark.parametrize("by", [name for name in NAMES if name != "nginx-challenge"])
+async def test_names_that_are_spelled_as_they_are_pass(by: str) -> None:
+    """A proxy replaces them; and those of other headers are nobody's but the application's."""
+    home = furnished()
+    lines = (("x-auth-user", "mallory"), ("x-department", "x"), ("x.team", "red"), ("x_team", "1"))
+    reply = await home.ask(f"{APP}/page", await home.signed_in(), *lines, by=by)
+    assert reply.status == 200
+    assert header(reply, "x-auth-user") == "alice"
+    assert home.record.header is None
+
+
+async def test_people_are_told_in_words_and_programs_by_code() -> None:
+    home = furnished()
+    page = await home.ask(f"{APP}/", ("x.auth.user", "<script>"), HTML)
+    assert "could be taken for another one" in page.body.decode()
+    assert "script" not in page.body.decode()
+    program = await home.ask(f"{APP}/", ("x.auth.user", "root"), JSON)
+    assert json.loads(program.body)["error"] == "ambiguous-header"
+    assert b"root" not in program.body

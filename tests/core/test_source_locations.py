@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from authz_sidecar.core.source_locations import KnownPlaces, Place, below, unplaced, written
+from authz_sidecar.errors import Problem
+
+PLACES = KnownPlaces(
+    file="main.yaml",
+    places={
+        (): ("main.yaml", 1, 1),
+        ("routes",): ("main.yaml", 4, 1),
+        ("routes", 1): ("more.yaml", 2, 5),
+        ("routes", 1, "policy"): ("more.yaml", 3, 7),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        pytest.param((), ("main.yaml", 1, 1), id="root"),
+        pytest.param(("routes", 1, "policy"), ("more.yaml", 3, 7), id="known"),
+        pytest.param(("routes", 1, "policy", 0, "allow"), ("more.yaml", 3, 7), id="ancestor"),
+        pytest.param(("server", "listen"), ("main.yaml", 1, 1), id="only the root is known"),
+    ],
+)
+def test_nearest_known_ancestor(path: Any, place: Place) -> None:
+    assert PLACES.at(*path) == place
+
+
+def test_without_places_the_file_remains() -> None:
+    assert unplaced("vectors.json").at("a", 0) == ("vectors.json", 0, 0)
+
+
+def test_problem_names_place_and_path() -> None:
+    assert str(PLACES.problem("no such criterion", "routes", 1, "policy", 0)) == (
+        "more.yaml:3:7: routes[1].policy[0]: no such criterion"
+    )
+
+
+def test_problem_of_the_root_has_no_path() -> None:
+    assert PLACES.problem("empty") == Problem(file="main.yaml", line=1, column=1, message="empty")
+
+
+def test_below_keeps_the_whole_path() -> None:
+    policy = below(below(PLACES, "routes", 1), "policy")
+    assert policy.at(0) == ("more.yaml", 3, 7)
+    assert policy.problem("must be an object", 0) == PLACES.problem(
+        "must be an object", "routes", 1, "policy", 0
+    )
+
+
+def test_written() -> None:
+    assert written(("routes", 0, "policy", 1, "allow")) == "routes[0].policy[1].allow"
+    assert written((0, "allow")) == "[0].allow"
