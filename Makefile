@@ -58,7 +58,7 @@ docs: .dev-ready ## write the generated reference pages again
 
 nginx-includes: .dev-ready ## write the includes in deploy/nginx/authz that are derived from the others again
 	@$(PY) -c "from pathlib import Path; from authz_sidecar.snippets import upstream_modules; \
-	  upstream_modules.write_derived(Path('deploy/nginx/authz'))"
+	  upstream_modules.write_derived_includes(Path('deploy/nginx/authz'))"
 
 clean: ## remove what these commands made
 	@rm -rf .venv .demo build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

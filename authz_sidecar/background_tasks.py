@@ -49,13 +49,13 @@ class BackgroundTasks:
         `expected` are answers to the callers that await the task, and are not logged."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._ended(done, expected))
+        task.add_done_callback(lambda done: self._on_done(done, expected))
         return task
 
-    def keep(self, run: Callable[[], Awaitable[object]], *, name: str) -> asyncio.Task[None]:
+    def supervise(self, run: Callable[[], Awaitable[object]], *, name: str) -> asyncio.Task[None]:
         """Start a task that runs until `run` returns or the owner closes. When `run` raises, that is
         logged and it is called again, after a pause that doubles with each failure in a row."""
-        return self.start(self._kept(run, name), name=name)
+        return self.start(self._run_supervised(run, name), name=name)
 
     async def aclose(self) -> None:
         """Cancel every task and wait for its end; nothing is started again."""
@@ -66,7 +66,7 @@ class BackgroundTasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _kept(self, run: Callable[[], Awaitable[object]], name: str) -> None:
+    async def _run_supervised(self, run: Callable[[], Awaitable[object]], name: str) -> None:
         clock = asyncio.get_running_loop().time
         pause = self._first_pause
         while not self._closed:
@@ -94,7 +94,7 @@ class BackgroundTasks:
             await asyncio.sleep(pause)
             pause = min(2 * pause, self._max_pause)
 
-    def _ended(self, task: asyncio.Task[Any], expected: tuple[type[BaseException], ...]) -> None:
+    def _on_done(self, task: asyncio.Task[Any], expected: tuple[type[BaseException], ...]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             return

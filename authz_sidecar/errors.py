@@ -28,12 +28,12 @@ class AuthzError(Exception):
     """Base of all errors this package raises on purpose."""
 
     status: ClassVar[int] = 500
-    public: str = "Something went wrong in the sign-in service."
+    public_message: str = "Something went wrong in the sign-in service."
 
-    def __init__(self, message: str, *, public: str | None = None) -> None:
+    def __init__(self, message: str, *, public_message: str | None = None) -> None:
         super().__init__(message)
-        if public is not None:
-            self.public = public
+        if public_message is not None:
+            self.public_message = public_message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -46,8 +46,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        place = f":{self.line}:{self.column}" if self.line else ""
-        return f"{self.file}{place}: {self.message}"
+        location = f":{self.line}:{self.column}" if self.line else ""
+        return f"{self.file}{location}: {self.message}"
 
 
 class ConfigError(AuthzError):
@@ -58,17 +58,17 @@ class ConfigError(AuthzError):
         self.problems = problems
 
 
-class StartError(AuthzError):
+class StartupError(AuthzError):
     """The message names the setting and says what is in the way."""
 
 
-class TemporaryError(StartError):
+class TemporaryError(StartupError):
     """Nothing is wrong with the configuration, as far as anybody knows: it could not be read now."""
 
 
 class BadProxyRequest(AuthzError):
     status = 400
-    public = "This request reached the sign-in service in a form it does not accept."
+    public_message = "This request reached the sign-in service in a form it does not accept."
 
 
 class ProxyMisconfigured(BadProxyRequest):
@@ -80,12 +80,14 @@ class ProxyMisconfigured(BadProxyRequest):
 
 class StoreUnavailable(AuthzError):
     status = 503
-    public = "The sign-in service cannot reach its session store. Please try again in a moment."
+    public_message = (
+        "The sign-in service cannot reach its session store. Please try again in a moment."
+    )
 
 
 class ProviderUnavailable(AuthzError):
     status = 503
-    public = "The identity provider does not answer. Please try again in a moment."
+    public_message = "The identity provider does not answer. Please try again in a moment."
 
 
 class CredentialsRefused(AuthzError):
@@ -95,7 +97,7 @@ class CredentialsRefused(AuthzError):
     them. Never a reason to fall back to a session."""
 
     status = 401
-    public = "The credentials of this request are not accepted."
+    public_message = "The credentials of this request are not accepted."
 
     def __init__(
         self,
@@ -104,34 +106,36 @@ class CredentialsRefused(AuthzError):
         kind: str,
         code: str = "invalid_token",
         headers: tuple[tuple[str, str], ...] = (),
-        public: str | None = None,
+        public_message: str | None = None,
     ) -> None:
-        super().__init__(message, public=public)
+        super().__init__(message, public_message=public_message)
         self.kind = kind
         self.code = code
         self.headers = headers
 
 
-class BadReturnAddress(AuthzError):
+class BadReturnUrl(AuthzError):
     status = 400
-    public = "The address to return to after sign-in is not one this service protects."
+    public_message = "The address to return to after sign-in is not one this service protects."
 
 
 class LoginRefused(AuthzError):
     status = 403
-    public = "The sign-in could not be completed."
+    public_message = "The sign-in could not be completed."
 
 
-class AttemptLost(LoginRefused):
+class TransactionLost(LoginRefused):
     status = 400
-    public = "This sign-in has expired or was started in another browser. Please start again."
+    public_message = (
+        "This sign-in has expired or was started in another browser. Please start again."
+    )
 
 
-class Throttled(AuthzError):
+class RateLimited(AuthzError):
     """`retry_after` is in seconds."""
 
     status = 429
-    public = "Too many requests. Please wait a moment and try again."
+    public_message = "Too many requests. Please wait a moment and try again."
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KINDS", "OPENID", "AboutUser", "Kind", "PlainOAuth", "SignOut"]
+__all__ = [
+    "OPENID",
+    "PROVIDER_PRESETS",
+    "ClaimsSource",
+    "LogoutOverride",
+    "OAuth2Endpoints",
+    "ProviderPreset",
+]
 
-AboutUser = Literal["openid", "graph", "github"]
+ClaimsSource = Literal["openid", "graph", "github"]
 """Who says more of a user than the ID token: userinfo alone, Microsoft Graph too where the token
 leaves groups out, or GitHub's API instead of both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlainOAuth:
+class OAuth2Endpoints:
     """Where a provider without discovery is asked, as paths below its issuer. `issuer` is what it
     calls itself in answers (RFC 9207). `hosted` is the one whose API has a host of its own; those
     that people run themselves have it at `api_path`."""
@@ -31,52 +38,53 @@ class PlainOAuth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignOut:
+class LogoutOverride:
     """Sign-out by other words than RP-Initiated Logout: `path` is on the host of the authorization
-    endpoint, `parameter` says where to return. `instead` of what discovery offers, or without it."""
+    endpoint, `parameter` says where to return. `replaces_discovered` of what discovery offers, or
+    without it."""
 
     path: str
     parameter: str
-    instead: bool
+    replaces_discovered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ProviderPreset:
     """`defaults` are in the configuration's own words. Where they have no `issuer`, the operator
     must, and `example` shows how it looks."""
 
     name: str
     defaults: Mapping[str, object] = field(default_factory=dict)
     example: str = "https://idp.example.com"
-    verified_by: str = "email_verified"
+    verified_claim: str = "email_verified"
     """The claim by which the provider vouches for the first of the e-mail claims."""
-    tenant_words: tuple[str, ...] = ()
+    multi_tenant_segments: tuple[str, ...] = ()
     """What stands in the issuer where tokens have the id of their user's own tenant instead."""
-    about_user: AboutUser = "openid"
-    plain_oauth: PlainOAuth | None = None
-    sign_out: SignOut | None = None
-    signs_its_secret: bool = False
+    claims_source: ClaimsSource = "openid"
+    oauth2: OAuth2Endpoints | None = None
+    logout_override: LogoutOverride | None = None
+    secret_is_signed_jwt: bool = False
     """Whether the client's secret is a token that we sign with `client_key`."""
-    posts_user: bool = False
+    posts_user_name: bool = False
     """Whether a name comes with the answer that the browser posts, at the first sign-in only."""
-    groups_by_anybody: bool = False
+    groups_are_self_service: bool = False
     """Whether anybody with an account there can make a group of any name that is free."""
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
 
     def tenant_template(self, issuer: str) -> str | None:
         """The issuer with `{tenantid}` where each tenant has its id; None where it is one for all."""
-        for word in self.tenant_words:
+        for word in self.multi_tenant_segments:
             before, found, after = issuer.partition(f"/{word}/")
             if found:
                 return f"{before}/{{tenantid}}/{after}"
         return None
 
 
-OPENID: Final = Kind(name="oidc")
+OPENID: Final = ProviderPreset(name="oidc")
 
 _VERIFIED: Final[Mapping[str, Any]] = {"require_verified_email": True}
 
-_GOOGLE = Kind(
+_GOOGLE = ProviderPreset(
     name="google",
     defaults={
         "label": "Google",
@@ -87,7 +95,7 @@ _GOOGLE = Kind(
     },
 )
 
-_AZURE = Kind(
+_AZURE = ProviderPreset(
     name="azure",
     example="https://login.microsoftonline.com/TENANT-ID/v2.0",
     defaults={
@@ -97,28 +105,30 @@ _AZURE = Kind(
     },
     # "nOAuth": any tenant's administrator can write any address into `email`; only this claim, which
     # has to be asked for, says that the tenant owns the address's domain.
-    verified_by="xms_edov",
-    tenant_words=("common", "organizations"),
-    about_user="graph",
+    verified_claim="xms_edov",
+    multi_tenant_segments=("common", "organizations"),
+    claims_source="graph",
     assertion_audience="token_endpoint",
 )
 
-_OKTA = Kind(
+_OKTA = ProviderPreset(
     name="okta",
     example="https://COMPANY.okta.com",
     defaults={"label": "Okta"},
     assertion_audience="token_endpoint",
 )
 
-_AUTH0 = Kind(
+_AUTH0 = ProviderPreset(
     name="auth0",
     example="https://TENANT.eu.auth0.com/",
     defaults={"label": "Auth0", **_VERIFIED},
     # Tenants from before November 2023 have no end_session_endpoint until it is switched on.
-    sign_out=SignOut(path="/v2/logout", parameter="returnTo", instead=False),
+    logout_override=LogoutOverride(
+        path="/v2/logout", parameter="returnTo", replaces_discovered=False
+    ),
 )
 
-_GITLAB = Kind(
+_GITLAB = ProviderPreset(
     name="gitlab",
     defaults={
         "label": "GitLab",
@@ -126,10 +136,10 @@ _GITLAB = Kind(
         "claims": {"groups": ["groups", "groups_direct"]},
         **_VERIFIED,
     },
-    groups_by_anybody=True,
+    groups_are_self_service=True,
 )
 
-_GITHUB = Kind(
+_GITHUB = ProviderPreset(
     name="github",
     defaults={
         "label": "GitHub",
@@ -137,9 +147,9 @@ _GITHUB = Kind(
         "scopes": ["read:user", "user:email", "read:org"],
         **_VERIFIED,
     },
-    about_user="github",
-    groups_by_anybody=True,
-    plain_oauth=PlainOAuth(
+    claims_source="github",
+    groups_are_self_service=True,
+    oauth2=OAuth2Endpoints(
         issuer="/login/oauth",
         authorization="/login/oauth/authorize",
         token="/login/oauth/access_token",  # noqa: S106 -- a path
@@ -149,7 +159,7 @@ _GITHUB = Kind(
     ),
 )
 
-_KEYCLOAK = Kind(
+_KEYCLOAK = ProviderPreset(
     name="keycloak",
     example="https://keycloak.example.com/realms/REALM",
     defaults={
@@ -161,7 +171,7 @@ _KEYCLOAK = Kind(
     },
 )
 
-_COGNITO = Kind(
+_COGNITO = ProviderPreset(
     name="cognito",
     example="https://cognito-idp.REGION.amazonaws.com/POOL",
     defaults={
@@ -170,10 +180,12 @@ _COGNITO = Kind(
         "claims": {"groups": "cognito:groups"},
         **_VERIFIED,
     },
-    sign_out=SignOut(path="/logout", parameter="logout_uri", instead=True),
+    logout_override=LogoutOverride(
+        path="/logout", parameter="logout_uri", replaces_discovered=True
+    ),
 )
 
-_APPLE = Kind(
+_APPLE = ProviderPreset(
     name="apple",
     defaults={
         "label": "Apple",
@@ -183,23 +195,23 @@ _APPLE = Kind(
         "client_authentication": "client_secret_post",
         **_VERIFIED,
     },
-    signs_its_secret=True,
-    posts_user=True,
+    secret_is_signed_jwt=True,
+    posts_user_name=True,
 )
 
-_ONELOGIN = Kind(
+_ONELOGIN = ProviderPreset(
     name="onelogin",
     example="https://COMPANY.onelogin.com/oidc/2",
     defaults={"label": "OneLogin", "scopes": ["openid", "profile", "email", "groups"]},
 )
 
-_PING = Kind(
+_PING = ProviderPreset(
     name="ping",
     example="https://auth.pingone.com/ENVIRONMENT-ID/as",
     defaults={"label": "Ping Identity", "claims": {"email": ["email", "mail"]}},
 )
 
-KINDS: Final[Mapping[str, Kind]] = {
+PROVIDER_PRESETS: Final[Mapping[str, ProviderPreset]] = {
     kind.name: kind
     for kind in (
         OPENID,

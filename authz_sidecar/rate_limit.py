@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Protocol
 
-from authz_sidecar.errors import StoreUnavailable, Throttled
+from authz_sidecar.errors import RateLimited, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 Network = IPv4Network | IPv6Network
 
-MOST_REMEMBERED = 8192
+MAX_TRACKED_NETWORKS = 8192
 """Networks that this process knows of at once; the oldest make room for new ones."""
-STORE_REST_SECONDS = 2.0
+STORE_RETRY_SECONDS = 2.0
 """After the store did not answer, how long it is not asked again: strangers do not wait for it."""
-NOBODY_KNOWS = "unknown address"
-TIMES_UNKNOWN = 10
+UNKNOWN_CLIENT = "unknown address"
+UNKNOWN_CLIENT_FACTOR = 10
 """As many more for all unknown addresses together: a proxy that does not tell whose requests it
 brings is no reason to turn its people away, and no way around the limit either."""
 
 
-class Counting(Protocol):
-    """`Notes` of sessions, as far as throttling needs them."""
+class CounterStore(Protocol):
+    """`OneTimeStore` of sessions, as far as throttling needs them."""
 
     async def count(self, key: str, *, window: float) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class RateLimit:
     """`requests` in each `window` of seconds, for everybody but `exempt`."""
 
     requests: int = 300
@@ -46,63 +46,65 @@ class Limits:
     exempt: tuple[Network, ...] = ()
 
 
-class Throttle:
-    def __init__(self, counting: Counting, *, limits: Limits, clock: Callable[[], float]) -> None:
-        self._counting = counting
+class RateLimiter:
+    def __init__(
+        self, store: CounterStore, *, limits: RateLimit, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
         self._limits = limits
         self._clock = clock
-        self._number = 0
-        self._spent: set[str] = set()
-        self._here: dict[str, int] = {}
-        self._ask_store_at = 0.0
+        self._window_number = 0
+        self._exceeded: set[str] = set()
+        self._local_counts: dict[str, int] = {}
+        self._store_retry_at = 0.0
 
     async def admit(self, client: Address | None) -> None:
-        """Count one request; raises `Throttled` when it is one too many."""
-        address = _plain(client)
+        """Count one request; raises `RateLimited` when it is one too many."""
+        address = _unmap(client)
         if address is not None and any(address in network for network in self._limits.exempt):
             return
-        network, times = network_name(client)
-        await self.limit(network, times=times)
+        network, times = rate_limit_key(client)
+        await self.limit(network, factor=times)
 
-    async def limit(self, subject: str, *, times: int = 1) -> None:
+    async def limit(self, subject: str, *, factor: int = 1) -> None:
         """The same for anything else that can be counted, an account for example."""
         now = self._clock()
         # Whoever has spent a window costs nothing more in it, not even a question to the store.
         self.check(subject)
-        count = await self._count(f"throttle {self._number} {subject}", now=now)
-        if count <= self._limits.requests * times:
+        count = await self._count(f"throttle {self._window_number} {subject}", now=now)
+        if count <= self._limits.requests * factor:
             return
-        if len(self._spent) < MOST_REMEMBERED:
-            self._spent.add(subject)
+        if len(self._exceeded) < MAX_TRACKED_NETWORKS:
+            self._exceeded.add(subject)
         raise self._throttled(subject, now=now)
 
     def check(self, subject: str) -> None:
-        """Raises `Throttled` where `limit` did in this window; counts nothing."""
+        """Raises `RateLimited` where `limit` did in this window; counts nothing."""
         now = self._clock()
         number = math.floor(now / self._limits.window)
-        if number != self._number:
-            self._number = number
-            self._spent.clear()
-            self._here.clear()
-        if subject in self._spent:
+        if number != self._window_number:
+            self._window_number = number
+            self._exceeded.clear()
+            self._local_counts.clear()
+        if subject in self._exceeded:
             raise self._throttled(subject, now=now)
 
-    def _throttled(self, subject: str, *, now: float) -> Throttled:
+    def _throttled(self, subject: str, *, now: float) -> RateLimited:
         ends = (math.floor(now / self._limits.window) + 1) * self._limits.window
-        return Throttled(
+        return RateLimited(
             f"too many requests of `{subject}`", retry_after=max(1, math.ceil(ends - now))
         )
 
     async def _count(self, key: str, *, now: float) -> int:
-        if now >= self._ask_store_at:
+        if now >= self._store_retry_at:
             try:
-                return await self._counting.count(key, window=self._limits.window)
+                return await self._store.count(key, window=self._limits.window)
             except StoreUnavailable:
-                self._ask_store_at = now + STORE_REST_SECONDS
-        count = self._here.pop(key, 0) + 1
-        if len(self._here) >= MOST_REMEMBERED:
-            del self._here[next(iter(self._here))]
-        self._here[key] = count
+                self._store_retry_at = now + STORE_RETRY_SECONDS
+        count = self._local_counts.pop(key, 0) + 1
+        if len(self._local_counts) >= MAX_TRACKED_NETWORKS:
+            del self._local_counts[next(iter(self._local_counts))]
+        self._local_counts[key] = count
         return count
 
 
@@ -113,12 +115,16 @@ def network_of(address: Address) -> Network:
     return IPv4Network(address)
 
 
-def network_name(client: Address | None) -> tuple[str, int]:
+def rate_limit_key(client: Address | None) -> tuple[str, int]:
     """Under which name a client's requests are counted, and how many times as many it may have."""
-    address = _plain(client)
-    return (NOBODY_KNOWS, TIMES_UNKNOWN) if address is None else (str(network_of(address)), 1)
+    address = _unmap(client)
+    return (
+        (UNKNOWN_CLIENT, UNKNOWN_CLIENT_FACTOR)
+        if address is None
+        else (str(network_of(address)), 1)
+    )
 
 
-def _plain(address: Address | None) -> Address | None:
+def _unmap(address: Address | None) -> Address | None:
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address

@@ -6,53 +6,58 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.adapters.client_certificates import CertificateHeader
-from authz_sidecar.adapters.registry import adapters
-from authz_sidecar.config.records import read_table
-from authz_sidecar.core.gc_tuning import collector_paused
-from authz_sidecar.core.types import Fact
-from authz_sidecar.policy.records import RecordTables, always, table_of
-from authz_sidecar.routes import Built, build_routes
+from authz_sidecar.adapters.registry import enabled_adapters
+from authz_sidecar.config.records import parse_table
+from authz_sidecar.core.gc_tuning import gc_paused
+from authz_sidecar.core.types import RequestAttribute
+from authz_sidecar.policy.records import RecordTables, build_table, constantly
+from authz_sidecar.routes import CompiledRoutes, build_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from authz_sidecar.config.schema import Config
 
-_NO_MIRRORS: Mapping[str, Callable[[], Any]] = MappingProxyType({})
+_NO_SNAPSHOTS: Mapping[str, Callable[[], Any]] = MappingProxyType({})
 
 
-@collector_paused()
-def ruleset(config: Config, *, mirrors: Mapping[str, Callable[[], Any]] = _NO_MIRRORS) -> Built:
-    """`mirrors` tell the tables that are kept elsewhere, by name; without one a table is not known."""
+@gc_paused()
+def compile_routes(
+    config: Config, *, snapshots: Mapping[str, Callable[[], Any]] = _NO_SNAPSHOTS
+) -> CompiledRoutes:
+    """`snapshots` tell the tables that are kept elsewhere, by name; without one a table is not
+    known."""
     return build_routes(
         config.routes,
         config.policies,
-        where=config.positions,
-        facts=delivered_facts(config),
+        source_map=config.source_map,
+        facts=available_attributes(config),
         providers=tuple(config.identity_providers),
         default_provider=config.default_identity_provider,
         token_issuers=tuple(config.token_issuers),
         allow_insecure_http=config.server.allow_insecure_http,
-        records=_records(config, mirrors),
+        records=_records(config, snapshots),
     )
 
 
-def _records(config: Config, mirrors: Mapping[str, Callable[[], Any]]) -> RecordTables:
-    unknown = always(None)
+def _records(config: Config, snapshots: Mapping[str, Callable[[], Any]]) -> RecordTables:
+    unknown = constantly(None)
     by: dict[str, dict[str, Callable[[], Any]]] = {"user": {}, "address": {}}
     for name, settings in config.records.items():
         by[settings.by][name] = (
-            always(table_of(read_table(settings).records, by=settings.by))
+            constantly(build_table(parse_table(settings).records, by=settings.by))
             if settings.redis is None
-            else mirrors.get(name, unknown)
+            else snapshots.get(name, unknown)
         )
     return RecordTables(by_user=by["user"], by_address=by["address"])
 
 
-def delivered_facts(config: Config) -> frozenset[Fact]:
+def available_attributes(config: Config) -> frozenset[RequestAttribute]:
     """What every enabled adapter can tell of a request."""
-    enabled = adapters(config.server.adapters, certificate=certificate_header(config)).values()
-    return frozenset(Fact).intersection(*(adapter.facts for adapter in enabled))
+    enabled = enabled_adapters(
+        config.server.adapters, certificate=certificate_header(config)
+    ).values()
+    return frozenset(RequestAttribute).intersection(*(adapter.attributes for adapter in enabled))
 
 
 def certificate_header(config: Config) -> CertificateHeader | None:

@@ -51,7 +51,7 @@ class KeyedHash:
 class SecretKeys:
     """The operator's secrets, in order of `secret_keys`."""
 
-    __slots__ = ("_keys", "_sealing")
+    __slots__ = ("_derived_keys", "_keys")
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         if not keys:
@@ -62,65 +62,72 @@ class SecretKeys:
                     f"secret key {number} has {len(key)} bytes, at least {MIN_KEY_BYTES} are needed"
                 )
         self._keys = tuple(dict.fromkeys(keys))
-        self._sealing: dict[str, tuple[KeyedHash, ...]] = {}
+        self._derived_keys: dict[str, tuple[KeyedHash, ...]] = {}
 
     def __repr__(self) -> str:
         return f"SecretKeys({len(self._keys)} keys)"
 
     def derive(self, purpose: str, *, length: int = 32) -> tuple[bytes, ...]:
         """One key for each secret, in their order; keys of different purposes are unrelated."""
-        return self._expand(f"derive:{purpose}", length)
+        return self._derive_keys(f"derive:{purpose}", length)
 
     def seal(
-        self, purpose: str, data: bytes, *, bound_to: bytes = b"", mixed_with: bytes = b""
+        self, purpose: str, data: bytes, *, associated_data: bytes = b"", extra_secret: bytes = b""
     ) -> bytes:
-        """Only these keys open it, for the same purpose and `bound_to`.
+        """Only these keys open it, for the same purpose and `associated_data`.
 
-        `bound_to` is compared and kept nowhere. `mixed_with` is a second secret that goes into the
-        key itself: without it not even the holder of the secret keys can read the data.
+        `associated_data` is compared and kept nowhere. `extra_secret` is a second secret that goes
+        into the key itself: without it not even the holder of the secret keys can read the data.
         """
         salt = os.urandom(_SALT_BYTES)
-        key = _message_key(self._sealing_keys(purpose)[0], salt, mixed_with)
-        return _VERSION + salt + AESGCM(key).encrypt(_NONCE, data, _VERSION + bound_to)
+        key = _derive_message_key(self._sealing_keys(purpose)[0], salt, extra_secret)
+        return _VERSION + salt + AESGCM(key).encrypt(_NONCE, data, _VERSION + associated_data)
 
     def open(
-        self, purpose: str, sealed: bytes, *, bound_to: bytes = b"", mixed_with: bytes = b""
+        self,
+        purpose: str,
+        sealed: bytes,
+        *,
+        associated_data: bytes = b"",
+        extra_secret: bytes = b"",
     ) -> bytes | None:
         """What was sealed; None when it is not ours, was tampered with or is bound elsewhere."""
         if len(sealed) < 1 + _SALT_BYTES + _TAG_BYTES or sealed[:1] != _VERSION:
             return None
         salt, ciphertext = sealed[1 : 1 + _SALT_BYTES], sealed[1 + _SALT_BYTES :]
         for sealing_key in self._sealing_keys(purpose):
-            key = _message_key(sealing_key, salt, mixed_with)
+            key = _derive_message_key(sealing_key, salt, extra_secret)
             try:
-                return AESGCM(key).decrypt(_NONCE, ciphertext, _VERSION + bound_to)
+                return AESGCM(key).decrypt(_NONCE, ciphertext, _VERSION + associated_data)
             except InvalidTag:
                 continue
         return None
 
     def seal_text(
-        self, purpose: str, data: bytes, *, bound_to: bytes = b"", mixed_with: bytes = b""
+        self, purpose: str, data: bytes, *, associated_data: bytes = b"", extra_secret: bytes = b""
     ) -> str:
         """The same in base64url without padding, which cookies and URLs carry as it is."""
-        sealed = self.seal(purpose, data, bound_to=bound_to, mixed_with=mixed_with)
+        sealed = self.seal(
+            purpose, data, associated_data=associated_data, extra_secret=extra_secret
+        )
         return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode("ascii")
 
     def open_text(
-        self, purpose: str, sealed: str, *, bound_to: bytes = b"", mixed_with: bytes = b""
+        self, purpose: str, sealed: str, *, associated_data: bytes = b"", extra_secret: bytes = b""
     ) -> bytes | None:
-        data = _decode(sealed)
+        data = _decode_strictly(sealed)
         if data is None:
             return None
-        return self.open(purpose, data, bound_to=bound_to, mixed_with=mixed_with)
+        return self.open(purpose, data, associated_data=associated_data, extra_secret=extra_secret)
 
     def _sealing_keys(self, purpose: str) -> tuple[KeyedHash, ...]:
-        keys = self._sealing.get(purpose)
+        keys = self._derived_keys.get(purpose)
         if keys is None:
-            keys = tuple(map(KeyedHash, self._expand(f"seal:{purpose}", 32)))
-            self._sealing[purpose] = keys
+            keys = tuple(map(KeyedHash, self._derive_keys(f"seal:{purpose}", 32)))
+            self._derived_keys[purpose] = keys
         return keys
 
-    def _expand(self, info: str, length: int) -> tuple[bytes, ...]:
+    def _derive_keys(self, info: str, length: int) -> tuple[bytes, ...]:
         return tuple(
             HKDF(
                 algorithm=SHA256(), length=length, salt=b"authz-sidecar", info=info.encode()
@@ -129,13 +136,13 @@ class SecretKeys:
         )
 
 
-def _message_key(sealing_key: KeyedHash, salt: bytes, mixed_with: bytes) -> bytes:
+def _derive_message_key(sealing_key: KeyedHash, salt: bytes, extra_secret: bytes) -> bytes:
     # One key a message: with random nonces under one long-lived key, AES-GCM would be worn out
     # after 2**32 messages (NIST SP 800-38D section 8.3), and strangers cause sign-in attempts.
-    return sealing_key(salt + mixed_with)
+    return sealing_key(salt + extra_secret)
 
 
-def _decode(text: str) -> bytes | None:
+def _decode_strictly(text: str) -> bytes | None:
     """Strict: no padding, no foreign characters, and one spelling only for the same bytes."""
     if not text.isascii() or "+" in text or "/" in text:
         return None

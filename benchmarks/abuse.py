@@ -46,12 +46,12 @@ def attacks(*, cookies: int) -> dict[str, Attack]:
     }
 
 
-async def run(sidecar: Sidecar, store: str, chosen: dict[str, Attack]) -> bool:
+async def run_attacks(sidecar: Sidecar, store: str, chosen: dict[str, Attack]) -> bool:
     cookie = ("Cookie", await signed_in(store))
     harmed = False
     print(f"{'attack':<10} {'seconds':>8} {'grown':>10} {'honest':>8} {'wrong':>6}  answers")
     for name, attack in chosen.items():
-        honest = abuse.Honest(
+        clients = abuse.Honest(
             where=sidecar.check,
             expected=(
                 (abuse.question(cookie), 200, "alice"),
@@ -60,12 +60,16 @@ async def run(sidecar: Sidecar, store: str, chosen: dict[str, Attack]) -> bool:
             ),
         )
         began = time.monotonic()
-        suffered = await abuse.suffer(attack, honest, pid=sidecar.process.pid)
-        took, wrong = time.monotonic() - began, len(honest.wrong)
+        impact = await abuse.suffer(attack, clients, pid=sidecar.process.pid)
+        took, wrong = time.monotonic() - began, len(clients.wrong)
         harmed = harmed or wrong > 0
-        grown = f"{suffered.grown / MIB:.1f} MiB"
-        said = ", ".join(f"{count} x {status}" for status, count in suffered.statuses.items())
-        print(f"{name:<10} {took:>8.1f} {grown:>10} {honest.answered:>8} {wrong:>6}  {said}")
+        grown = f"{impact.grown / MIB:.1f} MiB"
+        status_counts = ", ".join(
+            f"{count} x {status}" for status, count in impact.statuses.items()
+        )
+        print(
+            f"{name:<10} {took:>8.1f} {grown:>10} {clients.answered:>8} {wrong:>6}  {status_counts}"
+        )
     return harmed
 
 
@@ -89,7 +93,7 @@ def main() -> int:
                 asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
             ):
                 chosen = {name: known[name] for name in names}
-                return int(runner.run(run(sidecar, redis.url, chosen)))
+                return int(runner.run(run_attacks(sidecar, redis.url, chosen)))
 
 
 if __name__ == "__main__":

@@ -22,23 +22,23 @@ from typing import TYPE_CHECKING, Any
 
 import authz_sidecar
 from benchmarks.load import CONNECTIONS
-from benchmarks.machine import busy, machine, versions
-from benchmarks.parts import Parts
+from benchmarks.machine import describe_machine, installed_versions, measure_slowdown
+from benchmarks.parts import BenchmarkSuite
 from benchmarks.results import LATEST, Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-PARTS: Mapping[str, Callable[[Parts], None]] = {
-    "services": Parts.services,
-    "revocation": Parts.revocations,
-    "news": Parts.news_of_changes,
-    "memory": Parts.memory_of_sessions,
-    "routes": Parts.growth_of_routes,
-    "sessions": Parts.growth_of_sessions,
-    "policy": Parts.policies,
-    "steps": Parts.steps,
+PARTS: Mapping[str, Callable[[BenchmarkSuite], None]] = {
+    "services": BenchmarkSuite.compare_services,
+    "revocation": BenchmarkSuite.measure_revocations,
+    "news": BenchmarkSuite.measure_invalidations,
+    "memory": BenchmarkSuite.measure_session_memory,
+    "routes": BenchmarkSuite.measure_route_growth,
+    "sessions": BenchmarkSuite.measure_session_growth,
+    "policy": BenchmarkSuite.measure_policies,
+    "steps": BenchmarkSuite.measure_steps,
 }
 
 
@@ -51,11 +51,11 @@ def main() -> int:
     about: dict[str, Any] = {
         "at": time.strftime("%Y-%m-%d"),
         "machine": {
-            **machine(),
+            **describe_machine(),
             "load_before": round(os.getloadavg()[0], 2),
-            "busy_before": busy(),
+            "busy_before": measure_slowdown(),
         },
-        "versions": versions(),
+        "versions": installed_versions(),
         "settings": {
             "seconds": options.seconds,
             "rounds": options.rounds,
@@ -67,7 +67,7 @@ def main() -> int:
     # As it is installed: whoever compiles what it imports takes ten megabytes more.
     compileall.compile_dir(Path(authz_sidecar.__file__).parent, quiet=1)
     with tempfile.TemporaryDirectory() as place:
-        parts = Parts(
+        parts = BenchmarkSuite(
             directory=Path(place),
             seconds=options.seconds,
             rounds=options.rounds,
@@ -86,7 +86,7 @@ def main() -> int:
                     failed[name] = str(error).partition("\n")[0] or type(error).__name__
                     print(f"  FAILED: {error}", file=sys.stderr, flush=True)
                 print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
-    about["machine"]["busy_after"] = busy()
+    about["machine"]["busy_after"] = measure_slowdown()
     about["settings"]["took_seconds"] = round(time.monotonic() - started)
     document = {**about, **asdict(results), "failed": failed}
     output = options.output or (LATEST if options.only is None else None)

@@ -21,13 +21,13 @@ FIGURES: tuple[Figure, ...] = get_args(Figure)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class LoadTarget:
     """`service` under load at a port: its own, or that of a proxy in front of it."""
 
     service: Service
     port: int
     requests: Sequence[str]
-    ours: bool = True
+    is_own: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,20 +44,22 @@ class Round:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
+class Comparison:
     """The rounds of each service, by its name."""
 
-    what: str
+    name: str
     rounds: Mapping[str, Sequence[Round]] = field(repr=False)
 
     def median(self, name: str, figure: Figure) -> float:
-        return statistics.median(_figure(each, figure) for each in self.rounds[name])
+        return statistics.median(_get_figure(each, figure) for each in self.rounds[name])
 
-    def ratio(self, over: str, under: str, figure: Figure = "per_second") -> float | None:
+    def ratio(
+        self, numerator: str, denominator: str, figure: Figure = "per_second"
+    ) -> float | None:
         """The median of each round's own; None where one of them is not known."""
         pairs = [
-            (_figure(one, figure), _figure(other, figure))
-            for one, other in zip(self.rounds[over], self.rounds[under], strict=True)
+            (_get_figure(one, figure), _get_figure(other, figure))
+            for one, other in zip(self.rounds[numerator], self.rounds[denominator], strict=True)
         ]
         if any(not one or not other for one, other in pairs):
             return None
@@ -66,7 +68,7 @@ class Compared:
     def runs(self) -> list[dict[str, Any]]:
         return [
             {
-                "what": self.what,
+                "what": self.name,
                 "service": name,
                 **{figure: round(self.median(name, figure), 4) for figure in FIGURES},
                 "rounds_per_second": [round(each.per_second) for each in rounds],
@@ -76,46 +78,48 @@ class Compared:
 
 
 def compare(
-    what: str, asked: Sequence[Asked], *, directory: Path, seconds: float, rounds: int
-) -> Compared:
+    name: str, targets: Sequence[LoadTarget], *, directory: Path, seconds: float, rounds: int
+) -> Comparison:
     """Raises `RuntimeError` when a service of ours refuses what it should answer."""
-    found: dict[str, list[Round]] = {each.service.name: [] for each in asked}
-    for each in asked:
-        _round(what, each, directory=directory, seconds=max(1.0, seconds / 2))
+    results: dict[str, list[Round]] = {each.service.name: [] for each in targets}
+    for each in targets:
+        _measure_round(name, each, directory=directory, seconds=max(1.0, seconds / 2))
     for number in range(rounds):
         # Each comes after each: what one leaves behind in caches is not always the same one's gain.
-        for each in asked if number % 2 else reversed(asked):
-            taken = _round(what, each, directory=directory, seconds=seconds)
-            found[each.service.name].append(taken)
-    compared = Compared(what=what, rounds=found)
+        for each in targets if number % 2 else reversed(targets):
+            measured = _measure_round(name, each, directory=directory, seconds=seconds)
+            results[each.service.name].append(measured)
+    compared = Comparison(name=name, rounds=results)
     for run in compared.runs():
         print(
-            f"  {what}: {run['service']:<20} {run['per_second']:>9,.0f} /s,"
+            f"  {name}: {run['service']:<20} {run['per_second']:>9,.0f} /s,"
             f" p99 {run['p99_ms']:.2f} ms, {run['core_share']:.0%} of a core",
             flush=True,
         )
     return compared
 
 
-def _figure(taken: Round, figure: Figure) -> float:
-    return float(getattr(taken, figure))
+def _get_figure(measured: Round, figure: Figure) -> float:
+    return float(getattr(measured, figure))
 
 
-def _round(what: str, asked: Asked, *, directory: Path, seconds: float) -> Round:
-    service = asked.service
+def _measure_round(name: str, target: LoadTarget, *, directory: Path, seconds: float) -> Round:
+    service = target.service
     before = 0.0 if service.pid is None else cpu_seconds(service.pid)
-    got = load.wrk(directory, asked.port, asked.requests, seconds=seconds, host=service.host)
+    result = load.run_wrk(
+        directory, target.port, target.requests, seconds=seconds, host=service.host
+    )
     used = 0.0 if service.pid is None else cpu_seconds(service.pid) - before
-    if got.broken or not got.requests or (asked.ours and got.refused):
+    if result.unanswered or not result.requests or (target.is_own and result.refused):
         raise RuntimeError(
-            f"{what}: `{service.name}` refused {got.refused} of {got.requests} requests and"
-            f" {got.broken} had no answer"
+            f"{name}: `{service.name}` refused {result.refused} of {result.requests} requests and"
+            f" {result.unanswered} had no answer"
         )
     return Round(
-        per_second=got.per_second,
-        per_cpu_second=got.requests / used if used else 0.0,
-        core_share=used * got.per_second / got.requests,
-        p50_ms=got.p50_ms,
-        p99_ms=got.p99_ms,
-        refused_share=got.refused / got.requests,
+        per_second=result.per_second,
+        per_cpu_second=result.requests / used if used else 0.0,
+        core_share=used * result.per_second / result.requests,
+        p50_ms=result.p50_ms,
+        p99_ms=result.p99_ms,
+        refused_share=result.refused / result.requests,
     )

@@ -4,48 +4,48 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.plots import Bar, Group, plot
+from benchmarks.plots import Bar, Group, render_plot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-OURS = frozenset({"lane", "framework"})
+OWN_SERVICES = frozenset({"lane", "framework"})
 PROXIES = {"through nginx": "through nginx", "through envoy": "through Envoy"}
 DIRECT = "asked directly"
 
 
-def plots(results: Mapping[str, Any]) -> dict[str, str]:
+def render_plots(results: Mapping[str, Any]) -> dict[str, str]:
     """SVG by the name of its file."""
     connections = results["settings"]["connections"]
     settings = f"one core for the service, {connections} kept-alive connections"
     proxied = [_throughput(results, what, label) for what, label in PROXIES.items()]
     everywhere = {"checks": DIRECT, **PROXIES}
     return {
-        "checks": plot(
+        "checks": render_plot(
             "Checks per second",
             settings,
             [
-                _throughput(results, "checks", "under load", alone=True),
-                _of_a_core(results, "checks", "for each second of the service's core"),
+                _throughput(results, "checks", "under load", has_own_scale=True),
+                _per_core_second(results, "checks", "for each second of the service's core"),
             ],
         ),
-        "proxies": plot(
+        "proxies": render_plot(
             "Requests per second through a proxy, by the auth service behind it",
             f"{settings}; proxy and load share the other",
             proxied,
         ),
-        "latency": plot(
+        "latency": render_plot(
             "99th percentile of the latency, in milliseconds",
             f"under full load, {connections} connections: less is better",
             [_latency(results, what, label) for what, label in everywhere.items()],
         ),
-        "growth": plot(
+        "growth": render_plot(
             "Growth: checks per second",
             "each pair has its own scale",
             [
-                _throughput(results, "routes", "from memory", alone=True, all_ours=True),
+                _throughput(results, "routes", "from memory", has_own_scale=True, all_own=True),
                 _throughput(
-                    results, "misses", "every session from Redis", alone=True, all_ours=True
+                    results, "misses", "every session from Redis", has_own_scale=True, all_own=True
                 ),
             ],
         ),
@@ -57,18 +57,18 @@ def _throughput(
     what: str,
     label: str,
     *,
-    alone: bool = False,
-    all_ours: bool = False,
+    has_own_scale: bool = False,
+    all_own: bool = False,
 ) -> Group:
     return Group(
         label=label,
-        alone=alone,
+        has_own_scale=has_own_scale,
         bars=tuple(
             Bar(
                 label=run["service"],
                 value=run["per_second"],
-                shown=f"{run['per_second']:,.0f}",
-                ours=all_ours or run["service"] in OURS,
+                value_text=f"{run['per_second']:,.0f}",
+                is_own=all_own or run["service"] in OWN_SERVICES,
                 low=min(run["rounds_per_second"]),
                 high=max(run["rounds_per_second"]),
             )
@@ -78,16 +78,16 @@ def _throughput(
     )
 
 
-def _of_a_core(results: Mapping[str, Any], what: str, label: str) -> Group:
+def _per_core_second(results: Mapping[str, Any], what: str, label: str) -> Group:
     return Group(
         label=label,
-        alone=True,
+        has_own_scale=True,
         bars=tuple(
             Bar(
                 label=run["service"],
                 value=run["per_cpu_second"],
-                shown=f"{run['per_cpu_second']:,.0f}",
-                ours=run["service"] in OURS,
+                value_text=f"{run['per_cpu_second']:,.0f}",
+                is_own=run["service"] in OWN_SERVICES,
             )
             for run in results["runs"]
             if run["what"] == what and run["per_cpu_second"]
@@ -102,8 +102,8 @@ def _latency(results: Mapping[str, Any], what: str, label: str) -> Group:
             Bar(
                 label=run["service"],
                 value=run["p99_ms"],
-                shown=f"{run['p99_ms']:.2f}",
-                ours=run["service"] in OURS,
+                value_text=f"{run['p99_ms']:.2f}",
+                is_own=run["service"] in OWN_SERVICES,
             )
             for run in results["runs"]
             if run["what"] == what

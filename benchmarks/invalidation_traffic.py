@@ -38,7 +38,7 @@ TABLE_LIMIT = 1_000_000  # `tracking-table-max-keys` unless it is configured
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrafficMeasurement:
     """Of `sessions` held by each worker, while each was touched and a share of them changed."""
 
     mode: str
@@ -50,23 +50,23 @@ class Measured:
     """Messages to a worker before anything had changed: Redis makes room in its table."""
 
 
-class Tracker:
+class TrackingConnection:
     """A bare connection: exactly what crosses the wire is counted."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.settimeout(0.5)
-        self.ask("HELLO", "3")
-        self.id = int(self.ask("CLIENT", "ID")[1:])
+        self.command("HELLO", "3")
+        self.id = int(self.command("CLIENT", "ID")[1:])
 
-    def ask(self, *words: str) -> bytes:
-        parts = [f"${len(word)}\r\n{word}\r\n" for word in words]
-        self._socket.sendall(f"*{len(words)}\r\n{''.join(parts)}".encode())
+    def command(self, *arguments: str) -> bytes:
+        parts = [f"${len(word)}\r\n{word}\r\n" for word in arguments]
+        self._socket.sendall(f"*{len(arguments)}\r\n{''.join(parts)}".encode())
         return self._socket.recv(65536)
 
-    def ask_all(self, *words: str, keys: list[str]) -> None:
+    def command_discarding_reply(self, *arguments: str, keys: list[str]) -> None:
         """Large answers are read and thrown away."""
-        everything = [*words, *keys]
+        everything = [*arguments, *keys]
         parts = [f"${len(word)}\r\n{word}\r\n" for word in everything]
         self._socket.sendall(f"*{len(everything)}\r\n{''.join(parts)}".encode())
         self.drain()
@@ -80,28 +80,28 @@ class Tracker:
                 return b"".join(received)
 
 
-def names(kind: str, numbers: range) -> list[str]:
+def key_names(kind: str, numbers: range) -> list[str]:
     return [f"az:{kind}:{{{number:022d}}}" for number in numbers]
 
 
-def looked_at(count: int) -> Iterator[list[str]]:
+def lookup_batches(count: int) -> Iterator[list[str]]:
     """The keys of some sessions at a time, those that exist and those that do not."""
     for begin in range(0, count, 500):
         these = range(begin, min(begin + 500, count))
         yield [
-            *names("s", these),
+            *key_names("s", these),
             *(
                 key
                 for n in range(1, KEYS_PER_SESSION)
-                for key in names("r", range(n * 10**9 + begin, n * 10**9 + these.stop))
+                for key in key_names("r", range(n * 10**9 + begin, n * 10**9 + these.stop))
             ),
         ]
 
 
-def happens(client: Redis, count: int) -> None:
+def apply_changes(client: Redis, count: int) -> None:
     """Every session touched; one in a hundred each ended, refreshed and born."""
     pipe = client.pipeline(transaction=False)
-    for key in names("l", range(count)):
+    for key in key_names("l", range(count)):
         pipe.set(key, b"1800000000000", xx=True, px=3_600_000)
     pipe.execute()
     some = random.Random(1).sample(range(count), count // 50)
@@ -114,45 +114,45 @@ def happens(client: Redis, count: int) -> None:
         client.set(f"az:s:{{{number:022d}}}", b"x" * 500, px=60_000)
 
 
-def measure(mode: str, port: int, *, count: int, workers: int) -> Measured:
+def measure(mode: str, port: int, *, count: int, workers: int) -> TrafficMeasurement:
     with Redis(port=port) as client:
         client.flushall()
         pipe = client.pipeline(transaction=False)
         for kind, value in (("s", b"x" * 500), ("l", b"1")):
-            for key in names(kind, range(count)):
+            for key in key_names(kind, range(count)):
                 pipe.set(key, value, px=3_600_000)
         pipe.execute()
         before = _memory(client)
         listeners, readers = [], []
         for _ in range(workers):
-            listener = Tracker(port)
+            listener = TrackingConnection(port)
             reader = listener
             if mode == "broadcast":
-                listener.ask(
+                listener.command(
                     "CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "az:s:", "PREFIX", "az:r:"
                 )
             elif mode.startswith("default, redirected"):
-                reader = Tracker(port)
-                reader.ask("CLIENT", "TRACKING", "ON", "REDIRECT", str(listener.id))
+                reader = TrackingConnection(port)
+                reader.command("CLIENT", "TRACKING", "ON", "REDIRECT", str(listener.id))
             else:
-                listener.ask("CLIENT", "TRACKING", "ON")
+                listener.command("CLIENT", "TRACKING", "ON")
             listeners.append(listener)
             readers.append(reader)
-            for keys in looked_at(count):
-                reader.ask_all("MGET", keys=keys)
+            for keys in lookup_batches(count):
+                reader.command_discarding_reply("MGET", keys=keys)
         info: Any = client.info()
         tracked = int(info.get("tracking_total_keys", 0))
         grown = _memory(client) - before
         unprompted = sum(listener.drain().count(b"invalidate") for listener in listeners)
-        happens(client, count)
+        apply_changes(client, count)
         time.sleep(0.5)
-        heard = [listener.drain() for listener in listeners]
-        return Measured(
+        pushed = [listener.drain() for listener in listeners]
+        return TrafficMeasurement(
             mode=mode,
             table_keys=tracked,
             table_bytes_per_key=grown / tracked if tracked else 0.0,
-            messages=sum(each.count(b"invalidate") for each in heard) // workers,
-            bytes=sum(map(len, heard)) // workers,
+            messages=sum(each.count(b"invalidate") for each in pushed) // workers,
+            bytes=sum(map(len, pushed)) // workers,
             unprompted=unprompted // workers,
         )
 
@@ -162,19 +162,19 @@ def _memory(client: Redis) -> int:
     return int(info["used_memory"]) - int(info["mem_clients_normal"])
 
 
-def worked_out(
-    measured: Measured, *, count: int, sessions: int, workers: int, held: float
+def extrapolate(
+    measured: TrafficMeasurement, *, count: int, sessions: int, workers: int, cached_share: float
 ) -> dict[str, float]:
     """For so many active sessions, of which each worker holds a share."""
     changes = 1 / LIFETIME_HOURS * 2 + REFRESHES  # born or ended, or refreshed, in an hour
     per_change = measured.bytes / (count / 100 * 3)
-    told = sessions * changes / 3600
+    changes_per_second = sessions * changes / 3600
     if measured.mode != "broadcast":
-        told *= held
+        changes_per_second *= cached_share
     wanted = sessions * KEYS_PER_SESSION
     return {
-        "bytes_per_second_and_worker": round(told * per_change),
-        "bytes_per_second_of_redis": round(told * per_change * workers),
+        "bytes_per_second_and_worker": round(changes_per_second * per_change),
+        "bytes_per_second_of_redis": round(changes_per_second * per_change * workers),
         "table_keys_wanted": 0 if measured.mode == "broadcast" else wanted,
         "table_mebibytes": round(
             0 if measured.mode == "broadcast" else wanted * measured.table_bytes_per_key / 2**20
@@ -201,8 +201,8 @@ def main() -> None:
             full = ("--tracking-table-max-keys", str(options.sessions)) if "full" in mode else ()
             server = stack.enter_context(running_redis(binary, *full))
             measured = measure(mode, server.port, count=options.sessions, workers=options.workers)
-            million = worked_out(
-                measured, count=options.sessions, sessions=1_000_000, workers=16, held=0.5
+            million = extrapolate(
+                measured, count=options.sessions, sessions=1_000_000, workers=16, cached_share=0.5
             )
             results.append({"measured": asdict(measured), "million_sessions_16_workers": million})
     if options.json:

@@ -30,57 +30,72 @@ _BROWSER = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """`refused` are answers that are neither a yes nor a redirect, `broken` those that never came."""
+class LoadResult:
+    """`refused` are answers that are neither a yes nor a redirect, `unanswered` those that never
+    came."""
 
     requests: int
     per_second: float
     p50_ms: float
     p99_ms: float
     refused: int
-    broken: int
+    unanswered: int
 
 
-def checks(path: str, cookies: Sequence[str], *, each: int = len(_PATHS)) -> list[str]:
+def check_requests(
+    path: str, cookies: Sequence[str], *, paths_per_cookie: int = len(_PATHS)
+) -> list[str]:
     """As nginx asks with `deploy/nginx`, about so many addresses for each cookie."""
     return [
-        _request(path, (*_facts(wanted), *_BROWSER, ("Cookie", cookie)))
+        _request(path, (*_forwarded_headers(request_path), *_BROWSER, ("Cookie", cookie)))
         for number, cookie in enumerate(cookies)
-        for wanted in (_PATHS[(number + at) % len(_PATHS)] for at in range(each))
+        for request_path in (
+            _PATHS[(number + offset) % len(_PATHS)] for offset in range(paths_per_cookie)
+        )
     ]
 
 
-def unlike(path: str, cookies: Sequence[str], *, each: int) -> list[str]:
+def distinct_check_requests(path: str, cookies: Sequence[str], *, per_cookie: int) -> list[str]:
     """Of which none is known by another: by so many browsers for each cookie."""
     return [
         _request(
-            path, (*_facts("/"), *_BROWSER, ("Viewport-Width", f"{at:04}"), ("Cookie", cookie))
+            path,
+            (
+                *_forwarded_headers("/"),
+                *_BROWSER,
+                ("Viewport-Width", f"{width:04}"),
+                ("Cookie", cookie),
+            ),
         )
         for cookie in cookies
-        for at in range(each)
+        for width in range(per_cookie)
     ]
 
 
-def check_one(path: str, cookie: str, *, agent: str) -> str:
+def single_check_request(path: str, cookie: str, *, user_agent: str) -> str:
     """The same about the first page, from a browser that calls itself so."""
-    return _request(path, (*_facts("/"), ("User-Agent", agent), ("Cookie", cookie)))
+    return _request(
+        path, (*_forwarded_headers("/"), ("User-Agent", user_agent), ("Cookie", cookie))
+    )
 
 
-def pages(cookies: Sequence[str]) -> list[str]:
+def page_requests(cookies: Sequence[str]) -> list[str]:
     """As a browser asks a proxy."""
     more = (("Host", HOST), ("X-Forwarded-Proto", "https"), _CLIENT, *_BROWSER)
     return [
-        _request(wanted, (*more, ("Cookie", cookie))) for cookie in cookies for wanted in _PATHS
+        _request(request_path, (*more, ("Cookie", cookie)))
+        for cookie in cookies
+        for request_path in _PATHS
     ]
 
 
-def _facts(wanted: str) -> tuple[tuple[str, str], ...]:
+def _forwarded_headers(request_path: str) -> tuple[tuple[str, str], ...]:
     return (
         ("Host", HOST),
         ("X-Forwarded-Method", "GET"),
         ("X-Forwarded-Proto", "https"),
         ("X-Forwarded-Host", HOST),
-        ("X-Forwarded-Uri", wanted),
+        ("X-Forwarded-Uri", request_path),
         _CLIENT,
     )
 
@@ -89,7 +104,7 @@ def _request(path: str, headers: tuple[tuple[str, str], ...]) -> str:
     return f"GET {path} HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers) + "\r\n"
 
 
-def wrk(
+def run_wrk(
     directory: Path,
     port: int,
     requests: Sequence[str],
@@ -97,7 +112,7 @@ def wrk(
     seconds: float,
     host: str = "127.0.0.1",
     connections: int = CONNECTIONS,
-) -> Result:
+) -> LoadResult:
     """Each request in its turn, again and again."""
     written, script = directory / "requests", directory / "requests.lua"
     written.write_bytes(b"\0".join(request.encode() for request in requests))
@@ -118,17 +133,17 @@ def wrk(
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     broken = [int(n) for n in re.findall(r"(?:connect|read|write|timeout) (\d+)", text)]
     requests_made, took = re.findall(r"(\d+) requests in ([\d.]+)s", text)[0]
-    return Result(
+    return LoadResult(
         requests=int(requests_made),
         per_second=int(requests_made) / float(took),
-        p50_ms=_milliseconds(_found(r"^ +50% +(\S+)", text)),
-        p99_ms=_milliseconds(_found(r"^ +99% +(\S+)", text)),
+        p50_ms=_milliseconds(_search(r"^ +50% +(\S+)", text)),
+        p99_ms=_milliseconds(_search(r"^ +99% +(\S+)", text)),
         refused=int(refused[1]) if refused else 0,
-        broken=sum(broken),
+        unanswered=sum(broken),
     )
 
 
-def _found(pattern: str, text: str) -> str:
+def _search(pattern: str, text: str) -> str:
     found = re.search(pattern, text, re.MULTILINE)
     if found is None:
         raise RuntimeError(f"wrk said:\n{text}")

@@ -20,7 +20,7 @@ SERVICE_CORE, OTHER_CORE = CORES[0], CORES[-1]
 PACKAGES = ("authz-sidecar", "uvicorn", "uvloop", "httptools", "fastapi", "redis")
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+) kB", Path("/proc/meminfo").read_text())
     return {
@@ -31,30 +31,30 @@ def machine() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     programs = {
         "nginx": (shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin"), "-v"),
         "envoy": (wheel_binary("envoy"), "--version"),
         "redis-server": (shutil.which("redis-server"), "--version"),
         "wrk": (shutil.which("wrk"), "-v"),
     }
-    said = {name: _said(path, option) for name, (path, option) in programs.items()}
-    found = {name: re.search(r"\d+\.\d+\.\d+", text) for name, text in said.items()}
+    outputs = {name: _version_output(path, option) for name, (path, option) in programs.items()}
+    matches = {name: re.search(r"\d+\.\d+\.\d+", text) for name, text in outputs.items()}
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
-        **{name: match[0] for name, match in found.items() if match},
+        **{name: match[0] for name, match in matches.items() if match},
     }
 
 
-def _said(path: str | None, option: str) -> str:
+def _version_output(path: str | None, option: str) -> str:
     if path is None:
         return ""
     done = subprocess.run([path, option], capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 
-def busy() -> float:
+def measure_slowdown() -> float:
     """How much longer a loop takes than at its best: 1 on a machine that does nothing else."""
     taken = []
     for _ in range(500):

@@ -23,9 +23,16 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions.cache import NearCache, NearLimits
+from authz_sidecar.sessions.cache import NearCache, NearCacheLimits
 from authz_sidecar.sessions.factory import open_store
-from benchmarks.session_seed import IDLE_TIMEOUT, SCOPE, SECRET_KEY, fill, person, sessions_in
+from benchmarks.session_seed import (
+    IDLE_TIMEOUT,
+    SCOPE,
+    SECRET_KEY,
+    build_identity,
+    open_sessions,
+    seed_sessions,
+)
 from tests.servers.redis import running_redis
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ WORKERS, REVOCATIONS, CONCURRENCY, SECONDS = 2, 300, 32, 5.0
 
 
 @contextlib.asynccontextmanager
-async def near(url: str, **options: Any) -> AsyncIterator[NearCache]:
+async def open_near_cache(url: str, **options: Any) -> AsyncIterator[NearCache]:
     store = open_store(url)
     cache = NearCache(store, secret_keys=SECRETS, idle_timeout=IDLE_TIMEOUT, **options)
     cache.start()
@@ -59,11 +66,11 @@ def peek(cache: NearCache, token: str) -> Session | None:
 # -- revocation ------------------------------------------------------------------------------------
 
 
-def worker(url: str, pipe: Connection) -> None:
+def run_worker(url: str, pipe: Connection) -> None:
     """Another replica: says when a session that it had in memory was refused."""
 
     async def run() -> None:
-        async with near(url) as cache:
+        async with open_near_cache(url) as cache:
             while token := pipe.recv():
                 while not peek(cache, token):
                     await cache.find(token, scope=SCOPE, provider="corp")
@@ -75,20 +82,20 @@ def worker(url: str, pipe: Connection) -> None:
     uvloop.run(run())
 
 
-async def revocations(url: str) -> list[float]:
+async def measure_revocations(url: str) -> list[float]:
     """Seconds from the beginning of a sign-out to its being refused by the last of the workers."""
     pipes, processes = [], []
     for _ in range(WORKERS):
         mine, theirs = multiprocessing.Pipe()
-        process = multiprocessing.Process(target=worker, args=(url, theirs), daemon=True)
+        process = multiprocessing.Process(target=run_worker, args=(url, theirs), daemon=True)
         process.start()
         pipes.append(mine)
         processes.append(process)
     store = open_store(url)
-    sessions = sessions_in(store)
+    sessions = open_sessions(store)
     took = []
     for number in range(REVOCATIONS):
-        token, session = await sessions.create(identity=person(number), scope=SCOPE)
+        token, session = await sessions.create(identity=build_identity(number), scope=SCOPE)
         for pipe in pipes:
             pipe.send(token)
         for pipe in pipes:
@@ -106,31 +113,33 @@ async def revocations(url: str) -> list[float]:
 # -- misses, memory, hits --------------------------------------------------------------------------
 
 
-async def misses(url: str, tokens: list[str]) -> tuple[float, float]:
+async def measure_misses(url: str, tokens: list[str]) -> tuple[float, float]:
     """A second, when next to nothing is in memory; and a second of our own processor time, which
     is the same where nobody else wants the core."""
-    async with near(url, limits=NearLimits(entries=1)) as cache:
+    async with open_near_cache(url, limits=NearCacheLimits(max_entries=1)) as cache:
         until = time.perf_counter() + SECONDS
 
-        async def ask() -> None:
+        async def look_up() -> None:
             choice = random.Random(id(asyncio.current_task())).choice
             while time.perf_counter() < until:
                 assert await cache.find(choice(tokens), scope=SCOPE, provider="corp")
 
-        before, began, worked = cache.counts.misses, time.perf_counter(), time.process_time()
-        await asyncio.gather(*(ask() for _ in range(CONCURRENCY)))
-        served = cache.counts.misses - before
+        before, began, worked = cache.stats.misses, time.perf_counter(), time.process_time()
+        await asyncio.gather(*(look_up() for _ in range(CONCURRENCY)))
+        served = cache.stats.misses - before
         seconds, work = time.perf_counter() - began, time.process_time() - worked
         return served / seconds, served / work
 
 
-async def memory(url: str, tokens: list[str]) -> tuple[float, float]:
+async def measure_memory(url: str, tokens: list[str]) -> tuple[float, float]:
     """Bytes of each session: as the process grew, and as the cache estimates."""
-    async with near(url, limits=NearLimits(entries=len(tokens) + 1, bytes=1 << 40)) as cache:
+    async with open_near_cache(
+        url, limits=NearCacheLimits(max_entries=len(tokens) + 1, max_bytes=1 << 40)
+    ) as cache:
         for token in tokens[:500]:  # buffers and code come first
             await cache.find(token, scope=SCOPE, provider="corp")
         gc.collect()
-        before, resident, estimated = cache.entries, rss(), cache.bytes
+        before, resident, estimated = cache.entries, resident_bytes(), cache.bytes
         for begin in range(500, len(tokens), 50):
             await asyncio.gather(
                 *(
@@ -140,22 +149,22 @@ async def memory(url: str, tokens: list[str]) -> tuple[float, float]:
             )
         gc.collect()
         more = cache.entries - before
-        return (rss() - resident) / more, (cache.bytes - estimated) / more
+        return (resident_bytes() - resident) / more, (cache.bytes - estimated) / more
 
 
-def kib_alone(url: str, tokens: list[str]) -> float:
-    """What `memory` says of the process, in one that has done nothing else."""
+def measure_kib_isolated(url: str, tokens: list[str]) -> float:
+    """What `measure_memory` says of the process, in one that has done nothing else."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_kib, (url, tokens))
+        return pool.apply(_measure_kib, (url, tokens))
 
 
-def _kib(url: str, tokens: list[str]) -> float:
-    return uvloop.run(memory(url, tokens))[0] / 1024
+def _measure_kib(url: str, tokens: list[str]) -> float:
+    return uvloop.run(measure_memory(url, tokens))[0] / 1024
 
 
-async def hits(url: str, token: str) -> float:
+async def measure_hits(url: str, token: str) -> float:
     """Nanoseconds of a `peek`."""
-    async with near(url) as cache:
+    async with open_near_cache(url) as cache:
         while not peek(cache, token):
             await cache.find(token, scope=SCOPE, provider="corp")
         now, rounds = time.time(), []
@@ -168,13 +177,13 @@ async def hits(url: str, token: str) -> float:
         return min(rounds)
 
 
-def rss() -> int:
+def resident_bytes() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @contextlib.contextmanager
-def redis() -> Iterator[str]:
+def running_redis_url() -> Iterator[str]:
     binary = shutil.which("redis-server")
     if binary is None:
         sys.exit("redis-server is not installed")
@@ -187,13 +196,13 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with redis() as url:
-        took = sorted(uvloop.run(revocations(url)))
-        few = uvloop.run(misses(url, fill(url, 1000)))
-        tokens = fill(url, options.sessions)
-        many = uvloop.run(misses(url, tokens))
-        grown, estimated = uvloop.run(memory(url, tokens[:20_000]))
-        one = uvloop.run(hits(url, tokens[0]))
+    with running_redis_url() as url:
+        took = sorted(uvloop.run(measure_revocations(url)))
+        few = uvloop.run(measure_misses(url, seed_sessions(url, 1000)))
+        tokens = seed_sessions(url, options.sessions)
+        many = uvloop.run(measure_misses(url, tokens))
+        grown, estimated = uvloop.run(measure_memory(url, tokens[:20_000]))
+        one = uvloop.run(measure_hits(url, tokens[0]))
     results = {
         "revocation_p50_ms": round(statistics.median(took) * 1000, 2),
         "revocation_p99_ms": round(took[int(len(took) * 0.99)] * 1000, 2),

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 PEERS, PEER_COOKIE = "AUTHZ_BENCH_PEER", "AUTHZ_BENCH_PEER_COOKIE"
 
 
-def peers(environment: Mapping[str, str]) -> list[Service]:
+def parse_peers(environment: Mapping[str, str]) -> list[Service]:
     """`name=http://127.0.0.1:4180/oauth2/auth`, separated by spaces."""
-    found = []
+    services = []
     for text in environment.get(PEERS, "").split():
         match = re.fullmatch(r"([^=]+)=http://([\w.-]+)(?::(\d+))?(/\S*)?", text)
         if match is None:
             raise SystemExit(f"{PEERS}: `{text}` is not `name=http://HOST:PORT/PATH`")
         name, host, port, path = match.groups()
-        found.append(Service(name=name, host=host, port=int(port or 80), path=path or "/"))
-    return found
+        services.append(Service(name=name, host=host, port=int(port or 80), path=path or "/"))
+    return services
 
 
 def slug(name: str) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 WIDTH, LABELS, VALUES = 760, 190, 110
-BAR, GAP, GROUP, HEAD = 20, 8, 34, 66
+BAR, GAP, GROUP, HEADER_HEIGHT = 20, 8, 34, 66
 
 # Both kinds of paper: a page that shows the plot as an image says which one it has.
 _STYLE = """
@@ -40,8 +40,8 @@ class Bar:
 
     label: str
     value: float
-    shown: str
-    ours: bool
+    value_text: str
+    is_own: bool
     low: float | None = None
     high: float | None = None
 
@@ -49,24 +49,26 @@ class Bar:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """A `label` is shown above the bars, unless it is empty. Each group has its own scale where
-    `alone`."""
+    `has_own_scale`."""
 
     label: str
     bars: Sequence[Bar]
-    alone: bool = False
+    has_own_scale: bool = False
 
 
-def plot(title: str, subtitle: str, groups: Sequence[Group]) -> str:
-    most = max(map(_most, groups), default=0.0)
-    parts, y = [], float(HEAD)
+def render_plot(title: str, subtitle: str, groups: Sequence[Group]) -> str:
+    maximum = max(map(_max_value, groups), default=0.0)
+    parts, y = [], float(HEADER_HEIGHT)
     for group in groups:
-        scale = (WIDTH - LABELS - VALUES) / ((_most(group) if group.alone else most) or 1.0)
+        scale = (WIDTH - LABELS - VALUES) / (
+            (_max_value(group) if group.has_own_scale else maximum) or 1.0
+        )
         if group.label:
-            parts.append(_text(LABELS, y + 14, group.label, "quiet"))
+            parts.append(_render_text(LABELS, y + 14, group.label, "quiet"))
             y += 26
         begin = y
         for bar in group.bars:
-            parts.extend(_bar(bar, y, scale))
+            parts.extend(_render_bar(bar, y, scale))
             y += BAR + GAP
         parts.append(
             f'<line class="axis" x1="{LABELS}" x2="{LABELS}" y1="{begin - 3:g}" y2="{y - GAP + 3:g}"/>'
@@ -78,17 +80,17 @@ def plot(title: str, subtitle: str, groups: Sequence[Group]) -> str:
         f' width="{WIDTH}" height="{height}" role="img" aria-label="{escape(title)}">\n'
         f"<style>{_STYLE}</style>\n"
         f'<rect class="paper" width="{WIDTH}" height="{height}" rx="6"/>\n'
-        f"{_text(20, 28, title, 'title')}\n{_text(20, 48, subtitle, 'quiet')}\n"
+        f"{_render_text(20, 28, title, 'title')}\n{_render_text(20, 48, subtitle, 'quiet')}\n"
         + "\n".join(parts)
         + "\n</svg>\n"
     )
 
 
-def _bar(bar: Bar, y: float, scale: float) -> Iterator[str]:
+def _render_bar(bar: Bar, y: float, scale: float) -> Iterator[str]:
     length, middle = max(1.0, bar.value * scale), y + BAR / 2
-    yield _text(LABELS - 10, middle + 4.5, bar.label, "", anchor="end")
+    yield _render_text(LABELS - 10, middle + 4.5, bar.label, "", anchor="end")
     yield (
-        f'<rect class="{"ours" if bar.ours else "others"}" x="{LABELS}" y="{y:g}"'
+        f'<rect class="{"ours" if bar.is_own else "others"}" x="{LABELS}" y="{y:g}"'
         f' width="{length:.1f}" height="{BAR}" rx="2"/>'
     )
     end = length
@@ -99,14 +101,14 @@ def _bar(bar: Bar, y: float, scale: float) -> Iterator[str]:
             f' y1="{middle:g}" y2="{middle:g}"/>'
         )
         end = max(end, high)
-    yield _text(LABELS + end + 8, middle + 4.5, bar.shown, "")
+    yield _render_text(LABELS + end + 8, middle + 4.5, bar.value_text, "")
 
 
-def _text(x: float, y: float, text: str, kind: str, *, anchor: str = "start") -> str:
+def _render_text(x: float, y: float, text: str, kind: str, *, anchor: str = "start") -> str:
     named = f' class="{kind}"' if kind else ""
     anchored = "" if anchor == "start" else f' text-anchor="{anchor}"'
     return f'<text{named} x="{x:.1f}" y="{y:g}"{anchored}>{escape(text)}</text>'
 
 
-def _most(group: Group) -> float:
+def _max_value(group: Group) -> float:
     return max((bar.high or bar.value for bar in group.bars), default=0.0)

@@ -18,7 +18,7 @@ EMPTY_BYTES = 1_000_000
 """What a server without keys uses."""
 
 
-def redis_memory(redis: RedisServer, sessions: int) -> dict[str, Any]:
+def measure_redis_memory(redis: RedisServer, sessions: int) -> dict[str, Any]:
     """Bytes of a session, all in all and by what they are for; `with_others` is the tables that
     Redis keeps of all keys and of their ends."""
     used = int(redis.command("INFO", "memory")["used_memory"]) - EMPTY_BYTES

@@ -6,41 +6,41 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.capacity import Assumed, Measured, plan, table
-from benchmarks.figures import plots
+from benchmarks.capacity import Assumptions, Measurements, markdown_table, plan_capacity
+from benchmarks.figures import render_plots
 from benchmarks.results import LATEST
 from benchmarks.targets import (
-    GROWTH,
-    MEMORY,
-    SPEED,
+    GROWTH_CLAIMS,
+    MEMORY_CLAIMS,
+    SPEED_CLAIMS,
     Verdict,
-    claims_about_policies,
-    judged,
+    evaluate_claims,
+    policy_claims,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from benchmarks.targets import Claim, Judged
+    from benchmarks.targets import Claim, TargetResult
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "performance"
-QUIET = 1.15
+MAX_QUIET_SLOWDOWN = 1.15
 """How much longer than at its best a loop may take on a machine that is said to be quiet."""
 
 Results = dict[str, Any]
 
 
-def page(results: Results) -> str:
-    return "\n".join(_page(results)) + "\n"
+def render_page(results: Results) -> str:
+    return "\n".join(_render_lines(results)) + "\n"
 
 
-def _page(results: Results) -> Iterator[str]:
+def _render_lines(results: Results) -> Iterator[str]:
     figures = {**results["ratios"], **results["memory"], **results["policy"]}
     routes = results["settings"]["routes"]
-    policies = claims_about_policies(routes)
-    every = [*judged((*SPEED, *GROWTH, *MEMORY, *policies), figures)]
+    policies = policy_claims(routes)
+    every = [*evaluate_claims((*SPEED_CLAIMS, *GROWTH_CLAIMS, *MEMORY_CLAIMS, *policies), figures)]
     yield "# Performance"
     yield ""
     yield "<!-- Written by `make bench-report` from benchmarks/results/latest.json: do not edit. -->"
@@ -57,13 +57,13 @@ def _page(results: Results) -> Iterator[str]:
     yield ""
     yield from _checks(results)
     yield ""
-    yield from _claims(SPEED, results["ratios"])
+    yield from _claims(SPEED_CLAIMS, results["ratios"])
     yield ""
     yield from _growth(results)
     yield ""
     yield "## Memory"
     yield ""
-    yield from _claims(MEMORY, results["memory"])
+    yield from _claims(MEMORY_CLAIMS, results["memory"])
     yield ""
     yield from _memory(results["memory"])
     yield ""
@@ -80,16 +80,16 @@ def _page(results: Results) -> Iterator[str]:
     yield from _method(results)
 
 
-def _summary(every: Sequence[Judged]) -> str:
+def _summary(every: Sequence[TargetResult]) -> str:
     met = sum(each.verdict is Verdict.MET for each in every)
     missed = [each.text for each in every if each.verdict is Verdict.MISSED]
     unknown = [each.text for each in every if each.verdict is Verdict.NOT_MEASURED]
-    said = [f"{met} of {met + len(missed) + len(unknown)} targets are met."]
+    sentences = [f"{met} of {met + len(missed) + len(unknown)} targets are met."]
     if missed:
-        said.append(f"Not met: {'; '.join(missed)}.")
+        sentences.append(f"Not met: {'; '.join(missed)}.")
     if unknown:
-        said.append(f"Not measured: {'; '.join(unknown)}.")
-    return "\n".join(said)
+        sentences.append(f"Not measured: {'; '.join(unknown)}.")
+    return "\n".join(sentences)
 
 
 def _machine(results: Results) -> Iterator[str]:
@@ -101,7 +101,7 @@ def _machine(results: Results) -> Iterator[str]:
         f" {settings['connections']} connections, {settings['took_seconds']} s in all."
     )
     busy = max(machine["busy_before"], machine["busy_after"])
-    if busy > QUIET:
+    if busy > MAX_QUIET_SLOWDOWN:
         yield (
             f"- **The machine was not quiet**: a loop took {busy:.2f} times as long as at its best."
             " Figures per second and p99s are\n  those of a shared machine; ratios of the same round"
@@ -150,10 +150,10 @@ def _claims(claims: Sequence[Claim], figures: Mapping[str, Any]) -> Iterator[str
     per_core = any(f"{claim.name}_per_cpu_second" in figures for claim in claims)
     yield f"| | measured |{' per second of a core |' if per_core else ''} target | |"
     yield f"|---|--:|{'--:|' if per_core else ''}--:|---|"
-    for claim, each in zip(claims, judged(claims, figures), strict=True):
+    for claim, each in zip(claims, evaluate_claims(claims, figures), strict=True):
         own = figures.get(f"{claim.name}_per_cpu_second")
-        more = f" {'-' if own is None else claim.show(own)} |" if per_core else ""
-        yield f"| {each.text} | {each.shown} |{more} {each.target} | {each.verdict.value} |"
+        more = f" {'-' if own is None else claim.format_value(own)} |" if per_core else ""
+        yield f"| {each.text} | {each.value_text} |{more} {each.target} | {each.verdict.value} |"
 
 
 def _growth(results: Results) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _growth(results: Results) -> Iterator[str]:
     yield ""
     yield "![Growth](performance/growth.svg)"
     yield ""
-    yield from _claims(GROWTH, results["ratios"])
+    yield from _claims(GROWTH_CLAIMS, results["ratios"])
 
 
 def _memory(memory: Mapping[str, Any]) -> Iterator[str]:
@@ -201,8 +201,8 @@ def _steps(micro: Mapping[str, float]) -> Iterator[str]:
 
 
 def _capacity(results: Results) -> Iterator[str]:
-    assumed = Assumed()
-    yield f"## {assumed.sessions:,} sessions, {assumed.checks_per_second:,} checks a second"
+    assumptions = Assumptions()
+    yield f"## {assumptions.sessions:,} sessions, {assumptions.checks_per_second:,} checks a second"
     yield ""
     yield (
         "Worked out by [`benchmarks/capacity.py`](../benchmarks/capacity.py) from the figures above,"
@@ -213,30 +213,32 @@ def _capacity(results: Results) -> Iterator[str]:
     )
     yield ""
     try:
-        measured = Measured.of(results)
-        plans = tuple(plan(measured, assumed, sticky=sticky) for sticky in (True, False))
+        measured = Measurements.from_results(results)
+        plans = tuple(
+            plan_capacity(measured, assumptions, sticky=sticky) for sticky in (True, False)
+        )
     except (LookupError, ArithmeticError) as error:
         yield f"Not worked out: {error}."
         return
-    yield from table(plans, assumed)
+    yield from markdown_table(plans, assumptions)
     yield ""
     yield (
         f"Measured: {measured.checks_per_core:,.0f} checks from memory and"
         f" {measured.misses_per_core:,.0f} misses a second on a core,"
-        f" {measured.kib_cached:g} KiB for a session in a worker, {measured.redis_bytes:,} bytes in"
+        f" {measured.kib_per_cached_session:g} KiB for a session in a worker, {measured.redis_bytes:,} bytes in"
         f" Redis, of which its record {measured.record_bytes:g}; hearing of a change takes"
-        f" {measured.news_bytes:g} bytes and {measured.news_seconds * 1e6:.0f} µs of a core."
+        f" {measured.invalidation_bytes:g} bytes and {measured.invalidation_seconds * 1e6:.0f} µs of a core."
     )
     yield ""
     yield (
-        f"Assumed: {assumed.in_use:.0%} of the sessions are in use and asked about equally often;"
-        f" they live {assumed.lifetime_hours:g} hours and are refreshed"
-        f" {assumed.refreshes_per_hour:g} time an hour; a worker writes a session's last use at most"
-        f" every {assumed.last_use_seconds:g} s; {assumed.near_cache_gib:g} GiB of near cache for each"
-        f" worker; cores and Redis are filled to {assumed.filled:.0%}; a primary does"
-        f" {assumed.redis_commands_per_second:,.0f} commands a second and holds"
-        f" {assumed.redis_gib:g} GiB, with {assumed.redis_slack - 1:.0%} for fragmentation;"
-        f" {assumed.commands_per_miss} commands for a miss, {assumed.commands_per_change} for a birth,"
+        f"Assumed: {assumptions.active_share:.0%} of the sessions are in use and asked about equally often;"
+        f" they live {assumptions.lifetime_hours:g} hours and are refreshed"
+        f" {assumptions.refreshes_per_hour:g} time an hour; a worker writes a session's last use at most"
+        f" every {assumptions.last_use_seconds:g} s; {assumptions.near_cache_gib:g} GiB of near cache for each"
+        f" worker; cores and Redis are filled to {assumptions.max_utilization:.0%}; a primary does"
+        f" {assumptions.redis_commands_per_second:,.0f} commands a second and holds"
+        f" {assumptions.redis_gib:g} GiB, with {assumptions.redis_slack - 1:.0%} for fragmentation;"
+        f" {assumptions.commands_per_miss} commands for a miss, {assumptions.commands_per_change} for a birth,"
         " an end or a refresh."
     )
 
@@ -266,9 +268,9 @@ def _method(results: Results) -> Iterator[str]:
 def main() -> None:
     results = json.loads(LATEST.read_text())
     PLOTS.mkdir(exist_ok=True)
-    for name, svg in plots(results).items():
+    for name, svg in render_plots(results).items():
         (PLOTS / f"{name}.svg").write_text(svg)
-    PAGE.write_text(page(results))
+    PAGE.write_text(render_page(results))
     print(f"{PAGE.relative_to(ROOT)} and {PLOTS.relative_to(ROOT)}/*.svg are written")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.comparison import Compared
+    from benchmarks.comparison import Comparison
 
 LATEST = Path(__file__).parent / "results" / "latest.json"
 
@@ -24,9 +24,13 @@ class Results:
     news: dict[str, float] = field(default_factory=dict)
     micro: dict[str, float] = field(default_factory=dict)
 
-    def add(self, compared: Compared) -> None:
-        self.runs.extend(compared.runs())
+    def add_runs(self, comparison: Comparison) -> None:
+        self.runs.extend(comparison.runs())
 
-    def ratio(self, name: str, compared: Compared, over: str, under: str) -> None:
-        self.ratios[name] = compared.ratio(over, under)
-        self.ratios[f"{name}_per_cpu_second"] = compared.ratio(over, under, "per_cpu_second")
+    def add_ratio(
+        self, name: str, comparison: Comparison, numerator: str, denominator: str
+    ) -> None:
+        self.ratios[name] = comparison.ratio(numerator, denominator)
+        self.ratios[f"{name}_per_cpu_second"] = comparison.ratio(
+            numerator, denominator, "per_cpu_second"
+        )

@@ -53,18 +53,20 @@ TEN_CRITERIA = {
 @dataclass(frozen=True, kw_only=True)
 class Service:
     """Something that answers checks; `path` is where nginx asks it, `pid` who it is, where it is
-    ours, and `ops` the port of a sidecar's operators."""
+    ours, and `ops_port` the port of a sidecar's operators."""
 
     name: str
     port: int
     path: str
     pid: int | None = None
     host: str = "127.0.0.1"
-    ops: int | None = None
+    ops_port: int | None = None
 
     def metric(self, name: str) -> float:
         """The sum of a metric's samples, as the sidecar tells it."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ops}/metrics", timeout=10) as page:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.ops_port}/metrics", timeout=10
+        ) as page:
             text = page.read().decode()
         found = re.findall(rf"^{re.escape(name)}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
         return sum(map(float, found))
@@ -82,10 +84,12 @@ def pinned(command: list[str], core: int, log: Path, **options: Any) -> subproce
 
 
 @contextlib.contextmanager
-def running(command: list[str], core: int, port: int, log: Path, **options: Any) -> Iterator[int]:
+def running_process(
+    command: list[str], core: int, port: int, log: Path, **options: Any
+) -> Iterator[int]:
     process = pinned(command, core, log, **options)
     try:
-        wait_for(port, process, log)
+        wait_until_responding(port, process, log)
         yield process.pid
     finally:
         process.terminate()
@@ -96,7 +100,7 @@ def running(command: list[str], core: int, port: int, log: Path, **options: Any)
             process.wait()
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_responding(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Until it answers, whatever it says: a socket is bound before what is behind it is ready."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -111,9 +115,9 @@ def wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     raise RuntimeError(f"did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def routes(count: int) -> list[dict[str, Any]]:
+def route_configs(count: int) -> list[dict[str, Any]]:
     """Three on the host that is asked about, the others on hosts of their own."""
-    ours = [
+    own = [
         {"name": f"r{at}", "from": f"https://{HOST}", "prefix": prefix, "policy": TEN_CRITERIA}
         for at, prefix in enumerate(("/", "/api", "/team/a"))
     ]
@@ -124,9 +128,9 @@ def routes(count: int) -> list[dict[str, Any]]:
             "prefix": f"/p{at}",
             "allow_any_authenticated_user": True,
         }
-        for at in range(count - len(ours))
+        for at in range(count - len(own))
     ]
-    return [*ours, *others]
+    return [*own, *others]
 
 
 @contextlib.contextmanager
@@ -163,7 +167,7 @@ def configuration(
         "identity_providers": {
             "corp": {"issuer": "http://localhost:9", "client_id": "c", "client_secret": "s"}
         },
-        "routes": routes(route_count),
+        "routes": route_configs(route_count),
     }
 
 
@@ -178,15 +182,15 @@ def sidecar(
     config.write_text(json.dumps(configuration(store, ports=(check, web, ops), **options)))
     command = [sys.executable, "-m", "authz_sidecar", "serve"]
     command += ["--config", str(config), "--log-level", log_level]
-    with running(command, SERVICE_CORE, check, directory / f"{name}.log") as pid:
-        yield Service(name=name, port=check, path="/auth/nginx", pid=pid, ops=ops)
+    with running_process(command, SERVICE_CORE, check, directory / f"{name}.log") as pid:
+        yield Service(name=name, port=check, path="/auth/nginx", pid=pid, ops_port=ops)
 
 
 @contextlib.contextmanager
 def plain_fastapi(directory: Path) -> Iterator[Service]:
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "benchmarks.plain", str(port)]
-    with running(command, SERVICE_CORE, port, directory / "plain.log") as pid:
+    with running_process(command, SERVICE_CORE, port, directory / "plain.log") as pid:
         yield Service(name="plain FastAPI", port=port, path="/auth/nginx", pid=pid)
 
 
@@ -205,7 +209,7 @@ def nginx(directory: Path, name: str, core: int, http: str, port: int) -> Iterat
     )
     binary = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "nginx"
     command = [binary, "-p", str(place), "-e", "stderr", "-c", "nginx.conf"]
-    with running(command, core, port, place / "log") as pid:
+    with running_process(command, core, port, place / "log") as pid:
         yield pid
 
 
@@ -325,5 +329,5 @@ def behind_envoy(directory: Path, service: Service) -> Iterator[int]:
         raise RuntimeError("no Envoy on this machine")
     command = [binary, "-c", str(config), "--concurrency", "1", "--disable-hot-restart"]
     command += ["--log-level", "error"]
-    with running(command, OTHER_CORE, port, directory / f"envoy-{port}.log"):
+    with running_process(command, OTHER_CORE, port, directory / f"envoy-{port}.log"):
         yield port

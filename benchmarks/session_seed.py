@@ -13,12 +13,12 @@ from redis import Redis
 
 from authz_sidecar.core.types import Identity
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
+from authz_sidecar.sessions import SessionService
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
 
-    from authz_sidecar.sessions.store import Entry, SessionStore
+    from authz_sidecar.sessions.store import SessionStore, StoreEntry
 
 HOST = "app.example.com"
 SCOPE = f"https://{HOST}"
@@ -27,7 +27,7 @@ LIFETIME, IDLE_TIMEOUT = 14 * 3600.0, 3600.0
 _CHUNK, _BATCH = 25_000, 500
 
 
-def person(number: int) -> Identity:
+def build_identity(number: int) -> Identity:
     """With the claims of a typical ID token."""
     subject, name = f"00u{number:017x}", f"Alice Liddell {number}"
     email, groups = f"alice.{number}@example.com", ("eng", "ops", "oncall")
@@ -57,9 +57,9 @@ def person(number: int) -> Identity:
     )
 
 
-def sessions_in(store: SessionStore) -> Sessions:
+def open_sessions(store: SessionStore) -> SessionService:
     """As the sidecars of the benchmarks keep them."""
-    return Sessions(
+    return SessionService(
         store=store,
         secret_keys=SecretKeys([SECRET_KEY.encode()]),
         lifetime=LIFETIME,
@@ -67,16 +67,16 @@ def sessions_in(store: SessionStore) -> Sessions:
     )
 
 
-def fill(url: str, count: int, *, processes: int = 2) -> list[str]:
+def seed_sessions(url: str, count: int, *, processes: int = 2) -> list[str]:
     """The tokens of so many new sessions, each of another person."""
     chunks = [(first, min(_CHUNK, count - first)) for first in range(0, count, _CHUNK)]
     if len(chunks) < 2:
-        return [token for chunk in chunks for token in _fill(url, chunk)]
+        return [token for chunk in chunks for token in _seed_chunk(url, chunk)]
     with ProcessPoolExecutor(processes) as pool:
-        return [token for some in pool.map(partial(_fill, url), chunks) for token in some]
+        return [token for some in pool.map(partial(_seed_chunk, url), chunks) for token in some]
 
 
-class _Written:
+class _PipelineStore:
     """The part of a store that a sign-in needs. Nobody was signed out of it yet."""
 
     def __init__(self, pipe: Pipeline) -> None:
@@ -85,25 +85,25 @@ class _Written:
     async def read(self, *keys: str) -> tuple[None, ...]:
         return (None,) * len(keys)
 
-    async def write(self, *entries: Entry) -> None:
+    async def write(self, *entries: StoreEntry) -> None:
         for entry in entries:
             self._pipe.set(entry.key, entry.value, px=round(entry.ttl * 1000))
 
-    async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
+    async def add_to_index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
         self._pipe.zadd(key, {member: expires_at})
         self._pipe.pexpire(key, round((expires_at - now) * 1000))
 
 
-def _fill(url: str, chunk: tuple[int, int]) -> list[str]:
+def _seed_chunk(url: str, chunk: tuple[int, int]) -> list[str]:
     first, count = chunk
 
     async def fill_all() -> list[str]:
         tokens = []
         with Redis.from_url(url) as client, client.pipeline(transaction=False) as pipe:
-            sessions = sessions_in(cast("SessionStore", _Written(pipe)))
+            sessions = open_sessions(cast("SessionStore", _PipelineStore(pipe)))
             for number in range(first, first + count):
                 token, _ = await sessions.create(
-                    identity=person(number),
+                    identity=build_identity(number),
                     scope=SCOPE,
                     provider_session=f"sid-{number:032x}",
                     client="203.0.113.7",

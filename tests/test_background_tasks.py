@@ -62,7 +62,7 @@ async def test_a_task_that_is_kept_starts_again(
     failure: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     tasks, step = quick(), Step(failure, failure)
-    task = tasks.keep(step, name="poll")
+    task = tasks.supervise(step, name="poll")
     await asyncio.wait_for(step.runs_on.wait(), 5)
     assert step.calls == 3
     assert lines(caplog) == [
@@ -76,7 +76,7 @@ async def test_a_task_that_is_kept_starts_again(
 
 async def test_pauses_grow_up_to_their_bound(caplog: pytest.LogCaptureFixture) -> None:
     tasks, step = quick(), Step(*[ValueError()] * 5)
-    tasks.keep(step, name="poll")
+    tasks.supervise(step, name="poll")
     await asyncio.wait_for(step.runs_on.wait(), 5)
     pauses = [line.split()[-2] for line in lines(caplog)]
     assert pauses == ["0.001", "0.002", "0.004", "0.004", "0.004"]
@@ -87,7 +87,7 @@ async def test_a_task_that_has_done_its_work_is_not_started_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tasks, step = quick(), Step(ValueError(), None)
-    await asyncio.wait_for(tasks.keep(step, name="first contact"), 5)
+    await asyncio.wait_for(tasks.supervise(step, name="first contact"), 5)
     assert step.calls == 2
     assert len(lines(caplog)) == 1
 
@@ -125,8 +125,8 @@ async def test_closing_ends_every_task_and_starts_none(caplog: pytest.LogCapture
     tasks = BackgroundTasks(first_pause_seconds=60)
     running, pausing = Step(), Step(ValueError())
     started = [
-        tasks.keep(running, name="running"),
-        tasks.keep(pausing, name="pausing"),
+        tasks.supervise(running, name="running"),
+        tasks.supervise(pausing, name="pausing"),
         tasks.start(Step()(), name="single"),
     ]
     await asyncio.wait_for(running.runs_on.wait(), 5)
@@ -145,7 +145,7 @@ async def test_the_owner_may_close_from_one_of_its_own_tasks() -> None:
         await tasks.aclose()
         return "left"
 
-    tasks.keep(other, name="other")
+    tasks.supervise(other, name="other")
     assert await asyncio.wait_for(tasks.start(leave(), name="leave"), 5) == "left"
 
 

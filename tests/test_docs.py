@@ -79,7 +79,7 @@ def test_every_configuration_key_is_documented() -> None:
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    families = Metrics(version="0", process=False).report()
+    families = Metrics(version="0", with_process_metrics=False).snapshot()
     exported = {f"{f.name}_total" if f.kind == "counter" else f.name for f in families}
     assert exported == set(re.findall(r"`(authz_[a-z_]+)`", REFERENCE))
 

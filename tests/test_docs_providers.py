@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from authz_sidecar import cli
-from authz_sidecar.config.load import examine
-from authz_sidecar.provider_presets import KINDS
-from tests.login.provider_documents import pem
+from authz_sidecar.config.load import examine_config
+from authz_sidecar.provider_presets import PROVIDER_PRESETS
+from tests.login.provider_documents import client_key_pem
 
 PAGE = (Path(__file__).parent.parent / "docs" / "providers.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
@@ -26,7 +26,7 @@ ROUTES = "routes: [{from: https://app.example.com, allow_any_authenticated_user:
 
 
 def test_every_kind_has_a_section_with_one_example() -> None:
-    assert SECTIONS.keys() - {"For all of them"} == KINDS.keys()
+    assert SECTIONS.keys() - {"For all of them"} == PROVIDER_PRESETS.keys()
     assert {title: len(examples) for title, examples in EXAMPLES.items()} == dict.fromkeys(
         SECTIONS, 1
     )
@@ -39,18 +39,18 @@ def test_the_examples_pass_check(
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     [example] = EXAMPLES[title]
-    (tmp_path / "client-key.pem").write_text(pem())
+    (tmp_path / "client-key.pem").write_text(client_key_pem())
     path = tmp_path / "authz-sidecar.yaml"
     path.write_text(USUAL + example + ("" if "routes:" in example else ROUTES))
     assert cli.main(["check", "--config", str(path), "--strict"]) == 0, capsys.readouterr()
-    config = examine(path, env=ENVIRONMENT).config
+    config = examine_config(path, env=ENVIRONMENT).config
     assert config is not None
-    if title in KINDS:
+    if title in PROVIDER_PRESETS:
         [provider] = config.identity_providers.values()
         assert provider.type == title
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PROVIDER_PRESETS)
 def test_every_kind_is_in_the_table(kind: str) -> None:
     assert f"\n| `{kind}` |" in PAGE
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.polling import SECONDS_BETWEEN_LINES, Mirror
+from authz_sidecar.polling import LOG_INTERVAL_SECONDS, PolledSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,31 +29,35 @@ class Elsewhere:
             raise self.next
         return self.next
 
-    def mirror(self, *, every: float = 1.0, max_age: float = 10.0) -> Mirror[str]:
-        return Mirror(
-            self.read, name="the table `t`", every=every, max_age=max_age, clock=lambda: self.time
+    def mirror(self, *, every: float = 1.0, max_age: float = 10.0) -> PolledSnapshot[str]:
+        return PolledSnapshot(
+            self.read,
+            name="the table `t`",
+            interval=every,
+            max_age=max_age,
+            clock=lambda: self.time,
         )
 
 
 async def test_it_is_known_from_the_first_reading_on() -> None:
     mirror = Elsewhere().mirror()
-    assert mirror.now() is None
-    assert not mirror.was_read
-    await mirror.look()
-    assert mirror.now() == "first"
-    assert mirror.was_read
+    assert mirror.current() is None
+    assert not mirror.loaded
+    await mirror.refresh()
+    assert mirror.current() == "first"
+    assert mirror.loaded
 
 
 async def test_its_age_counts_from_when_reading_began() -> None:
     there = Elsewhere()
     there.takes = 4.0
     mirror = there.mirror()
-    await mirror.look()
+    await mirror.refresh()
     there.time += 5.9
-    assert mirror.now() == "first"
+    assert mirror.current() == "first"
     there.time += 0.1
-    assert mirror.now() is None
-    assert mirror.was_read
+    assert mirror.current() is None
+    assert mirror.loaded
 
 
 @pytest.mark.parametrize(
@@ -62,16 +66,16 @@ async def test_its_age_counts_from_when_reading_began() -> None:
 async def test_what_fails_changes_nothing_until_it_is_too_old(failure: Exception) -> None:
     there = Elsewhere()
     mirror = there.mirror()
-    await mirror.look()
+    await mirror.refresh()
     there.next = failure
     there.time += 9.0
-    await mirror.look()
-    assert mirror.now() == "first"
+    await mirror.refresh()
+    assert mirror.current() == "first"
     there.time += 1.0
-    assert mirror.now() is None
+    assert mirror.current() is None
     there.next = "second"
-    await mirror.look()
-    assert mirror.now() == "second"
+    await mirror.refresh()
+    assert mirror.current() == "second"
 
 
 async def test_no_mistake_ends_it_for_good() -> None:
@@ -80,9 +84,9 @@ async def test_no_mistake_ends_it_for_good() -> None:
     mirror = there.mirror(every=0.001)
     mirror.start()
     await asyncio.sleep(0.01)
-    assert mirror.now() is None
+    assert mirror.current() is None
     there.next = "second"
-    await _until(lambda: mirror.now() == "second")
+    await _until(lambda: mirror.current() == "second")
     await mirror.aclose()
 
 
@@ -91,9 +95,9 @@ async def test_reading_may_not_take_longer_than_it_would_be_believed() -> None:
         await asyncio.Event().wait()
         return "never"
 
-    mirror = Mirror(endless, name="the table `t`", every=1, max_age=0.01)
-    await mirror.look()
-    assert mirror.now() is None
+    mirror = PolledSnapshot(endless, name="the table `t`", interval=1, max_age=0.01)
+    await mirror.refresh()
+    assert mirror.current() is None
 
 
 async def test_the_operator_hears_of_it_once_and_then_now_and_again(
@@ -102,13 +106,13 @@ async def test_the_operator_hears_of_it_once_and_then_now_and_again(
     caplog.set_level(logging.INFO)
     there = Elsewhere()
     mirror = there.mirror()
-    await mirror.look()
+    await mirror.refresh()
     there.next = ValueError("nonsense")
-    for pause in (1.0, 1.0, SECONDS_BETWEEN_LINES):
+    for pause in (1.0, 1.0, LOG_INTERVAL_SECONDS):
         there.time += pause
-        await mirror.look()
+        await mirror.refresh()
     there.next = "second"
-    await mirror.look()
+    await mirror.refresh()
     assert [record.message for record in caplog.records] == [
         "the table `t` cannot be read and is as known for 9 s more: nonsense",
         "the table `t` cannot be read and is not known until it can: nonsense",
@@ -120,9 +124,9 @@ async def test_it_reads_by_itself_until_it_is_closed() -> None:
     there = Elsewhere()
     mirror = there.mirror(every=0.001)
     mirror.start()
-    await _until(lambda: mirror.now() == "first")
+    await _until(lambda: mirror.current() == "first")
     there.next = "second"
-    await _until(lambda: mirror.now() == "second")
+    await _until(lambda: mirror.current() == "second")
     await mirror.aclose()
     assert all(task.get_name() != "the table `t`" for task in asyncio.all_tasks())
 

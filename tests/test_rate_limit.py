@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from authz_sidecar.errors import StoreUnavailable, Throttled
+from authz_sidecar.errors import RateLimited, StoreUnavailable
 from authz_sidecar.observe.metrics import Metrics
-from authz_sidecar.rate_limit import MOST_REMEMBERED, Limits, Throttle
+from authz_sidecar.rate_limit import MAX_TRACKED_NETWORKS, RateLimit, RateLimiter
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
+from authz_sidecar.sessions import SessionService
 from authz_sidecar.sessions.factory import open_store
 from tests.servers.redis import RedisServer, redis_server
-from tests.support.sign_in import APP, House, house
+from tests.support.sign_in import APP, SignInFixture, running_sign_in
 
 __all__ = ["redis_server"]
 
@@ -48,16 +48,16 @@ class Clock:
         return self.now
 
 
-def throttle(counts: Counts, clock: Clock, **limits: Any) -> Throttle:
-    return Throttle(counts, limits=Limits(**{"requests": 3, **limits}), clock=clock)
+def throttle(counts: Counts, clock: Clock, **limits: Any) -> RateLimiter:
+    return RateLimiter(counts, limits=RateLimit(**{"requests": 3, **limits}), clock=clock)
 
 
-async def admitted(what: Throttle, *addresses: str) -> list[bool]:
+async def admitted(what: RateLimiter, *addresses: str) -> list[bool]:
     passed = []
     for address in addresses:
         try:
             await what.admit(ip_address(address) if address else None)
-        except Throttled:
+        except RateLimited:
             passed.append(False)
         else:
             passed.append(True)
@@ -108,7 +108,7 @@ async def test_the_wait_ends_with_the_window(into: float) -> None:
     clock = Clock(AN_HOUR + into)
     what = throttle(Counts(), clock)
     await admitted(what, *["192.0.2.1"] * 3)
-    with pytest.raises(Throttled) as caught:
+    with pytest.raises(RateLimited) as caught:
         await what.admit(ip_address("192.0.2.1"))
     assert caught.value.retry_after == max(1, -int(-(60 - into) // 1))
     clock.now += caught.value.retry_after
@@ -135,19 +135,19 @@ async def test_the_process_counts_while_the_store_is_away() -> None:
 
 async def test_memory_is_bounded_while_the_store_is_away() -> None:
     what = throttle(Counts(away=True), Clock(), requests=1)
-    for number in range(MOST_REMEMBERED * 2):
+    for number in range(MAX_TRACKED_NETWORKS * 2):
         await what.admit(ip_address(0x0A000000 + number))
-    assert len(what._here) <= MOST_REMEMBERED
+    assert len(what._local_counts) <= MAX_TRACKED_NETWORKS
     assert await admitted(what, "10.0.0.0") == [True], "the oldest made room"
 
 
 async def test_workers_count_together(redis_server: RedisServer) -> None:
     store = open_store(redis_server.url)
-    sessions = Sessions(
+    sessions = SessionService(
         store=store, secret_keys=SecretKeys([b"k" * 32]), lifetime=60, idle_timeout=60
     )
-    limits, clock = Limits(requests=4), Clock()
-    left, right = (Throttle(sessions.notes, limits=limits, clock=clock) for _ in range(2))
+    limits, clock = RateLimit(requests=4), Clock()
+    left, right = (RateLimiter(sessions.one_time, limits=limits, clock=clock) for _ in range(2))
     try:
         passed = [
             *await admitted(left, *["192.0.2.77"] * 3),
@@ -159,9 +159,9 @@ async def test_workers_count_together(redis_server: RedisServer) -> None:
     assert passed == [True, True, True, True, False, False]
 
 
-def counted(at: House, endpoint: str) -> float:
-    assert isinstance(at.desk.recorder, Metrics)
-    [family] = [each for each in at.desk.recorder.report() if each.name == "authz_throttled"]
+def counted(at: SignInFixture, endpoint: str) -> float:
+    assert isinstance(at.context.recorder, Metrics)
+    [family] = [each for each in at.context.recorder.snapshot() if each.name == "authz_throttled"]
     return sum(value for _, labels, value in family.samples if ("endpoint", endpoint) in labels)
 
 
@@ -176,7 +176,7 @@ def counted(at: House, endpoint: str) -> float:
     ],
 )
 async def test_too_many_requests(endpoint: str, path: str) -> None:
-    async with house(NOBODY, limits=Limits(requests=2)) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, limits=RateLimit(requests=2)) as at, at.browser() as browser:
         replies = [
             await browser.get(f"{APP}/.auth/{path}", **{"x-client": "192.0.2.1"}) for _ in range(3)
         ]
@@ -192,7 +192,7 @@ async def test_too_many_requests(endpoint: str, path: str) -> None:
 
 
 async def test_pages_that_cost_nothing_are_not_throttled() -> None:
-    async with house(NOBODY, limits=Limits(requests=1)) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, limits=RateLimit(requests=1)) as at, at.browser() as browser:
         for page in ("", "userinfo", "signed_out", "sign_out"):
             for _ in range(3):
                 reply = await browser.get(f"{APP}/.auth/{page}", **{"x-client": "192.0.2.1"})
@@ -200,7 +200,10 @@ async def test_pages_that_cost_nothing_are_not_throttled() -> None:
 
 
 async def test_a_flood_of_starts_leaves_one_counter() -> None:
-    async with house(NOBODY, limits=Limits(requests=20)) as at, at.browser() as browser:
+    async with (
+        running_sign_in(NOBODY, limits=RateLimit(requests=20)) as at,
+        at.browser() as browser,
+    ):
         for number in range(60):
             await browser.get(
                 f"{APP}/.auth/start?rd=/{number}&login_hint=victim", **{"x-client": "192.0.2.1"}

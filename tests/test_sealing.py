@@ -40,10 +40,10 @@ def test_messages_and_repr_show_no_key() -> None:
 
 @given(texts, data, data, data)
 def test_what_is_sealed_opens(purpose: str, plain: bytes, bound: bytes, mixed: bytes) -> None:
-    sealed = KEYS.seal(purpose, plain, bound_to=bound, mixed_with=mixed)
-    assert KEYS.open(purpose, sealed, bound_to=bound, mixed_with=mixed) == plain
-    text = KEYS.seal_text(purpose, plain, bound_to=bound, mixed_with=mixed)
-    assert KEYS.open_text(purpose, text, bound_to=bound, mixed_with=mixed) == plain
+    sealed = KEYS.seal(purpose, plain, associated_data=bound, extra_secret=mixed)
+    assert KEYS.open(purpose, sealed, associated_data=bound, extra_secret=mixed) == plain
+    text = KEYS.seal_text(purpose, plain, associated_data=bound, extra_secret=mixed)
+    assert KEYS.open_text(purpose, text, associated_data=bound, extra_secret=mixed) == plain
     assert not set(text) & set("+/=")
 
 
@@ -70,14 +70,14 @@ def test_garbage_opens_nothing(sealed: bytes, text: str) -> None:
     "options",
     [
         pytest.param({"purpose": "b"}, id="other purpose"),
-        pytest.param({"bound_to": b"bob"}, id="bound elsewhere"),
-        pytest.param({"bound_to": b""}, id="bound to nothing"),
-        pytest.param({"mixed_with": b"bob"}, id="other second secret"),
-        pytest.param({"mixed_with": b""}, id="without the second secret"),
+        pytest.param({"associated_data": b"bob"}, id="bound elsewhere"),
+        pytest.param({"associated_data": b""}, id="bound to nothing"),
+        pytest.param({"extra_secret": b"bob"}, id="other second secret"),
+        pytest.param({"extra_secret": b""}, id="without the second secret"),
     ],
 )
 def test_a_seal_is_good_for_one_place(options: dict[str, object]) -> None:
-    made = {"purpose": "a", "bound_to": b"alice", "mixed_with": b"cookie"}
+    made = {"purpose": "a", "associated_data": b"alice", "extra_secret": b"cookie"}
     sealed = KEYS.seal(data=b"plain", **made)  # type: ignore[arg-type]
     assert KEYS.open(sealed=sealed, **made) == b"plain"  # type: ignore[arg-type]
     assert KEYS.open(sealed=sealed, **(made | options)) is None  # type: ignore[arg-type]

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Protocol
 from authz_sidecar.accounts.service_accounts import SCOPE
 from authz_sidecar.errors import CredentialsRefused
 from authz_sidecar.routes.model import SERVICE_ACCOUNTS
-from authz_sidecar.sessions.api_tokens import Prefix, read, tool_scope
+from authz_sidecar.sessions.api_tokens import ApiTokenPrefix, parse_api_token, tool_scope
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest, Session
     from authz_sidecar.routes.model import Route
-    from authz_sidecar.tokens import Presented
+    from authz_sidecar.tokens import Credentials
 
 
-class Finder(Protocol):
+class SessionFinder(Protocol):
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTokens:
-    sessions: Finder
+class ApiTokenAuthenticator:
+    sessions: SessionFinder
 
     def schemes(self, route: Route) -> frozenset[str]:
         return frozenset({"bearer"} if route.service_accounts or route.command_line_tools else ())
@@ -35,21 +35,21 @@ class OwnTokens:
         # Issuers say more about where to get a token, and one invitation to a scheme is enough.
         return () if route.token_issuers else (_challenge(request),)
 
-    async def identify(
-        self, given: Presented, request: CheckRequest, route: Route
+    async def authenticate(
+        self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session | None:
-        found = read(given.text)
-        if found is None:
+        parsed = parse_api_token(credentials.value)
+        if parsed is None:
             return None
-        prefix, secret = found
-        if prefix is Prefix.SERVICE_ACCOUNT:
+        prefix, secret = parsed
+        if prefix is ApiTokenPrefix.SERVICE_ACCOUNT:
             session = await self._service_account(secret, route)
         else:
-            session = await self._tool(secret, request, route)
+            session = await self._command_line_tool(secret, request, route)
         if session is None:
             raise CredentialsRefused(
                 f"a token `{prefix}…` that does not stand, or not on the route `{route.name}`",
-                kind=_kind_of(prefix),
+                kind=_credential_kind(prefix),
                 # What it lacks is not told: whoever brings it may have stolen it.
                 headers=(("www-authenticate", f'{_challenge(request)}, error="invalid_token"'),),
             )
@@ -63,7 +63,9 @@ class OwnTokens:
             return None
         return session
 
-    async def _tool(self, secret: str, request: CheckRequest, route: Route) -> Session | None:
+    async def _command_line_tool(
+        self, secret: str, request: CheckRequest, route: Route
+    ) -> Session | None:
         if not route.command_line_tools:
             return None
         scope = tool_scope(request.origin)
@@ -79,5 +81,5 @@ def _challenge(request: CheckRequest) -> str:
     return f'Bearer realm="{request.origin.authority}"'
 
 
-def _kind_of(prefix: Prefix) -> str:
-    return {Prefix.SERVICE_ACCOUNT: "service-account", Prefix.TOOL: "tool"}[prefix]
+def _credential_kind(prefix: ApiTokenPrefix) -> str:
+    return {ApiTokenPrefix.SERVICE_ACCOUNT: "service-account", ApiTokenPrefix.TOOL: "tool"}[prefix]

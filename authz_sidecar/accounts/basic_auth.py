@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.core.encoding import base64url
+from authz_sidecar.core.encoding import base64url_encode
 from authz_sidecar.core.types import Identity, Session, SessionKind
-from authz_sidecar.errors import AuthzError, CredentialsRefused, Throttled
-from authz_sidecar.rate_limit import network_name
+from authz_sidecar.errors import AuthzError, CredentialsRefused, RateLimited
+from authz_sidecar.rate_limit import rate_limit_key
 from authz_sidecar.routes.model import PASSWORD_FILE as PROVIDER
 from authz_sidecar.sealing import KeyedHash
 
@@ -28,33 +28,33 @@ if TYPE_CHECKING:
 
     from authz_sidecar.accounts.htpasswd import PasswordFile
     from authz_sidecar.core.types import Address, CheckRequest
-    from authz_sidecar.rate_limit import Throttle
+    from authz_sidecar.rate_limit import RateLimiter
     from authz_sidecar.routes.model import Route
-    from authz_sidecar.tokens import Presented
+    from authz_sidecar.tokens import Credentials
 
-KIND = SessionKind.PASSWORD.value
-AT_ONCE = 2
+CREDENTIAL_KIND = SessionKind.PASSWORD.value
+MAX_CONCURRENT_HASHES = 2
 """Hashes at a time: more would take the processor from everybody else's checks."""
-MOST_WAITING = 32
-MOST_REMEMBERED = 1024
-_LONGEST = 1024
+MAX_PENDING_VERIFICATIONS = 32
+MAX_CACHED_SESSIONS = 1024
+_MAX_CREDENTIALS_LENGTH = 1024
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FOREVER = float(1 << 40)
 
 
-class Limiting(Protocol):
-    async def guess(self, account: str, client: Address | None) -> None:
-        """Count one guess at an account; raises `Throttled` when it is one too many."""
+class AttemptLimiter(Protocol):
+    async def count_attempt(self, account: str, client: Address | None) -> None:
+        """Count one guess at an account; raises `RateLimited` when it is one too many."""
         ...
 
     def check(self, account: str, client: Address | None) -> None:
-        """Raises `Throttled` where `guess` did lately; counts nothing."""
+        """Raises `RateLimited` where `count_attempt` did lately; counts nothing."""
         ...
 
 
-class Passwords:
-    """`groups` of users by name; `key` is a secret of this process, `run` runs a slow function
-    elsewhere."""
+class BasicAuthenticator:
+    """`groups` of users by name; `key` is a secret of this process, `run_in_thread` runs a slow
+    function elsewhere."""
 
     def __init__(
         self,
@@ -62,19 +62,19 @@ class Passwords:
         *,
         realm: str,
         groups: Mapping[str, tuple[str, ...]],
-        limits: Limiting,
+        limiter: AttemptLimiter,
         key: bytes,
-        run: Callable[[Callable[[str, bytes], bool], str, bytes], Awaitable[bool]],
+        run_in_thread: Callable[[Callable[[str, bytes], bool], str, bytes], Awaitable[bool]],
     ) -> None:
         self._users = users
         self._realm = realm
         self._groups = groups
-        self._limits = limits
+        self._limiter = limiter
         self._hash = KeyedHash(key)
-        self._run = run
-        self._known: dict[bytes, Session] = {}
-        self._asked: dict[bytes, asyncio.Task[Session | None]] = {}
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._run_in_thread = run_in_thread
+        self._verified_sessions: dict[bytes, Session] = {}
+        self._pending: dict[bytes, asyncio.Task[Session | None]] = {}
+        self._hash_slots = asyncio.Semaphore(MAX_CONCURRENT_HASHES)
         self._tasks = BackgroundTasks()
 
     def schemes(self, route: Route) -> frozenset[str]:
@@ -84,30 +84,30 @@ class Passwords:
         # RFC 7617 section 2.1: the only value of `charset` is UTF-8.
         return (f'Basic realm="{self._realm}", charset="UTF-8"',)
 
-    async def identify(
-        self, given: Presented, request: CheckRequest, route: Route
+    async def authenticate(
+        self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session | None:
-        read = credentials(given.text)
-        if read is None:
-            raise self._refused("basic credentials that cannot be read", request, route)
-        user, password = read
-        session = await self._verified(user, password, request)
+        user_and_password = parse_basic_credentials(credentials.value)
+        if user_and_password is None:
+            raise self._unauthorized("basic credentials that cannot be read", request, route)
+        user, password = user_and_password
+        session = await self._verified_session(user, password, request)
         if session is None:
-            raise self._refused("user and password do not match", request, route)
+            raise self._unauthorized("user and password do not match", request, route)
         return session
 
-    def _session(self, user: str, place: bytes) -> Session:
+    def _build_session(self, user: str, cache_key: bytes) -> Session:
         identity = Identity(
             provider=PROVIDER,
             issuer="",
             subject=f"{PROVIDER}/{user}",
             name=user,
             groups=tuple(group for group, users in self._groups.items() if user in users),
-            machine=True,
+            is_service=True,
         )
         return Session(
             # Names it in logs, and opens nothing: the key dies with the process.
-            handle=base64url(place[:16]),
+            public_id=base64url_encode(cache_key[:16]),
             kind=SessionKind.PASSWORD,
             scope=PROVIDER,
             identity=identity,
@@ -115,55 +115,59 @@ class Passwords:
             expires_at=_FOREVER,
         )
 
-    def _refused(self, why: str, request: CheckRequest, route: Route) -> CredentialsRefused:
+    def _unauthorized(self, reason: str, request: CheckRequest, route: Route) -> CredentialsRefused:
         challenges = self.challenges(request, route)
         return CredentialsRefused(
-            why,
-            kind=KIND,
+            reason,
+            kind=CREDENTIAL_KIND,
             code="invalid-credentials",
             headers=tuple(("www-authenticate", challenge) for challenge in challenges),
         )
 
-    async def _verified(self, user: str, password: bytes, request: CheckRequest) -> Session | None:
+    async def _verified_session(
+        self, user: str, password: bytes, request: CheckRequest
+    ) -> Session | None:
         # With the stored hash in it: a changed password is not the one that was verified.
-        stored = self._users.stored(user)
-        place = self._hash(b"\0".join((user.encode(), stored.encode(), password)))
-        if (known := self._known.get(place)) is not None:
-            return known
-        if request.repeated:  # it was refused a moment ago, and only the words are asked for
-            self._limits.check(user, request.client)
+        stored_hash = self._users.stored_hash(user)
+        cache_key = self._hash(b"\0".join((user.encode(), stored_hash.encode(), password)))
+        if (session := self._verified_sessions.get(cache_key)) is not None:
+            return session
+        if (
+            request.is_challenge_phase
+        ):  # it was refused a moment ago, and only the words are asked for
+            self._limiter.check(user, request.client)
             return None
-        task = self._asked.get(place)
+        task = self._pending.get(cache_key)
         if task is None:
-            if len(self._asked) >= MOST_WAITING:
-                raise Throttled("too many passwords wait to be verified", retry_after=1)
+            if len(self._pending) >= MAX_PENDING_VERIFICATIONS:
+                raise RateLimited("too many passwords wait to be verified", retry_after=1)
             task = self._tasks.start(
-                self._verify(place, user, password, request.client),
+                self._verify(cache_key, user, password, request.client),
                 name="verification of a password",
                 expected=(AuthzError,),
             )
-            self._asked[place] = task
-            task.add_done_callback(lambda _: self._asked.pop(place, None))
+            self._pending[cache_key] = task
+            task.add_done_callback(lambda _: self._pending.pop(cache_key, None))
         # Whoever goes away takes only himself away.
         return await asyncio.shield(task)
 
     async def _verify(
-        self, place: bytes, user: str, password: bytes, client: Address | None
+        self, cache_key: bytes, user: str, password: bytes, client: Address | None
     ) -> Session | None:
-        await self._limits.guess(user, client)
-        async with self._places:
-            right = await self._run(self._users.matches, user, password)
-        if not right:
+        await self._limiter.count_attempt(user, client)
+        async with self._hash_slots:
+            matches = await self._run_in_thread(self._users.matches, user, password)
+        if not matches:
             return None
-        if len(self._known) >= MOST_REMEMBERED:
-            del self._known[next(iter(self._known))]
-        session = self._known[place] = self._session(user, place)
+        if len(self._verified_sessions) >= MAX_CACHED_SESSIONS:
+            del self._verified_sessions[next(iter(self._verified_sessions))]
+        session = self._verified_sessions[cache_key] = self._build_session(user, cache_key)
         return session
 
 
-def credentials(text: str) -> tuple[str, bytes] | None:
+def parse_basic_credentials(text: str) -> tuple[str, bytes] | None:
     """User and password, as RFC 7617 section 2 writes them; None for anything else."""
-    if len(text) > _LONGEST:
+    if len(text) > _MAX_CREDENTIALS_LENGTH:
         return None
     try:
         pair = base64.b64decode(text, validate=True).decode("utf-8")
@@ -175,34 +179,34 @@ def credentials(text: str) -> tuple[str, bytes] | None:
     return user, password.encode()
 
 
-BUCKETS = 16
+ACCOUNT_BUCKETS = 16
 """Accounts of one network that share a counter are few, and nobody knows which they are."""
-TIMES_ALL = 4
+NETWORK_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Guesses:
-    """`throttle` has the limit of one account. `key` is the same for all replicas; `throttled` hears
-    of every guess that was one too many."""
+class PasswordRateLimiter:
+    """`rate_limiter` has the limit of one account. `bucket_hash` is the same for all replicas;
+    `on_rate_limited` hears of every guess that was one too many."""
 
-    throttle: Throttle
-    key: KeyedHash
-    throttled: Callable[[], None]
+    rate_limiter: RateLimiter
+    bucket_hash: KeyedHash
+    on_rate_limited: Callable[[], None]
 
-    async def guess(self, account: str, client: Address | None) -> None:
-        one, everybody, times = self._subjects(account, client)
+    async def count_attempt(self, account: str, client: Address | None) -> None:
+        account_counter, network_counter, factor = self._counters(account, client)
         try:
-            await self.throttle.limit(one, times=times)
-            await self.throttle.limit(everybody, times=times * TIMES_ALL)
-        except Throttled:
-            self.throttled()
+            await self.rate_limiter.limit(account_counter, factor=factor)
+            await self.rate_limiter.limit(network_counter, factor=factor * NETWORK_FACTOR)
+        except RateLimited:
+            self.on_rate_limited()
             raise
 
     def check(self, account: str, client: Address | None) -> None:
-        for subject in self._subjects(account, client)[:2]:
-            self.throttle.check(subject)
+        for counter in self._counters(account, client)[:2]:
+            self.rate_limiter.check(counter)
 
-    def _subjects(self, account: str, client: Address | None) -> tuple[str, str, int]:
-        network, times = network_name(client)
-        bucket = self.key(account.encode())[0] % BUCKETS
-        return f"guesses {bucket} of {network}", f"guesses of {network}", times
+    def _counters(self, account: str, client: Address | None) -> tuple[str, str, int]:
+        network, factor = rate_limit_key(client)
+        bucket = self.bucket_hash(account.encode())[0] % ACCOUNT_BUCKETS
+        return f"guesses {bucket} of {network}", f"guesses of {network}", factor

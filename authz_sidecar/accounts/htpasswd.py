@@ -26,28 +26,28 @@ class PasswordFile:
 
     hashes: Mapping[str, str] = field(repr=False)
 
-    def stored(self, user: str) -> str:
+    def stored_hash(self, user: str) -> str:
         """The hash that a password of this user is compared with, whether there is such a user or
         not: then it is one of the others'."""
-        if (found := self.hashes.get(user)) is not None:
-            return found
-        others = tuple(self.hashes.values())
-        return others[zlib.crc32(user.encode()) % len(others)]
+        if (stored := self.hashes.get(user)) is not None:
+            return stored
+        all_hashes = tuple(self.hashes.values())
+        return all_hashes[zlib.crc32(user.encode()) % len(all_hashes)]
 
     def matches(self, user: str, password: bytes) -> bool:
-        right = verify(self.stored(user), password)
-        return right and user in self.hashes
+        is_correct = verify_password(self.stored_hash(user), password)
+        return is_correct and user in self.hashes
 
 
-def verify(stored: str, password: bytes) -> bool:
+def verify_password(stored_hash: str, password: bytes) -> bool:
     """Takes a good part of a second."""
-    if stored.startswith("$argon2id$"):
+    if stored_hash.startswith("$argon2id$"):
         try:
-            Argon2id.verify_phc_encoded(password, stored)
+            Argon2id.verify_phc_encoded(password, stored_hash)
         except InvalidKey:
             return False
         return True
     # Bytes beyond the 72nd do not count for bcrypt: a password that has some is nobody's, rather
     # than the same as another one.
-    right = bcrypt.checkpw(password[:_BCRYPT_BYTES], stored.encode())
-    return right and len(password) <= _BCRYPT_BYTES
+    is_correct = bcrypt.checkpw(password[:_BCRYPT_BYTES], stored_hash.encode())
+    return is_correct and len(password) <= _BCRYPT_BYTES

@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Identity, SessionKind
 from authz_sidecar.routes.model import SERVICE_ACCOUNTS as PROVIDER
-from authz_sidecar.sessions.api_tokens import Prefix, written
+from authz_sidecar.sessions.api_tokens import ApiTokenPrefix, format_api_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from authz_sidecar.core.types import Session
-    from authz_sidecar.sessions import Sessions, SessionSummary
+    from authz_sidecar.sessions import SessionService, SessionSummary
 
 SCOPE = "service-account"
 ISSUER = ""
 
 # One name under which all of them are listed.
-_ALL = "all service accounts"
+_COMMON_INDEX_NAME = "all service accounts"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?")
 
 
 class ServiceAccounts:
     """All methods raise `StoreUnavailable`."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: SessionService) -> None:
         self._sessions = sessions
 
-    async def mint(
+    async def create_token(
         self,
         name: str,
         *,
@@ -55,26 +55,32 @@ class ServiceAccounts:
                 subject=f"{PROVIDER}/{name}",
                 groups=groups,
                 claims=dict(claims or {}),
-                machine=True,
+                is_service=True,
             ),
             scope=SCOPE,
-            provider_session=_ALL,
+            provider_session=_COMMON_INDEX_NAME,
             lifetime=lifetime,
             kind=SessionKind.SERVICE_ACCOUNT,
             routes=routes,
         )
-        return written(Prefix.SERVICE_ACCOUNT, secret), session
+        return format_api_token(ApiTokenPrefix.SERVICE_ACCOUNT, secret), session
 
-    async def living(self) -> tuple[SessionSummary, ...]:
+    async def active_tokens(self) -> tuple[SessionSummary, ...]:
         """All tokens that are good, the newest first."""
-        return await self._sessions.of_provider_session(provider=PROVIDER, issuer=ISSUER, sid=_ALL)
+        return await self._sessions.list_for_provider_session(
+            provider=PROVIDER, issuer=ISSUER, sid=_COMMON_INDEX_NAME
+        )
 
     async def revoke(self, name_or_id: str) -> int:
         """End all tokens of a name, or the one of this id; how many there were."""
         # One by one: what marks a session as ended lives as long as the session would have, while
         # the watermark of a user lives as long as sessions of people do.
-        which = {f"{PROVIDER}/{name_or_id}", name_or_id}
-        ended = [each for each in await self.living() if which & {each.subject, each.handle}]
-        for each in ended:
-            await self._sessions.end_listed(each)
+        names_or_ids = {f"{PROVIDER}/{name_or_id}", name_or_id}
+        ended = [
+            summary
+            for summary in await self.active_tokens()
+            if names_or_ids & {summary.subject, summary.handle}
+        ]
+        for summary in ended:
+            await self._sessions.end_listed(summary)
         return len(ended)

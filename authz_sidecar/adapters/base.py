@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.step_up import StepUp
-    from authz_sidecar.core.types import Address, CheckRequest, Fact, Headers
+    from authz_sidecar.core.step_up import AuthenticationRequirement
+    from authz_sidecar.core.types import Address, CheckRequest, Headers, RequestAttribute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RawRequest:
+class SubRequest:
     """A question as it came from the socket.
 
     `target` is the undecoded request target, query included. `peer` is the socket's address; None
@@ -26,7 +26,7 @@ class RawRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class HttpResponse:
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -41,24 +41,24 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Passed:
+class Allowed:
     """Let the request through.
 
     `identity` are the headers to set, each at most once and never empty; `cleared` names every
     managed header (aliases included) that is not set. `cookie` is the Cookie header that the
     application is to receive; it is empty when none of the client's cookies remain. For
-    `repeatable` seconds the proxy may say the same to the same question without asking.
+    `max_age` seconds the proxy may say the same to the same question without asking.
     """
 
     identity: tuple[tuple[str, str], ...] = ()
     cleared: tuple[str, ...] = ()
     cookie: str = ""
     set_cookie: str | None = None
-    repeatable: int = 0
+    max_age: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignInFirst:
+class LoginRequired:
     """`location` is the absolute address of this host's own `start`; `navigation` says whether the
     client can follow a redirect. With `step_up` somebody is signed in, and has to be in another
     way. `allowed_origin` is the other site whose script asks, where it may read the answer;
@@ -66,17 +66,17 @@ class SignInFirst:
 
     location: str
     navigation: bool
-    step_up: StepUp | None = None
+    step_up: AuthenticationRequirement | None = None
     allowed_origin: str | None = None
     challenges: tuple[str, ...] = ("Bearer",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Rejected:
     """`status` is 400, 401, 403, 429 or 503; 401 is for credentials that do not count, or for their
     absence where nobody can sign in. `reason` is a code such as `email-unauthorized`, `message` a
     sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
-    `retry_after` is in seconds; `allowed_origin` as in `SignInFirst`; `headers` are
+    `retry_after` is in seconds; `allowed_origin` as in `LoginRequired`; `headers` are
     `WWW-Authenticate` and what belongs to it."""
 
     status: int
@@ -89,7 +89,7 @@ class Refused:
     allowed_origin: str | None = None
 
 
-Answer = Passed | SignInFirst | Refused
+AuthzResponse = Allowed | LoginRequired | Rejected
 
 
 class Adapter(Protocol):
@@ -99,11 +99,11 @@ class Adapter(Protocol):
     def name(self) -> str: ...
 
     @property
-    def facts(self) -> frozenset[Fact]:
+    def attributes(self) -> frozenset[RequestAttribute]:
         """The facts this proxy can deliver about a request."""
 
-    def parse(self, raw: RawRequest) -> CheckRequest:
+    def parse(self, raw: SubRequest) -> CheckRequest:
         """Raises `BadProxyRequest` when a fact is missing, doubled or malformed."""
 
-    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
+    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
         """`request` is None where `parse` refused it."""

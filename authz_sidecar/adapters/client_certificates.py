@@ -14,12 +14,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote
 
-from authz_sidecar.core.types import CheckRequest, ClientCertificate, Fact
+from authz_sidecar.core.types import CheckRequest, ClientCertificate, RequestAttribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.adapters.base import Adapter, Answer, RawRequest, Reply
+    from authz_sidecar.adapters.base import Adapter, AuthzResponse, HttpResponse, SubRequest
     from authz_sidecar.core.types import Headers
 
 Format = Literal["nginx", "pem", "traefik", "xfcc"]
@@ -48,7 +48,7 @@ class CertificateHeader:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WithCertificate:
+class ClientCertificateAdapter:
     """An adapter whose proxy forwards certificates too."""
 
     adapter: Adapter
@@ -59,20 +59,20 @@ class WithCertificate:
         return self.adapter.name
 
     @property
-    def facts(self) -> frozenset[Fact]:
-        return self.adapter.facts | {Fact.CERTIFICATE}
+    def attributes(self) -> frozenset[RequestAttribute]:
+        return self.adapter.attributes | {RequestAttribute.CERTIFICATE}
 
-    def parse(self, raw: RawRequest) -> CheckRequest:
+    def parse(self, raw: SubRequest) -> CheckRequest:
         request = self.adapter.parse(raw)
         return replace(
             request,
             headers=tuple(line for line in request.headers if line[0] != self.header.name),
             certificate=self.header.read(raw.headers),
-            facts=self.facts,
+            attributes=self.attributes,
         )
 
-    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
-        return self.adapter.render(answer, request)
+    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+        return self.adapter.render(response, request)
 
 
 _NOT_PRESENTED = ClientCertificate(presented=False, valid=False)
@@ -88,7 +88,7 @@ def from_nginx(*, verify: str, escaped: str) -> ClientCertificate | None:
         return None if escaped else _NOT_PRESENTED
     if verify != "SUCCESS" and not verify.startswith("FAILED:"):
         return None
-    return _presented(_PEM.fullmatch(unquote(escaped)), valid=verify == "SUCCESS")
+    return _from_pem(_PEM.fullmatch(unquote(escaped)), valid=verify == "SUCCESS")
 
 
 def _nginx(value: str) -> ClientCertificate | None:
@@ -101,7 +101,7 @@ def _nginx(value: str) -> ClientCertificate | None:
 
 def _pem(value: str) -> ClientCertificate | None:
     """`$ssl_client_escaped_cert` alone: that it is valid, the proxy's settings have to see to."""
-    return _presented(_PEM.fullmatch(unquote(value)), valid=True)
+    return _from_pem(_PEM.fullmatch(unquote(value)), valid=True)
 
 
 def _traefik(value: str) -> ClientCertificate | None:
@@ -109,7 +109,7 @@ def _traefik(value: str) -> ClientCertificate | None:
 
     https://doc.traefik.io/traefik/reference/routing-configuration/http/middlewares/passtlsclientcert/
     """
-    return _certificate(value.partition(",")[0], valid=True)
+    return _from_base64(value.partition(",")[0], valid=True)
 
 
 def _xfcc(value: str) -> ClientCertificate | None:
@@ -137,17 +137,17 @@ def _xfcc(value: str) -> ClientCertificate | None:
             return None
         at += 1
     if "cert" in pairs:
-        return _presented(_PEM.fullmatch(unquote(pairs["cert"])), valid=True)
+        return _from_pem(_PEM.fullmatch(unquote(pairs["cert"])), valid=True)
     if _SHA256.fullmatch(pairs.get("hash", "")):
         return ClientCertificate(presented=True, valid=True)
     return None
 
 
-def _presented(pem: re.Match[str] | None, *, valid: bool) -> ClientCertificate | None:
-    return None if pem is None else _certificate("".join(pem[1].split()), valid=valid)
+def _from_pem(pem: re.Match[str] | None, *, valid: bool) -> ClientCertificate | None:
+    return None if pem is None else _from_base64("".join(pem[1].split()), valid=valid)
 
 
-def _certificate(base64: str, *, valid: bool) -> ClientCertificate | None:
+def _from_base64(base64: str, *, valid: bool) -> ClientCertificate | None:
     try:
         if not b64decode(base64, validate=True):
             return None

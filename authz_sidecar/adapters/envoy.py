@@ -12,51 +12,53 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.adapters import request_parsing, responses
-from authz_sidecar.adapters.base import Answer, Passed, Reply
-from authz_sidecar.adapters.request_parsing import FACTS, request_of
-from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, Networks
+from authz_sidecar.adapters.base import Allowed, AuthzResponse, HttpResponse
+from authz_sidecar.adapters.request_parsing import STANDARD_ATTRIBUTES, build_request
+from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, NetworkSet
 from authz_sidecar.errors import BadProxyRequest
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.base import RawRequest
-    from authz_sidecar.core.types import CheckRequest, Fact
+    from authz_sidecar.adapters.base import SubRequest
+    from authz_sidecar.core.types import CheckRequest, RequestAttribute
 
-PREFIX = "/auth/envoy"
-PROTO = "x-forwarded-proto"
-REMOVE = "x-envoy-auth-headers-to-remove"
+PATH_PREFIX = "/auth/envoy"
+PROTO_HEADER = "x-forwarded-proto"
+REMOVE_HEADER = "x-envoy-auth-headers-to-remove"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envoy:
-    trusted_hops: Networks = NO_NETWORKS
+    trusted_hops: NetworkSet = NO_NETWORKS
 
     @property
     def name(self) -> str:
         return "envoy"
 
     @property
-    def facts(self) -> frozenset[Fact]:
-        return FACTS
+    def attributes(self) -> frozenset[RequestAttribute]:
+        return STANDARD_ATTRIBUTES
 
-    def parse(self, raw: RawRequest) -> CheckRequest:
+    def parse(self, raw: SubRequest) -> CheckRequest:
         # Cut once, from the raw target: nobody has resolved or decoded anything yet.
-        if not raw.target.startswith(f"{PREFIX}/"):
-            raise BadProxyRequest(f"the path does not begin with `{PREFIX}/`")
-        return request_of(
+        if not raw.target.startswith(f"{PATH_PREFIX}/"):
+            raise BadProxyRequest(f"the path does not begin with `{PATH_PREFIX}/`")
+        return build_request(
             raw.headers,
             adapter=self.name,
-            scheme=request_parsing.one(raw.headers, PROTO),
-            target=raw.target.removeprefix(PREFIX),
+            scheme=request_parsing.require_single(raw.headers, PROTO_HEADER),
+            target=raw.target.removeprefix(PATH_PREFIX),
             method=raw.method,
-            host=request_parsing.one(raw.headers, "host"),
+            host=request_parsing.require_single(raw.headers, "host"),
             trusted_hops=self.trusted_hops,
         )
 
-    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
-        reply = responses.render(answer, request)
-        if not isinstance(answer, Passed):
+    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+        reply = responses.render(response, request)
+        if not isinstance(response, Allowed):
             return reply
-        removed = answer.cleared if answer.cookie else (*answer.cleared, "cookie")
+        removed = response.cleared if response.cookie else (*response.cleared, "cookie")
         if not removed:
             return reply
-        return Reply(status=200, headers=(*reply.headers, (REMOVE, ", ".join(removed))))
+        return HttpResponse(
+            status=200, headers=(*reply.headers, (REMOVE_HEADER, ", ".join(removed)))
+        )

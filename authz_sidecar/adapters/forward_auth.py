@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.adapters import request_parsing, responses
-from authz_sidecar.adapters.request_parsing import FACTS, request_of
-from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, Networks
+from authz_sidecar.adapters.request_parsing import STANDARD_ATTRIBUTES, build_request
+from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, NetworkSet
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.base import Answer, RawRequest, Reply
-    from authz_sidecar.core.types import CheckRequest, Fact
+    from authz_sidecar.adapters.base import AuthzResponse, HttpResponse, SubRequest
+    from authz_sidecar.core.types import CheckRequest, RequestAttribute
 
 METHOD = "x-forwarded-method"
 PROTO = "x-forwarded-proto"
@@ -25,31 +25,31 @@ HOST = "x-forwarded-host"
 URI = "x-forwarded-uri"
 
 
-def parse(raw: RawRequest, *, adapter: str, trusted_hops: Networks) -> CheckRequest:
-    return request_of(
+def parse(raw: SubRequest, *, adapter: str, trusted_hops: NetworkSet) -> CheckRequest:
+    return build_request(
         raw.headers,
         adapter=adapter,
-        scheme=request_parsing.one(raw.headers, PROTO),
-        target=request_parsing.one(raw.headers, URI),
-        method=request_parsing.one(raw.headers, METHOD),
-        host=request_parsing.one(raw.headers, HOST),
+        scheme=request_parsing.require_single(raw.headers, PROTO),
+        target=request_parsing.require_single(raw.headers, URI),
+        method=request_parsing.require_single(raw.headers, METHOD),
+        host=request_parsing.require_single(raw.headers, HOST),
         trusted_hops=trusted_hops,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relaying:
+class ForwardAuth:
     """A proxy that passes our answer on as it is."""
 
     name: str
-    trusted_hops: Networks = NO_NETWORKS
+    trusted_hops: NetworkSet = NO_NETWORKS
 
     @property
-    def facts(self) -> frozenset[Fact]:
-        return FACTS
+    def attributes(self) -> frozenset[RequestAttribute]:
+        return STANDARD_ATTRIBUTES
 
-    def parse(self, raw: RawRequest) -> CheckRequest:
+    def parse(self, raw: SubRequest) -> CheckRequest:
         return parse(raw, adapter=self.name, trusted_hops=self.trusted_hops)
 
-    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:
-        return responses.render(answer, request)
+    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+        return responses.render(response, request)

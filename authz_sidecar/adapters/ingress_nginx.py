@@ -14,36 +14,40 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from authz_sidecar.adapters import request_parsing
-from authz_sidecar.adapters.base import Answer, SignInFirst
+from authz_sidecar.adapters.base import AuthzResponse, LoginRequired
 from authz_sidecar.adapters.client_certificates import from_nginx
-from authz_sidecar.adapters.nginx import verify_reply
-from authz_sidecar.adapters.request_parsing import FACTS, request_of
-from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, Networks
-from authz_sidecar.core.types import Fact
+from authz_sidecar.adapters.nginx import auth_request_response
+from authz_sidecar.adapters.request_parsing import STANDARD_ATTRIBUTES, build_request
+from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, NetworkSet
+from authz_sidecar.core.types import RequestAttribute
 from authz_sidecar.errors import BadProxyRequest, ProxyMisconfigured
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.base import RawRequest, Reply
+    from authz_sidecar.adapters.base import HttpResponse, SubRequest
     from authz_sidecar.adapters.client_certificates import CertificateHeader
     from authz_sidecar.core.types import CheckRequest
 
-PATH = "/auth/ingress-nginx"
-METHOD = "x-original-method"
-URL = "x-original-url"
+AUTH_PATH = "/auth/ingress-nginx"
+METHOD_HEADER = "x-original-method"
+URL_HEADER = "x-original-url"
 
 # https://nginx.org/en/docs/http/ngx_http_core_module.html#var_host, and …/ngx_http_ssl_module.html
-_HOST = ("host", "$host")
-_UPGRADE = ("upgrade", "$http_upgrade")
-_CERTIFICATE = ("certificate", "$ssl_client_verify,$ssl_client_escaped_cert")
+_HOST_PARAMETER = ("host", "$host")
+_UPGRADE_PARAMETER = ("upgrade", "$http_upgrade")
+_CERTIFICATE_PARAMETER = ("certificate", "$ssl_client_verify,$ssl_client_escaped_cert")
 
 
-def question(*, certificate: bool) -> str:
+def auth_url_path(*, certificate: bool) -> str:
     """The path and query of `auth-url`, with nginx's variables."""
-    return f"{PATH}?{'&'.join(f'{name}={value}' for name, value in _parameters(certificate))}"
+    return f"{AUTH_PATH}?{'&'.join(f'{name}={value}' for name, value in _parameters(certificate))}"
 
 
 def _parameters(certificate: bool) -> tuple[tuple[str, str], ...]:  # noqa: FBT001 - named by its caller
-    return (_HOST, _UPGRADE, _CERTIFICATE) if certificate else (_HOST, _UPGRADE)
+    return (
+        (_HOST_PARAMETER, _UPGRADE_PARAMETER, _CERTIFICATE_PARAMETER)
+        if certificate
+        else (_HOST_PARAMETER, _UPGRADE_PARAMETER)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class IngressNginx:
     """With `certificate` the client's comes in the address, too. The header that it names is that of
     other proxies: here it is the client's, and not read."""
 
-    trusted_hops: Networks = NO_NETWORKS
+    trusted_hops: NetworkSet = NO_NETWORKS
     certificate: CertificateHeader | None = None
 
     @property
@@ -59,16 +63,20 @@ class IngressNginx:
         return "ingress-nginx"
 
     @property
-    def facts(self) -> frozenset[Fact]:
-        return FACTS if self.certificate is None else FACTS | {Fact.CERTIFICATE}
+    def attributes(self) -> frozenset[RequestAttribute]:
+        return (
+            STANDARD_ATTRIBUTES
+            if self.certificate is None
+            else STANDARD_ATTRIBUTES | {RequestAttribute.CERTIFICATE}
+        )
 
-    def parse(self, raw: RawRequest) -> CheckRequest:
-        scheme, host, target = _split(request_parsing.one(raw.headers, URL))
-        method = request_parsing.one(raw.headers, METHOD)
-        told = self._query(raw.target)
+    def parse(self, raw: SubRequest) -> CheckRequest:
+        scheme, host, target = _split_url(request_parsing.require_single(raw.headers, URL_HEADER))
+        method = request_parsing.require_single(raw.headers, METHOD_HEADER)
+        parameters = self._parse_parameters(raw.target)
         # nginx hides a client's `Upgrade` from the service it asks, and hands it to the application.
-        upgrade = (("upgrade", told["upgrade"]),) if told["upgrade"] else ()
-        request = request_of(
+        upgrade = (("upgrade", parameters["upgrade"]),) if parameters["upgrade"] else ()
+        request = build_request(
             (*raw.headers, *upgrade),
             adapter=self.name,
             scheme=scheme,
@@ -78,28 +86,28 @@ class IngressNginx:
             trusted_hops=self.trusted_hops,
         )
         # `$host` is in lower case, without a port and a trailing dot; so is a host of ours.
-        if told["host"] != request.origin.host:
+        if parameters["host"] != request.origin.host:
             raise BadProxyRequest(
-                f"the controller serves `{told['host'][:100]!a}`, and `{URL}` is about"
+                f"the controller serves `{parameters['host'][:100]!a}`, and `{URL_HEADER}` is about"
                 f" `{request.origin.host}`"
             )
         if self.certificate is None:
             return request
-        verify, _, escaped = told["certificate"].rpartition(",")
+        verify, _, escaped = parameters["certificate"].rpartition(",")
         return replace(
             request,
             headers=tuple(line for line in request.headers if line[0] != self.certificate.name),
             certificate=from_nginx(verify=verify, escaped=escaped),
-            facts=self.facts,
+            attributes=self.attributes,
         )
 
-    def render(self, answer: Answer, request: CheckRequest | None) -> Reply:  # noqa: ARG002 - the first call says little
+    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:  # noqa: ARG002 - the first call says little
         redirect = (
-            (("x-auth-redirect", answer.location),) if isinstance(answer, SignInFirst) else ()
+            (("x-auth-redirect", response.location),) if isinstance(response, LoginRequired) else ()
         )
-        return verify_reply(answer, *redirect)
+        return auth_request_response(response, *redirect)
 
-    def _query(self, target: str) -> dict[str, str]:
+    def _parse_parameters(self, target: str) -> dict[str, str]:
         """Exactly the parameters of the annotation, each once and in its order."""
         expected = [name for name, _ in _parameters(self.certificate is not None)]
         pairs = [pair.partition("=") for pair in target.partition("?")[2].split("&")]
@@ -114,16 +122,16 @@ class IngressNginx:
             )
         raise ProxyMisconfigured(
             "the annotation `nginx.ingress.kubernetes.io/auth-url` has to end in"
-            f" `{question(certificate=self.certificate is not None)}`, as `authz-sidecar snippet"
+            f" `{auth_url_path(certificate=self.certificate is not None)}`, as `authz-sidecar snippet"
             " ingress-nginx` prints it"
         )
 
 
-def _split(url: str) -> tuple[str, str, str]:
+def _split_url(url: str) -> tuple[str, str, str]:
     """`scheme://authority/target`. Only the first slash ends the authority, so that a backslash,
     a `?` or a `#` before it fails the grammar of hosts."""
     scheme, separator, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
     if not separator or not slash:
-        raise BadProxyRequest(f"`{URL}` is not an absolute URL with a path")
+        raise BadProxyRequest(f"`{URL_HEADER}` is not an absolute URL with a path")
     return scheme, authority, f"/{target}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.adapters import envoy, ingress_nginx
-from authz_sidecar.adapters.client_certificates import CertificateHeader, WithCertificate
+from authz_sidecar.adapters.client_certificates import CertificateHeader, ClientCertificateAdapter
 from authz_sidecar.adapters.envoy import Envoy
-from authz_sidecar.adapters.forward_auth import Relaying
+from authz_sidecar.adapters.forward_auth import ForwardAuth
 from authz_sidecar.adapters.ingress_nginx import IngressNginx
 from authz_sidecar.adapters.nginx import Nginx, NginxChallenge
-from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, Networks
+from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, NetworkSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 NAMES = ("nginx", "ingress-nginx", "traefik", "envoy", "caddy", "haproxy")
 
 
-def adapters(
+def enabled_adapters(
     enabled: Iterable[str],
     *,
-    trusted_hops: Networks = NO_NETWORKS,
+    trusted_hops: NetworkSet = NO_NETWORKS,
     certificate: CertificateHeader | None = None,
 ) -> Mapping[str, Adapter]:
     """The enabled adapters by raw path; Envoy's key ends with a slash and covers all below it.
@@ -32,7 +32,7 @@ def adapters(
     Raises `KeyError` for a name that is not in `NAMES`.
     """
     every: dict[str, dict[str, Adapter]] = {
-        name: {f"/auth/{name}": Relaying(name=name, trusted_hops=trusted_hops)}
+        name: {f"/auth/{name}": ForwardAuth(name=name, trusted_hops=trusted_hops)}
         for name in ("traefik", "caddy", "haproxy")
     }
     every["nginx"] = {
@@ -40,15 +40,15 @@ def adapters(
         "/auth/nginx/challenge": NginxChallenge(trusted_hops=trusted_hops),
     }
     every["ingress-nginx"] = {
-        ingress_nginx.PATH: IngressNginx(trusted_hops=trusted_hops, certificate=certificate)
+        ingress_nginx.AUTH_PATH: IngressNginx(trusted_hops=trusted_hops, certificate=certificate)
     }
-    every["envoy"] = {f"{envoy.PREFIX}/": Envoy(trusted_hops=trusted_hops)}
+    every["envoy"] = {f"{envoy.PATH_PREFIX}/": Envoy(trusted_hops=trusted_hops)}
     chosen = {path: adapter for name in enabled for path, adapter in every[name].items()}
     if certificate is None:
         return chosen
     return {
         path: adapter  # which reads it elsewhere than in a header
         if isinstance(adapter, IngressNginx)
-        else WithCertificate(adapter=adapter, header=certificate)
+        else ClientCertificateAdapter(adapter=adapter, header=certificate)
         for path, adapter in chosen.items()
     }

@@ -10,23 +10,23 @@ import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.networks import unmapped
-from authz_sidecar.core.path_normalization import LONGEST_TARGET
-from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
-from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.core.networks import unmap_ipv4
+from authz_sidecar.core.path_normalization import MAX_TARGET_BYTES
+from authz_sidecar.core.protocol_upgrade import requests_unsupported_upgrade
+from authz_sidecar.core.types import CheckRequest, RequestAttribute
 from authz_sidecar.core.urls import MalformedUrl, Origin, check_visible_ascii, parse_authority
 from authz_sidecar.errors import BadProxyRequest
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.trusted_peers import Networks
+    from authz_sidecar.adapters.trusted_peers import NetworkSet
     from authz_sidecar.core.types import Address, Headers
 
 _METHOD = re.compile(r"[A-Z][A-Z_-]{0,31}")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-_MOST_HOPS = 64
+_MAX_HOPS = 64
 
 # A client's copy of these is no better than its word about itself, so no rule may rest on them.
-_OF_PROXIES = frozenset(
+_PROXY_HEADERS = frozenset(
     [
         "client-cert",
         "client-cert-chain",
@@ -68,7 +68,7 @@ _OF_PROXIES = frozenset(
 )
 
 
-def one(headers: Headers, name: str) -> str:
+def require_single(headers: Headers, name: str) -> str:
     """The value of a header that must arrive exactly once and not empty."""
     values = [value for key, value in headers if key == name]
     if len(values) != 1 or not values[0]:
@@ -92,9 +92,9 @@ def parse_scheme(text: str) -> str:
     return known
 
 
-def parse_origin(host: str, *, under: str) -> Origin:
+def parse_origin(host: str, *, scheme: str) -> Origin:
     try:
-        return parse_authority(host, scheme=under)
+        return parse_authority(host, scheme=scheme)
     except MalformedUrl as error:
         raise BadProxyRequest(f"host: {error}") from error
 
@@ -105,7 +105,7 @@ def parse_target(text: str) -> tuple[str, str | None]:
     In a query browsers leave `\\` as it is (WHATWG URL, query percent-encode set), and nobody
     takes it for a separator there; in a path somebody does.
     """
-    if len(text) > LONGEST_TARGET:
+    if len(text) > MAX_TARGET_BYTES:
         raise BadProxyRequest(f"request target of {len(text)} bytes")
     if not text.startswith("/"):
         raise BadProxyRequest(f"request target `{text[:40]!a}` does not begin with a slash")
@@ -118,7 +118,7 @@ def parse_target(text: str) -> tuple[str, str | None]:
     return path, query if mark else None
 
 
-def client_address(headers: Headers, *, skipped: Networks) -> Address | None:
+def client_address(headers: Headers, *, trusted_hops: NetworkSet) -> Address | None:
     """The right-most address of `X-Forwarded-For` that is not one of our own hops: what stands
     left of it was written by the client. None where nothing there can be believed."""
     hops = [
@@ -127,34 +127,42 @@ def client_address(headers: Headers, *, skipped: Networks) -> Address | None:
         if name == "x-forwarded-for"
         for hop in value.split(",")
     ]
-    for hop in reversed(hops[-_MOST_HOPS:]):
+    for hop in reversed(hops[-_MAX_HOPS:]):
         try:
-            address = unmapped(ip_address(hop))
+            address = unmap_ipv4(ip_address(hop))
         except ValueError:
             return None
-        if not skipped.contain(address):
+        if not trusted_hops.contains(address):
             return address
     return None
 
 
-def is_websocket(headers: Headers, *, said_scheme: str) -> bool:
+def is_websocket(headers: Headers, *, reported_scheme: str) -> bool:
     """Proxies tell of an upgrade in different ways; any of them will do."""
-    return said_scheme in {"ws", "wss"} or any(
+    return reported_scheme in {"ws", "wss"} or any(
         name in {"sec-websocket-key", "sec-websocket-version"}
         or (name == "upgrade" and value.lower() == "websocket")
         for name, value in headers
     )
 
 
-def clients_own(headers: Headers) -> Headers:
+def client_headers(headers: Headers) -> Headers:
     """What the client said: without what any proxy writes on a question, or a hop on its way."""
-    return tuple((name, value) for name, value in headers if name not in _OF_PROXIES)
+    return tuple((name, value) for name, value in headers if name not in _PROXY_HEADERS)
 
 
-FACTS = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
+STANDARD_ATTRIBUTES = frozenset(
+    {
+        RequestAttribute.METHOD,
+        RequestAttribute.PATH,
+        RequestAttribute.QUERY,
+        RequestAttribute.CLIENT_ADDRESS,
+        RequestAttribute.HEADERS,
+    }
+)
 
 
-def request_of(
+def build_request(
     headers: Headers,
     *,
     adapter: str,
@@ -162,7 +170,7 @@ def request_of(
     target: str,
     method: str,
     host: str,
-    trusted_hops: Networks,
+    trusted_hops: NetworkSet,
 ) -> CheckRequest:
     """`headers` are all that the proxy sent; the others are as it said them, none of them judged yet.
     Raises `BadProxyRequest`."""
@@ -171,12 +179,12 @@ def request_of(
     return CheckRequest(
         adapter=adapter,
         method=parse_method(method),
-        origin=parse_origin(host, under=known_scheme),
+        origin=parse_origin(host, scheme=known_scheme),
         path=path,
         query=query,
-        client=client_address(headers, skipped=trusted_hops),
-        headers=clients_own(headers),
-        websocket=is_websocket(headers, said_scheme=scheme),
-        unsupported_upgrade=asks_for_unsupported_upgrade(headers),
-        facts=FACTS,
+        client=client_address(headers, trusted_hops=trusted_hops),
+        headers=client_headers(headers),
+        websocket=is_websocket(headers, reported_scheme=scheme),
+        unsupported_upgrade=requests_unsupported_upgrade(headers),
+        attributes=STANDARD_ATTRIBUTES,
     )

@@ -8,14 +8,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, assert_never
 
-from authz_sidecar.adapters.base import Answer, Passed, Refused, Reply, SignInFirst
+from authz_sidecar.adapters.base import (
+    Allowed,
+    AuthzResponse,
+    HttpResponse,
+    LoginRequired,
+    Rejected,
+)
 from authz_sidecar.adapters.request_kind import is_grpc, is_navigation
-from authz_sidecar.core.browser_headers import isolated
+from authz_sidecar.core.browser_headers import with_isolation_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from authz_sidecar.core.step_up import StepUp
+    from authz_sidecar.core.step_up import AuthenticationRequirement
     from authz_sidecar.core.types import CheckRequest
 
 NO_STORE = ("cache-control", "no-store")
@@ -26,48 +32,51 @@ VARY = ("vary", "Accept, Cookie, Origin, Sec-Fetch-Dest, Sec-Fetch-Mode, X-Reque
 _GRPC_STATUS = {400: "3", 401: "16", 403: "7", 429: "8", 503: "14"}
 
 
-def render(answer: Answer, request: CheckRequest | None) -> Reply:
-    match answer:
-        case Passed():
-            return passed(answer)
-        case SignInFirst():
-            return sign_in_first(answer, request)
-        case Refused():
-            return refused(answer, request)
+def render(response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+    match response:
+        case Allowed():
+            return allowed(response)
+        case LoginRequired():
+            return login_required(response, request)
+        case Rejected():
+            return rejected(response, request)
         case _:
-            assert_never(answer)
+            assert_never(response)
 
 
-def passed(answer: Passed) -> Reply:
-    headers = [NO_STORE, *answer.identity]
-    if answer.cookie:
-        headers.append(("cookie", answer.cookie))
-    if answer.set_cookie is not None:
-        headers.append(("set-cookie", answer.set_cookie))
-    return Reply(status=200, headers=tuple(headers))
+def allowed(response: Allowed) -> HttpResponse:
+    headers = [NO_STORE, *response.identity]
+    if response.cookie:
+        headers.append(("cookie", response.cookie))
+    if response.set_cookie is not None:
+        headers.append(("set-cookie", response.set_cookie))
+    return HttpResponse(status=200, headers=tuple(headers))
 
 
-def sign_in_first(answer: SignInFirst, request: CheckRequest | None) -> Reply:
-    if answer.navigation and request is not None:
-        return redirect(answer.location, request)
-    readable = _readable(answer.allowed_origin)
-    if answer.step_up is not None:
-        return _sign_in_again(answer, answer.step_up, request, *readable)
+def login_required(response: LoginRequired, request: CheckRequest | None) -> HttpResponse:
+    if response.navigation and request is not None:
+        return redirect(response.location, request)
+    readable = _cors_headers(response.allowed_origin)
+    if response.step_up is not None:
+        return _step_up_required(response, response.step_up, request, *readable)
     message = "Sign in first."
-    document = {"error": "unauthenticated", "message": message, "sign_in_url": answer.location}
-    challenges = (("www-authenticate", challenge) for challenge in answer.challenges)
-    return machine(401, document, message, request, *challenges, *readable)
+    document = {"error": "unauthenticated", "message": message, "sign_in_url": response.location}
+    challenges = (("www-authenticate", challenge) for challenge in response.challenges)
+    return json_or_grpc_error(401, document, message, request, *challenges, *readable)
 
 
-def _sign_in_again(
-    answer: SignInFirst, step_up: StepUp, request: CheckRequest | None, *headers: tuple[str, str]
-) -> Reply:
+def _step_up_required(
+    response: LoginRequired,
+    step_up: AuthenticationRequirement,
+    request: CheckRequest | None,
+    *headers: tuple[str, str],
+) -> HttpResponse:
     """RFC 9470 section 3; of methods (`amr`) it says nothing, so they are in the document alone."""
     error, message = "insufficient_user_authentication", "Sign in again, in the way asked for."
     document: dict[str, object] = {
         "error": error,
         "message": message,
-        "sign_in_url": answer.location,
+        "sign_in_url": response.location,
     }
     challenge = f'Bearer error="{error}", error_description="{message}"'
     if step_up.acr:
@@ -78,10 +87,12 @@ def _sign_in_again(
         challenge += f', max_age="{int(step_up.max_age)}"'
     if step_up.amr:
         document["amr"] = list(step_up.amr)
-    return machine(401, document, message, request, ("www-authenticate", challenge), *headers)
+    return json_or_grpc_error(
+        401, document, message, request, ("www-authenticate", challenge), *headers
+    )
 
 
-def _readable(origin: str | None) -> tuple[tuple[str, str], ...]:
+def _cors_headers(origin: str | None) -> tuple[tuple[str, str], ...]:
     """Fetch, "CORS protocol and credentials": named, not `*`, or a script with cookies is not
     shown the answer. `Vary` names `Origin` in any case."""
     if origin is None:
@@ -93,33 +104,37 @@ def _readable(origin: str | None) -> tuple[tuple[str, str], ...]:
     )
 
 
-def redirect(location: str, request: CheckRequest) -> Reply:
+def redirect(location: str, request: CheckRequest) -> HttpResponse:
     """RFC 9110 section 15.4.4: 303 turns any method into a GET; 307 would post the body again."""
     status = 302 if request.method in {"GET", "HEAD"} else 303
-    return Reply(status=status, headers=(("location", location), NO_STORE, VARY))
+    return HttpResponse(status=status, headers=(("location", location), NO_STORE, VARY))
 
 
-def refused(answer: Refused, request: CheckRequest | None) -> Reply:
-    retry = () if answer.retry_after is None else (("retry-after", str(answer.retry_after)),)
-    reason = ("x-authz-reason", answer.reason)
-    if answer.page is not None and request is not None and is_navigation(request):
-        headers = (*answer.page.headers, VARY, reason, *retry, *answer.headers)
-        body = answer.page.html.encode()
-        return Reply(status=answer.status, headers=isolated(answer.status, headers), body=body)
-    document: dict[str, object] = {"error": answer.reason, "message": answer.message}
-    if answer.request_id is not None:
-        document["request_id"] = answer.request_id
-    more = (reason, *retry, *answer.headers, *_readable(answer.allowed_origin))
-    return machine(answer.status, document, answer.message, request, *more)
+def rejected(response: Rejected, request: CheckRequest | None) -> HttpResponse:
+    retry = () if response.retry_after is None else (("retry-after", str(response.retry_after)),)
+    reason = ("x-authz-reason", response.reason)
+    if response.page is not None and request is not None and is_navigation(request):
+        headers = (*response.page.headers, VARY, reason, *retry, *response.headers)
+        body = response.page.html.encode()
+        return HttpResponse(
+            status=response.status,
+            headers=with_isolation_headers(response.status, headers),
+            body=body,
+        )
+    document: dict[str, object] = {"error": response.reason, "message": response.message}
+    if response.request_id is not None:
+        document["request_id"] = response.request_id
+    more = (reason, *retry, *response.headers, *_cors_headers(response.allowed_origin))
+    return json_or_grpc_error(response.status, document, response.message, request, *more)
 
 
-def machine(
+def json_or_grpc_error(
     status: int,
     document: Mapping[str, object],
     message: str,
     request: CheckRequest | None,
     *headers: tuple[str, str],
-) -> Reply:
+) -> HttpResponse:
     """For a program: gRPC status or JSON."""
     if request is not None and is_grpc(request):
         of_grpc = (
@@ -129,7 +144,7 @@ def machine(
             NO_STORE,
             *headers,
         )
-        return Reply(status=status, headers=isolated(status, of_grpc))
+        return HttpResponse(status=status, headers=with_isolation_headers(status, of_grpc))
     of_json = (("content-type", "application/json"), NO_STORE, VARY, *headers)
     body = json.dumps(document).encode() + b"\n"
-    return Reply(status=status, headers=isolated(status, of_json), body=body)
+    return HttpResponse(status=status, headers=with_isolation_headers(status, of_json), body=body)

@@ -16,19 +16,19 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Networks:
+class NetworkSet:
     networks: tuple[Network, ...] = ()
 
-    def contain(self, address: Address) -> bool:
+    def contains(self, address: Address) -> bool:
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
-        return any(_holds(network, address) for network in self.networks)
+        return any(_contains(network, address) for network in self.networks)
 
 
-NO_NETWORKS = Networks()
+NO_NETWORKS = NetworkSet()
 
 
-def _holds(network: Network, address: Address) -> bool:
+def _contains(network: Network, address: Address) -> bool:
     match network, address:
         case (IPv4Network(), IPv4Address()) | (IPv6Network(), IPv6Address()):
             return address in network
@@ -36,6 +36,6 @@ def _holds(network: Network, address: Address) -> bool:
             return False
 
 
-def may_ask(peer: Address | None, *, trusted: Networks) -> bool:
+def is_trusted(peer: Address | None, *, trusted: NetworkSet) -> bool:
     """`peer` is None on a Unix socket: there the file's permissions decided."""
-    return peer is None or trusted.contain(peer)
+    return peer is None or trusted.contains(peer)

@@ -12,18 +12,18 @@ from authz_sidecar.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from authz_sidecar.app.record_tables import KeptTable
-    from authz_sidecar.check.recent_denials import Denials
+    from authz_sidecar.app.record_tables import RedisRecordTable
+    from authz_sidecar.check.recent_denials import RecentDenials
     from authz_sidecar.config.schema import Config
     from authz_sidecar.errors import Problem
-    from authz_sidecar.fastpath.service import Lane
-    from authz_sidecar.login.providers import Provider
-    from authz_sidecar.observe.store_monitor import StoreWatch
-    from authz_sidecar.sessions import Sessions, SessionStore
+    from authz_sidecar.fastpath.service import FastPath
+    from authz_sidecar.login.providers import OIDCClient
+    from authz_sidecar.observe.store_monitor import StoreMonitor
+    from authz_sidecar.sessions import SessionService, SessionStore
     from authz_sidecar.sessions.cache import NearCache
-    from authz_sidecar.tokens.bearer import Issuer
+    from authz_sidecar.tokens.bearer import AccessTokenVerifier
 
-Asgi = Callable[
+ASGIApp = Callable[
     [
         MutableMapping[str, Any],
         Callable[[], Awaitable[MutableMapping[str, Any]]],
@@ -32,11 +32,11 @@ Asgi = Callable[
     Awaitable[None],
 ]
 
-READY_SECONDS = 3.0
+STORE_READY_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
+class ProcessStore:
     """The session store of a process. `instance` tells attempts begun with another process's own
     memory from ours; it is empty where all share one store."""
 
@@ -47,57 +47,61 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What one configuration makes of us. `check` and `web` are served, `denials` explains what was
-    denied; `problems` are why the routes named in `refused` refuse everything, and `unstated` are the
-    providers that sign nobody in before their redirect URI is stated. The rest is kept so
-    that a successor may take it over: sessions in memory, and providers, token issuers and tables of
-    records that did not change. `release` cuts the circles of references, so that nothing but counting
-    is needed to free what is closed."""
+    """What one configuration makes of us. `check_app` and `web_app` are served, `denials` explains
+    what was denied; `problems` are why the routes named in `refused_routes` refuse everything, and
+    `unstated` are the providers that sign nobody in before their redirect URI is stated. The rest
+    is kept so that a successor may take it over: sessions in memory, and providers, token issuers
+    and tables of records that did not change. `release` cuts the circles of references, so that
+    nothing but counting is needed to free what is closed."""
 
     config: Config
-    check: Asgi
-    lane: Lane | None
-    web: Asgi
-    denials: Denials
+    check_app: ASGIApp
+    fast_path: FastPath | None
+    web_app: ASGIApp
+    denials: RecentDenials
     route_count: int
     problems: tuple[Problem, ...]
-    refused: tuple[str, ...]
+    refused_routes: tuple[str, ...]
     unstated: Mapping[str, Problem]
-    store: Store
-    sessions: Sessions
-    near: NearCache
-    providers: Mapping[str, Provider]
-    token_issuers: Mapping[str, Issuer]
-    tables: Mapping[str, KeptTable]
-    watch: StoreWatch
+    store: ProcessStore
+    sessions: SessionService
+    near_cache: NearCache
+    providers: Mapping[str, OIDCClient]
+    token_verifiers: Mapping[str, AccessTokenVerifier]
+    record_tables: Mapping[str, RedisRecordTable]
+    store_monitor: StoreMonitor
     release: Callable[[], None]
-    _taken_over: frozenset[int] = field(default=frozenset())
+    _inherited_parts: frozenset[int] = field(default=frozenset())
 
     async def start(self) -> None:
         """Reach for providers and stores in the background; none of them is waited for."""
-        self.watch.start()
-        self.near.start()
-        for table in self.tables.values():
-            table.mirror.start()
-        for asked in (*self.providers.values(), *self.token_issuers.values()):
-            if id(asked) not in self._taken_over:
-                await asked.start()
+        self.store_monitor.start()
+        self.near_cache.start()
+        for table in self.record_tables.values():
+            table.snapshot.start()
+        for client in (*self.providers.values(), *self.token_verifiers.values()):
+            if id(client) not in self._inherited_parts:
+                await client.start()
 
     async def aclose(self, *, successor: Application | None = None) -> None:
         """Let go of everything that `successor` has not taken over."""
-        await self.watch.aclose()
-        await self.near.aclose()
-        kept = successor.parts() if successor else frozenset()
-        for held in (*self.providers.values(), *self.token_issuers.values(), *self.tables.values()):
-            if id(held) not in kept:
-                await held.aclose()
-        if id(self.store.store) not in kept:
+        await self.store_monitor.aclose()
+        await self.near_cache.aclose()
+        inherited = successor.shared_parts() if successor else frozenset()
+        for part in (
+            *self.providers.values(),
+            *self.token_verifiers.values(),
+            *self.record_tables.values(),
+        ):
+            if id(part) not in inherited:
+                await part.aclose()
+        if id(self.store.store) not in inherited:
             await self.store.store.aclose()
         self.release()
 
-    def parts(self) -> frozenset[int]:
-        others = (self.providers, self.token_issuers, self.tables)
-        parts = (self.store.store, *(part for several in others for part in several.values()))
+    def shared_parts(self) -> frozenset[int]:
+        groups = (self.providers, self.token_verifiers, self.record_tables)
+        parts = (self.store.store, *(part for group in groups for part in group.values()))
         return frozenset(map(id, parts))
 
     async def missing(self) -> dict[str, str]:
@@ -109,14 +113,14 @@ class Application:
         }
         missing |= {
             f"table `{name}`": "it was not read yet"
-            for name, table in self.tables.items()
-            if not table.mirror.was_read
+            for name, table in self.record_tables.items()
+            if not table.snapshot.loaded
         }
         try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self.sessions.ready()
+            async with asyncio.timeout(STORE_READY_SECONDS):
+                await self.sessions.check_ready()
         except StoreUnavailable as error:
             missing["session store"] = str(error)
         except TimeoutError:
-            missing["session store"] = f"no answer within {READY_SECONDS:g} s"
+            missing["session store"] = f"no answer within {STORE_READY_SECONDS:g} s"
         return missing

@@ -8,93 +8,102 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from authz_sidecar.accounts.api_tokens import OwnTokens
-from authz_sidecar.accounts.basic_auth import Guesses, Passwords
+from authz_sidecar.accounts.api_tokens import ApiTokenAuthenticator
+from authz_sidecar.accounts.basic_auth import BasicAuthenticator, PasswordRateLimiter
 from authz_sidecar.accounts.htpasswd import PasswordFile
-from authz_sidecar.config.checks.passwords import read_password_file
-from authz_sidecar.login.providers import Trust
-from authz_sidecar.rate_limit import Limits, Throttle
+from authz_sidecar.config.checks.passwords import parse_password_file
+from authz_sidecar.login.providers import TLSContext
+from authz_sidecar.rate_limit import RateLimit, RateLimiter
 from authz_sidecar.sealing import KeyedHash
-from authz_sidecar.tokens.introspection import IntrospectedTokens
-from authz_sidecar.tokens.jwt import SignedTokens
-from authz_sidecar.tokens.settings import ClaimNames, Introspection, IssuerSettings
+from authz_sidecar.tokens.introspection import TokenIntrospector
+from authz_sidecar.tokens.jwt import JWTVerifier
+from authz_sidecar.tokens.settings import IntrospectionSettings, IssuerSettings, TokenClaimNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.accounts.api_tokens import Finder
+    from authz_sidecar.accounts.api_tokens import SessionFinder
     from authz_sidecar.app.application import Application
     from authz_sidecar.config.schema import Config, TokenIssuer
     from authz_sidecar.observe.metrics import Metrics
     from authz_sidecar.sealing import SecretKeys
-    from authz_sidecar.sessions import Sessions
-    from authz_sidecar.tokens import CredentialKind
-    from authz_sidecar.tokens.bearer import Issuer
-    from authz_sidecar.tokens.introspection import Admitting
+    from authz_sidecar.sessions import SessionService
+    from authz_sidecar.tokens import Authenticator
+    from authz_sidecar.tokens.bearer import AccessTokenVerifier
+    from authz_sidecar.tokens.introspection import ClientRateLimiter
 
 
-def own_accounts(
-    config: Config, *, finder: Finder, sessions: Sessions, keys: SecretKeys, metrics: Metrics
-) -> tuple[CredentialKind, ...]:
+def local_authenticators(
+    config: Config,
+    *,
+    session_finder: SessionFinder,
+    sessions: SessionService,
+    keys: SecretKeys,
+    metrics: Metrics,
+) -> tuple[Authenticator, ...]:
     settings = config.basic_auth
     if settings is None:
-        return (OwnTokens(finder),)
-    users, _ = read_password_file(settings.users.reveal())
-    limits = Limits(requests=settings.guesses, window=config.server.throttle.window)
-    passwords = Passwords(
+        return (ApiTokenAuthenticator(session_finder),)
+    users, _ = parse_password_file(settings.users.reveal())
+    limits = RateLimit(requests=settings.guesses, window=config.server.throttle.window)
+    basic_authenticator = BasicAuthenticator(
         PasswordFile(users),
         realm=settings.realm,
         groups=settings.groups,
-        limits=Guesses(
-            Throttle(sessions.notes, limits=limits, clock=time.time),
-            key=KeyedHash(keys.derive("guesses")[0]),
-            throttled=lambda: metrics.throttled(endpoint="basic"),
+        limiter=PasswordRateLimiter(
+            RateLimiter(sessions.one_time, limits=limits, clock=time.time),
+            bucket_hash=KeyedHash(keys.derive("guesses")[0]),
+            on_rate_limited=lambda: metrics.count_throttled(endpoint="basic"),
         ),
         key=secrets.token_bytes(32),
-        run=asyncio.to_thread,
+        run_in_thread=asyncio.to_thread,
     )
-    return (OwnTokens(finder), passwords)
+    return (ApiTokenAuthenticator(session_finder), basic_authenticator)
 
 
-def token_issuers(
-    config: Config, previous: Application | None, *, throttle: Admitting
-) -> dict[str, Issuer]:
-    old = previous.token_issuers if previous else {}
-    trusts: dict[str | None, Trust] = {}
-    issuers: dict[str, Issuer] = {}
-    for name, configured in config.token_issuers.items():
-        settings = _settings(name, configured)
+def token_verifiers(
+    config: Config, previous: Application | None, *, rate_limiter: ClientRateLimiter
+) -> dict[str, AccessTokenVerifier]:
+    previous_verifiers = previous.token_verifiers if previous else {}
+    tls_contexts: dict[str | None, TLSContext] = {}
+    verifiers: dict[str, AccessTokenVerifier] = {}
+    for name, issuer in config.token_issuers.items():
+        settings = _issuer_settings(name, issuer)
         # What was asked about is throttled by the configuration of the day.
-        if settings.introspection is None and name in old and old[name].settings == settings:
-            issuers[name] = old[name]
+        if (
+            settings.introspection is None
+            and name in previous_verifiers
+            and previous_verifiers[name].settings == settings
+        ):
+            verifiers[name] = previous_verifiers[name]
             continue
-        trust = trusts.setdefault(settings.ca_file, Trust(settings.ca_file))
-        issuers[name] = (
-            SignedTokens(settings, clock=time.time, trust=trust)
+        tls_context = tls_contexts.setdefault(settings.ca_file, TLSContext(settings.ca_file))
+        verifiers[name] = (
+            JWTVerifier(settings, clock=time.time, tls_context=tls_context)
             if settings.introspection is None
-            else IntrospectedTokens(
+            else TokenIntrospector(
                 settings,
                 settings.introspection,
                 clock=time.time,
-                trust=trust,
-                throttle=throttle,
+                tls_context=tls_context,
+                rate_limiter=rate_limiter,
             )
         )
-    return issuers
+    return verifiers
 
 
-def token_names(keys: SecretKeys) -> Callable[[str], str]:
+def token_fingerprint(keys: SecretKeys) -> Callable[[str], str]:
     """What a token is called in logs: a keyed hash, which opens nothing and says nothing."""
-    hashed = KeyedHash(keys.derive("names of tokens")[0])
+    keyed_hash = KeyedHash(keys.derive("names of tokens")[0])
 
-    def name(token: str) -> str:
-        return base64.urlsafe_b64encode(hashed(token.encode())[:12]).decode()
+    def fingerprint(token: str) -> str:
+        return base64.urlsafe_b64encode(keyed_hash(token.encode())[:12]).decode()
 
-    return name
+    return fingerprint
 
 
-def _settings(name: str, issuer: TokenIssuer) -> IssuerSettings:
-    claims, asked = issuer.claims, issuer.introspection
+def _issuer_settings(name: str, issuer: TokenIssuer) -> IssuerSettings:
+    claims, introspection = issuer.claims, issuer.introspection
     return IssuerSettings(
         name=name,
         issuer=issuer.issuer,
@@ -102,8 +111,8 @@ def _settings(name: str, issuer: TokenIssuer) -> IssuerSettings:
         additional_audiences=issuer.additional_audiences,
         jwks_uri=issuer.jwks_uri,
         algorithms=issuer.algorithms,
-        types=tuple(each.lower().removeprefix("application/") for each in issuer.types),
-        claims=ClaimNames(
+        types=tuple(token_type.lower().removeprefix("application/") for token_type in issuer.types),
+        claims=TokenClaimNames(
             user=claims.user, email=claims.email, groups=claims.groups, name=claims.name
         ),
         require=issuer.require,
@@ -115,14 +124,14 @@ def _settings(name: str, issuer: TokenIssuer) -> IssuerSettings:
         ca_file=issuer.ca_file,
         bearer_token_file=issuer.bearer_token_file,
         introspection=None
-        if asked is None
-        else Introspection(
-            endpoint=asked.endpoint,
-            client_id=asked.client_id,
-            client_secret=asked.client_secret.reveal(),
-            client_authentication=asked.client_authentication,
-            cache=asked.cache,
-            require_audience=asked.require_audience,
+        if introspection is None
+        else IntrospectionSettings(
+            endpoint=introspection.endpoint,
+            client_id=introspection.client_id,
+            client_secret=introspection.client_secret.reveal(),
+            client_authentication=introspection.client_authentication,
+            cache_seconds=introspection.cache,
+            require_audience=introspection.require_audience,
         ),
         advertised=issuer.advertised,
     )

@@ -8,46 +8,46 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from authz_sidecar.adapters.registry import adapters
-from authz_sidecar.adapters.trusted_peers import Networks
+from authz_sidecar.adapters.registry import enabled_adapters
+from authz_sidecar.adapters.trusted_peers import NetworkSet
 from authz_sidecar.app.application import Application
-from authz_sidecar.app.credentials import own_accounts, token_issuers, token_names
-from authz_sidecar.app.identity import groups_told, signing_keys
-from authz_sidecar.app.providers import default_providers, providers
-from authz_sidecar.app.record_tables import kept_tables
-from authz_sidecar.app.sessions import cookies, near_cache, store_of, throttle
-from authz_sidecar.check.authorizer import Gate
-from authz_sidecar.check.cacheability import Repeating
-from authz_sidecar.check.preview import Prospects
-from authz_sidecar.check.recent_denials import Denials
-from authz_sidecar.check.responses import Answers
-from authz_sidecar.config.checks.callbacks import unstated_callbacks
-from authz_sidecar.fastpath.service import lane_beside
+from authz_sidecar.app.credentials import local_authenticators, token_fingerprint, token_verifiers
+from authz_sidecar.app.identity import group_filter, signing_keys
+from authz_sidecar.app.providers import build_providers, default_providers
+from authz_sidecar.app.record_tables import redis_record_tables
+from authz_sidecar.app.sessions import near_cache, rate_limiter, session_cookies, session_store
+from authz_sidecar.check.authorizer import Authorizer
+from authz_sidecar.check.cacheability import ResponseCacheability
+from authz_sidecar.check.preview import DecisionPreview
+from authz_sidecar.check.recent_denials import RecentDenials
+from authz_sidecar.check.responses import ResponseFactory
+from authz_sidecar.config.checks.callbacks import find_missing_callbacks
+from authz_sidecar.fastpath.service import build_fast_path
 from authz_sidecar.identity.assertion import AssertionSigner
 from authz_sidecar.identity.headers import (
     IdentityHeaders,
+    includes_assertion,
     protected_names,
-    signs,
-    templated_names,
+    template_header_names,
 )
-from authz_sidecar.identity.templates import Templates
-from authz_sidecar.login.context import Desk
-from authz_sidecar.login.host_resolution import Hosts
+from authz_sidecar.identity.templates import TemplateRenderer
+from authz_sidecar.login.context import LoginContext
+from authz_sidecar.login.host_resolution import HostResolver
 from authz_sidecar.login.service import LoginService
-from authz_sidecar.login.token_refresh import Refreshing
+from authz_sidecar.login.token_refresh import RefreshingSessionFinder
 from authz_sidecar.observe.check_recorder import CheckRecorder
-from authz_sidecar.observe.request_ids import new_request_id, request_ids
-from authz_sidecar.observe.store_monitor import StoreWatch
+from authz_sidecar.observe.request_ids import generate_request_ids, new_request_id
+from authz_sidecar.observe.store_monitor import StoreMonitor
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.routes.model import PASSWORD_FILE, SERVICE_ACCOUNTS
-from authz_sidecar.routes_from_config import certificate_header, ruleset
+from authz_sidecar.routes_from_config import certificate_header, compile_routes
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
-from authz_sidecar.tokens import Bearers, Callers
-from authz_sidecar.tokens.dpop import Nonces
-from authz_sidecar.tokens.protected_resource import Resources
-from authz_sidecar.web.check_app import CheckApp, address_of
-from authz_sidecar.web.login_app import Behind, release, web_app
+from authz_sidecar.sessions import SessionService
+from authz_sidecar.tokens import AccessTokenAuthenticator, AuthenticatorChain
+from authz_sidecar.tokens.dpop import DPoPNonces
+from authz_sidecar.tokens.protected_resource import ProtectedResources
+from authz_sidecar.web.check_app import CheckApp, client_address_resolver
+from authz_sidecar.web.login_app import LoginServices, build_web_app, release
 from authz_sidecar.web.pages import Pages
 
 if TYPE_CHECKING:
@@ -57,114 +57,123 @@ if TYPE_CHECKING:
     from authz_sidecar.observe.metrics import Metrics
 
 
-def build(
+def build_application(
     config: Config, *, metrics: Metrics, lenient: bool = False, previous: Application | None = None
 ) -> Application:
-    """Raises `ConfigError` with every problem of routes, policies and keys, `StartError` for a
+    """Raises `ConfigError` with every problem of routes, policies and keys, `StartupError` for a
     store that cannot be used. Where `lenient`, broken routes refuse instead, as far as it is known
     where they are. Reaches for nothing yet."""
-    tables = kept_tables(config, previous)
-    built = ruleset(config, mirrors={name: table.mirror.now for name, table in tables.items()})
+    tables = redis_record_tables(config, previous)
+    compiled = compile_routes(
+        config, snapshots={name: table.snapshot.current for name, table in tables.items()}
+    )
     keys = SecretKeys([key.reveal().encode() for key in config.secret_keys])
-    fatal = built.unplaced if lenient else built.problems
-    keys_that_sign = signing_keys(config, keys, problems=fatal)
-    store = store_of(config, previous)
-    sessions = Sessions(
+    fatal_problems = compiled.without_location if lenient else compiled.problems
+    assertion_keys = signing_keys(config, keys, problems=fatal_problems)
+    store = session_store(config, previous)
+    sessions = SessionService(
         store=store.store,
         secret_keys=keys,
         lifetime=config.sessions.lifetime,
         idle_timeout=config.sessions.idle_timeout,
-        machines=frozenset({SERVICE_ACCOUNTS, PASSWORD_FILE, *config.token_issuers}),
+        reserved_namespaces=frozenset({SERVICE_ACCOUNTS, PASSWORD_FILE, *config.token_issuers}),
         clock=time.time,
     )
-    near = near_cache(config, keys, store, previous)
-    identity_providers = providers(config, previous)
-    session_cookies = cookies(config)
+    session_cache = near_cache(config, keys, store, previous)
+    identity_providers = build_providers(config, previous)
+    cookies = session_cookies(config)
     pages = Pages(base_path=config.server.base_path)
-    groups = groups_told(config, built.index)
-    signer = AssertionSigner(
-        keys_that_sign,
+    groups_of_host = group_filter(config, compiled.index)
+    assertion_signer = AssertionSigner(
+        assertion_keys,
         ttl=config.assertion.ttl,
-        groups=groups,
+        group_filter=groups_of_host,
         clock=time.time,
-        claims=config.headers.claims.values(),
-        later=_later,
+        extra_claims=config.headers.claims.values(),
+        run_when_idle=_call_soon,
     )
-    fresh = Refreshing(near, sessions=sessions, providers=identity_providers, clock=time.time)
-    limits = throttle(config, sessions)
-    issuers = token_issuers(config, previous, throttle=limits)
+    session_finder = RefreshingSessionFinder(
+        session_cache, sessions=sessions, providers=identity_providers, clock=time.time
+    )
+    limiter = rate_limiter(config, sessions)
+    verifiers = token_verifiers(config, previous, rate_limiter=limiter)
     # Opaque tokens that nobody else knows are their issuer's to judge: last.
-    callers = Callers(
+    authenticators = AuthenticatorChain(
         (
-            *own_accounts(config, finder=fresh, sessions=sessions, keys=keys, metrics=metrics),
-            Bearers(
-                issuers,
-                proofs=sessions.notes,
-                nonces=Nonces(keys),
+            *local_authenticators(
+                config, session_finder=session_finder, sessions=sessions, keys=keys, metrics=metrics
+            ),
+            AccessTokenAuthenticator(
+                verifiers,
+                replay_guard=sessions.one_time,
+                nonces=DPoPNonces(keys),
                 clock=time.time,
-                name=token_names(keys),
+                fingerprint=token_fingerprint(keys),
             ),
         )
     )
     identity_headers = IdentityHeaders(
         preset=config.headers.preset,
         claims=config.headers.claims,
-        groups=groups,
-        assertion=signer.assertion,
-        templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
-        templated=templated_names(built.index.routes),
+        group_filter=groups_of_host,
+        assertion_for=assertion_signer.assertion_for,
+        templates=TemplateRenderer(
+            assertion_for=assertion_signer.assertion_for, read_certificate=read_certificate
+        ),
+        template_headers=template_header_names(compiled.index.routes),
     )
     certificate = certificate_header(config)
     names = protected_names(
-        identity_headers.managed, certificate=None if certificate is None else certificate.name
+        identity_headers.managed_names,
+        certificate=None if certificate is None else certificate.name,
     )
-    answers = Answers(
-        cookies=session_cookies,
+    responses = ResponseFactory(
+        cookies=cookies,
         strip_cookie=config.server.strip_cookie,
         base_path=config.server.base_path,
         identity_headers=identity_headers,
         pages=pages,
         provider_ready=lambda name: name in identity_providers and identity_providers[name].ready,
-        repeating=Repeating(
-            seconds=int(config.server.nginx_cache),
+        cacheability=ResponseCacheability(
+            max_seconds=int(config.server.nginx_cache),
             clock=time.time,
-            hops=bool(config.server.trusted_hops),
+            behind_other_proxies=bool(config.server.trusted_hops),
         ),
-        challenges=callers.challenges,
+        challenges=authenticators.challenges,
     )
     recorder = CheckRecorder(metrics=metrics)
-    denials = Denials(
-        index=built.index,
+    denials = RecentDenials(
+        index=compiled.index,
         names=names,
-        where=config.positions,
+        source_map=config.source_map,
         base_path=config.server.base_path,
         recorder=recorder,
         clock=time.time,
         previous=previous.denials if previous else None,
     )
-    gate = Gate(
-        index=built.index,
+    authorizer = Authorizer(
+        index=compiled.index,
         names=names,
-        sessions=fresh,
-        callers=callers,
-        cookies=session_cookies,
-        answers=answers,
+        sessions=session_finder,
+        authenticators=authenticators,
+        cookies=cookies,
+        responses=responses,
         recorder=denials,
         clock=time.time,
         timer=time.perf_counter,
         request_id=new_request_id,
     )
-    desk = Desk(
+    login_context = LoginContext(
         keys=keys,
         sessions=sessions,
-        cookies=session_cookies,
+        cookies=cookies,
         pages=pages,
         recorder=metrics,
-        throttle=limits,
-        routes=built.index,
-        prospects=Prospects(index=built.index, clock=time.time),
-        fresh=fresh,
-        assertion=signer.expiring,
+        rate_limiter=limiter,
+        routes=compiled.index,
+        preview=DecisionPreview(index=compiled.index, clock=time.time),
+        refreshed_sessions=session_finder,
+        assertion=assertion_signer.assertion_and_expiry,
         providers=identity_providers,
         default_providers=default_providers(config),
         base_path=config.server.base_path,
@@ -173,60 +182,70 @@ def build(
         clock=time.time,
         random=secrets.token_bytes,
     )
-    trusted = Networks(config.server.trusted_proxies)
-    hops = Networks(config.server.trusted_hops)
-    asked = adapters(config.server.adapters, trusted_hops=hops, certificate=certificate)
-    check = CheckApp(gate=gate, adapters=asked, trusted=trusted)
-    lane = lane_beside(
-        gate,
-        adapters=asked,
-        trusted_hops=hops,
-        near=near,
-        passed=recorder.passed,
-        trusts=check.trusts,
-        steady_until=signer.steady_until if signs(config.headers.preset) else _always,
-        request_id=partial(next, request_ids()),
+    trusted_peers = NetworkSet(config.server.trusted_proxies)
+    trusted_hops = NetworkSet(config.server.trusted_hops)
+    adapters = enabled_adapters(
+        config.server.adapters, trusted_hops=trusted_hops, certificate=certificate
     )
-    metrics.near_cache(near)
-    metrics.tables({name: table.mirror for name, table in tables.items()})
-    web = web_app(
-        Behind(
-            service=LoginService(desk),
-            hosts=Hosts(knows=desk.knows),
-            jwks=signer.jwks,
-            resource=Resources(
-                built.index, {name: issuer.settings for name, issuer in issuers.items()}
+    check_app = CheckApp(authorizer=authorizer, adapters=adapters, trusted_peers=trusted_peers)
+    fast_path = build_fast_path(
+        authorizer,
+        adapters=adapters,
+        trusted_hops=trusted_hops,
+        sessions=session_cache,
+        count_allowed=recorder.allowed_counter,
+        is_trusted=check_app.is_trusted_connection,
+        headers_stable_until=assertion_signer.stable_until
+        if includes_assertion(config.headers.preset)
+        else _never_changes,
+        request_id=partial(next, generate_request_ids()),
+    )
+    metrics.track_near_cache(session_cache)
+    metrics.track_record_tables({name: table.snapshot for name, table in tables.items()})
+    web = build_web_app(
+        LoginServices(
+            login=LoginService(login_context),
+            hosts=HostResolver(is_known=login_context.is_known_origin),
+            jwks=assertion_signer.jwks,
+            resource_metadata=ProtectedResources(
+                compiled.index, {name: verifier.settings for name, verifier in verifiers.items()}
             ).metadata,
-            client_address=address_of(trusted=trusted, hops=hops),
+            client_address=client_address_resolver(
+                trusted_peers=trusted_peers, trusted_hops=trusted_hops
+            ),
         ),
         base_path=config.server.base_path,
     )
     return Application(
         config=config,
-        check=check,
+        check_app=check_app,
         # What is said of certificates, the lane does not read.
-        lane=lane if config.server.fast_lane and config.server.client_certificate is None else None,
-        web=web,
+        fast_path=fast_path
+        if config.server.fast_lane and config.server.client_certificate is None
+        else None,
+        web_app=web,
         denials=denials,
-        route_count=len(built.index.routes),
-        problems=built.problems,
-        refused=tuple(route.name for route in built.refused),
-        unstated=unstated_callbacks(config),
+        route_count=len(compiled.index.routes),
+        problems=compiled.problems,
+        refused_routes=tuple(route.name for route in compiled.misconfigured),
+        unstated=find_missing_callbacks(config),
         store=store,
         sessions=sessions,
-        near=near,
+        near_cache=session_cache,
         providers=identity_providers,
-        token_issuers=issuers,
-        tables=tables,
-        watch=StoreWatch(ready=sessions.ready, on_error=metrics.store_error),
+        token_verifiers=verifiers,
+        record_tables=tables,
+        store_monitor=StoreMonitor(
+            check_ready=sessions.check_ready, on_error=metrics.count_store_error
+        ),
         release=partial(release, web),
-        _taken_over=previous.parts() if previous else frozenset(),
+        _inherited_parts=previous.shared_parts() if previous else frozenset(),
     )
 
 
-def _later(call: Callable[[], object]) -> None:
+def _call_soon(call: Callable[[], object]) -> None:
     asyncio.get_running_loop().call_soon(call)
 
 
-def _always(_session: object, _origin: object) -> float:
+def _never_changes(_session: object, _origin: object) -> float:
     return float("inf")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.identity.assertion import SigningKey, signing_key_from_pem, signing_keys_from
-from authz_sidecar.identity.groups import AllGroups, groups_in_policies, groups_named
+from authz_sidecar.identity.assertion import SigningKey, derive_signing_keys, signing_key_from_pem
+from authz_sidecar.identity.groups import AllGroups, filter_by_names, filter_by_policies
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,27 +19,29 @@ if TYPE_CHECKING:
     from authz_sidecar.sealing import SecretKeys
 
 
-def groups_told(config: Config, index: RouteIndex) -> Callable[[Identity, Origin], tuple[str, ...]]:
+def group_filter(
+    config: Config, index: RouteIndex
+) -> Callable[[Identity, Origin], tuple[str, ...]]:
     match config.headers.groups:
         case ("all",):
             return AllGroups()
         case ("policy",):
-            return groups_in_policies(index)
+            return filter_by_policies(index)
         case names:
-            return groups_named(names)
+            return filter_by_names(names)
 
 
 def signing_keys(
     config: Config, keys: SecretKeys, *, problems: tuple[Problem, ...]
 ) -> tuple[SigningKey, ...]:
     """The last things that can be wrong with a configuration, told together with `problems`."""
-    found, wrong = [], list(problems)
-    for place, pem in enumerate(config.assertion.signing_keys):
+    loaded, all_problems = [], list(problems)
+    for index, pem in enumerate(config.assertion.signing_keys):
         try:
-            found.append(signing_key_from_pem(pem.reveal().encode()))
+            loaded.append(signing_key_from_pem(pem.reveal().encode()))
         except ValueError as error:
-            path = ("assertion", "signing_keys", place)
-            wrong.append(config.positions.problem(str(error), *path))
-    if wrong:
-        raise ConfigError(tuple(sorted(wrong)))
-    return tuple(found) or signing_keys_from(keys)
+            path = ("assertion", "signing_keys", index)
+            all_problems.append(config.source_map.problem(str(error), *path))
+    if all_problems:
+        raise ConfigError(tuple(sorted(all_problems)))
+    return tuple(loaded) or derive_signing_keys(keys)

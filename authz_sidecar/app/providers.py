@@ -7,43 +7,49 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.login.claims import ClaimNames, ClaimRules
-from authz_sidecar.login.providers import Provider, ProviderSettings, Trust, client_key
-from authz_sidecar.provider_presets import KINDS
+from authz_sidecar.login.providers import OIDCClient, ProviderSettings, TLSContext, load_client_key
+from authz_sidecar.provider_presets import PROVIDER_PRESETS
 
 if TYPE_CHECKING:
     from authz_sidecar.app.application import Application
     from authz_sidecar.config.schema import Config, IdentityProvider
 
 
-def providers(config: Config, previous: Application | None) -> dict[str, Provider]:
+def build_providers(config: Config, previous: Application | None) -> dict[str, OIDCClient]:
     """Raises `ConfigError` for keys that nothing can be signed with."""
-    old = previous.providers if previous else {}
-    trust, providers, wrong = Trust(), {}, []
-    for name, configured in config.identity_providers.items():
+    previous_providers = previous.providers if previous else {}
+    tls_context, providers, problems = TLSContext(), {}, []
+    for name, provider in config.identity_providers.items():
         try:
-            settings = _provider_settings(name, configured)
+            settings = _provider_settings(name, provider)
         except ValueError as error:
             path = ("identity_providers", name, "client_key")
-            wrong.append(config.positions.problem(str(error), *path))
+            problems.append(config.source_map.problem(str(error), *path))
             continue
-        same = name in old and old[name].settings == settings
-        providers[name] = old[name] if same else Provider(settings, clock=time.time, trust=trust)
-    if wrong:
-        raise ConfigError(tuple(sorted(wrong)))
+        is_unchanged = name in previous_providers and previous_providers[name].settings == settings
+        providers[name] = (
+            previous_providers[name]
+            if is_unchanged
+            else OIDCClient(settings, clock=time.time, trust=tls_context)
+        )
+    if problems:
+        raise ConfigError(tuple(sorted(problems)))
     return providers
 
 
 def _provider_settings(name: str, provider: IdentityProvider) -> ProviderSettings:
     secret, key, claims = provider.client_secret, provider.client_key, provider.claims
-    kind = KINDS[provider.type]
+    preset = PROVIDER_PRESETS[provider.type]
     return ProviderSettings(
         name=name,
-        kind=kind,
+        kind=preset,
         label=provider.label,
         issuer=provider.issuer,
         client_id=provider.client_id,
         client_secret=None if secret is None else secret.reveal(),
-        client_key=None if key is None else client_key(key.reveal(), key_id=provider.client_key_id),
+        client_key=None
+        if key is None
+        else load_client_key(key.reveal(), key_id=provider.client_key_id),
         client_assertion_audience=provider.client_assertion_audience,
         team_id=provider.team_id,
         api=provider.api,
@@ -59,7 +65,7 @@ def _provider_settings(name: str, provider: IdentityProvider) -> ProviderSetting
                 user=claims.user, email=claims.email, groups=claims.groups, name=claims.name
             ),
             client_id=provider.client_id,
-            verified_by=kind.verified_by,
+            verified_claim=preset.verified_claim,
             require_verified_email=provider.require_verified_email,
             allow_unverified_email=provider.allow_unverified_email,
         ),

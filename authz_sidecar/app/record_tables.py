@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.records import read_hash
-from authz_sidecar.errors import StartError
-from authz_sidecar.policy.records import Networks, Users, table_of
-from authz_sidecar.polling import Mirror
+from authz_sidecar.config.records import parse_redis_hash
+from authz_sidecar.errors import StartupError
+from authz_sidecar.policy.records import NetworkRecords, Users, build_table
+from authz_sidecar.polling import PolledSnapshot
 from authz_sidecar.sessions.redis import RedisHash
-from authz_sidecar.sessions.store_url import parse_location
+from authz_sidecar.sessions.store_url import parse_store_url
 
 if TYPE_CHECKING:
     from authz_sidecar.app.application import Application
@@ -19,62 +19,71 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeptTable:
+class RedisRecordTable:
     """A table in memory as it is in Redis, up to some seconds ago."""
 
     settings: RecordTable
     url: Secret
     source: RedisHash
-    mirror: Mirror[Users | Networks]
+    snapshot: PolledSnapshot[Users | NetworkRecords]
 
     async def aclose(self) -> None:
-        await self.mirror.aclose()
+        await self.snapshot.aclose()
         await self.source.aclose()
 
 
-def kept_tables(config: Config, previous: Application | None) -> dict[str, KeptTable]:
-    """Raises `StartError` for a URL that cannot be used."""
-    tables, old = {}, previous.tables if previous else {}
+def redis_record_tables(
+    config: Config, previous: Application | None
+) -> dict[str, RedisRecordTable]:
+    """Raises `StartupError` for a URL that cannot be used."""
+    tables, previous_tables = {}, previous.record_tables if previous else {}
     for name, settings in config.records.items():
-        if (where := settings.redis) is None:
+        if (redis := settings.redis) is None:
             continue
-        url = where.url or config.sessions.store
-        same = name in old and (old[name].settings, old[name].url) == (settings, url)
-        tables[name] = old[name] if same else _kept(name, settings, where, url)
+        url = redis.url or config.sessions.store
+        is_unchanged = name in previous_tables and (
+            previous_tables[name].settings,
+            previous_tables[name].url,
+        ) == (settings, url)
+        tables[name] = (
+            previous_tables[name] if is_unchanged else _build_table(name, settings, redis, url)
+        )
     return tables
 
 
-def _kept(name: str, settings: RecordTable, where: RecordHash, url: Secret) -> KeptTable:
+def _build_table(
+    name: str, settings: RecordTable, redis: RecordHash, url: Secret
+) -> RedisRecordTable:
     try:
-        location = parse_location(url.reveal())
+        location = parse_store_url(url.reveal())
     except ValueError as error:
-        raise StartError(f"the URL of the table `{name}` {error}") from None
-    source = RedisHash.at(location, key=where.key)
-    mirror = Mirror(
-        _Reading(source, by=settings.by).read,
+        raise StartupError(f"the URL of the table `{name}` {error}") from None
+    source = RedisHash.from_location(location, key=redis.key)
+    snapshot = PolledSnapshot(
+        _TableReader(source, by=settings.by).read,
         name=f"the table `{name}`",
-        every=where.every,
-        max_age=where.max_age,
+        interval=redis.every,
+        max_age=redis.max_age,
     )
-    return KeptTable(settings=settings, url=url, source=source, mirror=mirror)
+    return RedisRecordTable(settings=settings, url=url, source=source, snapshot=snapshot)
 
 
-class _Reading:
+class _TableReader:
     """Understands a hash only where it has changed."""
 
     def __init__(self, source: RedisHash, *, by: str) -> None:
         self._source = source
         self._by = by
         self._fields: dict[bytes, bytes] = {}
-        self._table: Users | Networks | None = None
+        self._table: Users | NetworkRecords | None = None
 
-    async def read(self) -> Users | Networks:
+    async def read(self) -> Users | NetworkRecords:
         fields = await self._source.read()
         if self._table is None or fields != self._fields:
             # A large one takes longer than a check should wait.
-            self._table = await asyncio.to_thread(self._understood, fields)
+            self._table = await asyncio.to_thread(self._parse, fields)
             self._fields = fields
         return self._table
 
-    def _understood(self, fields: dict[bytes, bytes]) -> Users | Networks:
-        return table_of(read_hash(fields, by=self._by), by=self._by)
+    def _parse(self, fields: dict[bytes, bytes]) -> Users | NetworkRecords:
+        return build_table(parse_redis_hash(fields, by=self._by), by=self._by)

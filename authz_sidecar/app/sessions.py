@@ -6,44 +6,46 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
-from authz_sidecar.app.application import Store
-from authz_sidecar.rate_limit import Limits, Throttle
+from authz_sidecar.app.application import ProcessStore
+from authz_sidecar.rate_limit import RateLimit, RateLimiter
 from authz_sidecar.sessions import SessionCookies
-from authz_sidecar.sessions.cache import NearCache, NearLimits
+from authz_sidecar.sessions.cache import NearCache, NearCacheLimits
 from authz_sidecar.sessions.factory import open_store
 
 if TYPE_CHECKING:
     from authz_sidecar.app.application import Application
     from authz_sidecar.config.schema import Config
     from authz_sidecar.sealing import SecretKeys
-    from authz_sidecar.sessions import Sessions
+    from authz_sidecar.sessions import SessionService
 
 
-def store_of(config: Config, previous: Application | None) -> Store:
+def session_store(config: Config, previous: Application | None) -> ProcessStore:
     url = config.sessions.store.reveal()
     if previous is not None and previous.store.url == url:
         return previous.store
-    own = url.startswith("memory:")
-    return Store(url=url, store=open_store(url), instance=secrets.token_hex(4) if own else "")
+    is_process_local = url.startswith("memory:")
+    return ProcessStore(
+        url=url, store=open_store(url), instance=secrets.token_hex(4) if is_process_local else ""
+    )
 
 
 def near_cache(
-    config: Config, keys: SecretKeys, store: Store, previous: Application | None
+    config: Config, keys: SecretKeys, store: ProcessStore, previous: Application | None
 ) -> NearCache:
     return NearCache(
         store.store,
         secret_keys=keys,
         idle_timeout=config.sessions.idle_timeout,
         grace=config.sessions.grace,
-        limits=NearLimits(
-            entries=config.sessions.near_cache.entries,
-            bytes=config.sessions.near_cache.mebibytes << 20,
+        limits=NearCacheLimits(
+            max_entries=config.sessions.near_cache.entries,
+            max_bytes=config.sessions.near_cache.mebibytes << 20,
         ),
-        counts=previous.near.counts if previous else None,
+        stats=previous.near_cache.stats if previous else None,
     )
 
 
-def cookies(config: Config) -> SessionCookies:
+def session_cookies(config: Config) -> SessionCookies:
     cookie = config.sessions.cookie
     return SessionCookies(
         name=cookie.name,
@@ -54,7 +56,7 @@ def cookies(config: Config) -> SessionCookies:
     )
 
 
-def throttle(config: Config, sessions: Sessions) -> Throttle:
+def rate_limiter(config: Config, sessions: SessionService) -> RateLimiter:
     settings = config.server.throttle
-    limits = Limits(requests=settings.requests, window=settings.window, exempt=settings.exempt)
-    return Throttle(sessions.notes, limits=limits, clock=time.time)
+    limit = RateLimit(requests=settings.requests, window=settings.window, exempt=settings.exempt)
+    return RateLimiter(sessions.one_time, limits=limit, clock=time.time)

@@ -10,21 +10,21 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.core.types import CheckRequest, RequestAttribute
 from authz_sidecar.routes.explain import explain_request
-from authz_sidecar.routes.explain_json import Told, tell
+from authz_sidecar.routes.explain_json import ExplanationJson, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authz_sidecar.check.authorizer import CheckRecord, Recorder
     from authz_sidecar.core.header_names import ProtectedNames
-    from authz_sidecar.core.source_locations import Positions
+    from authz_sidecar.core.source_locations import SourceMap
     from authz_sidecar.core.types import Headers, Identity
     from authz_sidecar.routes import RouteIndex
 
-MOST_KEPT = 500
-MOST_HEADER_BYTES = 4096
+MAX_KEPT = 500
+MAX_HEADER_BYTES = 4096
 """Of one request; beyond it, its headers are not known any more."""
 
 _KEPT = frozenset({"deny", "refused"})
@@ -39,14 +39,14 @@ class _Denial:
     answered: tuple[str, int, tuple[str, ...], str | None, str | None]
 
 
-class ToldDenial(Told):
+class DenialJson(ExplanationJson):
     """`answered` is what was said at the time: rules may have depended on what is not kept."""
 
     request_id: str
     answered: dict[str, object]
 
 
-class Denials:
+class RecentDenials:
     """Belongs to one configuration and remembers what its predecessor denied, but no older ones."""
 
     def __init__(
@@ -54,20 +54,20 @@ class Denials:
         *,
         index: RouteIndex,
         names: ProtectedNames,
-        where: Positions,
+        source_map: SourceMap,
         base_path: str,
         recorder: Recorder,
         clock: Callable[[], float],
-        previous: Denials | None = None,
-        most: int = MOST_KEPT,
+        previous: RecentDenials | None = None,
+        max_kept: int = MAX_KEPT,
     ) -> None:
         self._index = index
         self._names = names
-        self._where = where
+        self._source_map = source_map
         self._base_path = base_path
         self._recorder = recorder
         self._clock = clock
-        self._most = most
+        self._max_kept = max_kept
         self._denials: OrderedDict[str, _Denial] = OrderedDict()
         self._previous = previous
         if previous is not None:
@@ -83,13 +83,13 @@ class Denials:
             now=self._clock(),
             answered=(check.outcome, check.status, check.reasons, check.header, check.error),
         )
-        while len(self._denials) > self._most:
+        while len(self._denials) > self._max_kept:
             self._denials.popitem(last=False)
 
-    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
-        return self._recorder.repeated(check)  # what passes is not kept
+    def repeat(self, check: CheckRecord) -> Callable[[float, str], None]:
+        return self._recorder.repeat(check)  # what passes is not kept
 
-    def explain(self, request_id: str) -> ToldDenial | None:
+    def explain(self, request_id: str) -> DenialJson | None:
         denial = self._denials.get(request_id)
         if denial is None:
             return None if self._previous is None else self._previous.explain(request_id)
@@ -98,7 +98,7 @@ class Denials:
         )
         verdict, status, reasons, header, error = denial.answered
         return {
-            **tell(explained, where=self._where, base_path=self._base_path),
+            **to_json(explained, source_map=self._source_map, base_path=self._base_path),
             "request_id": request_id,
             "answered": {
                 "verdict": verdict,
@@ -112,6 +112,8 @@ class Denials:
 
 def _without_secrets(request: CheckRequest) -> CheckRequest:
     headers: Headers = tuple(line for line in request.headers if line[0] not in _SECRET)
-    if sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
-        return replace(request, headers=(), facts=request.facts - {Fact.HEADERS})
+    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        return replace(
+            request, headers=(), attributes=request.attributes - {RequestAttribute.HEADERS}
+        )
     return replace(request, headers=headers)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, assert_never
 from urllib.parse import quote
 
-from authz_sidecar.adapters.base import Answer, Page, Passed, Refused, SignInFirst
+from authz_sidecar.adapters.base import Allowed, AuthzResponse, LoginRequired, Page, Rejected
 from authz_sidecar.adapters.request_kind import is_navigation
-from authz_sidecar.core.redirects import ReturnAddress, fitting
-from authz_sidecar.core.step_up import LONGEST_QUESTION
+from authz_sidecar.core.redirects import ReturnUrl, truncate_to_limit
+from authz_sidecar.core.step_up import MAX_STEP_UP_REQUEST_BYTES
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny, Session, step_up_of
 from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import (
@@ -21,7 +21,7 @@ from authz_sidecar.errors import (
     CredentialsRefused,
     ProviderUnavailable,
     ProxyMisconfigured,
-    Throttled,
+    RateLimited,
 )
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.model import Route
     from authz_sidecar.sessions.cookie import SessionCookies
 
-MOST_HEADER_BYTES = 3584
+MAX_HEADER_BYTES = 3584
 """With them the answer fits nginx's default buffer of 4 kB; `Cookie`, which the client sent and
 every proxy has room for, has a bound of its own."""
-MOST_COOKIE_BYTES = 12_288
+MAX_COOKIE_BYTES = 12_288
 
 RETRY_SECONDS = 5
 _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled", 503: "unavailable"}
@@ -54,7 +54,7 @@ class PageRenderer(Protocol):
         switch_account_url: str | None,
     ) -> str: ...
 
-    def trouble(
+    def error(
         self,
         *,
         title: str,
@@ -65,18 +65,16 @@ class PageRenderer(Protocol):
     ) -> str: ...
 
 
-class Repeating(Protocol):
-    def seconds_for(
-        self, request: CheckRequest, route: Route | None, session: Session | None
-    ) -> int:
+class Cacheability(Protocol):
+    def max_age(self, request: CheckRequest, route: Route | None, session: Session | None) -> int:
         """For how long a proxy may repeat that this request passes."""
 
-    def steady_until(self, session: Session) -> float:
+    def stable_until(self, session: Session) -> float:
         """The instant from which on that may be another number than now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class AuthorizationResult:
     """The decision and everything it was about. `header` is the name of the one for which the
     request was denied, whatever the policies say."""
 
@@ -87,7 +85,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class ResponseFactory:
     """`provider_ready` says whether a provider was ever reached; `challenges` which credentials a
     request for a route may bring itself, in values of `WWW-Authenticate`."""
 
@@ -97,45 +95,51 @@ class Answers:
     identity_headers: IdentityHeaders
     pages: PageRenderer
     provider_ready: Callable[[str], bool]
-    repeating: Repeating
+    cacheability: Cacheability
     challenges: Callable[[CheckRequest, Route], tuple[str, ...]]
 
-    def answer(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
-        match judged.decision:
+    def response(
+        self, request: CheckRequest, result: AuthorizationResult, request_id: str
+    ) -> AuthzResponse:
+        match result.decision:
             case Allow():
-                return self._passed(request, judged, request_id)
+                return self._allowed(request, result, request_id)
             case Challenge():
-                return self._challenge(request, judged, request_id)
+                return self._login_required(request, result, request_id)
             case Deny(reasons):
-                return self._denied(request, judged, reasons, request_id)
+                return self._denied(request, result, reasons, request_id)
             case _:
-                assert_never(judged.decision)
+                assert_never(result.decision)
 
-    def _passed(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
-        templates = judged.route.set_request_headers if judged.route else ()
-        headers = self.identity_headers.passed(request, judged.session, templates)
+    def _allowed(
+        self, request: CheckRequest, result: AuthorizationResult, request_id: str
+    ) -> AuthzResponse:
+        templates = result.route.set_request_headers if result.route else ()
+        headers = self.identity_headers.request_headers(request, result.session, templates)
         cookie = self._cookie_for_app(request)
         size = sum([len(name) + len(value) + 4 for name, value in headers])
-        if size > MOST_HEADER_BYTES or len(cookie) > MOST_COOKIE_BYTES:
+        if size > MAX_HEADER_BYTES or len(cookie) > MAX_COOKIE_BYTES:
             reasons = frozenset({"headers-too-large"})
-            return self._denied(request, judged, reasons, request_id)
-        return Passed(
+            return self._denied(request, result, reasons, request_id)
+        return Allowed(
             identity=headers,
-            cleared=self.identity_headers.cleared(headers),
+            cleared=self.identity_headers.headers_to_remove(headers),
             cookie=cookie,
-            repeatable=self.repeating.seconds_for(request, judged.route, judged.session),
+            max_age=self.cacheability.max_age(request, result.route, result.session),
         )
 
     def _cookie_for_app(self, request: CheckRequest) -> str:
         lines = request.header_values("cookie")
-        rest = self.cookies.strip(lines) if self.strip_cookie else None
+        rest = self.cookies.remove_own(lines) if self.strip_cookie else None
         return "; ".join(lines) if rest is None else rest
 
-    def _challenge(self, request: CheckRequest, judged: Judgement, request_id: str) -> Answer:
-        providers = judged.route.providers if judged.route else ()
-        challenges = self.challenges(request, judged.route) if judged.route else ()
+    def _login_required(
+        self, request: CheckRequest, result: AuthorizationResult, request_id: str
+    ) -> AuthzResponse:
+        providers = result.route.providers if result.route else ()
+        challenges = self.challenges(request, result.route) if result.route else ()
         if not providers and challenges:
-            return Refused(
+            return Rejected(
                 status=401,
                 reason="unauthenticated",
                 message="This address is for programs with a token.",
@@ -143,18 +147,18 @@ class Answers:
                 headers=tuple(("www-authenticate", challenge) for challenge in challenges),
             )
         if not providers:
-            return self._denied(request, judged, judged.decision.reasons, request_id)
+            return self._denied(request, result, result.decision.reasons, request_id)
         if not any(self.provider_ready(provider) for provider in providers):
-            return self.trouble(
+            return self.error_response(
                 ProviderUnavailable("no identity provider of the route was reached yet"),
                 request,
                 request_id,
             )
-        step_up = step_up_of(judged.decision)
-        allowed_origin = _allowed_origin(request, judged.route)
-        return SignInFirst(
-            location=self._start(
-                request, tells_for_what=step_up is not None or allowed_origin is not None
+        step_up = step_up_of(result.decision)
+        allowed_origin = _allowed_origin(request, result.route)
+        return LoginRequired(
+            location=self._start_url(
+                request, includes_request=step_up is not None or allowed_origin is not None
             ),
             navigation=is_navigation(request),
             step_up=step_up,
@@ -165,76 +169,82 @@ class Answers:
     def _denied(
         self,
         request: CheckRequest,
-        judged: Judgement,
+        result: AuthorizationResult,
         reasons: frozenset[str],
         request_id: str,
-    ) -> Refused:
+    ) -> Rejected:
         page = None
         if is_navigation(request):
-            identity = judged.session.identity if judged.session else None
+            identity = result.session.identity if result.session else None
             html = self.pages.denied(
                 identity=identity,
                 url=request.url,
                 reasons=reasons,
                 request_id=request_id,
-                switch_account_url=f"{self._start(request)}&switch=1" if identity else None,
+                switch_account_url=f"{self._start_url(request)}&switch=1" if identity else None,
             )
             page = Page(html=html, headers=self.pages.headers())
-        return Refused(
+        return Rejected(
             status=403,
             reason=min(reasons, default="forbidden"),
             message="Access denied.",
             request_id=request_id,
             page=page,
-            allowed_origin=_allowed_origin(request, judged.route),
+            allowed_origin=_allowed_origin(request, result.route),
         )
 
-    def trouble(
+    def error_response(
         self, problem: AuthzError, request: CheckRequest | None, request_id: str
-    ) -> Refused:
+    ) -> Rejected:
         """Our own trouble is 503, whatever it was; the proxy's is 400, a program's 401."""
         if isinstance(problem, CredentialsRefused):
-            return Refused(
+            return Rejected(
                 # RFC 6750 section 3.1: who it is was proved, and is not enough.
                 status=403 if problem.code == "insufficient_scope" else problem.status,
                 reason=problem.code,
-                message=problem.public,
+                message=problem.public_message,
                 request_id=request_id,
                 headers=problem.headers,
             )
         status = problem.status if problem.status in _REASONS else 503
         page = None
         if request is not None and is_navigation(request):
-            html = self.pages.trouble(
+            html = self.pages.error(
                 title="This did not work",
-                message=problem.public,
+                message=problem.public_message,
                 request_id=request_id,
                 retry_url=request.url if status == 503 else None,
             )
             page = Page(html=html, headers=self.pages.headers())
-        return Refused(
+        return Rejected(
             status=status,
             reason=problem.reason if isinstance(problem, ProxyMisconfigured) else _REASONS[status],
-            message=problem.public,
+            message=problem.public_message,
             request_id=request_id,
             page=page,
             retry_after=_retry_after(problem, status),
         )
 
-    def _start(self, request: CheckRequest, *, tells_for_what: bool = False) -> str:
-        back = _return_address(request)
-        query = f"rd={quote(back.url, safe='')}" + ("&shortened=1" if back.shortened else "")
-        asked = f"{request.method} {request.path}"
-        if tells_for_what and len(asked) <= LONGEST_QUESTION and not _asks_for(request, back):
+    def _start_url(self, request: CheckRequest, *, includes_request: bool = False) -> str:
+        return_url = _return_url(request)
+        query = f"rd={quote(return_url.url, safe='')}" + (
+            "&shortened=1" if return_url.is_truncated else ""
+        )
+        requested = f"{request.method} {request.path}"
+        if (
+            includes_request
+            and len(requested) <= MAX_STEP_UP_REQUEST_BYTES
+            and not _repeats_request(request, return_url)
+        ):
             # What it takes to open the page to come back to is not what it takes to do this, and a
             # page of another host is not signed in where the question was.
-            query += f"&for={quote(asked, safe='')}"
+            query += f"&for={quote(requested, safe='')}"
         return f"{request.origin}{self.base_path}/start?{query}"
 
 
-def _asks_for(request: CheckRequest, back: ReturnAddress) -> bool:
+def _repeats_request(request: CheckRequest, return_url: ReturnUrl) -> bool:
     """Whether whoever comes back there asks this very question again."""
-    return request.method == "GET" and is_navigation(request) and back.url == request.url
+    return request.method == "GET" and is_navigation(request) and return_url.url == request.url
 
 
 def _allowed_origin(request: CheckRequest, route: Route | None) -> str | None:
@@ -244,18 +254,18 @@ def _allowed_origin(request: CheckRequest, route: Route | None) -> str | None:
 
 
 def _retry_after(problem: AuthzError, status: int) -> int | None:
-    if isinstance(problem, Throttled):
+    if isinstance(problem, RateLimited):
         return problem.retry_after
     return RETRY_SECONDS if status == 503 else None
 
 
-def _return_address(request: CheckRequest) -> ReturnAddress:
+def _return_url(request: CheckRequest) -> ReturnUrl:
     """Where to come back to: the page asked for, or the page that a form or script was on."""
     # Return addresses have no raw backslash, and in a query its escape means the same.
     target = request.target.replace("\\", "%5C")
     if request.method not in {"GET", "HEAD"}:
         target = _referring_page(request) or "/"
-    return fitting(request.origin, target)
+    return truncate_to_limit(request.origin, target)
 
 
 def _referring_page(request: CheckRequest) -> str | None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from authz_sidecar import __version__
-from authz_sidecar.errors import ConfigError, StartError
+from authz_sidecar.errors import ConfigError, StartupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,9 +37,9 @@ what the others need, and the others need not wait for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    words = sys.argv[1:] if argv is None else argv
-    chosen = words[0] if words and words[0] in COMMANDS else None
-    arguments = _parser(COMMANDS if chosen is None else (chosen,)).parse_args(words)
+    argv_words = sys.argv[1:] if argv is None else argv
+    command = argv_words[0] if argv_words and argv_words[0] in COMMANDS else None
+    arguments = _parser(COMMANDS if command is None else (command,)).parse_args(argv_words)
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)
         return 2
-    except StartError as error:
+    except StartupError as error:
         print(f"authz-sidecar: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:

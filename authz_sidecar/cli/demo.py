@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "demo", help="try it: a proxy, a provider, an app and the sidecar on this machine"
     )
@@ -25,7 +25,9 @@ def add(commands: Commands) -> None:
         help="(default: %(default)s)",
     )
     parser.add_argument(
-        "--port", type=_port, help="where the proxy listens (default: 8080, or the next free one)"
+        "--port",
+        type=_parse_port,
+        help="where the proxy listens (default: 8080, or the next free one)",
     )
     parser.add_argument(
         "--directory",
@@ -45,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     # Here, so that no other command waits for the demo's imports.
     from authz_sidecar.demo import run as demo  # noqa: PLC0415
 
-    with _place(arguments.directory) as directory:
-        return demo.run(
+    with _working_directory(arguments.directory) as directory:
+        return demo.run_demo(
             proxy=arguments.proxy,
             public_port=arguments.port,
             directory=directory,
@@ -55,15 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _place(wished: Path | None) -> Iterator[Path]:
-    if wished is not None:
-        yield wished
+def _working_directory(chosen: Path | None) -> Iterator[Path]:
+    if chosen is not None:
+        yield chosen
         return
-    with tempfile.TemporaryDirectory(prefix="authz-sidecar-demo-") as made:
-        yield Path(made)
+    with tempfile.TemporaryDirectory(prefix="authz-sidecar-demo-") as temporary:
+        yield Path(temporary)
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     port = int(text)
     if not 0 < port < 65536:
         raise ValueError

@@ -6,45 +6,47 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.explain_text import drawn, for_stream
-from authz_sidecar.cli.load_routes import load_rules
-from authz_sidecar.cli.options import add_config, config_path
+from authz_sidecar.cli.explain_text import adapt_to_stream, render
+from authz_sidecar.cli.load_routes import load_compiled_routes
+from authz_sidecar.cli.options import add_config_option, config_path
 from authz_sidecar.cli.request_args import (
-    add_person,
-    add_request,
-    identity_of,
-    request_of,
-    time_of,
+    add_identity_options,
+    add_request_options,
+    build_identity,
+    build_request,
+    evaluation_time,
 )
 from authz_sidecar.routes.explain import explain_request
-from authz_sidecar.routes.explain_json import tell
-from authz_sidecar.routes_from_config import delivered_facts
+from authz_sidecar.routes.explain_json import to_json
+from authz_sidecar.routes_from_config import available_attributes
 
 if TYPE_CHECKING:
     import argparse
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("explain", help="say why a request passes or not, rule by rule")
-    add_config(parser)
+    add_config_option(parser)
     parser.add_argument("--json", action="store_true", help="for programs")
-    add_request(parser)
-    add_person(parser)
+    add_request_options(parser)
+    add_identity_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    rules = load_rules(config_path(arguments))
-    request = request_of(arguments, facts=delivered_facts(rules.config))
-    identity = identity_of(arguments, request, rules.index)
+    rules = load_compiled_routes(config_path(arguments))
+    request = build_request(arguments, facts=available_attributes(rules.config))
+    identity = build_identity(arguments, request, rules.index)
     explained = explain_request(
-        rules.index, request, identity, names=rules.names, now=time_of(arguments)
+        rules.index, request, identity, names=rules.protected_names, now=evaluation_time(arguments)
     )
-    told = tell(explained, where=rules.config.positions, base_path=rules.config.server.base_path)
+    explanation_json = to_json(
+        explained, source_map=rules.config.source_map, base_path=rules.config.server.base_path
+    )
     if arguments.json:
-        print(json.dumps(told, indent=2))
+        print(json.dumps(explanation_json, indent=2))
     else:
-        print(for_stream(drawn(told), sys.stdout))
+        print(adapt_to_stream(render(explanation_json), sys.stdout))
     return 0

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from authz_sidecar.routes.explain_json import Told, ToldCriterion, ToldReading, ToldRule
+    from authz_sidecar.routes.explain_json import (
+        CriterionJson,
+        ExplanationJson,
+        InterpretationJson,
+        RuleJson,
+    )
 
-_WIDEST_CELL = 44
-_PLAIN = str.maketrans({"✓": "+", "✗": "-", "├": "|", "└": "`", "│": "|", "─": "-", "…": "~",
+_MAX_CELL_WIDTH = 44
+_ASCII_REPLACEMENTS = str.maketrans({"✓": "+", "✗": "-", "├": "|", "└": "`", "│": "|", "─": "-", "…": "~",
                         "◀": "<"})  # fmt: skip
 
-_VERDICTS = {
+_VERDICT_TITLES = {
     "allow": "ALLOWED",
     "sign-in": "SIGN IN FIRST",
     "deny": "DENIED",
@@ -33,81 +38,83 @@ class _Row:
     cells: tuple[str, ...]
 
 
-def drawn(told: Told) -> str:
-    lines = [*_head(told), ""]
-    for number, reading in enumerate(told["readings"]):
-        if number and not _differs(reading, told["readings"][0]):
+def render(explanation: ExplanationJson) -> str:
+    lines = [*_head(explanation), ""]
+    for number, interpretation in enumerate(explanation["readings"]):
+        if number and not _differs(interpretation, explanation["readings"][0]):
             continue
-        lines += _reading(told, reading)
-    lines += _verdict(told)
+        lines += _format_interpretation(explanation, interpretation)
+    lines += _verdict(explanation)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def for_stream(text: str, stream: TextIO) -> str:
+def adapt_to_stream(text: str, stream: TextIO) -> str:
     """In colour and in Unicode where the stream can show that."""
     try:
         text.encode(stream.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
-        text = text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
+        text = text.translate(_ASCII_REPLACEMENTS).encode("ascii", "backslashreplace").decode()
     colour = stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
-    return _coloured(text) if colour else text
+    return _colorize(text) if colour else text
 
 
-def _head(told: Told) -> Iterator[str]:
-    yield f"{shown(told['method'])} {shown(told['url'])}"
-    yield f"  as     {_person(told)}"
-    if told["overlooked"]:
-        yield f"         ({told['overlooked']})"
-    yield f"  from   {told['client'] or 'an unknown address'}"
-    yield f"  at     {told['time']}"
-    route = told["route"]
+def _head(explanation: ExplanationJson) -> Iterator[str]:
+    yield f"{format_value(explanation['method'])} {format_value(explanation['url'])}"
+    yield f"  as     {_format_identity(explanation)}"
+    if explanation["overlooked"]:
+        yield f"         ({explanation['overlooked']})"
+    yield f"  from   {explanation['client'] or 'an unknown address'}"
+    yield f"  at     {explanation['time']}"
+    route = explanation["route"]
     if route is None:
         yield "  route  none"
     else:
         yield f"  route  {route['name']}: {route['place']}  ({route['at']})"
-    if len(told["readings"]) > 1:
-        yield f"  the path has {len(told['readings'])} readings:"
-        for reading in told["readings"]:
-            outcome = reading["verdict"] or f"route {reading['route'] or 'none'}"
-            yield f"    {shown(reading['path'])}  {outcome}"
+    if len(explanation["readings"]) > 1:
+        yield f"  the path has {len(explanation['readings'])} readings:"
+        for interpretation in explanation["readings"]:
+            outcome = interpretation["verdict"] or f"route {interpretation['route'] or 'none'}"
+            yield f"    {format_value(interpretation['path'])}  {outcome}"
 
 
-def _person(told: Told) -> str:
-    identity = told["identity"]
+def _format_identity(explanation: ExplanationJson) -> str:
+    identity = explanation["identity"]
     if identity is None:
         return "nobody who is signed in"
-    parts = [f"user {shown(identity['user'])}"]
+    parts = [f"user {format_value(identity['user'])}"]
     if identity["email"]:
-        parts.append(shown(identity["email"]))
+        parts.append(format_value(identity["email"]))
     groups = identity["groups"]
     if isinstance(groups, list) and groups:
-        parts.append(f"groups {', '.join(map(shown, groups))}")
+        parts.append(f"groups {', '.join(map(format_value, groups))}")
     if identity["provider"]:
-        parts.append(f"by {shown(identity['provider'])}")
+        parts.append(f"by {format_value(identity['provider'])}")
     return ", ".join(parts)
 
 
-def _differs(reading: ToldReading, first: ToldReading) -> bool:
-    return reading["verdict"] != first["verdict"]
+def _differs(interpretation: InterpretationJson, first: InterpretationJson) -> bool:
+    return interpretation["verdict"] != first["verdict"]
 
 
-def _reading(told: Told, reading: ToldReading) -> Iterator[str]:
-    if reading["allow"] is None:
+def _format_interpretation(
+    explanation: ExplanationJson, interpretation: InterpretationJson
+) -> Iterator[str]:
+    if interpretation["allow"] is None:
         return
-    if len(told["readings"]) > 1:
-        yield f"read as {shown(reading['path'])}"
+    if len(explanation["readings"]) > 1:
+        yield f"read as {format_value(interpretation['path'])}"
     rows: list[_Row] = []
-    for action, held in (("allow", reading["allow"]), ("deny", reading["deny"])):
-        rules = [rule for rule in reading["rules"] if rule["action"] == action]
-        rows.append(_Row("", bool(held), (action, "" if rules else "there is no such rule")))
-        rows += _rules(rules)
-    yield from _aligned(rows)
+    for action, holds in (("allow", interpretation["allow"]), ("deny", interpretation["deny"])):
+        rules = [rule for rule in interpretation["rules"] if rule["action"] == action]
+        rows.append(_Row("", bool(holds), (action, "" if rules else "there is no such rule")))
+        rows += _rule_rows(rules)
+    yield from _align(rows)
     yield ""
 
 
-def _rules(rules: Sequence[ToldRule]) -> Iterator[_Row]:
-    for place, rule in enumerate(rules):
-        last = place == len(rules) - 1
+def _rule_rows(rules: Sequence[RuleJson]) -> Iterator[_Row]:
+    for index, rule in enumerate(rules):
+        last = index == len(rules) - 1
         decides = "  ◀ decides" if rule["decisive"] else ""
         yield _Row(
             "└─ " if last else "├─ ",
@@ -121,49 +128,51 @@ def _rules(rules: Sequence[ToldRule]) -> Iterator[_Row]:
             yield _Row(stem + branch, criterion["holds"], _cells(criterion))
 
 
-def _cells(criterion: ToldCriterion) -> tuple[str, ...]:
+def _cells(criterion: CriterionJson) -> tuple[str, ...]:
     return (
         criterion["criterion"],
-        _short(_wanted(criterion["compares"])),
-        _short(_found(criterion)),
+        _truncate(_format_expected(criterion["compares"])),
+        _truncate(_format_observed(criterion)),
         ", ".join(criterion["reasons"]),
         criterion["at"],
     )
 
 
-def _wanted(data: object) -> str:
+def _format_expected(data: object) -> str:
     if isinstance(data, dict):
-        return ", ".join(f"{name} {shown(value)}" for name, value in data.items()) or "anything"
-    return shown(data)
+        return (
+            ", ".join(f"{name} {format_value(value)}" for name, value in data.items()) or "anything"
+        )
+    return format_value(data)
 
 
-def _found(criterion: ToldCriterion) -> str:
+def _format_observed(criterion: CriterionJson) -> str:
     value, note = criterion["found"], criterion["note"]
     if value is None:
         return note or ""
-    return f"{shown(value)} ({note})" if note else shown(value)
+    return f"{format_value(value)} ({note})" if note else format_value(value)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """On one line, with nothing in it that moves a terminal's cursor."""
     if isinstance(value, list):
-        return ", ".join(map(shown, value)) if value else "nothing"
+        return ", ".join(map(format_value, value)) if value else "nothing"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {shown(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key}: {format_value(entry)}" for key, entry in value.items())
     if isinstance(value, str) and value.isprintable() and value.strip() == value != "":
         return value
     return json.dumps(value)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _WIDEST_CELL else f"{text[: _WIDEST_CELL - 1]}…"
+def _truncate(text: str) -> str:
+    return text if len(text) <= _MAX_CELL_WIDTH else f"{text[: _MAX_CELL_WIDTH - 1]}…"
 
 
-def _aligned(rows: Sequence[_Row]) -> Iterator[str]:
+def _align(rows: Sequence[_Row]) -> Iterator[str]:
     first = max(len(row.stem) + len(row.cells[0]) for row in rows)
     # Rows of a rule have a title that may run over the columns of its criteria.
     columns = [row.cells for row in rows if len(row.cells) > 2 and row.cells[3]]
-    widths = [max((len(cells[at]) for cells in columns), default=0) for at in range(1, 4)]
+    widths = [max((len(cells[column]) for cells in columns), default=0) for column in range(1, 4)]
     titles = max((len(row.cells[1]) for row in rows), default=0)
     widths[2] = max(widths[2], titles - widths[0] - widths[1] - 4)
     for row in rows:
@@ -178,15 +187,15 @@ def _aligned(rows: Sequence[_Row]) -> Iterator[str]:
         yield f"{label}  {middle}  {row.cells[4] if len(row.cells) > 4 else ''}"
 
 
-def _verdict(told: Told) -> Iterator[str]:
-    reasons = ", ".join(told["reasons"]) or "no rule allows it"
-    yield f"{_VERDICTS[told['verdict']]}: {reasons}"
-    if told["trouble"]:
-        yield f"  {told['trouble']}"
-    yield f"  {told['answer']}"
+def _verdict(explanation: ExplanationJson) -> Iterator[str]:
+    reasons = ", ".join(explanation["reasons"]) or "no rule allows it"
+    yield f"{_VERDICT_TITLES[explanation['verdict']]}: {reasons}"
+    if explanation["trouble"]:
+        yield f"  {explanation['trouble']}"
+    yield f"  {explanation['answer']}"
 
 
-def _coloured(text: str) -> str:
+def _colorize(text: str) -> str:
     for mark, code in (("✓", "32"), ("✗", "31"), ("◀ decides", "1")):
         text = text.replace(mark, f"\x1b[{code}m{mark}\x1b[0m")
     return text

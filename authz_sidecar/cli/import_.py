@@ -7,18 +7,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.adapters.registry import NAMES, adapters
-from authz_sidecar.config.load import MAX_BYTES
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.core.types import Fact
-from authz_sidecar.errors import ConfigError, StartError
-from authz_sidecar.migrate.pomerium import import_pomerium, report, written
+from authz_sidecar.adapters.registry import NAMES, enabled_adapters
+from authz_sidecar.config.load import MAX_CONFIG_BYTES
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.core.types import RequestAttribute
+from authz_sidecar.errors import ConfigError, StartupError
+from authz_sidecar.migrate.pomerium import format_report, import_pomerium, to_yaml
 
 if TYPE_CHECKING:
     import argparse
     from typing import TextIO
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
     from authz_sidecar.config.document import Document
 
 _EPILOG = """\
@@ -28,7 +28,7 @@ could not be carried over: read the report, then say --accept.
 """
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("import", help="take over another product's configuration")
     products = parser.add_subparsers(title="products", metavar="PRODUCT", required=True)
     pomerium = products.add_parser("pomerium", help="Pomerium Core's `config.yaml`", epilog=_EPILOG)
@@ -43,36 +43,38 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     path: Path = arguments.path
-    document = _read(path)
-    facts = [adapter.facts for adapter in adapters(NAMES).values()]
+    document = _read_document(path)
+    facts = [adapter.attributes for adapter in enabled_adapters(NAMES).values()]
     imported = import_pomerium(
-        document.data, where=document.positions, facts=frozenset(Fact).intersection(*facts)
+        document.data,
+        source_map=document.source_map,
+        facts=frozenset(RequestAttribute).intersection(*facts),
     )
-    _put(arguments.out, written(imported, source=path.name), sys.stdout)
-    _put(arguments.report, report(imported), sys.stderr)
+    _write_new(arguments.out, to_yaml(imported, source=path.name), sys.stdout)
+    _write_new(arguments.report, format_report(imported), sys.stderr)
     return 1 if imported.needs_acceptance and not arguments.accept else 0
 
 
-def _read(path: Path) -> Document:
+def _read_document(path: Path) -> Document:
     try:
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            content = file.read(MAX_CONFIG_BYTES + 1)
         text = content.decode("utf-8-sig")
     except OSError as error:
-        raise StartError(f"cannot read `{path}`: {(error.strerror or '').lower()}") from None
+        raise StartupError(f"cannot read `{path}`: {(error.strerror or '').lower()}") from None
     except UnicodeDecodeError:
-        raise StartError(f"`{path}` is not text in UTF-8") from None
-    if len(content) > MAX_BYTES:
-        raise StartError(f"`{path}` is larger than {MAX_BYTES >> 20} MiB")
-    document = read_text(text, file=str(path))
+        raise StartupError(f"`{path}` is not text in UTF-8") from None
+    if len(content) > MAX_CONFIG_BYTES:
+        raise StartupError(f"`{path}` is larger than {MAX_CONFIG_BYTES >> 20} MiB")
+    document = parse_yaml(text, file=str(path))
     if document.problems:
         raise ConfigError(document.problems)
     if not isinstance(document.data, dict):
-        raise StartError(f"`{path}` is no map of options")
+        raise StartupError(f"`{path}` is no map of options")
     return document
 
 
-def _put(path: Path | None, text: str, stream: TextIO) -> None:
+def _write_new(path: Path | None, text: str, stream: TextIO) -> None:
     """A file is never written over: it may have been edited since."""
     if path is None:
         print(text, end="", file=stream)
@@ -80,8 +82,8 @@ def _put(path: Path | None, text: str, stream: TextIO) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
-        raise StartError(f"`{path}` exists already, it is left as it is") from None
+        raise StartupError(f"`{path}` exists already, it is left as it is") from None
     except OSError as error:
-        raise StartError(f"cannot write `{path}`: {(error.strerror or '').lower()}") from None
+        raise StartupError(f"cannot write `{path}`: {(error.strerror or '').lower()}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

@@ -8,15 +8,15 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.errors import StartError
+from authz_sidecar.errors import StartupError
 
 if TYPE_CHECKING:
     import argparse
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     keys = commands.add_parser("keys", help="make secret keys")
     actions = keys.add_subparsers(title="actions", metavar="ACTION", required=True)
     new = actions.add_parser("new", help="print a fresh key, or write it to a file")
@@ -33,15 +33,15 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    key = _signing_key() if arguments.assertion else _secret()
+    key = _generate_signing_key() if arguments.assertion else _generate_secret()
     if arguments.out is None:
         print(key)
     else:
-        _write(arguments.out, f"{key}\n")
+        _write_new(arguments.out, f"{key}\n")
     return 0
 
 
-def _signing_key() -> str:
+def _generate_signing_key() -> str:
     # Here, because loading it takes longer than all the rest of the command.
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
@@ -56,17 +56,17 @@ def _signing_key() -> str:
     )
 
 
-def _secret() -> str:
+def _generate_secret() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
 
 
-def _write(path: Path, text: str) -> None:
+def _write_new(path: Path, text: str) -> None:
     """Never over something that is there: it may be the key in use."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise StartError(f"`{path}` exists already, it is left as it is") from None
+        raise StartupError(f"`{path}` exists already, it is left as it is") from None
     except OSError as error:
-        raise StartError(f"cannot write `{path}`: {(error.strerror or '').lower()}") from None
+        raise StartupError(f"cannot write `{path}`: {(error.strerror or '').lower()}") from None
     with os.fdopen(descriptor, "w") as file:
         file.write(text)

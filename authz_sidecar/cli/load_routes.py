@@ -8,10 +8,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.load import examine
+from authz_sidecar.config.load import examine_config
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.identity.headers import managed_names, protected_names, templated_names
-from authz_sidecar.routes_from_config import certificate_header, ruleset
+from authz_sidecar.identity.headers import (
+    managed_header_names,
+    protected_names,
+    template_header_names,
+)
+from authz_sidecar.routes_from_config import certificate_header, compile_routes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,38 +25,38 @@ if TYPE_CHECKING:
     from authz_sidecar.routes import RouteIndex
 
 # Problems begin with the path of what they are about.
-_NOTHING_TO_DO_WITH_RULES = re.compile(
+_IRRELEVANT_TO_ROUTES = re.compile(
     r"(?:secret_keys|sessions|assertion|identity_providers\.[^:]*\.client_(?:secret|key))\b"
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """`names` are the headers that no client may bring."""
+class LoadedRoutes:
+    """`protected_names` are the headers that no client may bring."""
 
     config: Config
     index: RouteIndex
-    names: ProtectedNames
+    protected_names: ProtectedNames
 
 
-def load_rules(path: Path) -> Rules:
+def load_compiled_routes(path: Path) -> LoadedRoutes:
     """Raises `ConfigError` with every problem that rules depend on."""
-    examined = examine(path, env=os.environ)
+    examined = examine_config(path, env=os.environ)
     problems = {
-        problem
-        for problem in examined.problems
-        if not _NOTHING_TO_DO_WITH_RULES.match(problem.message)
+        problem for problem in examined.problems if not _IRRELEVANT_TO_ROUTES.match(problem.message)
     }
     config = examined.config or examined.partial
     if config is None:
         raise ConfigError(examined.problems)
-    built = ruleset(config)
-    problems.update(built.problems)
+    compiled = compile_routes(config)
+    problems.update(compiled.problems)
     if problems:
         raise ConfigError(tuple(sorted(problems)))
     headers, certificate = config.headers, certificate_header(config)
     names = protected_names(
-        managed_names(headers.preset, headers.claims, templated_names(built.index.routes)),
+        managed_header_names(
+            headers.preset, headers.claims, template_header_names(compiled.index.routes)
+        ),
         certificate=None if certificate is None else certificate.name,
     )
-    return Rules(config, built.index, names)
+    return LoadedRoutes(config, compiled.index, names)

@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     import argparse
 
     # argparse has no public name for what `add_subparsers` returns.
-    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
+    Subparsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001
 
-VARIABLE = "AUTHZ_SIDECAR_CONFIG"
-DEFAULT = "authz-sidecar.yaml"
+CONFIG_VARIABLE = "AUTHZ_SIDECAR_CONFIG"
+DEFAULT_CONFIG = "authz-sidecar.yaml"
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
+def add_config_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
         default=None,
         metavar="PATH",
-        help=f"a file, or a directory of them (default: ${VARIABLE}, else {DEFAULT})",
+        help=f"a file, or a directory of them (default: ${CONFIG_VARIABLE}, else {DEFAULT_CONFIG})",
     )
 
 
 def config_path(arguments: argparse.Namespace) -> Path:
     given: Path | None = arguments.config
-    return given if given is not None else Path(os.environ.get(VARIABLE) or DEFAULT)
+    return given if given is not None else Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)

@@ -8,50 +8,56 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.core.protocol_upgrade import requests_unsupported_upgrade
 from authz_sidecar.core.types import CheckRequest, Identity
-from authz_sidecar.core.urls import MalformedUrl, Origin, ascii_url, parse_url
-from authz_sidecar.policy.test_cases import SOMEBODY
+from authz_sidecar.core.urls import MalformedUrl, Origin, iri_to_uri, parse_url
+from authz_sidecar.policy.test_cases import UNSPECIFIED_USER
 from authz_sidecar.routes.model import PASSWORD_FILE, SERVICE_ACCOUNTS
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.types import Address, Fact
+    from authz_sidecar.core.types import Address, RequestAttribute
     from authz_sidecar.routes import RouteIndex
 
-Claims = dict[str, object]
+ClaimValues = dict[str, object]
 
 
-def add_request(parser: argparse.ArgumentParser) -> None:
+def add_request_options(parser: argparse.ArgumentParser) -> None:
     request = parser.add_argument_group("request")
-    request.add_argument("--url", required=True, type=_url, help="what is asked for")
+    request.add_argument("--url", required=True, type=_parse_url, help="what is asked for")
     request.add_argument("--method", default="GET", help="(default: %(default)s)")
-    request.add_argument("--ip", type=_address, metavar="ADDRESS", help="the client's address")
     request.add_argument(
-        "--header", action="append", default=[], type=_header, metavar="'NAME: VALUE'"
+        "--ip", type=_parse_address, metavar="ADDRESS", help="the client's address"
     )
     request.add_argument(
-        "--at", type=_time, metavar="TIME", help="such as 2026-03-05T08:00:00Z (default: now)"
+        "--header", action="append", default=[], type=_parse_header, metavar="'NAME: VALUE'"
+    )
+    request.add_argument(
+        "--at", type=_parse_time, metavar="TIME", help="such as 2026-03-05T08:00:00Z (default: now)"
     )
 
 
-def add_person(parser: argparse.ArgumentParser) -> None:
+def add_identity_options(parser: argparse.ArgumentParser) -> None:
     person = parser.add_argument_group("person", "without any of these, nobody is signed in")
     person.add_argument("--user", metavar="ID", help="as the provider names them")
     person.add_argument("--email", metavar="ADDRESS")
-    person.add_argument("--groups", type=comma_separated, metavar="A,B")
-    add_claim(person)
+    person.add_argument("--groups", type=parse_comma_separated, metavar="A,B")
+    add_claim_option(person)
     person.add_argument(
         "--provider",
         metavar="NAME",
         help="or token issuer, `service-account`, `htpasswd` (default: the first of the route)",
     )
-    person.add_argument("--signed-in-at", type=_time, metavar="TIME")
+    person.add_argument("--signed-in-at", type=_parse_time, metavar="TIME")
     person.add_argument("--acr", help="how strong the sign-in was")
-    person.add_argument("--amr", type=comma_separated, metavar="A,B", help="the ways of signing in")
+    person.add_argument(
+        "--amr", type=parse_comma_separated, metavar="A,B", help="the ways of signing in"
+    )
 
 
-def request_of(arguments: argparse.Namespace, *, facts: frozenset[Fact]) -> CheckRequest:
+def build_request(
+    arguments: argparse.Namespace, *, facts: frozenset[RequestAttribute]
+) -> CheckRequest:
     origin, target = arguments.url
     path, mark, query = target.partition("?")
     headers: tuple[tuple[str, str], ...] = tuple(arguments.header)
@@ -64,32 +70,32 @@ def request_of(arguments: argparse.Namespace, *, facts: frozenset[Fact]) -> Chec
         client=arguments.ip,
         headers=headers,
         websocket=any(name == "upgrade" and "websocket" in it.lower() for name, it in headers),
-        unsupported_upgrade=asks_for_unsupported_upgrade(headers),
-        facts=facts,
+        unsupported_upgrade=requests_unsupported_upgrade(headers),
+        attributes=facts,
     )
 
 
-def time_of(arguments: argparse.Namespace) -> float:
-    at: float | None = arguments.at
-    return time.time() if at is None else at
+def evaluation_time(arguments: argparse.Namespace) -> float:
+    given: float | None = arguments.at
+    return time.time() if given is None else given
 
 
-def identity_of(
+def build_identity(
     arguments: argparse.Namespace, request: CheckRequest, index: RouteIndex
 ) -> Identity | None:
     given = (arguments.user, arguments.email, arguments.groups, arguments.provider)
-    if not any(each is not None for each in given) and not arguments.claim:
+    if not any(value is not None for value in given) and not arguments.claim:
         return None
-    claims: Claims = dict(arguments.claim)
+    claims: ClaimValues = dict(arguments.claim)
     provider = arguments.provider or default_provider(request, index)
-    ours = provider in {SERVICE_ACCOUNTS, PASSWORD_FILE}
-    machine = ours or any(provider in route.token_issuers for route in index.routes)
-    user = arguments.user or SOMEBODY
+    is_local_account = provider in {SERVICE_ACCOUNTS, PASSWORD_FILE}
+    is_service = is_local_account or any(provider in route.token_issuers for route in index.routes)
+    user = arguments.user or UNSPECIFIED_USER
     return Identity(
         provider=provider,
         issuer="",
-        subject=f"{provider}/{user.removeprefix(f'{provider}/')}" if machine else user,
-        machine=machine,
+        subject=f"{provider}/{user.removeprefix(f'{provider}/')}" if is_service else user,
+        is_service=is_service,
         email=arguments.email,
         groups=arguments.groups or (),
         claims=claims,
@@ -105,52 +111,52 @@ def default_provider(request: CheckRequest, index: RouteIndex) -> str:
     return next(iter((*route.providers, *route.token_issuers)), "") if route is not None else ""
 
 
-def _url(text: str) -> tuple[Origin, str]:
+def _parse_url(text: str) -> tuple[Origin, str]:
     try:
         # Browsers keep the fragment to themselves.
-        return parse_url(ascii_url(text.partition("#")[0]))
+        return parse_url(iri_to_uri(text.partition("#")[0]))
     except MalformedUrl as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
-def _address(text: str) -> Address:
+def _parse_address(text: str) -> Address:
     try:
         return ip_address(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"`{text}` is not an address") from None
 
 
-def _header(text: str) -> tuple[str, str]:
+def _parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise argparse.ArgumentTypeError(f"`{text}` is not a header such as `x-team: blue`")
     return name.strip().lower(), value.strip()
 
 
-def add_claim(options: argparse._ActionsContainer) -> None:
+def add_claim_option(options: argparse._ActionsContainer) -> None:
     options.add_argument(
         "--claim",
         action="append",
         default=[],
-        type=_claim,
+        type=_parse_claim,
         metavar="NAME=VALUE",
         help="the value as YAML: text, a number, a [list]",
     )
 
 
-def _claim(text: str) -> tuple[str, object]:
+def _parse_claim(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"`{text}` is not a claim such as `department=it`")
-    document = read_text(value, file="claim")
+    document = parse_yaml(value, file="claim")
     return name, value if document.problems else document.data
 
 
-def comma_separated(text: str) -> tuple[str, ...]:
-    return tuple(each for piece in text.split(",") if (each := piece.strip()))
+def parse_comma_separated(text: str) -> tuple[str, ...]:
+    return tuple(item for piece in text.split(",") if (item := piece.strip()))
 
 
-def _time(text: str) -> float:
+def _parse_time(text: str) -> float:
     try:
         parsed = datetime.fromisoformat(text)
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()

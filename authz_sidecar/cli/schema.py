@@ -10,10 +10,10 @@ from authz_sidecar.config.documentation import json_schema, markdown
 if TYPE_CHECKING:
     import argparse
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("schema", help="print the configuration's JSON Schema")
     parser.add_argument(
         "--markdown", action="store_true", help="print the configuration reference instead"

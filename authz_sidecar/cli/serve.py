@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.options import add_config, config_path
+from authz_sidecar.cli.options import add_config_option, config_path
 
 if TYPE_CHECKING:
     import argparse
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("serve", help="answer the proxy and sign people in")
-    add_config(parser)
+    add_config_option(parser)
     parser.add_argument(
         "--lenient",
         action="store_true",

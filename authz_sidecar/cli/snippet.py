@@ -7,25 +7,25 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.config.load import load
-from authz_sidecar.errors import ConfigError, StartError
-from authz_sidecar.identity.headers import managed_names, templated_names
-from authz_sidecar.routes_from_config import ruleset
-from authz_sidecar.snippets import PROXIES, SnippetError, facts_of, write
+from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.config.load import load_config
+from authz_sidecar.errors import ConfigError, StartupError
+from authz_sidecar.identity.headers import managed_header_names, template_header_names
+from authz_sidecar.routes_from_config import compile_routes
+from authz_sidecar.snippets import PROXIES, SnippetError, deployment_facts, render_snippet
 
 if TYPE_CHECKING:
     import argparse
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "snippet", help="print a proxy's configuration for this one's hosts and headers"
     )
     parser.add_argument("proxy", choices=PROXIES)
-    add_config(parser)
+    add_config_option(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIRECTORY", help="write the files there instead of printing"
     )
@@ -33,36 +33,36 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    config = load(config_path(arguments), env=os.environ)
-    built = ruleset(config)
+    config = load_config(config_path(arguments), env=os.environ)
+    built = compile_routes(config)
     if built.problems:
         raise ConfigError(built.problems)
     try:
-        headers = managed_names(
-            config.headers.preset, config.headers.claims, templated_names(built.index.routes)
+        headers = managed_header_names(
+            config.headers.preset, config.headers.claims, template_header_names(built.index.routes)
         )
-        snippet = write(arguments.proxy, facts_of(config, headers=headers))
+        snippet = render_snippet(arguments.proxy, deployment_facts(config, headers=headers))
     except SnippetError as error:
-        raise StartError(str(error)) from None
+        raise StartupError(str(error)) from None
     if arguments.out is None:
         for name, text in snippet.files.items():
-            print(f"{_comment(name)} ==== {name}\n{text}")
+            print(f"{_comment_prefix(name)} ==== {name}\n{text}")
     else:
-        _write(arguments.out, snippet.files)
+        _write_new(arguments.out, snippet.files)
     for note in snippet.notes:
         print(f"note: {note}", file=sys.stderr)
     return 0
 
 
-def _comment(name: str) -> str:
+def _comment_prefix(name: str) -> str:
     return "--" if name.endswith(".lua") else "#"
 
 
-def _write(directory: Path, files: dict[str, str]) -> None:
+def _write_new(directory: Path, files: dict[str, str]) -> None:
     """Never over what is there: the operator may have edited it."""
-    taken = [name for name in files if (directory / name).exists()]
-    if taken:
-        raise StartError(f"`{directory / taken[0]}` exists already, nothing was written")
+    existing = [name for name in files if (directory / name).exists()]
+    if existing:
+        raise StartupError(f"`{directory / existing[0]}` exists already, nothing was written")
     try:
         for name, text in files.items():
             path = directory / name
@@ -70,4 +70,4 @@ def _write(directory: Path, files: dict[str, str]) -> None:
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StartError(f"cannot write to `{directory}`: {reason}") from None
+        raise StartupError(f"cannot write to `{directory}`: {reason}") from None

@@ -8,40 +8,41 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from authz_sidecar.core.source_locations import Place, Step, problem_at
+from authz_sidecar.core.source_locations import PathStep, SourceLocation, problem_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from authz_sidecar.errors import Problem
 
-Spot = int
+PackedPosition = int
 """A line and a column in one integer: a hundred thousand routes have a million of them."""
 
 COLUMN_BITS = 32
 
 
-def spot(line: int, column: int) -> Spot:
+def pack_position(line: int, column: int) -> PackedPosition:
     return line << COLUMN_BITS | column
 
 
-def _place(file: str, at: Spot) -> Place:
-    return (file, at >> COLUMN_BITS, at & ((1 << COLUMN_BITS) - 1))
+def _unpack_location(file: str, position: PackedPosition) -> SourceLocation:
+    return (file, position >> COLUMN_BITS, position & ((1 << COLUMN_BITS) - 1))
 
 
-Children: TypeAlias = "dict[str, Tree] | list[Tree] | None"
+ChildNodes: TypeAlias = "dict[str, SourceNode] | list[SourceNode] | None"
 
 
 @dataclass(slots=True)
-class Tree:
-    """Where one value stands. `key` is where its own key stands, None for what has no key."""
+class SourceNode:
+    """Where one value stands. `key_position` is where its own key stands, None for what has no
+    key."""
 
     file: str
-    key: Spot | None
-    start: Spot
-    children: Children = None
+    key_position: PackedPosition | None
+    value_position: PackedPosition
+    children: ChildNodes = None
 
-    def child(self, step: Step) -> Tree | None:
+    def child(self, step: PathStep) -> SourceNode | None:
         if isinstance(self.children, dict):
             return self.children.get(step) if isinstance(step, str) else None
         if isinstance(self.children, list) and isinstance(step, int):
@@ -49,156 +50,173 @@ class Tree:
         return None
 
     @property
-    def place(self) -> Place:
+    def location(self) -> SourceLocation:
         """A scalar is pointed at itself, a collection by its key: it may begin lines below it."""
-        by_key = self.key is not None and self.children is not None
-        return _place(self.file, self.key if by_key and self.key is not None else self.start)
+        by_key = self.key_position is not None and self.children is not None
+        return _unpack_location(
+            self.file,
+            self.key_position if by_key and self.key_position is not None else self.value_position,
+        )
 
     @property
-    def key_place(self) -> Place:
-        return _place(self.file, self.start if self.key is None else self.key)
+    def key_location(self) -> SourceLocation:
+        return _unpack_location(
+            self.file, self.value_position if self.key_position is None else self.key_position
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class TreePositions:
-    """`Positions` over a tree; also tells the places of keys, for what is wrong with a key itself."""
+class DocumentSourceMap:
+    """`SourceMap` over a tree; also tells the places of keys, for what is wrong with a key
+    itself."""
 
-    tree: Tree
+    root: SourceNode
 
-    def at(self, *path: Step) -> Place:
-        return self._nearest(path)[0].place
+    def location_of(self, *path: PathStep) -> SourceLocation:
+        return self._find_nearest(path)[0].location
 
-    def key_at(self, *path: Step) -> Place:
-        nearest, exact = self._nearest(path)
-        return nearest.key_place if exact else nearest.place
+    def key_location_of(self, *path: PathStep) -> SourceLocation:
+        nearest, exact = self._find_nearest(path)
+        return nearest.key_location if exact else nearest.location
 
-    def problem(self, message: str, *path: Step) -> Problem:
-        return problem_at(self.at(*path), message, *path)
+    def problem(self, message: str, *path: PathStep) -> Problem:
+        return problem_at(self.location_of(*path), message, *path)
 
-    def key_problem(self, message: str, *path: Step) -> Problem:
-        return problem_at(self.key_at(*path), message, *path)
+    def key_problem(self, message: str, *path: PathStep) -> Problem:
+        return problem_at(self.key_location_of(*path), message, *path)
 
-    def _nearest(self, path: tuple[Step, ...]) -> tuple[Tree, bool]:
-        tree = self.tree
+    def _find_nearest(self, path: tuple[PathStep, ...]) -> tuple[SourceNode, bool]:
+        node = self.root
         for step in path:
-            below = tree.child(step)
-            if below is None:
-                return tree, False
-            tree = below
-        return tree, True
+            child = node.child(step)
+            if child is None:
+                return node, False
+            node = child
+        return node, True
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A problem whose path may still change, when documents are merged."""
 
-    place: Place
+    location: SourceLocation
     message: str
-    path: tuple[Step, ...] = ()
+    path: tuple[PathStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """`findings` were made while reading; `broken` are the paths whose values stand in for what
-    could not be read, and about which nothing more need be said. `pending`: variables are still to
-    be filled in. `values` is how many there are, aliases counted as often as used."""
+    """`findings` were made while reading; `unreadable_paths` are the paths whose values stand in
+    for what could not be read, and about which nothing more need be said.
+    `has_deferred_references`: variables are still to be filled in. `value_count` is how many there
+    are, aliases counted as often as used."""
 
     data: Any
-    tree: Tree
+    tree: SourceNode
     findings: tuple[Finding, ...] = ()
-    broken: frozenset[tuple[Step, ...]] = frozenset()
-    pending: bool = False
-    values: int = 0
+    unreadable_paths: frozenset[tuple[PathStep, ...]] = frozenset()
+    has_deferred_references: bool = False
+    value_count: int = 0
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        return tuple(problem_at(it.place, it.message, *it.path) for it in self.findings)
+        return tuple(
+            problem_at(finding.location, finding.message, *finding.path)
+            for finding in self.findings
+        )
 
     @property
-    def positions(self) -> TreePositions:
-        return TreePositions(self.tree)
+    def source_map(self) -> DocumentSourceMap:
+        return DocumentSourceMap(self.tree)
 
 
-def merged(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Document:
+def merge_documents(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Document:
     """One document out of several: maps merge at every depth, the top-level lists named in
     `concatenated` are joined in order, and whatever else is given twice is a problem."""
     data: dict[str, Any] = {}
-    tree: Tree | None = None
-    merge = _Merge(concatenated)
+    tree: SourceNode | None = None
+    merger = _DocumentMerger(concatenated)
     findings: list[Finding] = []
-    broken: set[tuple[Step, ...]] = set()
-    pending = False
+    unreadable_paths: set[tuple[PathStep, ...]] = set()
+    has_deferred_references = False
     for document in documents:
-        pending = pending or document.pending
+        has_deferred_references = has_deferred_references or document.has_deferred_references
         findings += (
-            Finding(it.place, it.message, _moved(it.path, data)) for it in document.findings
+            Finding(finding.location, finding.message, _shift_index(finding.path, data))
+            for finding in document.findings
         )
-        tree = tree or Tree(document.tree.file, None, spot(1, 1), {})
+        tree = tree or SourceNode(document.tree.file, None, pack_position(1, 1), {})
         if isinstance(document.data, dict):
-            broken |= {_moved(path, data) for path in document.broken}
-            merge.into(data, tree, document.data, document.tree, ())
+            unreadable_paths |= {_shift_index(path, data) for path in document.unreadable_paths}
+            merger.merge_into(data, tree, document.data, document.tree, ())
         elif document.data is not None:
-            findings.append(Finding(document.tree.place, "a configuration is a map of keys"))
-        elif document.broken:
-            broken.add(())
+            findings.append(Finding(document.tree.location, "a configuration is a map of keys"))
+        elif document.unreadable_paths:
+            unreadable_paths.add(())
     if tree is None:
         raise ValueError("no documents")
     return Document(
         data=data,
         tree=tree,
-        findings=(*findings, *merge.findings),
-        broken=frozenset(broken),
-        pending=pending,
+        findings=(*findings, *merger.findings),
+        unreadable_paths=frozenset(unreadable_paths),
+        has_deferred_references=has_deferred_references,
     )
 
 
 @dataclass(slots=True)
-class _Merge:
+class _DocumentMerger:
     concatenated: frozenset[str]
     findings: list[Finding] = field(default_factory=list)
 
-    def into(
+    def merge_into(
         self,
         data: dict[str, Any],
-        tree: Tree,
-        more: dict[str, Any],
-        place: Tree,
+        tree: SourceNode,
+        addition: dict[str, Any],
+        addition_tree: SourceNode,
         path: tuple[str, ...],
     ) -> None:
-        ours, theirs = tree.children, place.children
-        if not isinstance(ours, dict) or not isinstance(theirs, dict):
+        children, addition_children = tree.children, addition_tree.children
+        if not isinstance(children, dict) or not isinstance(addition_children, dict):
             raise TypeError("a map without the places of its keys")
-        for key, value in more.items():
+        for key, value in addition.items():
             if key not in data:
-                data[key], ours[key] = _own(value, theirs[key])
+                data[key], children[key] = _copy_containers(value, addition_children[key])
             elif isinstance(data[key], dict) and isinstance(value, dict):
-                self.into(data[key], ours[key], value, theirs[key], (*path, key))
+                self.merge_into(
+                    data[key], children[key], value, addition_children[key], (*path, key)
+                )
             elif not path and key in self.concatenated and _both_lists(data[key], value):
                 data[key] += value
-                ours[key].children += theirs[key].children  # type: ignore[operator]
+                children[key].children += addition_children[key].children  # type: ignore[operator]
             else:
-                file, line, column = ours[key].key_place
+                file, line, column = children[key].key_location
                 message = f"already given at {file}:{line}:{column}"
-                self.findings.append(Finding(theirs[key].key_place, message, (*path, key)))
+                self.findings.append(
+                    Finding(addition_children[key].key_location, message, (*path, key))
+                )
 
 
 def _both_lists(one: object, other: object) -> bool:
     return isinstance(one, list) and isinstance(other, list)
 
 
-def _own(value: Any, tree: Tree) -> tuple[Any, Tree]:
+def _copy_containers(value: Any, tree: SourceNode) -> tuple[Any, SourceNode]:
     """A copy of the outer containers, so that merging into them changes nobody else's."""
     if isinstance(value, dict) and isinstance(tree.children, dict):
-        owned = {key: _own(entry, tree.children[key]) for key, entry in value.items()}
-        places = {key: place for key, (_, place) in owned.items()}
-        data = {key: entry for key, (entry, _) in owned.items()}
-        return data, Tree(tree.file, tree.key, tree.start, places)
+        copies = {key: _copy_containers(entry, tree.children[key]) for key, entry in value.items()}
+        child_nodes = {key: node for key, (_, node) in copies.items()}
+        data = {key: entry for key, (entry, _) in copies.items()}
+        return data, SourceNode(tree.file, tree.key_position, tree.value_position, child_nodes)
     if isinstance(value, list) and isinstance(tree.children, list):
-        return list(value), Tree(tree.file, tree.key, tree.start, list(tree.children))
+        return list(value), SourceNode(
+            tree.file, tree.key_position, tree.value_position, list(tree.children)
+        )
     return value, tree
 
 
-def _moved(path: tuple[Step, ...], data: dict[str, Any]) -> tuple[Step, ...]:
+def _shift_index(path: tuple[PathStep, ...], data: dict[str, Any]) -> tuple[PathStep, ...]:
     """`path` after the lists of earlier documents were put before its own."""
     match path:
         case (str() as name, int() as index, *rest) if isinstance(data.get(name), list):

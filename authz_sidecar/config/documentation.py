@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic.json_schema import GenerateJsonSchema
 
 from authz_sidecar.config.schema import Config
-from authz_sidecar.config.value_parsers import duration_text
+from authz_sidecar.config.value_parsers import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-_REFERENCE = {
+_REFERENCE_SCHEMA = {
     "description": "The value is read from an environment variable, a file or `variables`.",
     "type": "object",
     "minProperties": 1,
@@ -22,61 +22,63 @@ _REFERENCE = {
     "additionalProperties": False,
     "properties": {name: {"type": "string"} for name in ("env", "file", "var", "text")},
 }
-_SCALARS = frozenset({"string", "integer", "number", "boolean"})
-_NULL = {"type": "null"}
+_SCALAR_TYPES = frozenset({"string", "integer", "number", "boolean"})
+_NULL_SCHEMA = {"type": "null"}
 
 
-class _AsWritten(GenerateJsonSchema):
+class _OperatorSyntaxSchema(GenerateJsonSchema):
     """Defaults as an operator would write them."""
 
     def encode_default(self, dft: Any) -> Any:
         if isinstance(dft, tuple):
             return [self.encode_default(item) for item in dft]
         if isinstance(dft, float):
-            return duration_text(dft)
+            return format_duration(dft)
         return dft if isinstance(dft, str | int | dict) or dft is None else str(dft)
 
 
 def json_schema() -> dict[str, Any]:
-    schema = _bare_schema()
+    schema = _base_schema()
     definitions = schema.pop("$defs")
     return {
         "$schema": _DIALECT,
         **_with_references(schema),
-        "$defs": {name: _with_references(one) for name, one in definitions.items()}
-        | {"Reference": _REFERENCE},
+        "$defs": {name: _with_references(definition) for name, definition in definitions.items()}
+        | {"Reference": _REFERENCE_SCHEMA},
     }
 
 
-def _bare_schema() -> dict[str, Any]:
-    schema: dict[str, Any] = _tidy(Config.model_json_schema(schema_generator=_AsWritten))
-    for one in (schema, *schema["$defs"].values()):
-        for key in one["properties"].values():
+def _base_schema() -> dict[str, Any]:
+    schema: dict[str, Any] = _simplify(
+        Config.model_json_schema(schema_generator=_OperatorSyntaxSchema)
+    )
+    for definition in (schema, *schema["$defs"].values()):
+        for key in definition["properties"].values():
             if "$ref" in key:
                 # pydantic leaves a description out where the map it refers to has the same.
-                key.setdefault("description", schema["$defs"][_name(key)]["description"])
+                key.setdefault("description", schema["$defs"][_definition_name(key)]["description"])
     return schema
 
 
-def _name(reference: dict[str, Any]) -> str:
+def _definition_name(reference: dict[str, Any]) -> str:
     return str(reference["$ref"]).rpartition("/")[2]
 
 
-def _tidy(schema: Any) -> Any:
+def _simplify(schema: Any) -> Any:
     """Without generated titles, and without the null that an absent key stands for."""
     if isinstance(schema, list):
-        return [_tidy(item) for item in schema]
+        return [_simplify(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     schema = {
-        key: {name: _tidy(inner) for name, inner in value.items()}
+        key: {name: _simplify(inner) for name, inner in value.items()}
         if key in ("properties", "$defs")
-        else _tidy(value)
+        else _simplify(value)
         for key, value in schema.items()
         if key != "title" and not (key == "default" and value is None)
     }
-    if _NULL in (choices := schema.get("anyOf", ())):
-        [choice] = [choice for choice in choices if choice != _NULL]
+    if _NULL_SCHEMA in (choices := schema.get("anyOf", ())):
+        [choice] = [choice for choice in choices if choice != _NULL_SCHEMA]
         schema = {**choice, **{key: value for key, value in schema.items() if key != "anyOf"}}
     return schema
 
@@ -87,7 +89,7 @@ def _with_references(schema: Any) -> Any:
         return [_with_references(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    if schema.get("type") in _SCALARS:
+    if schema.get("type") in _SCALAR_TYPES:
         outer = {key: schema[key] for key in ("description", "default") if key in schema}
         inner = {key: value for key, value in schema.items() if key not in outer}
         return {**outer, "anyOf": [inner, {"$ref": "#/$defs/Reference"}]}
@@ -96,20 +98,20 @@ def _with_references(schema: Any) -> Any:
         items = {"items": _with_references(schema["items"])} if "items" in schema else {}
         inner = {key: value for key, value in schema.items() if key not in outer} | items
         return {**outer, "anyOf": [inner, {"$ref": "#/$defs/Reference"}]}
-    inside = {
+    transforms = {
         "properties": lambda named: {name: _with_references(one) for name, one in named.items()},
         "items": _with_references,
         "additionalProperties": _with_references,
         "anyOf": _with_references,
     }
-    return {key: inside.get(key, _as_it_is)(value) for key, value in schema.items()}
+    return {key: transforms.get(key, _unchanged)(value) for key, value in schema.items()}
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value
 
 
-_HEAD = """\
+_PAGE_HEAD = """\
 # Configuration
 
 <!-- Written by `make docs` from the schema in `authz_sidecar/config/schema`. -->
@@ -136,10 +138,10 @@ are joined, and whatever else is given twice is refused.
 
 def markdown() -> str:
     """Every key with its type, default and meaning; a section for every map of keys."""
-    schema = _bare_schema()
+    schema = _base_schema()
     definitions = schema["$defs"]
-    return _HEAD + "\n".join(
-        _section(path, one) for path, one in _sections("", schema, definitions)
+    return _PAGE_HEAD + "\n".join(
+        _section(path, definition) for path, definition in _sections("", schema, definitions)
     )
 
 
@@ -147,23 +149,23 @@ def _sections(
     path: str, schema: dict[str, Any], definitions: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     yield path, schema
-    for name, one in schema["properties"].items():
-        below = f"{path}.{name}" if path else name
+    for name, property_schema in schema["properties"].items():
+        property_path = f"{path}.{name}" if path else name
         for inner, suffix in (
-            (one, ""),
-            (one.get("items", {}), "[]"),
-            (one.get("additionalProperties", {}), ".NAME"),
+            (property_schema, ""),
+            (property_schema.get("items", {}), "[]"),
+            (property_schema.get("additionalProperties", {}), ".NAME"),
         ):
             if isinstance(inner, dict) and "$ref" in inner:
-                definition = definitions[_name(inner)]
-                yield from _sections(f"{below}{suffix}", definition, definitions)
+                definition = definitions[_definition_name(inner)]
+                yield from _sections(f"{property_path}{suffix}", definition, definitions)
 
 
 def _section(path: str, schema: dict[str, Any]) -> str:
     required = schema.get("required", ())
     rows = [
-        f"| `{name}` | {_kind(one)} | {_default(one, required=name in required)} | {_meaning(one)} |"
-        for name, one in schema["properties"].items()
+        f"| `{name}` | {_type_name(property_schema)} | {_default_cell(property_schema, required=name in required)} | {_description_cell(property_schema)} |"
+        for name, property_schema in schema["properties"].items()
     ]
     lines = [f"## `{path}`" if path else "## Top level", ""]
     if path:
@@ -171,7 +173,7 @@ def _section(path: str, schema: dict[str, Any]) -> str:
     return "\n".join([*lines, "| key | type | default | meaning |", "|---|---|---|---|", *rows, ""])
 
 
-_KINDS = {
+_TYPE_NAMES = {
     "string": "text",
     "integer": "whole number",
     "boolean": "`true` or `false`",
@@ -179,38 +181,38 @@ _KINDS = {
 }
 
 
-def _kind(schema: dict[str, Any]) -> str:
+def _type_name(schema: dict[str, Any]) -> str:
     if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
         return " or ".join(f"`{choice}`" for choice in choices)
     if "$ref" in schema:
         return "map, below"
     if "anyOf" in schema:
-        return " or ".join(_kind(choice) for choice in schema["anyOf"])
+        return " or ".join(_type_name(choice) for choice in schema["anyOf"])
     if schema.get("type") == "array":
-        return f"list of {_items(schema['items'])}"
-    return _KINDS.get(schema.get("type", ""), "any")
+        return f"list of {_item_type_name(schema['items'])}"
+    return _TYPE_NAMES.get(schema.get("type", ""), "any")
 
 
-def _items(schema: dict[str, Any]) -> str:
-    return "maps, below" if "$ref" in schema else _kind(schema)
+def _item_type_name(schema: dict[str, Any]) -> str:
+    return "maps, below" if "$ref" in schema else _type_name(schema)
 
 
-def _default(schema: dict[str, Any], *, required: bool) -> str:
+def _default_cell(schema: dict[str, Any], *, required: bool) -> str:
     if required:
         return "required"
     value = schema.get("default")
     if value is None or value in ([], {}):
         return ""
-    return f"`{_written(value)}`"
+    return f"`{_format_default(value)}`"
 
 
-def _written(value: Any) -> str:
+def _format_default(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(_format_default, value))}]"
     return str(value)
 
 
-def _meaning(schema: dict[str, Any]) -> str:
+def _description_cell(schema: dict[str, Any]) -> str:
     return str(schema["description"]).replace("|", "\\|")

@@ -9,100 +9,121 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.config.document import Document, Finding, Tree
+from authz_sidecar.config.document import Document, Finding, SourceNode
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.source_locations import PathStep
 
-Path = tuple["Step", ...]
+DocumentPath = tuple["PathStep", ...]
 
 
-def overlaid(base: Document, over: Document, *, named: frozenset[str]) -> Document:
-    """Both hold maps. `named` are the top-level lists whose elements have names."""
-    merge = _Merge(named)
-    data, tree = merge.maps(base.data, base.tree, over.data, over.tree, ())
+def overlay_document(base: Document, overlay: Document, *, named_lists: frozenset[str]) -> Document:
+    """Both hold maps. `named_lists` are the top-level lists whose elements have names."""
+    merger = _OverlayMerger(named_lists)
+    data, tree = merger.merge_maps(base.data, base.tree, overlay.data, overlay.tree, ())
     return Document(
         data=data,
         tree=tree,
         findings=(
-            *(it for it in base.findings if not merge.gone(it.path)),
-            *(Finding(it.place, it.message, merge.moved(it.path)) for it in over.findings),
+            *(finding for finding in base.findings if not merger.is_replaced(finding.path)),
+            *(
+                Finding(finding.location, finding.message, merger.relocate(finding.path))
+                for finding in overlay.findings
+            ),
         ),
-        broken=frozenset(
-            {path for path in base.broken if not merge.gone(path)}
-            | {merge.moved(path) for path in over.broken}
+        unreadable_paths=frozenset(
+            {path for path in base.unreadable_paths if not merger.is_replaced(path)}
+            | {merger.relocate(path) for path in overlay.unreadable_paths}
         ),
-        pending=base.pending or over.pending,
+        has_deferred_references=base.has_deferred_references or overlay.has_deferred_references,
     )
 
 
 @dataclass(slots=True)
-class _Merge:
+class _OverlayMerger:
     """Copies what it changes: below an alias, one value may stand in several places."""
 
-    named: frozenset[str]
-    replaced: set[Path] = field(default_factory=set)
-    places: dict[str, list[int]] = field(default_factory=dict)
+    named_lists: frozenset[str]
+    replaced_paths: set[DocumentPath] = field(default_factory=set)
+    new_indexes: dict[str, list[int]] = field(default_factory=dict)
 
-    def gone(self, path: Path) -> bool:
+    def is_replaced(self, path: DocumentPath) -> bool:
         """Whether nothing is left of what stood at a path of the lower document."""
-        return any(path[:length] in self.replaced for length in range(1, len(path) + 1))
+        return any(path[:length] in self.replaced_paths for length in range(1, len(path) + 1))
 
-    def moved(self, path: Path) -> Path:
+    def relocate(self, path: DocumentPath) -> DocumentPath:
         """Where something at a path of the upper document is now."""
         match path:
-            case (str() as name, int() as index, *rest) if name in self.places:
-                return (name, self.places[name][index], *rest)
+            case (str() as name, int() as index, *rest) if name in self.new_indexes:
+                return (name, self.new_indexes[name][index], *rest)
             case _:
                 return path
 
-    def maps(
-        self, base: dict[str, Any], below: Tree, over: dict[str, Any], above: Tree, path: Path
-    ) -> tuple[dict[str, Any], Tree]:
-        data, places = dict(base), _places(below)
-        upper = _places(above)
-        for key, value in over.items():
-            here = (*path, key)
+    def merge_maps(
+        self,
+        base: dict[str, Any],
+        base_tree: SourceNode,
+        overlay: dict[str, Any],
+        overlay_tree: SourceNode,
+        path: DocumentPath,
+    ) -> tuple[dict[str, Any], SourceNode]:
+        data, nodes = dict(base), _child_map(base_tree)
+        overlay_nodes = _child_map(overlay_tree)
+        for key, value in overlay.items():
+            child_path = (*path, key)
             if key not in base:
-                data[key], places[key] = value, upper[key]
+                data[key], nodes[key] = value, overlay_nodes[key]
             elif value is None:
-                self.replaced.add(here)
-                del data[key], places[key]
+                self.replaced_paths.add(child_path)
+                del data[key], nodes[key]
             elif isinstance(base[key], dict) and isinstance(value, dict):
-                data[key], places[key] = self.maps(base[key], places[key], value, upper[key], here)
-            elif not path and key in self.named and _are_lists(base[key], value):
-                data[key], places[key] = self.lists(base[key], places[key], value, upper[key], key)
-            else:
-                self.replaced.add(here)
-                data[key], places[key] = value, upper[key]
-        return data, Tree(below.file, below.key, below.start, places)
-
-    def lists(
-        self, base: list[Any], below: Tree, over: list[Any], above: Tree, key: str
-    ) -> tuple[list[Any], Tree]:
-        """Elements with a name that is below merge into it, the others come after all of them."""
-        data, places = list(base), list(_elements(below))
-        known = {name: place for place, item in enumerate(base) if (name := _name(item))}
-        moved = self.places.setdefault(key, [])
-        for item, tree in zip(over, _elements(above), strict=True):
-            place = known.pop(_name(item), None)
-            if place is None:
-                place = len(data)
-                data.append(item)
-                places.append(tree)
-            else:
-                data[place], places[place] = self.maps(
-                    data[place], places[place], item, tree, (key, place)
+                data[key], nodes[key] = self.merge_maps(
+                    base[key], nodes[key], value, overlay_nodes[key], child_path
                 )
-            moved.append(place)
-        return data, Tree(below.file, below.key, below.start, places)
+            elif not path and key in self.named_lists and _are_lists(base[key], value):
+                data[key], nodes[key] = self.merge_lists(
+                    base[key], nodes[key], value, overlay_nodes[key], key
+                )
+            else:
+                self.replaced_paths.add(child_path)
+                data[key], nodes[key] = value, overlay_nodes[key]
+        return data, SourceNode(
+            base_tree.file, base_tree.key_position, base_tree.value_position, nodes
+        )
+
+    def merge_lists(
+        self,
+        base: list[Any],
+        base_tree: SourceNode,
+        overlay: list[Any],
+        overlay_tree: SourceNode,
+        key: str,
+    ) -> tuple[list[Any], SourceNode]:
+        """Elements with a name that is below merge into it, the others come after all of them."""
+        data, nodes = list(base), list(_child_list(base_tree))
+        indexes_by_name = {name: index for index, item in enumerate(base) if (name := _name(item))}
+        new_indexes = self.new_indexes.setdefault(key, [])
+        for item, tree in zip(overlay, _child_list(overlay_tree), strict=True):
+            index = indexes_by_name.pop(_name(item), None)
+            if index is None:
+                index = len(data)
+                data.append(item)
+                nodes.append(tree)
+            else:
+                data[index], nodes[index] = self.merge_maps(
+                    data[index], nodes[index], item, tree, (key, index)
+                )
+            new_indexes.append(index)
+        return data, SourceNode(
+            base_tree.file, base_tree.key_position, base_tree.value_position, nodes
+        )
 
 
-def _places(tree: Tree) -> dict[str, Tree]:
+def _child_map(tree: SourceNode) -> dict[str, SourceNode]:
     return dict(tree.children) if isinstance(tree.children, dict) else {}
 
 
-def _elements(tree: Tree) -> list[Tree]:
+def _child_list(tree: SourceNode) -> list[SourceNode]:
     return tree.children if isinstance(tree.children, list) else []
 
 

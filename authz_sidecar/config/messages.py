@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel
 
 from authz_sidecar.config.schema import Config
-from authz_sidecar.provider_presets import KINDS
+from authz_sidecar.provider_presets import PROVIDER_PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from authz_sidecar.config.document import Document
-    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.source_locations import PathStep
     from authz_sidecar.errors import Problem
 
-KEY = "[key]"
+KEY_STEP = "[key]"
 """pydantic's last step when the key of a map is wrong, not its value."""
 
-_HINTS: dict[tuple[Step, ...], str] = {
+_HINTS: dict[tuple[PathStep, ...], str] = {
     ("secret_keys",): ": a list of secrets, `authz-sidecar keys new` makes one",
     ("sessions",): ", with a `store` such as `redis://127.0.0.1:6379/0`",
     ("sessions", "store"): ", such as `redis://127.0.0.1:6379/0`",
 }
 
-_PLAIN = {
+_TEMPLATES = {
     "too_short": "must not be empty",
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
@@ -36,77 +36,84 @@ _PLAIN = {
 }
 
 
-def problems_of(details: Sequence[ErrorDetails], document: Document) -> Iterator[Problem]:
-    positions = document.positions
+def to_problems(details: Sequence[ErrorDetails], document: Document) -> Iterator[Problem]:
+    source_map = document.source_map
     for detail in details:
         path = detail["loc"]
-        if detail["type"] == "too_short" and any(_is_below(it["loc"], path) for it in details):
+        if detail["type"] == "too_short" and any(
+            _is_below(other["loc"], path) for other in details
+        ):
             continue  # it has elements, only none that is sound
-        if path[-1:] == (KEY,):
-            yield positions.key_problem(_message(detail), *path[:-1])
+        if path[-1:] == (KEY_STEP,):
+            yield source_map.key_problem(_message(detail), *path[:-1])
         elif detail["type"] == "extra_forbidden":
-            yield positions.key_problem(_unknown(path), *path)
-        elif not any(path[: len(known)] == known for known in document.broken):
-            yield positions.problem(_message(detail), *path)
+            yield source_map.key_problem(_unknown_key_message(path), *path)
+        elif not any(
+            path[: len(unreadable_path)] == unreadable_path
+            for unreadable_path in document.unreadable_paths
+        ):
+            yield source_map.problem(_message(detail), *path)
 
 
-def _is_below(path: tuple[Step, ...], other: tuple[Step, ...]) -> bool:
+def _is_below(path: tuple[PathStep, ...], other: tuple[PathStep, ...]) -> bool:
     return len(path) > len(other) and path[: len(other)] == other
 
 
 def _message(detail: ErrorDetails) -> str:
-    kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "value_error":
+    error_type, context = detail["type"], detail.get("ctx", {})
+    if error_type == "value_error":
         return str(context["error"])
-    if kind == "missing":
+    if error_type == "missing":
         return f"is required{_HINTS.get(detail['loc'], '') or _issuer_hint(detail)}"
-    if kind == "literal_error":
-        return _choice(detail["input"], str(context["expected"]))
-    plain = _PLAIN.get(kind, detail["msg"][:1].lower() + detail["msg"][1:])
-    return plain.format_map(context)
+    if error_type == "literal_error":
+        return _choice_message(detail["input"], str(context["expected"]))
+    template = _TEMPLATES.get(error_type, detail["msg"][:1].lower() + detail["msg"][1:])
+    return template.format_map(context)
 
 
 def _issuer_hint(detail: ErrorDetails) -> str:
     given = detail["input"]
     if detail["loc"][-1] != "issuer" or not isinstance(given, dict):
         return ""
-    kind = KINDS.get(str(given.get("type")))
-    return "" if kind is None else f" for `{kind.name}`, such as `{kind.example}`"
+    preset = PROVIDER_PRESETS.get(str(given.get("type")))
+    return "" if preset is None else f" for `{preset.name}`, such as `{preset.example}`"
 
 
-def _choice(given: object, expected: str) -> str:
+def _choice_message(given: object, expected: str) -> str:
     choices = expected.replace("'", "`").replace(" or ", ", ").split(", ")
-    said = f"must be {expected.replace(chr(39), '`')}"
+    message = f"must be {expected.replace(chr(39), '`')}"
     if not isinstance(given, str):
-        return said
-    return f"{said}, not `{given}`{meant(given, [choice.strip('`') for choice in choices])}"
+        return message
+    return (
+        f"{message}, not `{given}`{suggest_name(given, [choice.strip('`') for choice in choices])}"
+    )
 
 
-def _unknown(path: tuple[Step, ...]) -> str:
+def _unknown_key_message(path: tuple[PathStep, ...]) -> str:
     key = str(path[-1])
     model = _model_at(path[:-1])
-    names = [] if model is None else _names(model)
-    return f"there is no such key{meant(key, names)}"
+    names = [] if model is None else _field_names(model)
+    return f"there is no such key{suggest_name(key, names)}"
 
 
-def meant(given: str, names: list[str]) -> str:
+def suggest_name(given: str, names: list[str]) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - most have no mistake
 
     close = get_close_matches(given, names, n=1, cutoff=0.6)
     return f" (did you mean `{close[0]}`?)" if close else ""
 
 
-def _names(model: type[BaseModel]) -> list[str]:
+def _field_names(model: type[BaseModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _model_at(path: tuple[Step, ...]) -> type[BaseModel] | None:
+def _model_at(path: tuple[PathStep, ...]) -> type[BaseModel] | None:
     """The model that describes the map at `path`."""
     model: type[BaseModel] | None = Config
     for step in path:
         if model is None:
             return None
-        if not isinstance(step, str) or step not in _names(model):
+        if not isinstance(step, str) or step not in _field_names(model):
             continue  # an index of a list, a key of a map: the model stays that of its elements
         field = next(f for name, f in model.model_fields.items() if (f.alias or name) == step)
         model = _model_in(field.annotation)
@@ -116,5 +123,5 @@ def _model_at(path: tuple[Step, ...]) -> type[BaseModel] | None:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    found = (_model_in(argument) for argument in get_args(annotation))
-    return next((model for model in found if model is not None), None)
+    models = (_model_in(argument) for argument in get_args(annotation))
+    return next((model for model in models if model is not None), None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.core.networks import parse_network
 
 if TYPE_CHECKING:
@@ -20,99 +20,101 @@ if TYPE_CHECKING:
 
 Records = dict[str, dict[str, object]]
 
-_MOST_PROBLEMS = 20
-_MOST_TOLD = 3
-_STORE = re.compile(r"[a-z+]+://")
+_MAX_PROBLEMS = 20
+_MAX_REPORTED_PROBLEMS = 3
+_STORE_URL = re.compile(r"[a-z+]+://")
 # As JSON writes numbers, so that `007` stays the text that it is.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?P<fraction>\.[0-9]{1,17})?")
 
 
 @dataclass(slots=True)
-class TableRead:
+class ParsedTable:
     """`problems` are what is wrong; with any of them `records` is not whole."""
 
     records: Records = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
-def read_table(settings: RecordTable) -> TableRead:
-    read = TableRead()
+def parse_table(settings: RecordTable) -> ParsedTable:
+    parsed = ParsedTable()
     data = settings.table
     if isinstance(data, str):
-        if _STORE.match(data):
-            read.problems.append("is text; a table in Redis is given as `redis: {key: …}` instead")
-            return read
-        data = (_of_csv if settings.format == "csv" else _of_yaml)(data, read)
+        if _STORE_URL.match(data):
+            parsed.problems.append(
+                "is text; a table in Redis is given as `redis: {key: …}` instead"
+            )
+            return parsed
+        data = (_parse_csv if settings.format == "csv" else _parse_yaml)(data, parsed)
     if isinstance(data, dict):
-        _take(data, read, by_address=settings.by == "address")
-    elif not read.problems:
-        read.problems.append("is a map from users or networks to records")
-    del read.problems[_MOST_PROBLEMS:]
-    return read
+        _add_records(data, parsed, by_address=settings.by == "address")
+    elif not parsed.problems:
+        parsed.problems.append("is a map from users or networks to records")
+    del parsed.problems[_MAX_PROBLEMS:]
+    return parsed
 
 
-def read_hash(fields: Mapping[bytes, bytes], *, by: str) -> Records:
+def parse_redis_hash(fields: Mapping[bytes, bytes], *, by: str) -> Records:
     """From a hash in Redis: by user or network, each record in JSON. Raises `ValueError` for a table
     that is not whole, or not there: an empty hash is none."""
     if not fields:
         raise ValueError("there is no such hash, or it is empty")
-    read = TableRead()
+    parsed = ParsedTable()
     data: dict[object, object] = {}
     for name, value in fields.items():
         key = name.decode("utf-8", "backslashreplace")
         try:
             data[name.decode()] = _JSON.decode(value.decode())
         except (ValueError, RecursionError):
-            read.problems.append(f"`{key[:100]}` is no record in JSON")
-    _take(data, read, by_address=by == "address")
-    if read.problems:
-        raise ValueError("; ".join(read.problems[:_MOST_TOLD]))
-    return read.records
+            parsed.problems.append(f"`{key[:100]}` is no record in JSON")
+    _add_records(data, parsed, by_address=by == "address")
+    if parsed.problems:
+        raise ValueError("; ".join(parsed.problems[:_MAX_REPORTED_PROBLEMS]))
+    return parsed.records
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _reject_duplicate_fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
         raise ValueError("a field is there twice")
-    return found
+    return fields
 
 
-def _no_number(name: str) -> object:
+def _reject_constant(name: str) -> object:
     raise ValueError(f"`{name}` is no number")
 
 
-def _take(data: dict[object, object], read: TableRead, *, by_address: bool) -> None:
-    seen: dict[object, str] = {}
+def _add_records(data: dict[object, object], parsed: ParsedTable, *, by_address: bool) -> None:
+    keys_by_network: dict[object, str] = {}
     for key, record in data.items():
         if not isinstance(key, str) or not key:
-            read.problems.append("has a record without a user or a network")
+            parsed.problems.append("has a record without a user or a network")
         elif not isinstance(record, dict):
-            read.problems.append(f"`{key}`: a record is a map from fields to values")
-        elif by_address and (network := _network(key)) is None:
-            read.problems.append(f"`{key}` is not an address or a network")
-        elif by_address and (first := seen.setdefault(network, key)) != key:
-            read.problems.append(f"`{key}` is the same network as `{first}`")
+            parsed.problems.append(f"`{key}`: a record is a map from fields to values")
+        elif by_address and (network := _try_parse_network(key)) is None:
+            parsed.problems.append(f"`{key}` is not an address or a network")
+        elif by_address and (first := keys_by_network.setdefault(network, key)) != key:
+            parsed.problems.append(f"`{key}` is the same network as `{first}`")
         else:
-            read.records[key] = record
+            parsed.records[key] = record
 
 
-def _network(text: str) -> object:
+def _try_parse_network(text: str) -> object:
     try:
         return parse_network(text)
     except ValueError:
         return None
 
 
-def _of_yaml(text: str, read: TableRead) -> object:
-    document = read_text(text, file="")
-    read.problems += (f"line {each.line}: {each.message}" for each in document.problems)
+def _parse_yaml(text: str, parsed: ParsedTable) -> object:
+    document = parse_yaml(text, file="")
+    parsed.problems += (f"line {problem.line}: {problem.message}" for problem in document.problems)
     return document.data
 
 
-def _of_csv(text: str, read: TableRead) -> object:
+def _parse_csv(text: str, parsed: ParsedTable) -> object:
     """The first row names the columns, the first column the users or networks."""
     rows = csv.reader(StringIO(text.removeprefix("\ufeff")), strict=True)
-    found: dict[object, object] = {}
+    records: dict[object, object] = {}
     names: list[str] | None = None
     try:
         for row in rows:
@@ -121,29 +123,31 @@ def _of_csv(text: str, read: TableRead) -> object:
             if names is None:
                 names = [name.strip() for name in row]
                 if len(names) < 2 or "" in names or len(set(names)) < len(names):
-                    read.problems.append("the first row names at least two columns, each once")
+                    parsed.problems.append("the first row names at least two columns, each once")
                     return None
             elif len(row) != len(names):
-                read.problems.append(f"line {rows.line_num}: {len(row)} columns, not {len(names)}")
-            elif (key := row[0].strip()) in found:
-                read.problems.append(f"line {rows.line_num}: `{key}` is there already")
+                parsed.problems.append(
+                    f"line {rows.line_num}: {len(row)} columns, not {len(names)}"
+                )
+            elif (key := row[0].strip()) in records:
+                parsed.problems.append(f"line {rows.line_num}: `{key}` is there already")
             else:
-                found[key] = _fields(names[1:], row[1:])
-    except csv.Error as wrong:
-        read.problems.append(f"line {rows.line_num}: {wrong}")
-    return found if names is not None else None
+                records[key] = _parse_row(names[1:], row[1:])
+    except csv.Error as error:
+        parsed.problems.append(f"line {rows.line_num}: {error}")
+    return records if names is not None else None
 
 
-def _fields(names: list[str], cells: list[str]) -> dict[str, object]:
+def _parse_row(names: list[str], cells: list[str]) -> dict[str, object]:
     """An empty cell is no field."""
     return {
-        name: _value(text)
+        name: _parse_cell(text)
         for name, cell in zip(names, cells, strict=True)
         if (text := cell.strip())
     }
 
 
-def _value(text: str) -> object:
+def _parse_cell(text: str) -> object:
     if text in ("true", "false"):
         return text == "true"
     number = _NUMBER.fullmatch(text)
@@ -152,4 +156,6 @@ def _value(text: str) -> object:
     return float(text) if number["fraction"] else int(text)
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
+_JSON = json.JSONDecoder(
+    object_pairs_hook=_reject_duplicate_fields, parse_constant=_reject_constant
+)

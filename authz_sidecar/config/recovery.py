@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from authz_sidecar.config.messages import KEY
+from authz_sidecar.config.messages import KEY_STEP
 from authz_sidecar.config.schema import Config
 
 if TYPE_CHECKING:
@@ -15,79 +15,91 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.source_locations import PathStep
 
-_ROUNDS = 3
+_MAX_ATTEMPTS = 3
 
-_GONE = object()
+_REMOVED = object()
 
-_SECRET = "stands in for 0123456789abcdefghi"  # noqa: S105 -- never used
-_PROVIDER = {"issuer": "https://unread.invalid", "client_id": "unread", "callback": "own"}
+_PLACEHOLDER_SECRET = "stands in for 0123456789abcdefghi"  # noqa: S105 -- never used
+_PLACEHOLDER_PROVIDER = {
+    "issuer": "https://unread.invalid",
+    "client_id": "unread",
+    "callback": "own",
+}
 
 
-def salvaged(data: object, details: Iterable[ErrorDetails]) -> Config | None:
+def recover_config(data: object, details: Iterable[ErrorDetails]) -> Config | None:
     """A configuration in which everything that `details` name has been left out or stood in for."""
-    sound: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
-    for _ in range(_ROUNDS):
-        for detail in sorted(details, key=lambda found: len(found["loc"])):
-            _leave_out(sound, detail["loc"])
-        sound = _completed(sound)
+    candidate: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
+    for _ in range(_MAX_ATTEMPTS):
+        for detail in sorted(details, key=lambda error: len(error["loc"])):
+            _mark_removed(candidate, detail["loc"])
+        candidate = _with_placeholders(candidate)
         try:
-            return Config.model_validate(sound)
+            return Config.model_validate(candidate)
         except ValidationError as error:
             details = error.errors(include_url=False)
     return None
 
 
-def _leave_out(container: Any, path: tuple[Step, ...]) -> None:
+def _mark_removed(container: Any, path: tuple[PathStep, ...]) -> None:
     """Mark what stands at `path` as gone, copying the containers on the way there. Of a map in
     which a required key is missing nothing can be made, so the map itself is gone."""
-    step, rest = path[0], path[1:]
-    if not _holds(container, step):
+    step, remaining = path[0], path[1:]
+    if not _contains(container, step):
         return
-    if rest == (KEY,):
+    if remaining == (KEY_STEP,):
         del container[step]
         return
     inner = container[step]
-    missing = len(rest) == 1 and isinstance(inner, dict) and not _holds(inner, rest[0])
+    missing = len(remaining) == 1 and isinstance(inner, dict) and not _contains(inner, remaining[0])
     if missing and step == "sessions":
         return
-    if not rest or missing or not isinstance(inner, dict | list):
-        container[step] = _GONE
+    if not remaining or missing or not isinstance(inner, dict | list):
+        container[step] = _REMOVED
         return
     container[step] = inner.copy()
-    _leave_out(container[step], rest)
+    _mark_removed(container[step], remaining)
 
 
-def _holds(container: Any, step: Step) -> bool:
+def _contains(container: Any, step: PathStep) -> bool:
     if isinstance(container, dict):
         return step in container
     return isinstance(step, int) and step < len(container)
 
 
-def _completed(data: dict[str, Any]) -> dict[str, Any]:
+def _with_placeholders(data: dict[str, Any]) -> dict[str, Any]:
     # Problems found later name a route by its place in the list, so none may move; and whoever
     # names a provider that is there, though broken, has made no mistake.
     if isinstance(routes := data.get("routes"), list):
-        routes = [_route(at) if route is _GONE else route for at, route in enumerate(routes)]
+        routes = [
+            _placeholder_route(index) if route is _REMOVED else route
+            for index, route in enumerate(routes)
+        ]
         data = {**data, "routes": routes}
     if isinstance(providers := data.get("identity_providers"), dict):
-        providers = {name: _PROVIDER if it is _GONE else it for name, it in providers.items()}
+        providers = {
+            name: _PLACEHOLDER_PROVIDER if provider is _REMOVED else provider
+            for name, provider in providers.items()
+        }
         data = {**data, "identity_providers": providers}
-    data = _closed(data)
+    data = _without_removed(data)
     if not data.get("secret_keys"):
-        data["secret_keys"] = [_SECRET]
+        data["secret_keys"] = [_PLACEHOLDER_SECRET]
     data["sessions"] = {"store": "memory://", **data.get("sessions", {})}
     return data
 
 
-def _route(at: int) -> dict[str, object]:
-    return {"from": f"https://unread-{at}.invalid", "allow_public_unauthenticated_access": True}
+def _placeholder_route(index: int) -> dict[str, object]:
+    return {"from": f"https://unread-{index}.invalid", "allow_public_unauthenticated_access": True}
 
 
-def _closed(value: Any) -> Any:
+def _without_removed(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _closed(entry) for key, entry in value.items() if entry is not _GONE}
+        return {
+            key: _without_removed(entry) for key, entry in value.items() if entry is not _REMOVED
+        }
     if isinstance(value, list):
-        return [_closed(item) for item in value if item is not _GONE]
+        return [_without_removed(item) for item in value if item is not _REMOVED]
     return value

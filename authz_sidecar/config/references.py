@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 1 << 20
 
 
-class FromOutside(str):
+class ExternalText(str):
     """Text that came from a variable or a file: it has no YAML type, whoever needs a number reads
     one from it."""
 
@@ -27,18 +27,18 @@ class FromOutside(str):
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
+class DeferredReference:
     """A reference to variables, which are known once every file has been read."""
 
     kind: str
     text: str
 
 
-class UnreadableError(ValueError):
+class UnresolvedReferenceError(ValueError):
     """The message says which variable or file, never what is in it."""
 
 
-_WANTED = {
+_EXPECTED_NAMES = {
     "env": "the name of a variable",
     "file": "the name of a file",
     "var": "the name of one of `variables`",
@@ -47,30 +47,31 @@ _WANTED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class ReferenceResolver:
     """Where references lead: the variables, and the directory that relative paths start from."""
 
     env: Mapping[str, str]
     directory: Path
 
-    def look_up(self, kind: str, name: object) -> FromOutside | Pending:
-        """The text behind `{kind: name}`, if that is known yet; raises `UnreadableError`."""
+    def resolve(self, kind: str, name: object) -> ExternalText | DeferredReference:
+        """The text behind `{kind: name}`, if that is known yet; raises
+        `UnresolvedReferenceError`."""
         if not isinstance(name, str) or not name:
-            raise UnreadableError(f"`{kind}` wants {_WANTED[kind]}, as text")
+            raise UnresolvedReferenceError(f"`{kind}` wants {_EXPECTED_NAMES[kind]}, as text")
         match kind:
             case "env":
-                return self._variable(name)
+                return self._read_variable(name)
             case "file":
-                return self._file(name)
+                return self._read_file(name)
             case _:
-                return Pending(kind, name)
+                return DeferredReference(kind, name)
 
-    def _variable(self, name: str) -> FromOutside:
+    def _read_variable(self, name: str) -> ExternalText:
         if name not in self.env:
-            raise UnreadableError(f"the environment variable `{name}` is not set")
-        return FromOutside(self.env[name])
+            raise UnresolvedReferenceError(f"the environment variable `{name}` is not set")
+        return ExternalText(self.env[name])
 
-    def _file(self, name: str) -> FromOutside:
+    def _read_file(self, name: str) -> ExternalText:
         path = self.directory / name
         try:
             with path.open("rb") as file:
@@ -80,19 +81,21 @@ class Surroundings:
             if isinstance(error, OSError):
                 raise_if_temporary(error, path)
                 reason = error.strerror
-            raise UnreadableError(
+            raise UnresolvedReferenceError(
                 f"cannot read the file `{path}`: {reason or error}".lower()
             ) from None
         if len(content) > MAX_FILE_BYTES:
-            raise UnreadableError(f"the file `{path}` is larger than {MAX_FILE_BYTES >> 20} MiB")
+            raise UnresolvedReferenceError(
+                f"the file `{path}` is larger than {MAX_FILE_BYTES >> 20} MiB"
+            )
         try:
             text = content.decode()
         except UnicodeDecodeError:
-            raise UnreadableError(f"the file `{path}` is not text in UTF-8") from None
-        return FromOutside(text.removesuffix("\n").removesuffix("\r"))
+            raise UnresolvedReferenceError(f"the file `{path}` is not text in UTF-8") from None
+        return ExternalText(text.removesuffix("\n").removesuffix("\r"))
 
 
-KINDS = frozenset({"env", "file", "var", "text"})
+REFERENCE_KINDS = frozenset({"env", "file", "var", "text"})
 
 
 def reference_kind(data: Mapping[str, object]) -> str | None:
@@ -100,4 +103,4 @@ def reference_kind(data: Mapping[str, object]) -> str | None:
     if len(data) != 1:
         return None
     [(kind, name)] = data.items()
-    return kind if kind in KINDS and not isinstance(name, dict | list) else None
+    return kind if kind in REFERENCE_KINDS and not isinstance(name, dict | list) else None

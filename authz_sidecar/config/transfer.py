@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.config.document import Tree, TreePositions
+from authz_sidecar.config.document import DocumentSourceMap, SourceNode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,16 +22,16 @@ PIECE = 50
 
 def dumps(config: Config) -> bytes:
     """Return what `loads` reads."""
-    positions = config.positions
-    places: Sequence[Tree] | None = None
-    if isinstance(positions, TreePositions) and isinstance(positions.tree.children, dict):
-        below = positions.tree.children.get(ROUTES)
+    positions = config.source_map
+    places: Sequence[SourceNode] | None = None
+    if isinstance(positions, DocumentSourceMap) and isinstance(positions.root.children, dict):
+        below = positions.root.children.get(ROUTES)
         if below is not None and isinstance(below.children, list):
             places = below.children
             routes = replace(below, children=[])
-            tree = replace(positions.tree, children=positions.tree.children | {ROUTES: routes})
-            positions = TreePositions(tree)
-    rest = config.model_copy(update={ROUTES: ()}).placed(positions)
+            tree = replace(positions.root, children=positions.root.children | {ROUTES: routes})
+            positions = DocumentSourceMap(tree)
+    rest = config.model_copy(update={ROUTES: ()}).with_source_map(positions)
     return pickle.dumps((pickle.dumps(rest), _pieces(config.routes), _pieces(places or ())))
 
 
@@ -40,12 +40,12 @@ def loads(written: bytes) -> Config:
     runs what it says."""
     rest, routes, places = pickle.loads(written)  # noqa: S301
     config: Config = pickle.loads(rest)  # noqa: S301
-    positions = config.positions
+    positions = config.source_map
     if places:
-        tree = positions.tree  # type: ignore[attr-defined] # `dumps` has cut this one
+        tree = positions.root  # type: ignore[attr-defined] # `dumps` has cut this one
         below = replace(tree.children[ROUTES], children=_together(places))
-        positions = TreePositions(replace(tree, children=tree.children | {ROUTES: below}))
-    return config.model_copy(update={ROUTES: tuple(_together(routes))}).placed(positions)
+        positions = DocumentSourceMap(replace(tree, children=tree.children | {ROUTES: below}))
+    return config.model_copy(update={ROUTES: tuple(_together(routes))}).with_source_map(positions)
 
 
 def _pieces(items: Sequence[Any]) -> list[bytes]:

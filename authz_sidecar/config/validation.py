@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from authz_sidecar.config.schema import Config, Routes
+from authz_sidecar.config.schema import Config, RouteConfigs
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from authz_sidecar.config.schema import RouteConfig
 
-MOST_PROBLEMS = 1000
-_AT_ONCE = 1000
+MAX_PROBLEMS = 1000
+_ROUTES_PER_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Understood:
+class ValidationResult:
     """`config` is None when there are `details`; these are not `complete` when there are more."""
 
     config: Config | None
@@ -31,36 +31,42 @@ class Understood:
     complete: bool = True
 
 
-def understand(data: object) -> Understood:
+def validate_config(data: object) -> ValidationResult:
     """Routes are read in pieces, so that no more goes wrong at once than can be told."""
     routes = data.get("routes") if isinstance(data, dict) else None
-    if not isinstance(data, dict) or not isinstance(routes, list) or len(routes) <= _AT_ONCE:
-        return _whole(data)
-    rest = _whole({**data, "routes": []})
-    adapter: TypeAdapter[tuple[RouteConfig, ...]] = TypeAdapter(Routes)
-    found: list[RouteConfig] = []
-    details = list(rest.details)
-    for start in range(0, len(routes), _AT_ONCE):
+    if (
+        not isinstance(data, dict)
+        or not isinstance(routes, list)
+        or len(routes) <= _ROUTES_PER_BATCH
+    ):
+        return _validate_at_once(data)
+    without_routes = _validate_at_once({**data, "routes": []})
+    adapter: TypeAdapter[tuple[RouteConfig, ...]] = TypeAdapter(RouteConfigs)
+    valid_routes: list[RouteConfig] = []
+    details = list(without_routes.details)
+    for start in range(0, len(routes), _ROUTES_PER_BATCH):
         try:
-            found += adapter.validate_python(routes[start : start + _AT_ONCE])
+            valid_routes += adapter.validate_python(routes[start : start + _ROUTES_PER_BATCH])
         except ValidationError as error:
-            details += (_moved(detail, start) for detail in _details(error))
-        if len(details) > MOST_PROBLEMS:
-            return Understood(config=None, details=details[:MOST_PROBLEMS], complete=False)
-    if details or rest.config is None:
-        return Understood(config=None, details=details, complete=rest.complete)
-    return Understood(config=rest.config.model_copy(update={"routes": tuple(found)}), details=[])
+            details += (_shift_route_index(detail, start) for detail in _details(error))
+        if len(details) > MAX_PROBLEMS:
+            return ValidationResult(config=None, details=details[:MAX_PROBLEMS], complete=False)
+    if details or without_routes.config is None:
+        return ValidationResult(config=None, details=details, complete=without_routes.complete)
+    return ValidationResult(
+        config=without_routes.config.model_copy(update={"routes": tuple(valid_routes)}), details=[]
+    )
 
 
-def _whole(data: object) -> Understood:
+def _validate_at_once(data: object) -> ValidationResult:
     try:
-        return Understood(config=Config.model_validate(data), details=[])
+        return ValidationResult(config=Config.model_validate(data), details=[])
     except ValidationError as error:
         details = _details(error)
-        return Understood(
+        return ValidationResult(
             config=None,
-            details=details[:MOST_PROBLEMS],
-            complete=len(details) <= MOST_PROBLEMS,
+            details=details[:MAX_PROBLEMS],
+            complete=len(details) <= MAX_PROBLEMS,
         )
 
 
@@ -68,6 +74,6 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_input=True)
 
 
-def _moved(detail: Any, by: int) -> Any:
-    place, *rest = detail["loc"]
-    return {**detail, "loc": ("routes", place + by, *rest)}
+def _shift_route_index(detail: Any, offset: int) -> Any:
+    index, *rest = detail["loc"]
+    return {**detail, "loc": ("routes", index + offset, *rest)}

@@ -29,7 +29,7 @@ _BASE_PATH = re.compile(rf"(?:{_SEGMENT}){{1,8}}")
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 
-def duration(text: str) -> float:
+def parse_duration(text: str) -> float:
     """Seconds in `14h`, `1h30m`, `500ms`."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f"`{text}` is not a duration such as `14h`, `1h30m`, `30s` or `500ms`")
@@ -39,7 +39,7 @@ def duration(text: str) -> float:
     return round(seconds, 3)
 
 
-def duration_text(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """The shortest way to write a duration, for messages and the reference."""
     milliseconds = round(seconds * 1000)
     parts = []
@@ -89,11 +89,11 @@ ListenAddress = TcpAddress | UnixAddress
 _MAX_UNIX_PATH = 107
 
 
-def listen_address(text: str) -> ListenAddress:
+def parse_listen_address(text: str) -> ListenAddress:
     """`127.0.0.1:9180`, `[::1]:9180`, `localhost:9180` or `unix:/run/x.sock`. Port 0 lets the system
     choose."""
     if text.startswith("unix:"):
-        return _unix_address(text)
+        return _parse_unix_address(text)
     host, colon, port = text.rpartition(":")
     if not colon or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
         raise ValueError(
@@ -113,7 +113,7 @@ def listen_address(text: str) -> ListenAddress:
     return TcpAddress(str(address), int(port))
 
 
-def _unix_address(text: str) -> UnixAddress:
+def _parse_unix_address(text: str) -> UnixAddress:
     path = text.removeprefix("unix:")
     if not path.startswith("/") or "\0" in path:
         raise ValueError(f"`{text}` is not `unix:` and an absolute path")
@@ -124,7 +124,7 @@ def _unix_address(text: str) -> UnixAddress:
     return UnixAddress(path)
 
 
-def network(text: str) -> Network:
+def parse_exact_network(text: str) -> Network:
     try:
         return ip_network(text)
     except ValueError as error:
@@ -135,7 +135,7 @@ def network(text: str) -> Network:
         raise ValueError(f"`{text}` is not a network such as `10.0.0.0/8` or `::1/128`") from None
 
 
-def origin(text: str) -> Origin:
+def parse_origin_text(text: str) -> Origin:
     try:
         return parse_origin(text)
     except MalformedUrl as error:
@@ -143,7 +143,7 @@ def origin(text: str) -> Origin:
         raise ValueError(f"{error}{hint}") from None
 
 
-def issuer(text: str) -> str:
+def parse_issuer(text: str) -> str:
     """Kept letter by letter: OpenID Connect Discovery 4.3 compares issuers as plain strings."""
     parsed, target = parse_url(text)
     if "?" in target:
@@ -153,44 +153,48 @@ def issuer(text: str) -> str:
     return text
 
 
-def tenant_id(text: str) -> str:
+def parse_tenant_id(text: str) -> str:
     """The id of a tenant, in lower case as tokens have it."""
     if not _TENANT_ID.fullmatch(text.lower()):
         raise ValueError(f"`{text}` is not the id of a tenant, a GUID")
     return text.lower()
 
 
-def name(text: str) -> str:
+def parse_name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise ValueError(f"`{text}` is not a name of lower-case letters, digits, `-` and `_`")
     return text
 
 
-def header_name(text: str) -> str:
+def parse_header_name(text: str) -> str:
     if not _HEADER_NAME.fullmatch(text):
         raise ValueError(f"`{text}` is not a header name of letters, digits and `-`")
     return text
 
 
-def cookie_name(text: str) -> str:
+def parse_cookie_name(text: str) -> str:
     """Short and without `-`, which joins a provider's name to it."""
     if not _COOKIE_NAME.fullmatch(text):
         raise ValueError(f"`{text}` is not a cookie name of up to 40 letters, digits and `_`")
     return text
 
 
-def cookie_domain(text: str) -> str:
+def parse_cookie_domain(text: str) -> str:
     """A domain with at least two labels, without a leading dot."""
     try:
-        host = parse_origin(f"https://{text.removeprefix('.')}")
+        origin = parse_origin(f"https://{text.removeprefix('.')}")
     except MalformedUrl:
         raise ValueError(f"`{text}` is not a domain such as `example.com`") from None
-    if host.port is not None or "." not in host.host or re.fullmatch(r"[\d.]+|\[.*", host.host):
+    if (
+        origin.port is not None
+        or "." not in origin.host
+        or re.fullmatch(r"[\d.]+|\[.*", origin.host)
+    ):
         raise ValueError(f"`{text}` is not a domain such as `example.com`")
-    return host.host
+    return origin.host
 
 
-def base_path(text: str) -> str:
+def parse_base_path(text: str) -> str:
     if not _BASE_PATH.fullmatch(text) or re.search(r"/\.{1,2}(/|$)", text):
         raise ValueError(
             f"`{text}` is not a path such as `/.auth`: it begins with a slash, does not end with one"
@@ -199,6 +203,6 @@ def base_path(text: str) -> str:
     return text
 
 
-def is_private_key(text: str) -> bool:
+def looks_like_private_key(text: str) -> bool:
     """Whether it looks like one in PEM; whether it is one, says who reads it."""
     return "-----BEGIN" in text and "PRIVATE KEY-----" in text

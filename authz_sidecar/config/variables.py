@@ -10,139 +10,147 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.config.document import Document, Finding, Tree
-from authz_sidecar.config.messages import meant
-from authz_sidecar.config.references import Pending
-from authz_sidecar.config.value_parsers import name as checked_name
+from authz_sidecar.config.document import Document, Finding, SourceNode
+from authz_sidecar.config.messages import suggest_name
+from authz_sidecar.config.references import DeferredReference
+from authz_sidecar.config.value_parsers import parse_name as checked_name
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.source_locations import PathStep
 
-KEY = "variables"
-LONGEST_TEXT = 8192
+VARIABLES_KEY = "variables"
+MAX_TEXT_LENGTH = 8192
 
-_PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
-Path = tuple["Step", ...]
+DocumentPath = tuple["PathStep", ...]
 
 
-class _WrongError(ValueError):
+class _SubstitutionError(ValueError):
     """What is wrong with a reference."""
 
 
-def filled(document: Document, *, most: int) -> Document:
-    """The document without its variables. `most` is the number of values they may come to."""
+def substitute_variables(document: Document, *, max_values: int) -> Document:
+    """The document without its variables. `max_values` is the number of values they may come to."""
     if not isinstance(document.data, dict):
         return document
     data = dict(document.data)
-    tree = replace(document.tree, children=dict(_map_of(document.tree)))
-    filler = _Filler(left=most)
-    filler.define(data.pop(KEY, {}), _map_of(tree).pop(KEY, tree))
-    if document.pending:
-        filler.fill(data, tree)
+    tree = replace(document.tree, children=dict(_child_map(document.tree)))
+    substituter = _Substituter(values_left=max_values)
+    substituter.define(data.pop(VARIABLES_KEY, {}), _child_map(tree).pop(VARIABLES_KEY, tree))
+    if document.has_deferred_references:
+        substituter.substitute(data, tree)
     return replace(
         document,
         data=data,
         tree=tree,
-        findings=(*document.findings, *filler.findings),
-        broken=document.broken | filler.broken,
-        pending=False,
+        findings=(*document.findings, *substituter.findings),
+        unreadable_paths=document.unreadable_paths | substituter.unreadable_paths,
+        has_deferred_references=False,
     )
 
 
 @dataclass(slots=True)
-class _Filler:
-    left: int
+class _Substituter:
+    values_left: int
     variables: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    broken: set[Path] = field(default_factory=set)
+    unreadable_paths: set[DocumentPath] = field(default_factory=set)
     sizes: dict[str, int] = field(default_factory=dict)
 
-    def define(self, variables: object, tree: Tree) -> None:
+    def define(self, variables: object, tree: SourceNode) -> None:
         if not isinstance(variables, dict):
-            self.findings.append(Finding(tree.place, "must be a map of names and values", (KEY,)))
+            self.findings.append(
+                Finding(tree.location, "must be a map of names and values", (VARIABLES_KEY,))
+            )
             return
         for name, value in variables.items():
-            place = tree.child(name) or tree
+            node = tree.child(name) or tree
             try:
                 checked_name(name)
-            except ValueError as wrong:
-                self.findings.append(Finding(place.key_place, str(wrong), (KEY, name)))
-            if _refers(value):
+            except ValueError as error:
+                self.findings.append(Finding(node.key_location, str(error), (VARIABLES_KEY, name)))
+            if _contains_reference(value):
                 message = "variables cannot refer to each other"
-                self.findings.append(Finding(place.place, message, (KEY, name)))
-            self.variables[name] = None if _refers(value) else value
+                self.findings.append(Finding(node.location, message, (VARIABLES_KEY, name)))
+            self.variables[name] = None if _contains_reference(value) else value
 
-    def fill(self, data: Any, tree: Tree) -> None:
+    def substitute(self, data: Any, tree: SourceNode) -> None:
         """In place, each container once: through aliases one may be reached many times."""
         seen: set[int] = set()
-        waiting: list[tuple[Any, Tree, Path]] = [(data, tree, ())]
-        while waiting:
-            container, place, path = waiting.pop()
+        stack: list[tuple[Any, SourceNode, DocumentPath]] = [(data, tree, ())]
+        while stack:
+            container, node, path = stack.pop()
             if id(container) in seen:
                 continue
             seen.add(id(container))
-            inside = container.items() if isinstance(container, dict) else enumerate(container)
-            for step, value in list(inside):
-                below = place.child(step) or place
-                if isinstance(value, Pending):
-                    container[step] = self._value(value, below, (*path, step))
+            entries = container.items() if isinstance(container, dict) else enumerate(container)
+            for step, value in list(entries):
+                child = node.child(step) or node
+                if isinstance(value, DeferredReference):
+                    container[step] = self._resolve(value, child, (*path, step))
                 elif isinstance(value, dict | list):
-                    waiting.append((value, below, (*path, step)))
+                    stack.append((value, child, (*path, step)))
 
-    def _value(self, reference: Pending, tree: Tree, path: Path) -> object:
+    def _resolve(
+        self, reference: DeferredReference, tree: SourceNode, path: DocumentPath
+    ) -> object:
         try:
             if reference.kind == "var":
-                return self._variable(reference.text)
-            return self._text(reference.text)
-        except _WrongError as wrong:
-            self.findings.append(Finding(tree.place, str(wrong), path))
-            self.broken.add(path)
+                return self._look_up(reference.text)
+            return self._fill_template(reference.text)
+        except _SubstitutionError as error:
+            self.findings.append(Finding(tree.location, str(error), path))
+            self.unreadable_paths.add(path)
             return ""
 
-    def _variable(self, name: str) -> Any:
+    def _look_up(self, name: str) -> Any:
         if name not in self.variables:
-            raise _WrongError(f"there is no variable `{name}`{meant(name, list(self.variables))}")
+            raise _SubstitutionError(
+                f"there is no variable `{name}`{suggest_name(name, list(self.variables))}"
+            )
         value = self.variables[name]
-        self.sizes.setdefault(name, _size(value))
-        self.left -= self.sizes[name]
-        if self.left < 0:
-            raise _WrongError("the variables come to too many values together")
+        self.sizes.setdefault(name, _count_values(value))
+        self.values_left -= self.sizes[name]
+        if self.values_left < 0:
+            raise _SubstitutionError("the variables come to too many values together")
         return value
 
-    def _text(self, written: str) -> str:
-        def part(found: re.Match[str]) -> str:
-            if found.group() in ("{{", "}}"):
-                return found.group()[0]
-            if found[1] is None:
-                raise _WrongError(f"`{found.group()}` stands alone, write it twice to mean it")
-            return _as_text(found[1], self._variable(found[1]))
+    def _fill_template(self, template: str) -> str:
+        def substitute_placeholder(match: re.Match[str]) -> str:
+            if match.group() in ("{{", "}}"):
+                return match.group()[0]
+            if match[1] is None:
+                raise _SubstitutionError(
+                    f"`{match.group()}` stands alone, write it twice to mean it"
+                )
+            return _to_text(match[1], self._look_up(match[1]))
 
-        text = _PART.sub(part, written)
-        if len(text) > LONGEST_TEXT:
-            raise _WrongError(f"comes to more than {LONGEST_TEXT} characters")
+        text = _PLACEHOLDER.sub(substitute_placeholder, template)
+        if len(text) > MAX_TEXT_LENGTH:
+            raise _SubstitutionError(f"comes to more than {MAX_TEXT_LENGTH} characters")
         return text
 
 
-def _as_text(name: str, value: object) -> str:
+def _to_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    raise _WrongError(f"the variable `{name}` is no text")
+    raise _SubstitutionError(f"the variable `{name}` is no text")
 
 
-def _map_of(tree: Tree) -> dict[str, Tree]:
+def _child_map(tree: SourceNode) -> dict[str, SourceNode]:
     return tree.children if isinstance(tree.children, dict) else {}
 
 
-def _refers(value: object) -> bool:
+def _contains_reference(value: object) -> bool:
     if isinstance(value, dict | list):
-        return any(map(_refers, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, Pending)
+        return any(map(_contains_reference, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, DeferredReference)
 
 
-def _size(value: object) -> int:
+def _count_values(value: object) -> int:
     if isinstance(value, dict | list):
-        return 1 + sum(map(_size, value.values() if isinstance(value, dict) else value))
+        return 1 + sum(map(_count_values, value.values() if isinstance(value, dict) else value))
     return 1

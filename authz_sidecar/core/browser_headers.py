@@ -22,7 +22,7 @@ _FEATURES = (
     "usb",
 )
 
-ISOLATION: Headers = (
+ISOLATION_HEADERS: Headers = (
     # HTML, "Cross-origin opener policies": whoever opened the window loses its handle on it.
     (OPENER_POLICY, "same-origin"),
     # Fetch, "Cross-Origin-Resource-Policy header": no other origin embeds it.
@@ -34,13 +34,13 @@ ISOLATION: Headers = (
 """For every page and every refusal. What a response says of these itself stands."""
 
 
-def isolated(status: int, headers: Headers) -> Headers:
-    """The headers of a response with those of `ISOLATION` that it lacks.
+def with_isolation_headers(status: int, headers: Headers) -> Headers:
+    """The headers of a response with those of `ISOLATION_HEADERS` that it lacks.
 
     A redirect shows nothing and is left as it is: with an opener policy it would cut a page off from
     the window in which its visitor signs in again.
     """
     if 300 <= status < 400:
         return headers
-    given = {name.lower() for name, _ in headers}
-    return (*headers, *(line for line in ISOLATION if line[0] not in given))
+    present = {name.lower() for name, _ in headers}
+    return (*headers, *(line for line in ISOLATION_HEADERS if line[0] not in present))

@@ -10,14 +10,14 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Memory(Generic[K, V]):
+class TwoGenerationCache(Generic[K, V]):
     """Two tables: what is asked for moves to the younger one; when that is full it becomes the
-    older one, and what was not asked for meanwhile is forgotten. `most` is the size of both."""
+    older one, and what was not asked for meanwhile is forgotten. `max_size` is the size of both."""
 
     __slots__ = ("_half", "_old", "_size", "_young")
 
-    def __init__(self, *, most: int) -> None:
-        self._half = most // 2
+    def __init__(self, *, max_size: int) -> None:
+        self._half = max_size // 2
         self._size = 0
         self._old: dict[K, tuple[V, int]] = {}
         self._young: dict[K, tuple[V, int]] = {}
@@ -45,32 +45,32 @@ class Memory(Generic[K, V]):
 T = TypeVar("T")
 
 
-class Remembered(Generic[T]):
-    """`most` entries; each until a time of its own."""
+class TTLCache(Generic[T]):
+    """`max_entries` entries; each until a time of its own."""
 
-    def __init__(self, *, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[bytes, tuple[T, float]] = OrderedDict()
+    def __init__(self, *, max_entries: int) -> None:
+        self._max_entries = max_entries
+        self._entries: OrderedDict[bytes, tuple[T, float]] = OrderedDict()
 
     def get(self, token: str, *, now: float) -> T | None:
         key = _hash(token)
-        kept = self._kept.get(key)
+        kept = self._entries.get(key)
         if kept is None:
             return None
         value, until = kept
         if now >= until:
-            del self._kept[key]
+            del self._entries[key]
             return None
-        self._kept.move_to_end(key)
+        self._entries.move_to_end(key)
         return value
 
     def put(self, token: str, value: T, *, until: float) -> None:
-        self._kept[_hash(token)] = value, until
-        while len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+        self._entries[_hash(token)] = value, until
+        while len(self._entries) > self._max_entries:
+            self._entries.popitem(last=False)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
 
 def _hash(token: str) -> bytes:

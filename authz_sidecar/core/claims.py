@@ -11,38 +11,38 @@ import re
 from collections.abc import Mapping
 from typing import TypeGuard
 
-_CLIENT = "{client_id}"
+_CLIENT_ID_PLACEHOLDER = "{client_id}"
 TRUE_TEXTS = frozenset({"true", "1"})
 _EMAIL = re.compile(r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@[^\s@,;<>()\x00-\x1f\x7f]{1,255}")
 
 
-def claim_at(claims: Mapping[str, object], path: str, *, client_id: str | None = None) -> object:
+def find_claim(claims: Mapping[str, object], path: str, *, client_id: str | None = None) -> object:
     """None where the path leads nowhere. A part of it that is `{client_id}` stands for `client_id`,
     dots and all, if one is given."""
-    return _inside(claims, _parts(path, client_id))
+    return _resolve(claims, _split_path(path, client_id))
 
 
-def claims_along(path: str, *, client_id: str | None = None) -> frozenset[str]:
+def candidate_claim_names(path: str, *, client_id: str | None = None) -> frozenset[str]:
     """The names of all claims that a path can lead to or into, whichever of them there are."""
-    parts = _parts(path, client_id)
+    parts = _split_path(path, client_id)
     return frozenset(".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
 
-def _parts(path: str, client_id: str | None) -> tuple[str, ...]:
+def _split_path(path: str, client_id: str | None) -> tuple[str, ...]:
     parts = path.split(".")
     if client_id is None:
         return tuple(parts)
-    return tuple(client_id if part == _CLIENT else part for part in parts)
+    return tuple(client_id if part == _CLIENT_ID_PLACEHOLDER else part for part in parts)
 
 
-def _inside(claims: Mapping[str, object], parts: tuple[str, ...]) -> object:
+def _resolve(claims: Mapping[str, object], parts: tuple[str, ...]) -> object:
     name = ".".join(parts)
     if name in claims:
         return claims[name]
     for end in range(len(parts) - 1, 0, -1):
-        inside = claims.get(".".join(parts[:end]))
-        if isinstance(inside, Mapping):
-            return _inside(inside, parts[end:])
+        nested = claims.get(".".join(parts[:end]))
+        if isinstance(nested, Mapping):
+            return _resolve(nested, parts[end:])
     return None
 
 

@@ -7,5 +7,5 @@ from binascii import b2a_base64
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def base64url(data: bytes) -> str:
+def base64url_encode(data: bytes) -> str:
     return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=").decode("ascii")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-_ROUNDS = (10_000, 20, 50)
+_GC_THRESHOLDS = (10_000, 20, 50)
 """New objects between two looks at the youngest, and how many looks at one generation there are to
 one at the next. What a check leaves behind is freed by counting; with Python's own figures (700, 10,
 10) everything that is remembered about questions was looked at several times a second under load,
@@ -19,7 +19,7 @@ for 27 ms each time."""
 
 
 @contextmanager
-def collector_paused() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """For code that makes much and throws away little. All of it is then old in the collector's eyes,
     as if it had been looked at: what was thrown away after all goes with the next full round."""
     if not gc.isenabled():
@@ -38,12 +38,12 @@ def collector_paused() -> Iterator[None]:
         gc.enable()
 
 
-def settle() -> None:
+def freeze_heap() -> None:
     """What is alive now stays: the collector need not look at it again until the next call, which
     also collects what has ceased to be in use meanwhile. With a hundred thousand routes a full look
     takes more than a second, in which nothing is answered; it is better taken before than between
     the answers."""
-    gc.set_threshold(*_ROUNDS)
+    gc.set_threshold(*_GC_THRESHOLDS)
     gc.unfreeze()
     gc.collect()
     gc.freeze()

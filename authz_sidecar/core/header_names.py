@@ -12,19 +12,19 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.untrusted_headers import FAMILIES
+from authz_sidecar.core.untrusted_headers import UNTRUSTED_FAMILIES
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
 
-_SEPARATOR = re.compile(r"[^a-z0-9-]")
-_PREFIXES = tuple(prefix.lower() for family in FAMILIES for prefix in family.prefixes)
+_NOT_CANONICAL = re.compile(r"[^a-z0-9-]")
+_PREFIXES = tuple(prefix.lower() for family in UNTRUSTED_FAMILIES for prefix in family.prefixes)
 
 
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """The name in lower case with a hyphen for every byte outside `[a-z0-9]`. Names that a server
     could take for each other have the same one."""
-    return _SEPARATOR.sub("-", name.lower())
+    return _NOT_CANONICAL.sub("-", name.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,18 @@ class ProtectedNames:
     _canonical: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        untrusted = (name for family in FAMILIES for name in family.names)
+        untrusted = (name for family in UNTRUSTED_FAMILIES for name in family.names)
         names = frozenset(name.lower() for name in (*self.managed, *untrusted))
         object.__setattr__(self, "_canonical", names)
 
     def is_ambiguous(self, name: str) -> bool:
         """Whether a server could take the header for a protected one of another name."""
-        plain = name.lower()
-        meant = _SEPARATOR.sub("-", plain)
-        return meant != plain and (meant in self._canonical or meant.startswith(_PREFIXES))
+        lowercase = name.lower()
+        canonical = _NOT_CANONICAL.sub("-", lowercase)
+        return canonical != lowercase and (
+            canonical in self._canonical or canonical.startswith(_PREFIXES)
+        )
 
-    def ambiguous(self, headers: Headers) -> str | None:
+    def find_ambiguous(self, headers: Headers) -> str | None:
         """The name of the first such header; None where there is none."""
         return next((name for name, _ in headers if self.is_ambiguous(name)), None)

@@ -13,74 +13,77 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-Reference = tuple[str, ...]
+TemplateReference = tuple[str, ...]
 """`${pomerium.request.headers["X-Team"]}` is `("pomerium", "request", "headers", "X-Team")`."""
 
 _NAME = r"[A-Za-z0-9_-]+"
-_STEP = rf'[ \t]*(?:\.[ \t]*{_NAME}|\[[ \t]*"(?:[^"\\]|\\.)*"[ \t]*\])'
-_SPECIAL = re.compile(
-    rf"\$(?:(?P<dollar>\$)|\{{[ \t]*(?P<long>{_NAME}(?:{_STEP})*)[ \t]*\}}"
+_REFERENCE_STEP = rf'[ \t]*(?:\.[ \t]*{_NAME}|\[[ \t]*"(?:[^"\\]|\\.)*"[ \t]*\])'
+_DOLLAR_EXPRESSION = re.compile(
+    rf"\$(?:(?P<dollar>\$)|\{{[ \t]*(?P<long>{_NAME}(?:{_REFERENCE_STEP})*)[ \t]*\}}"
     rf"|(?P<short>(?>{_NAME}(?:\.{_NAME})*)(?!\.)))"
 )
-_PART = re.compile(rf'(?P<name>{_NAME})|"(?P<quoted>(?:[^"\\]|\\.)*)"')
-_UNSENDABLE = re.compile(r"[^\x20-\x7e]")
+_REFERENCE_PART = re.compile(rf'(?P<name>{_NAME})|"(?P<quoted>(?:[^"\\]|\\.)*)"')
+_NOT_ALLOWED_IN_HEADER = re.compile(r"[^\x20-\x7e]")
 
 # They need the provider's tokens, which are kept apart from the session and never on this path.
-_TOKENS = ("access_token", "id_token")
+_PROVIDER_TOKENS = ("access_token", "id_token")
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderTemplate:
     """`parts` are texts and references in order."""
 
-    parts: tuple[str | Reference, ...]
+    parts: tuple[str | TemplateReference, ...]
 
     @property
-    def references(self) -> Iterator[Reference]:
+    def references(self) -> Iterator[TemplateReference]:
         return (part for part in self.parts if isinstance(part, tuple))
 
-    def render(self, look_up: Callable[[Reference], str]) -> str:
-        return "".join(part if isinstance(part, str) else look_up(part) for part in self.parts)
+    def render(self, resolve: Callable[[TemplateReference], str]) -> str:
+        return "".join(part if isinstance(part, str) else resolve(part) for part in self.parts)
 
 
 def parse_header_template(text: str) -> HeaderTemplate:
     """`$$` is a dollar sign; a `$` that begins nothing is one too. Raises `ValueError` for text
     that no header can carry and for references that must not be used."""
-    parts: list[str | Reference] = []
+    parts: list[str | TemplateReference] = []
     end = 0
-    for found in _SPECIAL.finditer(text):
-        parts += [text[end : found.start()], "$" if found["dollar"] else _reference(found)]
-        end = found.end()
+    for match in _DOLLAR_EXPRESSION.finditer(text):
+        parts += [text[end : match.start()], "$" if match["dollar"] else _parse_reference(match)]
+        end = match.end()
     parts.append(text[end:])
-    template = HeaderTemplate(_joined(parts))
-    if any(isinstance(part, str) and _UNSENDABLE.search(part) for part in template.parts):
+    template = HeaderTemplate(_merge_texts(parts))
+    if any(
+        isinstance(part, str) and _NOT_ALLOWED_IN_HEADER.search(part) for part in template.parts
+    ):
         raise ValueError("has characters that a header cannot carry")
     for reference in template.references:
-        _check(reference)
+        _check_reference(reference)
     return template
 
 
-def _reference(found: re.Match[str]) -> Reference:
-    path = found["long"] or found["short"]
+def _parse_reference(match: re.Match[str]) -> TemplateReference:
+    path = match["long"] or match["short"]
     return tuple(
-        part["name"] or re.sub(r"\\(.)", r"\1", part["quoted"]) for part in _PART.finditer(path)
+        part["name"] or re.sub(r"\\(.)", r"\1", part["quoted"])
+        for part in _REFERENCE_PART.finditer(path)
     )
 
 
-def _joined(parts: list[str | Reference]) -> tuple[str | Reference, ...]:
+def _merge_texts(parts: list[str | TemplateReference]) -> tuple[str | TemplateReference, ...]:
     """Neighbouring texts as one, and none empty."""
-    joined: list[str | Reference] = []
+    merged: list[str | TemplateReference] = []
     for part in parts:
-        if isinstance(part, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += part
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
         elif part:
-            joined.append(part)
-    return tuple(joined)
+            merged.append(part)
+    return tuple(merged)
 
 
-def _check(reference: Reference) -> None:
+def _check_reference(reference: TemplateReference) -> None:
     match reference:
-        case ("pomerium", name) if name in _TOKENS:
+        case ("pomerium", name) if name in _PROVIDER_TOKENS:
             raise ValueError(
                 f"`pomerium.{name}` is not available: the provider's tokens are not handed to"
                 " applications, `pomerium.jwt` is the signed statement of who the user is"

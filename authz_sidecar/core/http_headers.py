@@ -17,47 +17,53 @@ if TYPE_CHECKING:
 
 _UNSAFE = re.compile(r"[^\x20-\x24\x26-\x7e]+")
 _UNSAFE_ELEMENT = re.compile(r"[^\x20-\x24\x26-\x2b\x2d-\x7e]+")
-_EDGE = re.compile(r"^ +| +$")
-_MOST_MIXED = 4  # beyond it the mixes outgrow the header that lists them
+_LEADING_OR_TRAILING_SPACES = re.compile(r"^ +| +$")
+_MAX_HYPHENS = 4  # beyond it the mixes outgrow the header that lists them
 
 
-def field_value(text: str) -> str:
+def encode_field_value(text: str) -> str:
     """`text` as one header value; empty only if `text` is."""
-    return text if _is_plain(text) else _EDGE.sub(_escape, _UNSAFE.sub(_escape, text))
+    return (
+        text
+        if _needs_no_encoding(text)
+        else _LEADING_OR_TRAILING_SPACES.sub(_percent_encode, _UNSAFE.sub(_percent_encode, text))
+    )
 
 
-def list_value(elements: Iterable[str]) -> str:
+def encode_list_value(elements: Iterable[str]) -> str:
     """Elements joined by commas; empty elements are left out."""
-    return ",".join([_element(element) for element in elements if element])
+    return ",".join([_encode_element(element) for element in elements if element])
 
 
-def _element(text: str) -> str:
-    if _is_plain(text) and "," not in text:
+def _encode_element(text: str) -> str:
+    if _needs_no_encoding(text) and "," not in text:
         return text
-    return _EDGE.sub(_escape, _UNSAFE_ELEMENT.sub(_escape, text))
+    return _LEADING_OR_TRAILING_SPACES.sub(
+        _percent_encode, _UNSAFE_ELEMENT.sub(_percent_encode, text)
+    )
 
 
-def _is_plain(text: str) -> bool:
+def _needs_no_encoding(text: str) -> bool:
     """Most are; two searches for what is not would take several times as long."""
     return text.isascii() and text.isprintable() and "%" not in text and text.strip(" ") == text
 
 
-def _escape(match: re.Match[str]) -> str:
+def _percent_encode(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match.group().encode("utf-8", "replace"))
 
 
 @lru_cache(maxsize=256)
-def aliases(name: str) -> tuple[str, ...]:
+def header_name_aliases(name: str) -> tuple[str, ...]:
     """Other spellings that CGI, WSGI and PHP servers fold into the same variable: every mix of
     hyphens and underscores (RFC 3875 section 4.1.18), and dots."""
     lower = name.lower()
     words = lower.split("-")
-    if len(words) - 1 > _MOST_MIXED:
+    if len(words) - 1 > _MAX_HYPHENS:
         mixed = [lower.replace("-", "_")]
     else:
         mixed = [
-            "".join(part for pair in zip(words, (*joints, ""), strict=True) for part in pair)
-            for joints in product("_-", repeat=len(words) - 1)
+            "".join(part for pair in zip(words, (*separators, ""), strict=True) for part in pair)
+            for separators in product("_-", repeat=len(words) - 1)
         ]
-    found = dict.fromkeys((*mixed, lower.replace("-", ".")))
-    return tuple(alias for alias in found if alias != lower)
+    candidates = dict.fromkeys((*mixed, lower.replace("-", ".")))
+    return tuple(alias for alias in candidates if alias != lower)

@@ -13,10 +13,10 @@ Network = IPv4Network | IPv6Network
 _MAPPED_BITS = 96  # RFC 4291 section 2.5.5.2: `::ffff:0:0/96` holds the IPv4 addresses
 
 
-def unmapped(address: Address) -> Address:
+def unmap_ipv4(address: Address) -> Address:
     """An IPv4 address that came as an IPv4-mapped one is the IPv4 address."""
-    if isinstance(address, IPv6Address) and (inner := address.ipv4_mapped) is not None:
-        return inner
+    if isinstance(address, IPv6Address) and (ipv4 := address.ipv4_mapped) is not None:
+        return ipv4
     return address
 
 
@@ -24,7 +24,7 @@ def parse_network(text: str) -> Network:
     """Bits beyond the prefix are dropped; raises `ValueError`."""
     network = ip_network(text, strict=False)
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
-        inner = network.network_address.ipv4_mapped
-        if inner is not None:
-            return IPv4Network((inner, network.prefixlen - _MAPPED_BITS))
+        ipv4 = network.network_address.ipv4_mapped
+        if ipv4 is not None:
+            return IPv4Network((ipv4, network.prefixlen - _MAPPED_BITS))
     return network

@@ -15,47 +15,47 @@ from authz_sidecar.core.urls import MalformedUrl, check_visible_ascii
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONGEST_TARGET = 16_384
+MAX_TARGET_BYTES = 16_384
 """More than browsers send and the proxies pass on; nothing longer is parsed."""
 
-LONGEST_AMBIGUOUS = 2048
+MAX_AMBIGUOUS_PATH_BYTES = 2048
 """Every reading costs what the path is long; real paths with several readings are short."""
 
 # Attacks have dozens of readings; nothing that people or programs write has.
-_MOST_READINGS = 64
+_MAX_INTERPRETATIONS = 64
 
 # One meaning under every reading: plain segments, no escape, parameter, empty or dot segment.
-_PLAIN = re.compile(r"(?=/)(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,=:@]+)*/?")
+_UNAMBIGUOUS = re.compile(r"(?=/)(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,=:@]+)*/?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # RFC 3986 section 2.3, unreserved: `-`, `.`, digits, letters, `_`, `~`.
-_OPEN = re.compile(r"(?i)%(2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])")
+_ENCODED_UNRESERVED = re.compile(r"(?i)%(2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])")
 _ENCODED_SLASH = re.compile(r"(?i)%2f")
 _ENCODED_BACKSLASH = re.compile(r"(?i)%5c")
 _ENCODED_SEMICOLON = re.compile(r"(?i)%3b")
 _PARAMETER = re.compile(r";[^/]*")
 _SLASHES = re.compile(r"/{2,}")
-_ESCAPED_ESCAPE = re.compile(r"(?i)%25(?=[0-9a-f]{2})")
-_KEPT_ESCAPE = re.compile(r"(?i)(%2[5f]|%5c)")
+_DOUBLE_ESCAPE = re.compile(r"(?i)%25(?=[0-9a-f]{2})")
+_RESERVED_ESCAPE = re.compile(r"(?i)(%2[5f]|%5c)")
 
 
-def readings(path: str, *, ignore_case: bool = False) -> tuple[str, ...]:
+def interpretations(path: str, *, ignore_case: bool = False) -> tuple[str, ...]:
     """Every reading of a raw path, itself first. A `%` in them is an escape, never a character.
 
     `ignore_case` adds the lower-case spellings. Raises `MalformedUrl` for what no reading makes
     sense of (control bytes, bad escapes, bytes that are not UTF-8, overlong forms among them), and
     for what has too many readings to be judged under each.
     """
-    if _PLAIN.fullmatch(path):
+    if _UNAMBIGUOUS.fullmatch(path):
         return (path, lower) if ignore_case and (lower := path.lower()) != path else (path,)
-    _check(path)
-    found = dict.fromkeys(_meanings(path))
+    _check_well_formed(path)
+    found_interpretations = dict.fromkeys(_derive_interpretations(path))
     if ignore_case:
-        found |= dict.fromkeys(map(_lower, tuple(found)))
-    return tuple(found)
+        found_interpretations |= dict.fromkeys(map(_lowercase, tuple(found_interpretations)))
+    return tuple(found_interpretations)
 
 
-def _check(path: str) -> None:
+def _check_well_formed(path: str) -> None:
     check_visible_ascii(path)
     if not path.startswith("/"):
         raise MalformedUrl(f"`{path[:100]}` does not begin with a slash")
@@ -69,100 +69,102 @@ def _check(path: str) -> None:
         raise MalformedUrl(f"`{path[:100]}` hides a control byte")
 
 
-def _meanings(path: str) -> Iterable[str]:
+def _derive_interpretations(path: str) -> Iterable[str]:
     """Everything that the steps lead to, in whatever order a server takes or leaves them."""
     yield path
     # The escapes of unreserved characters every comparison undoes by itself.
-    ahead = [_opened(path)]
+    pending = [_decode_unreserved(path)]
     # Some resolve the dots that are written as dots before they decode the others.
-    for literal in (_resolved(path), _resolved(_merged(path))):
-        if (reading := _opened(literal)) not in ahead:
-            ahead.append(reading)
-            yield reading
-    seen = set(ahead)
-    for reading in ahead:
-        for step in _STEPS:
-            if (further := step(reading)) not in seen:
-                if len(path) > LONGEST_AMBIGUOUS:
+    for dots_removed in (_remove_dot_segments(path), _remove_dot_segments(_merge_slashes(path))):
+        if (current := _decode_unreserved(dots_removed)) not in pending:
+            pending.append(current)
+            yield current
+    visited = set(pending)
+    for current in pending:
+        for transform in _TRANSFORMATIONS:
+            if (derived := transform(current)) not in visited:
+                if len(path) > MAX_AMBIGUOUS_PATH_BYTES:
                     raise MalformedUrl(f"`{path[:100]}` has several readings, {len(path)} bytes")
-                if len(seen) == _MOST_READINGS:
-                    raise MalformedUrl(f"`{path[:100]}` has more than {_MOST_READINGS} readings")
-                seen.add(further)
-                ahead.append(further)
-                yield further
+                if len(visited) == _MAX_INTERPRETATIONS:
+                    raise MalformedUrl(
+                        f"`{path[:100]}` has more than {_MAX_INTERPRETATIONS} readings"
+                    )
+                visited.add(derived)
+                pending.append(derived)
+                yield derived
 
 
-def _opened(path: str) -> str:
-    return _OPEN.sub(lambda escape: chr(int(escape[1], 16)), path)
+def _decode_unreserved(path: str) -> str:
+    return _ENCODED_UNRESERVED.sub(lambda escape: chr(int(escape[1], 16)), path)
 
 
-def _decoded_again(path: str) -> str:
+def _double_decode(path: str) -> str:
     """`%252e` is a dot to whoever decodes twice, and nothing new where it stays undecodable."""
-    twice = _ESCAPED_ESCAPE.sub("%", path)
-    if _CONTROL.search(unquote_to_bytes(twice).decode(errors="replace")):
+    decoded = _DOUBLE_ESCAPE.sub("%", path)
+    if _CONTROL.search(unquote_to_bytes(decoded).decode(errors="replace")):
         raise MalformedUrl(f"`{path[:100]}` hides a control byte under two escapes")
-    return _opened(twice)
+    return _decode_unreserved(decoded)
 
 
-def _slashes_decoded(path: str) -> str:
+def _decode_slashes(path: str) -> str:
     return _ENCODED_SLASH.sub("/", path)
 
 
-def _backslashes_decoded(path: str) -> str:
+def _decode_backslashes(path: str) -> str:
     return _ENCODED_BACKSLASH.sub("/", path)
 
 
-def _semicolons_decoded(path: str) -> str:
+def _decode_semicolons(path: str) -> str:
     return _ENCODED_SEMICOLON.sub(";", path)
 
 
-def _parameters_dropped(path: str) -> str:
+def _remove_parameters(path: str) -> str:
     return _PARAMETER.sub("", path)
 
 
-def _authority_dropped(path: str) -> str:
+def _remove_authority(path: str) -> str:
     """RFC 3986 section 4.2: a reference that begins with two slashes names a host first."""
     return "/" + path[2:].partition("/")[2] if path.startswith("//") else path
 
 
-def _slashes_and_authority_dropped(path: str) -> str:
+def _remove_slashes_and_authority(path: str) -> str:
     """The same to whoever follows the URL Standard, where any number of slashes may come first."""
     return "/" + path.lstrip("/").partition("/")[2] if path.startswith("//") else path
 
 
-def _merged(path: str) -> str:
+def _merge_slashes(path: str) -> str:
     return _SLASHES.sub("/", path)
 
 
-def _resolved(path: str) -> str:
+def _remove_dot_segments(path: str) -> str:
     """RFC 3986 section 5.2.4: empty segments are kept as they are."""
-    kept: list[str] = []
+    output: list[str] = []
     segments = path.split("/")[1:]
     for segment in segments:
         if segment == "..":
-            del kept[-1:]
+            del output[-1:]
         elif segment != ".":
-            kept.append(segment)
+            output.append(segment)
     if segments[-1] in {".", ".."}:
-        kept.append("")
-    return "/" + "/".join(kept)
+        output.append("")
+    return "/" + "/".join(output)
 
 
-_STEPS = (
-    _decoded_again,
-    _slashes_decoded,
-    _backslashes_decoded,
-    _semicolons_decoded,
-    _parameters_dropped,
-    _authority_dropped,
-    _slashes_and_authority_dropped,
-    _merged,
-    _resolved,
+_TRANSFORMATIONS = (
+    _double_decode,
+    _decode_slashes,
+    _decode_backslashes,
+    _decode_semicolons,
+    _remove_parameters,
+    _remove_authority,
+    _remove_slashes_and_authority,
+    _merge_slashes,
+    _remove_dot_segments,
 )
 
 
-def _lower(path: str) -> str:
+def _lowercase(path: str) -> str:
     return "".join(
-        piece.lower() if place % 2 else unquote(piece).lower()
-        for place, piece in enumerate(_KEPT_ESCAPE.split(path))
+        piece.lower() if index % 2 else unquote(piece).lower()
+        for index, piece in enumerate(_RESERVED_ESCAPE.split(path))
     )

@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
 
 WEBSOCKET = "websocket"
-_SETTINGS_OF_H2C = "http2-settings"
+_HTTP2_SETTINGS = "http2-settings"
 
 
-def asks_for_unsupported_upgrade(headers: Headers) -> bool:
+def requests_unsupported_upgrade(headers: Headers) -> bool:
     """Whether the request asks for anything but HTTP, or one WebSocket and nothing beside it.
 
     After a `101` the connection belongs to the protocol that was agreed on, and a proxy passes on
@@ -20,7 +20,7 @@ def asks_for_unsupported_upgrade(headers: Headers) -> bool:
     its own. So `Upgrade` is absent, or one line with the one word `websocket`: no list, no version.
     `HTTP2-Settings` belongs to `h2c` alone (RFC 7540 section 3.2.1; withdrawn by RFC 9113 section 3.1).
     """
-    offered = [value.strip(" \t").lower() for name, value in headers if name == "upgrade"]
-    return (bool(offered) and offered != [WEBSOCKET]) or any(
-        name == _SETTINGS_OF_H2C for name, _ in headers
+    protocols = [value.strip(" \t").lower() for name, value in headers if name == "upgrade"]
+    return (bool(protocols) and protocols != [WEBSOCKET]) or any(
+        name == _HTTP2_SETTINGS for name, _ in headers
     )

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from authz_sidecar.core.urls import MalformedUrl, Origin, check_visible_ascii, parse_url
-from authz_sidecar.errors import BadReturnAddress
+from authz_sidecar.errors import BadReturnUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LONGEST_KEPT = 2048
+MAX_STORED_BYTES = 2048
 """Bytes of a return address that are kept whole: with it an attempt still fits its cookie."""
 
-LONGEST_READ = 16_384
+MAX_PARSED_BYTES = 16_384
 """More than any browser or proxy carries in a request line; nothing is parsed beyond it."""
 
 _DOT_SEGMENT = re.compile(r"(?:^|/)\.{1,2}(?:/|$)")
@@ -30,13 +30,13 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnAddress:
-    """`url` is absolute and safe to put in a Location header. `shortened` says that its query was
-    dropped because the whole would not fit."""
+class ReturnUrl:
+    """`url` is absolute and safe to put in a Location header. `is_truncated` says that its query
+    was dropped because the whole would not fit."""
 
     origin: Origin
     target: str
-    shortened: bool = False
+    is_truncated: bool = False
 
     @property
     def url(self) -> str:
@@ -48,80 +48,87 @@ class ReturnAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnAddresses:
-    """`knows` says whether an origin is one of ours: a configured route's, or the central host's.
+class ReturnUrlValidator:
+    """`is_known_origin` says whether an origin is one of ours: a configured route's, or the
+    central host's.
 
     `base_path` is the prefix of our own routes. To return there would sign out, loop or consume
     somebody's ticket, so the host's default page takes its place; but for two pages that only show
     something: who you are, and what a command-line tool asks for.
     """
 
-    knows: Callable[[Origin], bool]
+    is_known_origin: Callable[[Origin], bool]
     base_path: str
 
-    def check(self, raw: str, *, on: Origin) -> str:
-        """The absolute URL to return to; raises `BadReturnAddress`."""
-        return self.parse(raw, on=on).url
+    def validate(self, raw: str, *, base_origin: Origin) -> str:
+        """The absolute URL to return to; raises `BadReturnUrl`."""
+        return self.parse(raw, base_origin=base_origin).url
 
-    def parse(self, raw: str, *, on: Origin) -> ReturnAddress:
-        if len(raw) > LONGEST_READ:
-            raise BadReturnAddress(f"return address of {len(raw)} bytes")
+    def parse(self, raw: str, *, base_origin: Origin) -> ReturnUrl:
+        if len(raw) > MAX_PARSED_BYTES:
+            raise BadReturnUrl(f"return address of {len(raw)} bytes")
         try:
             check_visible_ascii(raw)
-            origin, target = (on, _own_path(raw)) if raw[:1] == "/" else parse_url(raw)
+            origin, target = (
+                (base_origin, _check_relative_path(raw)) if raw[:1] == "/" else parse_url(raw)
+            )
         except MalformedUrl as error:
-            raise BadReturnAddress(f"return address: {error}") from error
-        if not self.knows(origin):
-            raise BadReturnAddress(f"return address on `{origin}`, which no route protects")
-        return fitting(origin, self._not_ours(target))
+            raise BadReturnUrl(f"return address: {error}") from error
+        if not self.is_known_origin(origin):
+            raise BadReturnUrl(f"return address on `{origin}`, which no route protects")
+        return truncate_to_limit(origin, self._exclude_own_routes(target))
 
-    def default(self, origin: Origin) -> str:
+    def default_url(self, origin: Origin) -> str:
         return f"{origin}/"
 
-    def _not_ours(self, target: str) -> str:
+    def _exclude_own_routes(self, target: str) -> str:
         path = target.partition("?")[0]
         if path == f"{self.base_path}/":
             return path
         if path == f"{self.base_path}/api/login":
             return target
-        plain = _plainest(path)
-        return "/" if plain == self.base_path or plain.startswith(f"{self.base_path}/") else target
+        normalized = _normalize_leniently(path)
+        return (
+            "/"
+            if normalized == self.base_path or normalized.startswith(f"{self.base_path}/")
+            else target
+        )
 
 
-def _own_path(raw: str) -> str:
+def _check_relative_path(raw: str) -> str:
     """A path as the whole address. Stricter than in a URL: here the host is not written down, so
     nothing may stand that any parser could take for one (`//`, dot segments, an encoded slash in
     their company)."""
     path = raw.partition("?")[0]
     decoded = unquote(path, encoding="latin-1")
-    for reading in (path, decoded, unquote(decoded, encoding="latin-1")):
-        if "//" in reading or "\\" in reading or _DOT_SEGMENT.search(reading):
+    for decoding in (path, decoded, unquote(decoded, encoding="latin-1")):
+        if "//" in decoding or "\\" in decoding or _DOT_SEGMENT.search(decoding):
             raise MalformedUrl(f"`{path[:100]}` is not a plain path")
-        if _CONTROL.search(reading):
+        if _CONTROL.search(decoding):
             raise MalformedUrl(f"`{path[:100]}` hides a control byte")
     if _BAD_ESCAPE.search(path):
         raise MalformedUrl(f"`{path[:100]}` has a bad escape")
     return raw
 
 
-def _plainest(path: str) -> str:
+def _normalize_leniently(path: str) -> str:
     """How the most generous router would read a path: decoded twice, parameters and empty segments
     dropped, dot segments resolved. Only ever used to recognise our own prefix."""
-    kept: list[str] = []
+    output: list[str] = []
     for segment in unquote(unquote(path)).replace("\\", "/").split("/"):
         name = segment.partition(";")[0]
         if name == "..":
-            del kept[-1:]
+            del output[-1:]
         elif name not in {"", "."}:
-            kept.append(name)
-    return "/" + "/".join(kept)
+            output.append(name)
+    return "/" + "/".join(output)
 
 
-def fitting(origin: Origin, target: str) -> ReturnAddress:
+def truncate_to_limit(origin: Origin, target: str) -> ReturnUrl:
     """The address whole if it can be kept, else its path, else the host's default page."""
     # A quotation mark takes two bytes where attempts are stored (JSON).
-    if len(str(origin)) + len(target) + target.count('"') <= LONGEST_KEPT:
-        return ReturnAddress(origin=origin, target=target)
+    if len(str(origin)) + len(target) + target.count('"') <= MAX_STORED_BYTES:
+        return ReturnUrl(origin=origin, target=target)
     path = target.partition("?")[0]
-    fits = len(str(origin)) + len(path) + path.count('"') <= LONGEST_KEPT
-    return ReturnAddress(origin=origin, target=path if fits else "/", shortened=True)
+    fits = len(str(origin)) + len(path) + path.count('"') <= MAX_STORED_BYTES
+    return ReturnUrl(origin=origin, target=path if fits else "/", is_truncated=True)

@@ -13,69 +13,69 @@ from authz_sidecar.errors import Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Step = str | int
-Place = tuple[str, int, int]
+PathStep = str | int
+SourceLocation = tuple[str, int, int]
 """File, line and column; both count from 1, and 0 means unknown."""
-Found = tuple[str, tuple[Step, ...]]
+RuleViolation = tuple[str, tuple[PathStep, ...]]
 """What is wrong, and the path of the value that it is about."""
 
 
-class Positions(Protocol):
+class SourceMap(Protocol):
     """The places of one document, asked by path from its root."""
 
-    def at(self, *path: Step) -> Place:
+    def location_of(self, *path: PathStep) -> SourceLocation:
         """Where the value at `path` was written, or else its nearest known ancestor."""
 
-    def problem(self, message: str, *path: Step) -> Problem:
+    def problem(self, message: str, *path: PathStep) -> Problem:
         """`message` about the value at `path`, with its place; the path is put before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPlaces:
+class StaticSourceMap:
     """Places by path. The root `()` need not be among them: then `file` is all that is known."""
 
     file: str
-    places: Mapping[tuple[Step, ...], Place] = field(default_factory=dict)
+    locations: Mapping[tuple[PathStep, ...], SourceLocation] = field(default_factory=dict)
 
-    def at(self, *path: Step) -> Place:
+    def location_of(self, *path: PathStep) -> SourceLocation:
         for length in range(len(path), -1, -1):
-            if (place := self.places.get(path[:length])) is not None:
-                return place
+            if (location := self.locations.get(path[:length])) is not None:
+                return location
         return (self.file, 0, 0)
 
-    def problem(self, message: str, *path: Step) -> Problem:
-        return problem_at(self.at(*path), message, *path)
+    def problem(self, message: str, *path: PathStep) -> Problem:
+        return problem_at(self.location_of(*path), message, *path)
 
 
-def unplaced(file: str) -> KnownPlaces:
+def unknown_locations(file: str) -> StaticSourceMap:
     """For a document whose places nobody kept, such as one parsed from JSON."""
-    return KnownPlaces(file=file)
+    return StaticSourceMap(file=file)
 
 
 @dataclass(frozen=True, slots=True)
-class _Below:
-    outer: Positions
-    prefix: tuple[Step, ...]
+class _ScopedSourceMap:
+    outer: SourceMap
+    prefix: tuple[PathStep, ...]
 
-    def at(self, *path: Step) -> Place:
-        return self.outer.at(*self.prefix, *path)
+    def location_of(self, *path: PathStep) -> SourceLocation:
+        return self.outer.location_of(*self.prefix, *path)
 
-    def problem(self, message: str, *path: Step) -> Problem:
+    def problem(self, message: str, *path: PathStep) -> Problem:
         return self.outer.problem(message, *self.prefix, *path)
 
 
-def below(positions: Positions, *prefix: Step) -> Positions:
+def scoped(source_map: SourceMap, *prefix: PathStep) -> SourceMap:
     """The same places, asked by path from the value at `prefix`; problems still name the whole path."""
-    return _Below(positions, prefix)
+    return _ScopedSourceMap(source_map, prefix)
 
 
-def problem_at(place: Place, message: str, *path: Step) -> Problem:
-    file, line, column = place
-    text = f"{written(path)}: {message}" if path else message
+def problem_at(location: SourceLocation, message: str, *path: PathStep) -> Problem:
+    file, line, column = location
+    text = f"{format_path(path)}: {message}" if path else message
     return Problem(file=file, line=line, column=column, message=text)
 
 
-def written(path: tuple[Step, ...]) -> str:
+def format_path(path: tuple[PathStep, ...]) -> str:
     """A path as people write it: `routes[0].policy[1].allow`."""
     text = ""
     for step in path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from authz_sidecar.core.step_up import StepUp
+    from authz_sidecar.core.step_up import AuthenticationRequirement
     from authz_sidecar.core.urls import Origin
 
 Address = IPv4Address | IPv6Address
@@ -19,11 +19,11 @@ Headers = tuple[tuple[str, str], ...]
 """Header lines in order of arrival: names in lower case, values decoded as latin-1, doubles kept."""
 
 
-REASON = "x-authz-reason"
+REASON_HEADER = "x-authz-reason"
 """In which header a proxy that asks twice is told why, and says so when it asks again."""
 
 
-class Fact(StrEnum):
+class RequestAttribute(StrEnum):
     """What a policy may ask about a request; each proxy adapter declares which it can deliver."""
 
     METHOD = "method"
@@ -51,9 +51,9 @@ class CheckRequest:
     `path` is raw: visible ASCII, begins with `/`, no decoding applied. `query` is raw without the
     `?`; None when there is none. `client` and `certificate` are None when unknown. `headers` are
     the client's own, less those in which the proxy reports its facts. A fact whose adapter does
-    not deliver it is unknown, never empty (`facts`). `unsupported_upgrade`: it asks to switch to
-    another protocol than WebSocket. `repeated`: it was asked about a moment ago and refused, and is
-    asked about again for the words alone; nothing passes by the answer.
+    not deliver it is unknown, never empty (`attributes`). `unsupported_upgrade`: it asks to switch
+    to another protocol than WebSocket. `is_challenge_phase`: it was asked about a moment ago and
+    refused, and is asked about again for the words alone; nothing passes by the answer.
     """
 
     adapter: str
@@ -66,17 +66,17 @@ class CheckRequest:
     websocket: bool = False
     unsupported_upgrade: bool = False
     certificate: ClientCertificate | None = None
-    facts: frozenset[Fact] = frozenset(Fact)
-    repeated: bool = False
+    attributes: frozenset[RequestAttribute] = frozenset(RequestAttribute)
+    is_challenge_phase: bool = False
 
     @property
     def target(self) -> str:
         return self.path if self.query is None else f"{self.path}?{self.query}"
 
     @property
-    def refused_for(self) -> str | None:
+    def first_denial_reason(self) -> str | None:
         """Why it was refused when it was asked about first; None if this is that time."""
-        return self.header(REASON) if self.repeated else None
+        return self.header(REASON_HEADER) if self.is_challenge_phase else None
 
     @property
     def url(self) -> str:
@@ -98,8 +98,8 @@ class Identity:
     `claims` are the merged claims of ID token and userinfo, without protocol claims such as
     `nonce`. `email` is None unless the provider vouches for it (or the operator allowed unverified
     addresses). `authenticated_at`, `acr` and `amr` say when and how (OpenID Connect Core, 2).
-    `machine`: nobody signed in; `subject` begins with the name of who vouches, `github/…`, so that
-    no program is taken for a person.
+    `is_service`: nobody signed in; `subject` begins with the name of who vouches, `github/…`, so
+    that no program is taken for a person.
     """
 
     provider: str
@@ -112,7 +112,7 @@ class Identity:
     authenticated_at: float | None = None
     acr: str | None = None
     amr: tuple[str, ...] = ()
-    machine: bool = False
+    is_service: bool = False
 
 
 class SessionKind(StrEnum):
@@ -136,32 +136,32 @@ class SessionKind(StrEnum):
 class Session:
     """A session that was found alive.
 
-    `handle` names it in logs, lists and indexes and opens nothing. `scope` is what it is sealed
+    `public_id` names it in logs, lists and indexes and opens nothing. `scope` is what it is sealed
     to: an origin (`https://app.example.com`) or a cookie domain (`.example.com`). From `refresh_at`
     on the provider should be asked again who this is; None where it cannot be. `routes` are the
     names of those that it may open; empty where it is not confined to any.
     """
 
-    handle: str
+    public_id: str
     kind: SessionKind
     scope: str
     identity: Identity
     created_at: float
     expires_at: float
     provider_session: str | None = None
-    parent: str | None = None
+    parent_id: str | None = None
     refresh_at: float | None = None
     routes: tuple[str, ...] = ()
 
-    def is_to_be_refreshed(self, now: float) -> bool:
+    def needs_refresh(self, now: float) -> bool:
         return self.refresh_at is not None and now >= self.refresh_at
 
     @property
-    def sign_in(self) -> Session:
+    def root_session(self) -> Session:
         """The sign-in that this came of, as far as it is known here; ending it ends all that did."""
-        if self.parent is None:
+        if self.parent_id is None:
             return self
-        return replace(self, handle=self.parent, kind=SessionKind.SIGN_IN, parent=None)
+        return replace(self, public_id=self.parent_id, kind=SessionKind.SIGN_IN, parent_id=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Challenge:
     pass after a sign-in of that kind."""
 
     reasons: frozenset[str] = frozenset()
-    step_up: StepUp | None = None
+    step_up: AuthenticationRequirement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,5 +186,5 @@ class Deny:
 Decision = Allow | Challenge | Deny
 
 
-def step_up_of(decision: Decision) -> StepUp | None:
+def step_up_of(decision: Decision) -> AuthenticationRequirement | None:
     return decision.step_up if isinstance(decision, Challenge) else None

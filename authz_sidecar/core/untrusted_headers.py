@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Family(NamedTuple):
+class HeaderFamily(NamedTuple):
     """Headers that could pass for the same thing. `names` are in the letter case of their
     documentation; `prefixes` cover names that cannot be listed, and a proxy that removes by exact
     names knows those of `names` alone."""
@@ -20,12 +20,12 @@ class Family(NamedTuple):
     prefixes: tuple[str, ...] = ()
 
 
-FAMILIES = (
-    Family(
+UNTRUSTED_FAMILIES = (
+    HeaderFamily(
         "Another method",
         ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-Method"),
     ),
-    Family(
+    HeaderFamily(
         "Another path",
         (
             "X-Original-URL",
@@ -43,7 +43,7 @@ FAMILIES = (
         ),
         ("X-Forwarded-", "X-Original-", "X-Envoy-"),
     ),
-    Family(
+    HeaderFamily(
         "Another host or scheme",
         (
             "Forwarded",
@@ -60,7 +60,7 @@ FAMILIES = (
             "X-Forwarded-Ssl",
         ),
     ),
-    Family(
+    HeaderFamily(
         "Another client address",
         (
             "X-Real-IP",
@@ -85,7 +85,7 @@ FAMILIES = (
             "X-Envoy-External-Address",
         ),
     ),
-    Family(
+    HeaderFamily(
         "A client certificate",
         (
             "X-Forwarded-Client-Cert",
@@ -109,7 +109,7 @@ FAMILIES = (
         ),
         ("Client-Cert-", "SSL-Client-", "X-SSL-Client-", "X-Amzn-Mtls-Clientcert-"),
     ),
-    Family(
+    HeaderFamily(
         "A user of another product",
         (
             "Remote-User",
@@ -200,14 +200,14 @@ FAMILIES = (
             "Tailscale-User-",
         ),
     ),
-    Family("Another proxy for the application's own requests", ("Proxy",)),
+    HeaderFamily("Another proxy for the application's own requests", ("Proxy",)),
 )
 
-NAMES = tuple(name for family in FAMILIES for name in family.names)
-PREFIXES = tuple(prefix for family in FAMILIES for prefix in family.prefixes)
+UNTRUSTED_NAMES = tuple(name for family in UNTRUSTED_FAMILIES for name in family.names)
+UNTRUSTED_PREFIXES = tuple(prefix for family in UNTRUSTED_FAMILIES for prefix in family.prefixes)
 
 
 def removed_names(managed: tuple[str, ...]) -> tuple[str, ...]:
     """The names of the list without those of `managed`, which are replaced instead."""
-    own = {name.lower() for name in managed}
-    return tuple(name for name in NAMES if name.lower() not in own)
+    managed_lowercase = {name.lower() for name in managed}
+    return tuple(name for name in UNTRUSTED_NAMES if name.lower() not in managed_lowercase)

@@ -84,30 +84,34 @@ def parse_url(text: str) -> tuple[Origin, str]:
     scheme, separator, rest = text.partition("://")
     if not separator:
         raise MalformedUrl(f"`{text}` is not an absolute URL")
-    cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
-    target = rest[cut:]
-    return parse_authority(rest[:cut], scheme=scheme), target if target[:1] == "/" else f"/{target}"
+    authority_end = min(
+        (index for index in (rest.find("/"), rest.find("?")) if index >= 0), default=len(rest)
+    )
+    target = rest[authority_end:]
+    return parse_authority(rest[:authority_end], scheme=scheme), target if target[
+        :1
+    ] == "/" else f"/{target}"
 
 
-_UNWELCOME = re.compile(r"[^\x21-\x7e]|[\\#]")
+_NOT_ALLOWED_IN_URL = re.compile(r"[^\x21-\x7e]|[\\#]")
 
 
 def check_visible_ascii(text: str) -> None:
     """Raise `MalformedUrl` for white space, control bytes, non-ASCII, a backslash or a fragment."""
-    if found := _UNWELCOME.search(text):
-        raise MalformedUrl(f"byte {ord(found.group()):#04x} may not stand in a URL")
+    if match := _NOT_ALLOWED_IN_URL.search(text):
+        raise MalformedUrl(f"byte {ord(match.group()):#04x} may not stand in a URL")
 
 
 # IDNA 2003 and 2008 disagree about these; whoever means them says so in A-labels.
-_DISPUTED = frozenset("ßς\u200c\u200d")
-_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_IDNA_DEVIATIONS = frozenset("ßς\u200c\u200d")
+_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
-def ascii_host(host: str) -> str:
+def to_a_labels(host: str) -> str:
     """In A-labels (RFC 5890 section 2.3.2.1). Raises `MalformedUrl` for what is none, or several."""
     if host.isascii():
         return host
-    if _DISPUTED & set(host):
+    if _IDNA_DEVIATIONS & set(host):
         raise MalformedUrl(f"`{host}` has two spellings in DNS: write its `xn--` form")
     try:
         return host.encode("idna").decode("ascii")
@@ -115,11 +119,13 @@ def ascii_host(host: str) -> str:
         raise MalformedUrl(f"`{host}` is not a host name") from None
 
 
-def ascii_url(text: str) -> str:
+def iri_to_uri(text: str) -> str:
     """Host in A-labels, everything behind it in escaped UTF-8; ASCII stays what it is."""
     scheme, separator, rest = text.partition("://")
     if not separator or text.isascii():
         return text
-    cut = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
-    behind = _BEYOND_ASCII.sub(lambda found: quote(found.group()), rest[cut:])
-    return f"{scheme}://{ascii_host(rest[:cut])}{behind}"
+    authority_end = min(
+        (index for index in (rest.find("/"), rest.find("?")) if index >= 0), default=len(rest)
+    )
+    path_and_query = _NON_ASCII.sub(lambda match: quote(match.group()), rest[authority_end:])
+    return f"{scheme}://{to_a_labels(rest[:authority_end])}{path_and_query}"

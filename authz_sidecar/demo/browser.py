@@ -14,19 +14,19 @@ from urllib.parse import urlencode, urljoin, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MOST_REDIRECTS: Final = 15
+_MAX_REDIRECTS: Final = 15
 _REFRESH: Final = re.compile(r'http-equiv="refresh" content="0; url=([^"]+)"')
-_NAVIGATION: Final = {
+_NAVIGATION_HEADERS: Final = {
     "Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
     "Sec-Fetch-Mode": "navigate",
     "Sec-Fetch-Dest": "document",
     "User-Agent": "authz-sidecar-demo",
 }
-API: Final = {"Accept": "application/json", "User-Agent": "authz-sidecar-demo"}
+API_HEADERS: Final = {"Accept": "application/json", "User-Agent": "authz-sidecar-demo"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class BrowserPage:
     url: str
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -36,7 +36,7 @@ class Page:
         return next((value for key, value in self.headers if key.lower() == name), "")
 
     @property
-    def leads_to(self) -> str | None:
+    def redirect_url(self) -> str | None:
         """Where a browser would go on to by itself."""
         if self.status in {301, 302, 303}:
             return urljoin(self.url, self.header("location"))
@@ -44,48 +44,52 @@ class Page:
         return urljoin(self.url, unescape(refresh[1])) if refresh else None
 
     def field(self, name: str) -> str:
-        found = re.search(rf'name="{re.escape(name)}" value="([^"]*)"', self.text)
-        return unescape(found[1]) if found else ""
+        match = re.search(rf'name="{re.escape(name)}" value="([^"]*)"', self.text)
+        return unescape(match[1]) if match else ""
 
 
-class Visitor:
-    """`visited` names every host that was asked, in order."""
+class Browser:
+    """`visited_hosts` names every host that was asked, in order."""
 
     def __init__(self) -> None:
-        self.jars: dict[str, dict[str, str]] = {}
-        self.visited: list[str] = []
+        self.cookie_jars: dict[str, dict[str, str]] = {}
+        self.visited_hosts: list[str] = []
 
-    def get(self, url: str, headers: Mapping[str, str] = _NAVIGATION) -> Page:
-        return self._ask("GET", url, headers, None)
+    def get(self, url: str, headers: Mapping[str, str] = _NAVIGATION_HEADERS) -> BrowserPage:
+        return self._request("GET", url, headers, None)
 
-    def browse(self, url: str) -> Page:
+    def browse(self, url: str) -> BrowserPage:
         """Follows redirects to the page at their end."""
         return self.follow(self.get(url))
 
-    def submit(self, page: Page, form: Mapping[str, str], *, to: str | None = None) -> Page:
+    def submit(
+        self, page: BrowserPage, form: Mapping[str, str], *, to: str | None = None
+    ) -> BrowserPage:
         """Posts a form of `page`, to its own address or another one of the same site; follows."""
         parts = urlsplit(page.url)
         # A page that gives no referrer has no origin either (Fetch, "append a request Origin").
-        silent = page.header("referrer-policy") == "no-referrer"
+        no_referrer = page.header("referrer-policy") == "no-referrer"
         headers = {
-            **_NAVIGATION,
+            **_NAVIGATION_HEADERS,
             "Content-Type": "application/x-www-form-urlencoded",
-            "Origin": "null" if silent else f"{parts.scheme}://{parts.netloc}",
+            "Origin": "null" if no_referrer else f"{parts.scheme}://{parts.netloc}",
             "Sec-Fetch-Site": "same-origin",
         }
-        return self.follow(self._ask("POST", to or page.url, headers, urlencode(form)))
+        return self.follow(self._request("POST", to or page.url, headers, urlencode(form)))
 
-    def follow(self, page: Page) -> Page:
-        for _ in range(_MOST_REDIRECTS):
-            if (url := page.leads_to) is None:
+    def follow(self, page: BrowserPage) -> BrowserPage:
+        for _ in range(_MAX_REDIRECTS):
+            if (url := page.redirect_url) is None:
                 return page
             page = self.get(url)
-        raise http.client.HTTPException(f"more than {_MOST_REDIRECTS} redirects, at {page.url}")
+        raise http.client.HTTPException(f"more than {_MAX_REDIRECTS} redirects, at {page.url}")
 
-    def _ask(self, method: str, url: str, headers: Mapping[str, str], body: str | None) -> Page:
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], body: str | None
+    ) -> BrowserPage:
         parts = urlsplit(url)
-        jar = self.jars.setdefault(parts.netloc, {})
-        self.visited.append(parts.netloc)
+        jar = self.cookie_jars.setdefault(parts.netloc, {})
+        self.visited_hosts.append(parts.netloc)
         cookies = "; ".join(f"{name}={value}" for name, value in jar.items())
         connection = http.client.HTTPConnection("127.0.0.1", parts.port or 80, timeout=20)
         try:
@@ -100,7 +104,7 @@ class Visitor:
                 },
             )
             response = connection.getresponse()
-            page = Page(
+            page = BrowserPage(
                 url=url,
                 status=response.status,
                 headers=tuple(response.getheaders()),
@@ -110,11 +114,11 @@ class Visitor:
             connection.close()
         for name, value in page.headers:
             if name.lower() == "set-cookie":
-                _keep(jar, value)
+                _store_cookie(jar, value)
         return page
 
 
-def _keep(jar: dict[str, str], line: str) -> None:
+def _store_cookie(jar: dict[str, str], line: str) -> None:
     pair, *attributes = line.split(";")
     name, _, value = pair.strip().partition("=")
     if any(attribute.strip().lower() == "max-age=0" for attribute in attributes):

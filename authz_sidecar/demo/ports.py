@@ -23,12 +23,12 @@ def choose_ports(public: int | None, *, memorable: bool = True) -> Ports:
     """
     chosen = None
     if public is None and memorable:
-        chosen = next((port for port in _PUBLIC_PORTS if _why_not(port) is None), None)
+        chosen = next((port for port in _PUBLIC_PORTS if _unavailable_reason(port) is None), None)
     elif public is not None:
-        why_not = _why_not(public)
-        if why_not is not None:
+        reason = _unavailable_reason(public)
+        if reason is not None:
             raise PortError(
-                f"Port {public} cannot be used: {why_not}. Choose another one with PORT=... "
+                f"Port {public} cannot be used: {reason}. Choose another one with PORT=... "
                 "(`make demo PORT=8090`, or `--port 8090`), or leave it out and the demo finds one."
             )
         chosen = public
@@ -42,7 +42,7 @@ def choose_ports(public: int | None, *, memorable: bool = True) -> Ports:
     return Ports(public=chosen or spare, app=app, provider=provider, check=check, web=web, ops=ops)
 
 
-def _why_not(port: int) -> str | None:
+def _unavailable_reason(port: int) -> str | None:
     with socket.socket() as listener:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -23,23 +23,23 @@ _STOP_SECONDS = 4.0
 _TAIL_LINES = 20
 
 
-class ChildError(Exception):
+class ProcessError(Exception):
     """A process ended or never answered; the message says which and ends with its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Child:
+class DemoProcess:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def check(self) -> None:
-        """Raise `ChildError` when it has ended."""
+        """Raise `ProcessError` when it has ended."""
         code = self.process.poll()
         if code is None:
             return
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        raise ChildError(f"{self.name} {how}. {self.last_words()}")
+        raise ProcessError(f"{self.name} {how}. {self.log_tail()}")
 
     def stop(self) -> None:
         if self.process.poll() is None:
@@ -51,23 +51,23 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         if not lines:
             return f"Its log ({self.log}) is empty."
         return "\n".join([f"Its log ({self.log}) ends with:", *(f"    {line}" for line in lines)])
 
 
-class Children:
-    """`with Children(directory) as children:`; all are gone when the block is left."""
+class ProcessGroup:
+    """`with ProcessGroup(directory) as children:`; all are gone when the block is left."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._children: list[Child] = []
+        self._processes: list[DemoProcess] = []
 
     def start(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None
-    ) -> Child:
+    ) -> DemoProcess:
         log = self._directory / f"{name.lower().replace(' ', '-')}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603  # commands of our own
@@ -79,33 +79,33 @@ class Children:
                 env={**os.environ, **(env or {})},
                 start_new_session=True,
             )
-        child = Child(name=name, process=process, log=log)
-        self._children.append(child)
+        child = DemoProcess(name=name, process=process, log=log)
+        self._processes.append(child)
         return child
 
-    def wait_until(self, child: Child, answers: Callable[[], bool]) -> None:
-        """Raises `ChildError` when `child` takes too long, or any of them has ended."""
+    def wait_until(self, process: DemoProcess, is_ready: Callable[[], bool]) -> None:
+        """Raises `ProcessError` when `process` takes too long, or any of them has ended."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             self._check()
             with contextlib.suppress(OSError):
-                if answers():
+                if is_ready():
                     return
             time.sleep(0.05)
-        raise ChildError(
-            f"{child.name} did not get ready within {_START_SECONDS:.0f} seconds. "
-            + child.last_words()
+        raise ProcessError(
+            f"{process.name} did not get ready within {_START_SECONDS:.0f} seconds. "
+            + process.log_tail()
         )
 
     def watch(self) -> None:
-        """Returns never; raises `ChildError` as soon as one has ended."""
+        """Returns never; raises `ProcessError` as soon as one has ended."""
         while True:
             self._check()
             time.sleep(0.3)
 
     def _check(self) -> None:
-        for child in self._children:
-            child.check()
+        for process in self._processes:
+            process.check()
 
     def __enter__(self) -> Self:
         return self
@@ -116,5 +116,5 @@ class Children:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for child in reversed(self._children):
-            child.stop()
+        for process in reversed(self._processes):
+            process.stop()

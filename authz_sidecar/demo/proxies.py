@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 from authz_sidecar.config.value_parsers import TcpAddress
 from authz_sidecar.demo.scenario import AUTH_HOST
-from authz_sidecar.snippets import Facts
-from authz_sidecar.snippets import write as snippet
-from authz_sidecar.snippets.edit import EXAMPLE
+from authz_sidecar.snippets import DeploymentFacts
+from authz_sidecar.snippets import render_snippet as snippet
+from authz_sidecar.snippets.edit import EXAMPLE_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from authz_sidecar.demo.scenario import Scene
+    from authz_sidecar.demo.scenario import Scenario
 
-_SYSTEM_PLACES: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
+_SYSTEM_DIRECTORIES: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
 
 
 class ProxyError(Exception):
@@ -32,12 +32,12 @@ class ProxyError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proxy:
+class ProxyProgram:
     """`write` puts the configuration into a directory; `command` runs the program there."""
 
     title: str
     install: str
-    write: Callable[[Scene, Path], None]
+    write: Callable[[Scenario, Path], None]
     command: Callable[[str, Path], tuple[str, ...]]
 
 
@@ -57,29 +57,35 @@ class _Edit:
 
 def find_program(name: str) -> str:
     """The program's path: beside this Python, or on the search path."""
-    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), *_SYSTEM_PLACES]
+    directories = [
+        str(Path(sys.executable).parent),
+        os.environ.get("PATH", ""),
+        *_SYSTEM_DIRECTORIES,
+    ]
     if name == "envoy" and (spec := find_spec("envoy")) and spec.submodule_search_locations:
-        places.insert(0, str(Path(spec.submodule_search_locations[0], "_bin")))
-    found = shutil.which(name, path=os.pathsep.join(places))
-    if found is None:
+        directories.insert(0, str(Path(spec.submodule_search_locations[0], "_bin")))
+    path = shutil.which(name, path=os.pathsep.join(directories))
+    if path is None:
         proxy = PROXIES[name]
         raise ProxyError(f"{proxy.title} is not installed. {proxy.install}")
-    return found
+    return path
 
 
-def _put(scene: Scene, directory: Path, edits: Mapping[str, tuple[_Edit, ...]]) -> None:
+def _write_files(
+    scenario: Scenario, directory: Path, edits: Mapping[str, tuple[_Edit, ...]]
+) -> None:
     """Write what `authz-sidecar snippet` prints; `edits`, by file, are what the demo changes."""
     loopback = partial(TcpAddress, "127.0.0.1")
-    facts = Facts(
-        check=loopback(scene.ports.check),
-        web=loopback(scene.ports.web),
+    facts = DeploymentFacts(
+        check=loopback(scenario.ports.check),
+        web=loopback(scenario.ports.web),
         base_path="/.auth",
-        hosts=scene.hosts,
+        hosts=scenario.hosts,
         auth_host=AUTH_HOST,
-        headers=EXAMPLE,
+        headers=EXAMPLE_HEADERS,
         cookies=("authz",),
     )
-    for name, text in snippet(scene.proxy, facts).files.items():
+    for name, text in snippet(scenario.proxy, facts).files.items():
         edited = text
         for edit in edits.get(name, ()):
             edited = edit.apply(edited, file=name)
@@ -88,60 +94,60 @@ def _put(scene: Scene, directory: Path, edits: Mapping[str, tuple[_Edit, ...]]) 
         target.write_text(edited, encoding="utf-8")
 
 
-def _app(scene: Scene, form: str = "127.0.0.1:{}") -> _Edit:
+def _app_port_edit(scenario: Scenario, template: str = "127.0.0.1:{}") -> _Edit:
     """Applied before anything that names the public port, which may be 8080 too."""
-    return _Edit(re.escape(form.format(8080)) + r"\b", form.format(scene.ports.app))
+    return _Edit(re.escape(template.format(8080)) + r"\b", template.format(scenario.ports.app))
 
 
-def _write_traefik(scene: Scene, directory: Path) -> None:
+def _write_traefik(scenario: Scenario, directory: Path) -> None:
     static = (
         _Edit(r"^  web:\n(?:    .*\n)+\n", ""),
         _Edit(r"/etc/traefik/dynamic\.yml", str(directory / "dynamic.yml")),
-        _Edit(r'":443"', f'"127.0.0.1:{scene.ports.public}"'),
+        _Edit(r'":443"', f'"127.0.0.1:{scenario.ports.public}"'),
     )
     dynamic = (
-        _app(scene),
+        _app_port_edit(scenario),
         _Edit(r"^tls:\n(?:[ ].*\n)+", ""),
         _Edit(r"^ +tls: \{\}\n", ""),
     )
-    _put(scene, directory, {"traefik.yml": static, "dynamic.yml": dynamic})
+    _write_files(scenario, directory, {"traefik.yml": static, "dynamic.yml": dynamic})
 
 
-def _write_envoy(scene: Scene, directory: Path) -> None:
-    public = f"address: 127.0.0.1, port_value: {scene.ports.public}"
+def _write_envoy(scenario: Scenario, directory: Path) -> None:
+    public = f"address: 127.0.0.1, port_value: {scenario.ports.public}"
     edits = (
-        _app(scene, "address: 127.0.0.1, port_value: {}"),
+        _app_port_edit(scenario, "address: 127.0.0.1, port_value: {}"),
         _Edit(r"^  - name: http\n(?:(?:    .*)?\n)+?(?=  - name: https\n)", ""),
         _Edit(r"^    - transport_socket:\n(?:        .*\n)+      filters:", "    - filters:"),
         _Edit(r"address: 0\.0\.0\.0, port_value: 443", public),
     )
-    _put(scene, directory, {"envoy.yaml": edits})
+    _write_files(scenario, directory, {"envoy.yaml": edits})
 
 
-def _write_caddy(scene: Scene, directory: Path) -> None:
-    port = scene.ports.public
+def _write_caddy(scenario: Scenario, directory: Path) -> None:
+    port = scenario.ports.public
     options = "\tauto_https off\n\tpersist_config off\n\tdefault_bind 127.0.0.1\n"
-    apps = ", ".join(f"http://{host}:{port}" for host in scene.hosts)
+    apps = ", ".join(f"http://{host}:{port}" for host in scenario.hosts)
     edits = (
-        _app(scene),
+        _app_port_edit(scenario),
         _Edit(r"^\thttp_port 80\n\thttps_port 443\n", options),
         _Edit(r"^\timport certificate\n", ""),
         _Edit(r"^\(certificate\) \{\n(?:\t.*\n)+\}\n", ""),
         _Edit(rf"^{AUTH_HOST} \{{", f"http://{AUTH_HOST}:{port} {{"),
-        _Edit(rf"^{', '.join(scene.hosts)} \{{", f"{apps} {{"),
+        _Edit(rf"^{', '.join(scenario.hosts)} \{{", f"{apps} {{"),
         _Edit(r"^:443 \{", f"http://:{port} {{"),
     )
-    _put(scene, directory, {"Caddyfile": edits})
+    _write_files(scenario, directory, {"Caddyfile": edits})
 
 
-def _write_nginx(scene: Scene, directory: Path) -> None:
+def _write_nginx(scenario: Scenario, directory: Path) -> None:
     main = (
-        _app(scene),
+        _app_port_edit(scenario),
         _Edit(r"^    server \{\n        listen 80 (?:.*\n)+?    \}\n", ""),
         _Edit(r"^    ssl_certificate(?:_key)? .*\n", ""),
-        _Edit(r"listen 443 ssl http2", f"listen 127.0.0.1:{scene.ports.public}"),
+        _Edit(r"listen 443 ssl http2", f"listen 127.0.0.1:{scenario.ports.public}"),
     )
-    _put(scene, directory, {"nginx.conf": main})
+    _write_files(scenario, directory, {"nginx.conf": main})
     # The file has a place for settings of one's own: everything that is written stays here.
     settings = directory / "conf.d" / "demo.conf"
     settings.parent.mkdir(exist_ok=True)
@@ -173,13 +179,17 @@ def _run_nginx(program: str, directory: Path) -> tuple[str, ...]:
 
 _FROM_PYPI: Final = "It comes with the demo's packages: `pip install 'authz-sidecar[demo]'`."
 
-PROXIES: Final[Mapping[str, Proxy]] = {
-    "traefik": Proxy(
+PROXIES: Final[Mapping[str, ProxyProgram]] = {
+    "traefik": ProxyProgram(
         title="Traefik", install=_FROM_PYPI, write=_write_traefik, command=_run_traefik
     ),
-    "envoy": Proxy(title="Envoy", install=_FROM_PYPI, write=_write_envoy, command=_run_envoy),
-    "caddy": Proxy(title="Caddy", install=_FROM_PYPI, write=_write_caddy, command=_run_caddy),
-    "nginx": Proxy(
+    "envoy": ProxyProgram(
+        title="Envoy", install=_FROM_PYPI, write=_write_envoy, command=_run_envoy
+    ),
+    "caddy": ProxyProgram(
+        title="Caddy", install=_FROM_PYPI, write=_write_caddy, command=_run_caddy
+    ),
+    "nginx": ProxyProgram(
         title="nginx",
         install="Install it (Debian, Ubuntu: `sudo apt-get install nginx-light`; "
         "macOS: `brew install nginx`), or take another proxy: `make demo PROXY=traefik`.",

@@ -15,10 +15,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from authz_sidecar.demo.ports import PortError, choose_ports
-from authz_sidecar.demo.processes import ChildError, Children
+from authz_sidecar.demo.processes import ProcessError, ProcessGroup
 from authz_sidecar.demo.proxies import PROXIES, ProxyError, find_program
-from authz_sidecar.demo.scenario import ALICE, BOB, SITES, Scene
-from authz_sidecar.demo.smoke_test import walk
+from authz_sidecar.demo.scenario import ALICE, BOB, SITES, Scenario
+from authz_sidecar.demo.smoke_test import run_smoke_test
 from authz_sidecar.snippets import SnippetError
 
 if TYPE_CHECKING:
@@ -31,62 +31,64 @@ _NO_PROVIDER: Final = (
 )
 
 
-def run(*, proxy: str, public_port: int | None, directory: Path, check: bool) -> int:
+def run_demo(*, proxy: str, public_port: int | None, directory: Path, check: bool) -> int:
     """`directory` receives configurations and logs; it is made if need be."""
     try:
         if find_spec("oidc_provider_mock") is None:
             print(_NO_PROVIDER, file=sys.stderr)
             return 2
         program = find_program(proxy)
-        scene = Scene(proxy=proxy, ports=choose_ports(public_port, memorable=not check))
+        scenario = Scenario(proxy=proxy, ports=choose_ports(public_port, memorable=not check))
         directory = directory.resolve()
         proxy_directory = directory / proxy
         proxy_directory.mkdir(parents=True, exist_ok=True)
-        PROXIES[proxy].write(scene, proxy_directory)
+        PROXIES[proxy].write(scenario, proxy_directory)
         config = directory / "authz-sidecar.yaml"
-        _write_config(config, scene)
-    except (PortError, ProxyError, SnippetError, OSError) as trouble:
-        print(trouble, file=sys.stderr)
+        _write_config(config, scenario)
+    except (PortError, ProxyError, SnippetError, OSError) as error:
+        print(error, file=sys.stderr)
         return 2
     try:
-        with _interruptible(), Children(directory) as children:
-            _start(children, scene, config=config, program=program, where=proxy_directory)
+        with _interruptible(), ProcessGroup(directory) as processes:
+            _start(processes, scenario, config=config, program=program, directory=proxy_directory)
             if check:
-                return 0 if _checked(scene) else 1
-            _say_what_to_try(scene, directory)
-            children.watch()
-    except ChildError as trouble:
-        print(f"\n{trouble}", file=sys.stderr)
+                return 0 if _run_check(scenario) else 1
+            _print_instructions(scenario, directory)
+            processes.watch()
+    except ProcessError as error:
+        print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nEverything is stopped.", flush=True)
     return 0
 
 
-def _write_config(path: Path, scene: Scene) -> None:
+def _write_config(path: Path, scenario: Scenario) -> None:
     key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
     # JSON is YAML. The key is of this run only, and still nobody else's business.
     path.touch(mode=0o600)
-    path.write_text(json.dumps(scene.sidecar_config(secret_key=key), indent=2) + "\n")
+    path.write_text(json.dumps(scenario.sidecar_config(secret_key=key), indent=2) + "\n")
 
 
-def _start(children: Children, scene: Scene, *, config: Path, program: str, where: Path) -> None:
-    title = PROXIES[scene.proxy].title
+def _start(
+    processes: ProcessGroup, scenario: Scenario, *, config: Path, program: str, directory: Path
+) -> None:
+    title = PROXIES[scenario.proxy].title
     print(f"Starting the provider, the app, the sidecar and {title} ...", flush=True)
-    ports = scene.ports
+    ports = scenario.ports
     users = [
         option for user in (ALICE, BOB) for option in ("--user-claims", json.dumps(user.claims()))
     ]
-    provider = children.start(
+    provider = processes.start(
         "The provider",
         [sys.executable, "-m", "oidc_provider_mock", "--port", str(ports.provider), *users],
     )
-    sites = [option for site in SITES for option in ("--site", f"{site}={scene.origin(site)}")]
-    app = children.start(
+    sites = [option for site in SITES for option in ("--site", f"{site}={scenario.origin(site)}")]
+    app = processes.start(
         "The app",
         [sys.executable, "-m", "authz_sidecar.demo.whoami", "--port", str(ports.app), *sites],
     )
-    sidecar = children.start(
+    sidecar = processes.start(
         "The sidecar",
         [
             *(sys.executable, "-m", "authz_sidecar", "serve", "--config", str(config)),
@@ -94,24 +96,24 @@ def _start(children: Children, scene: Scene, *, config: Path, program: str, wher
         ],
     )
     # Caddy keeps state below these; here it keeps it with the rest of the demo.
-    homes = {"XDG_DATA_HOME": str(where), "XDG_CONFIG_HOME": str(where)}
-    proxy = children.start(title, PROXIES[scene.proxy].command(program, where), env=homes)
-    children.wait_until(provider, _listens(ports.provider))
-    children.wait_until(app, _listens(ports.app))
-    children.wait_until(sidecar, _is_ready(ports.ops))
-    children.wait_until(proxy, _listens(ports.public))
+    homes = {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
+    proxy = processes.start(title, PROXIES[scenario.proxy].command(program, directory), env=homes)
+    processes.wait_until(provider, _accepts_connections(ports.provider))
+    processes.wait_until(app, _accepts_connections(ports.app))
+    processes.wait_until(sidecar, _is_ready(ports.ops))
+    processes.wait_until(proxy, _accepts_connections(ports.public))
 
 
-def _listens(port: int) -> Callable[[], bool]:
-    def answers() -> bool:
+def _accepts_connections(port: int) -> Callable[[], bool]:
+    def probe() -> bool:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
 
-    return answers
+    return probe
 
 
 def _is_ready(port: int) -> Callable[[], bool]:
-    def answers() -> bool:
+    def probe() -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
         try:
             connection.request("GET", "/readyz")
@@ -121,24 +123,26 @@ def _is_ready(port: int) -> Callable[[], bool]:
         finally:
             connection.close()
 
-    return answers
+    return probe
 
 
-def _checked(scene: Scene) -> bool:
-    print(f"The journey behind {PROXIES[scene.proxy].title}:", flush=True)
-    held = walk(scene)
-    print("All of it holds." if held else "It does not hold.", flush=True)
-    return held
+def _run_check(scenario: Scenario) -> bool:
+    print(f"The journey behind {PROXIES[scenario.proxy].title}:", flush=True)
+    passed = run_smoke_test(scenario)
+    print("All of it holds." if passed else "It does not hold.", flush=True)
+    return passed
 
 
-def _say_what_to_try(scene: Scene, directory: Path) -> None:
-    width = max(len(scene.origin(site)) for site in SITES)
-    sites = "\n".join(f"    {scene.origin(site):{width}}  {who}" for site, who in SITES.items())
+def _print_instructions(scenario: Scenario, directory: Path) -> None:
+    width = max(len(scenario.origin(site)) for site in SITES)
+    sites = "\n".join(
+        f"    {scenario.origin(site):{width}}  {audience}" for site, audience in SITES.items()
+    )
     print(
         f"""
-authz-sidecar behind {PROXIES[scene.proxy].title}. Open
+authz-sidecar behind {PROXIES[scenario.proxy].title}. Open
 
-    {scene.origin("app")}
+    {scenario.origin("app")}
 
 You are sent to the provider's sign-in page; no password is needed, take one of
 

@@ -51,7 +51,7 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
+class Scenario:
     proxy: str
     ports: Ports
 

@@ -9,50 +9,50 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from authz_sidecar.demo.browser import API, Page, Visitor
+from authz_sidecar.demo.browser import API_HEADERS, Browser, BrowserPage
 from authz_sidecar.demo.scenario import ALICE, BOB
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from authz_sidecar.demo.scenario import Scene, User
+    from authz_sidecar.demo.scenario import Scenario, User
 
-_FORGED: Final = {
+_FORGED_HEADERS: Final = {
     "X-Auth-User": "mallory",
     "X-Auth-Email": "m@evil.example",
     "X-Auth-Groups": "admins",
 }
 _TARGET: Final = "/reports?month=8&q=a%26b%20c&next=%2Fhome"
 
-Step = tuple[str, Callable[[], None]]
+SmokeTestStep = tuple[str, Callable[[], None]]
 
 
-class UnexpectedError(Exception):
+class StepFailedError(Exception):
     """A step came out otherwise; the message says how."""
 
 
-def expect(holds: object, otherwise: str) -> None:
+def expect(holds: object, message: str) -> None:
     if not holds:
-        raise UnexpectedError(otherwise)
+        raise StepFailedError(message)
 
 
-class Journey:
-    def __init__(self, scene: Scene) -> None:
-        self._public = scene.origin("public")
-        self._app = scene.origin("app")
-        self._admin = scene.origin("admin")
-        self._issuer = scene.issuer
-        self._alice = Visitor()
-        self._bob = Visitor()
-        self._sign_in_page: Page | None = None
+class SmokeTest:
+    def __init__(self, scenario: Scenario) -> None:
+        self._public = scenario.origin("public")
+        self._app = scenario.origin("app")
+        self._admin = scenario.origin("admin")
+        self._issuer = scenario.issuer
+        self._alice = Browser()
+        self._bob = Browser()
+        self._sign_in_page: BrowserPage | None = None
 
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[SmokeTestStep, ...]:
         """In order; each relies on those before it."""
         return (
             ("the public site opens without sign-in", self._public_site),
             ("forged identity headers do not reach the app", self._forged_headers),
             ("an API client without a session gets 401 and JSON", self._api_client),
-            ("a browser is led to the provider's sign-in page", self._led_to_provider),
+            ("a browser is led to the provider's sign-in page", self._redirected_to_provider),
             ("alice signs in and is back at her address, query included", self._sign_in),
             ("the app is told who she is, in headers that she cannot forge", self._identity),
             ("the app never sees the session cookie, only its own", self._session_cookie),
@@ -67,45 +67,45 @@ class Journey:
         )
 
     def _public_site(self) -> None:
-        page = Visitor().get(f"{self._public}/welcome")
-        expect(page.status == 200, _answered(page))
+        page = Browser().get(f"{self._public}/welcome")
+        expect(page.status == 200, _describe(page))
         expect("/welcome" in page.text, "the app was not reached")
 
     def _forged_headers(self) -> None:
-        seen = self._seen_by_app(Visitor(), self._public, _FORGED)
+        seen = self._headers_seen_by_app(Browser(), self._public, _FORGED_HEADERS)
         expect(not [name for name in seen if name.startswith("x-auth-")], f"the app saw {seen}")
 
     def _api_client(self) -> None:
-        page = Visitor().get(f"{self._app}/api/items", API)
-        expect(page.status == 401, _answered(page))
+        page = Browser().get(f"{self._app}/api/items", API_HEADERS)
+        expect(page.status == 401, _describe(page))
         expect(page.header("www-authenticate").startswith("Bearer"), "no WWW-Authenticate: Bearer")
         expect(isinstance(_json(page), dict), "the body is no JSON object")
 
-    def _led_to_provider(self) -> None:
+    def _redirected_to_provider(self) -> None:
         first = self._alice.get(f"{self._app}{_TARGET}")
-        expect(first.status == 302, _answered(first))
+        expect(first.status == 302, _describe(first))
         start = first.header("location")
         expect(start.startswith(f"{self._app}/.auth/start?"), f"led to {start}")
-        expect(not self._alice.jars[_host(self._app)], "the challenge has set a cookie")
+        expect(not self._alice.cookie_jars[_host(self._app)], "the challenge has set a cookie")
         self._sign_in_page = self._alice.follow(first)
         expect(
             self._sign_in_page.url.startswith(self._issuer), f"ended at {self._sign_in_page.url}"
         )
-        expect(self._sign_in_page.status == 200, _answered(self._sign_in_page))
+        expect(self._sign_in_page.status == 200, _describe(self._sign_in_page))
         for parameter in ("code_challenge=", "nonce=", "state="):
             expect(parameter in self._sign_in_page.url, f"no {parameter} was sent")
 
     def _sign_in(self) -> None:
         if self._sign_in_page is None:
-            raise UnexpectedError("there is no sign-in page")
+            raise StepFailedError("there is no sign-in page")
         page = self._alice.submit(self._sign_in_page, {"sub": ALICE.subject})
-        expect(page.status == 200, _answered(page))
+        expect(page.status == 200, _describe(page))
         expect(page.url == f"{self._app}{_TARGET}", f"ended at {page.url}")
         expect(escape(_TARGET) in page.text, "the app was asked for something else")
         expect(ALICE.name in page.text, "the app does not greet her by name")
 
     def _identity(self) -> None:
-        seen = self._seen_by_app(self._alice, self._app, _FORGED)
+        seen = self._headers_seen_by_app(self._alice, self._app, _FORGED_HEADERS)
         for name, value in (("x-auth-user", ALICE.subject), ("x-auth-email", ALICE.email)):
             expect(seen.get(name) == [value], f"{name} is {seen.get(name)}")
         groups = sorted(",".join(seen.get("x-auth-groups", [])).split(","))
@@ -113,65 +113,67 @@ class Journey:
         expect("x-auth-assertion" in seen, "there is no signed assertion")
 
     def _session_cookie(self) -> None:
-        jar = self._alice.jars[_host(self._app)]
+        jar = self._alice.cookie_jars[_host(self._app)]
         expect(jar, "there is no session cookie")
         jar["theme"] = "dark"
-        seen = self._seen_by_app(self._alice, self._app)
+        seen = self._headers_seen_by_app(self._alice, self._app)
         expect(seen.get("cookie") == ["theme=dark"], f"the app saw {seen.get('cookie')}")
         del jar["theme"]
 
     def _second_site(self) -> None:
-        self._alice.visited.clear()
+        self._alice.visited_hosts.clear()
         page = self._alice.browse(f"{self._admin}/")
-        expect(page.status == 200 and page.url == f"{self._admin}/", _answered(page))
+        expect(page.status == 200 and page.url == f"{self._admin}/", _describe(page))
         expect(ALICE.name in page.text, "the app does not greet her by name")
-        expect(_host(self._issuer) not in self._alice.visited, "the provider was asked again")
+        expect(_host(self._issuer) not in self._alice.visited_hosts, "the provider was asked again")
 
     def _replay(self) -> None:
-        thief = Visitor()
-        cookies = self._alice.jars[_host(self._app)]
+        thief = Browser()
+        cookies = self._alice.cookie_jars[_host(self._app)]
         for site, status in ((self._app, 200), (self._admin, 401)):
-            thief.jars[_host(site)] = dict(cookies)
-            page = thief.get(f"{site}/", API)
-            expect(page.status == status, _answered(page))
+            thief.cookie_jars[_host(site)] = dict(cookies)
+            page = thief.get(f"{site}/", API_HEADERS)
+            expect(page.status == status, _describe(page))
 
     def _denied(self) -> None:
         page = self._sign_in_as(self._bob, BOB, self._app)
-        expect(page.status == 200 and BOB.name in page.text, _answered(page))
+        expect(page.status == 200 and BOB.name in page.text, _describe(page))
         page = self._bob.browse(f"{self._admin}/")
-        expect(page.status == 403, _answered(page))
+        expect(page.status == 403, _describe(page))
         expect(BOB.email in page.text, "the page does not say who he is")
         expect("group" in page.text, "the page does not say why")
 
     def _sign_out(self) -> None:
-        asks = self._alice.browse(f"{self._app}/.auth/sign_out")
-        expect(asks.status == 200 and asks.field("csrf"), _answered(asks))
-        page = self._alice.submit(asks, {"csrf": asks.field("csrf"), "scope": "everywhere"})
+        confirmation = self._alice.browse(f"{self._app}/.auth/sign_out")
+        expect(confirmation.status == 200 and confirmation.field("csrf"), _describe(confirmation))
+        page = self._alice.submit(
+            confirmation, {"csrf": confirmation.field("csrf"), "scope": "everywhere"}
+        )
         # This provider asks once more before it ends its own session.
         if page.url.startswith(self._issuer):
             back = page.field("redirect_uri")
             confirm = f"{self._issuer}/oauth2/end_session/confirm"
             page = self._alice.submit(page, {"redirect_uri": back} if back else {}, to=confirm)
-        expect(page.status == 200, _answered(page))
+        expect(page.status == 200, _describe(page))
         for site in (self._app, self._admin):
             again = self._alice.browse(f"{site}/")
             expect(again.url.startswith(self._issuer), f"{site} answered {again.status}")
 
     def _bob_stays(self) -> None:
-        page = self._bob.get(f"{self._app}/", API)
-        expect(page.status == 200, _answered(page))
+        page = self._bob.get(f"{self._app}/", API_HEADERS)
+        expect(page.status == 200, _describe(page))
 
-    def _sign_in_as(self, visitor: Visitor, user: User, site: str) -> Page:
-        page = visitor.browse(f"{site}/")
+    def _sign_in_as(self, browser: Browser, user: User, site: str) -> BrowserPage:
+        page = browser.browse(f"{site}/")
         expect(page.url.startswith(self._issuer), f"ended at {page.url}")
-        return visitor.submit(page, {"sub": user.subject})
+        return browser.submit(page, {"sub": user.subject})
 
     @staticmethod
-    def _seen_by_app(
-        visitor: Visitor, site: str, headers: Mapping[str, str] | None = None
+    def _headers_seen_by_app(
+        browser: Browser, site: str, headers: Mapping[str, str] | None = None
     ) -> dict[str, list[str]]:
-        page = visitor.get(f"{site}/", {**API, **(headers or {})})
-        expect(page.status == 200, _answered(page))
+        page = browser.get(f"{site}/", {**API_HEADERS, **(headers or {})})
+        expect(page.status == 200, _describe(page))
         seen: dict[str, list[str]] = {}
         document = _json(page)
         lines = document.get("headers", []) if isinstance(document, dict) else []
@@ -180,14 +182,14 @@ class Journey:
         return seen
 
 
-def walk(scene: Scene) -> bool:
+def run_smoke_test(scenario: Scenario) -> bool:
     """Print every step with its outcome; whether all held."""
-    steps = iter(Journey(scene).steps())
+    steps = iter(SmokeTest(scenario).steps())
     for title, step in steps:
         try:
             step()
-        except (UnexpectedError, OSError, http.client.HTTPException) as trouble:
-            print(f"  ✗ {title}: {trouble}", flush=True)
+        except (StepFailedError, OSError, http.client.HTTPException) as error:
+            print(f"  ✗ {title}: {error}", flush=True)
             for title_not_reached, _ in steps:
                 print(f"  - {title_not_reached} (not reached)", flush=True)
             return False
@@ -199,13 +201,13 @@ def _host(origin: str) -> str:
     return origin.partition("://")[2]
 
 
-def _answered(page: Page) -> str:
-    where = f", to {page.leads_to}" if page.leads_to else ""
+def _describe(page: BrowserPage) -> str:
+    where = f", to {page.redirect_url}" if page.redirect_url else ""
     return f"{page.url} answered {page.status}{where}"
 
 
-def _json(page: Page) -> object:
+def _json(page: BrowserPage) -> object:
     try:
         return json.loads(page.text)
     except ValueError:
-        raise UnexpectedError(f"{page.url} answered no JSON") from None
+        raise StepFailedError(f"{page.url} answered no JSON") from None

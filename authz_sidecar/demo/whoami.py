@@ -15,8 +15,8 @@ from string import Template
 from typing import Final
 from urllib.parse import unquote
 
-_IDENTITY: Final = ("X-Auth-Name", "X-Auth-User", "X-Auth-Email", "X-Auth-Groups")
-_LARGEST_BODY: Final = 1 << 20
+_IDENTITY_HEADERS: Final = ("X-Auth-Name", "X-Auth-User", "X-Auth-Email", "X-Auth-Groups")
+_MAX_BODY_BYTES: Final = 1 << 20
 
 
 def serve(*, port: int, sites: dict[str, str]) -> None:
@@ -42,14 +42,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.raw_requestline or len(self.raw_requestline) > 65536:
             self.close_connection = True
         elif self.parse_request():
-            self._answer()
+            self._respond()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not length.isdigit():
             self.close_connection = True
         else:
-            self.rfile.read(min(int(length), _LARGEST_BODY))
+            self.rfile.read(min(int(length), _MAX_BODY_BYTES))
         if "application/json" in self.headers.get("Accept", ""):
             media_type, body = "application/json", self._json()
         else:
@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _html(self) -> bytes:
         host = self.headers.get("Host", "").partition(":")[0]
-        name = self._first(*_IDENTITY)
+        name = self._first(*_IDENTITY_HEADERS)
         return self.page.substitute(
             host=escape(host),
             greeting=escape(f"Hello, {name}" if name else "Hello, whoever you are"),
@@ -98,12 +98,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _rows(self, *, identity: bool) -> str:
         return "".join(
             f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>"
-            for name, value in sorted(self.headers.items(), key=_place)
+            for name, value in sorted(self.headers.items(), key=_sort_key)
             if name.lower().startswith("x-auth-") is identity
         )
 
 
-def _place(line: tuple[str, str]) -> tuple[bool, str]:
+def _sort_key(line: tuple[str, str]) -> tuple[bool, str]:
     """By name; the signed assertion, which nobody reads, last."""
     name = line[0].lower()
     return name == "x-auth-assertion", name

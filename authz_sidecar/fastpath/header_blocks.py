@@ -7,181 +7,189 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.adapters.base import RawRequest
+from authz_sidecar.adapters.base import SubRequest
 from authz_sidecar.errors import BadProxyRequest
-from authz_sidecar.fastpath.header_lines import Lines, Role
+from authz_sidecar.fastpath.header_lines import HeaderLineCache, Role
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.trusted_peers import Networks
+    from authz_sidecar.adapters.trusted_peers import NetworkSet
     from authz_sidecar.core.header_names import ProtectedNames
     from authz_sidecar.core.types import Address, CheckRequest, Headers
-    from authz_sidecar.fastpath.adapters import Dialect, Start
-    from authz_sidecar.fastpath.header_lines import Line
-    from authz_sidecar.fastpath.response_cache import Pass
-    from authz_sidecar.fastpath.route_cache import Place, Places
+    from authz_sidecar.fastpath.adapters import AdapterProfile, RequestLine
+    from authz_sidecar.fastpath.header_lines import HeaderLine
+    from authz_sidecar.fastpath.response_cache import CachedResponse
+    from authz_sidecar.fastpath.route_cache import HostCache, HostEntry
 
-MOST_LINES = 64
-MOST_PASSES = 16
+MAX_LINES = 64
+MAX_RESPONSES = 16
 """Of one envelope: a browser asks for a page and what belongs to it with much the same lines."""
-_LONGEST_PATH = 512
+_MAX_PATH_BYTES = 512
 
 
-class Envelope:
+class HeaderBlock:
     """`headers` are the client's own, `cookie` the one line of cookies; `bodiless` says that an
-    answer must have no body, `kept` that the connection stays open after it. `passes` are the
-    answers to what passed, by path."""
+    answer must have no body, `keep_alive` that the connection stays open after it. `responses` are
+    the answers to what passed, by path."""
 
     __slots__ = (
         "_tokens",
         "bodiless",
         "client",
         "cookie",
-        "dialect",
         "headers",
-        "kept",
+        "host",
+        "keep_alive",
         "method",
-        "passes",
-        "place",
+        "profile",
+        "responses",
     )
 
     def __init__(
         self,
-        start: Start,
+        request_line: RequestLine,
         *,
         method: str,
-        place: Place,
+        host: HostEntry,
         client: Address | None,
         headers: Headers,
         cookie: str | None,
         keep_alive: bool,
     ) -> None:
-        self.dialect: Dialect = start.dialect
+        self.profile: AdapterProfile = request_line.profile
         self.method = method
-        self.place = place
+        self.host = host
         self.client = client
         self.headers = headers
         self.cookie = cookie
-        self.bodiless = start.method == "HEAD"
-        self.kept = start.newer and keep_alive
-        self.passes: dict[bytes, Pass] = {}
+        self.bodiless = request_line.method == "HEAD"
+        self.keep_alive = request_line.is_http11 and keep_alive
+        self.responses: dict[bytes, CachedResponse] = {}
         self._tokens: dict[str, str | None] = {}
 
     def token(self, provider: str) -> str | None:
         """The session with `provider` that the cookies name."""
         if provider not in self._tokens:
             lines = () if self.cookie is None else (self.cookie,)
-            self._tokens[provider] = self.place.token(lines, provider)
+            self._tokens[provider] = self.host.token(lines, provider)
         return self._tokens[provider]
 
-    def keep(self, path: bytes, known: Pass) -> None:
-        if len(path) > _LONGEST_PATH:
+    def cache(self, path: bytes, response: CachedResponse) -> None:
+        if len(path) > _MAX_PATH_BYTES:
             return
-        if len(self.passes) >= MOST_PASSES:
-            self.passes.clear()
-        self.passes[path] = known
+        if len(self.responses) >= MAX_RESPONSES:
+            self.responses.clear()
+        self.responses[path] = response
 
 
-class Envelopes:
-    __slots__ = ("_known", "_learn", "_places")
+class HeaderBlockParser:
+    __slots__ = ("_hosts", "_known", "_learn")
 
-    def __init__(self, *, places: Places, names: ProtectedNames, trusted_hops: Networks) -> None:
-        self._places = places
-        lines = Lines(names=names, trusted_hops=trusted_hops)
-        self._known, self._learn = lines.known, lines.learn
+    def __init__(
+        self, *, hosts: HostCache, names: ProtectedNames, trusted_hops: NetworkSet
+    ) -> None:
+        self._hosts = hosts
+        lines = HeaderLineCache(names=names, trusted_hops=trusted_hops)
+        self._known, self._learn = lines.parsed, lines.parse
 
-    def open(self, start: Start, lines: list[bytes]) -> Envelope | None:
+    def parse(self, request_line: RequestLine, lines: list[bytes]) -> HeaderBlock | None:
         """From the lines behind the request line. The target is not among them, nor is what else
         changes with each question."""
-        read = self._read(lines)
+        read = self._parse_lines(lines)
         if read is None:
             return None
-        found, headers = read
-        envoys = not start.dialect.forwarded
-        host = found[Role.HOST if envoys else Role.FORWARDED_HOST]
-        proto, said = found[Role.PROTO], found[Role.METHOD]
-        if proto is None or host is None or found[Role.HOST] is None:
+        by_role, headers = read
+        is_envoy = not request_line.profile.forwarded
+        host = by_role[Role.HOST if is_envoy else Role.FORWARDED_HOST]
+        proto, method_line = by_role[Role.PROTO], by_role[Role.METHOD]
+        if proto is None or host is None or by_role[Role.HOST] is None:
             return None
-        if not envoys and (said is None or found[Role.URI] is not None):
+        if not is_envoy and (method_line is None or by_role[Role.URI] is not None):
             return None
-        place = self._places.find(proto[2], host[2])
-        if place is None:
+        host_entry = self._hosts.find(proto[2], host[2])
+        if host_entry is None:
             return None
-        method = start.method if envoys or said is None else said[2]
-        return _envelope(start, found, headers, method=method, place=place)
+        method = request_line.method if is_envoy or method_line is None else method_line[2]
+        return _build_block(request_line, by_role, headers, method=method, host=host_entry)
 
-    def headers(self, lines: list[bytes], *, new: bytes | None) -> Headers:
+    def headers(self, lines: list[bytes], *, unstable_prefix: bytes | None) -> Headers:
         """The client's own, of lines like those that an envelope was opened with. The one that
-        begins with `new` never comes twice, and is not remembered."""
+        begins with `unstable_prefix` never comes twice, and is not remembered."""
         own: list[tuple[str, str]] = []
-        for each in lines:
-            if new is not None and each.startswith(new):
-                name, _, value = each.decode().partition(": ")
+        for raw_line in lines:
+            if unstable_prefix is not None and raw_line.startswith(unstable_prefix):
+                name, _, value = raw_line.decode().partition(": ")
                 own.append((name, value))
-            elif (line := self._known.get(each) or self._learn(each)) and line[1] is not None:
+            elif (line := self._known.get(raw_line) or self._learn(raw_line)) and line[
+                1
+            ] is not None:
                 own.append(line[1])
         return tuple(own)
 
-    def parse(self, start: Start, head: bytes) -> tuple[Envelope, CheckRequest] | None:
+    def parse_with_adapter(
+        self, request_line: RequestLine, head: bytes
+    ) -> tuple[HeaderBlock, CheckRequest] | None:
         """For adapters whose facts stand in other lines: whole, as they read them."""
         first, *raw = head[:-4].split(b"\r\n")
-        read = self._read(raw)
+        read = self._parse_lines(raw)
         if read is None or read[0][Role.HOST] is None:
             return None
         line, *lines = (each.decode() for each in (first, *raw))
         pairs = (each.partition(": ") for each in lines)
-        asked = RawRequest(
-            method=start.method,
+        subrequest = SubRequest(
+            method=request_line.method,
             target=line.split(" ")[1],
             headers=tuple((name.lower(), value) for name, _, value in pairs),
             peer=None,
         )
         try:
-            request = start.dialect.adapter.parse(asked)
+            request = request_line.profile.adapter.parse(subrequest)
         except BadProxyRequest:
             return None
         if request.websocket or request.unsupported_upgrade:  # in whatever words the proxy says so
             return None
-        place = self._places.of(request.origin)
-        found, headers = read
-        envelope = _envelope(start, found, headers, method=request.method, place=place)
-        return envelope, request
+        host_entry = self._hosts.of(request.origin)
+        by_role, headers = read
+        block = _build_block(request_line, by_role, headers, method=request.method, host=host_entry)
+        return block, request
 
-    def _read(self, lines: list[bytes]) -> tuple[list[Line | None], list[tuple[str, str]]] | None:
+    def _parse_lines(
+        self, lines: list[bytes]
+    ) -> tuple[list[HeaderLine | None], list[tuple[str, str]]] | None:
         """The lines by their role, and the client's own."""
-        if len(lines) > MOST_LINES:
+        if len(lines) > MAX_LINES:
             return None
-        found: list[Line | None] = [None] * len(Role)
+        by_role: list[HeaderLine | None] = [None] * len(Role)
         own: list[tuple[str, str]] = []
         known, learn = self._known, self._learn
-        for each in lines:
-            line = known.get(each) or learn(each)
+        for raw_line in lines:
+            line = known.get(raw_line) or learn(raw_line)
             if line is None:
                 return None
             role, pair, _ = line
             if pair is not None:
                 own.append(pair)
-            if role > Role.PROXYS:
-                if found[role] is not None:
+            if role > Role.PROXY:
+                if by_role[role] is not None:
                     return None
-                found[role] = line
+                by_role[role] = line
         # Bearers of tokens are known elsewhere.
-        return (found, own) if found[Role.AUTHORIZATION] is None else None
+        return (by_role, own) if by_role[Role.AUTHORIZATION] is None else None
 
 
-def _envelope(
-    start: Start,
-    found: list[Line | None],
+def _build_block(
+    request_line: RequestLine,
+    by_role: list[HeaderLine | None],
     headers: list[tuple[str, str]],
     *,
     method: str,
-    place: Place,
-) -> Envelope:
-    client, cookie = found[Role.CLIENT_ADDRESS], found[Role.COOKIE]
-    connection = found[Role.CONNECTION]
-    return Envelope(
-        start,
+    host: HostEntry,
+) -> HeaderBlock:
+    client, cookie = by_role[Role.CLIENT_ADDRESS], by_role[Role.COOKIE]
+    connection = by_role[Role.CONNECTION]
+    return HeaderBlock(
+        request_line,
         method=method,
-        place=place,
+        host=host,
         client=None if client is None else client[2],
         headers=tuple(headers),
         cookie=None if cookie is None else cookie[2],

@@ -14,7 +14,7 @@ from authz_sidecar.adapters import forward_auth, request_parsing
 from authz_sidecar.errors import BadProxyRequest
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.trusted_peers import Networks
+    from authz_sidecar.adapters.trusted_peers import NetworkSet
     from authz_sidecar.core.header_names import ProtectedNames
 
 # More than one SP, a tab, or a byte outside visible ASCII is left to the parser.
@@ -26,16 +26,16 @@ _FRAMING = frozenset(
     ["expect", "http2-settings", "keep-alive", "proxy-connection", "trailer", "transfer-encoding"]
 )
 
-MOST_BYTES = 2 * 1024 * 1024
-_LONGEST_KEPT = 4096
+MAX_BYTES = 2 * 1024 * 1024
+_MAX_CACHED_LINE = 4096
 
 
 class Role(IntEnum):
     """What a line is to us. The client's own lines come first; from `COOKIE` on, a second line of
     the same role makes the question an unusual one."""
 
-    CLIENTS = 0
-    PROXYS = 1
+    CLIENT = 0
+    PROXY = 1
     COOKIE = 2
     AUTHORIZATION = 3
     HOST = 4
@@ -61,52 +61,52 @@ _ROLES = {
     "connection": Role.CONNECTION,
 }
 
-Line = tuple[int, tuple[str, str] | None, Any]
+HeaderLine = tuple[int, tuple[str, str] | None, Any]
 """Its role; name and value, where it is the client's own; and what the role makes of the value: the
 text itself, the client's address, or whether the connection is kept."""
 
 
-class Lines:
+class HeaderLineCache:
     """Bounded: a client chooses much of what stands in a question."""
 
-    __slots__ = ("_hops", "_known", "_names", "_size")
+    __slots__ = ("_names", "_parsed", "_size", "_trusted_hops")
 
-    def __init__(self, *, names: ProtectedNames, trusted_hops: Networks) -> None:
+    def __init__(self, *, names: ProtectedNames, trusted_hops: NetworkSet) -> None:
         self._names = names
-        self._hops = trusted_hops
-        self._known: dict[bytes, Line] = {}
+        self._trusted_hops = trusted_hops
+        self._parsed: dict[bytes, HeaderLine] = {}
         self._size = 0
 
     @property
-    def known(self) -> dict[bytes, Line]:
+    def parsed(self) -> dict[bytes, HeaderLine]:
         """To be asked first."""
-        return self._known
+        return self._parsed
 
-    def learn(self, raw: bytes) -> Line | None:
+    def parse(self, raw: bytes) -> HeaderLine | None:
         """None for a line that is not plain, or whose name could be taken for a protected one."""
-        found = _LINE.fullmatch(raw)
-        if found is None:
+        match = _LINE.fullmatch(raw)
+        if match is None:
             return None
-        name, value = found[1].decode().lower(), found[2].decode()
+        name, value = match[1].decode().lower(), match[2].decode()
         if self._names.is_ambiguous(name):
             return None
         try:
-            line = self._read(name, value)
+            line = self._interpret(name, value)
         except BadProxyRequest:
             return None
-        if line is not None and len(raw) <= _LONGEST_KEPT:
-            if self._size > MOST_BYTES:
-                self._known.clear()
+        if line is not None and len(raw) <= _MAX_CACHED_LINE:
+            if self._size > MAX_BYTES:
+                self._parsed.clear()
                 self._size = 0
-            self._known[raw] = line
+            self._parsed[raw] = line
             # What is kept of a line takes about three times its length, and the objects.
             self._size += len(raw) + 100
         return line
 
-    def _read(self, name: str, value: str) -> Line | None:
-        own = next(iter(request_parsing.clients_own(((name, value),))), None)
-        role = _ROLES.get(name, Role.PROXYS if own is None else Role.CLIENTS)
-        meant: Any = value
+    def _interpret(self, name: str, value: str) -> HeaderLine | None:
+        own = next(iter(request_parsing.client_headers(((name, value),))), None)
+        role = _ROLES.get(name, Role.PROXY if own is None else Role.CLIENT)
+        interpreted: Any = value
         match role:
             case Role.METHOD:
                 request_parsing.parse_method(value)
@@ -115,14 +115,18 @@ class Lines:
             ):  # `ws` and `wss` are upgrades
                 return None
             case Role.CLIENT_ADDRESS:
-                meant = request_parsing.client_address(((name, value),), skipped=self._hops)
+                interpreted = request_parsing.client_address(
+                    ((name, value),), trusted_hops=self._trusted_hops
+                )
             case Role.LENGTH if value != "0":
                 return None
             case Role.CONNECTION:
                 if value.lower() not in {"close", "keep-alive"}:
                     return None
-                meant = value.lower() == "keep-alive"
+                interpreted = value.lower() == "keep-alive"
             case _:
                 pass
-        unusual = name in _FRAMING or request_parsing.is_websocket(((name, value),), said_scheme="")
-        return None if unusual or name == "upgrade" else (int(role), own, meant)
+        unusual = name in _FRAMING or request_parsing.is_websocket(
+            ((name, value),), reported_scheme=""
+        )
+        return None if unusual or name == "upgrade" else (int(role), own, interpreted)

@@ -13,82 +13,92 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.adapters.base import Answer, Passed
-from authz_sidecar.check.authorizer import CheckRecord, outcome_of, reasons_of
-from authz_sidecar.check.responses import Judgement
+from authz_sidecar.adapters.base import Allowed, AuthzResponse
+from authz_sidecar.check.authorizer import CheckRecord, log_outcome, log_reasons
+from authz_sidecar.check.responses import AuthorizationResult
 from authz_sidecar.core.types import Allow, Deny
 from authz_sidecar.core.urls import MalformedUrl, check_visible_ascii
 from authz_sidecar.errors import AuthzError
-from authz_sidecar.fastpath.header_blocks import Envelopes
-from authz_sidecar.fastpath.raw_responses import head_of, written
-from authz_sidecar.fastpath.request_parser import Questions
-from authz_sidecar.fastpath.response_cache import Kept, Near, Pass, Sought, kept_with
-from authz_sidecar.fastpath.route_cache import Places, Roads
+from authz_sidecar.fastpath.header_blocks import HeaderBlockParser
+from authz_sidecar.fastpath.raw_responses import serialize, serialize_headers
+from authz_sidecar.fastpath.request_parser import CheckParser
+from authz_sidecar.fastpath.response_cache import (
+    CachedResponse,
+    PendingLookup,
+    SessionCache,
+    SessionResponses,
+    responses_of,
+)
+from authz_sidecar.fastpath.route_cache import HostCache, RouteCache
 from authz_sidecar.policy import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from authz_sidecar.adapters.base import Adapter
-    from authz_sidecar.adapters.trusted_peers import Networks
-    from authz_sidecar.check.authorizer import Gate, Recorder
-    from authz_sidecar.check.responses import Answers
+    from authz_sidecar.adapters.trusted_peers import NetworkSet
+    from authz_sidecar.check.authorizer import Authorizer, Recorder
+    from authz_sidecar.check.responses import ResponseFactory
     from authz_sidecar.core.types import Decision, Session
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.fastpath.header_blocks import Envelope
-    from authz_sidecar.fastpath.raw_responses import Written
-    from authz_sidecar.fastpath.request_parser import Question
-    from authz_sidecar.fastpath.response_cache import Held, Near
-    from authz_sidecar.fastpath.route_cache import Way
+    from authz_sidecar.fastpath.header_blocks import HeaderBlock
+    from authz_sidecar.fastpath.raw_responses import RawResponse
+    from authz_sidecar.fastpath.request_parser import ParsedCheck
+    from authz_sidecar.fastpath.response_cache import CachedSession, SessionCache
+    from authz_sidecar.fastpath.route_cache import RouteEntry
     from authz_sidecar.policy import Residual
 
 logger = logging.getLogger(__name__)
 
-MOST_OF_NOBODY = 512
-_ALWAYS = float("inf")
-_NO_ROUTE = Judgement(decision=Deny(frozenset({"route-not-found"})))
+MAX_ANONYMOUS_RESPONSES = 512
+_FOREVER = float("inf")
+_NO_ROUTE = AuthorizationResult(decision=Deny(frozenset({"route-not-found"})))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lane:
-    """`trusts` judges a connection by `client` and `server` of its scope; `steady_until` says how
-    long the headers for a session on a host stay what they are now. `passed`, by the adapter's name,
-    counts what passed, told how long it took, and says whether that is all that anybody wants to
-    know of it."""
+class FastPath:
+    """`is_trusted` judges a connection by `client` and `server` of its scope;
+    `headers_stable_until` says how long the headers for a session on a host stay what they are
+    now. `count_allowed`, by the adapter's name, counts what passed, told how long it took, and
+    says whether that is all that anybody wants to know of it."""
 
-    questions: Questions
-    roads: Roads
-    near: Near
-    answers: Answers
+    parser: CheckParser
+    routes: RouteCache
+    sessions: SessionCache
+    responses: ResponseFactory
     recorder: Recorder
-    passed: Mapping[str, Callable[[float], bool]]
-    trusts: Callable[[Mapping[str, Any]], bool]
-    steady_until: Callable[[Session, Origin], float]
+    count_allowed: Mapping[str, Callable[[float], bool]]
+    is_trusted: Callable[[Mapping[str, Any]], bool]
+    headers_stable_until: Callable[[Session, Origin], float]
     clock: Callable[[], float]
     timer: Callable[[], float]
     request_id: Callable[[], str]
-    _nobodys: Kept = field(default_factory=lambda: Kept(None, most=MOST_OF_NOBODY))
+    _anonymous_responses: SessionResponses = field(
+        default_factory=lambda: SessionResponses(None, max_entries=MAX_ANONYMOUS_RESPONSES)
+    )
 
-    def reply(self, data: bytes) -> Written | Sought | None:
+    def try_respond(self, data: bytes) -> RawResponse | PendingLookup | None:
         """To the question that is the whole of `data`; None where others have to answer it."""
         started = self.timer()
         try:
-            envelope, target = self.questions.glance(data)
-            if envelope is not None:
+            block, target = self.parser.cached_lookup(data)
+            if block is not None:
                 path, _, query = target.partition(b"?")
-                known = envelope.passes.get(path)
-                if known is not None:
+                cached = block.responses.get(path)
+                if cached is not None:
                     if query:
                         check_visible_ascii(query.decode("latin-1"))
-                    now, held = self.clock(), known.held
-                    if now < known.until and (held is None or self.near.still(held, now)):
-                        if known.passed(self.timer() - started):
-                            return known.written
-                        if known.record is not None:
-                            known.record(self.timer() - started, self.request_id())
-                            return known.written
-            question = self.questions.read(data)
-            return None if question is None else self._answer(question, started)
+                    now, session_entry = self.clock(), cached.session_entry
+                    if now < cached.until and (
+                        session_entry is None or self.sessions.is_current(session_entry, now)
+                    ):
+                        if cached.count_allowed(self.timer() - started):
+                            return cached.raw
+                        if cached.record is not None:
+                            cached.record(self.timer() - started, self.request_id())
+                            return cached.raw
+            check = self.parser.parse(data)
+            return None if check is None else self._respond(check, started)
         except (AuthzError, MalformedUrl):
             return None
         except Exception:
@@ -96,192 +106,229 @@ class Lane:
             logger.exception("a question was left to the framework")
             return None
 
-    async def find(self, sought: Sought) -> Written | None:
+    async def complete_lookup(self, lookup: PendingLookup) -> RawResponse | None:
         """The reply once the session has been looked for; None where others have to answer."""
-        question, way, token, scope, provider, started = sought
+        check, entry, token, scope, provider, started = lookup
         try:
-            held = await self.near.entry(token, scope=scope, provider=provider)
+            session_entry = await self.sessions.fetch(token, scope=scope, provider=provider)
             now = self.clock()
-            if held is not None and held.session.is_to_be_refreshed(now):
+            if session_entry is not None and session_entry.session.needs_refresh(now):
                 return None
-            return self._decide(question, way, held, started, now)
+            return self._respond_to_miss(check, entry, session_entry, started, now)
         except (AuthzError, MalformedUrl):
             return None
         except Exception:
             logger.exception("a question was left to the framework")
             return None
 
-    def _answer(self, question: Question, started: float) -> Written | Sought | None:
-        envelope = question.envelope
-        road = self.roads.find(envelope.place, question.path)
-        if road is None:
+    def _respond(self, check: ParsedCheck, started: float) -> RawResponse | PendingLookup | None:
+        block = check.block
+        found = self.routes.find(block.host, check.path)
+        if found is None:
             return None
-        if question.query:
-            check_visible_ascii(question.query.decode("latin-1"))
-        way = road.way
-        if way is None:
-            return self._tell(question, _NO_ROUTE, started)
-        if not way.looks or envelope.cookie is None:
-            return self._judge(question, way, None, started, self.clock())
+        if check.query:
+            check_visible_ascii(check.query.decode("latin-1"))
+        entry = found.entry
+        if entry is None:
+            return self._render(check, _NO_ROUTE, started)
+        if not entry.needs_session or block.cookie is None:
+            return self._respond_to_hit(check, entry, None, started, self.clock())
         # Where several providers' sessions count, each has a cookie of its own.
-        return None if way.provider is None else self._seek(question, way, way.provider, started)
+        return (
+            None
+            if entry.provider is None
+            else self._lookup_session(check, entry, entry.provider, started)
+        )
 
-    def _seek(
-        self, question: Question, way: Way, provider: str, started: float
-    ) -> Written | Sought | None:
+    def _lookup_session(
+        self, check: ParsedCheck, entry: RouteEntry, provider: str, started: float
+    ) -> RawResponse | PendingLookup | None:
         """With the session that is asked with, if there is one."""
-        envelope, now = question.envelope, self.clock()
-        token, scope = envelope.token(provider), envelope.place.scope
+        block, now = check.block, self.clock()
+        token, scope = block.token(provider), block.host.scope
         if token is None:
-            return self._judge(question, way, None, started, now)
-        held = self.near.look(token, scope=scope, provider=provider, now=now)
-        if held is not None:
-            return self._judge(question, way, held, started, now)
+            return self._respond_to_hit(check, entry, None, started, now)
+        session_entry = self.sessions.lookup(token, scope=scope, provider=provider, now=now)
+        if session_entry is not None:
+            return self._respond_to_hit(check, entry, session_entry, started, now)
         # While the store is away, it is for others to say so.
-        return None if self.near.away else Sought(question, way, token, scope, provider, started)
+        return (
+            None
+            if self.sessions.is_store_down
+            else PendingLookup(check, entry, token, scope, provider, started)
+        )
 
-    def _decide(
-        self, question: Question, way: Way, held: Held | None, started: float, now: float
-    ) -> Written | None:
+    def _respond_to_miss(
+        self,
+        check: ParsedCheck,
+        entry: RouteEntry,
+        session_entry: CachedSession | None,
+        started: float,
+        now: float,
+    ) -> RawResponse | None:
         """For a session that was not in memory, and perhaps will not be: nothing is worked out
         beforehand for what it may ask next."""
-        session = None if held is None else held.session
+        session = None if session_entry is None else session_entry.session
         identity = None if session is None else session.identity
-        decision = decide(way.route.policy, question.request, identity, now=now)
-        judged = Judgement(decision=decision, route=way.route, session=session)
-        return self._tell(question, judged, started)
+        decision = decide(entry.route.policy, check.request, identity, now=now)
+        result = AuthorizationResult(decision=decision, route=entry.route, session=session)
+        return self._render(check, result, started)
 
-    def _judge(
-        self, question: Question, way: Way, held: Held | None, started: float, now: float
-    ) -> Written | None:
-        session = None if held is None else held.session
-        kept = self._nobodys if held is None else kept_with(held, self)
-        residual = (
-            way.nobodys(now) if session is None else kept.residual(way, session.identity, now=now)
-        )
-        judged = Judgement(decision=_decided(residual, question), route=way.route, session=session)
-        envelope = question.envelope
-        steady = isinstance(judged.decision, Allow) and envelope.dialect.repeats
-        if not steady or way.route.set_request_headers:
-            return self._tell(question, judged, started)
-        key = envelope.dialect, envelope.place, way, envelope.cookie, envelope.kept
-        ready = kept.ready.get(key)
-        if ready is None or now >= ready[1]:
-            keep = partial(self._keep, kept, key, held, envelope)
-            return self._tell(question, judged, started, keep=keep)
-        known = Pass(
-            ready[0],
-            until=min(ready[1], residual.until),
-            held=held,
-            passed=self.passed[envelope.dialect.name],
-        )
-        if way.lasts and (way.in_envelope or (question.repeats_headers and not way.asks_query)):
-            envelope.keep(question.path, known)
-        if not known.passed(self.timer() - started):
-            # What else the answer says is in the reply that was kept.
-            known.record = self.recorder.repeated(_recorded(question, judged, Passed(), status=200))
-            known.record(self.timer() - started, self.request_id())
-        return known.written
-
-    def _tell(
+    def _respond_to_hit(
         self,
-        question: Question,
-        judged: Judgement,
+        check: ParsedCheck,
+        entry: RouteEntry,
+        session_entry: CachedSession | None,
+        started: float,
+        now: float,
+    ) -> RawResponse | None:
+        session = None if session_entry is None else session_entry.session
+        cached = (
+            self._anonymous_responses
+            if session_entry is None
+            else responses_of(session_entry, self)
+        )
+        residual = (
+            entry.anonymous_residual(now)
+            if session is None
+            else cached.residual(entry, session.identity, now=now)
+        )
+        result = AuthorizationResult(
+            decision=_decision(residual, check), route=entry.route, session=session
+        )
+        block = check.block
+        cacheable = isinstance(result.decision, Allow) and block.profile.is_cacheable
+        if not cacheable or entry.route.set_request_headers:
+            return self._render(check, result, started)
+        key = block.profile, block.host, entry, block.cookie, block.keep_alive
+        prepared = cached.prepared.get(key)
+        if prepared is None or now >= prepared[1]:
+            store = partial(self._cache, cached, key, session_entry, block)
+            return self._render(check, result, started, store=store)
+        response = CachedResponse(
+            prepared[0],
+            until=min(prepared[1], residual.stable_until),
+            session_entry=session_entry,
+            count_allowed=self.count_allowed[block.profile.name],
+        )
+        if entry.is_cacheable and (
+            entry.depends_on_block_only or (check.has_cached_headers and not entry.depends_on_query)
+        ):
+            block.cache(check.path, response)
+        if not response.count_allowed(self.timer() - started):
+            # What else the answer says is in the reply that was kept.
+            response.record = self.recorder.repeat(
+                _check_record(check, result, Allowed(), status=200)
+            )
+            response.record(self.timer() - started, self.request_id())
+        return response.raw
+
+    def _render(
+        self,
+        check: ParsedCheck,
+        result: AuthorizationResult,
         started: float,
         *,
-        keep: Callable[[Written], None] | None = None,
-    ) -> Written | None:
-        envelope, request = question.envelope, question.request
+        store: Callable[[RawResponse], None] | None = None,
+    ) -> RawResponse | None:
+        block, request = check.block, check.request
         request_id = self.request_id()
-        answer = self.answers.answer(request, judged, request_id)
-        reply = envelope.dialect.adapter.render(answer, request)
-        head = head_of(reply)
+        response = self.responses.response(request, result, request_id)
+        http_response = block.profile.adapter.render(response, request)
+        head = serialize_headers(http_response)
         if head is None:
             return None
-        body = b"" if envelope.bodiless else reply.body
-        told = written(reply.status, head, body, kept=envelope.kept)
-        if keep is not None and isinstance(answer, Passed):
-            keep(told)
+        body = b"" if block.bodiless else http_response.body
+        raw = serialize(http_response.status, head, body, keep_alive=block.keep_alive)
+        if store is not None and isinstance(response, Allowed):
+            store(raw)
         self.recorder.record(
-            _recorded(
-                question,
-                judged,
-                answer,
-                status=reply.status,
+            _check_record(
+                check,
+                result,
+                response,
+                status=http_response.status,
                 seconds=self.timer() - started,
                 request_id=request_id,
             )
         )
-        return told
+        return raw
 
-    def _keep(
-        self, kept: Kept, key: object, held: Held | None, envelope: Envelope, told: Written
+    def _cache(
+        self,
+        cached: SessionResponses,
+        key: object,
+        session_entry: CachedSession | None,
+        block: HeaderBlock,
+        raw: RawResponse,
     ) -> None:
-        before = kept.weight
-        until = _ALWAYS
-        if held is not None:
-            session = held.session
-            repeating = self.answers.repeating.steady_until(session)
-            until = min(self.steady_until(session, envelope.place.origin), repeating)
+        weight_before = cached.weight
+        until = _FOREVER
+        if session_entry is not None:
+            session = session_entry.session
+            cacheable_until = self.responses.cacheability.stable_until(session)
+            until = min(self.headers_stable_until(session, block.host.origin), cacheable_until)
         # The cookies stand in the key, and most of them in the answer.
-        kept.keep(key, told, size=len(told.rest) + len(envelope.cookie or ""), until=until)
-        if held is not None:
-            self.near.weigh(held, kept.weight - before)
+        cached.store(key, raw, size=len(raw.rest) + len(block.cookie or ""), until=until)
+        if session_entry is not None:
+            self.sessions.add_weight(session_entry, cached.weight - weight_before)
 
 
-def _decided(residual: Residual, question: Question) -> Decision:
+def _decision(residual: Residual, check: ParsedCheck) -> Decision:
     constant = residual.constant
-    return residual.decide(question.request) if constant is None else constant
+    return residual.decide(check.request) if constant is None else constant
 
 
-def _recorded(
-    question: Question,
-    judged: Judgement,
-    answer: Answer,
+def _check_record(
+    check: ParsedCheck,
+    result: AuthorizationResult,
+    response: AuthzResponse,
     *,
     status: int,
     seconds: float = 0.0,
     request_id: str = "",
 ) -> CheckRecord:
     return CheckRecord(
-        adapter=question.envelope.dialect.name,
-        outcome=outcome_of(answer),
+        adapter=check.block.profile.name,
+        outcome=log_outcome(response),
         status=status,
-        reasons=reasons_of(answer, judged),
+        reasons=log_reasons(response, result),
         seconds=seconds,
         request_id=request_id,
-        request=question.request,
-        route=None if judged.route is None else judged.route.name,
-        session=judged.session,
+        request=check.request,
+        route=None if result.route is None else result.route.name,
+        session=result.session,
     )
 
 
-def lane_beside(
-    gate: Gate,
+def build_fast_path(
+    authorizer: Authorizer,
     *,
     adapters: Mapping[str, Adapter],
-    trusted_hops: Networks,
-    near: Near,
-    passed: Callable[[str], Callable[[float], bool]],
-    trusts: Callable[[Mapping[str, Any]], bool],
-    steady_until: Callable[[Session, Origin], float],
+    trusted_hops: NetworkSet,
+    sessions: SessionCache,
+    count_allowed: Callable[[str], Callable[[float], bool]],
+    is_trusted: Callable[[Mapping[str, Any]], bool],
+    headers_stable_until: Callable[[Session, Origin], float],
     request_id: Callable[[], str],
-) -> Lane:
+) -> FastPath:
     """`adapters` are those that the gate is asked through."""
-    places = Places(gate.index, gate.cookies)
-    return Lane(
-        questions=Questions(
+    places = HostCache(authorizer.index, authorizer.cookies)
+    return FastPath(
+        parser=CheckParser(
             adapters,
-            envelopes=Envelopes(places=places, names=gate.names, trusted_hops=trusted_hops),
+            header_blocks=HeaderBlockParser(
+                hosts=places, names=authorizer.names, trusted_hops=trusted_hops
+            ),
         ),
-        roads=Roads(gate.index),
-        near=near,
-        answers=gate.answers,
-        recorder=gate.recorder,
-        passed={each.name: passed(each.name) for each in adapters.values()},
-        trusts=trusts,
-        steady_until=steady_until,
-        clock=gate.clock,
-        timer=gate.timer,
+        routes=RouteCache(authorizer.index),
+        sessions=sessions,
+        responses=authorizer.responses,
+        recorder=authorizer.recorder,
+        count_allowed={each.name: count_allowed(each.name) for each in adapters.values()},
+        is_trusted=is_trusted,
+        headers_stable_until=headers_stable_until,
+        clock=authorizer.clock,
+        timer=authorizer.timer,
         request_id=request_id,
     )

@@ -18,8 +18,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from authz_sidecar.core.encoding import base64url
-from authz_sidecar.identity.headers import claim_text
+from authz_sidecar.core.encoding import base64url_encode
+from authz_sidecar.identity.headers import claim_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,16 +33,16 @@ _PURPOSE = "assertion signing key"
 _SCALAR_BYTES = 40
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _COORDINATE_BYTES = 32
-_MOST_CACHED = 10_000
+_MAX_CACHED = 10_000
 # Shares of the lifetime that are left when a new one is signed, and when none is handed out any
 # more that has not been renewed by then.
-_RENEWED_AHEAD = 0.2
-_TOO_LATE = 0.1
+_RENEWAL_SHARE = 0.2
+_MIN_USABLE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
-    private: ec.EllipticCurvePrivateKey
+    private_key: ec.EllipticCurvePrivateKey
     key_id: str
     public_jwk: Mapping[str, str]
 
@@ -50,59 +50,63 @@ class SigningKey:
 def signing_key_from_pem(pem: bytes) -> SigningKey:
     """Raises `ValueError` unless it is an unencrypted P-256 private key."""
     try:
-        private = load_pem_private_key(pem, password=None)
+        private_key = load_pem_private_key(pem, password=None)
     except TypeError as error:
         raise ValueError("the key is encrypted") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         # What the library says quotes the file and its own documentation.
         raise ValueError("not a private key in PEM") from error
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != "secp256r1":
+    if (
+        not isinstance(private_key, ec.EllipticCurvePrivateKey)
+        or private_key.curve.name != "secp256r1"
+    ):
         raise ValueError("not an EC private key on P-256")
-    return _signing_key(private)
+    return _build_signing_key(private_key)
 
 
-def signing_keys_from(secret_keys: SecretKeys) -> tuple[SigningKey, ...]:
+def derive_signing_keys(secret_keys: SecretKeys) -> tuple[SigningKey, ...]:
     """One for each secret, so that a rotation of secrets publishes the old key as well."""
     return tuple(
-        _signing_key(ec.derive_private_key(_scalar(material), ec.SECP256R1()))
+        _build_signing_key(ec.derive_private_key(_to_p256_scalar(material), ec.SECP256R1()))
         for material in secret_keys.derive(_PURPOSE, length=_SCALAR_BYTES)
     )
 
 
-def _scalar(material: bytes) -> int:
+def _to_p256_scalar(material: bytes) -> int:
     return int.from_bytes(material, "big") % (_P256_ORDER - 1) + 1
 
 
-def _signing_key(private: ec.EllipticCurvePrivateKey) -> SigningKey:
-    numbers = private.public_key().public_numbers()
+def _build_signing_key(private_key: ec.EllipticCurvePrivateKey) -> SigningKey:
+    numbers = private_key.public_key().public_numbers()
     # RFC 7638 section 3.2: the required members in lexicographic order, no white space.
     required = {
         "crv": "P-256",
         "kty": "EC",
-        "x": base64url(numbers.x.to_bytes(_COORDINATE_BYTES, "big")),
-        "y": base64url(numbers.y.to_bytes(_COORDINATE_BYTES, "big")),
+        "x": base64url_encode(numbers.x.to_bytes(_COORDINATE_BYTES, "big")),
+        "y": base64url_encode(numbers.y.to_bytes(_COORDINATE_BYTES, "big")),
     }
     canonical = json.dumps(required, separators=(",", ":"), sort_keys=True).encode()
     key_id = hashlib.sha256(canonical).hexdigest()
     public_jwk = required | {"kid": key_id, "alg": "ES256", "use": "sig"}
-    return SigningKey(private=private, key_id=key_id, public_jwk=public_jwk)
+    return SigningKey(private_key=private_key, key_id=key_id, public_jwk=public_jwk)
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
+class _CachedAssertion:
     session: Session
     token: str
     expires_at: float
     renew_at: float
-    until: float
+    usable_until: float
 
 
 class AssertionSigner:
     """Signs once per session and host, and again when a fifth of the lifetime is left.
 
-    `keys`: the first signs, all are published. `ttl` is in seconds. `groups` chooses the groups
-    that the host hears of, `claims` are what it is told beyond the usual. `later` calls something
-    as soon as nobody waits for an answer; without it, renewals are waited for.
+    `keys`: the first signs, all are published. `ttl` is in seconds. `group_filter` chooses the
+    groups that the host hears of, `extra_claims` are what it is told beyond the usual.
+    `run_when_idle` calls something as soon as nobody waits for an answer; without it, renewals are
+    waited for.
     """
 
     def __init__(
@@ -110,58 +114,58 @@ class AssertionSigner:
         keys: Sequence[SigningKey],
         *,
         ttl: float,
-        groups: Callable[[Identity, Origin], tuple[str, ...]],
+        group_filter: Callable[[Identity, Origin], tuple[str, ...]],
         clock: Callable[[], float],
-        claims: Iterable[str] = (),
-        later: Callable[[Callable[[], object]], object] | None = None,
+        extra_claims: Iterable[str] = (),
+        run_when_idle: Callable[[Callable[[], object]], object] | None = None,
     ) -> None:
         self._keys = tuple(keys)
-        self._claims = tuple(dict.fromkeys(claims))
+        self._extra_claims = tuple(dict.fromkeys(extra_claims))
         self._ttl = ttl
-        self._groups = groups
+        self._group_filter = group_filter
         self._clock = clock
-        self._later = later
-        self._cache: OrderedDict[tuple[str, Origin], _Signed] = OrderedDict()
+        self._run_when_idle = run_when_idle
+        self._cache: OrderedDict[tuple[str, Origin], _CachedAssertion] = OrderedDict()
         self._renewing: set[tuple[str, Origin]] = set()
 
-    def assertion(self, session: Session, origin: Origin) -> str:
-        now, key = self._clock(), (session.handle, origin)
-        signed = self._cache.get(key)
+    def assertion_for(self, session: Session, origin: Origin) -> str:
+        now, key = self._clock(), (session.public_id, origin)
+        cached = self._cache.get(key)
         # The session is compared whole: after a refresh its claims may be others.
-        if signed is not None and signed.session == session:
-            if now < signed.renew_at:
-                return signed.token
-            if now < signed.until and self._later is not None:
+        if cached is not None and cached.session == session:
+            if now < cached.renew_at:
+                return cached.token
+            if now < cached.usable_until and self._run_when_idle is not None:
                 if key not in self._renewing:
                     self._renewing.add(key)
-                    self._later(lambda: self._renew(session, origin))
-                return signed.token
+                    self._run_when_idle(lambda: self._renew(session, origin))
+                return cached.token
         return self._renew(session, origin)
 
-    def expiring(self, session: Session, origin: Origin) -> tuple[str, float]:
+    def assertion_and_expiry(self, session: Session, origin: Origin) -> tuple[str, float]:
         """The assertion, and the instant at which it expires."""
-        token = self.assertion(session, origin)
-        return token, self._cache[session.handle, origin].expires_at
+        token = self.assertion_for(session, origin)
+        return token, self._cache[session.public_id, origin].expires_at
 
-    def steady_until(self, session: Session, origin: Origin) -> float:
+    def stable_until(self, session: Session, origin: Origin) -> float:
         """The instant from which on another assertion may be given than now."""
-        signed = self._cache.get((session.handle, origin))
-        steady = signed is not None and signed.session == session
-        return signed.renew_at if signed is not None and steady else float("-inf")
+        cached = self._cache.get((session.public_id, origin))
+        is_current = cached is not None and cached.session == session
+        return cached.renew_at if cached is not None and is_current else float("-inf")
 
     def _renew(self, session: Session, origin: Origin) -> str:
-        now, key = self._clock(), (session.handle, origin)
+        now, key = self._clock(), (session.public_id, origin)
         self._renewing.discard(key)
-        token = self._signed(session, origin, now=now)
-        self._cache[key] = _Signed(
+        token = self._sign(session, origin, now=now)
+        self._cache[key] = _CachedAssertion(
             session,
             token,
             expires_at=float(int(now) + int(self._ttl)),
-            renew_at=now + self._ttl * (1 - _RENEWED_AHEAD),
-            until=now + self._ttl * (1 - _TOO_LATE),
+            renew_at=now + self._ttl * (1 - _RENEWAL_SHARE),
+            usable_until=now + self._ttl * (1 - _MIN_USABLE_SHARE),
         )
         self._cache.move_to_end(key)
-        if len(self._cache) > _MOST_CACHED:
+        if len(self._cache) > _MAX_CACHED:
             self._cache.popitem(last=False)
         return token
 
@@ -169,24 +173,26 @@ class AssertionSigner:
         """RFC 7517 section 5."""
         return {"keys": [key.public_jwk for key in self._keys]}
 
-    def _signed(self, session: Session, origin: Origin, *, now: float) -> str:
+    def _sign(self, session: Session, origin: Origin, *, now: float) -> str:
         identity = session.identity
-        issued = int(now)
-        more = {name: claim_text(identity.claims.get(name)) for name in self._claims}
-        claims = {name: text for name, text in more.items() if text} | {
+        issued_at = int(now)
+        extra = {name: claim_to_text(identity.claims.get(name)) for name in self._extra_claims}
+        claims = {name: text for name, text in extra.items() if text} | {
             # The host, and its port where that is not the default: what was said to one
             # application is not believed by its neighbour.
             "iss": origin.authority,
             "aud": origin.authority,
             "jti": secrets.token_urlsafe(16),
-            "iat": issued,
-            "exp": issued + int(self._ttl),
+            "iat": issued_at,
+            "exp": issued_at + int(self._ttl),
             "sub": identity.subject,
             "user": identity.subject,
             "email": identity.email or "",
-            "groups": list(self._groups(identity, origin)),
-            "sid": session.handle,
+            "groups": list(self._group_filter(identity, origin)),
+            "sid": session.public_id,
             "name": identity.name or "",
         }
-        signer = self._keys[0]
-        return jwt.encode(claims, signer.private, algorithm="ES256", headers={"kid": signer.key_id})
+        signing_key = self._keys[0]
+        return jwt.encode(
+            claims, signing_key.private_key, algorithm="ES256", headers={"kid": signing_key.key_id}
+        )

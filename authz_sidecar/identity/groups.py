@@ -27,26 +27,26 @@ class AllGroups:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenGroups:
-    """Those that `names` gives for the host."""
+class SelectedGroups:
+    """Those that `names_for` gives for the host."""
 
-    names: Callable[[Origin], frozenset[str]]
+    names_for: Callable[[Origin], frozenset[str]]
 
     def __call__(self, identity: Identity, origin: Origin) -> tuple[str, ...]:
-        names = self.names(origin)
+        names = self.names_for(origin)
         return tuple(group for group in identity.groups if group in names)
 
 
-def groups_in_policies(index: RouteIndex) -> ChosenGroups:
+def filter_by_policies(index: RouteIndex) -> SelectedGroups:
     """`headers.groups: policy`: those that any policy of the host mentions."""
 
     @lru_cache(maxsize=1024)
-    def mentioned(origin: Origin) -> frozenset[str]:
+    def policy_groups(origin: Origin) -> frozenset[str]:
         return frozenset().union(*(route.policy.groups for route in index.for_host(origin)))
 
-    return ChosenGroups(names=mentioned)
+    return SelectedGroups(names_for=policy_groups)
 
 
-def groups_named(names: tuple[str, ...]) -> ChosenGroups:
-    wanted = frozenset(names)
-    return ChosenGroups(names=lambda _origin: wanted)
+def filter_by_names(group_names: tuple[str, ...]) -> SelectedGroups:
+    selected = frozenset(group_names)
+    return SelectedGroups(names_for=lambda _origin: selected)

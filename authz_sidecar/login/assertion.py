@@ -7,12 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import MalformedUrl, parse_url
-from authz_sidecar.login.http import LoginReply
-from authz_sidecar.login.step_up import told
+from authz_sidecar.login.http import LoginResponse
+from authz_sidecar.login.step_up import receives_identity
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.context import LoginContext
     from authz_sidecar.login.http import LoginRequest
 
 _HEADERS = (
@@ -22,46 +22,46 @@ _HEADERS = (
 )
 
 
-class Asserting:
-    def __init__(self, desk: Desk) -> None:
+class AssertionEndpoint:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
 
-    async def assertion(self, request: LoginRequest) -> LoginReply:
+    async def respond(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        if not _asks_from_here(request):
-            return self._refused(request, "cross-origin", "Only pages of this very host may ask.")
-        page = _page(request)
+        if not _is_same_origin_script(request):
+            return self._error(request, "cross-origin", "Only pages of this very host may ask.")
+        page = _referring_page(request)
         providers = desk.providers_for(page)
-        found = await desk.living(request, (*providers, *desk.providers))
-        if found is None:
-            return self._refused(request, "unauthenticated", "Sign in first.", page=page)
-        session = await self._fresh(found.token, found.session)
+        active = await desk.active_session(request, (*providers, *desk.providers))
+        if active is None:
+            return self._error(request, "unauthenticated", "Sign in first.", page=page)
+        session = await self._refreshed_session(active.token, active.session)
         if session is None:
-            return self._refused(request, "unauthenticated", "Sign in first.", page=page)
-        if not told(request, session.identity, desk.prospects, address=page):
+            return self._error(request, "unauthenticated", "Sign in first.", page=page)
+        if not receives_identity(request, session.identity, desk.preview, address=page):
             # Who may not open the page is no user of the application; and a page that is told of
             # nobody, as a public one, is no way around those that are.
-            return self._refused(request, "forbidden", "This page is not open to you.", page=page)
+            return self._error(request, "forbidden", "This page is not open to you.", page=page)
         assertion, expires_at = desk.assertion(session, request.origin)
         left = max(0, int(expires_at - desk.clock()))
         return _json({"assertion": assertion, "expires_at": int(expires_at), "expires_in": left})
 
-    async def _fresh(self, token: str, session: Session) -> Session | None:
+    async def _refreshed_session(self, token: str, session: Session) -> Session | None:
         """As the gate has it: asked again of its provider when its time has come."""
-        return await self._desk.fresh.find(
+        return await self._desk.refreshed_sessions.find(
             token, scope=session.scope, provider=session.identity.provider
         )
 
-    def _refused(
+    def _error(
         self, request: LoginRequest, error: str, message: str, *, page: str | None = None
-    ) -> LoginReply:
+    ) -> LoginResponse:
         document: dict[str, object] = {"error": error, "message": message}
         if page is not None:
             document["sign_in_url"] = self._desk.url(request.origin, "start", rd=page)
         return _json(document, status=401).with_header("www-authenticate", "Bearer")
 
 
-def _asks_from_here(request: LoginRequest) -> bool:
+def _is_same_origin_script(request: LoginRequest) -> bool:
     """Fetch Metadata, section 2.3, where the browser sends it; else `Origin`, which a script cannot
     set either. Neither is a request that no script of ours made."""
     sites, origins = request.header_lines("sec-fetch-site"), request.header_lines("origin")
@@ -72,7 +72,7 @@ def _asks_from_here(request: LoginRequest) -> bool:
     return len(origins) == 1
 
 
-def _page(request: LoginRequest) -> str:
+def _referring_page(request: LoginRequest) -> str:
     """The page that asks, as far as its browser tells; else the host's first one."""
     default = f"{request.origin}/"
     try:
@@ -82,5 +82,7 @@ def _page(request: LoginRequest) -> str:
     return f"{origin}{target}" if origin == request.origin else default
 
 
-def _json(document: dict[str, object], *, status: int = 200) -> LoginReply:
-    return LoginReply(status=status, headers=_HEADERS, body=json.dumps(document).encode() + b"\n")
+def _json(document: dict[str, object], *, status: int = 200) -> LoginResponse:
+    return LoginResponse(
+        status=status, headers=_HEADERS, body=json.dumps(document).encode() + b"\n"
+    )

@@ -10,13 +10,13 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from authz_sidecar.errors import AttemptLost, LoginRefused, ProviderUnavailable
-from authz_sidecar.login.http import BadRequest, Pairs, one
+from authz_sidecar.errors import LoginRefused, ProviderUnavailable, TransactionLost
+from authz_sidecar.login.http import BadRequest, Pairs, single_parameter
 
 if TYPE_CHECKING:
-    from authz_sidecar.login.transactions import Attempt
+    from authz_sidecar.login.transactions import LoginTransaction
 
-_LONGEST_CODE = 4096
+_MAX_CODE_LENGTH = 4096
 _KNOWN = (
     "state",
     "code",
@@ -33,7 +33,7 @@ _PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class AuthorizationResponse:
     """What came back at the callback, nothing of it believed yet."""
 
     state: str
@@ -41,45 +41,47 @@ class Answer:
     error: str | None
     issuer: str | None
     posted: bool
-    user: str | None = field(default=None, repr=False)
+    user_json: str | None = field(default=None, repr=False)
     """What the browser says about its user, which some providers have it post."""
 
 
-def read_answer(pairs: Pairs, *, posted: bool) -> Answer:
+def parse_response(pairs: Pairs, *, posted: bool) -> AuthorizationResponse:
     """Raises `BadRequest` for a parameter that came twice, or no state at all."""
-    values = {name: one(pairs, name) for name in _KNOWN}
+    values = {name: single_parameter(pairs, name) for name in _KNOWN}
     if not values["state"]:
         raise BadRequest("callback without a state")
-    return Answer(
+    return AuthorizationResponse(
         state=values["state"],
         code=values["code"],
         error=values["error"],
         issuer=values["iss"],
         posted=posted,
-        user=values["user"],
+        user_json=values["user"],
     )
 
 
-def check_state(answer: Answer, attempt: Attempt) -> None:
-    if not hmac.compare_digest(answer.state.encode(), attempt.state.encode()):
-        raise AttemptLost("state is not that of the attempt")
+def check_state(response: AuthorizationResponse, attempt: LoginTransaction) -> None:
+    if not hmac.compare_digest(response.state.encode(), attempt.state.encode()):
+        raise TransactionLost("state is not that of the attempt")
 
 
-def code_of(answer: Answer, *, issuer: str, requires_iss: bool, by_post: bool) -> str:
+def validate_response(
+    response: AuthorizationResponse, *, issuer: str, requires_iss: bool, requires_form_post: bool
+) -> str:
     """The code to redeem; raises what the person should see instead."""
     # RFC 9207 section 2.4: `iss` is compared with the issuer that was asked, as strings, whether it
     # was promised or not; where it has to be there, an answer without it is refused too.
-    if answer.issuer is None and requires_iss:
+    if response.issuer is None and requires_iss:
         raise LoginRefused("the answer lacks `iss`, which has to be in answers of this provider")
-    if answer.issuer is not None and answer.issuer != issuer:
-        raise LoginRefused(f"the answer is from `{answer.issuer:.200}`, asked was `{issuer}`")
-    if answer.error is not None:
-        raise _error(answer.error)
-    if not answer.code or len(answer.code) > _LONGEST_CODE:
+    if response.issuer is not None and response.issuer != issuer:
+        raise LoginRefused(f"the answer is from `{response.issuer:.200}`, asked was `{issuer}`")
+    if response.error is not None:
+        raise _error(response.error)
+    if not response.code or len(response.code) > _MAX_CODE_LENGTH:
         raise BadRequest("callback without a usable code")
-    if answer.posted != by_post:
+    if response.posted != requires_form_post:
         raise LoginRefused("the answer came by another response mode than was asked for")
-    return answer.code
+    return response.code
 
 
 def _error(code: str) -> LoginRefused | ProviderUnavailable:
@@ -87,5 +89,7 @@ def _error(code: str) -> LoginRefused | ProviderUnavailable:
     if code in _PASSING_ERRORS:
         return ProviderUnavailable(message)
     if code == "access_denied":
-        return LoginRefused(message, public="The sign-in was cancelled, or your account may not.")
+        return LoginRefused(
+            message, public_message="The sign-in was cancelled, or your account may not."
+        )
     return LoginRefused(message)

@@ -9,62 +9,64 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import parse_url
 from authz_sidecar.errors import (
-    AttemptLost,
     AuthzError,
     LoginRefused,
     ProviderUnavailable,
     StoreUnavailable,
+    TransactionLost,
 )
 from authz_sidecar.login.authorization_response import (
-    Answer,
+    AuthorizationResponse,
     check_state,
-    code_of,
-    read_answer,
+    parse_response,
+    validate_response,
 )
-from authz_sidecar.login.error_pages import OTHER_INSTANCE, UPDATED, Interrupted, trouble_page
-from authz_sidecar.login.redirect_uri import BegunBeforeUpdate
-from authz_sidecar.login.step_up import NotSteppedUp, check_step_up, is_same_user
-from authz_sidecar.login.transactions import LIFETIME_SECONDS, read_state
+from authz_sidecar.login.error_pages import OTHER_INSTANCE, UPDATED, LoginError, error_page
+from authz_sidecar.login.redirect_uri import TransactionPredatesUpdate
+from authz_sidecar.login.step_up import StepUpNotSatisfied, check_step_up, is_same_user
+from authz_sidecar.login.transactions import MAX_AGE_SECONDS, parse_state
 from authz_sidecar.sessions.records import ProviderTokens
 
 if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.login.completion import Landing
-    from authz_sidecar.login.context import Desk
-    from authz_sidecar.login.handoff import HandOver
-    from authz_sidecar.login.http import LoginReply, LoginRequest
-    from authz_sidecar.login.providers import Provider, SignedIn
-    from authz_sidecar.login.transactions import Attempt
+    from authz_sidecar.login.completion import LoginCompletion
+    from authz_sidecar.login.context import LoginContext
+    from authz_sidecar.login.handoff import SessionHandoff
+    from authz_sidecar.login.http import LoginRequest, LoginResponse
+    from authz_sidecar.login.providers import AuthenticationResult, OIDCClient
+    from authz_sidecar.login.transactions import LoginTransaction
 
 _log = logging.getLogger(__name__)
 
 
-class Returning:
-    def __init__(self, desk: Desk, landing: Landing, handover: HandOver) -> None:
+class CallbackEndpoint:
+    def __init__(
+        self, desk: LoginContext, landing: LoginCompletion, handover: SessionHandoff
+    ) -> None:
         self._desk = desk
         self._landing = landing
         self._handover = handover
 
-    async def callback(self, request: LoginRequest) -> LoginReply:
+    async def respond(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
         posted = request.method == "POST"
-        answer = read_answer(request.form if posted else request.query, posted=posted)
-        parts = read_state(answer.state)
-        attempt = parts and desk.attempts.find(
+        answer = parse_response(request.form if posted else request.query, posted=posted)
+        parts = parse_state(answer.state)
+        attempt = parts and desk.transactions.find(
             request.cookies, parts.attempt, origin=request.origin
         )
         if not attempt:
             restarted = parts is not None and parts.instance != desk.instance
-            return await self._landing.lost(
+            return await self._landing.transaction_lost(
                 request,
-                AttemptLost("no cookie holds the attempt of this state"),
+                TransactionLost("no cookie holds the attempt of this state"),
                 number=1 if parts is None else parts.round,
                 hints=(OTHER_INSTANCE,) if restarted else (),
             )
         check_state(answer, attempt)
         provider = desk.providers.get(attempt.provider or "")
         # From here on the attempt is used up, whatever becomes of it.
-        used_up = desk.attempts.clear(
+        used_up = desk.transactions.clear(
             attempt,
             origin=request.origin,
             cross_site=provider is not None and provider.settings.response_mode == "form_post",
@@ -72,92 +74,110 @@ class Returning:
         try:
             reply = await self._complete(request, answer, attempt, provider)
         except AuthzError as error:
-            if not isinstance(error, Interrupted):
-                desk.recorder.sign_in(provider=attempt.provider or "", outcome=_outcome(error))
+            if not isinstance(error, LoginError):
+                desk.recorder.count_sign_in(
+                    provider=attempt.provider or "", outcome=_outcome(error)
+                )
             _log.warning("sign-in failed: %s", error)
-            reply = trouble_page(
+            reply = error_page(
                 self._with_retry(error, attempt, here=request.origin),
                 desk.pages,
                 request_id=request.request_id,
             )
         return reply.with_cookies(used_up)
 
-    def _with_retry(self, error: AuthzError, attempt: Attempt, *, here: Origin) -> AuthzError:
-        if isinstance(error, Interrupted):
+    def _with_retry(
+        self, error: AuthzError, attempt: LoginTransaction, *, here: Origin
+    ) -> AuthzError:
+        if isinstance(error, LoginError):
             return error
         provider = self._desk.providers.get(attempt.provider or "")
-        return Interrupted(
+        return LoginError(
             error,
-            retry=self._desk.again(attempt, here=here),
+            retry=self._desk.restart_url(attempt, here=here),
             provider=None if provider is None else provider.label,
         )
 
     async def _complete(
-        self, request: LoginRequest, answer: Answer, attempt: Attempt, provider: Provider | None
-    ) -> LoginReply:
+        self,
+        request: LoginRequest,
+        answer: AuthorizationResponse,
+        attempt: LoginTransaction,
+        provider: OIDCClient | None,
+    ) -> LoginResponse:
         desk = self._desk
         if not attempt.is_fresh(desk.clock()):
-            return await self._landing.lost(
-                request, AttemptLost("the attempt is too old"), attempt=attempt
+            return await self._landing.transaction_lost(
+                request, TransactionLost("the attempt is too old"), attempt=attempt
             )
         if attempt.instance != desk.instance:
-            return await self._landing.lost(
+            return await self._landing.transaction_lost(
                 request,
-                AttemptLost("the attempt was begun with another instance"),
+                TransactionLost("the attempt was begun with another instance"),
                 attempt=attempt,
                 hints=(OTHER_INSTANCE,),
             )
         try:
-            desk.redirect_uris.check_arrival(attempt, path=request.path)
-        except BegunBeforeUpdate as error:
-            return await self._landing.lost(request, error, attempt=attempt, hints=(UPDATED,))
+            desk.redirect_uris.check_response_path(attempt, path=request.path)
+        except TransactionPredatesUpdate as error:
+            return await self._landing.transaction_lost(
+                request, error, attempt=attempt, hints=(UPDATED,)
+            )
         if provider is None:
             raise LoginRefused("the attempt's identity provider is no longer configured")
         metadata = await provider.metadata()
-        code = code_of(
+        code = validate_response(
             answer,
             issuer=metadata.issuer,
             requires_iss=desk.redirect_uris.requires_iss(attempt, provider.settings, metadata),
-            by_post=provider.settings.response_mode == "form_post",
+            requires_form_post=provider.settings.response_mode == "form_post",
         )
-        since = await desk.sessions.revocations(provider.name)
+        since = await desk.sessions.recent_revocations(provider.name)
         signed_in = await provider.redeem(
             code=code,
             verifier=attempt.verifier,
             nonce=attempt.nonce,
-            redirect_uri=desk.redirect_uris.uri(request.origin, attempt),
-            posted_user=answer.user if answer.posted else None,
+            redirect_uri=desk.redirect_uris.for_transaction(request.origin, attempt),
+            posted_user=answer.user_json if answer.posted else None,
         )
         digest = hashlib.sha256(attempt.state.encode()).hexdigest()
-        if not await desk.sessions.notes.remember_once(
-            f"state:{digest}", ttl=LIFETIME_SECONDS + 120
-        ):
-            raise AttemptLost("the answer was used before")
+        if not await desk.sessions.one_time.mark_used(f"state:{digest}", ttl=MAX_AGE_SECONDS + 120):
+            raise TransactionLost("the answer was used before")
         if attempt.step_up is not None:
             causes = check_step_up(attempt.step_up, signed_in.identity, now=desk.clock())
             if causes:
                 raise self._not_stepped_up(attempt, provider, causes, here=request.origin)
         reply = await self._signed_in(request, attempt, signed_in, since=since)
-        desk.recorder.sign_in(provider=provider.name, outcome="success")
+        desk.recorder.count_sign_in(provider=provider.name, outcome="success")
         return reply
 
     def _not_stepped_up(
-        self, attempt: Attempt, provider: Provider, causes: tuple[str, ...], *, here: Origin
-    ) -> Interrupted:
-        self._desk.recorder.sign_in(provider=provider.name, outcome="refused")
-        error = NotSteppedUp(f"`{provider.name}` did not step up as asked: {' '.join(causes)}")
-        return Interrupted(
-            error, retry=self._desk.again(attempt, here=here), provider=provider.name, hints=causes
+        self,
+        attempt: LoginTransaction,
+        provider: OIDCClient,
+        causes: tuple[str, ...],
+        *,
+        here: Origin,
+    ) -> LoginError:
+        self._desk.recorder.count_sign_in(provider=provider.name, outcome="refused")
+        error = StepUpNotSatisfied(
+            f"`{provider.name}` did not step up as asked: {' '.join(causes)}"
+        )
+        return LoginError(
+            error,
+            retry=self._desk.restart_url(attempt, here=here),
+            provider=provider.name,
+            hints=causes,
         )
 
     async def _signed_in(
         self,
         request: LoginRequest,
-        attempt: Attempt,
-        signed_in: SignedIn,
+        attempt: LoginTransaction,
+        signed_in: AuthenticationResult,
         *,
         since: frozenset[str],
-    ) -> LoginReply:
+    ) -> LoginResponse:
         desk = self._desk
         tokens = ProviderTokens(
             id_token=signed_in.id_token,
@@ -168,18 +188,18 @@ class Returning:
         _log.info(
             "signed in with `%s` (request %s)", signed_in.identity.provider, request.request_id
         )
-        found = await self._landing.new_session(
+        found = await self._landing.create_session(
             request,
             attempt,
             identity=signed_in.identity,
             tokens=tokens,
             provider_session=signed_in.session,
-            since=since,
+            revocations_before=since,
         )
         if attempt.flow is None:
-            return self._landing.land(request, attempt, found)
+            return self._landing.complete(request, attempt, found)
         origin, _ = parse_url(attempt.return_to)
-        if not desk.knows(origin):
+        if not desk.is_known_origin(origin):
             raise LoginRefused(f"`{origin}` is no longer protected here")
         cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
         if attempt.user and not is_same_user(attempt.user, signed_in.identity):
@@ -196,7 +216,7 @@ class Returning:
 def _outcome(error: AuthzError) -> str:
     """How a sign-in ended, in a word for metrics."""
     match error:
-        case AttemptLost():
+        case TransactionLost():
             return "lost"
         case LoginRefused():
             return "refused"

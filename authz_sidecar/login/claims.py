@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.claims import (
     TRUE_TEXTS,
-    claim_at,
-    claims_along,
+    candidate_claim_names,
+    find_claim,
     is_email_address,
     text_values,
 )
 from authz_sidecar.core.types import Identity
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.oidc.id_token import VerifiedClaims
-from authz_sidecar.oidc.jws import instant
+from authz_sidecar.oidc.jws import numeric_date
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ class ClaimNames:
 class ClaimRules:
     names: ClaimNames = ClaimNames()
     client_id: str = ""
-    verified_by: str = "email_verified"
+    verified_claim: str = "email_verified"
     """The claim that vouches for the first of the e-mail claims, and for no other."""
     require_verified_email: bool = False
     """Refuse an address of which the provider does not say that it is verified. Where it says that
@@ -57,7 +57,10 @@ class ClaimRules:
 
 
 def merge_userinfo(
-    claims: VerifiedClaims, userinfo: Mapping[str, object], *, verified_by: str = "email_verified"
+    claims: VerifiedClaims,
+    userinfo: Mapping[str, object],
+    *,
+    verified_claim: str = "email_verified",
 ) -> VerifiedClaims:
     """ID token and userinfo in one; raises `LoginRefused` when they are about two people."""
     # OpenID Connect Core, 5.3.2: "the UserInfo Response MUST NOT be used" if `sub` differs.
@@ -65,31 +68,33 @@ def merge_userinfo(
         raise LoginRefused("userinfo is about another `sub` than the ID token")
     merged = dict(claims)
     if userinfo.get("email", claims.get("email")) != claims.get("email"):
-        merged.pop(verified_by, None)  # it was about the other address
+        merged.pop(verified_claim, None)  # it was about the other address
     merged.update(
         (name, value) for name, value in userinfo.items() if name not in _ONLY_FROM_ID_TOKEN
     )
     return VerifiedClaims(merged)
 
 
-def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> Identity:
+def identity_from_claims(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> Identity:
     """Raises `LoginRefused` when the claims name nobody, or by an address that is not believed."""
     names, client_id = rules.names, rules.client_id
-    subject = claim_at(claims, names.user, client_id=client_id)
+    subject = find_claim(claims, names.user, client_id=client_id)
     if not isinstance(subject, str) or not subject or not subject.isprintable():
         raise LoginRefused(f"claim `{names.user}` does not name a user")
-    name, acr = claim_at(claims, names.name, client_id=client_id), claims.get("acr")
+    name, acr = find_claim(claims, names.name, client_id=client_id), claims.get("acr")
     email = _email(claims, rules)
     if email is None and names.user == names.email[0]:
         # Whoever can enter any address there would be called like its owner, and be let in as them.
         raise LoginRefused(
             f"`{names.user}` names the user, and the provider does not vouch for the address",
-            public="The sign-in provider does not say that your e-mail address is verified.",
+            public_message="The sign-in provider does not say that your e-mail address is verified.",
         )
     # An address nobody vouches for must not come back as a claim that policies and headers read.
     doubtful = names.email if email is None else ()
-    hidden = _PROTOCOL.union(*(claims_along(path, client_id=client_id) for path in doubtful))
-    groups = (text_values(claim_at(claims, path, client_id=client_id)) for path in names.groups)
+    hidden = _PROTOCOL.union(
+        *(candidate_claim_names(path, client_id=client_id) for path in doubtful)
+    )
+    groups = (text_values(find_claim(claims, path, client_id=client_id)) for path in names.groups)
     return Identity(
         provider=provider,
         issuer=str(claims["iss"]),
@@ -98,18 +103,18 @@ def identity_of(claims: VerifiedClaims, *, provider: str, rules: ClaimRules) -> 
         name=name if isinstance(name, str) and name else None,
         groups=tuple(dict.fromkeys(group for each in groups for group in each)),
         claims={key: value for key, value in claims.items() if key not in hidden},
-        authenticated_at=instant(claims.get("auth_time")),
+        authenticated_at=numeric_date(claims.get("auth_time")),
         acr=acr if isinstance(acr, str) else None,
         amr=text_values(claims.get("amr")),
     )
 
 
 def _email(claims: VerifiedClaims, rules: ClaimRules) -> str | None:
-    found = (claim_at(claims, path, client_id=rules.client_id) for path in rules.names.email)
+    found = (find_claim(claims, path, client_id=rules.client_id) for path in rules.names.email)
     at, address = next(((at, it) for at, it in enumerate(found) if it is not None), (0, None))
     if not is_email_address(address):
         return None
-    verified = str(claims.get(rules.verified_by, "")).lower()  # some providers send a string
+    verified = str(claims.get(rules.verified_claim, "")).lower()  # some providers send a string
     if rules.allow_unverified_email or (verified in TRUE_TEXTS and at == 0):
         return address
     if (verified and verified not in TRUE_TEXTS) or rules.require_verified_email:

@@ -7,46 +7,46 @@ import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import parse_url
-from authz_sidecar.login.context import Found
-from authz_sidecar.login.error_pages import COOKIES_REFUSED, Interrupted
-from authz_sidecar.login.http import LoginReply, redirect
+from authz_sidecar.login.context import ActiveSession
+from authz_sidecar.login.error_pages import COOKIES_REFUSED, LoginError
+from authz_sidecar.login.http import LoginResponse, redirect
 from authz_sidecar.login.step_up import is_same_user
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity, Session
-    from authz_sidecar.errors import AttemptLost
-    from authz_sidecar.login.context import Desk
-    from authz_sidecar.login.dependent_hosts import Walking
+    from authz_sidecar.errors import TransactionLost
+    from authz_sidecar.login.context import LoginContext
+    from authz_sidecar.login.dependent_hosts import HostChain
     from authz_sidecar.login.http import LoginRequest
-    from authz_sidecar.login.transactions import Attempt
+    from authz_sidecar.login.transactions import LoginTransaction
     from authz_sidecar.sessions.records import ProviderTokens
 
 _log = logging.getLogger(__name__)
 
 
-class Landing:
-    def __init__(self, desk: Desk, walking: Walking) -> None:
+class LoginCompletion:
+    def __init__(self, desk: LoginContext, host_chain: HostChain) -> None:
         self._desk = desk
-        self._walking = walking
+        self._host_chain = host_chain
 
-    async def new_session(
+    async def create_session(
         self,
         request: LoginRequest,
-        attempt: Attempt,
+        attempt: LoginTransaction,
         *,
         identity: Identity,
         tokens: ProviderTokens | None,
         provider_session: str | None = None,
         parent: Session | None = None,
-        since: frozenset[str] | None = None,
+        revocations_before: frozenset[str] | None = None,
         parent_token: str | None = None,
-    ) -> Found:
+    ) -> ActiveSession:
         """Never an id that anybody else has seen; what the cookie held before is ended, also where
-        it does not come along from the provider (`same_site: strict`). `since` is what was revoked
-        before the provider was asked who this is."""
+        it does not come along from the provider (`same_site: strict`). `revocations_before` is
+        what was revoked before the provider was asked who this is."""
         desk = self._desk
         await desk.admit_account(identity, endpoint="sign-in")
-        before = await desk.living(request, (identity.provider,))
+        previous = await desk.active_session(request, (identity.provider,))
         token, session = await desk.sessions.create(
             identity=identity,
             scope=desk.cookies.scope_for(request.origin),
@@ -55,39 +55,49 @@ class Landing:
             client="" if request.client is None else str(request.client),
             user_agent=request.user_agent,
             parent=parent,
-            since=since,
+            revocations_before=revocations_before,
             parent_token=parent_token,
         )
-        if before is not None:
-            await desk.sessions.end(before.session)
-        elif attempt.replaces and (old := await desk.sessions.listed(attempt.replaces)):
+        if previous is not None:
+            await desk.sessions.end(previous.session)
+        elif attempt.previous_session and (
+            old := await desk.sessions.find_summary(attempt.previous_session)
+        ):
             await desk.sessions.end_listed(old)
         _log.info(
             "signed in on `%s` with `%s`: session `%s`",
             request.origin,
             identity.provider,
-            session.handle,
+            session.public_id,
         )
-        return Found(token=token, session=session)
+        return ActiveSession(token=token, session=session)
 
-    def land(self, request: LoginRequest, attempt: Attempt, found: Found) -> LoginReply:
+    def complete(
+        self, request: LoginRequest, attempt: LoginTransaction, found: ActiveSession
+    ) -> LoginResponse:
         """Signed in on this very host: its cookie, and back to where it began."""
         desk = self._desk
-        rounds = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
+        rounds = desk.loop_detector.count_round(
+            request.cookies, origin=request.origin, now=desk.clock()
+        )
         cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
-        return self._back(request, attempt, found.session).with_cookies(cookie, rounds)
+        return self._return_response(request, attempt, found.session).with_cookies(cookie, rounds)
 
-    def _back(self, request: LoginRequest, attempt: Attempt, session: Session) -> LoginReply:
+    def _return_response(
+        self, request: LoginRequest, attempt: LoginTransaction, session: Session
+    ) -> LoginResponse:
         desk, provider = self._desk, session.identity.provider
         if attempt.walk:
-            url = self._walking.onward(attempt.walk, provider=provider, here=request.origin)
+            url = self._host_chain.next_step(
+                attempt.walk, provider=provider, current=request.origin
+            )
         else:
-            back = desk.still_ours(attempt.return_to, on=request.origin)
-            url = self._walking.from_(back, provider=provider)
+            back = desk.revalidate_return_url(attempt.return_to, origin=request.origin)
+            url = self._host_chain.first_step(back, provider=provider)
         if attempt.user and not is_same_user(attempt.user, session.identity):
             return self.other_account(request, attempt, session, url=url)
         if attempt.shortened:
-            html = desk.pages.trouble(
+            html = desk.pages.error(
                 title="You are signed in",
                 message="The address you came from was too long to keep whole. Its beginning is"
                 " kept; if something is missing there, go back and follow the link again.",
@@ -95,7 +105,9 @@ class Landing:
                 retry_url=url,
             )
             return desk.page(html)
-        if desk.strict or url != desk.still_ours(attempt.return_to, on=request.origin):
+        if desk.uses_strict_cookies or url != desk.revalidate_return_url(
+            attempt.return_to, origin=request.origin
+        ):
             # The request that follows a redirect from the provider is still the provider's doing,
             # and a strict cookie would not come along. On a walk a page at every host begins a new
             # chain of redirects, of which browsers follow about 20.
@@ -103,8 +115,8 @@ class Landing:
         return redirect(url)
 
     def other_account(
-        self, request: LoginRequest, attempt: Attempt, session: Session, *, url: str
-    ) -> LoginReply:
+        self, request: LoginRequest, attempt: LoginTransaction, session: Session, *, url: str
+    ) -> LoginResponse:
         """A step-up that somebody else came back from: nobody goes on as another user unawares."""
         desk = self._desk
         html = desk.pages.other_account(
@@ -115,29 +127,29 @@ class Landing:
         )
         return desk.page(html)
 
-    async def lost(
+    async def transaction_lost(
         self,
         request: LoginRequest,
-        error: AttemptLost,
+        error: TransactionLost,
         *,
-        attempt: Attempt | None = None,
+        attempt: LoginTransaction | None = None,
         number: int = 1,
         hints: tuple[str, ...] = (),
-    ) -> LoginReply:
+    ) -> LoginResponse:
         """Somebody who is signed in already only used the back button. Others may start again."""
         desk = self._desk
-        if await desk.living(request, tuple(desk.providers)) is not None:
-            return redirect(desk.home(request.origin))
-        desk.recorder.sign_in(provider=(attempt and attempt.provider) or "", outcome="lost")
+        if await desk.active_session(request, tuple(desk.providers)) is not None:
+            return redirect(desk.default_url(request.origin))
+        desk.recorder.count_sign_in(provider=(attempt and attempt.provider) or "", outcome="lost")
         return_to, number = (
-            (desk.home(request.origin), number)
+            (desk.default_url(request.origin), number)
             if attempt is None
             else (attempt.return_to, attempt.round)
         )
         origin, _ = parse_url(return_to)
-        return_to = desk.still_ours(return_to, on=origin)
+        return_to = desk.revalidate_return_url(return_to, origin=origin)
         if not request.cookies:
             hints = (*hints, COOKIES_REFUSED)
-        raise Interrupted(
-            error, retry=desk.start_url(return_to, number=number + 1), hints=hints
+        raise LoginError(
+            error, retry=desk.start_url(return_to, round_number=number + 1), hints=hints
         ) from error

@@ -9,26 +9,26 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.login.http import BadRequest, one
+from authz_sidecar.login.http import BadRequest, single_parameter
 
 if TYPE_CHECKING:
-    from authz_sidecar.login.context import Desk, Found
+    from authz_sidecar.login.context import ActiveSession, LoginContext
     from authz_sidecar.login.http import LoginRequest
 
-FORM_SECONDS = 3600
+MAX_FORM_AGE_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forms:
+class CsrfProtection:
     """`purpose` keeps the token of one form from passing in another."""
 
-    desk: Desk
+    context: LoginContext
     purpose: str
 
-    def token(self, request: LoginRequest, found: Found) -> str:
-        desk = self.desk
-        data = json.dumps([found.session.handle, desk.clock() + FORM_SECONDS]).encode()
-        return desk.keys.seal_text(self.purpose, data, bound_to=str(request.origin).encode())
+    def token(self, request: LoginRequest, found: ActiveSession) -> str:
+        desk = self.context
+        data = json.dumps([found.session.public_id, desk.clock() + MAX_FORM_AGE_SECONDS]).encode()
+        return desk.keys.seal_text(self.purpose, data, associated_data=str(request.origin).encode())
 
     def check_origin(self, request: LoginRequest) -> None:
         """What the browser itself says of where the form was; asked before anything else. `null`
@@ -40,13 +40,15 @@ class Forms:
         if site not in {None, "same-origin"}:
             raise BadRequest(f"{self.purpose} of another site")
 
-    def check_token(self, request: LoginRequest, found: tuple[Found, ...]) -> None:
+    def check_token(self, request: LoginRequest, found: tuple[ActiveSession, ...]) -> None:
         """The form was shown to one of these very sessions: nobody else could have asked for it."""
-        desk = self.desk
-        sealed = one(request.form, "csrf") or ""
-        data = desk.keys.open_text(self.purpose, sealed, bound_to=str(request.origin).encode())
+        desk = self.context
+        sealed = single_parameter(request.form, "csrf") or ""
+        data = desk.keys.open_text(
+            self.purpose, sealed, associated_data=str(request.origin).encode()
+        )
         if data is None:
             raise BadRequest(f"{self.purpose} without its token")
         handle, expires_at = json.loads(data)
-        if handle not in {each.session.handle for each in found} or expires_at < desk.clock():
+        if handle not in {each.session.public_id for each in found} or expires_at < desk.clock():
             raise BadRequest(f"{self.purpose} with the token of another session, or an old one")

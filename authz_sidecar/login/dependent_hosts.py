@@ -10,45 +10,50 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import MalformedUrl, parse_origin, parse_url
-from authz_sidecar.login.login_request import WALK, WALK_SECONDS, Errand, seal_errand
+from authz_sidecar.login.login_request import (
+    HOST_CHAIN_PURPOSE,
+    HOST_CHAIN_SECONDS,
+    LoginIntent,
+    seal_intent,
+)
 
 if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.context import LoginContext
 
-MOST_HOSTS = 5
+MAX_HOSTS = 5
 
 
-class Walking:
-    def __init__(self, desk: Desk) -> None:
+class HostChain:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
 
-    def from_(self, url: str, *, provider: str) -> str:
+    def first_step(self, url: str, *, provider: str) -> str:
         """Where to go from a sign-in that is for `url`: there, or first to a host it depends on."""
         origin, _ = parse_url(url)
         hosts = tuple(
             host
-            for host in self._desk.depends_on(url)[:MOST_HOSTS]
-            if self._could_join(host, origin, provider)
+            for host in self._desk.depends_on(url)[:MAX_HOSTS]
+            if self._can_sign_in(host, origin, provider)
         )
-        return self.onward((*hosts, url), provider=provider, here=origin)
+        return self.next_step((*hosts, url), provider=provider, current=origin)
 
-    def onward(self, walk: tuple[str, ...], *, provider: str, here: Origin) -> str:
+    def next_step(self, remaining: tuple[str, ...], *, provider: str, current: Origin) -> str:
         """The next step of those that are left; the last one is an address, not a host."""
         desk = self._desk
-        if len(walk) == 1:
-            return desk.still_ours(walk[0], on=here)
-        host = parse_origin(walk[0])
-        sealed = seal_errand(
-            Errand(return_to=desk.home(host), walk=walk[1:], provider=provider),
+        if len(remaining) == 1:
+            return desk.revalidate_return_url(remaining[0], origin=current)
+        host = parse_origin(remaining[0])
+        sealed = seal_intent(
+            LoginIntent(return_to=desk.default_url(host), walk=remaining[1:], provider=provider),
             desk.keys,
-            purpose=WALK,
+            purpose=HOST_CHAIN_PURPOSE,
             origin=host,
-            expires_at=desk.clock() + WALK_SECONDS,
+            expires_at=desk.clock() + HOST_CHAIN_SECONDS,
         )
         return desk.url(host, "start", walk=sealed)
 
-    def _could_join(self, host: str, own: Origin, provider: str) -> bool:
+    def _can_sign_in(self, host: str, own: Origin, provider: str) -> bool:
         desk = self._desk
         try:
             origin = parse_origin(host)
@@ -56,7 +61,7 @@ class Walking:
             return False
         return (
             origin != own
-            and desk.routes.knows(origin)
+            and desk.routes.is_known_origin(origin)
             and not desk.shares_session(origin, own)
-            and provider in desk.providers_for(desk.home(origin))
+            and provider in desk.providers_for(desk.default_url(origin))
         )

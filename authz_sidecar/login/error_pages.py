@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import (
-    AttemptLost,
     AuthzError,
     BadProxyRequest,
-    BadReturnAddress,
+    BadReturnUrl,
     LoginRefused,
     ProviderUnavailable,
+    RateLimited,
     StoreUnavailable,
-    Throttled,
+    TransactionLost,
 )
-from authz_sidecar.login.http import BadRequest, LoginReply
+from authz_sidecar.login.http import BadRequest, LoginResponse
 from authz_sidecar.login.redirect_uri import RedirectUriNotReady
-from authz_sidecar.login.step_up import NotSteppedUp
+from authz_sidecar.login.step_up import StepUpNotSatisfied
 
 if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
@@ -41,18 +41,18 @@ OTHER_KEYS = (
 RETRY_SECONDS = 5
 
 _TITLES: tuple[tuple[type[AuthzError], str], ...] = (
-    (NotSteppedUp, "This page asks for another sign-in"),
+    (StepUpNotSatisfied, "This page asks for another sign-in"),
     (RedirectUriNotReady, "This sign-in is not set up yet"),
-    (AttemptLost, "This sign-in cannot go on"),
+    (TransactionLost, "This sign-in cannot go on"),
     (BadRequest, "This request makes no sense here"),
     (BadProxyRequest, "This request makes no sense here"),
-    (BadReturnAddress, "This address is not protected here"),
+    (BadReturnUrl, "This address is not protected here"),
     (StoreUnavailable, "Signing in does not work at the moment"),
-    (Throttled, "Too many requests"),
+    (RateLimited, "Too many requests"),
 )
 
 
-class Interrupted(LoginRefused):
+class LoginError(LoginRefused):
     """An error, with what the person can do about it. `cause` decides the status and the words."""
 
     def __init__(
@@ -63,14 +63,14 @@ class Interrupted(LoginRefused):
         provider: str | None = None,
         hints: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(str(cause), public=cause.public)
+        super().__init__(str(cause), public_message=cause.public_message)
         self.cause = cause
         self.retry = retry
         self.provider = provider
         self.hints = hints
 
 
-def not_the_central_host(here: Origin, central: Origin | None) -> Interrupted:
+def wrong_central_host(here: Origin, central: Origin | None) -> LoginError:
     """A host sent the browser to the central host, and it arrived somewhere else."""
     configured = "none is configured" if central is None else f"{central} is configured"
     cause = (
@@ -79,31 +79,31 @@ def not_the_central_host(here: Origin, central: Origin | None) -> Interrupted:
         " sign-in service run with different configurations."
     )
     wrong = BadRequest(f"a request for the central host arrived on `{here}`")
-    return Interrupted(wrong, retry=None, hints=(cause,))
+    return LoginError(wrong, retry=None, hints=(cause,))
 
 
-def trouble_page(error: AuthzError, pages: Pages, *, request_id: str) -> LoginReply:
-    if not isinstance(error, Interrupted):
-        error = Interrupted(error, retry=None)
+def error_page(error: AuthzError, pages: Pages, *, request_id: str) -> LoginResponse:
+    if not isinstance(error, LoginError):
+        error = LoginError(error, retry=None)
     cause = error.cause
     if isinstance(cause, ProviderUnavailable):
         html = pages.provider_down(
             provider=error.provider or "", retry_url=error.retry, request_id=request_id
         )
     else:
-        html = pages.trouble(
+        html = pages.error(
             title=next(
                 (title for kind, title in _TITLES if isinstance(cause, kind)),
                 "You are not signed in",
             ),
-            message=cause.public,
+            message=cause.public_message,
             request_id=request_id,
             retry_url=error.retry,
             hints=error.hints,
         )
     headers = pages.headers()
-    if isinstance(cause, Throttled):
+    if isinstance(cause, RateLimited):
         headers = (*headers, ("retry-after", str(cause.retry_after)))
     elif cause.status == 503:
         headers = (*headers, ("retry-after", str(RETRY_SECONDS)))
-    return LoginReply(status=cause.status, headers=headers, body=html.encode())
+    return LoginResponse(status=cause.status, headers=headers, body=html.encode())

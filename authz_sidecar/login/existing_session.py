@@ -6,35 +6,40 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Allow
-from authz_sidecar.login.step_up import prospect, step_up_for, user_mark, wished
+from authz_sidecar.login.step_up import (
+    preferred_requirement,
+    preview_decision,
+    step_up_for,
+    user_fingerprint,
+)
 
 if TYPE_CHECKING:
-    from authz_sidecar.login.context import Desk, Found
+    from authz_sidecar.login.context import ActiveSession, LoginContext
     from authz_sidecar.login.http import LoginRequest
-    from authz_sidecar.login.login_request import Errand
+    from authz_sidecar.login.login_request import LoginIntent
 
 
-class Sufficing:
-    def __init__(self, desk: Desk) -> None:
+class ExistingSessionCheck:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
 
-    async def stepped_up(
-        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
-    ) -> Errand:
+    async def with_requirement(
+        self, request: LoginRequest, errand: LoginIntent, providers: tuple[str, ...]
+    ) -> LoginIntent:
         """The errand, with what the address needs of those who are signed in, if none of them may
         open it as they are, and one might after another sign-in."""
         if errand.walk and not errand.asked:
             return errand
         needed, signed_in = errand, False
         for provider in providers:
-            found = await self._desk.living(request, (provider,))
+            found = await self._desk.active_session(request, (provider,))
             if found is None:
                 continue
             identity = found.session.identity
-            decision = prospect(
+            decision = preview_decision(
                 request,
                 identity,
-                self._desk.prospects,
+                self._desk.preview,
                 address=errand.return_to,
                 asked=errand.asked,
             )
@@ -43,22 +48,24 @@ class Sufficing:
             step_up = step_up_for(decision)
             if step_up is not None and needed.step_up is None:
                 needed = replace(
-                    errand, step_up=step_up, provider=provider, user=user_mark(identity)
+                    errand, step_up=step_up, provider=provider, user=user_fingerprint(identity)
                 )
             signed_in = True
         if signed_in:
             return needed
-        wish = wished(request, self._desk.prospects, address=errand.return_to, asked=errand.asked)
+        wish = preferred_requirement(
+            request, self._desk.preview, address=errand.return_to, asked=errand.asked
+        )
         return replace(errand, wish=wish)
 
-    async def good_enough(
-        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
-    ) -> Found | None:
+    async def satisfying_session(
+        self, request: LoginRequest, errand: LoginIntent, providers: tuple[str, ...]
+    ) -> ActiveSession | None:
         """A living session, unless it is the very one that has to be stepped up. On the central
         host it may have been, for another host."""
         desk = self._desk
-        found = await desk.living(request, providers)
+        found = await desk.active_session(request, providers)
         if found is None or errand.step_up is None:
             return found
-        missing = errand.step_up.missing(found.session.identity, now=desk.clock())
+        missing = errand.step_up.unmet_by(found.session.identity, now=desk.clock())
         return found if missing is None else None

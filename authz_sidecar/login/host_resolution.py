@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hosts:
+class HostResolver:
     """The scheme is the configuration's: a header may only disagree with it, and is then refused.
     Where a host is configured under both schemes, the header has to say which one."""
 
-    knows: Callable[[Origin], bool]
+    is_known: Callable[[Origin], bool]
 
-    def origin(self, headers: Headers) -> Origin:
+    def resolve(self, headers: Headers) -> Origin:
         """Raises `BadProxyRequest`."""
         host = _one(headers, "host")
         if host is None:
             raise BadProxyRequest("a request needs exactly one Host header")
-        known = [origin for origin in _readings(host) if self.knows(origin)]
+        known = [origin for origin in _readings(host) if self.is_known(origin)]
         if not known:
             raise BadProxyRequest(f"host `{host:.100}` is not configured")
         if not any(name == "x-forwarded-proto" for name, _ in headers):

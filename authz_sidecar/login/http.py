@@ -19,7 +19,7 @@ class BadRequest(LoginRefused):
     """A request that no browser sends in the course of a sign-in."""
 
     status = 400
-    public = "This request is not one that a sign-in consists of."
+    public_message = "This request is not one that a sign-in consists of."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class LoginRequest:
         return lines[0] if len(lines) == 1 else None
 
 
-def one(pairs: Pairs, name: str) -> str | None:
+def single_parameter(pairs: Pairs, name: str) -> str | None:
     """The only value of a parameter, None when it is absent; twice is refused."""
     values = [value for key, value in pairs if key == name]
     if len(values) > 1:
@@ -62,25 +62,25 @@ def one(pairs: Pairs, name: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoginReply:
+class LoginResponse:
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = field(default=b"", repr=False)
 
-    def with_cookies(self, *cookies: str) -> LoginReply:
+    def with_cookies(self, *cookies: str) -> LoginResponse:
         """The same answer with more Set-Cookie lines."""
         more = tuple(("set-cookie", cookie) for cookie in cookies)
-        return LoginReply(status=self.status, headers=(*self.headers, *more), body=self.body)
+        return LoginResponse(status=self.status, headers=(*self.headers, *more), body=self.body)
 
-    def with_header(self, name: str, value: str) -> LoginReply:
+    def with_header(self, name: str, value: str) -> LoginResponse:
         """The same answer with one header line of that name."""
         others = tuple(line for line in self.headers if line[0] != name)
-        return LoginReply(status=self.status, headers=(*others, (name, value)), body=self.body)
+        return LoginResponse(status=self.status, headers=(*others, (name, value)), body=self.body)
 
 
 NO_STORE = (("cache-control", "no-store"), ("referrer-policy", "no-referrer"))
 
 
-def redirect(url: str) -> LoginReply:
+def redirect(url: str) -> LoginResponse:
     """303: whatever the method was, the next request is a GET."""
-    return LoginReply(status=303, headers=(("location", url), *NO_STORE))
+    return LoginResponse(status=303, headers=(("location", url), *NO_STORE))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.core.step_up import StepUp
+    from authz_sidecar.core.step_up import AuthenticationRequirement
     from authz_sidecar.core.types import CheckRequest, Decision, Identity, Session
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.login.loop_detection import Circle
+    from authz_sidecar.login.loop_detection import LoopCause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionLine:
+class SessionRow:
     """One sign-in in the list of somebody's own. `sites` are those that were opened with it."""
 
     handle: str
@@ -28,7 +28,7 @@ class SessionLine:
     current: bool
 
 
-class RouteLike(Protocol):
+class LoginRoute(Protocol):
     @property
     def providers(self) -> tuple[str, ...]: ...
 
@@ -40,23 +40,23 @@ class RouteLike(Protocol):
 
 
 class Routes(Protocol):
-    def match(self, origin: Origin, path: str) -> RouteLike | None: ...
+    def match(self, origin: Origin, path: str) -> LoginRoute | None: ...
 
-    def for_host(self, origin: Origin) -> Sequence[RouteLike]: ...
+    def for_host(self, origin: Origin) -> Sequence[LoginRoute]: ...
 
-    def knows(self, origin: Origin) -> bool: ...
+    def is_known_origin(self, origin: Origin) -> bool: ...
 
 
-class Prospects(Protocol):
-    def would(self, request: CheckRequest, identity: Identity) -> Decision:
+class DecisionPreview(Protocol):
+    def decide(self, request: CheckRequest, identity: Identity) -> Decision:
         """What somebody would be told who asked this now; raises `BadProxyRequest`."""
         ...
 
-    def told(self, request: CheckRequest, identity: Identity) -> bool:
+    def receives_identity(self, request: CheckRequest, identity: Identity) -> bool:
         """Whether that would pass, and the application hear of them; raises `BadProxyRequest`."""
         ...
 
-    def foreseen(self, request: CheckRequest) -> StepUp | None:
+    def anticipated_step_up(self, request: CheckRequest) -> AuthenticationRequirement | None:
         """What will be asked of whoever signs in for this; raises `BadProxyRequest`."""
         ...
 
@@ -66,11 +66,11 @@ class SessionFinder(Protocol):
 
 
 class SignInRecorder(Protocol):
-    def sign_in(self, *, provider: str, outcome: str) -> None:
+    def count_sign_in(self, *, provider: str, outcome: str) -> None:
         """A sign-in came back from its provider. `provider` is empty where nobody knows which."""
         ...
 
-    def throttled(self, *, endpoint: str) -> None:
+    def count_throttled(self, *, endpoint: str) -> None:
         """A request was one too many."""
         ...
 
@@ -80,7 +80,7 @@ class Pages(Protocol):
 
     def headers(self) -> tuple[tuple[str, str], ...]: ...
 
-    def trouble(
+    def error(
         self,
         *,
         title: str,
@@ -93,7 +93,7 @@ class Pages(Protocol):
 
     def provider_down(self, *, provider: str, retry_url: str | None, request_id: str) -> str: ...
 
-    def too_many_redirects(self, *, host: str, request_id: str, circle: Circle) -> str: ...
+    def too_many_redirects(self, *, host: str, request_id: str, cause: LoopCause) -> str: ...
 
     def other_account(
         self, *, identity: Identity, continue_url: str, back_url: str, request_id: str
@@ -107,7 +107,7 @@ class Pages(Protocol):
 
     def signed_out(self, *, home_url: str | None) -> str: ...
 
-    def who(
+    def who_am_i(
         self,
         *,
         identity: Identity,
@@ -118,7 +118,7 @@ class Pages(Protocol):
     ) -> str: ...
 
     def sessions(
-        self, *, identity: Identity, lines: tuple[SessionLine, ...], action_url: str, csrf: str
+        self, *, identity: Identity, lines: tuple[SessionRow, ...], action_url: str, csrf: str
     ) -> str: ...
 
     def allow_tool(

@@ -10,37 +10,37 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.core.urls import MalformedUrl, parse_origin
-from authz_sidecar.login.csrf import Forms
-from authz_sidecar.login.http import LoginReply, one, redirect
+from authz_sidecar.login.csrf import CsrfProtection
+from authz_sidecar.login.http import LoginResponse, redirect, single_parameter
 from authz_sidecar.sessions.api_tokens import tool_scope
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.login.context import Desk, Found
+    from authz_sidecar.login.context import ActiveSession, LoginContext
     from authz_sidecar.login.http import LoginRequest
 
 _log = logging.getLogger(__name__)
 
-_HOME = "signed-out home"
+_STATE_PURPOSE = "signed-out home"
 
 
-class Leaving:
-    def __init__(self, desk: Desk) -> None:
+class LogoutEndpoint:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
-        self._form = Forms(desk=desk, purpose="sign-out form")
+        self._form = CsrfProtection(context=desk, purpose="sign-out form")
 
-    async def sign_out(self, request: LoginRequest) -> LoginReply:
+    async def sign_out(self, request: LoginRequest) -> LoginResponse:
         if request.method == "POST":
-            return await self._do(request)
-        return await self._ask(request)
+            return await self._end_sessions(request)
+        return await self._confirmation_page(request)
 
-    async def signed_out(self, request: LoginRequest) -> LoginReply:
+    async def signed_out(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        return desk.page(desk.pages.signed_out(home_url=self._home(request)))
+        return desk.page(desk.pages.signed_out(home_url=self._signed_out_url(request)))
 
-    async def _ask(self, request: LoginRequest) -> LoginReply:
+    async def _confirmation_page(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        found = await desk.all_living(request)
+        found = await desk.active_sessions(request)
         if not found:
             return redirect(desk.url(request.origin, "signed_out"))
         first = found[0].session
@@ -54,23 +54,23 @@ class Leaving:
         # request Origin header"), which would say nothing.
         return desk.page(html).with_header("referrer-policy", "same-origin")
 
-    async def _do(self, request: LoginRequest) -> LoginReply:
+    async def _end_sessions(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
         self._form.check_origin(request)
-        found = await desk.all_living(request)
+        found = await desk.active_sessions(request)
         if not found:
             return redirect(desk.url(request.origin, "signed_out"))
         self._form.check_token(request, found)
-        here_only = one(request.form, "scope") == "site"
+        here_only = single_parameter(request.form, "scope") == "site"
         at_provider = None if here_only else await self._provider_url(request, found[0])
         for each in found:
-            ended = each.session if here_only else each.session.sign_in
+            ended = each.session if here_only else each.session.root_session
             await desk.sessions.end(ended)
             if here_only:
                 await self._end_tools(request, each.session)
-            _log.info("signed out on `%s`: session `%s`", request.origin, ended.handle)
+            _log.info("signed out on `%s`: session `%s`", request.origin, ended.public_id)
         cookies = (
-            desk.cookies.clear(
+            desk.cookies.clear_cookie(
                 desk.cookies.name_for(each.session.identity.provider, request.origin),
                 origin=request.origin,
             )
@@ -79,7 +79,7 @@ class Leaving:
         # A redirect after a form may only stay with us (CSP form-action covers it too); the
         # provider is reached from a page that goes on by itself.
         reply = (
-            redirect(desk.url(request.origin, "signed_out", state=self._home_state(request)))
+            redirect(desk.url(request.origin, "signed_out", state=self._signed_out_state(request)))
             if at_provider is None
             else desk.page(desk.pages.continue_to(url=at_provider))
         )
@@ -88,35 +88,35 @@ class Leaving:
     async def _end_tools(self, request: LoginRequest, session: Session) -> None:
         """Those that act for this person here; they came of the sign-in, which goes on elsewhere."""
         who, scope = session.identity, tool_scope(request.origin)
-        for summary in await self._desk.sessions.of_user(
+        for summary in await self._desk.sessions.list_for_user(
             provider=who.provider, issuer=who.issuer, subject=who.subject
         ):
-            if summary.scope == scope and summary.parent == session.sign_in.handle:
+            if summary.scope == scope and summary.parent == session.root_session.public_id:
                 await self._desk.sessions.end_listed(summary)
 
-    async def _provider_url(self, request: LoginRequest, found: Found) -> str | None:
+    async def _provider_url(self, request: LoginRequest, found: ActiveSession) -> str | None:
         desk = self._desk
-        tokens = await desk.sessions.tokens(found.token)
+        tokens = await desk.sessions.provider_tokens(found.token)
         # One address registered at the provider is enough: the central host's, where there is one.
         host = desk.auth_host or request.origin
         return desk.providers[found.session.identity.provider].end_session_url(
             id_token=None if tokens is None else tokens.id_token,
             return_to=desk.url(host, "signed_out"),
-            state=self._home_state(request),
+            state=self._signed_out_state(request),
         )
 
-    def _home_state(self, request: LoginRequest) -> str:
-        return self._desk.keys.seal_text(_HOME, str(request.origin).encode())
+    def _signed_out_state(self, request: LoginRequest) -> str:
+        return self._desk.keys.seal_text(_STATE_PURPOSE, str(request.origin).encode())
 
-    def _home(self, request: LoginRequest) -> str:
+    def _signed_out_url(self, request: LoginRequest) -> str:
         desk = self._desk
-        sealed = one(request.query, "state") or ""
-        data = desk.keys.open_text(_HOME, sealed) if len(sealed) < 1024 else None
+        sealed = single_parameter(request.query, "state") or ""
+        data = desk.keys.open_text(_STATE_PURPOSE, sealed) if len(sealed) < 1024 else None
         if data is not None:
             try:
                 origin = parse_origin(data.decode())
             except MalformedUrl:
-                return desk.home(request.origin)
-            if desk.knows(origin):
-                return desk.home(origin)
-        return desk.home(request.origin)
+                return desk.default_url(request.origin)
+            if desk.is_known_origin(origin):
+                return desk.default_url(origin)
+        return desk.default_url(request.origin)

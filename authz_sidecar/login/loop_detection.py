@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.login.transactions import Sealer
 
-MOST_ROUNDS = 3
+MAX_ROUNDS = 3
 WINDOW_SECONDS = 60
 _PURPOSE = "sign-in rounds"
 
 
-class Circle(StrEnum):
+class LoopCause(StrEnum):
     """What can be seen of a sign-in that goes round in circles, from what its browser brings."""
 
     NO_COOKIES = "no cookies"
@@ -35,26 +35,26 @@ class Circle(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoopBreaker:
+class LoopDetector:
     """Counts finished rounds in a small sealed cookie of the host. A tab more is no round: it
     counts only when it comes back signed in."""
 
     keys: Sealer
     base_name: str
 
-    def trips(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
-        return len(self._rounds(cookie_lines, origin, now)) >= MOST_ROUNDS
+    def is_looping(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
+        return len(self._rounds(cookie_lines, origin, now)) >= MAX_ROUNDS
 
-    def comes_back(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
+    def keeps_cookies(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
         """Whether the browser keeps cookies of ours at all."""
         return bool(self._rounds(cookie_lines, origin, now))
 
-    def count(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> str:
+    def count_round(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> str:
         """The Set-Cookie value after one more round."""
-        rounds = (*self._rounds(cookie_lines, origin, now), int(now))[-MOST_ROUNDS:]
+        rounds = (*self._rounds(cookie_lines, origin, now), int(now))[-MAX_ROUNDS:]
         name = self._name(origin)
         sealed = self.keys.seal_text(
-            _PURPOSE, json.dumps(rounds).encode(), bound_to=f"{origin} {name}".encode()
+            _PURPOSE, json.dumps(rounds).encode(), associated_data=f"{origin} {name}".encode()
         )
         secure = "; Secure" if origin.scheme == "https" else ""
         return f"{name}={sealed}; Path=/; Max-Age={WINDOW_SECONDS}; HttpOnly; SameSite=Lax{secure}"
@@ -64,7 +64,7 @@ class LoopBreaker:
         values = [value for key, value in cookie_pairs(cookie_lines) if key == name]
         if len(values) != 1:
             return ()
-        data = self.keys.open_text(_PURPOSE, values[0], bound_to=f"{origin} {name}".encode())
+        data = self.keys.open_text(_PURPOSE, values[0], associated_data=f"{origin} {name}".encode())
         rounds: list[int] = [] if data is None else json.loads(data)
         return tuple(at for at in rounds if now - at < WINDOW_SECONDS)
 

@@ -16,18 +16,18 @@ from urllib.parse import urlencode
 
 from authz_sidecar.core.browser_headers import OPENER_POLICY
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.login.csrf import Forms
-from authz_sidecar.login.http import BadRequest, LoginReply, one, redirect
+from authz_sidecar.login.csrf import CsrfProtection
+from authz_sidecar.login.http import BadRequest, LoginResponse, redirect, single_parameter
 
 if TYPE_CHECKING:
-    from authz_sidecar.login.context import Desk, Found
+    from authz_sidecar.login.context import ActiveSession, LoginContext
     from authz_sidecar.login.http import LoginRequest, Pairs
 
 _log = logging.getLogger(__name__)
 
-PLACE = "api/login"
+PATH = "api/login"
 CODE_SECONDS = 60.0
-CODE = "tool code"
+CODE_PURPOSE = "tool code"
 """What the ticket behind a code is for, so that no other ticket passes for one."""
 
 # RFC 8252 section 7.3: the loop-back address itself and any port. `localhost` is a name, and what
@@ -48,62 +48,65 @@ _NOT_HERE = "This site does not take command-line tools."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolRequest:
+class NativeAppRequest:
     """What a tool asks for. Its redirect address is only ever used as it was given."""
 
     redirect_uri: str
     challenge: str
     state: str | None
 
-    def answer(self, **parameters: str) -> str:
+    def response_url(self, **parameters: str) -> str:
         """The address that takes the answer to the tool (RFC 6749, 4.1.2 and 4.1.2.1)."""
         given = parameters | ({} if self.state is None else {"state": self.state})
         return f"{self.redirect_uri}?{urlencode(given)}"
 
 
-def read_tool_request(pairs: Pairs) -> ToolRequest:
+def parse_native_app_request(pairs: Pairs) -> NativeAppRequest:
     """Raises `BadRequest`; nobody is sent anywhere by what cannot be read."""
-    redirect_uri, challenge = one(pairs, "redirect_uri"), one(pairs, "code_challenge")
-    state = one(pairs, "state")
+    redirect_uri, challenge = (
+        single_parameter(pairs, "redirect_uri"),
+        single_parameter(pairs, "code_challenge"),
+    )
+    state = single_parameter(pairs, "state")
     read = _REDIRECT.fullmatch(redirect_uri or "")
     if redirect_uri is None or read is None or int(read["port"]) > 65535:
-        raise BadRequest("redirect_uri is not a loop-back address", public=_NO_TOOL)
-    if one(pairs, "code_challenge_method") != "S256":
-        raise BadRequest("code_challenge_method is not S256", public=_NO_TOOL)
+        raise BadRequest("redirect_uri is not a loop-back address", public_message=_NO_TOOL)
+    if single_parameter(pairs, "code_challenge_method") != "S256":
+        raise BadRequest("code_challenge_method is not S256", public_message=_NO_TOOL)
     if challenge is None or not _CHALLENGE.fullmatch(challenge):
-        raise BadRequest("unusable code_challenge", public=_NO_TOOL)
+        raise BadRequest("unusable code_challenge", public_message=_NO_TOOL)
     if state is not None and not _STATE.fullmatch(state):
-        raise BadRequest("unusable state", public=_NO_TOOL)
-    if one(pairs, "response_type") not in {None, "code"}:
-        raise BadRequest("response_type is not code", public=_NO_TOOL)
-    return ToolRequest(redirect_uri=redirect_uri, challenge=challenge, state=state)
+        raise BadRequest("unusable state", public_message=_NO_TOOL)
+    if single_parameter(pairs, "response_type") not in {None, "code"}:
+        raise BadRequest("response_type is not code", public_message=_NO_TOOL)
+    return NativeAppRequest(redirect_uri=redirect_uri, challenge=challenge, state=state)
 
 
-class ProgrammaticLogin:
-    def __init__(self, desk: Desk) -> None:
+class NativeAppLogin:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
-        self._form = Forms(desk=desk, purpose="tool form")
+        self._form = CsrfProtection(context=desk, purpose="tool form")
 
-    async def login(self, request: LoginRequest) -> LoginReply:
+    async def respond(self, request: LoginRequest) -> LoginResponse:
         if request.method == "POST":
             return await self._answer(request)
         return await self._ask(request)
 
-    async def _ask(self, request: LoginRequest) -> LoginReply:
+    async def _ask(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        tool = read_tool_request(request.query)
+        tool = parse_native_app_request(request.query)
         _check_navigation(request)
         found = await self._found(request)
         if found is None:
             query = urlencode(request.query)
-            back = f"{request.origin}{desk.base_path}/{PLACE}?{query}"
+            back = f"{request.origin}{desk.base_path}/{PATH}?{query}"
             return redirect(desk.url(request.origin, "start", rd=back))
         html = desk.pages.allow_tool(
             identity=found.session.identity,
             site=request.origin.authority,
             tool=tool.redirect_uri,
             ends_at=found.session.expires_at,
-            action_url=f"{desk.base_path}/{PLACE}",
+            action_url=f"{desk.base_path}/{PATH}",
             csrf=self._form.token(request, found),
             fields=(
                 ("redirect_uri", tool.redirect_uri),
@@ -114,23 +117,23 @@ class ProgrammaticLogin:
         )
         return desk.page(html)
 
-    async def _answer(self, request: LoginRequest) -> LoginReply:
+    async def _answer(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
         self._form.check_origin(request)
         _check_navigation(request)
-        tool = read_tool_request(request.form)
+        tool = parse_native_app_request(request.form)
         found = await self._found(request)
         if found is None:
             raise BadRequest("a tool is allowed by nobody who is signed in")
         self._form.check_token(request, (found,))
-        if one(request.form, "allow") != "1":
-            return self._back(tool.answer(error="access_denied"))
+        if single_parameter(request.form, "allow") != "1":
+            return self._back(tool.response_url(error="access_denied"))
         identity = found.session.identity
         await desk.admit_account(identity, endpoint="api/login")
-        code = await desk.sessions.notes.put_ticket(
+        code = await desk.sessions.one_time.issue_ticket(
             json.dumps(
                 {
-                    "for": CODE,
+                    "for": CODE_PURPOSE,
                     "origin": str(request.origin),
                     "flow": "",
                     "provider": identity.provider,
@@ -141,10 +144,12 @@ class ProgrammaticLogin:
             ).encode(),
             ttl=CODE_SECONDS,
         )
-        _log.info("a tool was allowed on `%s`: session `%s`", request.origin, found.session.handle)
-        return self._back(tool.answer(code=code))
+        _log.info(
+            "a tool was allowed on `%s`: session `%s`", request.origin, found.session.public_id
+        )
+        return self._back(tool.response_url(code=code))
 
-    async def _found(self, request: LoginRequest) -> Found | None:
+    async def _found(self, request: LoginRequest) -> ActiveSession | None:
         """Whoever is signed in here with a provider that tools of this host may come from."""
         desk = self._desk
         routes = desk.routes.for_host(request.origin)
@@ -153,18 +158,20 @@ class ProgrammaticLogin:
         )
         providers = tuple(name for name in names if name in desk.providers)
         if not providers:
-            raise LoginRefused(f"no route of `{request.origin}` takes tools", public=_NOT_HERE)
-        found = await desk.living(request, providers)
+            raise LoginRefused(
+                f"no route of `{request.origin}` takes tools", public_message=_NOT_HERE
+            )
+        found = await desk.active_session(request, providers)
         if found is None:
-            here = desk.url(request.origin, PLACE)
+            here = desk.url(request.origin, PATH)
             if not set(providers) & set(desk.providers_for(here)):
                 raise LoginRefused(
                     f"sign-in at `{here}` leads to no provider of a route that takes tools",
-                    public=_NOT_HERE,
+                    public_message=_NOT_HERE,
                 )
         return found
 
-    def _back(self, url: str) -> LoginReply:
+    def _back(self, url: str) -> LoginResponse:
         """By a page, since a redirect after a form may only stay with us. The page is a stranger to
         all other pages of this host, so that none of them can read the code off it."""
         desk = self._desk

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.browser_headers import OPENER_POLICY, RESOURCE_POLICY
 from authz_sidecar.errors import AuthzError, LoginRefused
-from authz_sidecar.login.http import NO_STORE, BadRequest, LoginReply, one
+from authz_sidecar.login.http import NO_STORE, BadRequest, LoginResponse, single_parameter
 from authz_sidecar.oidc.jws import LEEWAY_SECONDS
-from authz_sidecar.oidc.logout_token import OLDEST_SECONDS, LogoutToken, unverified_issuer
+from authz_sidecar.oidc.logout_token import MAX_AGE_SECONDS, LogoutToken, unverified_issuer
 
 if TYPE_CHECKING:
-    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.context import LoginContext
     from authz_sidecar.login.http import LoginRequest
-    from authz_sidecar.login.providers import Provider
+    from authz_sidecar.login.providers import OIDCClient
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_SID = 255
+_MAX_SID_LENGTH = 255
 _FRAME = (
     ("content-type", "text/html; charset=utf-8"),
     # No frame-ancestors: the provider's page, wherever it is, shows this in a frame.
@@ -36,11 +36,11 @@ _FRAME = (
 )
 
 
-class ProviderLogout:
-    def __init__(self, desk: Desk) -> None:
+class OpInitiatedLogout:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
 
-    async def back_channel(self, request: LoginRequest) -> LoginReply:
+    async def back_channel(self, request: LoginRequest) -> LoginResponse:
         """Section 2.8: 200 when it is done, 400 when the token is refused; anything else and the
         provider has to try again."""
         try:
@@ -50,50 +50,53 @@ class ProviderLogout:
             _log.warning("logout token refused: %s", error)
             body = json.dumps({"error": "invalid_request" if status == 400 else "server_error"})
             headers = (("content-type", "application/json"), *NO_STORE)
-            return LoginReply(status=status, headers=headers, body=body.encode())
-        return LoginReply(status=200, headers=NO_STORE)
+            return LoginResponse(status=status, headers=headers, body=body.encode())
+        return LoginResponse(status=200, headers=NO_STORE)
 
     async def _back_channel(self, request: LoginRequest) -> None:
         desk = self._desk
-        text = one(request.form, "logout_token")
+        text = single_parameter(request.form, "logout_token")
         if not text:
             raise BadRequest("back-channel logout without a token")
         sender, token = await self._verified(text)
         used = f"logout token {token.issuer} {sender.settings.client_id} {token.id}"
-        if await desk.sessions.notes.was_remembered(used):
+        if await desk.sessions.one_time.was_used(used):
             raise LoginRefused("logout token was used before")
         ended = 0
-        for provider in self._with_issuer(token.issuer):
+        for provider in self._providers_of_issuer(token.issuer):
             if provider.settings.client_id == sender.settings.client_id:
                 ended += await self._end(provider, token)
         # Only now: what failed half-way may be sent again.
-        await desk.sessions.notes.remember_once(used, ttl=OLDEST_SECONDS + 2 * LEEWAY_SECONDS)
+        await desk.sessions.one_time.mark_used(used, ttl=MAX_AGE_SECONDS + 2 * LEEWAY_SECONDS)
         _log.info("signed out by `%s`: %d sessions", sender.name, ended)
 
-    async def front_channel(self, request: LoginRequest) -> LoginReply:
-        issuer, session = one(request.query, "iss"), one(request.query, "sid")
-        if not issuer or not session or len(session) > _LONGEST_SID:
+    async def front_channel(self, request: LoginRequest) -> LoginResponse:
+        issuer, session = (
+            single_parameter(request.query, "iss"),
+            single_parameter(request.query, "sid"),
+        )
+        if not issuer or not session or len(session) > _MAX_SID_LENGTH:
             raise BadRequest("front-channel logout needs `iss` and `sid`")
         ended = 0
-        for provider in self._with_issuer(issuer):
+        for provider in self._providers_of_issuer(issuer):
             # Anybody can ask this, so it may only write where there is something to end.
             ended += await self._desk.sessions.end_provider_session(
-                provider=provider.name, issuer=issuer, sid=session, known_only=True
+                provider=provider.name, issuer=issuer, sid=session, only_if_known=True
             )
         _log.info("signed out by a frame of `%.200s`: %d sessions", issuer, ended)
-        return LoginReply(headers=_FRAME, body=b"<!doctype html><title>Signed out</title>")
+        return LoginResponse(headers=_FRAME, body=b"<!doctype html><title>Signed out</title>")
 
-    async def _verified(self, text: str) -> tuple[Provider, LogoutToken]:
+    async def _verified(self, text: str) -> tuple[OIDCClient, LogoutToken]:
         issuer = unverified_issuer(text)
         refusal = LoginRefused("logout token of an issuer we do not know")
-        for provider in self._with_issuer(issuer):
+        for provider in self._providers_of_issuer(issuer):
             try:
                 return provider, await provider.logout_token(text)
             except LoginRefused as error:
                 refusal = error
         raise refusal
 
-    async def _end(self, provider: Provider, token: LogoutToken) -> int:
+    async def _end(self, provider: OIDCClient, token: LogoutToken) -> int:
         sessions = self._desk.sessions
         if token.session is not None:
             return await sessions.end_provider_session(
@@ -104,8 +107,10 @@ class ProviderLogout:
             return await sessions.end_user(
                 provider=provider.name, issuer=token.issuer, subject=subject
             )
-        return await sessions.end_account(provider=provider.name, issuer=token.issuer, sub=subject)
+        return await sessions.end_user_by_sub(
+            provider=provider.name, issuer=token.issuer, sub=subject
+        )
 
-    def _with_issuer(self, issuer: str | None) -> tuple[Provider, ...]:
+    def _providers_of_issuer(self, issuer: str | None) -> tuple[OIDCClient, ...]:
         providers = self._desk.providers.values()
         return tuple(each for each in providers if each.settings.issues(issuer))

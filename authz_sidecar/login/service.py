@@ -6,130 +6,132 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from authz_sidecar.errors import AuthzError, Throttled
-from authz_sidecar.login.assertion import Asserting
-from authz_sidecar.login.callback import Returning
-from authz_sidecar.login.completion import Landing
-from authz_sidecar.login.dependent_hosts import Walking
-from authz_sidecar.login.error_pages import trouble_page
-from authz_sidecar.login.handoff import HandOver
-from authz_sidecar.login.logout import Leaving
-from authz_sidecar.login.native_apps import ProgrammaticLogin
-from authz_sidecar.login.op_initiated_logout import ProviderLogout
-from authz_sidecar.login.session_list import MySessions
-from authz_sidecar.login.start import Starting
-from authz_sidecar.login.token_endpoint import TokenEndpoint, refusal
-from authz_sidecar.login.whoami import WhoAmI
+from authz_sidecar.errors import AuthzError, RateLimited
+from authz_sidecar.login.assertion import AssertionEndpoint
+from authz_sidecar.login.callback import CallbackEndpoint
+from authz_sidecar.login.completion import LoginCompletion
+from authz_sidecar.login.dependent_hosts import HostChain
+from authz_sidecar.login.error_pages import error_page
+from authz_sidecar.login.handoff import SessionHandoff
+from authz_sidecar.login.logout import LogoutEndpoint
+from authz_sidecar.login.native_apps import NativeAppLogin
+from authz_sidecar.login.op_initiated_logout import OpInitiatedLogout
+from authz_sidecar.login.session_list import SessionList
+from authz_sidecar.login.start import StartEndpoint
+from authz_sidecar.login.token_endpoint import TokenEndpoint, error_response
+from authz_sidecar.login.whoami import WhoAmIEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.login.context import Desk
-    from authz_sidecar.login.http import LoginReply, LoginRequest
+    from authz_sidecar.login.context import LoginContext
+    from authz_sidecar.login.http import LoginRequest, LoginResponse
 
 _log = logging.getLogger(__name__)
 
 
 class LoginService:
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        walking = Walking(desk)
-        landing = Landing(desk, walking)
-        handover = HandOver(desk, landing)
-        self._starting = Starting(desk, handover, walking)
-        self._returning = Returning(desk, landing, handover)
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
+        walking = HostChain(context)
+        landing = LoginCompletion(context, walking)
+        handover = SessionHandoff(context, landing)
+        self._starting = StartEndpoint(context, handover, walking)
+        self._returning = CallbackEndpoint(context, landing, handover)
         self._handover = handover
-        self._leaving = Leaving(desk)
-        self._mine = MySessions(desk)
-        self._provider_logout = ProviderLogout(desk)
-        self._who = WhoAmI(desk)
-        self._programmatic = ProgrammaticLogin(desk)
-        self._token_endpoint = TokenEndpoint(desk)
-        self._asserting = Asserting(desk)
+        self._leaving = LogoutEndpoint(context)
+        self._mine = SessionList(context)
+        self._provider_logout = OpInitiatedLogout(context)
+        self._who = WhoAmIEndpoint(context)
+        self._programmatic = NativeAppLogin(context)
+        self._token_endpoint = TokenEndpoint(context)
+        self._asserting = AssertionEndpoint(context)
 
-    async def start(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._starting.start, request, throttled="start")
+    async def start(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._starting.start, request, rate_limited_as="start")
 
-    async def choose(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._starting.choose, request, throttled="choose")
+    async def choose(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._starting.choose, request, rate_limited_as="choose")
 
-    async def callback(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._returning.callback, request, throttled="callback")
+    async def callback(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._returning.respond, request, rate_limited_as="callback")
 
-    async def handover(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._handover.handover, request, throttled="handover")
+    async def handover(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(
+            self._handover.redeem_ticket, request, rate_limited_as="handover"
+        )
 
-    async def sign_out(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._leaving.sign_out, request)
+    async def sign_out(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._leaving.sign_out, request)
 
-    async def signed_out(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._leaving.signed_out, request)
+    async def signed_out(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._leaving.signed_out, request)
 
-    async def sessions(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._mine.page, request)
+    async def sessions(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._mine.page, request)
 
-    async def revoke(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._mine.revoke, request)
+    async def revoke(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._mine.revoke, request)
 
-    async def back_channel_logout(self, request: LoginRequest) -> LoginReply:
+    async def back_channel_logout(self, request: LoginRequest) -> LoginResponse:
         # Not throttled: all of a provider's logouts come from one address, and none may be lost.
-        return await self._answered(self._provider_logout.back_channel, request)
+        return await self._respond(self._provider_logout.back_channel, request)
 
-    async def front_channel_logout(self, request: LoginRequest) -> LoginReply:
+    async def front_channel_logout(self, request: LoginRequest) -> LoginResponse:
         handler = self._provider_logout.front_channel
-        return await self._answered(handler, request, throttled="frontchannel-logout")
+        return await self._respond(handler, request, rate_limited_as="frontchannel-logout")
 
-    async def who_am_i(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._who.page, request)
+    async def whoami(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._who.page, request)
 
-    async def arrive(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._who.arrive, request)
+    async def whoami_redirect(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._who.redirect_to_page, request)
 
-    async def root(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._who.root, request)
+    async def root(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._who.root, request)
 
-    async def userinfo(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._who.userinfo, request)
+    async def userinfo(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._who.userinfo, request)
 
-    async def programmatic_login(self, request: LoginRequest) -> LoginReply:
-        handler = self._programmatic.login
-        return await self._answered(handler, request, throttled="api/login")
+    async def native_app_login(self, request: LoginRequest) -> LoginResponse:
+        handler = self._programmatic.respond
+        return await self._respond(handler, request, rate_limited_as="api/login")
 
-    async def token(self, request: LoginRequest) -> LoginReply:
+    async def token(self, request: LoginRequest) -> LoginResponse:
         """Answers programs, and never with a page."""
         try:
-            await self._admit(request, endpoint="api/token")
-            return await self._token_endpoint.token(request)
+            await self._check_rate(request, endpoint="api/token")
+            return await self._token_endpoint.respond(request)
         except AuthzError as error:
             _log.info("token request refused: %s", error)
-            return refusal(error)
+            return error_response(error)
 
-    async def assertion(self, request: LoginRequest) -> LoginReply:
-        return await self._answered(self._asserting.assertion, request)
+    async def assertion(self, request: LoginRequest) -> LoginResponse:
+        return await self._respond(self._asserting.respond, request)
 
-    def refused(self, error: AuthzError, *, request_id: str) -> LoginReply:
+    def error_response(self, error: AuthzError, *, request_id: str) -> LoginResponse:
         """For requests that were refused before they could become a `LoginRequest`."""
         _log.info("sign-in request refused: %s", error)
-        return trouble_page(error, self._desk.pages, request_id=request_id)
+        return error_page(error, self._context.pages, request_id=request_id)
 
-    async def _answered(
+    async def _respond(
         self,
-        handler: Callable[[LoginRequest], Awaitable[LoginReply]],
+        handler: Callable[[LoginRequest], Awaitable[LoginResponse]],
         request: LoginRequest,
         *,
-        throttled: str | None = None,
-    ) -> LoginReply:
-        """`throttled` names an endpoint where strangers could make us work."""
+        rate_limited_as: str | None = None,
+    ) -> LoginResponse:
+        """`rate_limited_as` names an endpoint where strangers could make us work."""
         try:
-            if throttled is not None:
-                await self._admit(request, endpoint=throttled)
+            if rate_limited_as is not None:
+                await self._check_rate(request, endpoint=rate_limited_as)
             return await handler(request)
         except AuthzError as error:
-            return self.refused(error, request_id=request.request_id)
+            return self.error_response(error, request_id=request.request_id)
 
-    async def _admit(self, request: LoginRequest, *, endpoint: str) -> None:
+    async def _check_rate(self, request: LoginRequest, *, endpoint: str) -> None:
         try:
-            await self._desk.throttle.admit(request.client)
-        except Throttled:
-            self._desk.recorder.throttled(endpoint=endpoint)
+            await self._context.rate_limiter.admit(request.client)
+        except RateLimited:
+            self._context.recorder.count_throttled(endpoint=endpoint)
             raise

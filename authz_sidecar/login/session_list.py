@@ -11,14 +11,14 @@ import re
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import SessionKind
-from authz_sidecar.login.csrf import Forms
-from authz_sidecar.login.http import BadRequest, LoginReply, one, redirect
-from authz_sidecar.login.interfaces import SessionLine
+from authz_sidecar.login.csrf import CsrfProtection
+from authz_sidecar.login.http import BadRequest, LoginResponse, redirect, single_parameter
+from authz_sidecar.login.interfaces import SessionRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from authz_sidecar.login.context import Desk, Found
+    from authz_sidecar.login.context import ActiveSession, LoginContext
     from authz_sidecar.login.http import LoginRequest
     from authz_sidecar.sessions.records import SessionSummary
 
@@ -45,16 +45,16 @@ _SYSTEMS = (
 _PRODUCT = re.compile(r"[A-Za-z][\w.-]{0,30}")
 
 
-def device(user_agent: str) -> str:
+def describe_device(user_agent: str) -> str:
     browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
     system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
     if browser is None:
-        product = product_of(user_agent)
+        product = product_name(user_agent)
         browser = product if product and product != "Mozilla" else "Unknown browser"
     return browser if system is None else f"{browser} on {system}"
 
 
-def product_of(user_agent: str) -> str | None:
+def product_name(user_agent: str) -> str | None:
     """The name that a program calls itself by."""
     product = _PRODUCT.match(user_agent)
     return None if product is None else product[0]
@@ -63,22 +63,22 @@ def product_of(user_agent: str) -> str | None:
 _log = logging.getLogger(__name__)
 
 
-class MySessions:
-    def __init__(self, desk: Desk) -> None:
+class SessionList:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
-        self._form = Forms(desk=desk, purpose="sessions form")
+        self._form = CsrfProtection(context=desk, purpose="sessions form")
 
-    async def page(self, request: LoginRequest) -> LoginReply:
+    async def page(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
         if desk.auth_host is not None and request.origin != desk.auth_host:
             return redirect(desk.url(desk.auth_host, "sessions"))
-        found = await desk.all_living(request)
+        found = await desk.active_sessions(request)
         if not found:
-            return desk.stranger(request, back="sessions")
+            return desk.not_signed_in_page(request, return_path="sessions")
         lines = [
             line
             for each in found
-            for line in _lines(
+            for line in _rows(
                 each,
                 await self._summaries(each),
                 label=desk.providers[each.session.identity.provider].label,
@@ -92,18 +92,18 @@ class MySessions:
         )
         return desk.page(html)
 
-    async def revoke(self, request: LoginRequest) -> LoginReply:
+    async def revoke(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        if desk.signs_in_elsewhere(request.origin):
+        if desk.uses_central_host(request.origin):
             raise BadRequest("sessions are ended on the central host")
         self._form.check_origin(request)
-        found = await desk.all_living(request)
+        found = await desk.active_sessions(request)
         if not found:
             return redirect(desk.url(request.origin, "sessions"))
         self._form.check_token(request, found)
         gone = await self._end(request, found)
         cookies = (
-            desk.cookies.clear(
+            desk.cookies.clear_cookie(
                 desk.cookies.name_for(each.session.identity.provider, request.origin),
                 origin=request.origin,
             )
@@ -112,10 +112,12 @@ class MySessions:
         left = "signed_out" if len(gone) == len(found) else "sessions"
         return redirect(desk.url(request.origin, left)).with_cookies(*cookies)
 
-    async def _end(self, request: LoginRequest, found: tuple[Found, ...]) -> tuple[Found, ...]:
+    async def _end(
+        self, request: LoginRequest, found: tuple[ActiveSession, ...]
+    ) -> tuple[ActiveSession, ...]:
         """End what the form asks for; which of this browser's own sessions went with it."""
         desk = self._desk
-        if one(request.form, "all") == "1":
+        if single_parameter(request.form, "all") == "1":
             for each in found:
                 who = each.session.identity
                 count = await desk.sessions.end_user(
@@ -123,25 +125,25 @@ class MySessions:
                 )
                 _log.info("signed out everywhere: %d sessions of `%s`", count, who.provider)
             return found
-        handle = one(request.form, "session")
+        handle = single_parameter(request.form, "session")
         for each in found:
             for summary in await self._summaries(each):
                 # Only what is listed as theirs: a handle alone is no right to anything.
                 if summary.handle == handle:
                     await desk.sessions.end_listed(summary)
                     _log.info("session `%s` was ended by its user", handle)
-        return tuple(each for each in found if each.session.handle == handle)
+        return tuple(each for each in found if each.session.public_id == handle)
 
-    async def _summaries(self, found: Found) -> tuple[SessionSummary, ...]:
+    async def _summaries(self, found: ActiveSession) -> tuple[SessionSummary, ...]:
         who = found.session.identity
-        return await self._desk.sessions.of_user(
+        return await self._desk.sessions.list_for_user(
             provider=who.provider, issuer=who.issuer, subject=who.subject
         )
 
 
-def _lines(
-    found: Found, summaries: Sequence[SessionSummary], *, label: str
-) -> Iterable[SessionLine]:
+def _rows(
+    found: ActiveSession, summaries: Sequence[SessionSummary], *, label: str
+) -> Iterable[SessionRow]:
     for summary in summaries:
         if summary.kind is SessionKind.CHILD:
             continue
@@ -150,7 +152,7 @@ def _lines(
             for each in summaries
             if each.parent == summary.handle and each.kind is SessionKind.CHILD
         )
-        yield SessionLine(
+        yield SessionRow(
             handle=summary.handle,
             provider=label,
             device=_device(summary),
@@ -158,15 +160,15 @@ def _lines(
             signed_in_at=summary.created_at,
             last_used_at=summary.last_used_at,
             sites=tuple(map(_site, sorted({summary.scope, *children}))),
-            current=summary.handle == found.session.handle,
+            current=summary.handle == found.session.public_id,
         )
 
 
 def _device(summary: SessionSummary) -> str:
     if summary.kind is SessionKind.TOOL:
-        product = product_of(summary.user_agent)
+        product = product_name(summary.user_agent)
         return "Command-line tool" if product is None else f"Command-line tool ({product})"
-    return device(summary.user_agent)
+    return describe_device(summary.user_agent)
 
 
 def _site(scope: str) -> str:

@@ -7,67 +7,75 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import parse_url
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.error_pages import Interrupted
-from authz_sidecar.login.existing_session import Sufficing
-from authz_sidecar.login.http import LoginReply, one, redirect
+from authz_sidecar.login.error_pages import LoginError
+from authz_sidecar.login.existing_session import ExistingSessionCheck
+from authz_sidecar.login.http import LoginResponse, redirect, single_parameter
 from authz_sidecar.login.login_request import (
-    CHOICE,
+    CHOICE_PURPOSE,
     CHOICE_SECONDS,
-    HAND_OVER,
-    HAND_OVER_SECONDS,
-    Asking,
-    Errand,
-    seal_errand,
+    HANDOFF_PURPOSE,
+    HANDOFF_SECONDS,
+    LoginIntent,
+    LoginRequestParser,
+    seal_intent,
 )
-from authz_sidecar.login.loop_detection import MOST_ROUNDS
+from authz_sidecar.login.loop_detection import MAX_ROUNDS
 from authz_sidecar.login.redirect_uri import RedirectUriNotReady
-from authz_sidecar.login.step_up import asking_for, insists
-from authz_sidecar.login.transactions import Attempt, attempt_id
+from authz_sidecar.login.step_up import authentication_parameters, needs_prompt_login
+from authz_sidecar.login.transactions import LoginTransaction, transaction_id
 
 if TYPE_CHECKING:
-    from authz_sidecar.login.context import Desk, Found
-    from authz_sidecar.login.dependent_hosts import Walking
-    from authz_sidecar.login.handoff import HandOver
+    from authz_sidecar.login.context import ActiveSession, LoginContext
+    from authz_sidecar.login.dependent_hosts import HostChain
+    from authz_sidecar.login.handoff import SessionHandoff
     from authz_sidecar.login.http import LoginRequest
-    from authz_sidecar.login.redirect_uri import Callback
+    from authz_sidecar.login.redirect_uri import CallbackMode
 
 
-class Starting:
-    def __init__(self, desk: Desk, handover: HandOver, walking: Walking) -> None:
+class StartEndpoint:
+    def __init__(self, desk: LoginContext, handover: SessionHandoff, walking: HostChain) -> None:
         self._desk = desk
         self._handover = handover
         self._walking = walking
-        self._asking = Asking(desk)
-        self._sufficing = Sufficing(desk)
+        self._asking = LoginRequestParser(desk)
+        self._sufficing = ExistingSessionCheck(desk)
 
-    async def start(self, request: LoginRequest) -> LoginReply:
+    async def start(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
         pairs = (*request.query, *request.form)
-        errand = self._asking.sealed(request, pairs) or self._asking.errand(request, pairs)
-        if one(pairs, "choice") is not None and not _is_same_origin_navigation(request):
+        errand = self._asking.open_sealed(request, pairs) or self._asking.parse_query(
+            request, pairs
+        )
+        if single_parameter(pairs, "choice") is not None and not _is_same_origin_navigation(
+            request
+        ):
             # Others may have got the link from the chooser, and chosen for somebody else.
             sealed = self._choice(request, errand, None)
             return redirect(desk.url(request.origin, "choose", choice=sealed))
-        if errand.round > MOST_ROUNDS or desk.loop.trips(
+        if errand.round > MAX_ROUNDS or desk.loop_detector.is_looping(
             request.cookies, origin=request.origin, now=desk.clock()
         ):
             # On a walk nobody is kept from where they were going.
-            return self._pass_by(request, errand) or await desk.too_many_rounds(request)
+            return self._skip_host(request, errand) or await desk.loop_page(request)
         if errand.flow is None:
             origin, _ = parse_url(errand.return_to)
             if not desk.shares_session(origin, request.origin):
                 return redirect(self._elsewhere(errand))
-        if desk.strict and one(pairs, "again") is None and _comes_from_elsewhere(request):
-            return self._once_more(request)
+        if (
+            desk.uses_strict_cookies
+            and single_parameter(pairs, "again") is None
+            and _comes_from_elsewhere(request)
+        ):
+            return self._same_site_bounce(request)
         return await self._sign_in(request, errand)
 
-    async def choose(self, request: LoginRequest) -> LoginReply:
+    async def choose(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        errand = self._asking.sealed(request, request.query)
+        errand = self._asking.open_sealed(request, request.query)
         if errand is None:
-            errand = self._asking.errand(request, request.query)
+            errand = self._asking.parse_query(request, request.query)
             origin, _ = parse_url(errand.return_to)
-            if desk.signs_in_elsewhere(request.origin) or origin != request.origin:
+            if desk.uses_central_host(request.origin) or origin != request.origin:
                 return redirect(self._elsewhere(errand))
         providers = desk.providers_for(errand.return_to)
         if len(providers) < 2:
@@ -75,8 +83,8 @@ class Starting:
         return self._chooser(request, errand, providers)
 
     def _chooser(
-        self, request: LoginRequest, errand: Errand, providers: tuple[str, ...]
-    ) -> LoginReply:
+        self, request: LoginRequest, errand: LoginIntent, providers: tuple[str, ...]
+    ) -> LoginResponse:
         desk = self._desk
         options = tuple(
             (label, desk.url(request.origin, "start", choice=self._choice(request, errand, name)))
@@ -85,7 +93,7 @@ class Starting:
         origin, _ = parse_url(errand.return_to)
         return desk.page(desk.pages.choose_provider(options=options, host=origin.authority))
 
-    def _elsewhere(self, errand: Errand) -> str:
+    def _elsewhere(self, errand: LoginIntent) -> str:
         """The `start` of the host that the return address is on."""
         origin, _ = parse_url(errand.return_to)
         return self._desk.url(
@@ -99,30 +107,30 @@ class Starting:
             **({"for": errand.asked} if errand.asked else {}),
         )
 
-    def _once_more(self, request: LoginRequest) -> LoginReply:
+    def _same_site_bounce(self, request: LoginRequest) -> LoginResponse:
         """A strict cookie stays at home when another site sends the browser; a page of our own that
         goes on by itself makes the next request one of ours."""
         parameters = dict((*request.query, *request.form)) | {"again": "1"}
         url = self._desk.url(request.origin, "start", **parameters)
         return self._desk.page(self._desk.pages.continue_to(url=url))
 
-    async def _sign_in(self, request: LoginRequest, errand: Errand) -> LoginReply:
+    async def _sign_in(self, request: LoginRequest, errand: LoginIntent) -> LoginResponse:
         desk = self._desk
         providers = self._allowed(errand)
         if not errand.switch and errand.flow is None and errand.step_up is None:
-            errand = await self._sufficing.stepped_up(request, errand, providers)
+            errand = await self._sufficing.with_requirement(request, errand, providers)
             providers = self._allowed(errand)
         found = None
         if not errand.switch:
             named = self._named(errand, providers)
-            found = await self._sufficing.good_enough(request, errand, named)
+            found = await self._sufficing.satisfying_session(request, errand, named)
         if found is not None and errand.flow is not None:
             return await self._handover.send_ticket(
                 found, return_to=errand.return_to, flow=errand.flow
             )
         if found is not None:
-            return self._already(request, errand, found)
-        if desk.signs_in_elsewhere(request.origin):
+            return self._resume(request, errand, found)
+        if desk.uses_central_host(request.origin):
             return await self._to_central_host(request, errand)
         if len(providers) > 1 and errand.issuer is not None:
             # What a third party begins goes no further by itself.
@@ -132,27 +140,31 @@ class Starting:
             return redirect(desk.url(request.origin, "choose", choice=sealed))
         return await self._to_provider(request, errand, providers[0])
 
-    def _already(self, request: LoginRequest, errand: Errand, found: Found) -> LoginReply:
+    def _resume(
+        self, request: LoginRequest, errand: LoginIntent, found: ActiveSession
+    ) -> LoginResponse:
         """On to where somebody was going who is signed in as it takes."""
         desk, provider = self._desk, found.session.identity.provider
         if errand.walk:
-            url = self._walking.onward(errand.walk, provider=provider, here=request.origin)
+            url = self._walking.next_step(errand.walk, provider=provider, current=request.origin)
         else:
-            url = self._walking.from_(errand.return_to, provider=provider)
+            url = self._walking.first_step(errand.return_to, provider=provider)
         if errand.walk and not errand.asked:
             return redirect(url)  # a step of our own, which comes once
-        round_ = desk.loop.count(request.cookies, origin=request.origin, now=desk.clock())
+        round_ = desk.loop_detector.count_round(
+            request.cookies, origin=request.origin, now=desk.clock()
+        )
         return redirect(url).with_cookies(round_)
 
-    def _pass_by(self, request: LoginRequest, errand: Errand) -> LoginReply | None:
+    def _skip_host(self, request: LoginRequest, errand: LoginIntent) -> LoginResponse | None:
         """On a walk: the next step, without a sign-in on this host."""
         if not errand.walk or errand.provider is None:
             return None
         return redirect(
-            self._walking.onward(errand.walk, provider=errand.provider, here=request.origin)
+            self._walking.next_step(errand.walk, provider=errand.provider, current=request.origin)
         )
 
-    def _allowed(self, errand: Errand) -> tuple[str, ...]:
+    def _allowed(self, errand: LoginIntent) -> tuple[str, ...]:
         """The providers of the route, or the one of them that was chosen. Which issuer was asked for
         narrows nothing: a link of a third party does not choose for the visitor."""
         providers = self._desk.providers_for(errand.return_to)
@@ -161,44 +173,44 @@ class Starting:
         if not self._named(errand, providers):
             raise LoginRefused(
                 f"no identity provider for `{errand.return_to.partition('?')[0]:.200}`",
-                public="No identity provider is set up for this address.",
+                public_message="No identity provider is set up for this address.",
             )
         return providers
 
-    def _named(self, errand: Errand, providers: tuple[str, ...]) -> tuple[str, ...]:
+    def _named(self, errand: LoginIntent, providers: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the issuer that was asked for, until one was chosen."""
         if errand.issuer is None or errand.provider is not None:
             return providers
         settings = {name: self._desk.providers[name].settings for name in providers}
         return tuple(name for name in providers if settings[name].issuer == errand.issuer)
 
-    async def _to_central_host(self, request: LoginRequest, errand: Errand) -> LoginReply:
+    async def _to_central_host(self, request: LoginRequest, errand: LoginIntent) -> LoginResponse:
         desk, central = self._desk, self._desk.auth_host
-        assert central is not None  # noqa: S101  # `signs_in_elsewhere`
+        assert central is not None  # noqa: S101  # `uses_central_host`
         if desk.shares_session(request.origin, central):
             url = self._elsewhere(errand)
             return redirect(f"{central}{url.removeprefix(str(parse_url(url)[0]))}")
-        there = await desk.living(request, self._named(errand, self._allowed(errand)))
+        there = await desk.active_session(request, self._named(errand, self._allowed(errand)))
         attempt = self._attempt(errand, provider=None, there=there)
-        sealed = seal_errand(
+        sealed = seal_intent(
             # Where the walk goes on is the business of the host that it came to.
             replace(errand, flow=attempt.flow_hash, walk=()),
             desk.keys,
-            purpose=HAND_OVER,
+            purpose=HANDOFF_PURPOSE,
             origin=central,
-            expires_at=desk.clock() + HAND_OVER_SECONDS,
+            expires_at=desk.clock() + HANDOFF_SECONDS,
         )
-        cookies = desk.attempts.keep(
+        cookies = desk.transactions.keep(
             attempt, request.cookies, origin=request.origin, cross_site=False
         )
         return redirect(desk.url(central, "start", request=sealed)).with_cookies(*cookies)
 
     async def _to_provider(
-        self, request: LoginRequest, errand: Errand, provider_name: str
-    ) -> LoginReply:
+        self, request: LoginRequest, errand: LoginIntent, provider_name: str
+    ) -> LoginResponse:
         desk = self._desk
         provider = desk.providers[provider_name]
-        there = await desk.living(request, (provider_name,))
+        there = await desk.active_session(request, (provider_name,))
         attempt = self._attempt(
             errand,
             provider=provider_name,
@@ -208,27 +220,27 @@ class Starting:
         extra = {"login_hint": errand.login_hint} if errand.login_hint else {}
         extra |= {"prompt": "login"} if errand.switch else {}
         if errand.step_up is not None:
-            insist = insists(errand.step_up, number=errand.round)
-            extra |= asking_for(errand.step_up, insist=insist)
+            insist = needs_prompt_login(errand.step_up, round_number=errand.round)
+            extra |= authentication_parameters(errand.step_up, prompt_login=insist)
         elif errand.wish is not None:
-            extra |= asking_for(errand.wish, insist=False)
+            extra |= authentication_parameters(errand.wish, prompt_login=False)
         try:
             uris, settings = desk.redirect_uris, provider.settings
-            uris.check_start(settings, origin=request.origin)
-            uris.check_promise(settings, await provider.metadata(), origin=request.origin)
+            uris.check_registration(settings, origin=request.origin)
+            uris.check_iss_support(settings, await provider.metadata(), origin=request.origin)
             url = await provider.authorization_url(
                 state=attempt.state,
                 nonce=attempt.nonce,
                 verifier=attempt.verifier,
-                redirect_uri=uris.uri(request.origin, attempt),
+                redirect_uri=uris.for_transaction(request.origin, attempt),
                 extra=extra,
             )
         except (ProviderUnavailable, RedirectUriNotReady) as error:
-            if (onward := self._pass_by(request, errand)) is not None:
+            if (onward := self._skip_host(request, errand)) is not None:
                 return onward
             retry = desk.start_url(errand.return_to)
-            raise Interrupted(error, retry=retry, provider=provider.label) from error
-        cookies = desk.attempts.keep(
+            raise LoginError(error, retry=retry, provider=provider.label) from error
+        cookies = desk.transactions.keep(
             attempt,
             request.cookies,
             origin=request.origin,
@@ -238,16 +250,16 @@ class Starting:
 
     def _attempt(
         self,
-        errand: Errand,
+        errand: LoginIntent,
         *,
         provider: str | None,
-        there: Found | None,
-        callback: Callback | None = None,
-    ) -> Attempt:
+        there: ActiveSession | None,
+        callback: CallbackMode | None = None,
+    ) -> LoginTransaction:
         desk, now = self._desk, self._desk.clock()
-        return Attempt(
-            id=attempt_id(now, desk.random(6)),
-            seed=desk.random(32),
+        return LoginTransaction(
+            id=transaction_id(now, desk.random(6)),
+            secret=desk.random(32),
             return_to=errand.return_to,
             started_at=now,
             provider=provider,
@@ -258,16 +270,16 @@ class Starting:
             step_up=errand.step_up,
             user=errand.user,
             walk=errand.walk,
-            replaces="" if there is None else there.session.handle,
+            previous_session="" if there is None else there.session.public_id,
             callback=callback,
         )
 
-    def _choice(self, request: LoginRequest, errand: Errand, provider: str | None) -> str:
+    def _choice(self, request: LoginRequest, errand: LoginIntent, provider: str | None) -> str:
         desk = self._desk
-        return seal_errand(
+        return seal_intent(
             replace(errand, provider=provider),
             desk.keys,
-            purpose=CHOICE,
+            purpose=CHOICE_PURPOSE,
             origin=request.origin,
             expires_at=desk.clock() + CHOICE_SECONDS,
         )

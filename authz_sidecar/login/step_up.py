@@ -12,56 +12,71 @@ from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from authz_sidecar.core.types import Allow, CheckRequest, Deny, Fact, step_up_of
+from authz_sidecar.core.types import Allow, CheckRequest, Deny, RequestAttribute, step_up_of
 from authz_sidecar.core.urls import parse_url
 from authz_sidecar.errors import BadProxyRequest, LoginRefused
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.step_up import StepUp
+    from authz_sidecar.core.step_up import AuthenticationRequirement
     from authz_sidecar.core.types import Decision, Identity
     from authz_sidecar.login.http import LoginRequest
-    from authz_sidecar.login.interfaces import Prospects
+    from authz_sidecar.login.interfaces import DecisionPreview
 
-_KNOWN = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS})
+_ATTRIBUTES = frozenset(
+    {
+        RequestAttribute.METHOD,
+        RequestAttribute.PATH,
+        RequestAttribute.QUERY,
+        RequestAttribute.CLIENT_ADDRESS,
+        RequestAttribute.HEADERS,
+    }
+)
 _CLOCK = "The clock of the identity provider, or of this service, is wrong."
 
 
-class NotSteppedUp(LoginRefused):
+class StepUpNotSatisfied(LoginRefused):
     """The provider signed somebody in, but not in the way that was asked for."""
 
-    public = "You signed in, but not in the way that this page asks for."
+    public_message = "You signed in, but not in the way that this page asks for."
 
 
-def prospect(
-    request: LoginRequest, identity: Identity, prospects: Prospects, *, address: str, asked: str
+def preview_decision(
+    request: LoginRequest,
+    identity: Identity,
+    prospects: DecisionPreview,
+    *,
+    address: str,
+    asked: str,
 ) -> Decision:
     """What somebody would be told at an address; `asked` is the method and path of the question
     that sent them here, where that was another one than for the page itself."""
     try:
-        return prospects.would(_question(request, address, asked), identity)
+        return prospects.decide(_check_request(request, address, asked), identity)
     except BadProxyRequest:
         return Deny(frozenset({"bad-request"}))
 
 
-def told(request: LoginRequest, identity: Identity, prospects: Prospects, *, address: str) -> bool:
+def receives_identity(
+    request: LoginRequest, identity: Identity, prospects: DecisionPreview, *, address: str
+) -> bool:
     """Whether the application would hear of somebody at an address."""
     try:
-        return prospects.told(_question(request, address, ""), identity)
+        return prospects.receives_identity(_check_request(request, address, ""), identity)
     except BadProxyRequest:
         return False
 
 
-def wished(
-    request: LoginRequest, prospects: Prospects, *, address: str, asked: str
-) -> StepUp | None:
+def preferred_requirement(
+    request: LoginRequest, prospects: DecisionPreview, *, address: str, asked: str
+) -> AuthenticationRequirement | None:
     """What a first sign-in had better be, so that it is not followed by a second one."""
     try:
-        return prospects.foreseen(_question(request, address, asked))
+        return prospects.anticipated_step_up(_check_request(request, address, asked))
     except BadProxyRequest:
         return None
 
 
-def _question(request: LoginRequest, address: str, asked: str) -> CheckRequest:
+def _check_request(request: LoginRequest, address: str, asked: str) -> CheckRequest:
     origin, target = parse_url(address)
     path, mark, query = target.partition("?")
     method, given = "GET", query if mark else None
@@ -76,17 +91,19 @@ def _question(request: LoginRequest, address: str, asked: str) -> CheckRequest:
         query=given,
         client=request.client,
         headers=tuple(line for line in request.headers if line[0] != "cookie"),
-        facts=_KNOWN,
+        attributes=_ATTRIBUTES,
     )
 
 
-def step_up_for(decision: Decision) -> StepUp | None:
+def step_up_for(decision: Decision) -> AuthenticationRequirement | None:
     return None if isinstance(decision, Allow) else step_up_of(decision)
 
 
-def asking_for(step_up: StepUp, *, insist: bool) -> dict[str, str]:
+def authentication_parameters(
+    step_up: AuthenticationRequirement, *, prompt_login: bool
+) -> dict[str, str]:
     """The parameters of the authentication request (OpenID Connect Core, 3.1.2.1). There is none
-    for methods (`amr`). `insist`: what the provider has at hand is not enough."""
+    for methods (`amr`). `prompt_login`: what the provider has at hand is not enough."""
     parameters = {}
     if step_up.acr:
         parameters["acr_values"] = " ".join(step_up.acr)
@@ -94,21 +111,24 @@ def asking_for(step_up: StepUp, *, insist: bool) -> dict[str, str]:
         # 3.1.2.1: with it, "the OP MUST attempt to actively re-authenticate the End-User" who did
         # so longer ago; and 2: it makes `auth_time` required.
         parameters["max_age"] = str(int(step_up.max_age))
-    if insist:
+    if prompt_login:
         parameters["prompt"] = "login"
     return parameters
 
 
-def insists(step_up: StepUp, *, number: int) -> bool:
+def needs_prompt_login(step_up: AuthenticationRequirement, *, round_number: int) -> bool:
     """Whether the provider has to be told to ask again. `max_age` says so itself; the provider's own
-    session would be good enough for anything else, and nothing changed. `number` counts attempts."""
-    return bool(step_up.acr or step_up.amr) or number > 1
+    session would be good enough for anything else, and nothing changed. `round_number` counts
+    attempts."""
+    return bool(step_up.acr or step_up.amr) or round_number > 1
 
 
-def check_step_up(step_up: StepUp, identity: Identity, *, now: float) -> tuple[str, ...]:
+def check_step_up(
+    step_up: AuthenticationRequirement, identity: Identity, *, now: float
+) -> tuple[str, ...]:
     """OpenID Connect Core, 3.1.3.7, 12 and 13: the claims `acr` and `auth_time` of the ID token are
     what was asked for; likewise `amr`. What is not, in words that name the likely cause."""
-    missing = step_up.missing(identity, now=now)
+    missing = step_up.unmet_by(identity, now=now)
     if missing is None:
         return ()
     causes = []
@@ -153,17 +173,17 @@ def _span(seconds: float) -> str:
     return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
 
 
-def user_mark(identity: Identity) -> str:
+def user_fingerprint(identity: Identity) -> str:
     """Tells users apart, and tells nobody who they are."""
     user = f"{identity.provider}\0{identity.issuer}\0{identity.subject}".encode()
     return urlsafe_b64encode(hashlib.sha256(user).digest()[:15]).decode()
 
 
-def is_same_user(mark: str, identity: Identity) -> bool:
-    return hmac.compare_digest(mark, user_mark(identity))
+def is_same_user(fingerprint: str, identity: Identity) -> bool:
+    return hmac.compare_digest(fingerprint, user_fingerprint(identity))
 
 
-def readable_question(text: str) -> bool:
+def is_readable_request(text: str) -> bool:
     """Whether `text` is a method and a plain path, as our own challenges write them."""
     method, space, path = text.partition(" ")
     return (

@@ -10,17 +10,17 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.encoding import base64url
+from authz_sidecar.core.encoding import base64url_encode
 from authz_sidecar.core.types import SessionKind
-from authz_sidecar.errors import AuthzError, LoginRefused, StoreUnavailable, Throttled
+from authz_sidecar.errors import AuthzError, LoginRefused, RateLimited, StoreUnavailable
 from authz_sidecar.login.error_pages import RETRY_SECONDS
-from authz_sidecar.login.http import BadRequest, LoginReply, one
-from authz_sidecar.login.native_apps import CODE
-from authz_sidecar.sessions.api_tokens import Prefix, tool_scope, written
+from authz_sidecar.login.http import BadRequest, LoginResponse, single_parameter
+from authz_sidecar.login.native_apps import CODE_PURPOSE
+from authz_sidecar.sessions.api_tokens import ApiTokenPrefix, format_api_token, tool_scope
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.context import LoginContext
     from authz_sidecar.login.http import LoginRequest
 
 _log = logging.getLogger(__name__)
@@ -40,32 +40,32 @@ class GrantRefused(LoginRefused):
 
 
 class TokenEndpoint:
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
 
-    async def token(self, request: LoginRequest) -> LoginReply:
+    async def respond(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        grant = one(request.form, "grant_type")
+        grant = single_parameter(request.form, "grant_type")
         if grant is None:
             raise GrantRefused("invalid_request", "no grant_type")
         if grant != "authorization_code":
             raise GrantRefused("unsupported_grant_type", "grant_type is not authorization_code")
-        given = {name: one(request.form, name) for name in ("code", "code_verifier")}
+        given = {name: single_parameter(request.form, name) for name in ("code", "code_verifier")}
         code, verifier = given["code"] or "", given["code_verifier"] or ""
         if not code or not _VERIFIER.fullmatch(verifier):
             raise GrantRefused("invalid_request", "no code, or no usable code_verifier")
-        payload = await desk.sessions.notes.take_ticket(code)
+        payload = await desk.sessions.one_time.redeem_ticket(code)
         # From here on the code is used up, whoever brought it.
         fields = {} if payload is None else json.loads(payload)
         matching = (
-            fields.get("for") == CODE
+            fields.get("for") == CODE_PURPOSE
             and fields["origin"] == str(request.origin)
-            and fields["redirect_uri"] == one(request.form, "redirect_uri")
-            and hmac.compare_digest(fields["challenge"], challenge_of(verifier))
+            and fields["redirect_uri"] == single_parameter(request.form, "redirect_uri")
+            and hmac.compare_digest(fields["challenge"], s256_challenge(verifier))
         )
         if not matching:
             raise GrantRefused("invalid_grant", "code is unknown, used, too old or another's")
-        return self._given(*await self._session(request, fields))
+        return self._token_response(*await self._session(request, fields))
 
     async def _session(self, request: LoginRequest, fields: dict[str, str]) -> tuple[str, Session]:
         desk = self._desk
@@ -82,7 +82,7 @@ class TokenEndpoint:
                 scope=tool_scope(request.origin),
                 client="" if request.client is None else str(request.client),
                 user_agent=request.user_agent,
-                parent=here.sign_in,
+                parent=here.root_session,
                 parent_token=fields["token"],
                 kind=SessionKind.TOOL,
             )
@@ -90,21 +90,21 @@ class TokenEndpoint:
             raise
         except LoginRefused as error:
             raise GrantRefused("invalid_grant", str(error)) from error
-        _log.info("a tool has its token on `%s`: session `%s`", request.origin, session.handle)
+        _log.info("a tool has its token on `%s`: session `%s`", request.origin, session.public_id)
         return secret, session
 
-    def _given(self, secret: str, session: Session) -> LoginReply:
-        return answer(
+    def _token_response(self, secret: str, session: Session) -> LoginResponse:
+        return json_response(
             200,
             {
-                "access_token": written(Prefix.TOOL, secret),
+                "access_token": format_api_token(ApiTokenPrefix.TOOL, secret),
                 "token_type": "Bearer",
                 "expires_in": max(0, int(session.expires_at - self._desk.clock())),
             },
         )
 
 
-def refusal(error: AuthzError) -> LoginReply:
+def error_response(error: AuthzError) -> LoginResponse:
     """RFC 6749 section 5.2. What it has no word for is said in that of section 4.1.2.1."""
     retry: tuple[tuple[str, str], ...] = ()
     match error:
@@ -112,25 +112,29 @@ def refusal(error: AuthzError) -> LoginReply:
             code = error.code
         case BadRequest():
             code = "invalid_request"
-        case Throttled():
+        case RateLimited():
             code, retry = "temporarily_unavailable", (("retry-after", str(error.retry_after)),)
         case StoreUnavailable():
             code, retry = "temporarily_unavailable", (("retry-after", str(RETRY_SECONDS)),)
         case _:
             code = "invalid_grant"
-    return answer(error.status, {"error": code, "error_description": error.public}, *retry)
+    return json_response(
+        error.status, {"error": code, "error_description": error.public_message}, *retry
+    )
 
 
-def answer(status: int, document: dict[str, object], *more: tuple[str, str]) -> LoginReply:
+def json_response(
+    status: int, document: dict[str, object], *more: tuple[str, str]
+) -> LoginResponse:
     # RFC 6749 section 5.1: both, wherever a token may stand.
     never = (("cache-control", "no-store"), ("pragma", "no-cache"))
     kind = (("content-type", "application/json"),)
-    return LoginReply(
+    return LoginResponse(
         status=status, headers=(*kind, *never, *more), body=json.dumps(document).encode()
     )
 
 
-def challenge_of(verifier: str) -> str:
+def s256_challenge(verifier: str) -> str:
     """RFC 7636 section 4.2, S256."""
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
-    return base64url(digest)
+    return base64url_encode(digest)

@@ -15,20 +15,20 @@ from base64 import urlsafe_b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from authz_sidecar.core.encoding import base64url
-from authz_sidecar.core.step_up import StepUp
+from authz_sidecar.core.encoding import base64url_encode
+from authz_sidecar.core.step_up import AuthenticationRequirement
 from authz_sidecar.sessions.cookie import cookie_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.login.redirect_uri import Callback
+    from authz_sidecar.login.redirect_uri import CallbackMode
 
-LIFETIME_SECONDS = 600
-MOST_BYTES = 3072
+MAX_AGE_SECONDS = 600
+MAX_COOKIE_BYTES = 3072
 """Of all attempts in one browser together: room is left for the session and the app's cookies."""
-_MOST_EVICTED = 64  # per answer; whoever sends more does not deserve a longer one
+_MAX_EVICTED = 64  # per answer; whoever sends more does not deserve a longer one
 _ID = r"[0-9a-f]{8}[A-Za-z0-9_-]{8}"
 _STATE = re.compile(rf"({_ID})\.([0-9]{{1,2}})\.([A-Za-z0-9_-]{{0,16}})\.[A-Za-z0-9_-]{{43}}")
 _PURPOSE = "login attempt with its redirect URI"
@@ -40,23 +40,25 @@ _EARLIER_PURPOSE = "login attempt"
 class Sealer(Protocol):
     """`SecretKeys`, as far as sign-in needs it."""
 
-    def seal_text(self, purpose: str, data: bytes, *, bound_to: bytes = b"") -> str: ...
+    def seal_text(self, purpose: str, data: bytes, *, associated_data: bytes = b"") -> str: ...
 
-    def open_text(self, purpose: str, sealed: str, *, bound_to: bytes = b"") -> bytes | None: ...
+    def open_text(
+        self, purpose: str, sealed: str, *, associated_data: bytes = b""
+    ) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class LoginTransaction:
     """`provider` None: the sign-in itself happens on the central host, this one awaits a ticket.
     `flow` is the hash of the flow secret of the host on whose behalf the central host signs in;
     None when it signs in for itself. `step_up` is what the provider was asked for beyond a sign-in,
     and `user` who was signed in then; `walk` where to go afterwards, if not to `return_to` alone.
-    `replaces` is the handle of the session there was, whose cookie may not come along at the end.
-    `callback` is the kind of redirect URI that it was begun with, the only one whose answers count;
-    None where it awaits a ticket, or was begun by an earlier release."""
+    `previous_session` is the handle of the session there was, whose cookie may not come along at
+    the end. `callback` is the kind of redirect URI that it was begun with, the only one whose
+    answers count; None where it awaits a ticket, or was begun by an earlier release."""
 
     id: str
-    seed: bytes = field(repr=False)
+    secret: bytes = field(repr=False)
     return_to: str
     started_at: float
     provider: str | None = None
@@ -64,11 +66,11 @@ class Attempt:
     shortened: bool = False
     round: int = 1
     instance: str = ""
-    step_up: StepUp | None = None
+    step_up: AuthenticationRequirement | None = None
     user: str = ""
     walk: tuple[str, ...] = ()
-    replaces: str = ""
-    callback: Callback | None = None
+    previous_session: str = ""
+    callback: CallbackMode | None = None
 
     @property
     def state(self) -> str:
@@ -87,52 +89,54 @@ class Attempt:
     @property
     def flow_hash(self) -> str:
         """What the central host may know of this attempt; the secret itself stays in the cookie."""
-        return base64url(hashlib.sha256(self._derive("flow").encode()).digest())
+        return base64url_encode(hashlib.sha256(self._derive("flow").encode()).digest())
 
     def is_fresh(self, now: float) -> bool:
-        return self.started_at - 60 <= now < self.started_at + LIFETIME_SECONDS
+        return self.started_at - 60 <= now < self.started_at + MAX_AGE_SECONDS
 
     def _derive(self, purpose: str) -> str:
-        return base64url(hmac.digest(self.seed, purpose.encode(), "sha256"))
+        return base64url_encode(hmac.digest(self.secret, purpose.encode(), "sha256"))
 
 
-def attempt_id(now: float, random: bytes) -> str:
+def transaction_id(now: float, random: bytes) -> str:
     """Sorts by age; `random` are six bytes."""
-    return f"{int(now):08x}{base64url(random)}"
+    return f"{int(now):08x}{base64url_encode(random)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StateParts:
+class ParsedState:
     attempt: str
     round: int
     instance: str
 
 
-def read_state(state: str) -> StateParts | None:
+def parse_state(state: str) -> ParsedState | None:
     """What a state says about where its attempt is; the comparison comes later."""
     found = _STATE.fullmatch(state)
     if found is None:
         return None
-    return StateParts(attempt=found[1], round=int(found[2]), instance=found[3])
+    return ParsedState(attempt=found[1], round=int(found[2]), instance=found[3])
 
 
-class AttemptCookies:
+class TransactionCookies:
     def __init__(self, keys: Sealer, *, base_name: str) -> None:
         self._keys = keys
         self._base = f"{base_name}-flow-"
         self._names = re.compile(rf"(?:__Host-)?{re.escape(self._base)}({_ID})")
 
-    def find(self, cookie_lines: Sequence[str], attempt: str, *, origin: Origin) -> Attempt | None:
+    def find(
+        self, cookie_lines: Sequence[str], attempt: str, *, origin: Origin
+    ) -> LoginTransaction | None:
         """The attempt of that id; None when its cookie is gone, doubled or changed."""
         name = self._name(attempt, origin)
-        values = [value for key, value in self._ours(cookie_lines) if key == name]
+        values = [value for key, value in self._transaction_cookies(cookie_lines) if key == name]
         return self._open(name, values[0], origin) if len(values) == 1 else None
 
-    def awaiting_tickets(
+    def awaiting_handoff(
         self, cookie_lines: Sequence[str], *, origin: Origin, now: float
-    ) -> tuple[Attempt, ...]:
+    ) -> tuple[LoginTransaction, ...]:
         """All attempts of this host that the central host may answer."""
-        ours = self._ours(cookie_lines)
+        ours = self._transaction_cookies(cookie_lines)
         names = [name for name, _ in ours]
         opened = (self._open(name, value, origin) for name, value in ours if names.count(name) == 1)
         return tuple(
@@ -142,31 +146,39 @@ class AttemptCookies:
         )
 
     def keep(
-        self, attempt: Attempt, cookie_lines: Sequence[str], *, origin: Origin, cross_site: bool
+        self,
+        attempt: LoginTransaction,
+        cookie_lines: Sequence[str],
+        *,
+        origin: Origin,
+        cross_site: bool,
     ) -> tuple[str, ...]:
         """Set-Cookie values: the new attempt, and the oldest others that no longer fit.
 
         `cross_site`: the provider will answer by a POST from its own page (form_post).
         """
         name = self._name(attempt.id, origin)
-        sealed = self._keys.seal_text(_PURPOSE, _encode(attempt), bound_to=_binding(name, origin))
+        sealed = self._keys.seal_text(
+            _PURPOSE, _encode(attempt), associated_data=_binding(name, origin)
+        )
         # A cookie that is to come along on a cross-site POST must say SameSite=None, which
         # browsers take only with Secure; on loopback they take both over http as well.
         site = "None; Secure" if cross_site else "Lax"
         secure = "; Secure" if origin.scheme == "https" and not cross_site else ""
         new = (
-            f"{name}={sealed}; Path=/; Max-Age={LIFETIME_SECONDS}; HttpOnly;"
-            f" SameSite={site}{secure}"
+            f"{name}={sealed}; Path=/; Max-Age={MAX_AGE_SECONDS}; HttpOnly; SameSite={site}{secure}"
         )
-        left = MOST_BYTES - len(name) - len(sealed) - 3
+        left = MAX_COOKIE_BYTES - len(name) - len(sealed) - 3
         evicted = []
-        for other, value in sorted(set(self._ours(cookie_lines)), key=self._age, reverse=True):
+        for other, value in sorted(
+            set(self._transaction_cookies(cookie_lines)), key=self._age, reverse=True
+        ):
             left -= len(other) + len(value) + 3
             if left < 0 or _too_old(self._age((other, value)), attempt.started_at):
                 evicted.append(self._clear(other))
-        return (new, *evicted[:_MOST_EVICTED])
+        return (new, *evicted[:_MAX_EVICTED])
 
-    def clear(self, attempt: Attempt, *, origin: Origin, cross_site: bool) -> str:
+    def clear(self, attempt: LoginTransaction, *, origin: Origin, cross_site: bool) -> str:
         return self._clear(self._name(attempt.id, origin), secure=cross_site)
 
     def _clear(self, name: str, *, secure: bool = False) -> str:
@@ -178,30 +190,30 @@ class AttemptCookies:
         prefix = "__Host-" if origin.scheme == "https" else ""
         return f"{prefix}{self._base}{attempt}"
 
-    def _ours(self, cookie_lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    def _transaction_cookies(self, cookie_lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
         pairs = cookie_pairs(cookie_lines)
         return tuple((name, value) for name, value in pairs if self._names.fullmatch(name))
 
     def _age(self, cookie: tuple[str, str]) -> str:
         return cookie[0].rpartition(self._base)[2]
 
-    def _open(self, name: str, value: str, origin: Origin) -> Attempt | None:
+    def _open(self, name: str, value: str, origin: Origin) -> LoginTransaction | None:
         attempt, binding = self._age((name, "")), _binding(name, origin)
-        if (data := self._keys.open_text(_PURPOSE, value, bound_to=binding)) is not None:
+        if (data := self._keys.open_text(_PURPOSE, value, associated_data=binding)) is not None:
             return _decode(attempt, json.loads(data))
-        data = self._keys.open_text(_EARLIER_PURPOSE, value, bound_to=binding)
+        data = self._keys.open_text(_EARLIER_PURPOSE, value, associated_data=binding)
         return None if data is None else _decode(attempt, json.loads(data))
 
 
 def _too_old(attempt: str, now: float) -> bool:
-    return int(attempt[:8], 16) + LIFETIME_SECONDS < now
+    return int(attempt[:8], 16) + MAX_AGE_SECONDS < now
 
 
 def _binding(name: str, origin: Origin) -> bytes:
     return f"{origin} {name}".encode()
 
 
-def _encode(attempt: Attempt) -> bytes:
+def _encode(attempt: LoginTransaction) -> bytes:
     step_up = attempt.step_up
     fields = [
         attempt.provider,
@@ -211,24 +223,24 @@ def _encode(attempt: Attempt) -> bytes:
         int(attempt.shortened),
         attempt.round,
         attempt.instance,
-        base64url(attempt.seed),
+        base64url_encode(attempt.secret),
         None if step_up is None else (step_up.max_age, step_up.acr, step_up.amr),
         attempt.user,
         attempt.walk,
-        attempt.replaces,
+        attempt.previous_session,
         attempt.callback,
     ]
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def _decode(attempt: str, fields: list[Any]) -> Attempt:
+def _decode(attempt: str, fields: list[Any]) -> LoginTransaction:
     """Of fields that we sealed ourselves."""
     provider, return_to, started_at, flow, shortened, number, instance, seed, *more = fields
     # What was sealed before an upgrade lacks the last ones.
     step_up, user, walk, replaces, callback = (*more, *_LATER_FIELDS[len(more) :])
-    return Attempt(
+    return LoginTransaction(
         id=attempt,
-        seed=urlsafe_b64decode(f"{seed}="),
+        secret=urlsafe_b64decode(f"{seed}="),
         return_to=return_to,
         started_at=started_at,
         provider=provider,
@@ -239,10 +251,10 @@ def _decode(attempt: str, fields: list[Any]) -> Attempt:
         step_up=None if step_up is None else _step_up(*step_up),
         user=user,
         walk=tuple(walk),
-        replaces=replaces,
+        previous_session=replaces,
         callback=callback,
     )
 
 
-def _step_up(max_age: float | None, acr: list[str], amr: list[str]) -> StepUp:
-    return StepUp(max_age=max_age, acr=tuple(acr), amr=tuple(amr))
+def _step_up(max_age: float | None, acr: list[str], amr: list[str]) -> AuthenticationRequirement:
+    return AuthenticationRequirement(max_age=max_age, acr=tuple(acr), amr=tuple(amr))

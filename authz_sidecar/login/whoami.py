@@ -5,25 +5,25 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from authz_sidecar.login.http import NO_STORE, LoginReply, redirect
+from authz_sidecar.login.http import NO_STORE, LoginResponse, redirect
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.login.context import Desk
+    from authz_sidecar.login.context import LoginContext
     from authz_sidecar.login.http import LoginRequest
 
 
-class WhoAmI:
-    def __init__(self, desk: Desk) -> None:
+class WhoAmIEndpoint:
+    def __init__(self, desk: LoginContext) -> None:
         self._desk = desk
 
-    async def page(self, request: LoginRequest) -> LoginReply:
+    async def page(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        found = await desk.living(request, tuple(desk.providers))
+        found = await desk.active_session(request, tuple(desk.providers))
         if found is None:
-            return desk.stranger(request, back="")
+            return desk.not_signed_in_page(request, return_path="")
         identity = found.session.identity
-        html = desk.pages.who(
+        html = desk.pages.who_am_i(
             identity=identity,
             provider=desk.providers[identity.provider].label,
             expires_at=found.session.expires_at,
@@ -32,27 +32,27 @@ class WhoAmI:
         )
         return desk.page(html)
 
-    async def arrive(self, request: LoginRequest) -> LoginReply:
+    async def redirect_to_page(self, request: LoginRequest) -> LoginResponse:
         """For addresses beside the page: without its slash, or the bare central host."""
         return redirect(self._desk.url(request.origin, ""))
 
-    async def root(self, request: LoginRequest) -> LoginReply:
+    async def root(self, request: LoginRequest) -> LoginResponse:
         """`/` is an app's, and reaches us only where a proxy has nothing else to send it to."""
         desk = self._desk
         if request.origin == desk.auth_host and desk.routes.match(request.origin, "/") is None:
-            return await self.arrive(request)
-        return LoginReply(status=404, headers=NO_STORE)
+            return await self.redirect_to_page(request)
+        return LoginResponse(status=404, headers=NO_STORE)
 
-    async def userinfo(self, request: LoginRequest) -> LoginReply:
+    async def userinfo(self, request: LoginRequest) -> LoginResponse:
         desk = self._desk
-        found = await desk.living(request, tuple(desk.providers))
+        found = await desk.active_session(request, tuple(desk.providers))
         if found is None:
             start = desk.url(request.origin, "start")
             return _json({"error": "unauthenticated", "sign_in": start}, status=401)
-        return _json(_described(found.session))
+        return _json(_userinfo(found.session))
 
 
-def _described(session: Session) -> dict[str, object]:
+def _userinfo(session: Session) -> dict[str, object]:
     identity = session.identity
     return {
         "provider": identity.provider,
@@ -67,8 +67,8 @@ def _described(session: Session) -> dict[str, object]:
     }
 
 
-def _json(value: object, *, status: int = 200) -> LoginReply:
-    return LoginReply(
+def _json(value: object, *, status: int = 200) -> LoginResponse:
+    return LoginResponse(
         status=status,
         headers=(("content-type", "application/json"), *NO_STORE),
         body=json.dumps(value, default=str).encode(),

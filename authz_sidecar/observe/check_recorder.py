@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import ProxyMisconfigured
-from authz_sidecar.observe.logging import repeated
+from authz_sidecar.observe.logging import line_writer
 from authz_sidecar.observe.misconfiguration import MisconfigurationLog
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from authz_sidecar.check.authorizer import CheckRecord
     from authz_sidecar.core.types import Identity
     from authz_sidecar.observe.metrics import Metrics
-    from authz_sidecar.observe.metrics.check_metrics import Tally
+    from authz_sidecar.observe.metrics.check_metrics import CheckCounter
 
 logger = logging.getLogger("authz_sidecar.check")
 
-_LONGEST = 2048
+_MAX_LENGTH = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,48 +29,48 @@ class CheckRecorder:
     metrics: Metrics
     misconfigurations: MisconfigurationLog = field(default_factory=MisconfigurationLog)
 
-    def passed(self, adapter: str) -> Callable[[float], bool]:
+    def allowed_counter(self, adapter: str) -> Callable[[float], bool]:
         """Counts a check that passed, told how long it took; the count says False, and does not
         count it, where more is wanted than its number."""
-        add = self.metrics.checks(adapter=adapter, decision="allow", status=200).add
+        observe = self.metrics.check_counter(adapter=adapter, decision="allow", status=200).observe
         is_enabled = logger.isEnabledFor
 
-        def passed(seconds: float) -> bool:
+        def count_allowed(seconds: float) -> bool:
             if is_enabled(logging.INFO):
                 return False
-            add(seconds)
+            observe(seconds)
             return True
 
-        return passed
+        return count_allowed
 
     def record(self, check: CheckRecord) -> None:
-        self._tally(check).add(check.seconds)
+        self._counter(check).observe(check.seconds)
         if check.credential is not None:
-            self.metrics.credential(kind=check.credential, outcome=check.outcome)
+            self.metrics.count_credentials(kind=check.credential, outcome=check.outcome)
         if check.error is not None and _is_misconfigured(check):
             self.misconfigurations.report(check.adapter, check.error)
         if logger.isEnabledFor(_level(check)):
-            self._write(check)(_own(check.request_id, check.seconds))
+            self._line_writer(check)(_varying_fields(check.request_id, check.seconds))
 
-    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
-        add = self._tally(check).add
+    def repeat(self, check: CheckRecord) -> Callable[[float, str], None]:
+        observe = self._counter(check).observe
         if not logger.isEnabledFor(_level(check)):
-            return lambda seconds, _request_id: add(seconds)
-        write = self._write(check)
+            return lambda seconds, _request_id: observe(seconds)
+        write = self._line_writer(check)
 
         def record(seconds: float, request_id: str) -> None:
-            add(seconds)
-            write(_own(request_id, seconds))
+            observe(seconds)
+            write(_varying_fields(request_id, seconds))
 
         return record
 
-    def _tally(self, check: CheckRecord) -> Tally:
-        return self.metrics.checks(
+    def _counter(self, check: CheckRecord) -> CheckCounter:
+        return self.metrics.check_counter(
             adapter=check.adapter, decision=check.outcome, status=check.status
         )
 
-    def _write(self, check: CheckRecord) -> Callable[[Mapping[str, object]], None]:
-        return repeated(logger, _level(check), "authorize check", _line(check))
+    def _line_writer(self, check: CheckRecord) -> Callable[[Mapping[str, object]], None]:
+        return line_writer(logger, _level(check), "authorize check", _constant_fields(check))
 
 
 def _is_misconfigured(check: CheckRecord) -> bool:
@@ -85,33 +85,33 @@ def _level(check: CheckRecord) -> int:
 
 def _groups(identity: Identity) -> list[str] | None:
     """All of them or none: a part would be taken for the whole when rules are tried on it."""
-    return list(identity.groups) if sum(map(len, identity.groups)) <= _LONGEST else None
+    return list(identity.groups) if sum(map(len, identity.groups)) <= _MAX_LENGTH else None
 
 
-def _own(request_id: str, seconds: float) -> Mapping[str, object]:
+def _varying_fields(request_id: str, seconds: float) -> Mapping[str, object]:
     return {"request-id": request_id, "duration-ms": round(seconds * 1000, 3)}
 
 
-def _line(check: CheckRecord) -> dict[str, object]:
+def _constant_fields(check: CheckRecord) -> dict[str, object]:
     request, session = check.request, check.session
     identity = session.identity if session else None
-    why = ",".join(sorted(check.reasons)) or None
+    reasons = ",".join(sorted(check.reasons)) or None
     return {
         "check": check.adapter,
         "decision": check.outcome,
-        "reasons": why,
+        "reasons": reasons,
         "status": check.status,
         "method": request and request.method,
         "host": request and request.origin.authority,
-        "path": request and request.path[:_LONGEST],
+        "path": request and request.path[:_MAX_LENGTH],
         "ip": str(request.client) if request and request.client else None,
         "route-id": check.route,
-        "session-id": session and session.handle,
+        "session-id": session and session.public_id,
         "user": identity and identity.subject,
         "email": identity and identity.email,
         "provider": identity and identity.provider,
         "credential": check.credential,
-        "header": check.header and check.header[:_LONGEST],
+        "header": check.header and check.header[:_MAX_LENGTH],
         "groups": identity and _groups(identity),
-        "error": check.error and check.error[:_LONGEST],
+        "error": check.error and check.error[:_MAX_LENGTH],
     }

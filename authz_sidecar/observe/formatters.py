@@ -16,80 +16,82 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # ASCII alone.
-_encoded = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
 
 
-class Form(logging.Formatter, ABC):
+class LineFormatter(logging.Formatter, ABC):
     """A line by its parts, so that those which very many lines share are put into words once:
-    `began`, `words`, `values` as often as there are any, `end`."""
+    `format_prefix`, `format_message`, `format_fields` as often as there are any, `suffix`."""
 
-    end = ""
-
-    @abstractmethod
-    def began(self, created: float) -> str: ...
+    suffix = ""
 
     @abstractmethod
-    def words(self, *, level: int, message: str, logger: str) -> str: ...
+    def format_prefix(self, created: float) -> str: ...
 
     @abstractmethod
-    def values(self, values: Mapping[str, object]) -> str: ...
+    def format_message(self, *, level: int, message: str, logger: str) -> str: ...
 
-    def _line(self, record: logging.LogRecord, **more: object) -> str:
-        words = self.words(level=record.levelno, message=record.getMessage(), logger=record.name)
-        values = self.values({**_values(record), **more})
-        return f"{self.began(record.created)}{words}{values}{self.end}"
+    @abstractmethod
+    def format_fields(self, values: Mapping[str, object]) -> str: ...
+
+    def _format_line(self, record: logging.LogRecord, **extra: object) -> str:
+        message = self.format_message(
+            level=record.levelno, message=record.getMessage(), logger=record.name
+        )
+        fields = self.format_fields({**_record_fields(record), **extra})
+        return f"{self.format_prefix(record.created)}{message}{fields}{self.suffix}"
 
 
-class JsonFormatter(Form):
-    end = "}"
+class JsonFormatter(LineFormatter):
+    suffix = "}"
 
     def format(self, record: logging.LogRecord) -> str:
         if record.exc_info:
-            return self._line(record, exception=self.formatException(record.exc_info))
-        return self._line(record)
+            return self._format_line(record, exception=self.formatException(record.exc_info))
+        return self._format_line(record)
 
-    def began(self, created: float) -> str:
+    def format_prefix(self, created: float) -> str:
         return f'{{"time":"{_timestamp(created)}"'
 
-    def words(self, *, level: int, message: str, logger: str) -> str:
+    def format_message(self, *, level: int, message: str, logger: str) -> str:
         name = logging.getLevelName(level).lower()
-        return self.values({"level": name, "message": message, "logger": logger})
+        return self.format_fields({"level": name, "message": message, "logger": logger})
 
-    def values(self, values: Mapping[str, object]) -> str:
-        return f",{_encoded(values)[1:-1]}" if values else ""
+    def format_fields(self, values: Mapping[str, object]) -> str:
+        return f",{_encode(values)[1:-1]}" if values else ""
 
 
-class ConsoleFormatter(Form):
+class ConsoleFormatter(LineFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = self._line(record)
+        text = self._format_line(record)
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text
 
-    def began(self, created: float) -> str:
+    def format_prefix(self, created: float) -> str:
         return time.strftime("%H:%M:%S", time.localtime(created))
 
-    def words(self, *, level: int, message: str, logger: str) -> str:  # noqa: ARG002 - too much for the eye
+    def format_message(self, *, level: int, message: str, logger: str) -> str:  # noqa: ARG002 - too much for the eye
         return f" {logging.getLevelName(level).lower():<7} {_printable(message)}"
 
-    def values(self, values: Mapping[str, object]) -> str:
-        return "".join([f"  {name}={_shown(value)}" for name, value in values.items()])
+    def format_fields(self, values: Mapping[str, object]) -> str:
+        return "".join([f"  {name}={_format_value(value)}" for name, value in values.items()])
 
 
-def _values(record: logging.LogRecord) -> dict[str, Any]:
+def _record_fields(record: logging.LogRecord) -> dict[str, Any]:
     values: dict[str, Any] = dict(getattr(record, "fields", {}))
-    current = request_id.get()
-    if current is not None:
-        values.setdefault("request-id", current)
+    current_id = request_id.get()
+    if current_id is not None:
+        values.setdefault("request-id", current_id)
     return values
 
 
 def _timestamp(seconds: float) -> str:
-    return f"{_whole_second(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
+    return f"{_format_second(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
 
 
 @lru_cache(maxsize=2)
-def _whole_second(second: int) -> str:
+def _format_second(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
@@ -97,11 +99,12 @@ def _printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
-        each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
     )
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, str) and value.isprintable() and value and " " not in value:
         return value
     return json.dumps(value, default=str)

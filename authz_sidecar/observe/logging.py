@@ -15,27 +15,27 @@ from authz_sidecar.observe.formatters import ConsoleFormatter, JsonFormatter
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from authz_sidecar.observe.formatters import Form
+    from authz_sidecar.observe.formatters import LineFormatter
 
 LogFormat = Literal["json", "console"]
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:
     """For `extra=`. Names are written with hyphens; a value of None is left out."""
-    return named({name.replace("_", "-"): value for name, value in values.items()})
+    return extra_fields({name.replace("_", "-"): value for name, value in values.items()})
 
 
-def named(values: Mapping[str, object]) -> dict[str, dict[str, object]]:
+def extra_fields(values: Mapping[str, object]) -> dict[str, dict[str, object]]:
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
     """Its lines can be written without a record, which costs several times as much as the line."""
 
-    def __init__(self, stream: TextIO, form: Form) -> None:
+    def __init__(self, stream: TextIO, line_formatter: LineFormatter) -> None:
         super().__init__(stream)
-        self.setFormatter(form)
-        self.form = form
+        self.setFormatter(line_formatter)
+        self.line_formatter = line_formatter
 
     def write(self, line: str) -> None:
         self.acquire()
@@ -48,45 +48,49 @@ class LineHandler(logging.StreamHandler[TextIO]):
             self.release()
 
 
-def repeated(
+def line_writer(
     logger: logging.Logger, level: int, message: str, values: Mapping[str, object]
 ) -> Callable[[Mapping[str, object]], None]:
     """Logs the same again and again, beginning with the few values that differ. What is the same is
     put into words once, where lines go where `configure` sent them."""
-    handler = _only_handler(logger)
+    handler = _sole_line_handler(logger)
     if handler is None:
-        return lambda own: logger.log(level, message, extra=named({**own, **values}))
-    form = handler.form
-    words = form.words(level=level, message=message, logger=logger.name)
-    end = form.values(named(values)["fields"]) + form.end
+        return lambda own: logger.log(level, message, extra=extra_fields({**own, **values}))
+    line_formatter = handler.line_formatter
+    message_text = line_formatter.format_message(level=level, message=message, logger=logger.name)
+    constant_text = (
+        line_formatter.format_fields(extra_fields(values)["fields"]) + line_formatter.suffix
+    )
 
-    def write(own: Mapping[str, object]) -> None:
-        handler.write(f"{form.began(time.time())}{words}{form.values(own)}{end}")
+    def write(varying: Mapping[str, object]) -> None:
+        handler.write(
+            f"{line_formatter.format_prefix(time.time())}{message_text}{line_formatter.format_fields(varying)}{constant_text}"
+        )
 
     return write
 
 
-def _only_handler(logger: logging.Logger) -> LineHandler | None:
+def _sole_line_handler(logger: logging.Logger) -> LineHandler | None:
     """None where anybody else hears it, or may have it left out. Looks where `logging` does."""
     handlers: list[logging.Handler] = []
-    each: logging.Logger | None = logger
-    while each is not None:
-        handlers += each.handlers
-        each = each.parent if each.propagate else None
-    if len(handlers) != 1 or not isinstance(only := handlers[0], LineHandler):
+    ancestor: logging.Logger | None = logger
+    while ancestor is not None:
+        handlers += ancestor.handlers
+        ancestor = ancestor.parent if ancestor.propagate else None
+    if len(handlers) != 1 or not isinstance(handler := handlers[0], LineHandler):
         return None
-    return None if logger.filters or only.filters or only.level else only
+    return None if logger.filters or handler.filters or handler.level else handler
 
 
 def configure(
-    *, form: LogFormat = "json", level: str = "INFO", stream: TextIO | None = None
+    *, log_format: LogFormat = "json", level: str = "INFO", stream: TextIO | None = None
 ) -> None:
     """Send everything that is logged in this process to `stream` (standard error)."""
     handler = LineHandler(
         sys.stderr if stream is None else stream,
-        JsonFormatter() if form == "json" else ConsoleFormatter(),
+        JsonFormatter() if log_format == "json" else ConsoleFormatter(),
     )
-    _leave_out_what_no_line_says()
+    _disable_unused_record_fields()
     root = logging.getLogger()
     for other in root.handlers[:]:
         root.removeHandler(other)
@@ -99,7 +103,7 @@ def configure(
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
-def _leave_out_what_no_line_says() -> None:
+def _disable_unused_record_fields() -> None:
     """Which file, thread and process speaks: found out anew for every record otherwise, which is
     a third of what a record costs (Logging HOWTO, Optimization)."""
     logging._srcfile = None  # noqa: SLF001 - as the HOWTO has it

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LINES = 60.0
+LOG_INTERVAL_SECONDS = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,25 +25,25 @@ class MisconfigurationLog:
     """One line per adapter and minute, with the number of checks that were refused since the last."""
 
     clock: Callable[[], float] = time.monotonic
-    _lines: dict[str, _Line] = field(default_factory=dict)
+    _states: dict[str, _AdapterState] = field(default_factory=dict)
 
     def report(self, adapter: str, message: str) -> None:
         """Counts a refused check, and logs `message` where it is time to."""
-        line = self._lines.setdefault(adapter, _Line())
-        line.refused += 1
+        state = self._states.setdefault(adapter, _AdapterState())
+        state.rejected_checks += 1
         now = self.clock()
-        if now < line.next_at:
+        if now < state.next_log_at:
             return
         logger.error(
             "requests through %s are refused: %s",
             adapter,
             message,
-            extra=fields(check=adapter, refused=line.refused),
+            extra=fields(check=adapter, refused=state.rejected_checks),
         )
-        line.next_at, line.refused = now + SECONDS_BETWEEN_LINES, 0
+        state.next_log_at, state.rejected_checks = now + LOG_INTERVAL_SECONDS, 0
 
 
 @dataclass(slots=True)
-class _Line:
-    next_at: float = float("-inf")
-    refused: int = 0
+class _AdapterState:
+    next_log_at: float = float("-inf")
+    rejected_checks: int = 0

@@ -13,7 +13,7 @@ Sample = tuple[str, Labels, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class MetricFamily:
     """One metric with all its samples; `kind` as Prometheus names it."""
 
     name: str
@@ -22,26 +22,26 @@ class Family:
     samples: tuple[Sample, ...]
 
 
-Report = tuple[Family, ...]
+MetricsSnapshot = tuple[MetricFamily, ...]
 
-_OF_EACH = "authz_near_cache_"
+_PER_WORKER_PREFIX = "authz_near_cache_"
 
 
-def added_up(own: Report, others: Iterable[Report]) -> Report:
-    """`own` with what the others counted. Gauges of others say nothing of the whole: left out, but
+def merge(base: MetricsSnapshot, others: Iterable[MetricsSnapshot]) -> MetricsSnapshot:
+    """`base` with what the others counted. Gauges of others say nothing of the whole: left out, but
     for those of memory that each worker has for itself."""
-    families = {family.name: family for family in own}
-    sums = {family.name: _by_labels(family) for family in own}
-    for report in others:
-        for family in report:
-            if family.kind == "gauge" and not family.name.startswith(_OF_EACH):
+    families = {family.name: family for family in base}
+    sums = {family.name: _by_labels(family) for family in base}
+    for snapshot in others:
+        for family in snapshot:
+            if family.kind == "gauge" and not family.name.startswith(_PER_WORKER_PREFIX):
                 continue
             families.setdefault(family.name, family)
             total = sums.setdefault(family.name, {})
             for name, labels, value in family.samples:
                 total[name, labels] = total.get((name, labels), 0.0) + value
     return tuple(
-        Family(
+        MetricFamily(
             family.name,
             family.kind,
             family.help,
@@ -51,21 +51,21 @@ def added_up(own: Report, others: Iterable[Report]) -> Report:
     )
 
 
-def _by_labels(family: Family) -> dict[tuple[str, Labels], float]:
+def _by_labels(family: MetricFamily) -> dict[tuple[str, Labels], float]:
     return {(name, labels): value for name, labels, value in family.samples}
 
 
-def to_json(report: Report) -> list[Any]:
-    return [[f.name, f.kind, f.help, [[n, ls, v] for n, ls, v in f.samples]] for f in report]
+def to_json(snapshot: MetricsSnapshot) -> list[Any]:
+    return [[f.name, f.kind, f.help, [[n, ls, v] for n, ls, v in f.samples]] for f in snapshot]
 
 
-def from_json(written: list[Any]) -> Report:
+def from_json(data: list[Any]) -> MetricsSnapshot:
     return tuple(
-        Family(
+        MetricFamily(
             name,
             kind,
             text,
             tuple((n, tuple((k, v) for k, v in labels), value) for n, labels, value in samples),
         )
-        for name, kind, text, samples in written
+        for name, kind, text, samples in data
     )

@@ -18,55 +18,55 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LOOKS = 5.0
-SECONDS_WHILE_AWAY = 1.0
-SECONDS_BETWEEN_LINES = 60.0
+PROBE_INTERVAL_SECONDS = 5.0
+DOWN_PROBE_INTERVAL_SECONDS = 1.0
+LOG_INTERVAL_SECONDS = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
-class StoreWatch:
+class StoreMonitor:
     """Looks after the session store, so that an outage is in the log though nobody asks."""
 
-    ready: Callable[[], Awaitable[None]]
+    check_ready: Callable[[], Awaitable[None]]
     on_error: Callable[[], None]
     clock: Callable[[], float] = time.monotonic
-    _away_since: float | None = None
-    _told_at: float = 0.0
+    _down_since: float | None = None
+    _logged_at: float = 0.0
     _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         if self._task is None:
-            self._task = self._tasks.keep(self._run, name="store watch")
+            self._task = self._tasks.supervise(self._run, name="store watch")
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
 
     async def _run(self) -> None:
         while True:
-            await self.look()
-            away = self._away_since is not None
-            await asyncio.sleep(SECONDS_WHILE_AWAY if away else SECONDS_BETWEEN_LOOKS)
+            await self.probe()
+            is_down = self._down_since is not None
+            await asyncio.sleep(DOWN_PROBE_INTERVAL_SECONDS if is_down else PROBE_INTERVAL_SECONDS)
 
-    async def look(self) -> None:
+    async def probe(self) -> None:
         now = self.clock()
         try:
-            await self.ready()
+            await self.check_ready()
         except StoreUnavailable as error:
             self.on_error()
-            self._away(error, now)
+            self._record_outage(error, now)
             return
-        if self._away_since is not None:
+        if self._down_since is not None:
             logger.info(
                 "the session store answers again",
-                extra=fields(seconds_away=round(now - self._away_since)),
+                extra=fields(seconds_away=round(now - self._down_since)),
             )
-            self._away_since = None
+            self._down_since = None
 
-    def _away(self, error: StoreUnavailable, now: float) -> None:
-        first = self._away_since is None
-        if first or now - self._told_at >= SECONDS_BETWEEN_LINES:
+    def _record_outage(self, error: StoreUnavailable, now: float) -> None:
+        is_first = self._down_since is None
+        if is_first or now - self._logged_at >= LOG_INTERVAL_SECONDS:
             logger.error("%s; checks are answered with 503 until it does", error)
-            self._told_at = now
-        if first:
-            self._away_since = now
+            self._logged_at = now
+        if is_first:
+            self._down_since = now

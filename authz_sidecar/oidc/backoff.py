@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 1.0
-LONGEST_SECONDS = 15.0
+MAX_SECONDS = 15.0
 _SHORTEST_PAUSE_SECONDS = 0.1
 
 
@@ -29,7 +29,7 @@ class BackOff:
         self.reason = ""
 
     @property
-    def waits(self) -> bool:
+    def is_backing_off(self) -> bool:
         """Whether it is too early to ask again."""
         return self._clock() < self._ask_again_at
 
@@ -42,9 +42,9 @@ class BackOff:
             _log.warning("%s is out of reach, trying on: %s", self._who, reason)
         self.reason = reason
         self._ask_again_at = self._clock() + self._seconds
-        self._seconds = min(self._seconds * 2, LONGEST_SECONDS)
+        self._seconds = min(self._seconds * 2, MAX_SECONDS)
 
-    def answered(self) -> None:
+    def succeeded(self) -> None:
         if self.reason:
             _log.info("%s answers again", self._who)
         self.reason = ""

@@ -12,16 +12,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class ClientCredentials:
     """What to add to a request: to its form, and to its head."""
 
     form: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-def by_secret(client_id: str, secret: str, *, in_form: bool) -> Proof:
+def secret_credentials(client_id: str, secret: str, *, in_form: bool) -> ClientCredentials:
     if in_form:
-        return Proof(form={"client_id": client_id, "client_secret": secret})
+        return ClientCredentials(form={"client_id": client_id, "client_secret": secret})
     # RFC 6749 section 2.3.1: both are form-encoded first.
     pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
-    return Proof(form={}, headers={"authorization": f"Basic {b64encode(pair.encode()).decode()}"})
+    return ClientCredentials(
+        form={}, headers={"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+    )

@@ -31,7 +31,7 @@ class ClientKey:
         return _signer().encode(dict(claims), self.pem, algorithm=self.algorithm, headers=headers)
 
 
-def client_key(pem: str, *, key_id: str | None) -> ClientKey:
+def load_client_key(pem: str, *, key_id: str | None) -> ClientKey:
     """Raises `ValueError` unless it is an unencrypted private key that we can sign with."""
     for algorithm in _BY_KEY if "PRIVATE KEY-----" in pem else ():
         try:
@@ -66,7 +66,9 @@ def client_assertion(
     )
 
 
-def signed_secret(key: ClientKey, *, client_id: str, team_id: str, issuer: str, now: float) -> str:
+def client_secret_jwt(
+    key: ClientKey, *, client_id: str, team_id: str, issuer: str, now: float
+) -> str:
     """What Apple calls a client secret ("Creating a client secret")."""
     return key.sign(
         {

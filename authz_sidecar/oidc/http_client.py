@@ -25,14 +25,14 @@ CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
 """One exchange with a provider, retries of the network included: a person is waiting."""
-LARGEST_ANSWER = 1_048_576
+MAX_RESPONSE_BYTES = 1_048_576
 
 
-class TooLarge(httpx2.TransportError):
-    """The answer outgrew `LARGEST_ANSWER`."""
+class ResponseTooLarge(httpx2.TransportError):
+    """The answer outgrew `MAX_RESPONSE_BYTES`."""
 
 
-class NotGiven(ProviderUnavailable):
+class AccessDenied(ProviderUnavailable):
     """The provider answers, and does not give us what we asked for."""
 
 
@@ -44,11 +44,11 @@ class _BoundedBody(httpx2.AsyncByteStream):
         self._body = body
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        left = LARGEST_ANSWER
+        left = MAX_RESPONSE_BYTES
         async for chunk in self._body:
             left -= len(chunk)
             if left < 0:
-                raise TooLarge(f"answer of more than {LARGEST_ANSWER} bytes")
+                raise ResponseTooLarge(f"answer of more than {MAX_RESPONSE_BYTES} bytes")
             yield chunk
 
     async def aclose(self) -> None:
@@ -65,7 +65,7 @@ class _Bounded(httpx2.AsyncBaseTransport):
         response = await self._pool.handle_async_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
-            raise TooLarge("compressed answer, which was not asked for")
+            raise ResponseTooLarge("compressed answer, which was not asked for")
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _BoundedBody(response.stream)
         return response
@@ -74,7 +74,7 @@ class _Bounded(httpx2.AsyncBaseTransport):
         pass
 
 
-class Trust:
+class TLSContext:
     """The certificate authorities we believe: read once, beside the event loop, for all providers.
     `ca_file` names others, for a server that nobody else would vouch for."""
 
@@ -99,10 +99,10 @@ class Trust:
             raise ProviderUnavailable(f"`{self._ca_file}`: {error}") from error
 
 
-class Connection:
+class HttpConnection:
     """One provider's connection pool, and clients that borrow it."""
 
-    def __init__(self, trust: Trust) -> None:
+    def __init__(self, trust: TLSContext) -> None:
         self._trust = trust
         self._pool: httpx2.AsyncHTTPTransport | None = None
 
@@ -135,7 +135,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class HttpBody:
     """`kind` is the media type without its parameters."""
 
     url: str
@@ -150,7 +150,7 @@ class Body:
 
 
 @asynccontextmanager
-async def exchange(what: str) -> AsyncIterator[None]:
+async def bounded_exchange(what: str) -> AsyncIterator[None]:
     """Bounds an exchange in time and turns every way to fail into `ProviderUnavailable`."""
     try:
         async with asyncio.timeout(TOTAL_SECONDS):
@@ -164,27 +164,27 @@ async def exchange(what: str) -> AsyncIterator[None]:
         raise ProviderUnavailable(f"{what}: {type(error).__name__}{detail}") from error
 
 
-async def fetch(client: httpx2.AsyncClient, url: str, *, bearer: str | None = None) -> Body:
-    """What is at `url`; raises `ProviderUnavailable`, also for any status but 200, and `NotGiven` where
-    it is us whom the provider does not give it."""
+async def fetch(client: httpx2.AsyncClient, url: str, *, bearer: str | None = None) -> HttpBody:
+    """What is at `url`; raises `ProviderUnavailable`, also for any status but 200, and
+    `AccessDenied` where it is us whom the provider does not give it."""
     headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
-    async with exchange(f"`{url}`"):
+    async with bounded_exchange(f"`{url}`"):
         response = await client.get(url, headers=headers)
     if response.status_code in _NOT_GIVEN and not _too_often(response):
-        raise NotGiven(f"`{url}`: status {response.status_code}")
+        raise AccessDenied(f"`{url}`: status {response.status_code}")
     if response.status_code != 200:
         raise ProviderUnavailable(f"`{url}`: status {response.status_code}")
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return Body(url=url, kind=kind, content=response.content)
+    return HttpBody(url=url, kind=kind, content=response.content)
 
 
 async def post_form(
     client: httpx2.AsyncClient, url: str, form: Mapping[str, str], *, headers: Mapping[str, str]
 ) -> tuple[int, object]:
     """Status and JSON of the answer; raises `ProviderUnavailable`."""
-    async with exchange(f"`{url}`"):
+    async with bounded_exchange(f"`{url}`"):
         response = await client.post(url, data=dict(form), headers=dict(headers))
-    return response.status_code, Body(url=url, kind="", content=response.content).json()
+    return response.status_code, HttpBody(url=url, kind="", content=response.content).json()
 
 
 def _too_often(response: httpx2.Response) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NewType
 
-from authz_sidecar.core.encoding import base64url
+from authz_sidecar.core.encoding import base64url_encode
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.oidc.jws import (
     ALGORITHMS,
@@ -20,8 +20,8 @@ from authz_sidecar.oidc.jws import (
     Jwk,
     check_times,
     digest_of,
-    instant,
-    read_header,
+    numeric_date,
+    parse_header,
     verify_signature,
 )
 
@@ -39,7 +39,7 @@ _TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tenants:
+class TenantIssuers:
     """A provider of many tenants, each an issuer of its own: `template` has `{tenantid}` where the
     id stands. `allowed` names some of them; all are, when it is empty."""
 
@@ -49,32 +49,32 @@ class Tenants:
     def issuer_of(self, tenant: str) -> str:
         return self.template.replace("{tenantid}", tenant)
 
-    def issue(self, issuer: str | None) -> bool:
+    def accepts(self, issuer: str | None) -> bool:
         before, _, after = self.template.partition("{tenantid}")
         tenant = (issuer or "").removeprefix(before).removesuffix(after)
-        return self.issuer_of(tenant) == issuer and self.admit(tenant)
+        return self.issuer_of(tenant) == issuer and self.admits(tenant)
 
-    def admit(self, tenant: str) -> bool:
+    def admits(self, tenant: str) -> bool:
         known = not self.allowed or tenant in self.allowed
         return _TENANT_ID.fullmatch(tenant) is not None and known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedClaims:
     issuer: str
     client_id: str
-    tenants: Tenants | None = None
+    tenants: TenantIssuers | None = None
     """Where they are given, a token has its tenant's issuer instead of `issuer`."""
     nonce: str | None
     """None for a refreshed token, which answers no request of a browser's."""
     algorithms: tuple[str, ...] = ALGORITHMS
 
 
-def verify(
-    token: str, *, key: Jwk, expected: Expected, now: float, access_token: str | None
+def verify_id_token(
+    token: str, *, key: Jwk, expected: ExpectedClaims, now: float, access_token: str | None
 ) -> VerifiedClaims:
     """The claims of a token that passes every check; raises `LoginRefused`."""
-    algorithm = read_header(token, algorithms=expected.algorithms, kinds=KINDS).algorithm
+    algorithm = parse_header(token, algorithms=expected.algorithms, kinds=KINDS).algorithm
     claims = verify_signature(
         token,
         key=key,
@@ -86,7 +86,7 @@ def verify(
     if expected.tenants is not None:
         _check_tenant(claims, expected.tenants, key=key)
     check_times(claims, now=now)
-    check_party(claims, client_id=expected.client_id)
+    check_audience(claims, client_id=expected.client_id)
     check_subject(claims)
     if expected.nonce is not None:
         _check_nonce(claims, expected.nonce)
@@ -98,20 +98,20 @@ def verify(
 def _without_times_to_come(claims: Mapping[str, object], *, now: float) -> Mapping[str, object]:
     """Whoever has yet to sign in has not: such an `auth_time`, which is one in milliseconds too, would
     be recent enough for anything, and forever."""
-    signed_in = instant(claims.get("auth_time"))
+    signed_in = numeric_date(claims.get("auth_time"))
     if signed_in is not None and signed_in - LEEWAY_SECONDS <= now:
         return claims
     return {name: value for name, value in claims.items() if name != "auth_time"}
 
 
-def _check_tenant(claims: Mapping[str, object], tenants: Tenants, *, key: Jwk) -> None:
+def _check_tenant(claims: Mapping[str, object], tenants: TenantIssuers, *, key: Jwk) -> None:
     # Microsoft, "Secure applications and APIs by validating claims": `iss` has to be the issuer of
     # the very tenant that `tid` names, and of whom the key signs for, where the key set says so.
     tenant = claims.get("tid")
-    if not isinstance(tenant, str) or not tenants.admit(tenant):
+    if not isinstance(tenant, str) or not tenants.admits(tenant):
         raise LoginRefused(
             f"token of tenant `{tenant!s:.60}`, whose users may not sign in",
-            public="Accounts of your organisation may not sign in here.",
+            public_message="Accounts of your organisation may not sign in here.",
         )
     issuer = tenants.issuer_of(tenant)
     if claims["iss"] != issuer:
@@ -121,7 +121,7 @@ def _check_tenant(claims: Mapping[str, object], tenants: Tenants, *, key: Jwk) -
         raise LoginRefused("token is signed with the key of another tenant")
 
 
-def check_party(claims: Mapping[str, object], *, client_id: str) -> None:
+def check_audience(claims: Mapping[str, object], *, client_id: str) -> None:
     # OpenID Connect Core, 3.1.3.7, 4 and 5: with several audiences `azp` must be there, and when
     # it is there it must be us.
     audience, party = claims["aud"], claims.get("azp")
@@ -151,7 +151,7 @@ def _check_nonce(claims: Mapping[str, object], expected: str) -> None:
 
 def _check_access_token_hash(claim: object, access_token: str, algorithm: str) -> None:
     digest = hashlib.new(digest_of(algorithm), access_token.encode()).digest()
-    half = base64url(digest[: len(digest) // 2])
+    half = base64url_encode(digest[: len(digest) // 2])
     if not isinstance(claim, str) or not _same(claim, half):
         raise LoginRefused("ID token belongs to another access token")
 

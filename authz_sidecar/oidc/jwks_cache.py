@@ -22,20 +22,20 @@ T = TypeVar("T")
 
 FRESH_SECONDS = 3600.0
 REFETCHES_PER_MINUTE = 5
-UNKNOWN_REMEMBERED = 64
-MOST_KEYS = 100
+MAX_UNKNOWN_KIDS = 64
+MAX_KEYS = 100
 
 
-def key_set(document: object, *, url: str) -> tuple[Jwk, ...]:
-    """The keys of a JWK Set (RFC 7517 section 5) that was found at `url`, the first `MOST_KEYS` of
+def parse_jwks(document: object, *, url: str) -> tuple[Jwk, ...]:
+    """The keys of a JWK Set (RFC 7517 section 5) that was found at `url`, the first `MAX_KEYS` of
     them; raises `ProviderUnavailable`. Which of them are of use is seen when one is looked for."""
     keys = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(keys, list):
         raise ProviderUnavailable(f"`{url}`: not a key set")
-    return tuple(key for key in keys[:MOST_KEYS] if isinstance(key, Mapping))
+    return tuple(key for key in keys[:MAX_KEYS] if isinstance(key, Mapping))
 
 
-class KeyCache:
+class JWKSCache:
     """`fetch` asks the provider; it raises `ProviderUnavailable`."""
 
     def __init__(
@@ -65,25 +65,25 @@ class KeyCache:
             raise LoginRefused("token does not say which of several keys signed it")
         return found[0]
 
-    async def judge(
-        self, header: TokenHeader, judged: Callable[[Jwk], T], *, names_are_reused: bool
+    async def verify_with_key(
+        self, header: TokenHeader, verify: Callable[[Jwk], T], *, kid_may_be_reused: bool
     ) -> T:
-        """What `judged` finds with the key that this header may mean. Where the signature is wrong it
-        is asked again with the key that took this one's place, if there is any: always of keys
-        without a name, of named ones if `names_are_reused`. Raises `LoginRefused`."""
+        """What `verify` finds with the key that this header may mean. Where the signature is wrong
+        it is asked again with the key that took this one's place, if there is any: always of keys
+        without a name, of named ones if `kid_may_be_reused`. Raises `LoginRefused`."""
         key = await self.key_for(header)
         try:
-            return judged(key)
+            return verify(key)
         except BadSignature:
-            if header.key_id is not None and not names_are_reused:
+            if header.key_id is not None and not kid_may_be_reused:
                 raise
-            await self.renew()
+            await self.refresh()
             renewed = await self.key_for(header)
             if renewed == key:
                 raise
-            return judged(renewed)
+            return verify(renewed)
 
-    async def renew(self) -> None:
+    async def refresh(self) -> None:
         """Fetch again, within the limits: a signature was wrong, and providers that do not name
         their keys replace them unannounced."""
         if self._may_refetch():
@@ -118,5 +118,5 @@ class KeyCache:
     def _remember_unknown(self, header: TokenHeader) -> None:
         if header.key_id is not None:
             self._unknown[header.key_id] = self._clock()
-            while len(self._unknown) > UNKNOWN_REMEMBERED:
+            while len(self._unknown) > MAX_UNKNOWN_KIDS:
                 del self._unknown[next(iter(self._unknown))]

@@ -19,7 +19,7 @@ from authz_sidecar.errors import LoginRefused
 Jwk = Mapping[str, object]
 
 LEEWAY_SECONDS = 30
-LARGEST_TOKEN = 65_536
+MAX_TOKEN_BYTES = 65_536
 _FAR = 1e12
 
 # Algorithm -> (key type, curve, digest of `at_hash`). OpenID Connect Core, 3.1.3.6: the digest is
@@ -52,10 +52,10 @@ class TokenHeader:
     key_id: str | None
 
 
-def peek(token: str, number: int) -> Mapping[str, object] | None:
+def decode_unverified(token: str, number: int) -> Mapping[str, object] | None:
     """The header (0) or the claims (1), which nobody has vouched for: to choose who does. None where
     `token` is no signed JWT."""
-    if len(token) > LARGEST_TOKEN or token.count(".") != 2:
+    if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2:
         return None
     part = token.split(".")[number]
     try:
@@ -65,10 +65,10 @@ def peek(token: str, number: int) -> Mapping[str, object] | None:
     return document if isinstance(document, Mapping) else None
 
 
-def read_header(token: str, *, algorithms: Sequence[str], kinds: frozenset[str]) -> TokenHeader:
+def parse_header(token: str, *, algorithms: Sequence[str], kinds: frozenset[str]) -> TokenHeader:
     """The header, once its algorithm is one of ours; raises `LoginRefused`. `kinds` are the types
     that a token of this purpose may call itself, beside none at all."""
-    if len(token) > LARGEST_TOKEN:
+    if len(token) > MAX_TOKEN_BYTES:
         raise LoginRefused(f"token of {len(token)} bytes")
     try:
         header = jwt.get_unverified_header(token)
@@ -165,21 +165,23 @@ _CLOCKS = (
 
 def check_times(claims: Mapping[str, object], *, now: float) -> None:
     if _time(claims, "exp") + LEEWAY_SECONDS <= now:
-        raise LoginRefused("token has expired; compare the clocks", public=_CLOCKS)
+        raise LoginRefused("token has expired; compare the clocks", public_message=_CLOCKS)
     if _time(claims, "iat") - LEEWAY_SECONDS > now:
-        raise LoginRefused("token was issued in the future; compare the clocks", public=_CLOCKS)
+        raise LoginRefused(
+            "token was issued in the future; compare the clocks", public_message=_CLOCKS
+        )
     if "nbf" in claims and _time(claims, "nbf") - LEEWAY_SECONDS > now:
-        raise LoginRefused("token is not valid yet; compare the clocks", public=_CLOCKS)
+        raise LoginRefused("token is not valid yet; compare the clocks", public_message=_CLOCKS)
 
 
 def _time(claims: Mapping[str, object], name: str) -> float:
-    value = instant(claims[name])
+    value = numeric_date(claims[name])
     if value is None:
         raise LoginRefused(f"token has a `{name}` that is no time")
     return value
 
 
-def instant(value: object) -> float | None:
+def numeric_date(value: object) -> float | None:
     """A claim that is a time (RFC 7519 section 2, NumericDate). JSON's numbers have no end, and its
     parser lets `NaN` through, which is neither before nor after anything."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -7,17 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.oidc.jws import Jwk, check_times, peek, read_header, verify_signature
+from authz_sidecar.oidc.jws import (
+    Jwk,
+    check_times,
+    decode_unverified,
+    parse_header,
+    verify_signature,
+)
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 # Section 2.4 recommends `logout+jwt`; older providers still write what they write everywhere.
 # What tells these tokens from ID tokens in any case is that they have an event and no nonce.
 KINDS = frozenset({"logout+jwt", "jwt"})
-OLDEST_SECONDS = 600
+MAX_AGE_SECONDS = 600
 """However long its provider says it is good for: that long we have to remember it."""
 
 _REQUIRED = ("iss", "aud", "iat", "exp", "jti", "events")
-_LONGEST_NAME = 255
+_MAX_NAME_LENGTH = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,21 +38,21 @@ class LogoutToken:
 
 def unverified_issuer(token: str) -> str | None:
     """Who claims to have sent it; only ever used to choose whose keys to verify it with."""
-    issuer = (peek(token, 1) or {}).get("iss")
+    issuer = (decode_unverified(token, 1) or {}).get("iss")
     return issuer if isinstance(issuer, str) else None
 
 
-def verify_logout(
+def verify_logout_token(
     token: str, *, key: Jwk, issuer: str, client_id: str, algorithms: tuple[str, ...], now: float
 ) -> LogoutToken:
     """Raises `LoginRefused`."""
-    algorithm = read_header(token, algorithms=algorithms, kinds=KINDS).algorithm
+    algorithm = parse_header(token, algorithms=algorithms, kinds=KINDS).algorithm
     claims = verify_signature(
         token, key=key, algorithm=algorithm, issuer=issuer, audience=client_id, required=_REQUIRED
     )
     check_times(claims, now=now)
     issued_at = claims["iat"]
-    if isinstance(issued_at, int | float) and issued_at + OLDEST_SECONDS <= now:
+    if isinstance(issued_at, int | float) and issued_at + MAX_AGE_SECONDS <= now:
         raise LoginRefused("logout token was issued too long ago")
     if "nonce" in claims:
         raise LoginRefused("logout token with a nonce: an ID token in disguise")
@@ -66,6 +72,6 @@ def _name(claims: Mapping[str, object], name: str) -> str | None:
     value = claims.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_NAME:
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_NAME_LENGTH:
         raise LoginRefused(f"logout token with an unusable `{name}`")
     return value

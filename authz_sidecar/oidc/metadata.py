@@ -1,6 +1,6 @@
 """What a provider says about itself (OpenID Connect Discovery 1.0), checked before it is used.
 
-Pure: a decoded document in, a `Metadata` out, or `ProviderUnavailable` with what is wrong.
+Pure: a decoded document in, a `ProviderMetadata` out, or `ProviderUnavailable` with what is wrong.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from authz_sidecar.core.urls import MalformedUrl, parse_url
 from authz_sidecar.errors import ProviderUnavailable
 
 if TYPE_CHECKING:
-    from authz_sidecar.oidc.id_token import Tenants
-    from authz_sidecar.provider_presets import PlainOAuth
+    from authz_sidecar.oidc.id_token import TenantIssuers
+    from authz_sidecar.provider_presets import OAuth2Endpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
+class ProviderMetadata:
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
@@ -28,7 +28,7 @@ class Metadata:
     end_session_endpoint: str | None = None
     pushed_authorization_request_endpoint: str | None = None
     requires_pushed_requests: bool = False
-    sends_issuer: bool = False
+    promises_iss: bool = False
     """Whether every answer carries `iss` (RFC 9207 section 3); where it does, none may lack it."""
     token_endpoint_authentication: tuple[str, ...] = ("client_secret_basic",)
 
@@ -38,10 +38,10 @@ def discovery_url(issuer: str) -> str:
     return f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
 
 
-def plain_metadata(plain: PlainOAuth, *, issuer: str) -> Metadata:
+def static_metadata(plain: OAuth2Endpoints, *, issuer: str) -> ProviderMetadata:
     """Of a provider that has no discovery document."""
     base = issuer.removesuffix("/")
-    return Metadata(
+    return ProviderMetadata(
         issuer=f"{base}{plain.issuer}",
         authorization_endpoint=f"{base}{plain.authorization}",
         token_endpoint=f"{base}{plain.token}",
@@ -50,7 +50,9 @@ def plain_metadata(plain: PlainOAuth, *, issuer: str) -> Metadata:
     )
 
 
-def parse_metadata(document: object, *, issuer: str, tenants: Tenants | None = None) -> Metadata:
+def parse_metadata(
+    document: object, *, issuer: str, tenants: TenantIssuers | None = None
+) -> ProviderMetadata:
     if not isinstance(document, Mapping):
         raise ProviderUnavailable(f"the discovery document of `{issuer}` is no JSON object")
     # Discovery section 4.3: "MUST exactly match". A near miss is another provider, or a typing
@@ -62,7 +64,7 @@ def parse_metadata(document: object, *, issuer: str, tenants: Tenants | None = N
             " write the issuer exactly so"
         )
     methods = document.get("token_endpoint_auth_methods_supported")
-    return Metadata(
+    return ProviderMetadata(
         issuer=issuer,
         authorization_endpoint=_endpoint(document, "authorization_endpoint"),
         token_endpoint=_endpoint(document, "token_endpoint"),
@@ -73,7 +75,7 @@ def parse_metadata(document: object, *, issuer: str, tenants: Tenants | None = N
             document, "pushed_authorization_request_endpoint"
         ),
         requires_pushed_requests=document.get("require_pushed_authorization_requests") is True,
-        sends_issuer=document.get("authorization_response_iss_parameter_supported") is True,
+        promises_iss=document.get("authorization_response_iss_parameter_supported") is True,
         token_endpoint_authentication=(
             tuple(str(method) for method in methods)
             if isinstance(methods, list) and methods

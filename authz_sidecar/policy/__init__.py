@@ -6,28 +6,32 @@ Pure: no clock, no I/O. Knows requests and identities, nothing of proxies, route
 from __future__ import annotations
 
 from authz_sidecar.policy.compile import Purpose, compile_policy
-from authz_sidecar.policy.criteria import About
+from authz_sidecar.policy.criteria import Dependency
 from authz_sidecar.policy.decide import Evaluation, decide, evaluate
 from authz_sidecar.policy.model import Policy
-from authz_sidecar.policy.partial_evaluation import Residual, specialise, specialise_for
-from authz_sidecar.policy.step_up import foreseen
-from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Records, Subject, subject_of
+from authz_sidecar.policy.partial_evaluation import (
+    Residual,
+    partially_evaluate,
+    partially_evaluate_subject,
+)
+from authz_sidecar.policy.step_up import anticipate
+from authz_sidecar.policy.subject import NO_CONTEXT, Context, RecordSource, Subject, build_subject
 
 __all__ = [
-    "NO_EVIDENCE",
-    "About",
+    "NO_CONTEXT",
+    "Context",
+    "Dependency",
     "Evaluation",
-    "Evidence",
     "Policy",
     "Purpose",
-    "Records",
+    "RecordSource",
     "Residual",
     "Subject",
+    "anticipate",
+    "build_subject",
     "compile_policy",
     "decide",
     "evaluate",
-    "foreseen",
-    "specialise",
-    "specialise_for",
-    "subject_of",
+    "partially_evaluate",
+    "partially_evaluate_subject",
 ]

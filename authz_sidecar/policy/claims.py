@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 _DEEPEST = 5
 
 
-def claim_values(claims: Mapping[str, object], path: str) -> Sequence[object]:
+def values_at(claims: Mapping[str, object], path: str) -> Sequence[object]:
     """The exact key first, then the path's segments as nested keys (two to five of them).
 
     A missing claim is the empty list, one value is a list of one. An object is no value: its

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from authz_sidecar.core.types import CheckRequest
-from authz_sidecar.policy.reasons import HELD
-from authz_sidecar.policy.subject import Evidence, Subject
+from authz_sidecar.policy.reasons import SUCCESS_BIT
+from authz_sidecar.policy.subject import Context, Subject
 
-Test = Callable[[CheckRequest, Subject | None, float, Evidence], int]
+Test = Callable[[CheckRequest, Subject | None, float, Context], int]
 """One criterion or more, asked about (request, subject, now, evidence); never raises."""
 
 Part = int | Test
@@ -28,11 +28,11 @@ def any_of(parts: Sequence[Part]) -> Part:
     if len(tests) == 1 and not true and not false:
         return tests[0]
 
-    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Evidence) -> int:
+    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Context) -> int:
         held, failed = true, false
         for each in tests:
             outcome = each(request, subject, now, evidence)
-            if outcome & HELD:
+            if outcome & SUCCESS_BIT:
                 held |= outcome
             else:
                 failed |= outcome
@@ -49,11 +49,11 @@ def all_of(parts: Sequence[Part]) -> Part:
     if len(tests) == 1 and not true and not false:
         return tests[0]
 
-    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Evidence) -> int:
+    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Context) -> int:
         held, failed = true, false
         for each in tests:
             outcome = each(request, subject, now, evidence)
-            if outcome & HELD:
+            if outcome & SUCCESS_BIT:
                 held |= outcome
             else:
                 failed |= outcome
@@ -62,12 +62,12 @@ def all_of(parts: Sequence[Part]) -> Part:
     return test
 
 
-def inverted(part: Part) -> Part:
+def negate(part: Part) -> Part:
     if isinstance(part, int):
-        return part ^ HELD
+        return part ^ SUCCESS_BIT
 
-    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Evidence) -> int:
-        return part(request, subject, now, evidence) ^ HELD
+    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Context) -> int:
+        return part(request, subject, now, evidence) ^ SUCCESS_BIT
 
     return test
 
@@ -79,7 +79,7 @@ def _sorted(parts: Sequence[Part]) -> tuple[int, int, tuple[Test, ...]]:
     for part in parts:
         if not isinstance(part, int):
             tests.append(part)
-        elif part & HELD:
+        elif part & SUCCESS_BIT:
             true |= part
         else:
             false |= part

@@ -5,25 +5,25 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.suggest import unknown
-from authz_sidecar.core.types import Fact
+from authz_sidecar.core.suggest import unknown_name_message
+from authz_sidecar.core.types import RequestAttribute
 from authz_sidecar.errors import ConfigError, Problem
-from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT, Criterion, Site
+from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT, CompileContext, Criterion
 from authz_sidecar.policy.document import (
     Action,
-    Kind,
-    WrittenCriterion,
-    WrittenOperator,
-    parse,
+    Connective,
+    CriterionNode,
+    OperatorNode,
+    parse_document,
 )
-from authz_sidecar.policy.model import Operator, Policy, policy_of
+from authz_sidecar.policy.model import Operator, Policy, link_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.core.source_locations import Positions, Step
+    from authz_sidecar.core.source_locations import PathStep, SourceMap
 
-ALL_FACTS = frozenset(Fact)
+ALL_ATTRIBUTES = frozenset(RequestAttribute)
 
 
 class Purpose(Enum):
@@ -38,49 +38,51 @@ class Purpose(Enum):
 def compile_policy(
     document: object,
     *,
-    where: Positions,
-    at: tuple[Step, ...] = (),
-    facts: frozenset[Fact] = ALL_FACTS,
+    source_map: SourceMap,
+    at: tuple[PathStep, ...] = (),
+    facts: frozenset[RequestAttribute] = ALL_ATTRIBUTES,
     purpose: Purpose = Purpose.SERVE,
     qualified_users: bool = False,
 ) -> Policy:
-    """`at` is the document's path below the root of `where`; `facts` are those that every enabled
-    adapter delivers. Raises `ConfigError` with all problems in file order."""
+    """`at` is the document's path below the root of `source_map`; `facts` are those that every
+    enabled adapter delivers. Raises `ConfigError` with all problems in file order."""
     problems: list[Problem] = []
-    written = parse(document, where=where, at=at, problems=problems)
-    operators = build(written, where=where, facts=facts, purpose=purpose, problems=problems)
+    written = parse_document(document, source_map=source_map, at=at, problems=problems)
+    operators = compile_operators(
+        written, source_map=source_map, facts=facts, purpose=purpose, problems=problems
+    )
     if problems:
         raise ConfigError(tuple(sorted(problems)))
-    return policy_of(operators, qualified_users=qualified_users)
+    return link_policy(operators, qualified_users=qualified_users)
 
 
-def build(
-    written: Sequence[WrittenOperator],
+def compile_operators(
+    written: Sequence[OperatorNode],
     *,
-    where: Positions,
-    facts: frozenset[Fact],
+    source_map: SourceMap,
+    facts: frozenset[RequestAttribute],
     purpose: Purpose,
     problems: list[Problem],
 ) -> tuple[Operator, ...]:
     """The rules of one document; to be used only where nothing was added to `problems`."""
-    builder = _Builder(where, facts, purpose, problems)
+    builder = _Builder(source_map, facts, purpose, problems)
     return tuple(builder.operator(operator) for operator in written)
 
 
 class _Builder:
     def __init__(
         self,
-        where: Positions,
-        facts: frozenset[Fact],
+        source_map: SourceMap,
+        facts: frozenset[RequestAttribute],
         purpose: Purpose,
         problems: list[Problem],
     ) -> None:
-        self._where = where
+        self._source_map = source_map
         self._facts = facts
         self._purpose = purpose
         self._problems = problems
 
-    def operator(self, written: WrittenOperator) -> Operator:
+    def operator(self, written: OperatorNode) -> Operator:
         criteria = tuple(
             criterion
             for each in written.criteria
@@ -88,36 +90,36 @@ class _Builder:
         )
         return Operator(written.action, written.kind, criteria, written.path)
 
-    def _criterion(self, written: WrittenCriterion, operator: WrittenOperator) -> Criterion | None:
+    def _criterion(self, written: CriterionNode, operator: OperatorNode) -> Criterion | None:
         name, _, sub_path = written.name.partition("/")
         builder = BUILDERS.get(name)
         if builder is None:
-            message = unknown("criterion", name, BUILDERS)
-            self._problems.append(self._where.problem(message, *written.path))
+            message = unknown_name_message("criterion", name, BUILDERS)
+            self._problems.append(self._source_map.problem(message, *written.path))
             return None
-        site = Site(
+        site = CompileContext(
             name=name,
             sub_path=sub_path,
             data=written.data,
-            where=self._where,
+            source_map=self._source_map,
             path=written.path,
-            unknown=self._unknown(operator),
+            outcome_when_unknown=self._unknown(operator),
             problems=self._problems,
         )
         if name in WITHOUT_TRANSPORT and self._purpose is Purpose.SERVE:
             site.problem(f"`{name}` cannot be asked about requests yet, only in `policy eval`")
         criterion = builder(written.data, site)
         if criterion is not None and not operator.unavailable_denies:
-            for fact in sorted(criterion.facts - self._facts):
+            for fact in sorted(criterion.attributes - self._facts):
                 site.problem(
                     f"not every enabled proxy tells the {fact.value}: "
                     "say `unavailable: deny` in this rule, or enable other adapters"
                 )
         return criterion
 
-    def _unknown(self, operator: WrittenOperator) -> bool | None:
+    def _unknown(self, operator: OperatorNode) -> bool | None:
         """An unknown criterion makes an `allow` fail and a `deny` hold, also when inverted."""
         if self._purpose is Purpose.EVALUATE:
             return None
-        inverted = operator.kind in (Kind.NOT, Kind.NOR)
+        inverted = operator.kind in (Connective.NOT, Connective.NOR)
         return (operator.action is Action.DENY) is not inverted

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from authz_sidecar.policy.reasons import Result
-from authz_sidecar.policy.step_up import stepped_up
-from authz_sidecar.policy.subject import Evidence, Subject, subject_of
+from authz_sidecar.policy.step_up import with_step_up
+from authz_sidecar.policy.subject import Context, Subject, build_subject
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest, Decision, Identity
@@ -26,20 +26,20 @@ def decide(
     identity: Identity | None,
     *,
     now: float,
-    evidence: Evidence | None = None,
+    evidence: Context | None = None,
 ) -> Decision:
     """`evidence` is the policy's own unless another is given."""
     if evidence is None:
         evidence = policy.evidence
-    subject = subject_of(identity, qualified=policy.qualified_users)
+    subject = build_subject(identity, qualified=policy.qualified_users)
     allow, deny = policy.allow, policy.deny
-    decision = policy.judge(
+    decision = policy.to_decision(
         allow if isinstance(allow, int) else allow(request, subject, now, evidence),
         deny if isinstance(deny, int) else deny(request, subject, now, evidence),
     )
     if not policy.may_step_up:
         return decision
-    return stepped_up(policy, decision, request, subject, now=now, evidence=evidence)
+    return with_step_up(policy, decision, request, subject, now=now, evidence=evidence)
 
 
 def evaluate(
@@ -48,7 +48,7 @@ def evaluate(
     subject: Subject | None,
     *,
     now: float,
-    evidence: Evidence | None = None,
+    evidence: Context | None = None,
 ) -> Evaluation:
     if evidence is None:
         evidence = policy.evidence

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.source_locations import Positions, Step
-from authz_sidecar.core.suggest import unknown
+from authz_sidecar.core.source_locations import PathStep, SourceMap
+from authz_sidecar.core.suggest import unknown_name_message
 
 if TYPE_CHECKING:
     from authz_sidecar.errors import Problem
 
-Path = tuple[Step, ...]
+DocumentPath = tuple[PathStep, ...]
 
 
 class Action(StrEnum):
@@ -25,7 +25,7 @@ class Action(StrEnum):
     DENY = "deny"
 
 
-class Kind(StrEnum):
+class Connective(StrEnum):
     AND = "and"
     OR = "or"
     NOT = "not"
@@ -33,43 +33,43 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenCriterion:
+class CriterionNode:
     name: str
     data: object
-    path: Path
+    path: DocumentPath
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenOperator:
+class OperatorNode:
     """`unavailable_denies`: the rule says what to do about facts that a proxy cannot deliver."""
 
     action: Action
-    kind: Kind
-    criteria: tuple[WrittenCriterion, ...]
-    path: Path
+    kind: Connective
+    criteria: tuple[CriterionNode, ...]
+    path: DocumentPath
     unavailable_denies: bool = False
 
 
-def parse(
-    document: object, *, where: Positions, at: Path, problems: list[Problem]
-) -> tuple[WrittenOperator, ...]:
+def parse_document(
+    document: object, *, source_map: SourceMap, at: DocumentPath, problems: list[Problem]
+) -> tuple[OperatorNode, ...]:
     """All operators that are sound, in order; whatever is not is added to `problems`.
 
     An empty operator is skipped: an `and` of nothing does not allow.
     """
-    reader = _Reader(where, problems)
+    reader = _Reader(source_map, problems)
     return tuple(operator for operator in reader.document(document, at) if operator.criteria)
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    where: Positions
+    source_map: SourceMap
     problems: list[Problem]
 
-    def problem(self, message: str, path: Path) -> None:
-        self.problems.append(self.where.problem(message, *path))
+    def problem(self, message: str, path: DocumentPath) -> None:
+        self.problems.append(self.source_map.problem(message, *path))
 
-    def document(self, document: object, path: Path) -> Iterator[WrittenOperator]:
+    def document(self, document: object, path: DocumentPath) -> Iterator[OperatorNode]:
         if isinstance(document, Mapping):
             yield from self.rules(document, path)
         elif isinstance(document, list | tuple):
@@ -81,19 +81,19 @@ class _Reader:
         else:
             self.problem("a policy is an object with `allow` or `deny`, or an array of them", path)
 
-    def rules(self, rules: Mapping[object, object], path: Path) -> Iterator[WrittenOperator]:
+    def rules(self, rules: Mapping[object, object], path: DocumentPath) -> Iterator[OperatorNode]:
         for key, rule in rules.items():
             here = (*path, str(key))
             if key not in _ACTIONS:
-                self.problem(unknown("action", key, _ACTIONS), here)
+                self.problem(unknown_name_message("action", key, _ACTIONS), here)
             elif not isinstance(rule, Mapping):
                 self.problem("takes an object with `and`, `or`, `not` or `nor`", here)
             else:
                 yield from self.rule(Action(str(key)), rule, here)
 
     def rule(
-        self, action: Action, rule: Mapping[object, object], path: Path
-    ) -> Iterator[WrittenOperator]:
+        self, action: Action, rule: Mapping[object, object], path: DocumentPath
+    ) -> Iterator[OperatorNode]:
         unavailable = rule.get("unavailable")
         if "unavailable" in rule and unavailable != "deny":
             self.problem("can only be `deny`", (*path, "unavailable"))
@@ -102,21 +102,21 @@ class _Reader:
             if key in ("action", "unavailable"):
                 continue  # upstream reads past a key `action`
             if key not in _KINDS:
-                self.problem(unknown("operator", key, _KINDS), here)
+                self.problem(unknown_name_message("operator", key, _KINDS), here)
             elif not isinstance(criteria, list | tuple):
                 self.problem("takes an array of criteria", here)
             else:
-                yield WrittenOperator(
+                yield OperatorNode(
                     action,
-                    Kind(str(key)),
+                    Connective(str(key)),
                     tuple(self.criteria(criteria, here)),
                     here,
                     unavailable == "deny",
                 )
 
     def criteria(
-        self, criteria: list[object] | tuple[object, ...], path: Path
-    ) -> Iterator[WrittenCriterion]:
+        self, criteria: list[object] | tuple[object, ...], path: DocumentPath
+    ) -> Iterator[CriterionNode]:
         for place, criterion in enumerate(criteria):
             here = (*path, place)
             if not isinstance(criterion, Mapping):
@@ -125,8 +125,8 @@ class _Reader:
                 self.problem(f"a criterion has exactly one key, this has {len(criterion)}", here)
             else:
                 for name, data in criterion.items():
-                    yield WrittenCriterion(str(name), data, (*here, str(name)))
+                    yield CriterionNode(str(name), data, (*here, str(name)))
 
 
 _ACTIONS = tuple(Action)
-_KINDS = tuple(Kind)
+_KINDS = tuple(Connective)

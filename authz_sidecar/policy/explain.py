@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from authz_sidecar.core.types import Allow, Challenge
 from authz_sidecar.policy.combinators import any_of
 from authz_sidecar.policy.document import Action
-from authz_sidecar.policy.model import linked
-from authz_sidecar.policy.observed_values import Seen, Situation, seen
+from authz_sidecar.policy.model import combine_operators
+from authz_sidecar.policy.observed_values import EvaluationContext, ObservedValue, observe
 from authz_sidecar.policy.reasons import UNAUTHENTICATED, Result
-from authz_sidecar.policy.step_up import LACKING, stepped_up
-from authz_sidecar.policy.subject import Evidence, Subject, subject_of
+from authz_sidecar.policy.step_up import UNMET_REASONS, with_step_up
+from authz_sidecar.policy.subject import Context, Subject, build_subject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CriterionExplained:
+class ExplainedCriterion:
     criterion: Criterion
     result: Result
-    seen: Seen
+    observed: ObservedValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleExplained:
+class ExplainedRule:
     """One operator of one rule. `decisive`: without it and its likes the verdict would be another
     one, or nobody could say it."""
 
     operator: Operator
     result: Result
     decisive: bool
-    criteria: tuple[CriterionExplained, ...]
+    criteria: tuple[ExplainedCriterion, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Explanation:
     decision: Decision
     allow: Result
     deny: Result
-    rules: tuple[RuleExplained, ...]
+    rules: tuple[ExplainedRule, ...]
 
 
 def explain(
@@ -58,46 +58,48 @@ def explain(
     identity: Identity | None,
     *,
     now: float,
-    evidence: Evidence | None = None,
+    evidence: Context | None = None,
 ) -> Explanation:
-    subject = subject_of(identity, qualified=policy.qualified_users)
-    return explain_for(policy, request, subject, now=now, evidence=evidence)
+    subject = build_subject(identity, qualified=policy.qualified_users)
+    return explain_subject(policy, request, subject, now=now, evidence=evidence)
 
 
-def explain_for(
+def explain_subject(
     policy: Policy,
     request: CheckRequest,
     subject: Subject | None,
     *,
     now: float,
-    evidence: Evidence | None = None,
+    evidence: Context | None = None,
 ) -> Explanation:
     if evidence is None:
         evidence = policy.evidence
-    at = Situation(request, subject, now, evidence)
+    at = EvaluationContext(request, subject, now, evidence)
     outcomes = {id(each): each.test(request, subject, now, evidence) for each in policy.criteria}
 
     def known(criterion: Criterion) -> int:
         return outcomes[id(criterion)]
 
     def side(action: Action) -> int:
-        return _outcome([linked(policy.operators, action, known)])
+        return _outcome([combine_operators(policy.operators, action, known)])
 
     # A policy without rules, such as the one that stands in for a broken one, is its own outcome.
     allow = Result(side(Action.ALLOW) if policy.operators else _outcome([policy.allow]))
     deny = Result(side(Action.DENY) if policy.operators else _outcome([policy.deny]))
-    decision = policy.judge(allow.outcome, deny.outcome)
-    decision = stepped_up(policy, decision, request, subject, now=now, evidence=evidence)
+    decision = policy.to_decision(allow.outcome, deny.outcome)
+    decision = with_step_up(policy, decision, request, subject, now=now, evidence=evidence)
     rules = []
     for operator in policy.operators:
-        result = Result(_outcome(operator.linked(known)))
+        result = Result(_outcome(operator.combine(known)))
         criteria = tuple(
-            CriterionExplained(criterion=each, result=Result(known(each)), seen=seen(each, at))
+            ExplainedCriterion(
+                criterion=each, result=Result(known(each)), observed=observe(each, at)
+            )
             for each in operator.criteria
         )
         decisive = _is_decisive(operator.action, result, decision, denies=deny.holds)
         rules.append(
-            RuleExplained(operator=operator, result=result, decisive=decisive, criteria=criteria)
+            ExplainedRule(operator=operator, result=result, decisive=decisive, criteria=criteria)
         )
     return Explanation(decision=decision, allow=allow, deny=deny, rules=tuple(rules))
 
@@ -112,7 +114,7 @@ def _is_decisive(action: Action, result: Result, decision: Decision, *, denies: 
     """What allowed an allowed request, what denied a denied one; for a sign-in whatever asked for
     it. Where nothing allows, no rule is decisive: its absence is."""
     if isinstance(decision, Challenge):
-        asking = LACKING if decision.step_up else UNAUTHENTICATED
+        asking = UNMET_REASONS if decision.step_up else UNAUTHENTICATED
         return bool(result.outcome & asking)
     if not result.holds:
         return False

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from authz_sidecar.core.suggest import unknown
-from authz_sidecar.policy.regex import PatternError, whole_match
+from authz_sidecar.core.suggest import unknown_name_message
+from authz_sidecar.policy.regex import RegexError, compile_full_match
 
 if TYPE_CHECKING:
-    from authz_sidecar.policy.criteria.base import Site
+    from authz_sidecar.policy.criteria.base import CompileContext
 
 
-def equal(left: object, right: object) -> bool:
+def json_equal(left: object, right: object) -> bool:
     """`true` is not `1`, `"1"` is not `1`, but `1.0` is `1`."""
     if isinstance(left, str) or isinstance(right, str):
         return type(left) is type(right) and left == right
@@ -26,9 +26,11 @@ def equal(left: object, right: object) -> bool:
     if isinstance(left, int | float) and isinstance(right, int | float):
         return left == right
     if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(equal(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(
+            json_equal(left[key], right[key]) for key in left
+        )
     if isinstance(left, Sequence) and isinstance(right, Sequence):
-        return len(left) == len(right) and all(map(equal, left, right))
+        return len(left) == len(right) and all(map(json_equal, left, right))
     return left is None and right is None
 
 
@@ -38,12 +40,12 @@ ListTest = Callable[[Sequence[object]], bool]
 V = TypeVar("V")
 
 
-def string_matcher(data: object, site: Site) -> StringTest | None:
+def string_matcher(data: object, site: CompileContext) -> StringTest | None:
     """For criteria that compare one string. None after reporting what is wrong."""
     return _matcher(data, site, short="is", operators=STRING_OPERATORS, kind="string")
 
 
-def list_matcher(data: object, site: Site) -> ListTest | None:
+def list_matcher(data: object, site: CompileContext) -> ListTest | None:
     """For criteria that compare a list. None after reporting what is wrong."""
     return _matcher(data, site, short="has", operators=LIST_OPERATORS, kind="string list")
 
@@ -52,14 +54,14 @@ class OperandError(ValueError):
     """What an operator takes, to be put after its name."""
 
 
-def operators_of(data: object, site: Site) -> tuple[StringTest, ...] | None:
+def operators_of(data: object, site: CompileContext) -> tuple[StringTest, ...] | None:
     """The operators of a string matcher one by one, for criteria that quantify over each."""
     return _tests(data, site, short="is", operators=STRING_OPERATORS, kind="string")
 
 
 def _matcher(
     data: object,
-    site: Site,
+    site: CompileContext,
     *,
     short: str,
     operators: Mapping[str, Callable[[object], Callable[[V], bool]]],
@@ -73,7 +75,7 @@ def _matcher(
 
 def _tests(
     data: object,
-    site: Site,
+    site: CompileContext,
     *,
     short: str,
     operators: Mapping[str, Callable[[object], Callable[[V], bool]]],
@@ -86,7 +88,9 @@ def _tests(
         try:
             tests.append(operators[name](operand))
         except KeyError:
-            site.problem(unknown(f"{kind} matcher operator", name, operators), str(name))
+            site.problem(
+                unknown_name_message(f"{kind} matcher operator", name, operators), str(name)
+            )
         except OperandError as wrong:
             site.problem(f"`{name}` {wrong}", name)
     return tuple(tests) if len(tests) == len(data) else None
@@ -154,25 +158,25 @@ def _not_in(operand: object) -> StringTest:
 
 def _matches(operand: object) -> StringTest:
     try:
-        return whole_match(_text(operand))
-    except PatternError as wrong:
+        return compile_full_match(_text(operand))
+    except RegexError as wrong:
         raise OperandError(str(wrong)) from None
 
 
 def _has(operand: object) -> ListTest:
     if isinstance(operand, str):
         return lambda values: operand in values
-    return lambda values: any(equal(value, operand) for value in values)
+    return lambda values: any(json_equal(value, operand) for value in values)
 
 
 def _is_only(operand: object) -> ListTest:
-    return lambda values: len(values) == 1 and equal(values[0], operand)
+    return lambda values: len(values) == 1 and json_equal(values[0], operand)
 
 
 def _exclude(operand: object) -> ListTest:
     if isinstance(operand, str):
         return lambda values: operand not in values
-    return lambda values: not any(equal(value, operand) for value in values)
+    return lambda values: not any(json_equal(value, operand) for value in values)
 
 
 STRING_OPERATORS = {

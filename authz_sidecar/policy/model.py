@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.combinators import Part, all_of, any_of, inverted
-from authz_sidecar.policy.criteria import About, Criterion
-from authz_sidecar.policy.document import Action, Kind
-from authz_sidecar.policy.reasons import HELD, fails
-from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence
-from authz_sidecar.policy.verdict import Judge, judge
+from authz_sidecar.policy.combinators import Part, all_of, any_of, negate
+from authz_sidecar.policy.criteria import Criterion, Dependency
+from authz_sidecar.policy.document import Action, Connective
+from authz_sidecar.policy.reasons import SUCCESS_BIT, outcome_of_failure
+from authz_sidecar.policy.subject import NO_CONTEXT, Context
+from authz_sidecar.policy.verdict import ToDecision, select_decision
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.source_locations import Step
-    from authz_sidecar.core.step_up import StepUp
-    from authz_sidecar.core.types import Fact
+    from authz_sidecar.core.source_locations import PathStep
+    from authz_sidecar.core.step_up import AuthenticationRequirement
+    from authz_sidecar.core.types import RequestAttribute
 
-Fold = Callable[[Criterion], Part]
+Combiner = Callable[[Criterion], Part]
 """What a criterion becomes: its outcome where that is known, else its test."""
 
 
@@ -27,37 +27,37 @@ class Operator:
     """One operator of one rule. `path` leads to it in the document."""
 
     action: Action
-    kind: Kind
+    kind: Connective
     criteria: tuple[Criterion, ...]
-    path: tuple[Step, ...]
+    path: tuple[PathStep, ...]
 
-    def linked(self, fold: Fold) -> list[Part]:
+    def combine(self, fold: Combiner) -> list[Part]:
         """As alternatives of its action; those of an `or` stand for themselves."""
         parts = [fold(criterion) for criterion in self.criteria]
         match self.kind:
-            case Kind.AND:
+            case Connective.AND:
                 return [all_of(parts)]
-            case Kind.OR:
+            case Connective.OR:
                 return parts
-            case Kind.NOT:
-                return [inverted(any_of(parts))]
-            case Kind.NOR:
-                return [inverted(all_of(parts))]
+            case Connective.NOT:
+                return [negate(any_of(parts))]
+            case Connective.NOR:
+                return [negate(all_of(parts))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`allow` and `deny` are the rules linked for evaluation, `judge` says what their results come
-    to. `qualified_users`: `user` compares `provider/subject`. `evidence` is what the criteria may
-    look at beside a request and its user; it comes and goes with the rules. `may_step_up`: some
-    rule asks how somebody signed in."""
+    """`allow` and `deny` are the rules linked for evaluation, `to_decision` says what their
+    results come to. `qualified_users`: `user` compares `provider/subject`. `evidence` is what the
+    criteria may look at beside a request and its user; it comes and goes with the rules.
+    `may_step_up`: some rule asks how somebody signed in."""
 
     operators: tuple[Operator, ...]
     allow: Part
     deny: Part
-    judge: Judge
+    to_decision: ToDecision
     qualified_users: bool
-    evidence: Evidence = NO_EVIDENCE
+    evidence: Context = NO_CONTEXT
     may_step_up: bool = False
 
     @property
@@ -65,22 +65,22 @@ class Policy:
         return (criterion for operator in self.operators for criterion in operator.criteria)
 
     @property
-    def about(self) -> About:
+    def depends_on(self) -> Dependency:
         """What a decision may depend on."""
-        about = About.NOTHING
+        about = Dependency.NOTHING
         for criterion in self.criteria:
-            about |= criterion.about
+            about |= criterion.depends_on
         return about
 
     @property
-    def facts(self) -> frozenset[Fact]:
+    def attributes(self) -> frozenset[RequestAttribute]:
         """What has to be known of a request."""
-        return frozenset(fact for criterion in self.criteria for fact in criterion.facts)
+        return frozenset(fact for criterion in self.criteria for fact in criterion.attributes)
 
     @property
-    def demands(self) -> frozenset[StepUp]:
+    def requirements(self) -> frozenset[AuthenticationRequirement]:
         """What is asked of sign-ins, by any rule."""
-        return frozenset(each.demand for each in self.criteria if each.demand is not None)
+        return frozenset(each.requirement for each in self.criteria if each.requirement is not None)
 
     @property
     def groups(self) -> frozenset[str]:
@@ -88,37 +88,37 @@ class Policy:
         return frozenset(name for criterion in self.criteria for name in criterion.groups)
 
 
-def policy_of(
+def link_policy(
     operators: Iterable[Operator],
     *,
     qualified_users: bool = False,
-    evidence: Evidence = NO_EVIDENCE,
+    evidence: Context = NO_CONTEXT,
 ) -> Policy:
     """All rules of all policies of a route together: per action they are alternatives."""
     operators = tuple(operators)
-    deny = linked(operators, Action.DENY, _constants)
+    deny = combine_operators(operators, Action.DENY, _constants)
     return Policy(
         operators=operators,
-        allow=linked(operators, Action.ALLOW, _constants),
+        allow=combine_operators(operators, Action.ALLOW, _constants),
         deny=deny,
-        judge=judge(satisfiable=_satisfiable(operators, deny)),
+        to_decision=select_decision(satisfiable=_satisfiable(operators, deny)),
         qualified_users=qualified_users,
         evidence=evidence,
         may_step_up=any(
-            criterion.demand is not None
+            criterion.requirement is not None
             for operator in operators
             for criterion in operator.criteria
         ),
     )
 
 
-def linked(operators: Iterable[Operator], action: Action, fold: Fold) -> Part:
+def combine_operators(operators: Iterable[Operator], action: Action, fold: Combiner) -> Part:
     return any_of(
         [
             part
             for operator in operators
             if operator.action is action
-            for part in operator.linked(fold)
+            for part in operator.combine(fold)
         ]
     )
 
@@ -128,7 +128,7 @@ def _constants(criterion: Criterion) -> Part:
 
 
 def _satisfiable(operators: Iterable[Operator], deny: Part) -> bool:
-    if isinstance(deny, int) and deny & HELD:
+    if isinstance(deny, int) and deny & SUCCESS_BIT:
         return False
     return any(_could_hold(operator) for operator in operators if operator.action is Action.ALLOW)
 
@@ -136,16 +136,16 @@ def _satisfiable(operators: Iterable[Operator], deny: Part) -> bool:
 def _could_hold(operator: Operator) -> bool:
     """Whether some request might make it true; only `accept` and `reject` are certain."""
     constants = [criterion.constant for criterion in operator.criteria]
-    could_hold = [constant is None or bool(constant & HELD) for constant in constants]
-    could_fail = [constant is None or not constant & HELD for constant in constants]
+    could_hold = [constant is None or bool(constant & SUCCESS_BIT) for constant in constants]
+    could_fail = [constant is None or not constant & SUCCESS_BIT for constant in constants]
     match operator.kind:
-        case Kind.AND:
+        case Connective.AND:
             return all(could_hold)
-        case Kind.OR:
+        case Connective.OR:
             return any(could_hold)
-        case Kind.NOT:
+        case Connective.NOT:
             return all(could_fail)
-        case Kind.NOR:
+        case Connective.NOR:
             return any(could_fail)
 
 
@@ -153,8 +153,8 @@ def refusing_policy() -> Policy:
     """What stands in for a policy that could not be compiled."""
     return Policy(
         operators=(),
-        allow=fails("route-misconfigured"),
+        allow=outcome_of_failure("route-misconfigured"),
         deny=0,
-        judge=judge(satisfiable=False),
+        to_decision=select_decision(satisfiable=False),
         qualified_users=False,
     )

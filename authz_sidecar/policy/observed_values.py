@@ -10,94 +10,109 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.core.networks import unmapped
-from authz_sidecar.core.types import Fact
+from authz_sidecar.core.networks import unmap_ipv4
+from authz_sidecar.core.types import RequestAttribute
 from authz_sidecar.policy import times
 from authz_sidecar.policy.certificates import read_certificate
-from authz_sidecar.policy.claims import claim_values
+from authz_sidecar.policy.claims import values_at
 from authz_sidecar.policy.criteria.record import table_of
 from authz_sidecar.policy.criteria.request import parameter_values
-from authz_sidecar.policy.paths import decoded
+from authz_sidecar.policy.paths import decode_path
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest
     from authz_sidecar.policy.criteria import Criterion
-    from authz_sidecar.policy.subject import Evidence, Subject
+    from authz_sidecar.policy.subject import Context, Subject
 
 
-class Seen(NamedTuple):
+class ObservedValue(NamedTuple):
     """`value` is as in JSON. `note` says why there is none, or what is particular about it."""
 
     value: object = None
     note: str | None = None
 
 
-class Situation(NamedTuple):
+class EvaluationContext(NamedTuple):
     """Everything a criterion may look at."""
 
     request: CheckRequest
     subject: Subject | None
     now: float
-    evidence: Evidence
+    evidence: Context
 
 
 # Of the others, absence itself says that they are not known.
-_TOLD = frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.HEADERS})
+_TOLD = frozenset(
+    {
+        RequestAttribute.METHOD,
+        RequestAttribute.PATH,
+        RequestAttribute.QUERY,
+        RequestAttribute.HEADERS,
+    }
+)
 
-Look = Callable[["Criterion", Situation], Seen]
-LookAtSubject = Callable[["Criterion", "Subject"], Seen]
+ReadAttribute = Callable[["Criterion", EvaluationContext], ObservedValue]
+ReadSubject = Callable[["Criterion", "Subject"], ObservedValue]
 
 
-def seen(criterion: Criterion, at: Situation) -> Seen:
-    missing = sorted(criterion.facts & _TOLD - at.request.facts)
+def observe(criterion: Criterion, context: EvaluationContext) -> ObservedValue:
+    missing = sorted(criterion.attributes & _TOLD - context.request.attributes)
     if missing:
-        return Seen(note=f"not known: {missing[0].value}")
-    return _LOOKS[criterion.name](criterion, at)
+        return ObservedValue(note=f"not known: {missing[0].value}")
+    return _LOOKS[criterion.name](criterion, context)
 
 
-def _nothing(_criterion: Criterion, _at: Situation) -> Seen:
-    return Seen()
+def _nothing(_criterion: Criterion, _at: EvaluationContext) -> ObservedValue:
+    return ObservedValue()
 
 
-def _of_subject(look: LookAtSubject) -> Look:
-    def of_somebody(criterion: Criterion, at: Situation) -> Seen:
+def _of_subject(look: ReadSubject) -> ReadAttribute:
+    def of_somebody(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
         if at.subject is None:
-            return Seen(note="nobody is signed in")
+            return ObservedValue(note="nobody is signed in")
         return look(criterion, at.subject)
 
     return of_somebody
 
 
-def _or_note(value: object, note: str) -> Seen:
-    return Seen(note=note) if value in (None, "", ()) else Seen(value)
+def _or_note(value: object, note: str) -> ObservedValue:
+    return ObservedValue(note=note) if value in (None, "", ()) else ObservedValue(value)
 
 
-def _user(_criterion: Criterion, subject: Subject) -> Seen:
+def _user(_criterion: Criterion, subject: Subject) -> ObservedValue:
     return _or_note(subject.user, "the session names no user")
 
 
-def _email(_criterion: Criterion, subject: Subject) -> Seen:
+def _email(_criterion: Criterion, subject: Subject) -> ObservedValue:
     return _or_note(subject.email, "no e-mail address is known")
 
 
-def _domain(_criterion: Criterion, subject: Subject) -> Seen:
+def _domain(_criterion: Criterion, subject: Subject) -> ObservedValue:
     pieces = subject.email.split("@", 2)
-    return Seen(pieces[1]) if len(pieces) > 1 else Seen(note="no e-mail address is known")
+    return (
+        ObservedValue(pieces[1])
+        if len(pieces) > 1
+        else ObservedValue(note="no e-mail address is known")
+    )
 
 
-def _groups(_criterion: Criterion, subject: Subject) -> Seen:
-    return Seen(note="no groups are known") if subject.groups is None else Seen([*subject.groups])
+def _groups(_criterion: Criterion, subject: Subject) -> ObservedValue:
+    return (
+        ObservedValue(note="no groups are known")
+        if subject.groups is None
+        else ObservedValue([*subject.groups])
+    )
 
 
-def _claim(criterion: Criterion, subject: Subject) -> Seen:
-    values = claim_values(subject.claims, criterion.sub_path)
-    return Seen([*values]) if values else Seen([], "there is no such claim")
+def _claim(criterion: Criterion, subject: Subject) -> ObservedValue:
+    values = values_at(subject.claims, criterion.sub_path)
+    return ObservedValue([*values]) if values else ObservedValue([], "there is no such claim")
 
 
-def _authentication(criterion: Criterion, at: Situation) -> Seen:
+def _authentication(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     subject = at.subject
     if subject is None:
-        return Seen(note="nobody is signed in")
+        return ObservedValue(note="nobody is signed in")
     since = subject.authenticated_at
     found: dict[str, object] = {
         "max_age": None if since is None else f"{max(0, round(at.now - since))}s",
@@ -105,62 +120,66 @@ def _authentication(criterion: Criterion, at: Situation) -> Seen:
         "amr": [*subject.amr],
     }
     wanted = criterion.data if isinstance(criterion.data, Mapping) else {}
-    return Seen({key: value for key, value in found.items() if key in wanted})
+    return ObservedValue({key: value for key, value in found.items() if key in wanted})
 
 
-def _device(criterion: Criterion, subject: Subject) -> Seen:
+def _device(criterion: Criterion, subject: Subject) -> ObservedValue:
     kind = criterion.device_type
     found = next((each for each in subject.devices if each.kind == kind), None)
     if found is None:
-        return Seen(note=f"no device of type `{kind}`")
-    return Seen(
+        return ObservedValue(note=f"no device of type `{kind}`")
+    return ObservedValue(
         {"is": found.credential, "approved": found.approved},
         None if found.enrolled else "it is not enrolled",
     )
 
 
-def _http_method(_criterion: Criterion, at: Situation) -> Seen:
-    return Seen(at.request.method)
+def _http_method(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
+    return ObservedValue(at.request.method)
 
 
-def _http_path(_criterion: Criterion, at: Situation) -> Seen:
-    return Seen(decoded(at.request.path))
+def _http_path(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
+    return ObservedValue(decode_path(at.request.path))
 
 
-def _http_header(criterion: Criterion, at: Situation) -> Seen:
+def _http_header(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     return _one_value([*at.request.header_values(criterion.sub_path.lower())])
 
 
-def _query(criterion: Criterion, at: Situation) -> Seen:
+def _query(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     return _one_value(parameter_values(at.request.query or "", criterion.sub_path))
 
 
-def _one_value(values: list[str]) -> Seen:
+def _one_value(values: list[str]) -> ObservedValue:
     if len(values) > 1:
-        return Seen([*values], "given more than once")
-    return Seen(values[0]) if values else Seen(note="not given")
+        return ObservedValue([*values], "given more than once")
+    return ObservedValue(values[0]) if values else ObservedValue(note="not given")
 
 
-def _cors_preflight(_criterion: Criterion, at: Situation) -> Seen:
+def _cors_preflight(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     asked = ("access-control-request-method", "origin")
     values = {name: [*at.request.header_values(name)] for name in asked}
-    return Seen({"method": at.request.method, **values})
+    return ObservedValue({"method": at.request.method, **values})
 
 
-def _source_ip(_criterion: Criterion, at: Situation) -> Seen:
+def _source_ip(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     client = at.request.client
-    return Seen(note="the client address is not known") if client is None else Seen(str(client))
+    return (
+        ObservedValue(note="the client address is not known")
+        if client is None
+        else ObservedValue(str(client))
+    )
 
 
-def _certificate(criterion: Criterion, at: Situation) -> Seen:
+def _certificate(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     certificate = at.request.certificate
     if certificate is None:
-        return Seen(note="the client certificate is not known")
+        return ObservedValue(note="the client certificate is not known")
     if not certificate.presented:
-        return Seen(note="none was presented")
+        return ObservedValue(note="none was presented")
     facts = None if certificate.pem is None else read_certificate(certificate.pem)
     if facts is None:
-        return Seen(note="it cannot be read")
+        return ObservedValue(note="it cannot be read")
     found = {
         "fingerprint": facts.fingerprint,
         "spki_hash": facts.spki_hash,
@@ -169,56 +188,62 @@ def _certificate(criterion: Criterion, at: Situation) -> Seen:
         "san_uri": [*facts.uris],
     }
     wanted = criterion.data if isinstance(criterion.data, Mapping) else {}
-    return Seen({key: found[key] for key in wanted if key in found})
+    return ObservedValue({key: found[key] for key in wanted if key in found})
 
 
-def _certificate_validity(_criterion: Criterion, at: Situation) -> Seen:
+def _certificate_validity(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     certificate = at.request.certificate
     if certificate is None:
-        return Seen(note="the client certificate is not known")
-    return Seen({"presented": certificate.presented, "valid": certificate.valid})
+        return ObservedValue(note="the client certificate is not known")
+    return ObservedValue({"presented": certificate.presented, "valid": certificate.valid})
 
 
-def _time(criterion: Criterion, at: Situation) -> Seen:
+def _time(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     """As a clock shows it in the zone of the criterion."""
     zone = criterion.data.get("timezone") if isinstance(criterion.data, Mapping) else None
-    place = times.zone(zone) if isinstance(zone, str) else UTC
+    place = times.parse_zone(zone) if isinstance(zone, str) else UTC
     try:
-        return Seen(datetime.fromtimestamp(at.now, place).strftime("%a %Y-%m-%d %H:%M:%S %Z"))
+        return ObservedValue(
+            datetime.fromtimestamp(at.now, place).strftime("%a %Y-%m-%d %H:%M:%S %Z")
+        )
     except (ValueError, OverflowError, OSError):
-        return Seen(note="no calendar has this time")
+        return ObservedValue(note="no calendar has this time")
 
 
-def _record(criterion: Criterion, at: Situation) -> Seen:
+def _record(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     asked = table_of(criterion)
     field = str(criterion.data["field"]) if isinstance(criterion.data, Mapping) else ""
     if asked is None or at.evidence.records is None:
-        return Seen(note="no tables of records are known")
+        return ObservedValue(note="no tables of records are known")
     (table, by), record = asked, None
     if by == "user":
         if at.subject is None:
-            return Seen(note="nobody is signed in")
+            return ObservedValue(note="nobody is signed in")
         if (users := at.evidence.records.users(table)) is None:
-            return Seen(note=f"the table `{table}` is not known")
+            return ObservedValue(note=f"the table `{table}` is not known")
         record = None if at.subject.user is None else users.get(at.subject.user)
     else:
         if (networks := at.evidence.records.networks(table)) is None:
-            return Seen(note=f"the table `{table}` is not known")
+            return ObservedValue(note=f"the table `{table}` is not known")
         client = at.request.client
-        record = None if client is None else networks.of(unmapped(client))
+        record = None if client is None else networks.find(unmap_ipv4(client))
     if record is None:
-        return Seen(note="there is no record")
-    return Seen(record[field]) if field in record else Seen(note="the record has no such field")
+        return ObservedValue(note="there is no record")
+    return (
+        ObservedValue(record[field])
+        if field in record
+        else ObservedValue(note="the record has no such field")
+    )
 
 
-def _tool(_criterion: Criterion, at: Situation) -> Seen:
+def _tool(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     call = at.evidence.call
     if call is None:
-        return Seen(note="the body is not known")
-    return Seen({"method": call.method, "tool": call.tool})
+        return ObservedValue(note="the body is not known")
+    return ObservedValue({"method": call.method, "tool": call.tool})
 
 
-_LOOKS: Mapping[str, Look] = MappingProxyType(
+_LOOKS: Mapping[str, ReadAttribute] = MappingProxyType(
     {
         "accept": _nothing,
         "authenticated_user": _of_subject(_user),

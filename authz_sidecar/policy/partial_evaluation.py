@@ -11,36 +11,37 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import CheckRequest, Decision, Identity
 from authz_sidecar.core.urls import Origin
-from authz_sidecar.policy.criteria import About, Criterion
+from authz_sidecar.policy.criteria import Criterion, Dependency
 from authz_sidecar.policy.document import Action
-from authz_sidecar.policy.model import Policy, linked
-from authz_sidecar.policy.step_up import stepped_up
-from authz_sidecar.policy.subject import NO_EVIDENCE, Evidence, Subject, subject_of
+from authz_sidecar.policy.model import Policy, combine_operators
+from authz_sidecar.policy.step_up import with_step_up
+from authz_sidecar.policy.subject import NO_CONTEXT, Context, Subject, build_subject
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.combinators import Part
 
 # Handed to criteria that never look at a request.
 _NO_REQUEST = CheckRequest(
-    adapter="", method="", origin=Origin("https", "invalid"), path="/", facts=frozenset()
+    adapter="", method="", origin=Origin("https", "invalid"), path="/", attributes=frozenset()
 )
-_LATER = About.REQUEST | About.EVIDENCE
+_LATER = Dependency.REQUEST | Dependency.RECORDS
 
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """What is left of a policy. `constant` is the decision where no request changes it; `until` is
-    the instant from which on everything has to be asked anew (exclusive; infinite without time)."""
+    """What is left of a policy. `constant` is the decision where no request changes it;
+    `stable_until` is the instant from which on everything has to be asked anew (exclusive;
+    infinite without time)."""
 
     constant: Decision | None
-    until: float
+    stable_until: float
     _allow: Part
     _deny: Part
     _subject: Subject | None
     _policy: Policy
     _now: float
 
-    def decide(self, request: CheckRequest, *, evidence: Evidence | None = None) -> Decision:
+    def decide(self, request: CheckRequest, *, evidence: Context | None = None) -> Decision:
         """`evidence` is the policy's own unless another is given."""
         if self.constant is not None:
             return self.constant
@@ -49,43 +50,51 @@ class Residual:
         allow, deny, subject = self._allow, self._deny, self._subject
         # What is left asks about request and evidence alone, so that the time does not matter; nor
         # does it to what was settled, as long as this residual holds.
-        decision = self._policy.judge(
+        decision = self._policy.to_decision(
             allow if isinstance(allow, int) else allow(request, subject, self._now, evidence),
             deny if isinstance(deny, int) else deny(request, subject, self._now, evidence),
         )
-        return stepped_up(
+        return with_step_up(
             self._policy, decision, request, subject, now=self._now, evidence=evidence
         )
 
 
-def specialise(policy: Policy, identity: Identity | None, *, now: float) -> Residual:
-    subject = subject_of(identity, qualified=policy.qualified_users)
-    return specialise_for(policy, subject, now=now)
+def partially_evaluate(policy: Policy, identity: Identity | None, *, now: float) -> Residual:
+    subject = build_subject(identity, qualified=policy.qualified_users)
+    return partially_evaluate_subject(policy, subject, now=now)
 
 
-def specialise_for(policy: Policy, subject: Subject | None, *, now: float) -> Residual:
+def partially_evaluate_subject(policy: Policy, subject: Subject | None, *, now: float) -> Residual:
     def settled(criterion: Criterion) -> Part:
-        if criterion.about & _LATER:
+        if criterion.depends_on & _LATER:
             return criterion.test
-        return criterion.test(_NO_REQUEST, subject, now, NO_EVIDENCE)
+        return criterion.test(_NO_REQUEST, subject, now, NO_CONTEXT)
 
-    allow = linked(policy.operators, Action.ALLOW, settled) if policy.operators else policy.allow
-    deny = linked(policy.operators, Action.DENY, settled) if policy.operators else policy.deny
+    allow = (
+        combine_operators(policy.operators, Action.ALLOW, settled)
+        if policy.operators
+        else policy.allow
+    )
+    deny = (
+        combine_operators(policy.operators, Action.DENY, settled)
+        if policy.operators
+        else policy.deny
+    )
     constant = None
     if isinstance(allow, int) and isinstance(deny, int):
-        constant = stepped_up(
+        constant = with_step_up(
             policy,
-            policy.judge(allow, deny),
+            policy.to_decision(allow, deny),
             _NO_REQUEST,
             subject,
             now=now,
-            evidence=NO_EVIDENCE,
+            evidence=NO_CONTEXT,
         )
     until = min(
         (
-            criterion.until(subject, now)
+            criterion.stable_until(subject, now)
             for criterion in policy.criteria
-            if criterion.until is not None
+            if criterion.stable_until is not None
         ),
         default=math.inf,
     )

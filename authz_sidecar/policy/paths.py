@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 _SEPARATOR = re.compile(rb"(?i)(%2f|%5c)")
 
 
-def decoded(path: str) -> str:
+def decode_path(path: str) -> str:
     """Never fails: bytes that are not UTF-8 become lone surrogates, which no rule contains."""
     if "%" not in path:
         return path

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-HELD = 1
+SUCCESS_BIT = 1
 
 CODES = (
     "accept",
@@ -76,21 +76,21 @@ ABOUT_DEVICE = 2 << len(CODES)
 """Beside the codes: a question about a device took part in the result."""
 
 _FAILS = {code: 2 << place for place, code in enumerate(CODES)}
-_HOLDS = {code: bit | HELD for code, bit in _FAILS.items()}
+_HOLDS = {code: bit | SUCCESS_BIT for code, bit in _FAILS.items()}
 
 
-def holds(code: str) -> int:
+def outcome_of_success(code: str) -> int:
     """The outcome "holds, because of `code`"."""
     return _HOLDS[code]
 
 
-def fails(code: str) -> int:
+def outcome_of_failure(code: str) -> int:
     """The outcome "does not hold, because of `code`"."""
     return _FAILS[code]
 
 
 @lru_cache(maxsize=4096)
-def codes(outcome: int) -> frozenset[str]:
+def reason_codes(outcome: int) -> frozenset[str]:
     return frozenset(code for code, bit in _FAILS.items() if outcome & bit)
 
 
@@ -101,12 +101,12 @@ class Result(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        return bool(self.outcome & HELD)
+        return bool(self.outcome & SUCCESS_BIT)
 
     @property
     def reasons(self) -> frozenset[str]:
-        return codes(self.outcome)
+        return reason_codes(self.outcome)
 
 
-UNAUTHENTICATED = fails("user-unauthenticated")
+UNAUTHENTICATED = outcome_of_failure("user-unauthenticated")
 """What every question about a person comes to when nobody is signed in, negative ones included."""

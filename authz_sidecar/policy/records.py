@@ -18,7 +18,7 @@ Users = Mapping[str, "Record"]
 """Records by user."""
 
 
-class Networks:
+class NetworkRecords:
     """Records by network; the narrowest that holds an address counts.
 
     Raises `ValueError` for what is not a network.
@@ -29,7 +29,7 @@ class Networks:
     def __init__(self, records: Mapping[str, Record]) -> None:
         self._lengths = _by_length(records)
 
-    def of(self, address: Address) -> Record | None:
+    def find(self, address: Address) -> Record | None:
         value = int(address)
         for version, hidden, records in self._lengths:
             if version == address.version and (found := records.get(value >> hidden)) is not None:
@@ -42,9 +42,9 @@ class RecordTables:
     """By name, what tells a table as it is now: at once, without failing, None where nobody knows."""
 
     by_user: Mapping[str, Callable[[], Users | None]]
-    by_address: Mapping[str, Callable[[], Networks | None]]
+    by_address: Mapping[str, Callable[[], NetworkRecords | None]]
 
-    def knows(self, table: str, *, by: str) -> bool:
+    def has_table(self, table: str, *, by: str) -> bool:
         """Whether there is such a table, looked up by `user` or by `address`."""
         return table in (self.by_user if by == "user" else self.by_address)
 
@@ -52,27 +52,28 @@ class RecordTables:
         now = self.by_user.get(table)
         return None if now is None else now()
 
-    def networks(self, table: str) -> Networks | None:
+    def networks(self, table: str) -> NetworkRecords | None:
         now = self.by_address.get(table)
         return None if now is None else now()
 
 
-def table_of(records: Mapping[str, Record], *, by: str) -> Users | Networks:
-    """As it is looked up in, by `user` or by `address`. Raises `ValueError` as `Networks` does."""
-    return records if by == "user" else Networks(records)
+def build_table(records: Mapping[str, Record], *, by: str) -> Users | NetworkRecords:
+    """As it is looked up in, by `user` or by `address`. Raises `ValueError` as `NetworkRecords`
+    does."""
+    return records if by == "user" else NetworkRecords(records)
 
 
-def fixed(
+def static_tables(
     *, users: Mapping[str, Users], networks: Mapping[str, Mapping[str, Record]]
 ) -> RecordTables:
     """Tables that stay what they are. Raises `ValueError` for what is not a network."""
     return RecordTables(
-        by_user={name: always(table) for name, table in users.items()},
-        by_address={name: always(Networks(table)) for name, table in networks.items()},
+        by_user={name: constantly(table) for name, table in users.items()},
+        by_address={name: constantly(NetworkRecords(table)) for name, table in networks.items()},
     )
 
 
-def always(table: T) -> Callable[[], T]:
+def constantly(table: T) -> Callable[[], T]:
     return lambda: table
 
 

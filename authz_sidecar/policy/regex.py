@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
     import re2  # type: ignore[import-untyped]
 
-LONGEST_PATTERN = 1000
+MAX_PATTERN_LENGTH = 1000
 _MEMORY = 1 << 20  # bytes a compiled pattern may take; the engine's own default is eight times that
 
 
-class PatternError(ValueError):
+class RegexError(ValueError):
     """Not a pattern we take; the message says why."""
 
 
-def whole_match(pattern: str, *, ignore_case: bool = False) -> Callable[[str], bool]:
+def compile_full_match(pattern: str, *, ignore_case: bool = False) -> Callable[[str], bool]:
     compiled = _compiled(pattern, ignore_case=ignore_case)
 
     def matches(value: str) -> bool:
@@ -31,12 +31,12 @@ def whole_match(pattern: str, *, ignore_case: bool = False) -> Callable[[str], b
 
 
 def _compiled(pattern: str, *, ignore_case: bool) -> re2._Regexp:
-    if len(pattern) > LONGEST_PATTERN:
-        raise PatternError(f"is a pattern of more than {LONGEST_PATTERN} characters")
+    if len(pattern) > MAX_PATTERN_LENGTH:
+        raise RegexError(f"is a pattern of more than {MAX_PATTERN_LENGTH} characters")
     # An anchor says that its author expected a search. Refusing it tells them, and keeps patterns
     # out that would mean something else here than where they were copied from.
     if pattern.startswith("^") or (pattern.endswith("$") and not pattern.endswith(r"\$")):
-        raise PatternError("always matches the whole value: leave out `^` and `$`")
+        raise RegexError("always matches the whole value: leave out `^` and `$`")
     # Here, because most configurations have no pattern, and by it a worker is 2.5 MiB larger.
     import re2  # noqa: PLC0415
 
@@ -50,4 +50,4 @@ def _compiled(pattern: str, *, ignore_case: bool) -> re2._Regexp:
     except re2.error as wrong:
         reason = wrong.args[0] if wrong.args else "unknown"
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        raise PatternError(f"is not a pattern: {text}") from None
+        raise RegexError(f"is not a pattern: {text}") from None

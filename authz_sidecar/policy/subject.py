@@ -50,10 +50,10 @@ Record = Mapping[str, object]
 
 
 class NetworkTable(Protocol):
-    def of(self, address: Address) -> Record | None: ...
+    def find(self, address: Address) -> Record | None: ...
 
 
-class Records(Protocol):
+class RecordSource(Protocol):
     """Tables of the operator's, already in memory: a look-up may neither block nor fail. None is a
     table that nobody knows at the moment."""
 
@@ -62,24 +62,24 @@ class Records(Protocol):
     def networks(self, table: str) -> NetworkTable | None: ...
 
 
-class Evidence(NamedTuple):
+class Context(NamedTuple):
     """What a policy may look at beside the request and the user. None is "not known"."""
 
-    records: Records | None = None
+    records: RecordSource | None = None
     call: ToolCall | None = None
 
 
-NO_EVIDENCE = Evidence()
+NO_CONTEXT = Context()
 
 
-def subject_of(identity: Identity | None, *, qualified: bool) -> Subject | None:
+def build_subject(identity: Identity | None, *, qualified: bool) -> Subject | None:
     """`qualified`: users are named `provider/subject`, since equal subjects of two providers are
     different people. The subjects of machines are qualified already."""
     if identity is None:
         return None
     user = identity.subject
     return Subject(
-        f"{identity.provider}/{user}" if qualified and not identity.machine else user,
+        f"{identity.provider}/{user}" if qualified and not identity.is_service else user,
         identity.email or "",
         identity.groups or None,
         identity.claims,

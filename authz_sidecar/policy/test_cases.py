@@ -11,19 +11,19 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeVar
 
-from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
-from authz_sidecar.core.suggest import unknown
+from authz_sidecar.core.protocol_upgrade import requests_unsupported_upgrade
+from authz_sidecar.core.suggest import unknown_name_message
 from authz_sidecar.core.types import CheckRequest, Identity
-from authz_sidecar.core.urls import MalformedUrl, Origin, ascii_url, parse_url
+from authz_sidecar.core.urls import MalformedUrl, Origin, iri_to_uri, parse_url
 from authz_sidecar.policy.reasons import CODES
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.source_locations import Place, Positions, Step
+    from authz_sidecar.core.source_locations import PathStep, SourceLocation, SourceMap
     from authz_sidecar.core.types import Address, Headers
     from authz_sidecar.errors import Problem
 
 T = TypeVar("T")
-Path = tuple["Step", ...]
+DocumentPath = tuple["PathStep", ...]
 
 VERDICTS = ("allow", "deny", "refused", "sign-in")
 # Those of the gate, beside those of policies.
@@ -43,12 +43,12 @@ _REQUEST = ("at", "headers", "ip", "method", "url")
 _IDENTITY = ("acr", "amr", "claims", "email", "groups", "provider", "signed_in_at", "user")
 _EXPECT = ("reasons", "route", "verdict")
 
-SOMEBODY = "(not given)"
+UNSPECIFIED_USER = "(not given)"
 """The user id of a person of whom only something else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Expected:
+class ExpectedResult:
     """None where a case does not care. Each of `reasons` has to be among those that are given."""
 
     verdict: str | None
@@ -57,28 +57,30 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class PolicyTestCase:
     """`request` has every fact; whoever runs it takes away what no proxy tells. The identity's
     provider is empty where the route's own is meant. `now` is None for the time of the run."""
 
     name: str
-    place: Place
+    location: SourceLocation
     request: CheckRequest
     identity: Identity | None
     now: float | None
-    expected: Expected
+    expected: ExpectedResult
 
 
-def read_cases(document: object, *, where: Positions, problems: list[Problem]) -> tuple[Case, ...]:
+def parse_cases(
+    document: object, *, source_map: SourceMap, problems: list[Problem]
+) -> tuple[PolicyTestCase, ...]:
     """All cases of a file: a list of them, or an object with `cases`. What is wrong is added to
     `problems`; then nothing should be run."""
-    reader = _Reader(where, problems)
-    at: Path = ()
+    reader = _Reader(source_map, problems)
+    at: DocumentPath = ()
     if isinstance(document, Mapping):
         reader.keys(document, ("cases",), ())
         document, at = document.get("cases"), ("cases",)
     if not isinstance(document, list | tuple) or not document:
-        problems.append(where.problem("holds no list of cases", *at))
+        problems.append(source_map.problem("holds no list of cases", *at))
         return ()
     return tuple(
         case
@@ -88,19 +90,21 @@ def read_cases(document: object, *, where: Positions, problems: list[Problem]) -
 
 
 class _Reader:
-    def __init__(self, where: Positions, problems: list[Problem]) -> None:
-        self._where = where
+    def __init__(self, source_map: SourceMap, problems: list[Problem]) -> None:
+        self._where = source_map
         self._problems = problems
 
-    def problem(self, message: str, path: Path) -> None:
+    def problem(self, message: str, path: DocumentPath) -> None:
         self._problems.append(self._where.problem(message, *path))
 
-    def keys(self, given: Mapping[object, object], known: tuple[str, ...], path: Path) -> None:
+    def keys(
+        self, given: Mapping[object, object], known: tuple[str, ...], path: DocumentPath
+    ) -> None:
         for key in given:
             if key not in known:
-                self.problem(unknown("key", key, known), (*path, str(key)))
+                self.problem(unknown_name_message("key", key, known), (*path, str(key)))
 
-    def case(self, given: object, path: Path) -> Case | None:
+    def case(self, given: object, path: DocumentPath) -> PolicyTestCase | None:
         before = len(self._problems)
         if not isinstance(given, Mapping):
             self.problem("a case is an object with `request` and `expect`", path)
@@ -112,16 +116,18 @@ class _Reader:
         name = self._text(given, "name", path)
         if len(self._problems) > before or request is None or expected is None:
             return None
-        return Case(
+        return PolicyTestCase(
             name=name or f"{request.method} {request.url}",
-            place=self._where.at(*path),
+            location=self._where.location_of(*path),
             request=request,
             identity=identity,
             now=now,
             expected=expected,
         )
 
-    def _request(self, given: object, path: Path) -> tuple[CheckRequest | None, float | None]:
+    def _request(
+        self, given: object, path: DocumentPath
+    ) -> tuple[CheckRequest | None, float | None]:
         if isinstance(given, str):
             given = {"url": given}
         if not isinstance(given, Mapping) or "url" not in given:
@@ -146,11 +152,11 @@ class _Reader:
             client=client,
             headers=headers,
             websocket=any(n == "upgrade" and v.lower() == "websocket" for n, v in headers),
-            unsupported_upgrade=asks_for_unsupported_upgrade(headers),
+            unsupported_upgrade=requests_unsupported_upgrade(headers),
         )
         return request, now
 
-    def _headers(self, given: object, path: Path) -> Headers:
+    def _headers(self, given: object, path: DocumentPath) -> Headers:
         if given is None:
             return ()
         if not isinstance(given, Mapping):
@@ -165,7 +171,7 @@ class _Reader:
                     self.problem("takes text", (*path, str(name)))
         return tuple(lines)
 
-    def _identity(self, given: object, path: Path) -> Identity | None:
+    def _identity(self, given: object, path: DocumentPath) -> Identity | None:
         if given is None or given == "none":
             return None
         if not isinstance(given, Mapping):
@@ -179,7 +185,7 @@ class _Reader:
         return Identity(
             provider=self._text(given, "provider", path) or "",
             issuer="",
-            subject=self._text(given, "user", path) or SOMEBODY,
+            subject=self._text(given, "user", path) or UNSPECIFIED_USER,
             email=self._text(given, "email", path),
             groups=self._texts(given, "groups", path),
             claims=claims,
@@ -188,7 +194,7 @@ class _Reader:
             amr=self._texts(given, "amr", path),
         )
 
-    def _expected(self, given: object, path: Path) -> Expected | None:
+    def _expected(self, given: object, path: DocumentPath) -> ExpectedResult | None:
         if isinstance(given, str):
             given = {"verdict": given}
         if not isinstance(given, Mapping) or not given:
@@ -197,17 +203,17 @@ class _Reader:
         self.keys(given, _EXPECT, path)
         verdict = self._text(given, "verdict", path)
         if verdict is not None and verdict not in VERDICTS:
-            self.problem(unknown("verdict", verdict, VERDICTS), (*path, "verdict"))
+            self.problem(unknown_name_message("verdict", verdict, VERDICTS), (*path, "verdict"))
         reasons = self._texts(given, "reasons", path)
         for place, reason in enumerate(reasons):
             if reason not in REASONS:
-                message = unknown("reason", reason, REASONS)
+                message = unknown_name_message("reason", reason, REASONS)
                 self.problem(message, (*path, "reasons", place))
         route = self._text(given, "route", path)
-        return Expected(verdict=verdict, route=route, reasons=frozenset(reasons))
+        return ExpectedResult(verdict=verdict, route=route, reasons=frozenset(reasons))
 
     def _read(
-        self, given: Mapping[str, object], key: str, read: Callable[[str], T], path: Path
+        self, given: Mapping[str, object], key: str, read: Callable[[str], T], path: DocumentPath
     ) -> T | None:
         text = self._text(given, key, path)
         try:
@@ -216,14 +222,14 @@ class _Reader:
             self.problem(str(wrong), (*path, key))
             return None
 
-    def _text(self, given: Mapping[str, object], key: str, path: Path) -> str | None:
+    def _text(self, given: Mapping[str, object], key: str, path: DocumentPath) -> str | None:
         value = given.get(key)
         if value is None or isinstance(value, str):
             return value
         self.problem("takes text, put it in quotes", (*path, key))
         return None
 
-    def _texts(self, given: Mapping[str, object], key: str, path: Path) -> tuple[str, ...]:
+    def _texts(self, given: Mapping[str, object], key: str, path: DocumentPath) -> tuple[str, ...]:
         value = given.get(key, ())
         values = [value] if isinstance(value, str) else value
         if not isinstance(values, list | tuple) or not all(isinstance(it, str) for it in values):
@@ -234,7 +240,7 @@ class _Reader:
 
 def _url(text: str) -> tuple[Origin, str]:
     try:
-        return parse_url(ascii_url(text))
+        return parse_url(iri_to_uri(text))
     except MalformedUrl as wrong:
         raise ValueError(f"`{text[:100]}` is no absolute url: {wrong}") from None
 

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-DAY = 86400.0
+DAY_SECONDS = 86400.0
 # The years of the calendar, less a day for the clocks of any zone; beyond, time stands still.
 _FIRST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
 _LAST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
@@ -17,31 +17,31 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 _TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::(\d{2})(\.\d{1,9})?)?)?(?: ?([AaPp][Mm]))?")
 
 
-class CalendarError(ValueError):
+class TimeFormatError(ValueError):
     """Not a time; the message is for the operator."""
 
 
-def zone(name: str) -> tzinfo:
+def parse_zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        raise CalendarError(f"unknown time zone `{name[:100]}`") from None
+        raise TimeFormatError(f"unknown time zone `{name[:100]}`") from None
 
 
-def instant(text: str, *, bare: tzinfo) -> float:
-    """ISO 8601; `bare` is the zone of one without an offset."""
+def parse_instant(text: str, *, default_zone: tzinfo) -> float:
+    """ISO 8601; `default_zone` is the zone of one without an offset."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise CalendarError(
+        raise TimeFormatError(
             f"`{text[:100]}` is not a date such as `2026-03-05T08:00:00Z`"
         ) from None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=bare)).timestamp()
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=default_zone)).timestamp()
 
 
-def days(text: str) -> frozenset[int]:
+def parse_days(text: str) -> frozenset[int]:
     """`*`, `mon`, `mon,wed`, `fri-mon` (around the end of the week); Monday is 0."""
     found: set[int] = set()
     for piece in text.lower().split(","):
@@ -60,33 +60,33 @@ def _day(name: str) -> int:
     for number, day in enumerate(_DAYS):
         if name in (day, day[:3]):
             return number
-    raise CalendarError(f"`{name[:100]}` is not a day of the week such as `mon` or `monday`")
+    raise TimeFormatError(f"`{name[:100]}` is not a day of the week such as `mon` or `monday`")
 
 
-def time_of_day(text: str) -> float:
+def parse_time_of_day(text: str) -> float:
     """Seconds since midnight of `15:04`, `15:04:05.5`, `3:04 PM`, `3PM`."""
     found = _TIME.fullmatch(text.strip())
     if found is None:
-        raise CalendarError(f"`{text[:100]}` is not a time such as `15:04` or `3:04 PM`")
+        raise TimeFormatError(f"`{text[:100]}` is not a time such as `15:04` or `3:04 PM`")
     hour, minute, second, fraction, half = found.groups()
     hours, minutes, seconds = int(hour), int(minute or 0), int(second or 0)
     limit = (1, 12) if half else (0, 23)
     if not limit[0] <= hours <= limit[1] or minutes > 59 or seconds > 59 or not (half or minute):
-        raise CalendarError(f"`{text[:100]}` is not a time such as `15:04` or `3:04 PM`")
+        raise TimeFormatError(f"`{text[:100]}` is not a time such as `15:04` or `3:04 PM`")
     if half:
         hours = hours % 12 + (12 if half.lower() == "pm" else 0)
     return hours * 3600.0 + minutes * 60.0 + seconds + float(fraction or 0)
 
 
-def local(now: float, place: tzinfo) -> tuple[int, float]:
+def local_time(now: float, place: tzinfo) -> tuple[int, float]:
     """Day of the week and seconds since midnight, as clocks there show them."""
     # A whole second, or the last microsecond of a day would count as the next one.
     shown = datetime.fromtimestamp(math.floor(min(max(now, _FIRST), _LAST)), place)
     offset = shown.utcoffset() or timedelta()
     # Twice, because what is less than nothing by next to nothing is rounded up to a whole day.
-    return shown.weekday(), (now + offset.total_seconds()) % DAY % DAY
+    return shown.weekday(), (now + offset.total_seconds()) % DAY_SECONDS % DAY_SECONDS
 
 
-def steady_until(now: float) -> float:
+def next_minute(now: float) -> float:
     """Clocks are put forward and back at quarters of an hour of UTC; until the next they run on."""
     return (now // _QUARTER + 1) * _QUARTER

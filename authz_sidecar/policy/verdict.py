@@ -7,10 +7,15 @@ from enum import StrEnum
 from functools import lru_cache
 
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny
-from authz_sidecar.policy.reasons import HELD, UNAUTHENTICATED, codes, fails
+from authz_sidecar.policy.reasons import (
+    SUCCESS_BIT,
+    UNAUTHENTICATED,
+    outcome_of_failure,
+    reason_codes,
+)
 
 
-class Outcome(StrEnum):
+class PomeriumOutcome(StrEnum):
     PERMIT = "permit"
     LOGIN = "login"
     DEVICE_REGISTRATION = "device-registration"
@@ -19,54 +24,56 @@ class Outcome(StrEnum):
     DENIED_CERTIFICATE = "client-cert-denied-495"
 
 
-_CERTIFICATE = fails("client-certificate-required") | fails("invalid-client-certificate")
-_DEVICE_MISSING = fails("device-unauthenticated")
-_DEVICE_REFUSED = fails("device-unauthorized")
+_CERTIFICATE = outcome_of_failure("client-certificate-required") | outcome_of_failure(
+    "invalid-client-certificate"
+)
+_DEVICE_MISSING = outcome_of_failure("device-unauthenticated")
+_DEVICE_REFUSED = outcome_of_failure("device-unauthorized")
 
 
-def outcome(allow: int, deny: int) -> Outcome:
+def pomerium_outcome(allow: int, deny: int) -> PomeriumOutcome:
     """A `user-unauthenticated` on either side asks for a sign-in, even where `allow` holds and
     `deny` does not: a rule about people cannot be answered for nobody."""
     if deny & _CERTIFICATE:
-        return Outcome.DENIED_CERTIFICATE
+        return PomeriumOutcome.DENIED_CERTIFICATE
     either = allow | deny
     if either & UNAUTHENTICATED:
-        return Outcome.LOGIN
+        return PomeriumOutcome.LOGIN
     if either & _DEVICE_MISSING:
-        return Outcome.DEVICE_REGISTRATION
-    if allow & HELD and not deny & HELD:
-        return Outcome.PERMIT
-    reasons = deny if deny & HELD else allow
+        return PomeriumOutcome.DEVICE_REGISTRATION
+    if allow & SUCCESS_BIT and not deny & SUCCESS_BIT:
+        return PomeriumOutcome.PERMIT
+    reasons = deny if deny & SUCCESS_BIT else allow
     if reasons & _DEVICE_REFUSED:
-        return Outcome.DENIED_DEVICE
-    return Outcome.DENIED_CERTIFICATE if reasons & _CERTIFICATE else Outcome.DENIED
+        return PomeriumOutcome.DENIED_DEVICE
+    return PomeriumOutcome.DENIED_CERTIFICATE if reasons & _CERTIFICATE else PomeriumOutcome.DENIED
 
 
 @lru_cache(maxsize=4096)
-def verdict(allow: int, deny: int) -> Decision:
-    match outcome(allow, deny):
-        case Outcome.PERMIT:
-            return Allow(codes(allow))
-        case Outcome.LOGIN:
-            return Challenge(codes(allow | deny))
-        case Outcome.DENIED_CERTIFICATE:
-            return Deny(codes(deny if deny & _CERTIFICATE else allow))
-        case Outcome.DEVICE_REGISTRATION:
-            return Deny(codes(allow | deny))
+def decision(allow: int, deny: int) -> Decision:
+    match pomerium_outcome(allow, deny):
+        case PomeriumOutcome.PERMIT:
+            return Allow(reason_codes(allow))
+        case PomeriumOutcome.LOGIN:
+            return Challenge(reason_codes(allow | deny))
+        case PomeriumOutcome.DENIED_CERTIFICATE:
+            return Deny(reason_codes(deny if deny & _CERTIFICATE else allow))
+        case PomeriumOutcome.DEVICE_REGISTRATION:
+            return Deny(reason_codes(allow | deny))
         case _:
-            return Deny(codes(deny if deny & HELD else allow))
+            return Deny(reason_codes(deny if deny & SUCCESS_BIT else allow))
 
 
 @lru_cache(maxsize=4096)
-def verdict_for_nobody(allow: int, deny: int) -> Decision:
+def decision_unsatisfiable(allow: int, deny: int) -> Decision:
     """For policies that nobody can satisfy: nobody is asked to sign in for what nobody may have."""
-    if outcome(allow, deny) is Outcome.LOGIN:
-        return Deny(codes(deny if deny & HELD else allow))
-    return verdict(allow, deny)
+    if pomerium_outcome(allow, deny) is PomeriumOutcome.LOGIN:
+        return Deny(reason_codes(deny if deny & SUCCESS_BIT else allow))
+    return decision(allow, deny)
 
 
-Judge = Callable[[int, int], Decision]
+ToDecision = Callable[[int, int], Decision]
 
 
-def judge(*, satisfiable: bool) -> Judge:
-    return verdict if satisfiable else verdict_for_nobody
+def select_decision(*, satisfiable: bool) -> ToDecision:
+    return decision if satisfiable else decision_unsatisfiable

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from authz_sidecar.routes.build import Built, build_routes
+from authz_sidecar.routes.build import CompiledRoutes, build_routes
 from authz_sidecar.routes.index import RouteIndex
 from authz_sidecar.routes.model import Route
 
-__all__ = ["Built", "Route", "RouteIndex", "build_routes"]
+__all__ = ["CompiledRoutes", "Route", "RouteIndex", "build_routes"]

@@ -9,26 +9,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.suggest import unknown
-from authz_sidecar.policy.compile import ALL_FACTS
-from authz_sidecar.policy.criteria import About
+from authz_sidecar.core.suggest import unknown_name_message
+from authz_sidecar.policy.compile import ALL_ATTRIBUTES
+from authz_sidecar.policy.criteria import Dependency
 from authz_sidecar.policy.model import Policy, refusing_policy
 from authz_sidecar.routes.index import RouteIndex
-from authz_sidecar.routes.model import HostPattern, IdentityUse, PathKind, PathRule, Route
+from authz_sidecar.routes.model import HostPattern, IdentityMode, PathKind, PathRule, Route
 from authz_sidecar.routes.patterns import (
-    PlaceError,
-    origin_of,
+    RoutePatternError,
+    exact_origin,
     parse_host_pattern,
     parse_path_rule,
 )
-from authz_sidecar.routes.route_checks import overlaps
-from authz_sidecar.routes.route_policies import Policies
+from authz_sidecar.routes.route_checks import find_overlaps
+from authz_sidecar.routes.route_policies import RoutePolicies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from authz_sidecar.core.source_locations import Positions, Step
-    from authz_sidecar.core.types import Fact
+    from authz_sidecar.core.source_locations import PathStep, SourceMap
+    from authz_sidecar.core.types import RequestAttribute
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.records import RecordTables
     from authz_sidecar.routes.settings import RouteSettings
@@ -37,39 +37,41 @@ _ANYWHERE = PathRule(PathKind.REGEX, ".*")
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """`problems` are errors, in every broken route and policy. `refused` are the routes that refuse
-    everything for one of them, so that the others can be served; `unplaced` are the problems of
-    routes whose host nobody can read: with one of them nothing can be served, for a wider route
-    would answer in its place. `warnings` are routes that can never answer."""
+class CompiledRoutes:
+    """`problems` are errors, in every broken route and policy. `misconfigured` are the routes that
+    refuse everything for one of them, so that the others can be served; `without_location` are the
+    problems of routes whose host nobody can read: with one of them nothing can be served, for a
+    wider route would answer in its place. `warnings` are routes that can never answer."""
 
     index: RouteIndex
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    refused: tuple[Route, ...] = ()
-    unplaced: tuple[Problem, ...] = ()
+    misconfigured: tuple[Route, ...] = ()
+    without_location: tuple[Problem, ...] = ()
 
 
 def build_routes(
     routes: Sequence[RouteSettings],
     policies: Mapping[str, object],
     *,
-    where: Positions,
-    facts: frozenset[Fact] = ALL_FACTS,
+    source_map: SourceMap,
+    facts: frozenset[RequestAttribute] = ALL_ATTRIBUTES,
     providers: Sequence[str],
     default_provider: str | None,
     token_issuers: Sequence[str] = (),
     allow_insecure_http: bool = False,
     records: RecordTables | None = None,
-) -> Built:
-    """`where` knows places from the root: `("routes", 0, "policy")`. `facts` are those that every
-    enabled adapter delivers. A single provider is the default one. Without `records` nobody knows
-    which tables there are."""
+) -> CompiledRoutes:
+    """`source_map` knows places from the root: `("routes", 0, "policy")`. `facts` are those that
+    every enabled adapter delivers. A single provider is the default one. Without `records` nobody
+    knows which tables there are."""
     default = default_provider or (providers[0] if len(providers) == 1 else None)
     problems: list[Problem] = []
     builder = _Builder(
-        policies=Policies(policies, where=where, facts=facts, records=records, problems=problems),
-        where=where,
+        policies=RoutePolicies(
+            policies, source_map=source_map, facts=facts, records=records, problems=problems
+        ),
+        source_map=source_map,
         providers=frozenset(providers),
         token_issuers=frozenset(token_issuers),
         default_provider=default,
@@ -86,12 +88,12 @@ def build_routes(
     built.sort(key=lambda route: route.paths is not _ANYWHERE)
     index = RouteIndex(built)
     builder.check_dependencies(routes, index)
-    return Built(
+    return CompiledRoutes(
         index=index,
         problems=tuple(sorted(problems)),
-        warnings=tuple(sorted(overlaps(built, where))),
-        refused=tuple(builder.refused),
-        unplaced=tuple(sorted(builder.unplaced)),
+        warnings=tuple(sorted(find_overlaps(built, source_map))),
+        misconfigured=tuple(builder.refused),
+        without_location=tuple(sorted(builder.unplaced)),
     )
 
 
@@ -99,8 +101,8 @@ class _Builder:
     def __init__(
         self,
         *,
-        policies: Policies,
-        where: Positions,
+        policies: RoutePolicies,
+        source_map: SourceMap,
         providers: frozenset[str],
         token_issuers: frozenset[str],
         default_provider: str | None,
@@ -112,7 +114,7 @@ class _Builder:
         self.refused: list[Route] = []
         self._same_names: set[int] = set()
         self._policies = policies
-        self._where = where
+        self._where = source_map
         self._providers = providers
         self._token_issuers = token_issuers
         self._default_provider = default_provider
@@ -135,7 +137,7 @@ class _Builder:
         """A walk may lead to hosts of ours alone."""
         for place, settings in enumerate(routes):
             for number, origin in enumerate(settings.depends_on):
-                if not index.knows(origin):
+                if not index.is_known_origin(origin):
                     message = f"no route protects `{origin}`, nobody can be signed in there"
                     self._problem(message, ("routes", place, "depends_on", number))
 
@@ -146,7 +148,7 @@ class _Builder:
         if host is None:
             self.unplaced += self.problems[before:]
         paths = self._paths(settings, at)
-        policy = self._policies.of_route(settings, at)
+        policy = self._policies.compile_for(settings, at)
         self._check_providers(settings, at)
         use = self._identity_use(settings, policy, at)
         if host is None:
@@ -185,50 +187,52 @@ class _Builder:
             written_at=at,
         )
 
-    def _problem(self, message: str, path: tuple[Step, ...]) -> None:
+    def _problem(self, message: str, path: tuple[PathStep, ...]) -> None:
         self.problems.append(self._where.problem(message, *path))
 
-    def _host(self, settings: RouteSettings, at: tuple[Step, ...]) -> HostPattern | None:
+    def _host(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> HostPattern | None:
         try:
             host = parse_host_pattern(settings.from_)
-        except PlaceError as wrong:
+        except RoutePatternError as wrong:
             self._problem(str(wrong), (*at, "from"))
             return None
-        if host.scheme == "http" and not (self._allow_insecure_http or origin_of(host).is_loopback):
+        if host.scheme == "http" and not (
+            self._allow_insecure_http or exact_origin(host).is_loopback
+        ):
             self._problem(
                 "`http://` is for loopback names only, unless `server.allow_insecure_http: true`",
                 (*at, "from"),
             )
         return host
 
-    def _paths(self, settings: RouteSettings, at: tuple[Step, ...]) -> PathRule | None:
+    def _paths(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> PathRule | None:
         try:
             return parse_path_rule(settings)
-        except PlaceError as wrong:
+        except RoutePatternError as wrong:
             self._problem(str(wrong), at if wrong.key is None else (*at, wrong.key))
             return None
 
     def _identity_use(
-        self, settings: RouteSettings, policy: Policy | None, at: tuple[Step, ...]
-    ) -> IdentityUse:
+        self, settings: RouteSettings, policy: Policy | None, at: tuple[PathStep, ...]
+    ) -> IdentityMode:
         """A policy about people needs to know who comes, or it would ask for a sign-in for ever."""
         if not settings.allow_public_unauthenticated_access and settings.identity is None:
             return "required"
-        asks = policy is not None and About.SUBJECT in policy.about
+        asks = policy is not None and Dependency.SUBJECT in policy.depends_on
         if settings.identity is None:
             return "required" if asks else "none"
         if asks and settings.identity == "none":
             self._problem("cannot be `none`: the policy asks who the user is", (*at, "identity"))
         return settings.identity
 
-    def _check_providers(self, settings: RouteSettings, at: tuple[Step, ...]) -> None:
+    def _check_providers(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> None:
         for place, name in enumerate(settings.identity_provider or ()):
             if name not in self._providers:
-                message = unknown("identity provider", name, self._providers)
+                message = unknown_name_message("identity provider", name, self._providers)
                 self._problem(message, (*at, "identity_provider", place))
         for place, name in enumerate(settings.token_issuers):
             if name not in self._token_issuers:
-                message = unknown("token issuer", name, self._token_issuers)
+                message = unknown_name_message("token issuer", name, self._token_issuers)
                 self._problem(message, (*at, "token_issuers", place))
 
 

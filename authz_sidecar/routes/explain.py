@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.header_names import canonical
-from authz_sidecar.core.path_normalization import readings
+from authz_sidecar.core.header_names import canonical_name
+from authz_sidecar.core.path_normalization import interpretations
 from authz_sidecar.core.types import Allow, Challenge, Deny, step_up_of
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.policy.explain import Explanation, explain
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.model import Route
 
 
-class Verdict(StrEnum):
+class ExplainedVerdict(StrEnum):
     """As the check log names them."""
 
     ALLOW = "allow"
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Interpretation:
     """One meaning of the path. `explanation` is None where no policy was asked about it."""
 
     path: str
@@ -42,18 +42,18 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explained:
-    """`identity` is who counted as signed in; `overlooked` says why somebody who is did not.
-    `trouble` says what no policy was asked about."""
+class ExplainedRequest:
+    """`identity` is who counted as signed in; `near_miss` says why somebody who is did not.
+    `error` says what no policy was asked about."""
 
     request: CheckRequest
-    verdict: Verdict
+    verdict: ExplainedVerdict
     reasons: frozenset[str]
-    readings: tuple[Reading, ...] = ()
+    interpretations: tuple[Interpretation, ...] = ()
     route: Route | None = None
     identity: Identity | None = None
-    overlooked: str | None = None
-    trouble: str | None = None
+    near_miss: str | None = None
+    error: str | None = None
     now: float
 
 
@@ -64,9 +64,9 @@ def explain_request(
     *,
     names: ProtectedNames,
     now: float,
-) -> Explained:
+) -> ExplainedRequest:
     """Why the request is answered as it is; `names` are the headers that no client may bring."""
-    header = names.ambiguous(request.headers)
+    header = names.find_ambiguous(request.headers)
     if header is None:
         return _explained(index, request, identity, now=now)
     return _unjudged(
@@ -74,31 +74,31 @@ def explain_request(
         route=None,
         found=[],
         reason="ambiguous-header",
-        trouble=f"the header `{header}` could be taken for `{canonical(header)}`",
+        trouble=f"the header `{header}` could be taken for `{canonical_name(header)}`",
         now=now,
     )
 
 
 def _explained(
     index: RouteIndex, request: CheckRequest, identity: Identity | None, *, now: float
-) -> Explained:
-    def refused(trouble: str, *found: Reading) -> Explained:
-        return Explained(
+) -> ExplainedRequest:
+    def refused(trouble: str, *found: Interpretation) -> ExplainedRequest:
+        return ExplainedRequest(
             request=request,
-            verdict=Verdict.REFUSED,
+            verdict=ExplainedVerdict.REFUSED,
             reasons=frozenset({"bad-request"}),
-            readings=found,
-            trouble=trouble,
+            interpretations=found,
+            error=trouble,
             now=now,
         )
 
     if len(request.header_values("authorization")) > 1:
         return refused("more than one `authorization` header")
     try:
-        paths = readings(request.path, ignore_case=index.ignores_case(request.origin))
+        paths = interpretations(request.path, ignore_case=index.ignores_case(request.origin))
     except MalformedUrl as wrong:
         return refused(f"the path cannot be judged: {wrong}")
-    found = [Reading(path=path, route=index.match(request.origin, path)) for path in paths]
+    found = [Interpretation(path=path, route=index.match(request.origin, path)) for path in paths]
     if len({id(reading.route) for reading in found}) != 1:
         return refused("the readings of the path lead to different routes", *found)
     route = found[0].route
@@ -118,7 +118,7 @@ def _explained(
     overlooked = _overlooked(route, identity)
     counted = None if overlooked else identity
     judged = tuple(
-        Reading(
+        Interpretation(
             path=path,
             route=route,
             explanation=explain(route.policy, replace(request, path=path), counted, now=now),
@@ -134,22 +134,22 @@ def _concluded(
     request: CheckRequest,
     *,
     route: Route,
-    judged: tuple[Reading, ...],
+    judged: tuple[Interpretation, ...],
     identity: Identity | None,
     overlooked: str | None,
     now: float,
-) -> Explained:
+) -> ExplainedRequest:
     decisions = [each.explanation.decision for each in judged if each.explanation is not None]
     agree = len({(type(each), step_up_of(each)) for each in decisions}) == 1
-    return Explained(
+    return ExplainedRequest(
         request=request,
-        verdict=verdict_of(decisions[0]) if agree else Verdict.REFUSED,
+        verdict=explained_verdict(decisions[0]) if agree else ExplainedVerdict.REFUSED,
         reasons=decisions[0].reasons if agree else frozenset({"bad-request"}),
-        readings=judged,
+        interpretations=judged,
         route=route,
         identity=identity,
-        overlooked=overlooked,
-        trouble=None if agree else "the readings of the path are decided differently",
+        near_miss=overlooked,
+        error=None if agree else "the readings of the path are decided differently",
         now=now,
     )
 
@@ -158,37 +158,37 @@ def _unjudged(
     request: CheckRequest,
     *,
     route: Route | None,
-    found: list[Reading],
+    found: list[Interpretation],
     reason: str,
     trouble: str,
     now: float,
-) -> Explained:
-    return Explained(
+) -> ExplainedRequest:
+    return ExplainedRequest(
         request=request,
-        verdict=Verdict.DENY,
+        verdict=ExplainedVerdict.DENY,
         reasons=frozenset({reason}),
-        readings=tuple(found),
+        interpretations=tuple(found),
         route=route,
-        trouble=trouble,
+        error=trouble,
         now=now,
     )
 
 
-def verdict_of(decision: Decision) -> Verdict:
+def explained_verdict(decision: Decision) -> ExplainedVerdict:
     match decision:
         case Allow():
-            return Verdict.ALLOW
+            return ExplainedVerdict.ALLOW
         case Challenge():
-            return Verdict.SIGN_IN
+            return ExplainedVerdict.SIGN_IN
         case Deny():
-            return Verdict.DENY
+            return ExplainedVerdict.DENY
 
 
 def _overlooked(route: Route, identity: Identity | None) -> str | None:
     if identity is None:
         return None
-    if identity.machine:
-        if route.takes_machines_of(identity.provider):
+    if identity.is_service:
+        if route.accepts_credentials_of(identity.provider):
             return None
         return f"a token of `{identity.provider}` opens nothing on this route"
     if route.identity == "none":

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import quote
 
 from authz_sidecar.core.types import step_up_of
-from authz_sidecar.routes.explain import Explained, Reading, Verdict, verdict_of
+from authz_sidecar.routes.explain import (
+    ExplainedRequest,
+    ExplainedVerdict,
+    Interpretation,
+    explained_verdict,
+)
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.source_locations import Positions, Step
+    from authz_sidecar.core.source_locations import PathStep, SourceMap
     from authz_sidecar.core.types import Identity
-    from authz_sidecar.policy.explain import CriterionExplained, RuleExplained
+    from authz_sidecar.policy.explain import ExplainedCriterion, ExplainedRule
     from authz_sidecar.routes.model import Route
 
 
-class ToldCriterion(TypedDict):
+class CriterionJson(TypedDict):
     """`compares` is what stands in the policy, `found` what the request or the user has."""
 
     criterion: str
@@ -30,7 +35,7 @@ class ToldCriterion(TypedDict):
     at: str
 
 
-class ToldRule(TypedDict):
+class RuleJson(TypedDict):
     action: str
     operator: str
     source: str
@@ -38,81 +43,85 @@ class ToldRule(TypedDict):
     holds: bool
     decisive: bool
     reasons: list[str]
-    criteria: list[ToldCriterion]
+    criteria: list[CriterionJson]
 
 
-class ToldReading(TypedDict):
+class InterpretationJson(TypedDict):
     path: str
     route: str | None
     verdict: str | None
     allow: bool | None
     deny: bool | None
-    rules: list[ToldRule]
+    rules: list[RuleJson]
 
 
-class ToldRoute(TypedDict):
+class RouteJson(TypedDict):
     name: str
     place: str
     at: str
 
 
-class Told(TypedDict):
+class ExplanationJson(TypedDict):
     method: str
     url: str
     client: str | None
     time: str
     identity: dict[str, object] | None
     overlooked: str | None
-    route: ToldRoute | None
-    readings: list[ToldReading]
+    route: RouteJson | None
+    readings: list[InterpretationJson]
     verdict: str
     reasons: list[str]
     trouble: str | None
     answer: str
 
 
-def tell(explained: Explained, *, where: Positions, base_path: str) -> Told:
+def to_json(
+    explained: ExplainedRequest, *, source_map: SourceMap, base_path: str
+) -> ExplanationJson:
     request = explained.request
-    teller = _Teller(where)
+    teller = _Teller(source_map)
     return {
         "method": request.method,
         "url": request.url,
         "client": None if request.client is None else str(request.client),
         "time": _time(explained.now),
         "identity": None if explained.identity is None else _identity(explained.identity),
-        "overlooked": explained.overlooked,
+        "overlooked": explained.near_miss,
         "route": None if explained.route is None else teller.route(explained.route),
-        "readings": [teller.reading(reading) for reading in explained.readings],
+        "readings": [teller.reading(reading) for reading in explained.interpretations],
         "verdict": str(explained.verdict),
         "reasons": sorted(explained.reasons),
-        "trouble": explained.trouble,
+        "trouble": explained.error,
         "answer": _answer(explained, base_path),
     }
 
 
 class _Teller:
-    def __init__(self, where: Positions) -> None:
-        self._where = where
+    def __init__(self, source_map: SourceMap) -> None:
+        self._where = source_map
 
-    def route(self, route: Route) -> ToldRoute:
+    def route(self, route: Route) -> RouteJson:
         return {
             "name": route.name,
             "place": f"{route.host}, {route.paths}",
             "at": self._at(route.written_at),
         }
 
-    def reading(self, reading: Reading) -> ToldReading:
+    def reading(self, reading: Interpretation) -> InterpretationJson:
         explanation = reading.explanation
         return {
             "path": reading.path,
             "route": None if reading.route is None else reading.route.name,
-            "verdict": None if explanation is None else str(verdict_of(explanation.decision)),
+            "verdict": None
+            if explanation is None
+            else str(explained_verdict(explanation.decision)),
             "allow": None if explanation is None else explanation.allow.holds,
             "deny": None if explanation is None else explanation.deny.holds,
             "rules": [] if explanation is None else [self._rule(it) for it in explanation.rules],
         }
 
-    def _rule(self, rule: RuleExplained) -> ToldRule:
+    def _rule(self, rule: ExplainedRule) -> RuleJson:
         path = rule.operator.path
         return {
             "action": str(rule.operator.action),
@@ -125,24 +134,24 @@ class _Teller:
             "criteria": [self._criterion(each) for each in rule.criteria],
         }
 
-    def _criterion(self, explained: CriterionExplained) -> ToldCriterion:
+    def _criterion(self, explained: ExplainedCriterion) -> CriterionJson:
         criterion = explained.criterion
         return {
-            "criterion": criterion.written,
-            "compares": plain(criterion.data),
-            "found": plain(explained.seen.value),
-            "note": explained.seen.note,
+            "criterion": criterion.source_text,
+            "compares": to_plain_json(criterion.data),
+            "found": to_plain_json(explained.observed.value),
+            "note": explained.observed.note,
             "holds": explained.result.holds,
             "reasons": sorted(explained.result.reasons),
             "at": self._at(criterion.path),
         }
 
-    def _at(self, path: tuple[Step, ...]) -> str:
-        file, line, _ = self._where.at(*path)
+    def _at(self, path: tuple[PathStep, ...]) -> str:
+        file, line, _ = self._where.location_of(*path)
         return f"{file}:{line}" if line else file
 
 
-def _source(path: tuple[Step, ...]) -> str:
+def _source(path: tuple[PathStep, ...]) -> str:
     match path:
         case ("policies", name, *_):
             return f"policy `{name}`"
@@ -154,12 +163,12 @@ def _source(path: tuple[Step, ...]) -> str:
             return "the policy"
 
 
-def plain(value: object) -> object:
+def to_plain_json(value: object) -> object:
     """As JSON has it; whatever else a claim may hold is shown as text."""
     if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): to_plain_json(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
+        return [to_plain_json(entry) for entry in value]
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
@@ -169,7 +178,7 @@ def _identity(identity: Identity) -> dict[str, object]:
         "user": identity.subject,
         "email": identity.email,
         "groups": [*identity.groups],
-        "claims": plain(identity.claims),
+        "claims": to_plain_json(identity.claims),
     }
 
 
@@ -180,28 +189,28 @@ def _time(now: float) -> str:
         return str(now)
 
 
-def _answer(explained: Explained, base_path: str) -> str:
+def _answer(explained: ExplainedRequest, base_path: str) -> str:
     request = explained.request
     match explained.verdict:
-        case Verdict.ALLOW:
+        case ExplainedVerdict.ALLOW:
             who = (
                 "without identity headers" if explained.identity is None else "with their identity"
             )
             return f"200, the request goes on to the app {who}"
-        case Verdict.SIGN_IN:
+        case ExplainedVerdict.SIGN_IN:
             again = _again(explained)
             back = request.url if request.method in {"GET", "HEAD"} else f"{request.origin}/"
             start = f"{request.origin}{base_path}/start?rd={quote(back, safe='')}"
             return f"a page is redirected to {start}{again}, everything else gets 401"
-        case Verdict.DENY:
+        case ExplainedVerdict.DENY:
             return "403, with a page that says so where one is shown"
-        case Verdict.REFUSED:
+        case ExplainedVerdict.REFUSED:
             return "400, whoever asks"
 
 
-def _again(explained: Explained) -> str:
+def _again(explained: ExplainedRequest) -> str:
     """What a sign-in is asked for, where there has been one already."""
-    known = [each.explanation for each in explained.readings if each.explanation is not None]
+    known = [each.explanation for each in explained.interpretations if each.explanation is not None]
     step_up = step_up_of(known[0].decision) if known else None
     if step_up is None:
         return ""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.urls import Origin
-from authz_sidecar.policy.paths import decoded
-from authz_sidecar.routes.model import Depth, HostPattern, Route
+from authz_sidecar.policy.paths import decode_path
+from authz_sidecar.routes.model import HostPattern, Route, WildcardDepth
 from authz_sidecar.routes.path_index import PathTable
 
 if TYPE_CHECKING:
@@ -35,12 +35,12 @@ class _Host:
         if folded is None:
             return sharp.match(path)
         lower = path.lower()
-        if found := sharp.exact(path) or folded.exact(lower):
+        if found := sharp.match_exact(path) or folded.match_exact(lower):
             return found
-        if found := sharp.regex(path) or folded.regex(path):
+        if found := sharp.match_regex(path) or folded.match_regex(path):
             return found
-        length, route = sharp.prefix(path)
-        folded_length, folded_route = folded.prefix(lower)
+        length, route = sharp.match_prefix(path)
+        folded_length, folded_route = folded.match_prefix(lower)
         if folded_route is not None and (route is None or folded_length > length):
             return folded_route
         return route
@@ -61,9 +61,12 @@ class RouteIndex:
         for route in self.routes:
             by_host.setdefault(route.host, []).append(route)
         self._hosts: dict[Key, _Host] = {}
-        self._wild: dict[Depth, dict[Key, _Host]] = {Depth.ONE_LABEL: {}, Depth.ANY: {}}
+        self._wild: dict[WildcardDepth, dict[Key, _Host]] = {
+            WildcardDepth.ONE_LABEL: {},
+            WildcardDepth.ANY: {},
+        }
         for host, of_host in by_host.items():
-            table = self._hosts if host.depth is Depth.EXACT else self._wild[host.depth]
+            table = self._hosts if host.depth is WildcardDepth.EXACT else self._wild[host.depth]
             table[host.scheme, host.name, host.port] = _Host(tuple(of_host))
         self.origins = tuple(Origin(*key) for key in self._hosts)
         """The hosts that are named, without those that only a wildcard covers."""
@@ -71,7 +74,7 @@ class RouteIndex:
     def match(self, origin: Origin, path: str) -> Route | None:
         """`path` is raw or one reading of it; escapes are decoded once, but `%2f` and `%5c`."""
         if "%" in path:
-            path = decoded(path)
+            path = decode_path(path)
         host = self._hosts.get((origin.scheme, origin.host, origin.port))
         if host is not None and (route := host.match(path)) is not None:
             return route
@@ -80,7 +83,7 @@ class RouteIndex:
                 return route
         return None
 
-    def knows(self, origin: Origin) -> bool:
+    def is_known_origin(self, origin: Origin) -> bool:
         """Whether any route serves this origin."""
         return next(self._covering(origin), None) is not None
 
@@ -98,7 +101,7 @@ class RouteIndex:
         yield from self._wildcards(origin)
 
     def _wildcards(self, origin: Origin) -> Iterator[_Host]:
-        one_label, any_depth = self._wild[Depth.ONE_LABEL], self._wild[Depth.ANY]
+        one_label, any_depth = self._wild[WildcardDepth.ONE_LABEL], self._wild[WildcardDepth.ANY]
         if not one_label and not any_depth:
             return
         scheme, port = origin.scheme, origin.port

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.criteria import About
+from authz_sidecar.policy.criteria import Dependency
 from authz_sidecar.policy.document import Action
-from authz_sidecar.policy.lint import CODES, Found, Severity, lint
-from authz_sidecar.policy.verdict import verdict_for_nobody
+from authz_sidecar.policy.lint import CODES, LintMatch, Severity, find_lint
+from authz_sidecar.policy.verdict import decision_unsatisfiable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from authz_sidecar.core.source_locations import Positions
+    from authz_sidecar.core.source_locations import SourceMap
     from authz_sidecar.errors import Problem
-    from authz_sidecar.routes.build import Built
+    from authz_sidecar.routes.build import CompiledRoutes
     from authz_sidecar.routes.model import Route
     from authz_sidecar.routes.settings import RouteSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Finding:
+class LintFinding:
     problem: Problem
     code: str
 
@@ -38,35 +38,39 @@ class Finding:
 
 
 def lint_routes(
-    built: Built,
+    built: CompiledRoutes,
     routes: Sequence[RouteSettings],
     policies: Mapping[str, object],
     *,
-    where: Positions,
-) -> tuple[Finding, ...]:
+    source_map: SourceMap,
+) -> tuple[LintFinding, ...]:
     found = dict.fromkeys(_documents(routes, policies))
     for route in built.index.routes:
         found.update(dict.fromkeys(_route(route)))
-    findings = [Finding(code="AZ201", problem=problem) for problem in built.warnings]
+    findings = [LintFinding(code="AZ201", problem=problem) for problem in built.warnings]
     findings += [
-        Finding(code=each.code, problem=where.problem(CODES[each.code].message, *each.path))
+        LintFinding(
+            code=each.code, problem=source_map.problem(CODES[each.code].message, *each.path)
+        )
         for each in found
     ]
     return tuple(sorted(findings))
 
 
-def _documents(routes: Sequence[RouteSettings], policies: Mapping[str, object]) -> Iterator[Found]:
+def _documents(
+    routes: Sequence[RouteSettings], policies: Mapping[str, object]
+) -> Iterator[LintMatch]:
     for name, document in policies.items():
-        yield from lint(document, at=("policies", name))
+        yield from find_lint(document, root_path=("policies", name))
     for place, settings in enumerate(routes):
         if settings.policy is not None:
-            yield from lint(settings.policy, at=("routes", place, "policy"))
+            yield from find_lint(settings.policy, root_path=("routes", place, "policy"))
 
 
-def _route(route: Route) -> Iterator[Found]:
+def _route(route: Route) -> Iterator[LintMatch]:
     operators = route.policy.operators
-    if route.policy.judge is verdict_for_nobody and operators:
-        yield Found("AZ203", route.written_at)
+    if route.policy.to_decision is decision_unsatisfiable and operators:
+        yield LintMatch("AZ203", route.written_at)
     denied = [each for each in operators if each.action is Action.DENY]
     checks_trust = any(
         criterion.name == "invalid_client_certificate"
@@ -76,9 +80,9 @@ def _route(route: Route) -> Iterator[Found]:
     for operator in operators:
         allows = operator.action is Action.ALLOW
         if route.public and allows and operator.path != route.written_at:
-            yield Found("AZ204", operator.path)
+            yield LintMatch("AZ204", operator.path)
         for criterion in operator.criteria:
-            if route.public and not allows and About.SUBJECT in criterion.about:
-                yield Found("AZ202", criterion.path)
+            if route.public and not allows and Dependency.SUBJECT in criterion.depends_on:
+                yield LintMatch("AZ202", criterion.path)
             if allows and criterion.name == "client_certificate" and not checks_trust:
-                yield Found("AZ205", criterion.path)
+                yield LintMatch("AZ205", criterion.path)

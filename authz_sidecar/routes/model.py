@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from authz_sidecar.core.header_template import HeaderTemplate
-    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.source_locations import PathStep
     from authz_sidecar.policy import Policy
 
-IdentityUse = Literal["required", "optional", "none"]
+IdentityMode = Literal["required", "optional", "none"]
 
 SERVICE_ACCOUNTS = "service-account"
 """Vouches for service accounts, where people have an identity provider."""
@@ -21,7 +21,7 @@ PASSWORD_FILE = "htpasswd"  # noqa: S105 - the word for it
 HeaderTemplates: TypeAlias = "tuple[tuple[str, HeaderTemplate], ...]"
 
 
-class Depth(StrEnum):
+class WildcardDepth(StrEnum):
     """How many labels a host pattern leaves open."""
 
     EXACT = ""
@@ -43,7 +43,7 @@ class HostPattern:
     scheme's default."""
 
     scheme: str
-    depth: Depth
+    depth: WildcardDepth
     name: str
     port: int | None = None
 
@@ -82,15 +82,15 @@ class Route:
     service_accounts: bool = False
     command_line_tools: bool = False
     basic_auth: bool = False
-    identity: IdentityUse = "required"
+    identity: IdentityMode = "required"
     public: bool = False
     allowed_origins: tuple[str, ...] = ()
     ignore_case: bool = False
     set_request_headers: HeaderTemplates = ()
     depends_on: tuple[str, ...] = ()
-    written_at: tuple[Step, ...] = ()
+    written_at: tuple[PathStep, ...] = ()
 
-    def takes_machines_of(self, provider: str) -> bool:
+    def accepts_credentials_of(self, provider: str) -> bool:
         """Whether who is vouched for by this name, other than by a sign-in, counts here."""
         if provider == SERVICE_ACCOUNTS:
             return self.service_accounts

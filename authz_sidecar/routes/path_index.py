@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.regex import whole_match
+from authz_sidecar.policy.regex import compile_full_match
 from authz_sidecar.routes.model import PathKind, Route
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class PathTable:
         for route in routes:
             text = route.paths.text
             if route.paths.kind is PathKind.REGEX:
-                regexes.append((whole_match(text, ignore_case=ignore_case), route))
+                regexes.append((compile_full_match(text, ignore_case=ignore_case), route))
                 continue
             if ignore_case:
                 text = text.lower()
@@ -58,29 +58,29 @@ class PathTable:
 
     def _node(self, prefix: str) -> _Node:
         node = self._root
-        for segment in segments(prefix):
+        for segment in split_segments(prefix):
             node = node.children.setdefault(segment, _Node())
         return node
 
     def match(self, path: str) -> Route | None:
         if self._exact and (route := self._exact.get(path)) is not None:
             return route
-        if self._regexes and (route := self.regex(path)) is not None:
+        if self._regexes and (route := self.match_regex(path)) is not None:
             return route
         if not self._root.children and not self._plain:
             return self._root.route
-        return self.prefix(path)[1]
+        return self.match_prefix(path)[1]
 
-    def exact(self, path: str) -> Route | None:
+    def match_exact(self, path: str) -> Route | None:
         return self._exact.get(path)
 
-    def regex(self, path: str) -> Route | None:
+    def match_regex(self, path: str) -> Route | None:
         for matches, route in self._regexes:
             if matches(path):
                 return route
         return None
 
-    def prefix(self, path: str) -> tuple[int, Route | None]:
+    def match_prefix(self, path: str) -> tuple[int, Route | None]:
         """The longest prefix and its length; segments beat letters of the same length."""
         node = self._root
         found, length = node.route, 0
@@ -105,7 +105,7 @@ class PathTable:
         return length, found
 
 
-def segments(prefix: str) -> list[str]:
+def split_segments(prefix: str) -> list[str]:
     """A trailing `/` says nothing: `/admin/` covers `/admin` too, as most applications do."""
     inner = prefix.strip("/")
     return inner.split("/") if inner else []

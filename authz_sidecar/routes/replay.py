@@ -10,15 +10,15 @@ from ipaddress import ip_address
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.core.path_normalization import readings
-from authz_sidecar.core.types import CheckRequest, Fact, Identity
+from authz_sidecar.core.path_normalization import interpretations
+from authz_sidecar.core.types import CheckRequest, Identity, RequestAttribute
 from authz_sidecar.core.urls import MalformedUrl, parse_authority
 from authz_sidecar.policy.criteria.record import table_of
 from authz_sidecar.policy.document import Action
-from authz_sidecar.policy.model import linked
-from authz_sidecar.policy.reasons import HELD, fails
-from authz_sidecar.policy.subject import subject_of
-from authz_sidecar.routes.explain import Verdict, verdict_of
+from authz_sidecar.policy.model import combine_operators
+from authz_sidecar.policy.reasons import SUCCESS_BIT, outcome_of_failure
+from authz_sidecar.policy.subject import build_subject
+from authz_sidecar.routes.explain import ExplainedVerdict, explained_verdict
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.combinators import Part
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 MESSAGE = "authorize check"
 
 # What fails has a reason, or `and` would not see it among what holds.
-_OUTCOMES = (fails("reject"), HELD)
-_MOST_TRIED = 8  # criteria, so 256 combinations
-_LONGEST_PATH = 2048  # the log cuts longer ones
+_OUTCOMES = (outcome_of_failure("reject"), SUCCESS_BIT)
+_MAX_OPEN_CRITERIA = 8  # criteria, so 256 combinations
+_MAX_PATH_LENGTH = 2048  # the log cuts longer ones
 
 # What a criterion needs beside what every line has.
 _NEEDS = {
@@ -49,50 +49,52 @@ _NEEDS = {
 _OF_SUBJECT = frozenset({"authentication", "claim", "groups", "record"})
 
 
-class NotACheckError(ValueError):
+class NotACheckLineError(ValueError):
     """Another line of the log."""
 
 
-class LackingError(ValueError):
+class IncompleteLogLineError(ValueError):
     """A check without what it takes to ask again; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """`has` is what this line tells beside the usual. The identity's provider is empty where the
-    line does not name it."""
+class LoggedCheck:
+    """`recorded_fields` is what this line tells beside the usual. The identity's provider is empty
+    where the line does not name it."""
 
     request: CheckRequest
     identity: Identity | None
     now: float
-    has: frozenset[str]
+    recorded_fields: frozenset[str]
 
 
-class Replayed(NamedTuple):
-    """`verdict` is None where it depends on `lacking`. `route` is None where there is none."""
+class ReplayResult(NamedTuple):
+    """`verdict` is None where it depends on `missing_fields`. `route` is None where there is
+    none."""
 
-    verdict: Verdict | None
+    verdict: ExplainedVerdict | None
     route: str | None
-    lacking: frozenset[str]
+    missing_fields: frozenset[str]
 
 
-def read_line(line: object, *, scheme_of: Mapping[str, str]) -> Recorded:
-    """Raises `NotACheckError` and `LackingError`. `scheme_of` tells schemes by authority; lines may
-    also name their own, as they may `query`, `groups`, `claims` and `provider`."""
+def parse_log_line(line: object, *, scheme_of: Mapping[str, str]) -> LoggedCheck:
+    """Raises `NotACheckLineError` and `IncompleteLogLineError`. `scheme_of` tells schemes by
+    authority; lines may also name their own, as they may `query`, `groups`, `claims` and
+    `provider`."""
     if not isinstance(line, Mapping) or line.get("message") != MESSAGE:
-        raise NotACheckError
+        raise NotACheckLineError
     method, host, path = (_text(line, key) for key in ("method", "host", "path"))
     if method is None or host is None or path is None:
-        raise LackingError("method, host and path")
-    if len(path) >= _LONGEST_PATH:
-        raise LackingError("the whole path")
+        raise IncompleteLogLineError("method, host and path")
+    if len(path) >= _MAX_PATH_LENGTH:
+        raise IncompleteLogLineError("the whole path")
     scheme = _text(line, "scheme") or scheme_of.get(host, "https")
     try:
         origin = parse_authority(host, scheme=scheme)
         now = datetime.fromisoformat(str(line.get("time")))
         client = ip_address(ip) if (ip := _text(line, "ip")) else None
     except (MalformedUrl, ValueError) as wrong:
-        raise LackingError(f"what can be read ({wrong})") from None
+        raise IncompleteLogLineError(f"what can be read ({wrong})") from None
     query = _text(line, "query")
     groups, claims = line.get("groups"), line.get("claims")
     told = {"the query": query, "groups": groups, "claims": claims}
@@ -107,7 +109,7 @@ def read_line(line: object, *, scheme_of: Mapping[str, str]) -> Recorded:
             groups=tuple(map(str, groups)) if isinstance(groups, list | tuple) else (),
             claims=claims if isinstance(claims, Mapping) else {},
         )
-    return Recorded(
+    return LoggedCheck(
         request=CheckRequest(
             adapter="log",
             method=method,
@@ -115,29 +117,36 @@ def read_line(line: object, *, scheme_of: Mapping[str, str]) -> Recorded:
             path=path,
             query=query,
             client=client,
-            facts=frozenset({Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.HEADERS}),
+            attributes=frozenset(
+                {
+                    RequestAttribute.METHOD,
+                    RequestAttribute.PATH,
+                    RequestAttribute.QUERY,
+                    RequestAttribute.HEADERS,
+                }
+            ),
         ),
         identity=identity,
         now=(now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp(),
-        has=frozenset(name for name, value in told.items() if value is not None),
+        recorded_fields=frozenset(name for name, value in told.items() if value is not None),
     )
 
 
-def replay(index: RouteIndex, recorded: Recorded) -> Replayed:
+def replay(index: RouteIndex, recorded: LoggedCheck) -> ReplayResult:
     request = recorded.request
     try:
-        paths = readings(request.path, ignore_case=index.ignores_case(request.origin))
+        paths = interpretations(request.path, ignore_case=index.ignores_case(request.origin))
     except MalformedUrl:
-        return Replayed(Verdict.REFUSED, None, frozenset())
+        return ReplayResult(ExplainedVerdict.REFUSED, None, frozenset())
     matched = [index.match(request.origin, path) for path in paths]
     if len({id(route) for route in matched}) != 1:
-        return Replayed(Verdict.REFUSED, None, frozenset())
+        return ReplayResult(ExplainedVerdict.REFUSED, None, frozenset())
     route = matched[0]
     if route is None:
-        return Replayed(Verdict.DENY, None, frozenset())
+        return ReplayResult(ExplainedVerdict.DENY, None, frozenset())
     identity = _counted(route, recorded.identity)
     lacking: frozenset[str] = frozenset()
-    verdicts: set[Verdict] = set()
+    verdicts: set[ExplainedVerdict] = set()
     for path in paths:
         asked = replace(recorded, request=replace(request, path=path), identity=identity)
         possible, missing = _possible(route.policy, asked)
@@ -145,9 +154,11 @@ def replay(index: RouteIndex, recorded: Recorded) -> Replayed:
             lacking |= missing
         verdicts |= possible
     if lacking:
-        return Replayed(None, route.name, lacking)
-    return Replayed(
-        next(iter(verdicts)) if len(verdicts) == 1 else Verdict.REFUSED, route.name, lacking
+        return ReplayResult(None, route.name, lacking)
+    return ReplayResult(
+        next(iter(verdicts)) if len(verdicts) == 1 else ExplainedVerdict.REFUSED,
+        route.name,
+        lacking,
     )
 
 
@@ -159,10 +170,12 @@ def _counted(route: Route, identity: Identity | None) -> Identity | None:
     return identity if not identity.provider or identity.provider in route.providers else None
 
 
-def _possible(policy: Policy, recorded: Recorded) -> tuple[set[Verdict], frozenset[str]]:
+def _possible(
+    policy: Policy, recorded: LoggedCheck
+) -> tuple[set[ExplainedVerdict], frozenset[str]]:
     """Every verdict that the policy may come to, whatever the log does not tell, and what that is."""
     identity, request = recorded.identity, recorded.request
-    subject = subject_of(identity, qualified=policy.qualified_users)
+    subject = build_subject(identity, qualified=policy.qualified_users)
     fixed: dict[int, int] = {}
     open_: dict[int, str] = {}
     for criterion in policy.criteria:
@@ -171,8 +184,8 @@ def _possible(policy: Policy, recorded: Recorded) -> tuple[set[Verdict], frozens
         else:
             fixed[id(criterion)] = criterion.test(request, subject, recorded.now, policy.evidence)
     missing = frozenset(open_.values())
-    if len(open_) > _MOST_TRIED:
-        return set(Verdict), missing
+    if len(open_) > _MAX_OPEN_CRITERIA:
+        return set(ExplainedVerdict), missing
     verdicts = set()
     for tried in product(_OUTCOMES, repeat=len(open_)):
         outcomes = {**fixed, **dict(zip(open_, tried, strict=True))}
@@ -181,11 +194,11 @@ def _possible(policy: Policy, recorded: Recorded) -> tuple[set[Verdict], frozens
             return outcomes[id(criterion)]
 
         if policy.operators:
-            allow = _known(linked(policy.operators, Action.ALLOW, known))
-            deny = _known(linked(policy.operators, Action.DENY, known))
+            allow = _known(combine_operators(policy.operators, Action.ALLOW, known))
+            deny = _known(combine_operators(policy.operators, Action.DENY, known))
         else:
             allow, deny = _known(policy.allow), _known(policy.deny)
-        verdicts.add(verdict_of(policy.judge(allow, deny)))
+        verdicts.add(explained_verdict(policy.to_decision(allow, deny)))
     return verdicts, missing
 
 
@@ -193,10 +206,10 @@ def _known(part: Part) -> int:
     return part if isinstance(part, int) else 0
 
 
-def _need(criterion: Criterion, policy: Policy, recorded: Recorded) -> str | None:
+def _need(criterion: Criterion, policy: Policy, recorded: LoggedCheck) -> str | None:
     """What this line would have to tell for the criterion to be asked."""
     nobody = recorded.identity is None
-    by_address = Fact.CLIENT_ADDRESS in criterion.facts
+    by_address = RequestAttribute.CLIENT_ADDRESS in criterion.attributes
     if _table_known(criterion, policy):
         if not policy.qualified_users or by_address or recorded.identity is None:
             return None
@@ -208,7 +221,7 @@ def _need(criterion: Criterion, policy: Policy, recorded: Recorded) -> str | Non
     if criterion.name == "cors_preflight" and recorded.request.method != "OPTIONS":
         return None
     need = _NEEDS.get(criterion.name)
-    return None if need in recorded.has else need
+    return None if need in recorded.recorded_fields else need
 
 
 def _table_known(criterion: Criterion, policy: Policy) -> bool:

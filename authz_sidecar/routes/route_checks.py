@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.policy.criteria.record import table_of
 from authz_sidecar.routes.model import HostPattern, PathKind, PathRule, Route
-from authz_sidecar.routes.path_index import segments
+from authz_sidecar.routes.path_index import split_segments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from authz_sidecar.core.source_locations import Positions
+    from authz_sidecar.core.source_locations import SourceMap
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.model import Operator
     from authz_sidecar.policy.records import RecordTables
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 _EVERYTHING = (".*", "/.*", ".+", "/?.*")
 
 
-def overlaps(routes: Iterable[Route], where: Positions) -> Iterator[Problem]:
+def find_overlaps(routes: Iterable[Route], source_map: SourceMap) -> Iterator[Problem]:
     by_host: dict[HostPattern, list[Route]] = {}
     for route in routes:
         by_host.setdefault(route.host, []).append(route)
     for of_host in by_host.values():
         if len(of_host) > 1:
-            yield from _of_one_host(of_host, where)
+            yield from _of_one_host(of_host, source_map)
 
 
-def _of_one_host(routes: list[Route], where: Positions) -> Iterator[Problem]:
+def _of_one_host(routes: list[Route], source_map: SourceMap) -> Iterator[Problem]:
     seen: dict[tuple[PathKind, str, bool], Route] = {}
     catch_all = next((route for route in routes if _takes_everything(route)), None)
     for place, route in enumerate(routes):
         twin = seen.setdefault(_key(route), route)
         if twin is not route:
             message = f"never answers: `{twin.name}` has the same place and stands before it"
-            yield where.problem(message, *route.written_at)
+            yield source_map.problem(message, *route.written_at)
         elif (
             catch_all is not None
             and route is not catch_all
@@ -43,7 +43,7 @@ def _of_one_host(routes: list[Route], where: Positions) -> Iterator[Problem]:
             and (route.paths.kind is not PathKind.REGEX or place > routes.index(catch_all))
         ):
             message = f"never answers: the regex of `{catch_all.name}` takes every path before it"
-            yield where.problem(message, *route.written_at)
+            yield source_map.problem(message, *route.written_at)
 
 
 def _takes_everything(route: Route) -> bool:
@@ -55,15 +55,17 @@ def _key(route: Route) -> tuple[PathKind, str, bool]:
     paths: PathRule = route.paths
     text = paths.text
     if paths.kind is PathKind.PREFIX:
-        text = "/" + "/".join(segments(text))
+        text = "/" + "/".join(split_segments(text))
     return paths.kind, text.lower() if route.ignore_case else text, route.ignore_case
 
 
-def capitals(operators: Iterable[Operator], *, where: Positions) -> Iterator[Problem]:
+def find_uppercase_in_ignore_case(
+    operators: Iterable[Operator], *, source_map: SourceMap
+) -> Iterator[Problem]:
     for operator in operators:
         for criterion in operator.criteria:
             if criterion.name == "http_path" and any(map(_has_capital, _texts(criterion.data))):
-                yield where.problem(
+                yield source_map.problem(
                     "a route with `paths: ignore_case` compares in lower case: "
                     "write the path in lower case",
                     *criterion.path,
@@ -88,14 +90,14 @@ def _texts(data: object) -> Iterator[str]:
             pass  # nothing that could have a letter
 
 
-def missing_tables(
-    operators: Iterable[Operator], tables: RecordTables, *, where: Positions
+def find_missing_tables(
+    operators: Iterable[Operator], tables: RecordTables, *, source_map: SourceMap
 ) -> Iterator[Problem]:
     for operator in operators:
         for criterion in operator.criteria:
             if (asked := table_of(criterion)) is None:
                 continue
             name, by = asked
-            if not tables.knows(name, by=by):
+            if not tables.has_table(name, by=by):
                 message = f"there is no table `{name}` by {by} among `records`"
-                yield where.problem(message, *criterion.path, "type")
+                yield source_map.problem(message, *criterion.path, "type")

@@ -4,44 +4,44 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.suggest import unknown
-from authz_sidecar.policy.compile import Purpose, build
-from authz_sidecar.policy.document import WrittenOperator, parse
-from authz_sidecar.policy.model import Operator, Policy, policy_of
-from authz_sidecar.policy.subject import Evidence
-from authz_sidecar.routes.route_checks import capitals, missing_tables
+from authz_sidecar.core.suggest import unknown_name_message
+from authz_sidecar.policy.compile import Purpose, compile_operators
+from authz_sidecar.policy.document import OperatorNode, parse_document
+from authz_sidecar.policy.model import Operator, Policy, link_policy
+from authz_sidecar.policy.subject import Context
+from authz_sidecar.routes.route_checks import find_missing_tables, find_uppercase_in_ignore_case
 from authz_sidecar.routes.shorthands import shorthand_conflicts, written_shorthands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from authz_sidecar.core.source_locations import Positions, Step
-    from authz_sidecar.core.types import Fact
+    from authz_sidecar.core.source_locations import PathStep, SourceMap
+    from authz_sidecar.core.types import RequestAttribute
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.records import RecordTables
     from authz_sidecar.routes.settings import RouteSettings
 
 
-class Policies:
+class RoutePolicies:
     """Those that have a name, and those of routes. Whatever is wrong is added to `problems`."""
 
     def __init__(
         self,
         named: Mapping[str, object],
         *,
-        where: Positions,
-        facts: frozenset[Fact],
+        source_map: SourceMap,
+        facts: frozenset[RequestAttribute],
         records: RecordTables | None,
         problems: list[Problem],
     ) -> None:
-        self._where = where
+        self._where = source_map
         self._facts = facts
         self._records = records
-        self._evidence = Evidence(records=records)
+        self._evidence = Context(records=records)
         self._problems = problems
         self._named = {name: self._sound(it, ("policies", name)) for name, it in named.items()}
 
-    def of_route(self, settings: RouteSettings, at: tuple[Step, ...]) -> Policy | None:
+    def compile_for(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> Policy | None:
         """None when any part of it is broken."""
         before = len(self._problems)
         for wide, narrow in shorthand_conflicts(settings):
@@ -50,7 +50,9 @@ class Policies:
         sound = True
         for place, name in enumerate(settings.policies):
             if name not in self._named:
-                self._problem(unknown("policy", name, self._named), (*at, "policies", place))
+                self._problem(
+                    unknown_name_message("policy", name, self._named), (*at, "policies", place)
+                )
             elif (named := self._named[name]) is None:
                 sound = False
             else:
@@ -58,31 +60,35 @@ class Policies:
         if settings.policy is not None:
             operators.extend(self._document(settings.policy, (*at, "policy")))
         if settings.paths == "ignore_case":
-            self._problems.extend(capitals(operators, where=self._where))
+            self._problems.extend(find_uppercase_in_ignore_case(operators, source_map=self._where))
         if not sound or len(self._problems) > before:
             return None
         several = len(settings.identity_provider or ()) > 1
-        return policy_of(operators, qualified_users=several, evidence=self._evidence)
+        return link_policy(operators, qualified_users=several, evidence=self._evidence)
 
-    def _sound(self, document: object, at: tuple[Step, ...]) -> tuple[Operator, ...] | None:
+    def _sound(self, document: object, at: tuple[PathStep, ...]) -> tuple[Operator, ...] | None:
         before = len(self._problems)
         operators = self._document(document, at)
         return operators if len(self._problems) == before else None
 
-    def _document(self, document: object, at: tuple[Step, ...]) -> tuple[Operator, ...]:
-        operators = self._built(parse(document, where=self._where, at=at, problems=self._problems))
+    def _document(self, document: object, at: tuple[PathStep, ...]) -> tuple[Operator, ...]:
+        operators = self._built(
+            parse_document(document, source_map=self._where, at=at, problems=self._problems)
+        )
         if self._records is not None:
-            self._problems.extend(missing_tables(operators, self._records, where=self._where))
+            self._problems.extend(
+                find_missing_tables(operators, self._records, source_map=self._where)
+            )
         return operators
 
-    def _built(self, written: Sequence[WrittenOperator]) -> tuple[Operator, ...]:
-        return build(
+    def _built(self, written: Sequence[OperatorNode]) -> tuple[Operator, ...]:
+        return compile_operators(
             written,
-            where=self._where,
+            source_map=self._where,
             facts=self._facts,
             purpose=Purpose.SERVE,
             problems=self._problems,
         )
 
-    def _problem(self, message: str, path: tuple[Step, ...]) -> None:
+    def _problem(self, message: str, path: tuple[PathStep, ...]) -> None:
         self._problems.append(self._where.problem(message, *path))

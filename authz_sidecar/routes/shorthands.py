@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from authz_sidecar.policy.document import Action, Kind, WrittenCriterion, WrittenOperator
+from authz_sidecar.policy.document import Action, Connective, CriterionNode, OperatorNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.source_locations import PathStep
 
 
 class Shorthands(Protocol):
@@ -27,10 +27,10 @@ class Shorthands(Protocol):
     def allowed_users(self) -> Sequence[str]: ...
 
 
-def written_shorthands(route: Shorthands, *, at: tuple[Step, ...]) -> tuple[WrittenOperator, ...]:
+def written_shorthands(route: Shorthands, *, at: tuple[PathStep, ...]) -> tuple[OperatorNode, ...]:
     """All of them as alternatives of one rule, each criterion with the place of its shorthand."""
     criteria = tuple(_criteria(route, at))
-    return (WrittenOperator(Action.ALLOW, Kind.OR, criteria, at),) if criteria else ()
+    return (OperatorNode(Action.ALLOW, Connective.OR, criteria, at),) if criteria else ()
 
 
 def shorthand_conflicts(route: Shorthands) -> Iterator[tuple[str, str]]:
@@ -52,20 +52,20 @@ def shorthand_conflicts(route: Shorthands) -> Iterator[tuple[str, str]]:
         yield from (("allow_any_authenticated_user", name) for name in narrow)
 
 
-def _criteria(route: Shorthands, at: tuple[Step, ...]) -> Iterator[WrittenCriterion]:
+def _criteria(route: Shorthands, at: tuple[PathStep, ...]) -> Iterator[CriterionNode]:
     if route.allow_public_unauthenticated_access:
-        yield WrittenCriterion("accept", True, (*at, "allow_public_unauthenticated_access"))
+        yield CriterionNode("accept", True, (*at, "allow_public_unauthenticated_access"))
     if route.cors_allow_preflight:
-        yield WrittenCriterion("cors_preflight", True, (*at, "cors_allow_preflight"))
+        yield CriterionNode("cors_preflight", True, (*at, "cors_allow_preflight"))
     if route.allow_any_authenticated_user:
-        yield WrittenCriterion("authenticated_user", True, (*at, "allow_any_authenticated_user"))
+        yield CriterionNode("authenticated_user", True, (*at, "allow_any_authenticated_user"))
     for place, domain in enumerate(route.allowed_domains):
-        yield WrittenCriterion("domain", {"is": domain}, (*at, "allowed_domains", place))
+        yield CriterionNode("domain", {"is": domain}, (*at, "allowed_domains", place))
     for claim, values in route.allowed_idp_claims.items():
         for place, value in enumerate(values):
             path = (*at, "allowed_idp_claims", claim, place)
-            yield WrittenCriterion(f"claim/{claim}", value, path)
+            yield CriterionNode(f"claim/{claim}", value, path)
     for place, user in enumerate(route.allowed_users):
         path = (*at, "allowed_users", place)
-        yield WrittenCriterion("user", {"is": user}, path)
-        yield WrittenCriterion("email", {"is": user}, path)
+        yield CriterionNode("user", {"is": user}, path)
+        yield CriterionNode("email", {"is": user}, path)

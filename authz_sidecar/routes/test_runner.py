@@ -6,21 +6,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.policy.document import Kind
-from authz_sidecar.routes.explain import Explained, Verdict, explain_request
+from authz_sidecar.policy.document import Connective
+from authz_sidecar.routes.explain import ExplainedRequest, ExplainedVerdict, explain_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from authz_sidecar.core.header_names import ProtectedNames
-    from authz_sidecar.core.source_locations import Step
-    from authz_sidecar.core.types import Fact, Identity
-    from authz_sidecar.policy.explain import RuleExplained
+    from authz_sidecar.core.source_locations import PathStep
+    from authz_sidecar.core.types import Identity, RequestAttribute
+    from authz_sidecar.policy.explain import ExplainedRule
     from authz_sidecar.policy.model import Operator
-    from authz_sidecar.policy.test_cases import Case
+    from authz_sidecar.policy.test_cases import PolicyTestCase
     from authz_sidecar.routes.index import RouteIndex
 
-Rule = tuple["Step", ...]
+Rule = tuple["PathStep", ...]
 """Where an alternative of a policy stands: an operator, or one criterion of an `or`."""
 
 
@@ -31,9 +31,9 @@ class Difference(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    case: Case
-    explained: Explained
+class CaseResult:
+    case: PolicyTestCase
+    explained: ExplainedRequest
     differences: tuple[Difference, ...]
 
     @property
@@ -43,22 +43,24 @@ class Result:
 
 def run_case(
     index: RouteIndex,
-    case: Case,
+    case: PolicyTestCase,
     *,
     names: ProtectedNames,
-    facts: frozenset[Fact],
+    facts: frozenset[RequestAttribute],
     now: float,
-) -> Result:
+) -> CaseResult:
     """`names` are the headers that no client may bring, `facts` those that every enabled proxy
     tells; `now` is for cases that name no time."""
-    request = replace(case.request, facts=facts)
+    request = replace(case.request, attributes=facts)
     identity = _at_the_route(case.identity, index, case)
     at = now if case.now is None else case.now
     explained = explain_request(index, request, identity, names=names, now=at)
-    return Result(case, explained, tuple(_differences(case, explained)))
+    return CaseResult(case, explained, tuple(_differences(case, explained)))
 
 
-def _at_the_route(identity: Identity | None, index: RouteIndex, case: Case) -> Identity | None:
+def _at_the_route(
+    identity: Identity | None, index: RouteIndex, case: PolicyTestCase
+) -> Identity | None:
     if identity is None or identity.provider:
         return identity
     route = index.match(case.request.origin, case.request.path)
@@ -66,7 +68,7 @@ def _at_the_route(identity: Identity | None, index: RouteIndex, case: Case) -> I
     return replace(identity, provider=providers[0]) if providers else identity
 
 
-def _differences(case: Case, explained: Explained) -> Iterator[Difference]:
+def _differences(case: PolicyTestCase, explained: ExplainedRequest) -> Iterator[Difference]:
     expected = case.expected
     if expected.verdict is not None and expected.verdict != explained.verdict:
         yield Difference("verdict", expected.verdict, str(explained.verdict))
@@ -87,13 +89,13 @@ def rules_of(index: RouteIndex) -> tuple[Rule, ...]:
     return tuple(found)
 
 
-def decisive_rules(results: Iterable[Result]) -> frozenset[Rule]:
+def decisive_rules(results: Iterable[CaseResult]) -> frozenset[Rule]:
     """What allowed an allowed request or denied a denied one, over all results."""
     return frozenset(
         rule
         for result in results
-        if result.explained.verdict in (Verdict.ALLOW, Verdict.DENY)
-        for reading in result.explained.readings
+        if result.explained.verdict in (ExplainedVerdict.ALLOW, ExplainedVerdict.DENY)
+        for reading in result.explained.interpretations
         if reading.explanation is not None
         for explained in reading.explanation.rules
         if explained.decisive and explained.result.holds
@@ -102,14 +104,14 @@ def decisive_rules(results: Iterable[Result]) -> frozenset[Rule]:
 
 
 def _alternatives(operator: Operator) -> Iterator[Rule]:
-    if operator.kind is Kind.OR:
+    if operator.kind is Connective.OR:
         yield from (criterion.path for criterion in operator.criteria)
     else:
         yield operator.path
 
 
-def _held(explained: RuleExplained) -> Iterator[Rule]:
-    if explained.operator.kind is Kind.OR:
+def _held(explained: ExplainedRule) -> Iterator[Rule]:
+    if explained.operator.kind is Connective.OR:
         yield from (each.criterion.path for each in explained.criteria if each.result.holds)
     else:
         yield explained.operator.path

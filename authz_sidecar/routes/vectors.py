@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.suggest import unknown
-from authz_sidecar.policy.document import parse
-from authz_sidecar.policy.vectors import RefusedPolicy, loaded
+from authz_sidecar.core.suggest import unknown_name_message
+from authz_sidecar.policy.document import parse_document
+from authz_sidecar.policy.vectors import PolicyRejected, compile_nodes
 from authz_sidecar.routes.shorthands import shorthand_conflicts, written_shorthands
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.source_locations import Positions
+    from authz_sidecar.core.source_locations import SourceMap
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.model import Policy
 
@@ -35,30 +35,32 @@ class _Shorthands:
     allowed_users: Sequence[str]
 
 
-def load_route(route: Mapping[str, object], *, where: Positions) -> Policy:
-    """Raises `RefusedPolicy`, with the stage `route-validation` for what contradicts itself."""
+def load_route(route: Mapping[str, object], *, source_map: SourceMap) -> Policy:
+    """Raises `PolicyRejected`, with the stage `route-validation` for what contradicts itself."""
     problems: list[Problem] = []
-    written = _written(route, where, problems)
+    written = _written(route, source_map, problems)
     for wide, narrow in () if written is None else shorthand_conflicts(written):
         message = f"`{wide}` makes `{narrow}` meaningless: give one of them"
-        problems.append(where.problem(message, narrow))
+        problems.append(source_map.problem(message, narrow))
     if problems or written is None:
-        raise RefusedPolicy("route-validation", sorted(problems))
+        raise PolicyRejected("route-validation", sorted(problems))
     operators = list(written_shorthands(written, at=()))
     if route.get("policy") is not None:
-        operators += parse(route["policy"], where=where, at=("policy",), problems=problems)
-    return loaded(operators, problems, where=where)
+        operators += parse_document(
+            route["policy"], source_map=source_map, at=("policy",), problems=problems
+        )
+    return compile_nodes(operators, problems, source_map=source_map)
 
 
 def _written(
-    route: Mapping[str, object], where: Positions, problems: list[Problem]
+    route: Mapping[str, object], source_map: SourceMap, problems: list[Problem]
 ) -> _Shorthands | None:
     def wrong(key: str, message: str) -> None:
-        problems.append(where.problem(message, key))
+        problems.append(source_map.problem(message, key))
 
     for key in route:
         if key not in _KEYS:
-            wrong(key, unknown("shorthand", key, _KEYS))
+            wrong(key, unknown_name_message("shorthand", key, _KEYS))
     for key in _SWITCHES:
         if not isinstance(route.get(key, False), bool):
             wrong(key, "takes `true` or `false`")

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from authz_sidecar.background_tasks import BackgroundTasks
-    from authz_sidecar.server.fastpath_protocol import Lane
-    from authz_sidecar.server.protocol import Limited
+    from authz_sidecar.server.fastpath_protocol import FastPath
+    from authz_sidecar.server.protocol import HardenedHttpProtocol
 
 
-def limited_protocol() -> Callable[..., Limited]:
+def limited_protocol() -> Callable[..., HardenedHttpProtocol]:
     """That of any listener."""
     if _installed("httptools"):
         from authz_sidecar.server.httptools import LimitedProtocol  # noqa: PLC0415
@@ -29,16 +29,16 @@ def limited_protocol() -> Callable[..., Limited]:
 
 def check_protocol(
     *,
-    lane: Callable[[], Lane | None],
+    lane: Callable[[], FastPath | None],
     hold: Callable[[], Callable[[], None]],
     background: BackgroundTasks,
-) -> Callable[..., Limited]:
+) -> Callable[..., HardenedHttpProtocol]:
     """That of the check listener. The lane reads what httptools has read, and is nothing without."""
     if not _installed("httptools"):
         return limited_protocol()
-    from authz_sidecar.server.fastpath_protocol import LaneProtocol  # noqa: PLC0415
+    from authz_sidecar.server.fastpath_protocol import FastPathProtocol  # noqa: PLC0415
 
-    return partial(LaneProtocol, lane=lane, hold=hold, background=background)
+    return partial(FastPathProtocol, fast_path=lane, acquire_generation=hold, background=background)
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:

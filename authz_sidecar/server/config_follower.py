@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from authz_sidecar.server.control_channel import LineLostError, WorkerError
+from authz_sidecar.server.control_channel import ChannelClosedError, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.server.control_channel import Line
-    from authz_sidecar.server.target_config import Wanted, WantedConfig
+    from authz_sidecar.server.control_channel import ControlChannel
+    from authz_sidecar.server.target_config import ConfigGeneration, TargetConfig
     from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 
@@ -20,8 +20,8 @@ class ConfigFollower:
 
     def __init__(
         self,
-        line: Line,
-        wanted: Wanted,
+        line: ControlChannel,
+        wanted: TargetConfig,
         *,
         timeouts: WorkerTimeouts,
         on_change: Callable[[], None],
@@ -42,27 +42,27 @@ class ConfigFollower:
 
     async def catch_up(self, *, seconds: float) -> None:
         """Return when the worker runs what is wanted at that moment. Raises `WorkerError` when it
-        refuses, `LineLostError` when it does not answer."""
-        while (wanted := self._wanted.now).generation != self.generation:
+        refuses, `ChannelClosedError` when it does not answer."""
+        while (wanted := self._wanted.current).generation != self.generation:
             await self._load(wanted, seconds=seconds)
 
     async def run(self) -> None:
         """Have the worker take every configuration that becomes wanted, and try again where it does
         not."""
         while True:
-            wanted = await self._wanted.other_than(self.generation)
+            wanted = await self._wanted.wait_for_other_than(self.generation)
             try:
                 await self._load(wanted, seconds=self._timeouts.reload_seconds)
-            except (LineLostError, WorkerError) as error:
+            except (ChannelClosedError, WorkerError) as error:
                 self.fault = f"generation {wanted.generation} was not taken: {error}"
                 self._on_change()
-                await asyncio.sleep(self._timeouts.beat_seconds)
+                await asyncio.sleep(self._timeouts.heartbeat_seconds)
             else:
                 self.fault = ""
 
-    async def _load(self, wanted: WantedConfig, *, seconds: float) -> None:
-        answer = await self._line.ask(
-            "load", seconds=seconds, about=wanted.generation, config=wanted.config
+    async def _load(self, wanted: ConfigGeneration, *, seconds: float) -> None:
+        answer = await self._line.call(
+            "load", seconds=seconds, argument=wanted.generation, config=wanted.config
         )
         if "failed" in answer:
             raise WorkerError(answer["failed"])

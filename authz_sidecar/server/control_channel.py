@@ -19,7 +19,7 @@ _LENGTHS = struct.Struct("!QQ")
 """Of the message, and of the configuration that follows it."""
 
 
-class LineLostError(Exception):
+class ChannelClosedError(Exception):
     """The other side is gone, or too slow to be waited for."""
 
 
@@ -29,16 +29,17 @@ class WorkerError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """`config` is a configuration as `config.transfer` writes it; `about` is what JSON can hold."""
+class Command:
+    """`config` is a configuration as `config.transfer` writes it; `argument` is what JSON can
+    hold."""
 
     number: int
-    what: str
-    about: Any
+    name: str
+    argument: Any
     config: bytes
 
 
-class Line:
+class ControlChannel:
     """One end of the channel. Questions are under way side by side, so that one that takes long, as
     loading a configuration does, delays no other."""
 
@@ -46,63 +47,64 @@ class Line:
         self._reader = reader
         self._writer = writer
         self._numbers = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._lost = False
 
     @classmethod
-    async def over(cls, end: socket.socket) -> Line:
-        return cls(*await asyncio.open_unix_connection(sock=end))
+    async def from_socket(cls, endpoint: socket.socket) -> ControlChannel:
+        return cls(*await asyncio.open_unix_connection(sock=endpoint))
 
     # The parent's end
 
-    async def ask(
-        self, what: str, *, seconds: float, about: Any = None, config: bytes = b""
+    async def call(
+        self, command: str, *, seconds: float, argument: Any = None, config: bytes = b""
     ) -> dict[str, Any]:
-        """Return the answer to one question. Raises `LineLostError` when the channel is lost or no
-        answer comes within `seconds`; a later one is dropped. Needs `listen` to run."""
+        """Return the answer to one question. Raises `ChannelClosedError` when the channel is lost
+        or no answer comes within `seconds`; a later one is dropped. Needs `listen` to run."""
         if self._lost:
-            raise LineLostError("the other side is gone")
+            raise ChannelClosedError("the other side is gone")
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
+        self._pending[number] = answer
         try:
             async with asyncio.timeout(seconds):
-                await self._send({"ask": what, "number": number, "about": about}, config)
+                await self._send({"ask": command, "number": number, "about": argument}, config)
                 return await answer
         except TimeoutError as error:
-            raise LineLostError(f"no answer within {seconds:g} s") from error
+            raise ChannelClosedError(f"no answer within {seconds:g} s") from error
         finally:
-            del self._asked[number]
+            del self._pending[number]
 
-    async def listen(self, heard: Callable[[dict[str, Any] | None], None]) -> None:
-        """Hand out answers until the channel is lost, which raises `LineLostError`. `heard` is called
-        for each message, with what the worker says of itself where it is no answer."""
+    async def listen(self, on_message: Callable[[dict[str, Any] | None], None]) -> None:
+        """Hand out answers until the channel is lost, which raises `ChannelClosedError`.
+        `on_message` is called for each message, with what the worker says of itself where it is no
+        answer."""
         try:
             while True:
                 message, _ = await self._receive()
-                heard(message.get("beat"))
-                answer = self._asked.get(message.get("number", 0))
+                on_message(message.get("beat"))
+                answer = self._pending.get(message.get("number", 0))
                 if answer is not None and not answer.done():
                     answer.set_result(message["answer"])
         finally:
             self._lost = True
-            for answer in self._asked.values():
+            for answer in self._pending.values():
                 if not answer.done():
-                    answer.set_exception(LineLostError("the other side is gone"))
+                    answer.set_exception(ChannelClosedError("the other side is gone"))
 
     # The worker's end
 
-    async def question(self) -> Question:
-        """Return the next question. Raises `LineLostError`."""
+    async def receive_command(self) -> Command:
+        """Return the next question. Raises `ChannelClosedError`."""
         message, config = await self._receive()
-        return Question(
-            number=message["number"], what=message["ask"], about=message["about"], config=config
+        return Command(
+            number=message["number"], name=message["ask"], argument=message["about"], config=config
         )
 
-    async def answer(self, question: Question, content: dict[str, Any]) -> None:
+    async def respond(self, question: Command, content: dict[str, Any]) -> None:
         await self._send({"number": question.number, "answer": content})
 
-    async def beat(self, content: dict[str, Any]) -> None:
+    async def send_heartbeat(self, content: dict[str, Any]) -> None:
         """Say what is true of this worker now."""
         await self._send({"beat": content})
 
@@ -113,14 +115,14 @@ class Line:
         try:
             await self._writer.drain()
         except OSError as error:
-            raise LineLostError(str(error)) from error
+            raise ChannelClosedError(str(error)) from error
 
     async def _receive(self) -> tuple[dict[str, Any], bytes]:
         try:
             sizes = _LENGTHS.unpack(await self._reader.readexactly(_LENGTHS.size))
             frame, config = [await self._reader.readexactly(size) for size in sizes]
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise LineLostError("the other side is gone") from error
+            raise ChannelClosedError("the other side is gone") from error
         message: dict[str, Any] = json.loads(frame)
         return message, config
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from authz_sidecar.fastpath.raw_responses import Written
+from authz_sidecar.fastpath.raw_responses import RawResponse
 from authz_sidecar.server.httptools import LimitedProtocol
 from authz_sidecar.server.protocol import Phase
 
@@ -20,156 +20,164 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from authz_sidecar.background_tasks import BackgroundTasks
-    from authz_sidecar.fastpath.response_cache import Sought
-    from authz_sidecar.server.limits import Refusal
+    from authz_sidecar.fastpath.response_cache import PendingLookup
+    from authz_sidecar.server.limits import ErrorResponse
 
-    class Lane(Protocol):
-        def reply(self, data: bytes) -> Written | Sought | None: ...
-        async def find(self, sought: Sought) -> Written | None: ...
+    class FastPath(Protocol):
+        def try_respond(self, data: bytes) -> RawResponse | PendingLookup | None: ...
+        async def complete_lookup(self, lookup: PendingLookup) -> RawResponse | None: ...
         @property
-        def trusts(self) -> Callable[[Mapping[str, Any]], bool]: ...
+        def is_trusted(self) -> Callable[[Mapping[str, Any]], bool]: ...
 
 
-class LaneProtocol(LimitedProtocol):
-    """`lane` gives the one of the configuration that answers now; None while there is none. `hold`
-    keeps that configuration in use until what it gives is called. `background` watches over the
-    answers that wait for the store."""
+class FastPathProtocol(LimitedProtocol):
+    """`fast_path` gives the one of the configuration that answers now; None while there is none.
+    `acquire_generation` keeps that configuration in use until what it gives is called.
+    `background` watches over the answers that wait for the store."""
 
     def __init__(
         self,
         *arguments: Any,
-        lane: Callable[[], Lane | None],
-        hold: Callable[[], Callable[[], None]],
+        fast_path: Callable[[], FastPath | None],
+        acquire_generation: Callable[[], Callable[[], None]],
         background: BackgroundTasks,
         **options: Any,
     ) -> None:
         super().__init__(*arguments, **options)
-        self._current = lane
-        self._hold = hold
+        self._current_fast_path = fast_path
+        self._acquire_generation = acquire_generation
         self._background = background
-        self._waiting = False
-        self._lane: Lane | None = None
+        self._lookup_pending = False
+        self._fast_path: FastPath | None = None
         self._trusted = False
-        self._undisturbed = False
-        self._answered_at = 0.0
-        self._defaults: list[tuple[bytes, bytes]] = []
-        self._begin: dict[int, bytes] = {}
+        self._ready = False
+        self._last_response_at = 0.0
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._heads: dict[int, bytes] = {}
 
     def data_received(self, data: bytes) -> None:
-        if (self._undisturbed and not self.transport.is_closing()) or self._is_free():
-            lane = self._current()
-            if lane is not self._lane:
-                self._lane = lane
-                self._trusted = lane is not None and self._trusts(lane)
-            if lane is not None and self._trusted and (said := lane.reply(data)) is not None:
-                if isinstance(said, Written):
-                    self._write(said)
+        if (self._ready and not self.transport.is_closing()) or self._check_ready():
+            fast_path = self._current_fast_path()
+            if fast_path is not self._fast_path:
+                self._fast_path = fast_path
+                self._trusted = fast_path is not None and self._is_trusted_peer(fast_path)
+            if (
+                fast_path is not None
+                and self._trusted
+                and (response := fast_path.try_respond(data)) is not None
+            ):
+                if isinstance(response, RawResponse):
+                    self._write_response(response)
                 else:
-                    self._wait(lane, said, data)
+                    self._start_lookup(fast_path, response, data)
                 return
-        self._undisturbed = False
+        self._ready = False
         super().data_received(data)
 
-    def _is_free(self) -> bool:
+    def _check_ready(self) -> bool:
         """Nothing of an earlier question is under way, and what is written leaves at once. Once
         that is so, it stays so until the transport closes, one of the three methods below is called
         or a question is left to the protocol that this one extends."""
         cycle = self.cycle
-        self._undisturbed = (
+        self._ready = (
             self._phase is Phase.IDLE
             and (cycle is None or (cycle.response_complete and not self.pipeline))
-            and self._refusal is None
+            and self._error_response is None
             and not self._draining
             and not self.flow.write_paused
             and not self.flow.read_paused
             and not self.transport.is_closing()
         )
-        return self._undisturbed
+        return self._ready
 
-    def _wait(self, lane: Lane, sought: Sought, data: bytes) -> None:
+    def _start_lookup(self, fast_path: FastPath, lookup: PendingLookup, data: bytes) -> None:
         """Meanwhile nothing is read and no clock runs: the look into the store is bounded."""
-        self._undisturbed = False
-        self._waiting = True
+        self._ready = False
+        self._lookup_pending = True
         self._unset_keepalive_if_required()
-        self._disarm()
+        self._cancel_deadline()
         self.flow.pause_reading()
-        task = self._background.start(self._go_on(lane, sought, data, self._hold()), name="check")
+        task = self._background.start(
+            self._finish(fast_path, lookup, data, self._acquire_generation()), name="check"
+        )
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
-    async def _go_on(
-        self, lane: Lane, sought: Sought, data: bytes, let_go: Callable[[], None]
+    async def _finish(
+        self, fast_path: FastPath, lookup: PendingLookup, data: bytes, release: Callable[[], None]
     ) -> None:
         try:
-            written = await lane.find(sought)
+            response = await fast_path.complete_lookup(lookup)
         except BaseException:
             # A connection that is read no more would hang until its client gives up.
             self.transport.close()
             raise
         finally:
-            self._waiting = False
-            let_go()
+            self._lookup_pending = False
+            release()
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if written is None:
+        if response is None:
             super().data_received(data)
             return
-        self._write(written)
+        self._write_response(response)
         if self._draining:
             self.transport.close()
 
     def _close_if_idle(self) -> None:
-        if not self._waiting:
+        if not self._lookup_pending:
             super()._close_if_idle()
 
     def pause_writing(self) -> None:
-        self._undisturbed = False
+        self._ready = False
         super().pause_writing()
 
     def shutdown(self) -> None:
-        self._undisturbed = False
+        self._ready = False
         super().shutdown()
 
-    def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
-        self._undisturbed = False
-        super()._refuse(refusal, linger=linger)
+    def _refuse(self, error_response: ErrorResponse, *, linger: bool = True) -> None:
+        self._ready = False
+        super()._refuse(error_response, linger=linger)
 
-    def _trusts(self, lane: Lane) -> bool:
-        return lane.trusts({"client": self.client, "server": self.server})
+    def _is_trusted_peer(self, fast_path: FastPath) -> bool:
+        return fast_path.is_trusted({"client": self.client, "server": self.server})
 
-    def _write(self, written: Written) -> None:
+    def _write_response(self, response: RawResponse) -> None:
         state = self.server_state
-        if state.default_headers is not self._defaults:  # uvicorn makes them anew each second
-            self._defaults = state.default_headers
-            self._begin = {}
-        status, rest, kept = written
-        begin = self._begin.get(status) or self._begun(status)
-        self.transport.write(begin + rest)
+        if (
+            state.default_headers is not self._default_headers
+        ):  # uvicorn makes them anew each second
+            self._default_headers = state.default_headers
+            self._heads = {}
+        status, rest, keep_alive = response
+        head = self._heads.get(status) or self._build_head(status)
+        self.transport.write(head + rest)
         state.total_requests += 1
         if self._deadline is not None:
-            self._disarm()
-        if not kept:
+            self._cancel_deadline()
+        if not keep_alive:
             self.transport.close()
             return
-        self._answered_at = self.loop.time()
+        self._last_response_at = self.loop.time()
         if self.timeout_keep_alive_task is None:
-            self._wait_for_more(self.timeout_keep_alive)
+            self._start_keep_alive_timer(self.timeout_keep_alive)
 
-    def _begun(self, status: int) -> bytes:
-        lines = [name + b": " + value + b"\r\n" for name, value in self._defaults]
-        begin = self._begin[status] = b"".join((STATUS_LINE[status], *lines))
-        return begin
+    def _build_head(self, status: int) -> bytes:
+        lines = [name + b": " + value + b"\r\n" for name, value in self._default_headers]
+        head = self._heads[status] = b"".join((STATUS_LINE[status], *lines))
+        return head
 
-    def _wait_for_more(self, seconds: float) -> None:
+    def _start_keep_alive_timer(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
             seconds, self.timeout_keep_alive_handler
         )
 
     def timeout_keep_alive_handler(self) -> None:
         # A timer for each answer would cost as much as the answer: this one is set again instead.
-        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._wait_for_more(left)
+        remaining = self._last_response_at + self.timeout_keep_alive - self.loop.time()
+        if remaining > 0:
+            self._start_keep_alive_timer(remaining)
         else:
             super().timeout_keep_alive_handler()

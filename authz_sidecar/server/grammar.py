@@ -135,7 +135,7 @@ class Fields:
             raise MalformedError("a length beyond measure")
 
     def _take_coding(self, value: bytes) -> None:
-        # Whether it is one that is known, `limits.judged` says.
+        # Whether it is one that is known, `limits.validate_head` says.
         if self.length is not None or self.chunked or not value.strip(b" \t"):
             raise MalformedError("two lengths, or none")
         self.chunked = value.rstrip(b" ").lower() == b"chunked"

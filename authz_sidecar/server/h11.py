@@ -14,7 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.server.grammar import MalformedError
-from authz_sidecar.server.protocol import Limited, RefusedError
+from authz_sidecar.server.protocol import HardenedHttpProtocol, RequestRefusedError
 from authz_sidecar.server.reading import Parser
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from authz_sidecar.server.limits import Refusal
+    from authz_sidecar.server.limits import ErrorResponse
 
 
 class _Cycle(RequestResponseCycle):
@@ -138,11 +138,11 @@ class _Told(H11Protocol):
             )
 
 
-class LimitedProtocol(Limited, _Told):
+class LimitedProtocol(HardenedHttpProtocol, _Told):
     """uvicorn's, within our limits and without its leniencies and h11's."""
 
-    malformed = (MalformedError, h11.RemoteProtocolError, RefusedError)
+    parser_errors = (MalformedError, h11.RemoteProtocolError, RequestRefusedError)
 
-    def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
-        super()._refuse(refusal, linger=linger)
+    def _refuse(self, error_response: ErrorResponse, *, linger: bool = True) -> None:
+        super()._refuse(error_response, linger=linger)
         self.parser.drop()  # not until the connection ends, which may linger

@@ -15,12 +15,12 @@ class Heartbeat:
     _missed: int = 0
     _begun: bool = False
 
-    def heard(self) -> None:
+    def record_message(self) -> None:
         """Any message is a sign of life."""
         self._begun = True
         self._missed = 0
 
-    def turn(self) -> None:
+    def record_interval(self) -> None:
         """One interval between two beats has passed."""
         if self._begun:
             self._missed += 1

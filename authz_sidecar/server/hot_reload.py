@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.core.gc_tuning import settle
+from authz_sidecar.core.gc_tuning import freeze_heap
 
 if TYPE_CHECKING:
     from authz_sidecar.app import Application
@@ -29,54 +29,54 @@ RETIREMENT_SECONDS = 60.0
 @dataclass(slots=True, kw_only=True)
 class Generation:
     application: Application
-    _running: int = 0
+    _open_requests: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def enter(self) -> None:
-        self._running += 1
+    def begin_request(self) -> None:
+        self._open_requests += 1
         self._idle.clear()
 
-    def leave(self) -> None:
-        self._running -= 1
-        if not self._running:
+    def end_request(self) -> None:
+        self._open_requests -= 1
+        if not self._open_requests:
             self._idle.set()
 
-    async def finished(self) -> None:
-        if self._running:
+    async def wait_until_idle(self) -> None:
+        if self._open_requests:
             await self._idle.wait()
 
 
-class Generations:
+class ApplicationSwitch:
     """The applications behind the listeners: one that answers, and old ones on their way out."""
 
     def __init__(self, first: Application) -> None:
         self.current = Generation(application=first)
         self._tasks = BackgroundTasks()
-        self._retired = 0
+        self._on_retired = 0
 
-    def hold(self) -> Callable[[], None]:
+    def acquire_generation(self) -> Callable[[], None]:
         """Keep the application that answers now until what this gives is called."""
         generation = self.current
-        generation.enter()
-        return generation.leave
+        generation.begin_request()
+        return generation.end_request
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
         generation = self.current
-        generation.enter()
+        generation.begin_request()
         try:
-            await generation.application.check(scope, receive, send)
+            await generation.application.check_app(scope, receive, send)
         finally:
-            generation.leave()
+            generation.end_request()
 
     async def web(self, scope: Scope, receive: Receive, send: Send) -> None:
         generation = self.current
-        generation.enter()
+        generation.begin_request()
         try:
-            await generation.application.web(scope, receive, send)
+            await generation.application.web_app(scope, receive, send)
         finally:
-            generation.leave()
+            generation.end_request()
 
-    async def replace(self, application: Application) -> None:
+    async def switch_to(self, application: Application) -> None:
         """`application` answers from now on. It must have been started."""
         old = self.current
         self.current = Generation(application=application)
@@ -84,9 +84,9 @@ class Generations:
         retiring.add_done_callback(lambda _: self._look())
 
     def _look(self) -> None:
-        self._retired += 1
-        if self._retired % RELOADS_BETWEEN_LOOKS == 0:
-            settle()
+        self._on_retired += 1
+        if self._on_retired % RELOADS_BETWEEN_LOOKS == 0:
+            freeze_heap()
 
     async def aclose(self) -> None:
         """Close everything; no request may be running any more."""
@@ -97,7 +97,7 @@ class Generations:
 async def _retire(old: Generation, successor: Application) -> None:
     try:
         async with asyncio.timeout(RETIREMENT_SECONDS):
-            await old.finished()
+            await old.wait_until_idle()
     except TimeoutError:
         pass
     finally:

@@ -12,13 +12,13 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from authz_sidecar.server.compiled import limited_protocol
-from authz_sidecar.server.limits import Limits
+from authz_sidecar.server.limits import ListenerLimits
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-    from authz_sidecar.server.protocol import Limited
+    from authz_sidecar.server.protocol import HardenedHttpProtocol
 
 # Longer than nginx (60 s), Traefik (90 s) and Caddy (120 s) keep an idle connection: whoever closes
 # first loses no request of the other's. Envoy's hour is set in its deploy file.
@@ -26,18 +26,18 @@ KEEP_ALIVE_SECONDS = 150
 DRAIN_SECONDS = 20
 
 
-class _State(ServerState):
+class _ServerState(ServerState):
     """`draining` tells connections that are accepted late that they are the last ones."""
 
     draining = False
 
 
-class Listener(uvicorn.Server):
+class HttpServer(uvicorn.Server):
     """Stops when `should_exit` is set, and never by a signal."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.server_state = self._state = _State()
+        self.server_state = self._state = _ServerState()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,18 +49,18 @@ class Listener(uvicorn.Server):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
-    """How one listener serves. `protocol` takes what `Limited` takes."""
+class ListenerConfig:
+    """How one listener serves. `protocol` takes what `HardenedHttpProtocol` takes."""
 
     app: Callable[..., Any]
-    limits: Limits = field(default_factory=Limits)
+    limits: ListenerLimits = field(default_factory=ListenerLimits)
     on_refusal: Callable[[int], None] = lambda _status: None
     drain_seconds: int = DRAIN_SECONDS
-    protocol: Callable[..., Limited] = field(default_factory=limited_protocol)
+    protocol: Callable[..., HardenedHttpProtocol] = field(default_factory=limited_protocol)
 
-    def listener(self) -> Listener:
+    def create_server(self) -> HttpServer:
         protocol = partial(self.protocol, limits=self.limits, on_refusal=self.on_refusal)
-        return Listener(
+        return HttpServer(
             uvicorn.Config(
                 self.app,
                 http=cast("Any", protocol),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from authz_sidecar.server.protocol import Limited
+from authz_sidecar.server.protocol import HardenedHttpProtocol
 
 
-class LimitedProtocol(Limited, HttpToolsProtocol):
+class LimitedProtocol(HardenedHttpProtocol, HttpToolsProtocol):
     """uvicorn's, within our limits and without its leniencies."""
 
-    malformed = (httptools.HttpParserError,)
-    upgraded = (httptools.HttpParserUpgrade,)
+    parser_errors = (httptools.HttpParserError,)
+    upgrade_errors = (httptools.HttpParserUpgrade,)

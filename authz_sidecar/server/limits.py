@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.browser_headers import ISOLATION
+from authz_sidecar.core.browser_headers import ISOLATION_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,36 +16,38 @@ if TYPE_CHECKING:
 # RFC 9112 section 3.2.1, origin-form only: absolute-form names a second host, and a fragment or a
 # byte outside visible ASCII reads differently from one server to the next.
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
-_ISOLATION = tuple((name.encode("ascii"), value.encode("ascii")) for name, value in ISOLATION)
+_ISOLATION = tuple(
+    (name.encode("ascii"), value.encode("ascii")) for name, value in ISOLATION_HEADERS
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one listener accepts. A head is the request line with all header lines; `waiting` are
-    requests of one connection whose turn has not come. Within `answer_seconds` the client has to
-    go on reading. `framing_bytes` are those of a body that are no content: chunk extensions and
-    trailer fields, between two pieces of content."""
+class ListenerLimits:
+    """What one listener accepts. A head is the request line with all header lines; `max_pipelined`
+    are requests of one connection whose turn has not come. Within `write_timeout_seconds` the
+    client has to go on reading. `max_framing_bytes` are those of a body that are no content: chunk
+    extensions and trailer fields, between two pieces of content."""
 
-    head_bytes: int = 64 * 1024
-    head_lines: int = 100
-    head_seconds: float = 5.0
-    body_seconds: float = 30.0
-    framing_bytes: int = 64 * 1024
-    answer_seconds: float = 30.0
+    max_head_bytes: int = 64 * 1024
+    max_header_lines: int = 100
+    head_timeout_seconds: float = 5.0
+    body_timeout_seconds: float = 30.0
+    max_framing_bytes: int = 64 * 1024
+    write_timeout_seconds: float = 30.0
     linger_seconds: float = 1.0
-    last_call_seconds: float = 0.25
-    waiting: int = 32
-    connections: int = 4096
+    drain_grace_seconds: float = 0.25
+    max_pipelined: int = 32
+    max_connections: int = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     status: int
-    sentence: str
+    message: str
 
-    def written(self, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    def serialize(self, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         """The whole answer, after which the connection ends."""
-        body = self.sentence.encode("ascii")
+        body = self.message.encode("ascii")
         headers = [
             *default_headers,
             *_ISOLATION,
@@ -58,12 +60,14 @@ class Refusal:
         return status + lines + b"\r\n" + body
 
 
-def judged(target: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]) -> Refusal | None:
+def validate_head(
+    target: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]
+) -> ErrorResponse | None:
     """Why a head that the parser could read is refused all the same. Names are in lower case."""
     if version not in {"1.0", "1.1"}:
-        return Refusal(505, "Only HTTP/1.1 is spoken here.")
+        return ErrorResponse(505, "Only HTTP/1.1 is spoken here.")
     if not _TARGET.fullmatch(target):
-        return Refusal(400, "The request target is malformed.")
+        return ErrorResponse(400, "The request target is malformed.")
     hosts = codings = 0
     for name, value in headers:
         if name == b"host":
@@ -72,8 +76,8 @@ def judged(target: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]) 
             codings += 1 if value.rstrip(b" ").lower() == b"chunked" else 2
     if hosts > 1 or (hosts == 0 and version == "1.1"):
         # RFC 9112 section 3.2
-        return Refusal(400, "The request must have exactly one Host header.")
+        return ErrorResponse(400, "The request must have exactly one Host header.")
     if codings > 1:
         # RFC 9112 section 6.1: "a transfer coding it does not understand"
-        return Refusal(501, "No transfer coding but chunked is known here.")
+        return ErrorResponse(501, "No transfer coding but chunked is known here.")
     return None

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 from authz_sidecar.config.value_parsers import ListenAddress, TcpAddress
-from authz_sidecar.errors import StartError
+from authz_sidecar.errors import StartupError
 
 BACKLOG = 2048
 UNIX_MODE = 0o660
@@ -33,42 +33,42 @@ _REASONS = {
 def bind(setting: str, address: ListenAddress) -> tuple[socket.socket, ...]:
     """Listening sockets: one for each address that `localhost` stands for, one otherwise.
 
-    Raises `StartError`, which names `setting`.
+    Raises `StartupError`, which names `setting`.
     """
-    with contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as stack:
         try:
             if isinstance(address, TcpAddress):
-                sockets = _bind_tcp(address, opened)
+                sockets = _bind_tcp(address, stack)
             else:
-                sockets = (_bind_unix(Path(address.path), opened),)
+                sockets = (_bind_unix(Path(address.path), stack),)
             for listener in sockets:
                 listener.listen(BACKLOG)
                 listener.setblocking(False)
         except OSError as error:
             reason = _REASONS.get(error.errno or 0, (error.strerror or str(error)).lower())
-            raise StartError(f"cannot listen on `{setting}: {address}`: {reason}") from error
-        opened.pop_all()
+            raise StartupError(f"cannot listen on `{setting}: {address}`: {reason}") from error
+        stack.pop_all()
         return sockets
 
 
-def _bind_tcp(address: TcpAddress, opened: contextlib.ExitStack) -> tuple[socket.socket, ...]:
+def _bind_tcp(address: TcpAddress, stack: contextlib.ExitStack) -> tuple[socket.socket, ...]:
     try:
-        found = socket.getaddrinfo(
+        addresses = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except socket.gaierror as error:
         raise OSError(errno.EADDRNOTAVAIL, "no such host name") from error
     sockets = []
-    for family, kind, protocol, _, where in dict.fromkeys(found):
-        listener = opened.enter_context(socket.socket(family, kind, protocol))
+    for family, kind, protocol, _, socket_address in dict.fromkeys(addresses):
+        listener = stack.enter_context(socket.socket(family, kind, protocol))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
-            listener.bind(where)
+            listener.bind(socket_address)
         except OSError as error:
             # `localhost` may stand for an IPv6 address that this machine does not have.
-            if error.errno != errno.EADDRNOTAVAIL or len(found) == 1:
+            if error.errno != errno.EADDRNOTAVAIL or len(addresses) == 1:
                 raise
             continue
         sockets.append(listener)
@@ -77,9 +77,9 @@ def _bind_tcp(address: TcpAddress, opened: contextlib.ExitStack) -> tuple[socket
     return tuple(sockets)
 
 
-def _bind_unix(path: Path, opened: contextlib.ExitStack) -> socket.socket:
-    _remove_stale(path)
-    listener = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+def _bind_unix(path: Path, stack: contextlib.ExitStack) -> socket.socket:
+    _remove_stale_socket(path)
+    listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     # Nobody may connect between `bind` and `chmod`.
     mask = os.umask(0o177)
     try:
@@ -90,7 +90,7 @@ def _bind_unix(path: Path, opened: contextlib.ExitStack) -> socket.socket:
     return listener
 
 
-def _remove_stale(path: Path) -> None:
+def _remove_stale_socket(path: Path) -> None:
     """Remove a socket that nobody listens on any more; anything else is left for the operator."""
     try:
         mode = path.lstat().st_mode
@@ -108,7 +108,7 @@ def _remove_stale(path: Path) -> None:
             raise OSError(errno.EADDRINUSE, "")
 
 
-def release(address: ListenAddress) -> None:
+def remove_socket_file(address: ListenAddress) -> None:
     """Remove the file of a Unix listener that has been closed."""
     if not isinstance(address, TcpAddress):
         with contextlib.suppress(OSError):

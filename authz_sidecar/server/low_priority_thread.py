@@ -7,7 +7,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
-from authz_sidecar.core.gc_tuning import collector_paused
+from authz_sidecar.core.gc_tuning import gc_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ async def in_slices(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
-            with collector_paused():
+            with gc_paused():
                 return work(*args, **kwargs)
         finally:
             sys.setswitchinterval(before)

@@ -11,22 +11,22 @@ import resource
 from typing import TYPE_CHECKING
 
 from authz_sidecar import __version__
-from authz_sidecar.app import build
-from authz_sidecar.config.load import examine
+from authz_sidecar.app import build_application
+from authz_sidecar.config.load import examine_config
 from authz_sidecar.config.value_parsers import UnixAddress
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.observe.logging import configure, fields
 from authz_sidecar.observe.metrics import Metrics
-from authz_sidecar.routes_from_config import ruleset
+from authz_sidecar.routes_from_config import compile_routes
 from authz_sidecar.server.compiled import missing, new_event_loop
-from authz_sidecar.server.listeners import bind, release
-from authz_sidecar.server.signal_handlers import Signals
-from authz_sidecar.server.single_worker import SingleWorker, WorkerState
-from authz_sidecar.server.supervisor import Parent
+from authz_sidecar.server.listeners import bind, remove_socket_file
+from authz_sidecar.server.signal_handlers import SignalHandlers
+from authz_sidecar.server.single_worker import SingleWorker, WorkerOperations
+from authz_sidecar.server.supervisor import Supervisor
 from authz_sidecar.server.watchdog import Watchdog
 from authz_sidecar.server.worker import Worker
-from authz_sidecar.server.worker_pool import Recipe, Workers
-from authz_sidecar.web.ops import ops_app
+from authz_sidecar.server.worker_pool import WorkerPool, WorkerSpec
+from authz_sidecar.web.ops import build_ops_app
 
 if TYPE_CHECKING:
     import socket
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_SETTINGS = {"check": "listen", "web": "web_listen", "ops": "ops_listen"}
-_DESCRIPTORS = 65_536
+_LISTENER_SETTINGS = {"check": "listen", "web": "web_listen", "ops": "ops_listen"}
+_MAX_DESCRIPTORS = 65_536
 
 
 def serve(
@@ -55,103 +55,103 @@ def serve(
     """Answer until stopped by a signal; the exit code. Broken routes keep a server from starting,
     unless `lenient`; at a reload they are refused alone.
 
-    Raises `ConfigError` and `StartError` when nothing can be served; by then nothing has been.
+    Raises `ConfigError` and `StartupError` when nothing can be served; by then nothing has been.
     """
-    configure(form=log_format, level=log_level)
+    configure(log_format=log_format, level=log_level)
     for warning in missing():
         logger.warning("%s", warning)
     metrics = Metrics(version=__version__)
 
     def load(previous: Application | None, *, lenient: bool = True) -> Application:
-        config = _load(config_path)
-        application = build(config, metrics=metrics, lenient=lenient, previous=previous)
-        _say_refused(application)
+        config = _load_config(config_path)
+        application = build_application(config, metrics=metrics, lenient=lenient, previous=previous)
+        _log_refused_routes(application)
         return application
 
-    signals = Signals()
-    with signals.kept():
+    signals = SignalHandlers()
+    with signals.defer_requests():
         first = load(None, lenient=lenient)
-        with _listening(first.config) as sockets:
+        with _bound_sockets(first.config) as sockets:
             _raise_descriptor_limit()
             if first.config.server.workers == 1:
-                running = _alone(first, load, sockets, metrics, signals)
+                running = _serve_in_one_process(first, load, sockets, metrics, signals)
             else:
-                recipe = Recipe(sockets=sockets, log_format=log_format, log_level=log_level)
-                running = _with_workers(first, load, recipe, metrics, signals)
+                spec = WorkerSpec(sockets=sockets, log_format=log_format, log_level=log_level)
+                running = _serve_with_workers(first, load, spec, metrics, signals)
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 runner.run(running)
         logger.info("stopped")
     return 0
 
 
-def _load(path: Path) -> Config:
-    examined = examine(path, env=os.environ)
+def _load_config(path: Path) -> Config:
+    examined = examine_config(path, env=os.environ)
     if examined.config is None:
-        broken = ruleset(examined.partial).problems if examined.partial else ()
-        raise ConfigError(tuple(sorted({*examined.problems, *broken})))
+        route_problems = compile_routes(examined.partial).problems if examined.partial else ()
+        raise ConfigError(tuple(sorted({*examined.problems, *route_problems})))
     for warning in examined.warnings:
         logger.warning("%s", warning)
     return examined.config
 
 
 @contextlib.contextmanager
-def _listening(config: Config) -> Iterator[Sockets]:
-    with contextlib.ExitStack() as opened:
+def _bound_sockets(config: Config) -> Iterator[Sockets]:
+    with contextlib.ExitStack() as stack:
         sockets = {}
-        for name, setting in _SETTINGS.items():
+        for name, setting in _LISTENER_SETTINGS.items():
             address = getattr(config.server, setting)
             sockets[name] = bind(f"server.{setting}", address)
             if isinstance(address, UnixAddress):
-                opened.callback(release, address)
+                stack.callback(remove_socket_file, address)
             for listener in sockets[name]:
-                opened.callback(listener.close)
+                stack.callback(listener.close)
         yield sockets
 
 
-async def _alone(
+async def _serve_in_one_process(
     first: Application,
     load: Callable[[Application | None], Application],
     sockets: Sockets,
     metrics: Metrics,
-    signals: Signals,
+    signals: SignalHandlers,
 ) -> None:
     worker = Worker(first=first, sockets=sockets, metrics=metrics)
     single = SingleWorker(worker=worker, load=load)
-    worker.ops = ops_app(WorkerState(single))
-    worker.on_started = lambda: _say_started(first, sockets)
+    worker.ops = build_ops_app(WorkerOperations(single))
+    worker.on_started = lambda: _log_started(first, sockets)
     with _watched():
-        signals.obey(
+        signals.install(
             asyncio.get_running_loop(),
             stop=worker.stop,
             reload=single.reloads.request,
-            replace=_nothing_to_replace,
+            replace=_warn_nothing_to_replace,
         )
         await single.run()
 
 
-def _nothing_to_replace() -> None:
+def _warn_nothing_to_replace() -> None:
     logger.warning("nothing to replace, `server.workers` is 1; SIGHUP reloads the configuration")
 
 
-async def _with_workers(
+async def _serve_with_workers(
     first: Application,
     load: Callable[[Application | None], Application],
-    recipe: Recipe,
+    spec: WorkerSpec,
     metrics: Metrics,
-    signals: Signals,
+    signals: SignalHandlers,
 ) -> None:
     config = first.config
-    workers = Workers(recipe=recipe, config=config, count=config.server.workers, metrics=metrics)
-    parent = Parent(first=first, load=load, workers=workers, metrics=metrics)
-    parent.on_started = lambda: _say_started(first, recipe.sockets)
+    workers = WorkerPool(recipe=spec, config=config, count=config.server.workers, metrics=metrics)
+    supervisor = Supervisor(first=first, load=load, workers=workers, metrics=metrics)
+    supervisor.on_started = lambda: _log_started(first, spec.sockets)
     with _watched():
-        signals.obey(
+        signals.install(
             asyncio.get_running_loop(),
-            stop=parent.stop,
-            reload=parent.reloads.request,
-            replace=parent.replacements.request,
+            stop=supervisor.stop,
+            reload=supervisor.reloads.request,
+            replace=supervisor.replacements.request,
         )
-        await parent.run(ops=recipe.sockets["ops"])
+        await supervisor.run(ops=spec.sockets["ops"])
 
 
 @contextlib.contextmanager
@@ -164,24 +164,27 @@ def _watched() -> Iterator[None]:
         watchdog.close()
 
 
-def _say_started(application: Application, sockets: Sockets) -> None:
+def _log_started(application: Application, sockets: Sockets) -> None:
     logger.info(
         "authz-sidecar %s listens",
         __version__,
         extra=fields(
             routes=application.route_count,
-            **{name: ", ".join(map(_address, listeners)) for name, listeners in sockets.items()},
+            **{
+                name: ", ".join(map(_format_address, listeners))
+                for name, listeners in sockets.items()
+            },
         ),
     )
 
 
-def _say_refused(application: Application) -> None:
+def _log_refused_routes(application: Application) -> None:
     for problem in application.problems:
         logger.error("%s", problem)
     if application.problems:
         logger.error(
             "served despite problems, broken routes refuse everything",
-            extra=fields(routes_refused=", ".join(application.refused)),
+            extra=fields(routes_refused=", ".join(application.refused_routes)),
         )
     for problem in application.unstated.values():
         logger.error("%s", problem)
@@ -192,7 +195,7 @@ def _say_refused(application: Application) -> None:
         )
 
 
-def _address(listener: socket.socket) -> str:
+def _format_address(listener: socket.socket) -> str:
     name = listener.getsockname()
     if isinstance(name, str):
         return f"unix:{name}"
@@ -203,7 +206,7 @@ def _address(listener: socket.socket) -> str:
 def _raise_descriptor_limit() -> None:
     """Each connection is a descriptor; the usual soft limit of 1024 is for users of `select`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

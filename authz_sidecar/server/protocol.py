@@ -12,7 +12,7 @@ import logging
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from authz_sidecar.server.limits import Refusal, judged
+from authz_sidecar.server.limits import ErrorResponse, validate_head
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from uvicorn.server import ServerState
 
     from authz_sidecar.server.below import Below
-    from authz_sidecar.server.limits import Limits
+    from authz_sidecar.server.limits import ListenerLimits
 else:
     Below = object
 
@@ -35,16 +35,16 @@ class Phase(Enum):
     BODY = auto()
 
 
-class RefusedError(Exception):
+class RequestRefusedError(Exception):
     """Leaves the parser from within a callback; the connection has said why."""
 
 
-class Limited(Below):
+class HardenedHttpProtocol(Below):
     """One connection. `on_refusal` is told the status of each refusal, for counting."""
 
-    malformed: ClassVar[tuple[type[Exception], ...]]
+    parser_errors: ClassVar[tuple[type[Exception], ...]]
     """What the parser raises, also for what its callbacks raise."""
-    upgraded: ClassVar[tuple[type[Exception], ...]] = ()
+    upgrade_errors: ClassVar[tuple[type[Exception], ...]] = ()
     """What it raises, if anything, after a request to change the protocol."""
 
     def __init__(
@@ -54,134 +54,138 @@ class Limited(Below):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        limits: Limits,
+        limits: ListenerLimits,
         on_refusal: Callable[[int], None],
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
         self._on_refusal = on_refusal
         self._phase = Phase.IDLE
-        self._messages_begun = 0  # in the chunk at hand
+        self._messages_started = 0  # in the chunk at hand
         self._head_received = 0  # bytes of an unfinished head, as they came
-        self._head_read = 0  # bytes of the head that the parser has handed over
-        self._content_came = False  # in the chunk at hand
+        self._head_parsed = 0  # bytes of the head that the parser has handed over
+        self._content_received = False  # in the chunk at hand
         self._framing_received = 0  # bytes of a body since then
-        self._reusable = False
+        self._keep_alive_allowed = False
         self._draining = False
         self._deadline: asyncio.TimerHandle | None = None
-        self._unread: asyncio.TimerHandle | None = None
-        self._refusal: Refusal | None = None
+        self._write_deadline: asyncio.TimerHandle | None = None
+        self._error_response: ErrorResponse | None = None
 
     # The connection
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
-            self._refuse(Refusal(503, "Too many connections."), linger=False)
+        if len(self.connections) > self._limits.max_connections:
+            self._refuse(ErrorResponse(503, "Too many connections."), linger=False)
         else:
-            self._arm(self._limits.head_seconds)
+            self._start_deadline(self._limits.head_timeout_seconds)
             if getattr(self.server_state, "draining", False):
                 self.shutdown()  # accepted while the server was closing
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        self._read_on()
+        self._cancel_deadline()
+        self._cancel_write_timeout()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
-        if self._refusal is not None:
-            if not self._answered_all():
+        if self._error_response is not None:
+            if not self._all_responses_sent():
                 self.flow.pause_reading()
             return
         self._unset_keepalive_if_required()
-        before, self._messages_begun, self._content_came = self._phase, 0, False
+        previous_phase, self._messages_started, self._content_received = self._phase, 0, False
         try:
             self.parser.feed_data(data)
-        except self.upgraded:
-            pass  # answered as the plain request that it is; `_reusable` sees to what follows
-        except self.malformed:
-            self._refuse(Refusal(400, "The request is malformed."))
-        if self._refusal is None and not self.transport.is_closing():
-            self._after_chunk(before, len(data))
+        except self.upgrade_errors:
+            pass  # answered as the plain request that it is; `_keep_alive_allowed` sees to what follows
+        except self.parser_errors:
+            self._refuse(ErrorResponse(400, "The request is malformed."))
+        if self._error_response is None and not self.transport.is_closing():
+            self._after_chunk(previous_phase, len(data))
 
-    def _after_chunk(self, before: Phase, size: int) -> None:
+    def _after_chunk(self, previous_phase: Phase, size: int) -> None:
         if self._phase is Phase.HEAD:
             # Where the head began behind other messages of this chunk, its bytes are counted from
             # the next chunk on: one chunk too lenient, never too strict.
-            if self._messages_begun == 0 or (before is Phase.IDLE and self._messages_begun == 1):
+            if self._messages_started == 0 or (
+                previous_phase is Phase.IDLE and self._messages_started == 1
+            ):
                 self._head_received += size
-            if self._head_received > self._limits.head_bytes:
-                self._refuse(Refusal(431, "The request head is too large."))
+            if self._head_received > self._limits.max_head_bytes:
+                self._refuse(ErrorResponse(431, "The request head is too large."))
             else:
-                self._arm(self._limits.head_seconds)
+                self._start_deadline(self._limits.head_timeout_seconds)
         elif self._phase is Phase.BODY:
             # Extensions of chunks and trailer fields are no content, which is read only as fast as
             # its application takes it; counted as heads are.
-            empty = before is Phase.BODY and not self._content_came
-            self._framing_received = self._framing_received + size if empty else 0
-            if self._framing_received > self._limits.framing_bytes:
-                self._refuse(Refusal(400, "The request is malformed."))
+            is_framing_only = previous_phase is Phase.BODY and not self._content_received
+            self._framing_received = self._framing_received + size if is_framing_only else 0
+            if self._framing_received > self._limits.max_framing_bytes:
+                self._refuse(ErrorResponse(400, "The request is malformed."))
             else:
-                self._arm(self._limits.body_seconds)
-        elif before is Phase.IDLE and self._messages_begun == 0:
+                self._start_deadline(self._limits.body_timeout_seconds)
+        elif previous_phase is Phase.IDLE and self._messages_started == 0:
             # Empty lines before a request line (RFC 9112 section 2.2) buy no time.
-            self._arm(self._limits.head_seconds)
+            self._start_deadline(self._limits.head_timeout_seconds)
 
     def shutdown(self) -> None:
         """Answer what has been asked, and then close."""
         self._draining = True
-        self._reusable = False
-        if not self._answered_all():
+        self._keep_alive_allowed = False
+        if not self._all_responses_sent():
             self.cycle.keep_alive = False
         elif self._phase is Phase.IDLE:
             # A request may be on its way, or wait unread: closing now would reset the connection.
-            self.loop.call_later(self._limits.last_call_seconds, self._close_if_idle)
+            self.loop.call_later(self._limits.drain_grace_seconds, self._close_if_idle)
         # else a head has begun, which its deadline bounds
 
     def _close_if_idle(self) -> None:
-        if self._phase is Phase.IDLE and self._answered_all():
+        if self._phase is Phase.IDLE and self._all_responses_sent():
             self.transport.close()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._unread is None:
-            self._unread = self.loop.call_later(self._limits.answer_seconds, self.transport.abort)
+        if self._write_deadline is None:
+            self._write_deadline = self.loop.call_later(
+                self._limits.write_timeout_seconds, self.transport.abort
+            )
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._read_on()
+        self._cancel_write_timeout()
 
-    def _read_on(self) -> None:
-        if self._unread is not None:
-            self._unread.cancel()
-            self._unread = None
+    def _cancel_write_timeout(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
 
     # Time
 
-    def _arm(self, seconds: float) -> None:
+    def _start_deadline(self, seconds: float) -> None:
         """Start the clock for what is being received, unless it runs."""
         if self._deadline is None:
-            self._deadline = self.loop.call_later(seconds, self._too_slow)
+            self._deadline = self.loop.call_later(seconds, self._on_deadline)
 
-    def _disarm(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _too_slow(self) -> None:
+    def _on_deadline(self) -> None:
         self._deadline = None
         if self.transport.is_closing():
             return
         if self.flow.read_paused:  # it is we who do not read
-            self._arm(self._limits.head_seconds)
+            self._start_deadline(self._limits.head_timeout_seconds)
         elif self._phase is Phase.HEAD:
-            self._refuse(Refusal(408, "The request took too long to arrive."))
-        elif self._phase is Phase.BODY or self._answered_all():
+            self._refuse(ErrorResponse(408, "The request took too long to arrive."))
+        elif self._phase is Phase.BODY or self._all_responses_sent():
             # To an idle connection a 408 could be taken for the answer to a request just sent.
             self.transport.close()
 
-    def _answered_all(self) -> bool:
+    def _all_responses_sent(self) -> bool:
         return self.cycle is None or (self.cycle.response_complete and not self.pipeline)
 
     # Parser callbacks
@@ -189,85 +193,85 @@ class Limited(Below):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._phase = Phase.HEAD
-        self._messages_begun += 1
+        self._messages_started += 1
         self._head_received = 0
-        self._head_read = 0
+        self._head_parsed = 0
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
-        self._count_head(len(url))
+        self._count_head_bytes(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase is not Phase.HEAD:
             return  # a trailer field: RFC 9110 section 6.5.1 forbids to merge it into the header
         super().on_header(name, value)
-        self._count_head(len(name) + len(value) + len(b": \r\n"))
-        if len(self.headers) > self._limits.head_lines:
-            raise self._refused(Refusal(431, "The request has too many header lines."))
+        self._count_head_bytes(len(name) + len(value) + len(b": \r\n"))
+        if len(self.headers) > self._limits.max_header_lines:
+            raise self._refusal_error(ErrorResponse(431, "The request has too many header lines."))
 
-    def _count_head(self, size: int) -> None:
-        self._head_read += size
-        if self._head_read > self._limits.head_bytes:
-            raise self._refused(Refusal(431, "The request head is too large."))
+    def _count_head_bytes(self, size: int) -> None:
+        self._head_parsed += size
+        if self._head_parsed > self._limits.max_head_bytes:
+            raise self._refusal_error(ErrorResponse(431, "The request head is too large."))
 
     def on_headers_complete(self) -> None:
-        self._disarm()
-        refusal = judged(self.url, self.parser.get_http_version(), self.headers)
-        if refusal is not None:
-            raise self._refused(refusal)
+        self._cancel_deadline()
+        error_response = validate_head(self.url, self.parser.get_http_version(), self.headers)
+        if error_response is not None:
+            raise self._refusal_error(error_response)
         self.scope["authz_target"] = self.url
-        if len(self.pipeline) >= self._limits.waiting:
+        if len(self.pipeline) >= self._limits.max_pipelined:
             # One read holds hundreds of them, and each takes many times its own length.
-            raise self._refused(Refusal(429, "Too many requests before their answers."))
+            raise self._refusal_error(ErrorResponse(429, "Too many requests before their answers."))
         super().on_headers_complete()
         self._phase = Phase.BODY
         # Until the whole message has been read its rest could be taken for the next request. And
         # after an upgrade we do not speak, what follows is no HTTP (RFC 9110 section 7.8).
-        self._reusable = (
+        self._keep_alive_allowed = (
             self.cycle.keep_alive and not self._draining and not self.parser.should_upgrade()
         )
         self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
-        self._content_came = True
+        self._content_received = True
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._disarm()
+        self._cancel_deadline()
         self._phase = Phase.IDLE
         if not self.cycle.response_started:
-            self.cycle.keep_alive = self._reusable
+            self.cycle.keep_alive = self._keep_alive_allowed
 
     def on_response_complete(self) -> None:
         was_last = not self.pipeline
         super().on_response_complete()
-        if was_last and self._refusal is not None and not self.transport.is_closing():
-            self._write_refusal(self._refusal, linger=True)
+        if was_last and self._error_response is not None and not self.transport.is_closing():
+            self._write_error_response(self._error_response, linger=True)
 
     # Refusals
 
-    def _refused(self, refusal: Refusal) -> Exception:
+    def _refusal_error(self, error_response: ErrorResponse) -> Exception:
         """Refuse, and give `raise` something that stops the parser."""
-        self._refuse(refusal)
-        return RefusedError(refusal.sentence)
+        self._refuse(error_response)
+        return RequestRefusedError(error_response.message)
 
-    def _refuse(self, refusal: Refusal, *, linger: bool = True) -> None:
-        if self._refusal is not None:
+    def _refuse(self, error_response: ErrorResponse, *, linger: bool = True) -> None:
+        if self._error_response is not None:
             return
-        self._refusal = refusal
-        self._disarm()
+        self._error_response = error_response
+        self._cancel_deadline()
         self._unset_keepalive_if_required()
-        self._on_refusal(refusal.status)
-        logger.info("refused a request with %d: %s", refusal.status, refusal.sentence)
+        self._on_refusal(error_response.status)
+        logger.info("refused a request with %d: %s", error_response.status, error_response.message)
         if self._phase is Phase.BODY:
             self.transport.close()  # its application has begun and is told of a disconnect
-        elif self._answered_all():
-            self._write_refusal(refusal, linger=linger)
+        elif self._all_responses_sent():
+            self._write_error_response(error_response, linger=linger)
         # else: the answers to earlier requests of this connection go first
 
-    def _write_refusal(self, refusal: Refusal, *, linger: bool) -> None:
-        self.transport.write(refusal.written(self.server_state.default_headers))
+    def _write_error_response(self, error_response: ErrorResponse, *, linger: bool) -> None:
+        self.transport.write(error_response.serialize(self.server_state.default_headers))
         if linger and self.transport.can_write_eof():
             # Closing with unread bytes resets the connection, and the client may lose the refusal
             # (RFC 9112 section 9.6): say that we are done, and discard for a moment.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from authz_sidecar.app import Application
     from authz_sidecar.config.schema.server import Server
-    from authz_sidecar.errors import StartError
+    from authz_sidecar.errors import StartupError
     from authz_sidecar.observe.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ _NEEDS_RESTART = ("listen", "web_listen", "ops_listen", "workers")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedReload:
-    at: float
+    failed_at: float
     problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedConfig:
     """What is said of a configuration that was judged to be usable."""
 
     at: float
@@ -45,7 +45,7 @@ class Loaded:
     problems: tuple[str, ...]
 
 
-class History:
+class ReloadStatus:
     """Begins with the application that the server is started with."""
 
     def __init__(
@@ -55,12 +55,12 @@ class History:
         self._clock = clock
         self._failed: FailedReload | None = None
         self._pending_since: float | None = None
-        self._accepted: dict[int, Loaded] = {}
+        self._accepted: dict[int, LoadedConfig] = {}
         self.generation = 0
         """The one that every worker answers by."""
-        self.wanted = 0
-        self.accepted(first)
-        self._take(self.wanted)
+        self.target_generation = 0
+        self.record_accepted(first)
+        self._activate(self.target_generation)
         self._started_with = self._current.server
 
     def requested(self) -> None:
@@ -72,41 +72,43 @@ class History:
         """Every reload that was asked for has been decided on."""
         self._pending_since = None
 
-    def accepted(self, application: Application) -> int:
+    def record_accepted(self, application: Application) -> int:
         """A configuration is usable and wanted from now on; its generation."""
-        self.wanted += 1
+        self.target_generation += 1
         self._failed = None
-        self._accepted[self.wanted] = Loaded(
+        self._accepted[self.target_generation] = LoadedConfig(
             at=self._clock(),
             server=application.config.server,
             routes=application.route_count,
-            refused=application.refused,
+            refused=application.refused_routes,
             providers_refused=tuple(application.unstated),
             problems=tuple(map(str, (*application.problems, *application.unstated.values()))),
         )
-        self._metrics.wanted(generation=self.wanted)
-        return self.wanted
+        self._metrics.set_target_generation(generation=self.target_generation)
+        return self.target_generation
 
-    def confirmed(self, generation: int) -> None:
+    def record_active(self, generation: int) -> None:
         """Every worker answers by this generation, or by a newer one."""
         if generation <= self.generation:
             return
-        self._take(generation)
+        self._activate(generation)
         logger.info(
             "configuration reloaded",
             extra=fields(generation=generation, routes=self._current.routes),
         )
-        for setting in self._needing_restart():
+        for setting in self._settings_needing_restart():
             logger.warning("`%s` has changed, which takes effect at the next start", setting)
 
-    def failed(self, error: ConfigError | StartError) -> None:
-        found = error.problems if isinstance(error, ConfigError) else (error,)
-        self._fail(tuple(map(str, found)))
-        for problem in found:
+    def record_failure(self, error: ConfigError | StartupError) -> None:
+        errors = error.problems if isinstance(error, ConfigError) else (error,)
+        self._fail(tuple(map(str, errors)))
+        for problem in errors:
             logger.error("%s", problem)
-        logger.error("the configuration cannot be used, generation %d stays", self.wanted)
+        logger.error(
+            "the configuration cannot be used, generation %d stays", self.target_generation
+        )
 
-    def interrupted(self, error: Exception, *, again_seconds: float) -> None:
+    def record_load_failure(self, error: Exception, *, again_seconds: float) -> None:
         """Nobody knows whether the configuration can be used."""
         self._fail((f"{type(error).__name__}: {error}",))
         logger.error(
@@ -121,35 +123,35 @@ class History:
             "version": __version__,
             "python": platform.python_version(),
             "generation": self.generation,
-            "generation_wanted": self.wanted,
-            "loaded_at": _written(self._current.at),
-            "reload_pending_since": self._pending_since and _written(self._pending_since),
+            "generation_wanted": self.target_generation,
+            "loaded_at": _isoformat(self._current.at),
+            "reload_pending_since": self._pending_since and _isoformat(self._pending_since),
             "last_reload_error": self._failure(),
-            "needs_restart": list(self._needing_restart()),
+            "needs_restart": list(self._settings_needing_restart()),
             "routes": self._current.routes,
             "routes_refused": list(self._current.refused),
             "providers_refused": list(self._current.providers_refused),
             "problems": list(self._current.problems),
         }
 
-    def _take(self, generation: int) -> None:
+    def _activate(self, generation: int) -> None:
         self.generation = generation
         self._current = self._accepted[generation]
         self._accepted = {
             number: loaded for number, loaded in self._accepted.items() if number > generation
         }
-        self._metrics.loaded(
+        self._metrics.set_loaded(
             generation=generation,
-            at=self._current.at,
+            loaded_at=self._current.at,
             routes=self._current.routes,
-            refused=len(self._current.refused),
+            refused_routes=len(self._current.refused),
         )
 
     def _fail(self, problems: tuple[str, ...]) -> None:
-        self._failed = FailedReload(at=self._clock(), problems=problems)
-        self._metrics.reload_failed()
+        self._failed = FailedReload(failed_at=self._clock(), problems=problems)
+        self._metrics.set_reload_failed()
 
-    def _needing_restart(self) -> tuple[str, ...]:
+    def _settings_needing_restart(self) -> tuple[str, ...]:
         now, then = self._current.server, self._started_with
         return tuple(
             f"server.{name}" for name in _NEEDS_RESTART if getattr(now, name) != getattr(then, name)
@@ -158,8 +160,8 @@ class History:
     def _failure(self) -> dict[str, Any] | None:
         if self._failed is None:
             return None
-        return {"at": _written(self._failed.at), "problems": list(self._failed.problems)}
+        return {"at": _isoformat(self._failed.failed_at), "problems": list(self._failed.problems)}
 
 
-def _written(seconds: float) -> str:
+def _isoformat(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -7,14 +7,14 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from authz_sidecar.errors import ConfigError, StartError, TemporaryError
+from authz_sidecar.errors import ConfigError, StartupError, TemporaryError
 from authz_sidecar.server.low_priority_thread import in_slices
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from authz_sidecar.app import Application
-    from authz_sidecar.server.reload_status import History
+    from authz_sidecar.server.reload_status import ReloadStatus
 
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
@@ -22,7 +22,7 @@ REST_SECONDS = 1.0
 """Between two reloads: those who reload without end leave the processor to the checks."""
 
 
-class Coalesced:
+class CoalescingRunner:
     """Runs `step` for every request: one run for all that came before it began, and no two at the
     same time. Between two it rests for as long as the last one took, and at least `rest_seconds`."""
 
@@ -53,7 +53,7 @@ class Coalesced:
                 took = asyncio.get_running_loop().time() - began
                 await asyncio.sleep(max(took, self._rest_seconds))
 
-    async def requested(self, *, within: float) -> None:
+    async def wait_for_request(self, *, within: float) -> None:
         """Return at the next request, which the caller takes on, or after `within` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
@@ -61,22 +61,23 @@ class Coalesced:
         self._requested.clear()
 
 
-class Reloads:
-    """`load` reads and judges the configuration, in a thread; `use` is given its generation. What is
-    wrong with the configuration itself is told and is the end of an attempt; whatever else fails,
-    as for want of memory or descriptors, is tried again until the configuration is judged."""
+class ReloadRunner:
+    """`load` reads and judges the configuration, in a thread; `activate` is given its generation.
+    What is wrong with the configuration itself is told and is the end of an attempt; whatever else
+    fails, as for want of memory or descriptors, is tried again until the configuration is
+    judged."""
 
     def __init__(
         self,
         *,
         load: Callable[[], Application],
-        use: Callable[[int, Application], Awaitable[None]],
-        history: History,
+        activate: Callable[[int, Application], Awaitable[None]],
+        history: ReloadStatus,
     ) -> None:
         self._load = load
-        self._use = use
+        self._use = activate
         self._history = history
-        self._attempts = Coalesced(self._reload, rest_seconds=REST_SECONDS)
+        self._attempts = CoalescingRunner(self._reload, rest_seconds=REST_SECONDS)
         self.run = self._attempts.run
 
     def request(self) -> None:
@@ -89,8 +90,8 @@ class Reloads:
             try:
                 await self._attempt()
             except Exception as error:  # noqa: BLE001 - the reload must not be lost
-                self._history.interrupted(error, again_seconds=pause)
-                await self._attempts.requested(within=pause)
+                self._history.record_load_failure(error, again_seconds=pause)
+                await self._attempts.wait_for_request(within=pause)
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
             else:
                 if not self._attempts.is_requested:
@@ -102,7 +103,7 @@ class Reloads:
             application = await in_slices(self._load)
         except TemporaryError:
             raise
-        except (ConfigError, StartError) as error:
-            self._history.failed(error)
+        except (ConfigError, StartupError) as error:
+            self._history.record_failure(error)
         else:
-            await self._use(self._history.accepted(application), application)
+            await self._use(self._history.record_accepted(application), application)

@@ -17,15 +17,16 @@ _STOPS = (signal.SIGTERM, signal.SIGINT)
 _REQUESTS = (signal.SIGHUP, signal.SIGUSR2)
 
 
-class Signals:
+class SignalHandlers:
     """SIGHUP asks for a reload, SIGUSR2 for new workers, SIGTERM and SIGINT for the end."""
 
     def __init__(self) -> None:
         self._early: set[int] = set()
 
     @contextlib.contextmanager
-    def kept(self) -> Iterator[None]:
-        """Keep requests until `obey`, and end the process in order where it is to stop before."""
+    def defer_requests(self) -> Iterator[None]:
+        """Keep requests until `install`, and end the process in order where it is to stop
+        before."""
         before = {each: signal.getsignal(each) for each in (*_STOPS, *_REQUESTS)}
         for each in _REQUESTS:
             signal.signal(each, self._keep)
@@ -41,7 +42,7 @@ class Signals:
     def _keep(self, number: int, _frame: FrameType | None) -> None:
         self._early.add(number)
 
-    def obey(
+    def install(
         self,
         loop: asyncio.AbstractEventLoop,
         *,

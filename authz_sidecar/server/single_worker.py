@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.observe.metrics import page
-from authz_sidecar.server.reload_status import History
-from authz_sidecar.server.reloads import Reloads
+from authz_sidecar.observe.metrics import render
+from authz_sidecar.server.reload_status import ReloadStatus
+from authz_sidecar.server.reloads import ReloadRunner
 from authz_sidecar.server.worker_status import WorkerStatus, not_ready
 from authz_sidecar.web.ops import Readiness
 
@@ -30,21 +30,21 @@ class SingleWorker:
 
     worker: Worker
     load: Callable[[Application | None], Application]
-    history: History = field(init=False)
-    reloads: Reloads = field(init=False)
+    history: ReloadStatus = field(init=False)
+    reloads: ReloadRunner = field(init=False)
 
     def __post_init__(self) -> None:
         worker = self.worker
-        self.history = History(worker.first, metrics=worker.metrics)
-        self.reloads = Reloads(
-            load=lambda: self.load(worker.application), use=self._use, history=self.history
+        self.history = ReloadStatus(worker.first, metrics=worker.metrics)
+        self.reloads = ReloadRunner(
+            load=lambda: self.load(worker.application), activate=self._use, history=self.history
         )
-        worker.metrics.workers(lambda: (self.status(),))
+        worker.metrics.track_workers(lambda: (self.status(),))
 
     async def run(self) -> None:
         """Answer until told to stop, then finish what was begun."""
         tasks = BackgroundTasks()
-        tasks.keep(self.reloads.run, name="reloads")
+        tasks.supervise(self.reloads.run, name="reloads")
         try:
             await self.worker.run()
         finally:
@@ -52,7 +52,7 @@ class SingleWorker:
 
     async def _use(self, generation: int, application: Application) -> None:
         await self.worker.take(application)
-        self.history.confirmed(generation)
+        self.history.record_active(generation)
 
     def status(self) -> WorkerStatus:
         return WorkerStatus(
@@ -61,13 +61,13 @@ class SingleWorker:
             alive=True,
             answering=self.worker.answering,
             generation=self.history.generation,
-            wanted=self.history.wanted,
-            trouble="" if self.worker.answering else "it does not answer",
+            target_generation=self.history.target_generation,
+            problem="" if self.worker.answering else "it does not answer",
         )
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerState:
+class WorkerOperations:
     single: SingleWorker
 
     def answering(self) -> bool:
@@ -78,12 +78,12 @@ class WorkerState:
         return Readiness(missing={**not_ready([self.single.status()]), **missing})
 
     async def metrics_page(self) -> bytes:
-        return page(self.single.worker.metrics.report())
+        return render(self.single.worker.metrics.snapshot())
 
     async def status(self) -> Mapping[str, Any]:
         return {
             **self.single.history.status(),
-            "workers": [self.single.status().described()],
+            "workers": [self.single.status().to_json()],
         }
 
     async def denial(self, request_id: str) -> Mapping[str, Any] | None:

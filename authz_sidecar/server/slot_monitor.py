@@ -16,7 +16,7 @@ from authz_sidecar.server.control_channel import WorkerError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.server.worker_pool import Child
+    from authz_sidecar.server.worker_pool import WorkerProcess
     from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 logger = logging.getLogger(__name__)
@@ -31,17 +31,17 @@ class SlotMonitor:
         self,
         number: int,
         *,
-        spawn: Callable[[Callable[[], None]], Awaitable[Child]],
+        spawn: Callable[[Callable[[], None]], Awaitable[WorkerProcess]],
         timeouts: WorkerTimeouts,
         on_change: Callable[[], None],
-        on_end: Callable[[Child], None],
+        on_end: Callable[[WorkerProcess], None],
         on_restart: Callable[[str], None],
     ) -> None:
         self.number = number
-        self.child: Child | None = None
+        self.worker: WorkerProcess | None = None
         self.failure = ""
         """Why the last attempt to start a worker failed; empty after one that did not."""
-        self.tried = asyncio.Event()
+        self.first_attempt_done = asyncio.Event()
         self._spawn = spawn
         self._timeouts = timeouts
         self._on_change = on_change
@@ -49,71 +49,71 @@ class SlotMonitor:
         self._on_restart = on_restart
         self._clock = asyncio.get_running_loop().time
         self._changed = asyncio.Event()
-        self._starting: Child | None = None
-        self._draining: dict[Child, asyncio.Task[None]] = {}
+        self._starting: WorkerProcess | None = None
+        self._draining: dict[WorkerProcess, asyncio.Task[None]] = {}
         self._drains = BackgroundTasks()
-        self._outgoing: Child | None = None
+        self._outgoing: WorkerProcess | None = None
         self._replaced: asyncio.Event | None = None
-        self._born = 0.0
+        self._started_at = 0.0
         self._pause = timeouts.first_pause_seconds
         self._not_before = 0.0
 
     @property
-    def children(self) -> tuple[Child, ...]:
+    def workers(self) -> tuple[WorkerProcess, ...]:
         """All that may answer."""
-        return tuple(each for each in (self.child, *self._draining) if each is not None)
+        return tuple(each for each in (self.worker, *self._draining) if each is not None)
 
     async def run(self) -> None:
         """Have a worker in this slot, always."""
         while True:
             self._changed.clear()
-            await self._bury()
-            if self.child is not None and not self._has_to_go(self.child):
+            await self._reap()
+            if self.worker is not None and not self._must_be_replaced(self.worker):
                 await self._changed.wait()
             elif (seconds := self._not_before - self._clock()) > 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
                         await self._changed.wait()
             else:
-                await self._fill()
+                await self._start_worker()
 
     async def replace(self) -> None:
         """Return when the worker that is in this slot now is gone and another answers. Tries for as
         long as it takes; the old one stays until then."""
-        self._outgoing = self.child
+        self._outgoing = self.worker
         self._replaced = replaced = asyncio.Event()
         self._not_before = 0.0
         self._change()
         await replaced.wait()
 
-    def _has_to_go(self, child: Child) -> bool:
+    def _must_be_replaced(self, child: WorkerProcess) -> bool:
         return bool(child.fault) or (self._replaced is not None and child is self._outgoing)
 
-    async def _bury(self) -> None:
-        child = self.child
+    async def _reap(self) -> None:
+        child = self.worker
         if child is None or child.alive:
             return
         how = await child.watched.end(seconds=self._timeouts.exit_seconds)
         await child.discard()
-        self.child = None
+        self.worker = None
         self._on_end(child)
-        if self._clock() - self._born > self._timeouts.steady_seconds:
+        if self._clock() - self._started_at > self._timeouts.steady_seconds:
             self._pause = self._timeouts.first_pause_seconds
         kind = "hung" if child.watched.hung else "died"
         self._failed(kind, "worker died, starting another", how)
 
-    async def _fill(self) -> None:
+    async def _start_worker(self) -> None:
         try:
-            new = await self._started()
+            new = await self._spawn_ready_worker()
         except WorkerError as error:
             self.failure = str(error)
             self._failed("not-started", "worker cannot be started, trying again", self.failure)
             return
         finally:
-            self.tried.set()
-        old, self.child = self.child, new
+            self.first_attempt_done.set()
+        old, self.worker = self.worker, new
         self.failure = ""
-        self._born = self._clock()
+        self._started_at = self._clock()
         if old is not None:
             if old is not self._outgoing:
                 self._on_restart("lagging")
@@ -122,7 +122,7 @@ class SlotMonitor:
             )
         self._change()
 
-    async def _started(self) -> Child:
+    async def _spawn_ready_worker(self) -> WorkerProcess:
         try:
             new = self._starting = await self._spawn(self._change)
         except Exception as error:
@@ -146,7 +146,7 @@ class SlotMonitor:
         self._not_before = self._clock() + self._pause
         self._pause = min(2 * self._pause, self._timeouts.max_pause_seconds)
 
-    async def _drain(self, old: Child) -> None:
+    async def _drain(self, old: WorkerProcess) -> None:
         try:
             await old.stop()
         finally:
@@ -157,8 +157,8 @@ class SlotMonitor:
     def _change(self) -> None:
         if (
             self._replaced is not None
-            and self.child is not None
-            and self._outgoing not in self.children
+            and self.worker is not None
+            and self._outgoing not in self.workers
         ):
             self._replaced.set()
             self._replaced = self._outgoing = None
@@ -167,10 +167,10 @@ class SlotMonitor:
 
     async def stop(self) -> None:
         """Let every process finish. `run` must have ended."""
-        last = () if self.child is None else (self.child.stop(),)
+        last = () if self.worker is None else (self.worker.stop(),)
         await asyncio.gather(*last, *self._draining.values(), return_exceptions=True)
 
     def kill(self) -> None:
-        for child in (*self.children, self._starting):
+        for child in (*self.workers, self._starting):
             if child is not None:
                 child.kill()

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.observe.metrics import page
-from authz_sidecar.observe.snapshot import added_up
-from authz_sidecar.server.http_server import Serving
-from authz_sidecar.server.limits import Limits
-from authz_sidecar.server.reload_status import History
-from authz_sidecar.server.reloads import Coalesced, Reloads
-from authz_sidecar.server.worker import CONNECTIONS
-from authz_sidecar.web.ops import Readiness, ops_app
+from authz_sidecar.observe.metrics import render
+from authz_sidecar.observe.snapshot import merge
+from authz_sidecar.server.http_server import ListenerConfig
+from authz_sidecar.server.limits import ListenerLimits
+from authz_sidecar.server.reload_status import ReloadStatus
+from authz_sidecar.server.reloads import CoalescingRunner, ReloadRunner
+from authz_sidecar.server.worker import MAX_CONNECTIONS
+from authz_sidecar.web.ops import Readiness, build_ops_app
 
 if TYPE_CHECKING:
     import socket
@@ -23,51 +23,55 @@ if TYPE_CHECKING:
 
     from authz_sidecar.app import Application
     from authz_sidecar.observe.metrics import Metrics
-    from authz_sidecar.server.worker_pool import Workers
+    from authz_sidecar.server.worker_pool import WorkerPool
 
 
 @dataclass(slots=True, kw_only=True)
-class Parent:
+class Supervisor:
     """`first` was built to be judged and is never started: the workers build their own."""
 
     first: Application
     load: Callable[[Application | None], Application]
-    workers: Workers
+    workers: WorkerPool
     metrics: Metrics
     on_started: Callable[[], None] = lambda: None
-    history: History = field(init=False)
-    reloads: Reloads = field(init=False)
-    replacements: Coalesced = field(init=False)
+    reload_status: ReloadStatus = field(init=False)
+    reloads: ReloadRunner = field(init=False)
+    replacements: CoalescingRunner = field(init=False)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
 
     def __post_init__(self) -> None:
-        self.history = History(self.first, metrics=self.metrics)
-        self.workers.on_generation = self.history.confirmed
-        self.reloads = Reloads(load=lambda: self.load(None), use=self._use, history=self.history)
-        self.replacements = Coalesced(self.workers.replace)
+        self.reload_status = ReloadStatus(self.first, metrics=self.metrics)
+        self.workers.on_generation = self.reload_status.record_active
+        self.reloads = ReloadRunner(
+            load=lambda: self.load(None), activate=self._use, history=self.reload_status
+        )
+        self.replacements = CoalescingRunner(self.workers.replace)
 
     async def run(self, *, ops: tuple[socket.socket, ...]) -> None:
-        listener = Serving(
-            app=ops_app(self),
-            limits=Limits(connections=CONNECTIONS["ops"]),
-            on_refusal=lambda status: self.metrics.refusal(listener="ops", status=status),
-        ).listener()
-        serving = self._tasks.start(listener.serve(sockets=list(ops)), name="ops listener")
+        server = ListenerConfig(
+            app=build_ops_app(self),
+            limits=ListenerLimits(max_connections=MAX_CONNECTIONS["ops"]),
+            on_refusal=lambda status: self.metrics.count_refused_connection(
+                listener="ops", status=status
+            ),
+        ).create_server()
+        serving = self._tasks.start(server.serve(sockets=list(ops)), name="ops listener")
         try:
             self.workers.start()
             self._tasks.start(self._say_started(), name="first start of the workers")
-            self._tasks.keep(self.reloads.run, name="reloads")
-            self._tasks.keep(self.replacements.run, name="replacements of workers")
+            self._tasks.supervise(self.reloads.run, name="reloads")
+            self._tasks.supervise(self.replacements.run, name="replacements of workers")
             await self._until_stopped(serving)
         finally:
-            listener.should_exit = True
+            server.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
             await self._tasks.aclose()
             await self.workers.stop()
 
     async def _say_started(self) -> None:
-        await self.workers.tried()
+        await self.workers.wait_for_first_attempts()
         self.on_started()
 
     async def _until_stopped(self, serving: asyncio.Task[None]) -> None:
@@ -83,7 +87,7 @@ class Parent:
         self._stop.set()
 
     async def _use(self, generation: int, application: Application) -> None:
-        await self.workers.want(generation, application.config)
+        await self.workers.set_target_config(generation, application.config)
 
     # What the operators' listener asks
 
@@ -94,10 +98,10 @@ class Parent:
         return Readiness(missing=await self.workers.missing())
 
     async def metrics_page(self) -> bytes:
-        return page(added_up(self.metrics.report(), [await self.workers.counted()]))
+        return render(merge(self.metrics.snapshot(), [await self.workers.metrics_snapshot()]))
 
     async def status(self) -> Mapping[str, Any]:
-        return {**self.history.status(), "workers": self.workers.describe()}
+        return {**self.reload_status.status(), "workers": self.workers.describe()}
 
     async def denial(self, request_id: str) -> Mapping[str, Any] | None:
-        return await self.workers.denial(request_id)
+        return await self.workers.explain_denial(request_id)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WantedConfig:
+class ConfigGeneration:
     """`config` is as `config.transfer` writes it; `since` is the monotonic clock in seconds."""
 
     generation: int
@@ -22,30 +22,30 @@ class WantedConfig:
 
 
 @dataclass(slots=True, kw_only=True)
-class Wanted:
+class TargetConfig:
     """The newest configuration that was judged to be usable."""
 
-    now: WantedConfig
+    current: ConfigGeneration
     clock: Callable[[], float] = time.monotonic
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def first(cls, config: bytes) -> Wanted:
-        now = WantedConfig(generation=1, config=config, since=time.monotonic())
-        return cls(now=now)
+    def first(cls, config: bytes) -> TargetConfig:
+        now = ConfigGeneration(generation=1, config=config, since=time.monotonic())
+        return cls(current=now)
 
     def replace(self, *, generation: int, config: bytes) -> None:
-        """Want `config` from now on, and wake up every worker's `other_than`."""
-        self.now = WantedConfig(generation=generation, config=config, since=self.clock())
+        """Want `config` from now on, and wake up every worker's `wait_for_other_than`."""
+        self.current = ConfigGeneration(generation=generation, config=config, since=self.clock())
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def other_than(self, generation: int) -> WantedConfig:
+    async def wait_for_other_than(self, generation: int) -> ConfigGeneration:
         """Return the wanted configuration as soon as it is not of this generation."""
-        while self.now.generation == generation:
+        while self.current.generation == generation:
             await self._changed.wait()
-        return self.now
+        return self.current
 
     def is_overdue(self, generation: int, *, seconds: float) -> bool:
         """Whether something else than this generation has been wanted for longer than `seconds`."""
-        return self.now.generation != generation and self.clock() - self.now.since > seconds
+        return self.current.generation != generation and self.clock() - self.current.since > seconds

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TURN_SECONDS = 1.0
-MAX_MISSED_TURNS = 30
+INTERVAL_SECONDS = 1.0
+MAX_MISSED_INTERVALS = 30
 EXIT_CODE = 70
 """EX_SOFTWARE of sysexits.h."""
 
@@ -28,8 +28,8 @@ class Watchdog:
         self,
         loop: asyncio.AbstractEventLoop,
         *,
-        turn_seconds: float = TURN_SECONDS,
-        max_missed: int = MAX_MISSED_TURNS,
+        turn_seconds: float = INTERVAL_SECONDS,
+        max_missed: int = MAX_MISSED_INTERVALS,
     ) -> None:
         self._loop = loop
         self._turn_seconds = turn_seconds

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Callable
 
-    from authz_sidecar.server.control_channel import Line
+    from authz_sidecar.server.control_channel import ControlChannel
     from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class WatchedProcess:
     def __init__(
         self,
         process: Process,
-        line: Line,
+        line: ControlChannel,
         *,
         timeouts: WorkerTimeouts,
         on_beat: Callable[[dict[str, Any]], None],
@@ -42,12 +42,12 @@ class WatchedProcess:
         self._on_beat = on_beat
         self._on_end = on_end
         self._heartbeat = Heartbeat(
-            max_missed=timeouts.max_missed_beats, late_after=timeouts.late_beats
+            max_missed=timeouts.max_missed_heartbeats, late_after=timeouts.late_heartbeats
         )
         self._tasks = BackgroundTasks()
-        self._tasks.keep(self._await_exit, name="exit of a worker")
+        self._tasks.supervise(self._await_exit, name="exit of a worker")
         self._tasks.start(self._listen(), name="control channel")
-        self._tasks.keep(self._watch_heartbeat, name="heartbeat of a worker")
+        self._tasks.supervise(self._watch_heartbeat, name="heartbeat of a worker")
 
     @property
     def alive(self) -> bool:
@@ -91,14 +91,14 @@ class WatchedProcess:
                 self._kill(f"the control channel to a worker is lost, killing it: {error}")
 
     def _heard(self, beat: dict[str, Any] | None) -> None:
-        self._heartbeat.heard()
+        self._heartbeat.record_message()
         if beat is not None:
             self._on_beat(beat)
 
     async def _watch_heartbeat(self) -> None:
         while not self._heartbeat.is_hung:
-            await asyncio.sleep(self._timeouts.beat_seconds)
-            self._heartbeat.turn()
+            await asyncio.sleep(self._timeouts.heartbeat_seconds)
+            self._heartbeat.record_interval()
         self.hung = True
         self._kill("a worker hangs, killing it")
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.core.gc_tuning import settle
+from authz_sidecar.core.gc_tuning import freeze_heap
 from authz_sidecar.server.compiled import check_protocol, limited_protocol
-from authz_sidecar.server.hot_reload import Generations
-from authz_sidecar.server.http_server import Listener, Serving
-from authz_sidecar.server.limits import Limits
+from authz_sidecar.server.hot_reload import ApplicationSwitch
+from authz_sidecar.server.http_server import HttpServer, ListenerConfig
+from authz_sidecar.server.limits import ListenerLimits
 
 if TYPE_CHECKING:
     import socket
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Sign-ins stop first and checks last: apps stay reachable while the sign-in pages drain.
 STOPPING_ORDER = (("ops", "web"), ("check",))
-CONNECTIONS = {"check": 4096, "web": 1024, "ops": 64}
+MAX_CONNECTIONS = {"check": 4096, "web": 1024, "ops": 64}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,65 +36,67 @@ class Worker:
     sockets: Mapping[str, tuple[socket.socket, ...]]
     metrics: Metrics
     ops: Callable[..., Any] | None = None
-    connections: Mapping[str, int] = field(default_factory=lambda: CONNECTIONS)
+    max_connections: Mapping[str, int] = field(default_factory=lambda: MAX_CONNECTIONS)
     on_started: Callable[[], None] = lambda: None
-    generations: Generations = field(init=False)
-    _listeners: dict[str, Listener] = field(default_factory=dict)
+    applications: ApplicationSwitch = field(init=False)
+    _servers: dict[str, HttpServer] = field(default_factory=dict)
     _tasks: BackgroundTasks = field(default_factory=BackgroundTasks)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.generations = Generations(self.first)
+        self.applications = ApplicationSwitch(self.first)
 
     @property
     def application(self) -> Application:
-        return self.generations.current.application
+        return self.applications.current.application
 
     @property
     def answering(self) -> bool:
         """Whether checks are accepted."""
-        check = self._listeners.get("check")
+        check = self._servers.get("check")
         return check is not None and check.started and not check.should_exit
 
     async def run(self) -> None:
         """Answer until told to stop, then finish what was begun."""
-        settle()
+        freeze_heap()
         await self.application.start()
-        apps = {"check": self.generations.check, "web": self.generations.web, "ops": self.ops}
+        apps = {"check": self.applications.check, "web": self.applications.web, "ops": self.ops}
         tasks = {}
         for name, app in apps.items():
             if app is not None:
-                self._listeners[name] = self._serving(name, app).listener()
-                serve = self._listeners[name].serve(sockets=list(self.sockets[name]))
+                self._servers[name] = self._listener_config(name, app).create_server()
+                serve = self._servers[name].serve(sockets=list(self.sockets[name]))
                 tasks[name] = self._tasks.start(serve, name=f"{name} listener")
         try:
-            await self._started(tasks)
+            await self._wait_until_started(tasks)
             self.on_started()
             await self._until_stopped(tasks)
         finally:
             for names in STOPPING_ORDER:
                 await self._stop_listeners([name for name in names if name in tasks], tasks)
             await self._tasks.aclose()
-            await self.generations.aclose()
+            await self.applications.aclose()
 
-    def _serving(self, name: str, app: Callable[..., Any]) -> Serving:
+    def _listener_config(self, name: str, app: Callable[..., Any]) -> ListenerConfig:
         if name == "check":
             protocol = check_protocol(
-                lane=lambda: self.application.lane,
-                hold=self.generations.hold,
+                lane=lambda: self.application.fast_path,
+                hold=self.applications.acquire_generation,
                 background=self._tasks,
             )
         else:
             protocol = limited_protocol()
-        return Serving(
+        return ListenerConfig(
             app=app,
-            limits=Limits(connections=self.connections[name]),
-            on_refusal=lambda status: self.metrics.refusal(listener=name, status=status),
+            limits=ListenerLimits(max_connections=self.max_connections[name]),
+            on_refusal=lambda status: self.metrics.count_refused_connection(
+                listener=name, status=status
+            ),
             protocol=protocol,
         )
 
-    async def _started(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
-        while not all(listener.started for listener in self._listeners.values()):
+    async def _wait_until_started(self, tasks: Mapping[str, asyncio.Task[None]]) -> None:
+        while not all(listener.started for listener in self._servers.values()):
             for task in tasks.values():
                 if task.done():
                     task.result()
@@ -110,13 +112,13 @@ class Worker:
         self, names: list[str], tasks: Mapping[str, asyncio.Task[None]]
     ) -> None:
         for name in names:
-            self._listeners[name].should_exit = True
+            self._servers[name].should_exit = True
         await asyncio.gather(*(tasks[name] for name in names), return_exceptions=True)
 
     def stop(self) -> None:
         """Finish what was begun, then return from `run`. A second call waits for nothing."""
         if self._stop.is_set():
-            for listener in self._listeners.values():
+            for listener in self._servers.values():
                 listener.force_exit = True
         self._stop.set()
 
@@ -128,4 +130,4 @@ class Worker:
         except BaseException:
             await application.aclose(successor=self.application)
             raise
-        await self.generations.replace(application)
+        await self.applications.switch_to(application)

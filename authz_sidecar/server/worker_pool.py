@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.config.transfer import dumps
 from authz_sidecar.observe.logging import fields
-from authz_sidecar.observe.snapshot import Report, added_up, from_json
+from authz_sidecar.observe.snapshot import MetricsSnapshot, from_json, merge
 from authz_sidecar.server.config_follower import ConfigFollower
-from authz_sidecar.server.control_channel import Line, LineLostError, WorkerError
+from authz_sidecar.server.control_channel import ChannelClosedError, ControlChannel, WorkerError
 from authz_sidecar.server.low_priority_thread import in_slices
 from authz_sidecar.server.slot_monitor import SlotMonitor
-from authz_sidecar.server.target_config import Wanted
+from authz_sidecar.server.target_config import TargetConfig
 from authz_sidecar.server.watched_process import WatchedProcess
-from authz_sidecar.server.worker_status import WorkerStatus, not_ready, status_of
+from authz_sidecar.server.worker_status import WorkerStatus, not_ready, status_of_slot
 from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 if TYPE_CHECKING:
@@ -36,28 +36,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Child:
+class WorkerProcess:
     """One worker process, and the control channel to it. Kept on the wanted configuration for as
     long as it lives."""
 
     def __init__(
         self,
         process: Process,
-        line: Line,
+        channel: ControlChannel,
         *,
-        wanted: Wanted,
+        wanted: TargetConfig,
         timeouts: WorkerTimeouts,
         on_change: Callable[[], None],
     ) -> None:
         self.pid = process.pid
         self.serving = False
-        self._line = line
+        self._channel = channel
         self._timeouts = timeouts
-        self._config = ConfigFollower(line, wanted, timeouts=timeouts, on_change=on_change)
-        self._last: Report = ()
+        self._config = ConfigFollower(channel, wanted, timeouts=timeouts, on_change=on_change)
+        self._last_snapshot: MetricsSnapshot = ()
         self._tasks = BackgroundTasks()
         self.watched = WatchedProcess(
-            process, line, timeouts=timeouts, on_beat=self._heard, on_end=on_change
+            process, channel, timeouts=timeouts, on_beat=self._on_message, on_end=on_change
         )
 
     @property
@@ -86,46 +86,46 @@ class Child:
         try:
             async with asyncio.timeout(seconds):
                 await self._config.catch_up(seconds=seconds)
-                await self._line.ask("serve", seconds=seconds)
+                await self._channel.call("serve", seconds=seconds)
         except TimeoutError as error:
             raise WorkerError(f"it was not ready within {seconds:g} s") from error
-        except LineLostError as error:
+        except ChannelClosedError as error:
             # Where it does not end by itself, it is killed within this time.
             ended = await self.watched.end(seconds=2 * self._timeouts.exit_seconds)
             raise WorkerError(ended or str(error)) from error
         self.serving = True
-        self._tasks.keep(self._config.run, name="configuration of a worker")
+        self._tasks.supervise(self._config.run, name="configuration of a worker")
 
     async def report(self) -> dict[str, Any] | None:
         """What it says of itself; None when it does not answer."""
-        with contextlib.suppress(LineLostError):
-            answer = await self._line.ask("report", seconds=self._timeouts.report_seconds)
-            self._last = from_json(answer["metrics"])
-            return answer
+        with contextlib.suppress(ChannelClosedError):
+            response = await self._channel.call("report", seconds=self._timeouts.report_seconds)
+            self._last_snapshot = from_json(response["metrics"])
+            return response
         return None
 
-    async def denial(self, request_id: str) -> dict[str, Any] | None:
+    async def explain_denial(self, request_id: str) -> dict[str, Any] | None:
         """Its explanation of a denial, if it was this worker's."""
-        with contextlib.suppress(LineLostError):
+        with contextlib.suppress(ChannelClosedError):
             seconds = self._timeouts.report_seconds
-            answer = await self._line.ask("denial", seconds=seconds, about=request_id)
-            found: dict[str, Any] | None = answer["denial"]
-            return found
+            response = await self._channel.call("denial", seconds=seconds, argument=request_id)
+            explanation: dict[str, Any] | None = response["denial"]
+            return explanation
         return None
 
     @property
-    def counted(self) -> Report:
+    def metrics_snapshot(self) -> MetricsSnapshot:
         """What it had counted when it was last heard of."""
-        return self._last
+        return self._last_snapshot
 
     async def stop(self) -> None:
         """Let it finish what it began and say what it counted; kill it when that takes too long."""
         if self.answering:
             await self.report()
         if self.alive:
-            with contextlib.suppress(LineLostError):
-                answer = await self._line.ask("stop", seconds=self._timeouts.stop_seconds)
-                self._last = from_json(answer["metrics"])
+            with contextlib.suppress(ChannelClosedError):
+                answer = await self._channel.call("stop", seconds=self._timeouts.stop_seconds)
+                self._last_snapshot = from_json(answer["metrics"])
                 await self.watched.end(seconds=self._timeouts.exit_seconds)
         await self.discard()
 
@@ -137,12 +137,12 @@ class Child:
     def kill(self) -> None:
         self.watched.kill()
 
-    def _heard(self, beat: dict[str, Any]) -> None:
+    def _on_message(self, beat: dict[str, Any]) -> None:
         self._config.heard(beat["generation"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class WorkerSpec:
     """How a worker is started."""
 
     sockets: Mapping[str, tuple[socket.socket, ...]]
@@ -151,15 +151,17 @@ class Recipe:
     executable: str = sys.executable
     timeouts: WorkerTimeouts = field(default_factory=WorkerTimeouts)
 
-    async def spawn(self, *, wanted: Wanted, on_change: Callable[[], None]) -> Child:
+    async def spawn(self, *, wanted: TargetConfig, on_change: Callable[[], None]) -> WorkerProcess:
         """Start a process, which answers nothing yet. Raises whatever keeps it from being started."""
-        ours, theirs = socket.socketpair()
-        with theirs, contextlib.ExitStack() as unless_started:
+        parent_end, worker_end = socket.socketpair()
+        with worker_end, contextlib.ExitStack() as unless_started:
             # A process that was started all the same ends with the channel.
-            unless_started.callback(ours.close)
-            handed = {name: _descriptors(self.sockets[name]) for name in ("check", "web")}
-            arguments = ["--control", str(theirs.fileno())]
-            for name, descriptors in handed.items():
+            unless_started.callback(parent_end.close)
+            descriptors_by_name = {
+                name: _descriptors(self.sockets[name]) for name in ("check", "web")
+            }
+            arguments = ["--control", str(worker_end.fileno())]
+            for name, descriptors in descriptors_by_name.items():
                 arguments += [f"--{name}", ",".join(map(str, descriptors))]
             arguments += ["--log-format", self.log_format, "--log-level", self.log_level]
             process = await asyncio.create_subprocess_exec(
@@ -167,35 +169,41 @@ class Recipe:
                 "-m",
                 "authz_sidecar.server.worker_process",
                 *arguments,
-                pass_fds=(theirs.fileno(), *handed["check"], *handed["web"]),
+                pass_fds=(
+                    worker_end.fileno(),
+                    *descriptors_by_name["check"],
+                    *descriptors_by_name["web"],
+                ),
                 stdin=asyncio.subprocess.DEVNULL,
             )
-            ours.setblocking(False)
-            line = await Line.over(ours)
+            parent_end.setblocking(False)
+            line = await ControlChannel.from_socket(parent_end)
             unless_started.pop_all()
-        return Child(process, line, wanted=wanted, timeouts=self.timeouts, on_change=on_change)
+        return WorkerProcess(
+            process, line, wanted=wanted, timeouts=self.timeouts, on_change=on_change
+        )
 
 
 def _descriptors(sockets: tuple[socket.socket, ...]) -> tuple[int, ...]:
-    return tuple(each.fileno() for each in sockets)
+    return tuple(listener.fileno() for listener in sockets)
 
 
-class Workers:
+class WorkerPool:
     """`config` is the first that is wanted: a file that has been spoilt since keeps no worker from
     being restarted. `on_generation` hears which generation every worker answers by."""
 
     def __init__(
         self,
         *,
-        recipe: Recipe,
+        recipe: WorkerSpec,
         config: Config,
         count: int,
         metrics: Metrics,
         on_generation: Callable[[int], None] = lambda _generation: None,
     ) -> None:
-        self.wanted = Wanted.first(dumps(config))
+        self.wanted = TargetConfig.first(dumps(config))
         self.on_generation = on_generation
-        self._gone: Report = ()
+        self._departed_metrics: MetricsSnapshot = ()
         self._tasks = BackgroundTasks()
         self._monitors = tuple(
             SlotMonitor(
@@ -203,22 +211,22 @@ class Workers:
                 spawn=lambda on_change: recipe.spawn(wanted=self.wanted, on_change=on_change),
                 timeouts=recipe.timeouts,
                 on_change=self._changed,
-                on_end=self._remember,
-                on_restart=metrics.worker_restart,
+                on_end=self._keep_metrics_of,
+                on_restart=metrics.count_worker_restart,
             )
             for number in range(1, count + 1)
         )
         self._timeouts = recipe.timeouts
-        metrics.workers(self._status)
+        metrics.track_workers(self._status)
 
     def start(self) -> None:
         """Have a worker in each slot from now on."""
         for monitor in self._monitors:
-            self._tasks.keep(monitor.run, name=f"monitor of worker {monitor.number}")
+            self._tasks.supervise(monitor.run, name=f"monitor of worker {monitor.number}")
 
-    async def tried(self) -> None:
+    async def wait_for_first_attempts(self) -> None:
         """Return when each worker answers checks, or has failed once."""
-        await asyncio.gather(*(monitor.tried.wait() for monitor in self._monitors))
+        await asyncio.gather(*(monitor.first_attempt_done.wait() for monitor in self._monitors))
 
     async def replace(self) -> None:
         """A new worker for each old one, one after the other; nothing is refused meanwhile."""
@@ -226,14 +234,14 @@ class Workers:
             await monitor.replace()
         logger.info("all workers replaced", extra=fields(workers=len(self._monitors)))
 
-    async def want(self, generation: int, config: Config) -> None:
+    async def set_target_config(self, generation: int, config: Config) -> None:
         """Have every worker take the configuration into use, those that are being started too."""
         self.wanted.replace(generation=generation, config=await in_slices(dumps, config))
 
     @property
     def answering(self) -> bool:
         """Whether any worker answers checks."""
-        return any(each.child is not None and each.child.answering for each in self._monitors)
+        return any(each.worker is not None and each.worker.answering for each in self._monitors)
 
     async def missing(self) -> dict[str, str]:
         """What keeps any worker from being ready."""
@@ -245,44 +253,50 @@ class Workers:
                 found |= report["missing"]
         return found
 
-    async def counted(self) -> Report:
+    async def metrics_snapshot(self) -> MetricsSnapshot:
         await self._reports()
-        return added_up(self._gone, [child.counted for child in self._children()])
+        return merge(
+            self._departed_metrics, [child.metrics_snapshot for child in self._live_workers()]
+        )
 
-    async def denial(self, request_id: str) -> dict[str, Any] | None:
+    async def explain_denial(self, request_id: str) -> dict[str, Any] | None:
         """The explanation of a recent denial by whichever worker denied."""
-        asked = [each for each in self._children() if each.answering]
-        found = await asyncio.gather(*(each.denial(request_id) for each in asked))
-        return next((each for each in found if each is not None), None)
+        asked = [explanation for explanation in self._live_workers() if explanation.answering]
+        explanations = await asyncio.gather(
+            *(explanation.explain_denial(request_id) for explanation in asked)
+        )
+        return next((explanation for explanation in explanations if explanation is not None), None)
 
     async def _reports(self) -> list[tuple[int, dict[str, Any] | None]]:
         asked = [
-            (each.number, each.child)
+            (each.number, each.worker)
             for each in self._monitors
-            if each.child is not None and each.child.answering
+            if each.worker is not None and each.worker.answering
         ]
         reports = await asyncio.gather(*(child.report() for _, child in asked))
         return [(number, report) for (number, _), report in zip(asked, reports, strict=True)]
 
     def describe(self) -> list[dict[str, Any]]:
-        return [each.described() for each in self._status()]
+        return [each.to_json() for each in self._status()]
 
     def _status(self) -> tuple[WorkerStatus, ...]:
         wanted, lag_seconds = self.wanted, self._timeouts.lag_seconds
-        return tuple(status_of(each, wanted, lag_seconds=lag_seconds) for each in self._monitors)
+        return tuple(
+            status_of_slot(each, wanted, lag_seconds=lag_seconds) for each in self._monitors
+        )
 
-    def _children(self) -> list[Child]:
-        return [child for monitor in self._monitors for child in monitor.children]
+    def _live_workers(self) -> list[WorkerProcess]:
+        return [child for monitor in self._monitors for child in monitor.workers]
 
     def _changed(self) -> None:
         """Draining workers count: they may still begin to answer."""
-        serving = [each.generation for each in self._children() if each.alive and each.serving]
+        serving = [each.generation for each in self._live_workers() if each.alive and each.serving]
         if serving:
             self.on_generation(min(serving))
 
-    def _remember(self, child: Child) -> None:
+    def _keep_metrics_of(self, worker: WorkerProcess) -> None:
         """Counts never go backwards because a worker is gone."""
-        self._gone = added_up(self._gone, [child.counted])
+        self._departed_metrics = merge(self._departed_metrics, [worker.metrics_snapshot])
 
     async def stop(self) -> None:
         await self._tasks.aclose()

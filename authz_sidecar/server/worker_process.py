@@ -17,8 +17,8 @@ def main(arguments: list[str]) -> None:
         signal.signal(others, signal.SIG_IGN)
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
-    parser.add_argument("--check", type=_sockets, required=True)
-    parser.add_argument("--web", type=_sockets, required=True)
+    parser.add_argument("--check", type=_parse_sockets, required=True)
+    parser.add_argument("--web", type=_parse_sockets, required=True)
     parser.add_argument("--log-format", choices=("json", "console"), required=True)
     parser.add_argument("--log-level", required=True)
     options = parser.parse_args(arguments)
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> None:
     )
 
 
-def _sockets(text: str) -> tuple[socket.socket, ...]:
+def _parse_sockets(text: str) -> tuple[socket.socket, ...]:
     return tuple(socket.socket(fileno=int(each)) for each in text.split(","))
 
 

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from authz_sidecar.server.slot_monitor import SlotMonitor
-    from authz_sidecar.server.target_config import Wanted
+    from authz_sidecar.server.target_config import TargetConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """`generation` is the one it answers by; 0 while there is no process that answers. `trouble` is
+    """`generation` is the one it answers by; 0 while there is no process that answers. `problem` is
     why it cannot be relied on, in words for the operator; empty while it can."""
 
     worker: int
@@ -23,15 +23,15 @@ class WorkerStatus:
     alive: bool
     answering: bool
     generation: int
-    wanted: int
-    trouble: str
+    target_generation: int
+    problem: str
 
     @property
     def lagging(self) -> bool:
         """Whether it may answer by another generation than the wanted one."""
-        return self.generation not in (0, self.wanted)
+        return self.generation not in (0, self.target_generation)
 
-    def described(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """As `/status` has it."""
         return {
             "worker": self.worker,
@@ -40,14 +40,16 @@ class WorkerStatus:
             "answering": self.answering,
             "generation": self.generation,
             "lagging": self.lagging,
-            "trouble": self.trouble or None,
+            "trouble": self.problem or None,
         }
 
 
-def status_of(monitor: SlotMonitor, wanted: Wanted, *, lag_seconds: float) -> WorkerStatus:
+def status_of_slot(
+    monitor: SlotMonitor, wanted: TargetConfig, *, lag_seconds: float
+) -> WorkerStatus:
     """The oldest generation that any process of this slot answers by, one that leaves included."""
-    child = monitor.child
-    now = wanted.now.generation
+    child = monitor.worker
+    now = wanted.current.generation
     if child is None or not child.alive:
         return WorkerStatus(
             worker=monitor.number,
@@ -55,10 +57,10 @@ def status_of(monitor: SlotMonitor, wanted: Wanted, *, lag_seconds: float) -> Wo
             alive=False,
             answering=False,
             generation=0,
-            wanted=now,
-            trouble=f"it is not running: {monitor.failure or 'it is being started'}",
+            target_generation=now,
+            problem=f"it is not running: {monitor.failure or 'it is being started'}",
         )
-    generation = min((each.generation for each in monitor.children if each.alive), default=0)
+    generation = min((each.generation for each in monitor.workers if each.alive), default=0)
     trouble = ""
     if not child.answering:
         trouble = "it does not answer"
@@ -71,11 +73,11 @@ def status_of(monitor: SlotMonitor, wanted: Wanted, *, lag_seconds: float) -> Wo
         alive=True,
         answering=child.answering,
         generation=generation,
-        wanted=now,
-        trouble=trouble,
+        target_generation=now,
+        problem=trouble,
     )
 
 
 def not_ready(workers: Iterable[WorkerStatus]) -> dict[str, str]:
     """Which workers cannot be relied on, and why, as `/readyz` has it."""
-    return {f"worker {each.worker}": each.trouble for each in workers if each.trouble}
+    return {f"worker {each.worker}": each.problem for each in workers if each.problem}

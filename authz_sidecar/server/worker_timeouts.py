@@ -15,11 +15,11 @@ class WorkerTimeouts:
     stop_seconds: float = 60.0
     exit_seconds: float = 5.0
     """From the loss of the control channel, or the last answer, to the end of the process."""
-    beat_seconds: float = 1.0
-    max_missed_beats: int = 10
+    heartbeat_seconds: float = 1.0
+    max_missed_heartbeats: int = 10
     """In a row, after which a worker hangs and is killed. Counted by the parent's own turns: after a
     pause of the whole machine, or of the parent, every worker has its time again."""
-    late_beats: int = 4
+    late_heartbeats: int = 4
     """In a row, after which a worker counts as one that does not answer."""
     lag_seconds: float = 30.0
     """How long a worker may take for a new configuration before `/readyz` tells."""

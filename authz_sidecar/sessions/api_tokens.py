@@ -9,24 +9,24 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from authz_sidecar.sessions.cookie import is_token
+from authz_sidecar.sessions.cookie import is_well_formed_token
 
 
-class Prefix(StrEnum):
+class ApiTokenPrefix(StrEnum):
     SERVICE_ACCOUNT = "azsa_"
     TOOL = "azcl_"
 
 
-def written(prefix: Prefix, secret: str) -> str:
+def format_api_token(prefix: ApiTokenPrefix, secret: str) -> str:
     return f"{prefix}{secret}"
 
 
-def read(credential: str) -> tuple[Prefix, str] | None:
+def parse_api_token(credential: str) -> tuple[ApiTokenPrefix, str] | None:
     """What kind of token this is, and its secret; None when it is none of ours."""
-    for prefix in Prefix:
+    for prefix in ApiTokenPrefix:
         secret = credential.removeprefix(prefix)
         if secret != credential:
-            return (prefix, secret) if is_token(secret) else None
+            return (prefix, secret) if is_well_formed_token(secret) else None
     return None
 
 

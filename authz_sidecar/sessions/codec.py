@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.sessions.records import (
-    Listing,
     ProviderTokens,
-    Record,
+    RefreshVault,
+    SessionListing,
+    SessionRecord,
     SessionSummary,
-    Vault,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _MAX_BYTES = 1 << 20
 
 # Both are part of version 1, never to be edited: typical claims are about a third shorter by the
 # first, and most of what browsers call themselves is the same in all of them.
-CLAIMS = (
+CLAIMS_DICTIONARY = (
     b'"zoneinfo":"locale":"website":"phone_number":"phone_number_verified":"preferred_username":'
     b'"nickname":"picture":"https://"middle_name":"updated_at":"department":"roles":["at_hash":'
     b'"realm_access":{"roles":["resource_access":{"account":{"tid":"oid":"upn":"hd":"azp":"sid":'
@@ -43,7 +43,7 @@ CLAIMS = (
     b'"email_verified":true,"email":"@example.com","given_name":"family_name":"name":"groups":["'
     b'["sign-in","https://child",".com","]],{}null,null,true,false,[],["'
 )
-AGENTS = (
+USER_AGENTS_DICTIONARY = (
     b'"https://accounts.google.com"https://login.microsoftonline.com/HeadlessChrome/curl/'
     b"Mobile/15E148 Mozilla/5.0 (compatible; Edg/OPR/Version/17.0 Safari/605.1.15"
     b"(iPhone; CPU iPhone OS 17_0 like Mac OS X)(Macintosh; Intel Mac OS X 10_15_7) "
@@ -54,7 +54,7 @@ AGENTS = (
 )
 
 
-def pack(fields: list[object], *, dictionary: bytes = CLAIMS) -> bytes:
+def pack(fields: list[object], *, dictionary: bytes = CLAIMS_DICTIONARY) -> bytes:
     """Raises `ValueError` when it would be too large."""
     text = json.dumps(fields, separators=(",", ":")).encode("ascii")
     if len(text) > _MAX_BYTES:
@@ -69,7 +69,7 @@ def unpack(
     build: Callable[[list[object]], T],
     *,
     optional: int = 0,
-    dictionary: bytes = CLAIMS,
+    dictionary: bytes = CLAIMS_DICTIONARY,
 ) -> T | None:
     """What `build` makes of the fields; None for anything that `pack` did not write, and where it
     raises `ValueError`."""
@@ -88,8 +88,8 @@ def unpack(
         return None
 
 
-def encode_record(record: Record) -> bytes:
-    session, who = record.session, record.session.identity
+def encode_record(record: SessionRecord) -> bytes:
+    session, identity = record.session, record.session.identity
     return pack(
         [
             session.kind.value,
@@ -97,21 +97,21 @@ def encode_record(record: Record) -> bytes:
             session.created_at,
             session.expires_at,
             session.provider_session,
-            session.parent,
-            _marks(record.seen),
+            session.parent_id,
+            _encode_watermarks(record.known_watermarks),
             session.refresh_at,
-            record.vault,
-            *_identity_fields(who),
-            *_confinement(session.routes),
+            record.vault_key,
+            *_identity_fields(identity),
+            *_route_fields(session.routes),
         ]
     )
 
 
-def decode_record(data: bytes, *, handle: str) -> Record | None:
-    return unpack(data, 19, lambda fields: _record(fields, handle), optional=1)
+def decode_record(data: bytes, *, public_id: str) -> SessionRecord | None:
+    return unpack(data, 19, lambda fields: _build_record(fields, public_id), optional=1)
 
 
-def encode_listing(listing: Listing) -> bytes:
+def encode_listing(listing: SessionListing) -> bytes:
     summary = listing.summary
     return pack(
         [
@@ -121,193 +121,220 @@ def encode_listing(listing: Listing) -> bytes:
             summary.expires_at,
             summary.provider_session,
             summary.parent,
-            _marks(listing.seen),
+            _encode_watermarks(listing.known_watermarks),
             summary.provider,
             summary.issuer,
             summary.subject,
             summary.client,
             summary.user_agent,
-            *_confinement(summary.routes),
+            *_route_fields(summary.routes),
         ],
-        dictionary=AGENTS,
+        dictionary=USER_AGENTS_DICTIONARY,
     )
 
 
-def decode_listing(data: bytes, *, handle: str) -> Listing | None:
-    return unpack(data, 12, lambda fields: _listing(fields, handle), optional=1, dictionary=AGENTS)
+def decode_listing(data: bytes, *, public_id: str) -> SessionListing | None:
+    return unpack(
+        data,
+        12,
+        lambda fields: _build_listing(fields, public_id),
+        optional=1,
+        dictionary=USER_AGENTS_DICTIONARY,
+    )
 
 
 def encode_tokens(tokens: ProviderTokens) -> bytes:
     return pack(_token_fields(tokens))
 
 
-def encode_vault(vault: Vault) -> bytes:
+def encode_vault(vault: RefreshVault) -> bytes:
     return pack([vault.refresh_at, *_token_fields(vault.tokens), *_identity_fields(vault.identity)])
 
 
-def decode_vault(data: bytes) -> Vault | None:
-    return unpack(data, 15, _vault)
+def decode_vault(data: bytes) -> RefreshVault | None:
+    return unpack(data, 15, _build_vault)
 
 
 def decode_tokens(data: bytes) -> ProviderTokens | None:
-    return unpack(data, 4, _tokens)
+    return unpack(data, 4, _build_tokens)
 
 
 def _token_fields(tokens: ProviderTokens) -> list[object]:
     return [tokens.id_token, tokens.access_token, tokens.refresh_token, tokens.expires_at]
 
 
-def _identity_fields(who: Identity) -> list[object]:
+def _identity_fields(identity: Identity) -> list[object]:
     return [
-        who.provider,
-        who.issuer,
-        who.subject,
-        who.email,
-        who.name,
-        who.groups,
-        dict(who.claims),
-        who.authenticated_at,
-        who.acr,
-        who.amr,
+        identity.provider,
+        identity.issuer,
+        identity.subject,
+        identity.email,
+        identity.name,
+        identity.groups,
+        dict(identity.claims),
+        identity.authenticated_at,
+        identity.acr,
+        identity.amr,
     ]
 
 
-def _confinement(routes: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+def _route_fields(routes: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """A last field for the few that have it; all others are written as ever."""
     return (routes,) if routes else ()
 
 
-def _vault(fields: list[object]) -> Vault:
+def _build_vault(fields: list[object]) -> RefreshVault:
     refresh_at, *rest = fields
-    return Vault(
-        tokens=_tokens(rest[:4]), identity=_identity(rest[4:]), refresh_at=_time(refresh_at)
+    return RefreshVault(
+        tokens=_build_tokens(rest[:4]),
+        identity=_build_identity(rest[4:]),
+        refresh_at=_require_time(refresh_at),
     )
 
 
-def _record(fields: list[object], handle: str) -> Record:
+def _build_record(fields: list[object], public_id: str) -> SessionRecord:
     fields, routes = fields[:19], fields[19:]
-    kind, scope, created, expires, provider_session, parent, seen, refresh_at, vault, *who = fields
-    return Record(
+    (
+        kind,
+        scope,
+        created_at,
+        expires_at,
+        provider_session,
+        parent,
+        watermarks,
+        refresh_at,
+        vault,
+        *identity_fields,
+    ) = fields
+    return SessionRecord(
         session=Session(
-            handle=handle,
-            kind=SessionKind(_text(kind)),
-            scope=intern(_text(scope)),
-            created_at=_time(created),
-            expires_at=_time(expires),
-            provider_session=_text_or_none(provider_session),
-            parent=_text_or_none(parent),
-            refresh_at=_maybe(_time, refresh_at),
-            identity=_identity(who, machine=kind == SessionKind.SERVICE_ACCOUNT),
-            routes=_texts(routes[0]) if routes else (),
+            public_id=public_id,
+            kind=SessionKind(_require_text(kind)),
+            scope=intern(_require_text(scope)),
+            created_at=_require_time(created_at),
+            expires_at=_require_time(expires_at),
+            provider_session=_optional_text(provider_session),
+            parent_id=_optional_text(parent),
+            refresh_at=_optional(_require_time, refresh_at),
+            identity=_build_identity(
+                identity_fields, is_service=kind == SessionKind.SERVICE_ACCOUNT
+            ),
+            routes=_require_texts(routes[0]) if routes else (),
         ),
-        vault=_text(vault),
-        seen=_read_marks(seen),
+        vault_key=_require_text(vault),
+        known_watermarks=_decode_watermarks(watermarks),
     )
 
 
-def _identity(fields: list[object], *, machine: bool = False) -> Identity:
-    provider, issuer, subject, email, name, groups, claims, authenticated, acr, amr = fields
+def _build_identity(fields: list[object], *, is_service: bool = False) -> Identity:
+    provider, issuer, subject, email, name, groups, claims, authenticated_at, acr, amr = fields
     if not isinstance(claims, dict):
-        raise _NotOursError
-    teams = tuple(map(intern, _texts(groups)))
+        raise _MalformedRecordError
+    group_names = tuple(map(intern, _require_texts(groups)))
     return Identity(
-        provider=intern(_text(provider)),
-        issuer=intern(_text(issuer)),
-        subject=_text(subject),
-        email=_text_or_none(email),
-        name=_text_or_none(name),
-        groups=teams,
-        claims=_shared(claims, sub=subject, email=email, name=name, groups=list(teams)),
-        authenticated_at=_maybe(_time, authenticated),
-        acr=_text_or_none(acr),
-        amr=_texts(amr),
-        machine=machine,
-    )
-
-
-def _listing(fields: list[object], handle: str) -> Listing:
-    fields, routes = fields[:12], fields[12:]
-    kind, scope, created, expires, provider_session, parent, seen, *who = fields
-    provider, issuer, subject, client, user_agent = who
-    return Listing(
-        summary=SessionSummary(
-            handle=handle,
-            kind=SessionKind(_text(kind)),
-            scope=intern(_text(scope)),
-            provider=intern(_text(provider)),
-            issuer=intern(_text(issuer)),
-            subject=_text(subject),
-            created_at=_time(created),
-            expires_at=_time(expires),
-            last_used_at=_time(created),
-            client=_text(client),
-            user_agent=_text(user_agent),
-            provider_session=_text_or_none(provider_session),
-            parent=_text_or_none(parent),
-            routes=_texts(routes[0]) if routes else (),
+        provider=intern(_require_text(provider)),
+        issuer=intern(_require_text(issuer)),
+        subject=_require_text(subject),
+        email=_optional_text(email),
+        name=_optional_text(name),
+        groups=group_names,
+        claims=_intern_claims(
+            claims, sub=subject, email=email, name=name, groups=list(group_names)
         ),
-        seen=_read_marks(seen),
+        authenticated_at=_optional(_require_time, authenticated_at),
+        acr=_optional_text(acr),
+        amr=_require_texts(amr),
+        is_service=is_service,
     )
 
 
-def _tokens(fields: list[object]) -> ProviderTokens:
+def _build_listing(fields: list[object], public_id: str) -> SessionListing:
+    fields, routes = fields[:12], fields[12:]
+    kind, scope, created_at, expires_at, provider_session, parent, watermarks, *owner_fields = (
+        fields
+    )
+    provider, issuer, subject, client, user_agent = owner_fields
+    return SessionListing(
+        summary=SessionSummary(
+            handle=public_id,
+            kind=SessionKind(_require_text(kind)),
+            scope=intern(_require_text(scope)),
+            provider=intern(_require_text(provider)),
+            issuer=intern(_require_text(issuer)),
+            subject=_require_text(subject),
+            created_at=_require_time(created_at),
+            expires_at=_require_time(expires_at),
+            last_used_at=_require_time(created_at),
+            client=_require_text(client),
+            user_agent=_require_text(user_agent),
+            provider_session=_optional_text(provider_session),
+            parent=_optional_text(parent),
+            routes=_require_texts(routes[0]) if routes else (),
+        ),
+        known_watermarks=_decode_watermarks(watermarks),
+    )
+
+
+def _build_tokens(fields: list[object]) -> ProviderTokens:
     id_token, access_token, refresh_token, expires = fields
     return ProviderTokens(
-        id_token=_text_or_none(id_token),
-        access_token=_text_or_none(access_token),
-        refresh_token=_text_or_none(refresh_token),
-        expires_at=_maybe(_time, expires),
+        id_token=_optional_text(id_token),
+        access_token=_optional_text(access_token),
+        refresh_token=_optional_text(refresh_token),
+        expires_at=_optional(_require_time, expires),
     )
 
 
-def _shared(claims: dict[str, object], **said: object) -> dict[str, object]:
+def _intern_claims(claims: dict[str, object], **known: object) -> dict[str, object]:
     """The same claims. What many records have in common, and what one says twice under the usual
     name, is in memory once: a near cache holds very many of them."""
     shared = {intern(name): value for name, value in claims.items()}
-    for name, value in said.items():
+    for name, value in known.items():
         if shared.get(name) == value is not None:
             shared[name] = value
     return shared
 
 
-class _NotOursError(ValueError):
+class _MalformedRecordError(ValueError):
     """Stays in this module: a field has another type than what was written."""
 
 
-def _marks(seen: Iterable[bytes]) -> list[str]:
-    return sorted(base64.b64encode(mark).decode("ascii") for mark in seen)
+def _encode_watermarks(watermarks: Iterable[bytes]) -> list[str]:
+    return sorted(base64.b64encode(watermark).decode("ascii") for watermark in watermarks)
 
 
-def _read_marks(value: object) -> frozenset[bytes]:
+def _decode_watermarks(value: object) -> frozenset[bytes]:
     if value == []:  # as it is with most
         return frozenset()
     try:
-        return frozenset(base64.b64decode(mark, validate=True) for mark in _texts(value))
+        return frozenset(
+            base64.b64decode(watermark, validate=True) for watermark in _require_texts(value)
+        )
     except binascii.Error:
-        raise _NotOursError from None
+        raise _MalformedRecordError from None
 
 
-def _text(value: object) -> str:
+def _require_text(value: object) -> str:
     if not isinstance(value, str):
-        raise _NotOursError
+        raise _MalformedRecordError
     return value
 
 
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
+def _optional_text(value: object) -> str | None:
+    return None if value is None else _require_text(value)
 
 
-def _texts(value: object) -> tuple[str, ...]:
+def _require_texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise _NotOursError
-    return tuple(map(_text, value))
+        raise _MalformedRecordError
+    return tuple(map(_require_text, value))
 
 
-def _time(value: object) -> float:
+def _require_time(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _NotOursError
+        raise _MalformedRecordError
     return float(value)
 
 
-def _maybe(read: Callable[[object], T], value: object) -> T | None:
-    return None if value is None else read(value)
+def _optional(decode: Callable[[object], T], value: object) -> T | None:
+    return None if value is None else decode(value)

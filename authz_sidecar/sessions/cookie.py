@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from authz_sidecar.core.encoding import base64url
+from authz_sidecar.core.encoding import base64url_encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,14 +30,14 @@ _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 # nothing else. Any site of the domain may set `\x85__Host-authz`; it is the name of another cookie.
 _BLANK = " \t"
 # What some application's server takes for white space around a name: it must not find ours there.
-_SPACE = f"{_BLANK}\r\n\v\f\x00\x85\xa0"
+_WHITE_SPACE = f"{_BLANK}\r\n\v\f\x00\x85\xa0"
 
 
-def new_token(random: Callable[[int], bytes]) -> str:
-    return base64url(random(32))
+def generate_token(random: Callable[[int], bytes]) -> str:
+    return base64url_encode(random(32))
 
 
-def is_token(text: str) -> bool:
+def is_well_formed_token(text: str) -> bool:
     """Whether `text` has the form of a session cookie's value; nothing else is ever looked up."""
     return _TOKEN.fullmatch(text) is not None
 
@@ -51,11 +51,15 @@ class SessionCookies:
     domain: str | None = None
     providers: tuple[str, ...] = ()
     default_provider: str | None = None
-    _owned: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _own_name_pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        owned = rf"[{_SPACE}]*(?:__(?:host|secure)-)?{re.escape(self.name)}(?:-.*)?"
-        object.__setattr__(self, "_owned", re.compile(owned, re.IGNORECASE | re.DOTALL))
+        own_name_pattern = (
+            rf"[{_WHITE_SPACE}]*(?:__(?:host|secure)-)?{re.escape(self.name)}(?:-.*)?"
+        )
+        object.__setattr__(
+            self, "_own_name_pattern", re.compile(own_name_pattern, re.IGNORECASE | re.DOTALL)
+        )
 
     def name_for(self, provider: str, origin: Origin) -> str:
         """The name of the cookie that holds `origin`'s session with `provider`."""
@@ -63,20 +67,22 @@ class SessionCookies:
         name = self.name if provider == default else f"{self.name}-{provider}"
         if origin.scheme != "https":
             return name
-        return f"__Secure-{name}" if self.covers(origin) else f"__Host-{name}"
+        return f"__Secure-{name}" if self.is_in_shared_domain(origin) else f"__Host-{name}"
 
     def scope_for(self, origin: Origin) -> str:
         """What a session of `origin` is sealed to: the origin itself, or the shared domain."""
-        if not self.covers(origin):
+        if not self.is_in_shared_domain(origin):
             return str(origin)
         # A cookie that travelled in the clear opens no https host.
         return f".{self.domain}" if origin.scheme == "https" else f"http://.{self.domain}"
 
-    def covers(self, origin: Origin) -> bool:
+    def is_in_shared_domain(self, origin: Origin) -> bool:
         """Whether `origin` lies in the domain that shares one cookie."""
         return self.domain is not None and f".{origin.host}".endswith(f".{self.domain}")
 
-    def set(self, name: str, value: str, *, origin: Origin, max_age: float | None = None) -> str:
+    def set_cookie(
+        self, name: str, value: str, *, origin: Origin, max_age: float | None = None
+    ) -> str:
         """One `Set-Cookie` value. Without `max_age`, which should end with the session, the cookie
         goes with the browser."""
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
@@ -84,35 +90,36 @@ class SessionCookies:
         age = () if max_age is None else (f"Max-Age={max(0, int(max_age))}",)
         return "; ".join((f"{name}={value}", *age, *self._attributes(origin)))
 
-    def clear(self, name: str, *, origin: Origin) -> str:
-        """One `Set-Cookie` value that removes what `set` made for the same name and origin."""
+    def clear_cookie(self, name: str, *, origin: Origin) -> str:
+        """One `Set-Cookie` value that removes what `set_cookie` made for the same name and
+        origin."""
         gone = ("Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT")
         return "; ".join((f"{name}=", *gone, *self._attributes(origin)))
 
-    def read(self, lines: CookieLines, name: str) -> str | None:
+    def read_token(self, lines: CookieLines, name: str) -> str | None:
         """The session token in cookie `name`; None unless it is there once and without fault.
 
         A name that occurs twice was set by somebody else as well, and nobody can tell which one
         is ours (RFC 6265 section 8.6); odd spacing or quotes are of no browser's making.
         """
-        value = read_one(lines, name)
-        return value if value is not None and is_token(value) else None
+        value = read_single_cookie(lines, name)
+        return value if value is not None and is_well_formed_token(value) else None
 
-    def strip(self, lines: CookieLines) -> str | None:
+    def remove_own(self, lines: CookieLines) -> str | None:
         """The `Cookie` header an application may see; None when there was nothing to remove.
 
         All else stays byte for byte. It is empty when no other cookie was sent.
         """
-        rest = [kept for line in lines if (kept := self._strip_line(line)) is not None]
+        rest = [kept for line in lines if (kept := self._remove_own_from_line(line)) is not None]
         return None if tuple(rest) == lines else "; ".join(rest)
 
-    def owns(self, name: str) -> bool:
+    def is_own_name(self, name: str) -> bool:
         """Whether a cookie of this name is one of ours, under any prefix and for any purpose."""
-        return self._owned.fullmatch(name.rstrip(_SPACE)) is not None
+        return self._own_name_pattern.fullmatch(name.rstrip(_WHITE_SPACE)) is not None
 
-    def _strip_line(self, line: str) -> str | None:
+    def _remove_own_from_line(self, line: str) -> str | None:
         pairs = line.split(";")
-        kept = [pair for pair in pairs if not self.owns(pair.partition("=")[0])]
+        kept = [pair for pair in pairs if not self.is_own_name(pair.partition("=")[0])]
         if len(kept) == len(pairs):
             return line
         if not any(pair.strip(_BLANK) for pair in kept):
@@ -123,7 +130,7 @@ class SessionCookies:
 
     def _attributes(self, origin: Origin) -> Iterable[str]:
         yield "Path=/"
-        if self.covers(origin):
+        if self.is_in_shared_domain(origin):
             yield f"Domain={self.domain}"
         if origin.scheme == "https":
             yield "Secure"
@@ -143,15 +150,15 @@ def cookie_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
                 yield name.strip(_BLANK), value.strip(_BLANK)
 
 
-def read_one(lines: CookieLines, name: str) -> str | None:
+def read_single_cookie(lines: CookieLines, name: str) -> str | None:
     """The raw value of cookie `name`; None when absent, repeated, or written in an odd way."""
-    found: list[str | None] = []
+    values: list[str | None] = []
     for line in lines:
-        for at, pair in enumerate(line.split(";")):
+        for index, pair in enumerate(line.split(";")):
             key, equals, value = pair.partition("=")
             if not equals or key.strip(_BLANK) != name:
                 continue
             # RFC 6265 section 4.2.1: cookie-string = cookie-pair *( ";" SP cookie-pair )
-            exact = key == (f" {name}" if at else name) and _VALUE.fullmatch(value)
-            found.append(value if exact else None)
-    return found[0] if len(found) == 1 else None
+            is_well_formed = key == (f" {name}" if index else name) and _VALUE.fullmatch(value)
+            values.append(value if is_well_formed else None)
+    return values[0] if len(values) == 1 else None

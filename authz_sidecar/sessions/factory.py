@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from authz_sidecar.errors import StartError
+from authz_sidecar.errors import StartupError
 from authz_sidecar.sessions.memory_store import MemoryStore
 from authz_sidecar.sessions.redis import RedisStore
-from authz_sidecar.sessions.store_url import StoreKind, parse_location
+from authz_sidecar.sessions.store_url import StoreKind, parse_store_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def open_store(url: str, *, clock: Callable[[], float] = time.time) -> SessionStore:
     """Connects to nothing yet. `clock` is for `memory://`; Redis has its own."""
     try:
-        location = parse_location(url)
+        location = parse_store_url(url)
     except ValueError as error:
-        raise StartError(f"`sessions.store` {error}") from None
+        raise StartupError(f"`sessions.store` {error}") from None
     if location.kind is StoreKind.MEMORY:
         return MemoryStore(clock=clock)
-    return RedisStore.at(location)
+    return RedisStore.from_location(location)

@@ -13,96 +13,110 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.cookie import is_token
+from authz_sidecar.sessions.cookie import is_well_formed_token
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.sessions.keys import Naming
-    from authz_sidecar.sessions.record_sealing import Envelopes
-    from authz_sidecar.sessions.records import Record, SessionSummary
-    from authz_sidecar.sessions.store import Reads
+    from authz_sidecar.sessions.keys import KeyNames
+    from authz_sidecar.sessions.record_sealing import RecordSealer
+    from authz_sidecar.sessions.records import SessionRecord, SessionSummary
+    from authz_sidecar.sessions.store import StoreReader
 
-Before = Callable[[Iterable[str]], None]
+WatchKeys = Callable[[Iterable[str]], None]
 """Is told the names whose keys (`az:s:`, `az:r:`) decide, before any of them is read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedSession:
     """`last_use` is a sign-in's own, as stored; a child has none."""
 
-    record: Record
+    record: SessionRecord
     last_use: bytes | None
 
 
-def unwatched(_: Iterable[str]) -> None:
+def watch_nothing(_: Iterable[str]) -> None:
     """For those who keep nothing."""
 
 
-class Finder:
-    __slots__ = ("_envelopes", "_naming", "_store")
+class SessionLookup:
+    __slots__ = ("_key_names", "_sealer", "_store")
 
-    def __init__(self, store: Reads, naming: Naming, envelopes: Envelopes) -> None:
+    def __init__(self, store: StoreReader, key_names: KeyNames, sealer: RecordSealer) -> None:
         self._store = store
-        self._naming = naming
-        self._envelopes = envelopes
+        self._key_names = key_names
+        self._sealer = sealer
 
-    async def fetch(self, token: str, *, before: Before = unwatched) -> Fetched | None:
+    async def fetch(
+        self, token: str, *, watch_keys: WatchKeys = watch_nothing
+    ) -> FetchedSession | None:
         """The record this cookie opens. One round trip."""
-        if not is_token(token):
+        if not is_well_formed_token(token):
             return None
-        handles = self._naming.handles(token)
-        before(handles)
+        public_ids = self._key_names.public_ids(token)
+        watch_keys(public_ids)
         values = await self._store.read(
             *(
-                key(handle)
-                for handle in handles
+                key(public_id)
+                for public_id in public_ids
                 for key in (keys.session_key, keys.last_use_key, keys.ended_key)
             )
         )
-        for at, handle in enumerate(handles):
-            sealed, last_use, ended = values[3 * at : 3 * at + 3]
+        for index, public_id in enumerate(public_ids):
+            sealed, last_use, ended = values[3 * index : 3 * index + 3]
             if sealed is None or ended is not None:
                 continue
-            record = self._envelopes.open_record(sealed, token=token, handle=handle)
-            return None if record is None else Fetched(record, last_use)
+            record = self._sealer.open_record(sealed, token=token, public_id=public_id)
+            return None if record is None else FetchedSession(record, last_use)
         return None
 
-    async def standing(self, fetched: Fetched, *, before: Before = unwatched) -> float | None:
+    async def last_use_if_valid(
+        self, fetched: FetchedSession, *, watch_keys: WatchKeys = watch_nothing
+    ) -> float | None:
         """When the session was last used; None when it was ended or revoked, or its parent was.
         One round trip."""
         session = fetched.record.session
-        subjects = self._naming.subjects(session.identity, session.provider_session)
-        names = [name for subject in subjects for name in subject.names]
-        before(names)
-        marks = map(keys.ended_key, names)
-        if session.parent is not None:
-            before((session.parent,))
-        if session.parent is None:
-            last_use, ended, *standing = (fetched.last_use, None, *await self._store.read(*marks))
-        else:
-            last_use, ended, *standing = await self._store.read(
-                keys.last_use_key(session.parent), keys.ended_key(session.parent), *marks
+        owners = self._key_names.owners_of_identity(session.identity, session.provider_session)
+        names = [name for owner in owners for name in owner.names]
+        watch_keys(names)
+        watermark_keys = map(keys.ended_key, names)
+        if session.parent_id is not None:
+            watch_keys((session.parent_id,))
+        if session.parent_id is None:
+            last_use, ended, *watermarks = (
+                fetched.last_use,
+                None,
+                *await self._store.read(*watermark_keys),
             )
-        risen = {mark for mark in standing if mark is not None} - fetched.record.seen
-        return None if ended is not None or risen else read_time(last_use)
+        else:
+            last_use, ended, *watermarks = await self._store.read(
+                keys.last_use_key(session.parent_id),
+                keys.ended_key(session.parent_id),
+                *watermark_keys,
+            )
+        new_watermarks = {
+            watermark for watermark in watermarks if watermark is not None
+        } - fetched.record.known_watermarks
+        return None if ended is not None or new_watermarks else parse_last_use(last_use)
 
 
-def idle_after(of: Session | SessionSummary, idle_timeout: float) -> float:
+def effective_idle_timeout(session: Session | SessionSummary, idle_timeout: float) -> float:
     """Seconds without a use after which it is over. A machine that comes once a quarter is no less
     itself: what was made for one ends when it was said to."""
-    return inf if of.kind is SessionKind.SERVICE_ACCOUNT else idle_timeout
+    return inf if session.kind is SessionKind.SERVICE_ACCOUNT else idle_timeout
 
 
-def is_alive(
-    of: Session | SessionSummary, last_use: float, *, now: float, idle_timeout: float
+def is_active(
+    session: Session | SessionSummary, last_use: float, *, now: float, idle_timeout: float
 ) -> bool:
-    return now < of.expires_at and now - last_use < idle_after(of, idle_timeout)
+    return now < session.expires_at and now - last_use < effective_idle_timeout(
+        session, idle_timeout
+    )
 
 
-def read_time(value: bytes | None) -> float | None:
+def parse_last_use(value: bytes | None) -> float | None:
     """Seconds, from the milliseconds in which last use is stored."""
     return int(value) / 1000 if value is not None and value.isdigit() else None
 
 
-def write_time(now: float) -> bytes:
+def format_last_use(now: float) -> bytes:
     return b"%d" % (now * 1000)

@@ -7,12 +7,12 @@ import math
 import time
 from typing import TYPE_CHECKING, TypeVar
 
-from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.store import StoreEntry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.sessions.store import Listener
+    from authz_sidecar.sessions.store import InvalidationListener
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class MemoryStore:
         self._indexes: dict[str, tuple[dict[str, float], float]] = {}
         self._counts: dict[str, tuple[int, float]] = {}
         self._expiries: list[tuple[float, str]] = []
-        self._watches: list[MemoryWatch] = []
+        self._subscriptions: list[MemorySubscription] = []
 
     def __len__(self) -> int:
         """How many keys are held."""
@@ -35,36 +35,36 @@ class MemoryStore:
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
         return tuple(map(self._get, keys))
 
-    async def write(self, *entries: Entry) -> None:
+    async def write(self, *entries: StoreEntry) -> None:
         self._drop_expired()
         for entry in entries:
             self._put(entry)
 
-    async def write_new(self, entry: Entry) -> bool:
+    async def write_if_absent(self, entry: StoreEntry) -> bool:
         self._drop_expired()
         if self._get(entry.key) is not None:
             return False
         self._put(entry)
         return True
 
-    async def rewrite(self, entry: Entry) -> bool:
+    async def write_if_present(self, entry: StoreEntry) -> bool:
         self._drop_expired()
         if self._get(entry.key) is None:
             return False
         self._put(entry)
         return True
 
-    async def rewrite_all(self, *entries: Entry) -> tuple[bool, ...]:
-        return tuple([await self.rewrite(entry) for entry in entries])
+    async def write_all_if_present(self, *entries: StoreEntry) -> tuple[bool, ...]:
+        return tuple([await self.write_if_present(entry) for entry in entries])
 
-    async def swap(self, key: str, old: bytes, new: bytes) -> bool:
-        if self._get(key) != old:
+    async def compare_and_swap(self, key: str, expected: bytes, value: bytes) -> bool:
+        if self._get(key) != expected:
             return False
         _, expiry = self._values[key]
-        self._put(Entry(key, new, expiry - self._clock()))
+        self._put(StoreEntry(key, value, expiry - self._clock()))
         return True
 
-    async def take(self, key: str) -> bytes | None:
+    async def read_and_delete(self, key: str) -> bytes | None:
         value = self._get(key)
         await self.delete(key)
         return value
@@ -72,68 +72,74 @@ class MemoryStore:
     async def delete(self, *keys: str) -> None:
         for key in keys:
             if self._values.pop(key, None) is not None:
-                self._tell(key)
+                self._notify(key)
 
-    async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
+    async def add_to_index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
         self._drop_expired()
-        members, ends = self._indexes.get(key, ({}, 0.0))
-        members = {name: at for name, at in members.items() if at > now} | {member: expires_at}
+        members, expires = self._indexes.get(key, ({}, 0.0))
+        members = {name: expiry for name, expiry in members.items() if expiry > now} | {
+            member: expires_at
+        }
         # The index lives as long as its last member.
-        ends = max(ends, self._clock() + expires_at - now)
-        self._indexes[key] = (members, ends)
-        self._expire(key, ends)
+        expires = max(expires, self._clock() + expires_at - now)
+        self._indexes[key] = (members, expires)
+        self._expire(key, expires)
 
-    async def indexed(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
-        indexes = (self._indexes.get(key, ({}, 0.0))[0] for key in keys)
+    async def read_indexes(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
+        member_maps = (self._indexes.get(key, ({}, 0.0))[0] for key in keys)
         return tuple(
             tuple(
-                name for at, name in sorted((at, name) for name, at in members.items()) if at > now
+                name
+                for expiry, name in sorted((expiry, name) for name, expiry in members.items())
+                if expiry > now
             )
-            for members in indexes
+            for members in member_maps
         )
 
-    async def unindex(self, key: str, *members: str) -> None:
-        held, _ = self._indexes.get(key, ({}, 0.0))
+    async def remove_from_index(self, key: str, *members: str) -> None:
+        current_members, _ = self._indexes.get(key, ({}, 0.0))
         for member in members:
-            held.pop(member, None)
-        if not held:
+            current_members.pop(member, None)
+        if not current_members:
             self._indexes.pop(key, None)
 
     async def count(self, key: str, *, window: float) -> int:
         self._drop_expired()
         now = self._clock()
-        count, ends = self._counts.get(key, (0, now + window))
-        self._counts[key] = (count + 1, ends)
+        count, expires = self._counts.get(key, (0, now + window))
+        self._counts[key] = (count + 1, expires)
         if not count:
-            self._expire(key, ends)
+            self._expire(key, expires)
         return count + 1
 
-    async def confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def run_confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
         return await write()
 
-    def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> MemoryWatch:
-        return MemoryWatch(listener, prefixes, self._watches)
+    def subscribe(
+        self, listener: InvalidationListener, *, prefixes: tuple[str, ...]
+    ) -> MemorySubscription:
+        return MemorySubscription(listener, prefixes, self._subscriptions)
 
-    async def ready(self) -> None:
+    async def check_ready(self) -> None:
         """Memory always is."""
 
     async def aclose(self) -> None:
-        for held in (self._values, self._indexes, self._counts, self._expiries):
-            held.clear()
+        for collection in (self._values, self._indexes, self._counts, self._expiries):
+            collection.clear()
 
     def _get(self, key: str) -> bytes | None:
         value, expiry = self._values.get(key, (None, 0.0))
         return value if expiry > self._clock() else None
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: StoreEntry) -> None:
         expiry = self._clock() + entry.ttl
         self._values[entry.key] = (entry.value, expiry)
-        self._tell(entry.key)
+        self._notify(entry.key)
         self._expire(entry.key, expiry)
 
-    def _tell(self, key: str) -> None:
-        for watch in self._watches:
-            watch.tell(key)
+    def _notify(self, key: str) -> None:
+        for subscription in self._subscriptions:
+            subscription.notify(key)
 
     def _expire(self, key: str, expiry: float) -> None:
         heapq.heappush(self._expiries, (expiry, key))
@@ -142,31 +148,34 @@ class MemoryStore:
         now = self._clock()
         while self._expiries and self._expiries[0][0] <= now:
             _, key = heapq.heappop(self._expiries)
-            for held in (self._values, self._indexes, self._counts):
-                if key in held and held[key][1] <= now:
-                    del held[key]
+            for collection in (self._values, self._indexes, self._counts):
+                if key in collection and collection[key][1] <= now:
+                    del collection[key]
 
 
-class MemoryWatch:
+class MemorySubscription:
     """Changes are told before the call that makes them returns, so what was told always holds."""
 
     def __init__(
-        self, listener: Listener, prefixes: tuple[str, ...], watches: list[MemoryWatch]
+        self,
+        listener: InvalidationListener,
+        prefixes: tuple[str, ...],
+        subscriptions: list[MemorySubscription],
     ) -> None:
         self._listener = listener
         self._prefixes = prefixes
-        self._watches = watches
+        self._subscriptions = subscriptions
 
     def start(self) -> None:
-        if self._prefixes and self not in self._watches:
-            self._watches.append(self)
-            self._listener.begun(math.inf)
+        if self._prefixes and self not in self._subscriptions:
+            self._subscriptions.append(self)
+            self._listener.on_connected(math.inf)
 
-    def tell(self, key: str) -> None:
+    def notify(self, key: str) -> None:
         if key.startswith(self._prefixes):
-            self._listener.changed((key,))
+            self._listener.on_invalidated((key,))
 
     async def aclose(self) -> None:
-        if self in self._watches:
-            self._watches.remove(self)
-            self._listener.lost()
+        if self in self._subscriptions:
+            self._subscriptions.remove(self)
+            self._listener.on_disconnected()

@@ -8,102 +8,108 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.cookie import is_token
-from authz_sidecar.sessions.lookup import read_time
+from authz_sidecar.sessions.cookie import is_well_formed_token
+from authz_sidecar.sessions.lookup import parse_last_use
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
-    from authz_sidecar.sessions.keys import Naming, Subject
-    from authz_sidecar.sessions.record_sealing import Envelopes
-    from authz_sidecar.sessions.records import Listing, ProviderTokens
+    from authz_sidecar.sessions.keys import IndexOwner, KeyNames
+    from authz_sidecar.sessions.record_sealing import RecordSealer
+    from authz_sidecar.sessions.records import ProviderTokens, SessionListing
     from authz_sidecar.sessions.store import SessionStore
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class IndexMember:
     """How an index names a session: its handle, and its parent's if it is a child."""
 
-    handle: str
-    parent: str | None = None
+    public_id: str
+    parent_id: str | None = None
 
     def __str__(self) -> str:
-        return self.handle if self.parent is None else f"{self.handle}:{self.parent}"
+        return self.public_id if self.parent_id is None else f"{self.public_id}:{self.parent_id}"
 
     @classmethod
-    def of(cls, session: Session) -> Member:
-        return cls(session.handle, session.parent)
+    def of(cls, session: Session) -> IndexMember:
+        return cls(session.public_id, session.parent_id)
 
     @classmethod
-    def parse(cls, text: str) -> Member:
-        handle, _, parent = text.partition(":")
-        return cls(handle, parent or None)
+    def parse(cls, text: str) -> IndexMember:
+        public_id, _, parent = text.partition(":")
+        return cls(public_id, parent or None)
 
 
-class Reader:
-    __slots__ = ("_envelopes", "_naming", "_store")
+class SessionQueries:
+    __slots__ = ("_key_names", "_sealer", "_store")
 
-    def __init__(self, store: SessionStore, naming: Naming, envelopes: Envelopes) -> None:
+    def __init__(self, store: SessionStore, key_names: KeyNames, sealer: RecordSealer) -> None:
         self._store = store
-        self._naming = naming
-        self._envelopes = envelopes
+        self._key_names = key_names
+        self._sealer = sealer
 
-    async def watermarks(self, subjects: tuple[Subject, ...]) -> frozenset[bytes]:
-        marks = await self._store.read(
-            *(mark for subject in subjects for mark in subject.watermarks)
+    async def watermarks(self, owners: tuple[IndexOwner, ...]) -> frozenset[bytes]:
+        values = await self._store.read(
+            *(mark for owner in owners for mark in owner.watermark_keys)
         )
-        return frozenset(mark for mark in marks if mark is not None)
+        return frozenset(mark for mark in values if mark is not None)
 
-    async def tokens(self, token: str) -> ProviderTokens | None:
-        if not is_token(token):
+    async def provider_tokens(self, token: str) -> ProviderTokens | None:
+        if not is_well_formed_token(token):
             return None
-        handles = self._naming.handles(token)
-        for sealed in await self._store.read(*map(keys.tokens_key, handles)):
+        public_ids = self._key_names.public_ids(token)
+        for sealed in await self._store.read(*map(keys.tokens_key, public_ids)):
             if sealed is not None:
-                return self._envelopes.open_tokens(sealed, token=token)
+                return self._sealer.open_tokens(sealed, token=token)
         return None
 
-    async def members(self, subject: Subject, *, now: float) -> tuple[Member, ...]:
-        indexes = await self._store.indexed(*subject.indexes, now=now)
+    async def members(self, owner: IndexOwner, *, now: float) -> tuple[IndexMember, ...]:
+        indexes = await self._store.read_indexes(*owner.index_keys, now=now)
         names = dict.fromkeys(name for index in indexes for name in index)
-        return tuple(map(Member.parse, names))
+        return tuple(map(IndexMember.parse, names))
 
-    async def listings(self, members: tuple[Member, ...]) -> tuple[Listing, ...]:
+    async def listings(self, members: tuple[IndexMember, ...]) -> tuple[SessionListing, ...]:
         """What the store holds about these sessions, ended or not. One round trip."""
         if not members:
             return ()
-        values = await self._store.read(*(keys.listing_key(member.handle) for member in members))
+        values = await self._store.read(*(keys.listing_key(member.public_id) for member in members))
         opened = (
-            self._envelopes.open_listing(sealed, handle=member.handle)
+            self._sealer.open_listing(sealed, public_id=member.public_id)
             for member, sealed in zip(members, values, strict=True)
             if sealed is not None
         )
         return tuple(listing for listing in opened if listing is not None)
 
-    async def standing_listings(
-        self, members: tuple[Member, ...]
-    ) -> tuple[tuple[Listing, float], ...]:
+    async def valid_listings(
+        self, members: tuple[IndexMember, ...]
+    ) -> tuple[tuple[SessionListing, float], ...]:
         """Those of them that nobody ended or revoked, each with its last use. Two round trips."""
         listings = await self.listings(members)
         if not listings:
             return ()
-        asked = [self._standing_keys(listing) for listing in listings]
-        distinct = tuple(dict.fromkeys(key for each in asked for key in (each[0], *each[1])))
-        held = dict(zip(distinct, await self._store.read(*distinct), strict=True))
-        standing = []
-        for listing, (use_key, mark_keys) in zip(listings, asked, strict=True):
-            last_use = read_time(held[use_key])
-            marks = {mark for key in mark_keys if (mark := held[key]) is not None}
-            if last_use is not None and marks <= listing.seen:
-                standing.append((listing, last_use))
-        return tuple(standing)
+        required_keys = [self._validity_keys(listing) for listing in listings]
+        distinct = tuple(
+            dict.fromkeys(key for key_set in required_keys for key in (key_set[0], *key_set[1]))
+        )
+        values = dict(zip(distinct, await self._store.read(*distinct), strict=True))
+        valid = []
+        for listing, (last_use_key, watermark_keys) in zip(listings, required_keys, strict=True):
+            last_use = parse_last_use(values[last_use_key])
+            watermarks = {
+                watermark for key in watermark_keys if (watermark := values[key]) is not None
+            }
+            if last_use is not None and watermarks <= listing.known_watermarks:
+                valid.append((listing, last_use))
+        return tuple(valid)
 
-    def _standing_keys(self, listing: Listing) -> tuple[str, tuple[str, ...]]:
+    def _validity_keys(self, listing: SessionListing) -> tuple[str, tuple[str, ...]]:
         """The key of its last use, and those of all watermarks that could end it."""
         summary = listing.summary
-        keeper = summary.parent or summary.handle
-        subjects = self._naming.subjects_of(
+        root_id = summary.parent or summary.handle
+        owners = self._key_names.owners_of_user(
             summary.provider, summary.issuer, summary.subject, summary.provider_session
         )
-        ended = (keys.ended_key(summary.handle), keys.ended_key(keeper))
-        marks = (mark for subject in subjects for mark in subject.watermarks)
-        return keys.last_use_key(keeper), (*ended, *marks)
+        ended_keys = (keys.ended_key(summary.handle), keys.ended_key(root_id))
+        watermark_keys = (
+            watermark_key for owner in owners for watermark_key in owner.watermark_keys
+        )
+        return keys.last_use_key(root_id), (*ended_keys, *watermark_keys)

@@ -11,7 +11,12 @@ from authz_sidecar.sessions import codec
 
 if TYPE_CHECKING:
     from authz_sidecar.sealing import SecretKeys
-    from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, Vault
+    from authz_sidecar.sessions.records import (
+        ProviderTokens,
+        RefreshVault,
+        SessionListing,
+        SessionRecord,
+    )
 
 _SESSION = "session"
 _LISTING = "session listing"
@@ -21,40 +26,48 @@ _VAULT = "vault"
 
 
 @dataclass(frozen=True, slots=True)
-class Envelopes:
-    secrets: SecretKeys
+class RecordSealer:
+    secret_keys: SecretKeys
 
-    def close_record(self, record: Record, *, token: str) -> bytes:
-        return self.secrets.seal(_SESSION, codec.encode_record(record), mixed_with=token.encode())
+    def seal_record(self, record: SessionRecord, *, token: str) -> bytes:
+        return self.secret_keys.seal(
+            _SESSION, codec.encode_record(record), extra_secret=token.encode()
+        )
 
-    def open_record(self, sealed: bytes, *, token: str, handle: str) -> Record | None:
-        data = self.secrets.open(_SESSION, sealed, mixed_with=token.encode())
-        return None if data is None else codec.decode_record(data, handle=handle)
+    def open_record(self, sealed: bytes, *, token: str, public_id: str) -> SessionRecord | None:
+        data = self.secret_keys.open(_SESSION, sealed, extra_secret=token.encode())
+        return None if data is None else codec.decode_record(data, public_id=public_id)
 
-    def close_tokens(self, tokens: ProviderTokens, *, token: str) -> bytes:
-        return self.secrets.seal(_TOKENS, codec.encode_tokens(tokens), mixed_with=token.encode())
+    def seal_tokens(self, tokens: ProviderTokens, *, token: str) -> bytes:
+        return self.secret_keys.seal(
+            _TOKENS, codec.encode_tokens(tokens), extra_secret=token.encode()
+        )
 
     def open_tokens(self, sealed: bytes, *, token: str) -> ProviderTokens | None:
-        data = self.secrets.open(_TOKENS, sealed, mixed_with=token.encode())
+        data = self.secret_keys.open(_TOKENS, sealed, extra_secret=token.encode())
         return None if data is None else codec.decode_tokens(data)
 
-    def close_vault(self, vault: Vault, *, key: str) -> bytes:
-        return self.secrets.seal(_VAULT, codec.encode_vault(vault), mixed_with=key.encode())
+    def seal_vault(self, vault: RefreshVault, *, vault_key: str) -> bytes:
+        return self.secret_keys.seal(
+            _VAULT, codec.encode_vault(vault), extra_secret=vault_key.encode()
+        )
 
-    def open_vault(self, sealed: bytes, *, key: str) -> Vault | None:
-        data = self.secrets.open(_VAULT, sealed, mixed_with=key.encode())
+    def open_vault(self, sealed: bytes, *, vault_key: str) -> RefreshVault | None:
+        data = self.secret_keys.open(_VAULT, sealed, extra_secret=vault_key.encode())
         return None if data is None else codec.decode_vault(data)
 
-    def close_listing(self, listing: Listing) -> bytes:
-        bound_to = listing.summary.handle.encode()
-        return self.secrets.seal(_LISTING, codec.encode_listing(listing), bound_to=bound_to)
+    def seal_listing(self, listing: SessionListing) -> bytes:
+        associated_data = listing.summary.handle.encode()
+        return self.secret_keys.seal(
+            _LISTING, codec.encode_listing(listing), associated_data=associated_data
+        )
 
-    def open_listing(self, sealed: bytes, *, handle: str) -> Listing | None:
-        data = self.secrets.open(_LISTING, sealed, bound_to=handle.encode())
-        return None if data is None else codec.decode_listing(data, handle=handle)
+    def open_listing(self, sealed: bytes, *, public_id: str) -> SessionListing | None:
+        data = self.secret_keys.open(_LISTING, sealed, associated_data=public_id.encode())
+        return None if data is None else codec.decode_listing(data, public_id=public_id)
 
-    def close_ticket(self, payload: bytes, *, ticket: str) -> bytes:
-        return self.secrets.seal(_TICKET, payload, mixed_with=ticket.encode())
+    def seal_ticket(self, payload: bytes, *, ticket: str) -> bytes:
+        return self.secret_keys.seal(_TICKET, payload, extra_secret=ticket.encode())
 
     def open_ticket(self, sealed: bytes, *, ticket: str) -> bytes | None:
-        return self.secrets.open(_TICKET, sealed, mixed_with=ticket.encode())
+        return self.secret_keys.open(_TICKET, sealed, extra_secret=ticket.encode())

@@ -40,22 +40,22 @@ class SessionSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class SessionRecord:
     """A session as stored; it never changes between refreshes.
 
-    `seen` are the watermarks of its user and provider session when its sign-in began. Any other
-    one that stands now was set by a revocation since. They are compared for equality, so nobody's
-    clock has a say in whether a revoked session is dead. `vault` opens what a sign-in and its
-    children share for refreshes; empty where there is nothing.
+    `known_watermarks` are the watermarks of its user and provider session when its sign-in began.
+    Any other one that stands now was set by a revocation since. They are compared for equality, so
+    nobody's clock has a say in whether a revoked session is dead. `vault_key` opens what a sign-in
+    and its children share for refreshes; empty where there is nothing.
     """
 
     session: Session
-    seen: frozenset[bytes] = frozenset()
-    vault: str = field(default="", repr=False)
+    known_watermarks: frozenset[bytes] = frozenset()
+    vault_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Vault:
+class RefreshVault:
     """What the provider said last: its tokens, and who this is. `refresh_at` says until when that
     is news enough."""
 
@@ -65,8 +65,8 @@ class Vault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class SessionListing:
     """A session's summary as stored, where `last_used_at` is the time of sign-in."""
 
     summary: SessionSummary
-    seen: frozenset[bytes] = frozenset()
+    known_watermarks: frozenset[bytes] = frozenset()

@@ -12,111 +12,123 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.cookie import is_token
-from authz_sidecar.sessions.records import ProviderTokens, Record, Vault
-from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.cookie import is_well_formed_token
+from authz_sidecar.sessions.records import ProviderTokens, RefreshVault, SessionRecord
+from authz_sidecar.sessions.store import StoreEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from authz_sidecar.core.types import Identity, Session
-    from authz_sidecar.sessions.keys import Naming
-    from authz_sidecar.sessions.record_sealing import Envelopes
+    from authz_sidecar.sessions.keys import KeyNames
+    from authz_sidecar.sessions.record_sealing import RecordSealer
     from authz_sidecar.sessions.store import SessionStore
 
-LOCK_SECONDS = 30.0
+LEASE_SECONDS = 30.0
 """As long as an exchange with a provider may take; nobody tries again before, whatever came of it."""
-EARLIEST_SECONDS = 60.0
+MAX_SECONDS_BEFORE_EXPIRY = 60.0
 """Before the access token expires; less where it lives for less than four times as long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to refresh one sign-in. `held` is what was read: whoever still holds it at the end
-    was overtaken by nobody."""
+class RefreshLease:
+    """The right to refresh one sign-in. `expected` is what was read: whoever still holds it at the
+    end was overtaken by nobody."""
 
-    handle: str
-    key: str
-    held: bytes
-    vault: Vault
+    root_id: str
+    vault_key: str
+    expected: bytes
+    vault: RefreshVault
 
 
-class Renewal:
+class RefreshCoordinator:
     def __init__(
         self,
         store: SessionStore,
-        naming: Naming,
-        envelopes: Envelopes,
+        key_names: KeyNames,
+        sealer: RecordSealer,
         *,
         random: Callable[[int], bytes],
     ) -> None:
         self._store = store
-        self._naming = naming
-        self._envelopes = envelopes
+        self._key_names = key_names
+        self._sealer = sealer
         self._random = random
 
-    async def key_of(self, token: str) -> str:
+    async def vault_key_of(self, token: str) -> str:
         """The key of the vault of the session that this cookie opens; empty if it has none."""
-        found = await self._record(token)
-        return "" if found is None else found[1].vault
+        stored = await self._read_record(token)
+        return "" if stored is None else stored[1].vault_key
 
-    async def claim(self, token: str, session: Session, *, now: float) -> Claim | Session | None:
+    async def acquire(
+        self, token: str, session: Session, *, now: float
+    ) -> RefreshLease | Session | None:
         """The right to refresh; or the session as somebody else's refresh has made it, which is the
         same session while they are at it. None when there is nothing left to refresh."""
-        found = await self._record(token)
-        if found is None:
+        stored = await self._read_record(token)
+        if stored is None:
             return None
-        sealed, record = found
-        handle = session.parent or session.handle
-        [held] = await self._store.read(keys.vault_key(handle))
-        vault = None if held is None else self._envelopes.open_vault(held, key=record.vault)
-        if held is None or vault is None:
+        sealed, record = stored
+        root_id = session.parent_id or session.public_id
+        [sealed_vault] = await self._store.read(keys.vault_key(root_id))
+        vault = (
+            None
+            if sealed_vault is None
+            else self._sealer.open_vault(sealed_vault, vault_key=record.vault_key)
+        )
+        if sealed_vault is None or vault is None:
             return session
         if vault.refresh_at > now:
-            return await self._adopt(token, sealed, record, vault)
-        lock = Entry(keys.refresh_lock_key(handle), self._random(8), LOCK_SECONDS)
-        if not await self._store.write_new(lock):
+            return await self._apply_vault(token, sealed, record, vault)
+        lock = StoreEntry(keys.refresh_lock_key(root_id), self._random(8), LEASE_SECONDS)
+        if not await self._store.write_if_absent(lock):
             return session
-        return Claim(handle=handle, key=record.vault, held=held, vault=vault)
+        return RefreshLease(
+            root_id=root_id, vault_key=record.vault_key, expected=sealed_vault, vault=vault
+        )
 
-    async def keep(self, claim: Claim, vault: Vault) -> Claim | None:
+    async def commit(self, lease: RefreshLease, vault: RefreshVault) -> RefreshLease | None:
         """Store what the provider gave; None when the session has ended, or somebody overtook us."""
-        sealed = self._envelopes.close_vault(vault, key=claim.key)
-        if not await self._store.swap(keys.vault_key(claim.handle), claim.held, sealed):
+        sealed = self._sealer.seal_vault(vault, vault_key=lease.vault_key)
+        if not await self._store.compare_and_swap(
+            keys.vault_key(lease.root_id), lease.expected, sealed
+        ):
             return None
-        return replace(claim, held=sealed, vault=vault)
+        return replace(lease, expected=sealed, vault=vault)
 
-    async def _adopt(
-        self, token: str, sealed: bytes, record: Record, vault: Vault
+    async def _apply_vault(
+        self, token: str, sealed: bytes, record: SessionRecord, vault: RefreshVault
     ) -> Session | None:
         """Take over who the provider says this is; what the session has seen stays as it was, so
         that whatever revoked it meanwhile still does."""
         session = replace(record.session, identity=vault.identity, refresh_at=vault.refresh_at)
-        renewed = self._envelopes.close_record(replace(record, session=session), token=token)
-        key = keys.session_key(session.handle)
-        if await self._store.swap(key, sealed, renewed):
+        renewed = self._sealer.seal_record(replace(record, session=session), token=token)
+        key = keys.session_key(session.public_id)
+        if await self._store.compare_and_swap(key, sealed, renewed):
             return session
         # Ended, or adopted by another request of the same browser.
-        found = await self._record(token)
-        return None if found is None else found[1].session
+        stored = await self._read_record(token)
+        return None if stored is None else stored[1].session
 
-    async def _record(self, token: str) -> tuple[bytes, Record] | None:
-        if not is_token(token):
+    async def _read_record(self, token: str) -> tuple[bytes, SessionRecord] | None:
+        if not is_well_formed_token(token):
             return None
-        handles = self._naming.handles(token)
-        values = await self._store.read(*map(keys.session_key, handles))
-        for handle, sealed in zip(handles, values, strict=True):
+        public_ids = self._key_names.public_ids(token)
+        values = await self._store.read(*map(keys.session_key, public_ids))
+        for public_id, sealed in zip(public_ids, values, strict=True):
             if sealed is not None:
-                record = self._envelopes.open_record(sealed, token=token, handle=handle)
+                record = self._sealer.open_record(sealed, token=token, public_id=public_id)
                 return None if record is None else (sealed, record)
         return None
 
 
-def first_vault(tokens: ProviderTokens | None, identity: Identity, *, now: float) -> Vault | None:
+def initial_vault(
+    tokens: ProviderTokens | None, identity: Identity, *, now: float
+) -> RefreshVault | None:
     """That of a new sign-in; None where the provider gave nothing to refresh it with."""
     if tokens is None or tokens.refresh_token is None or tokens.expires_at is None:
         return None
-    return Vault(
+    return RefreshVault(
         tokens=tokens, identity=identity, refresh_at=refresh_time(tokens.expires_at, now=now)
     )
 
@@ -125,5 +137,6 @@ def refresh_time(expires_at: float, *, now: float) -> float:
     """When to refresh what expires then: a little before, and never at once."""
     lifetime = max(0.0, expires_at - now)
     return max(
-        now + min(LOCK_SECONDS, lifetime / 2), expires_at - min(EARLIEST_SECONDS, lifetime / 4)
+        now + min(LEASE_SECONDS, lifetime / 2),
+        expires_at - min(MAX_SECONDS_BEFORE_EXPIRY, lifetime / 4),
     )

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.sessions.cookie import new_token
-from authz_sidecar.sessions.keys import Naming, Subject
-from authz_sidecar.sessions.lookup import Fetched, Finder, is_alive, write_time
-from authz_sidecar.sessions.one_time import Notes
-from authz_sidecar.sessions.queries import Member, Reader
-from authz_sidecar.sessions.record_sealing import Envelopes
-from authz_sidecar.sessions.records import ProviderTokens, Record, SessionSummary
-from authz_sidecar.sessions.refresh_vault import Renewal, first_vault
-from authz_sidecar.sessions.writer import Writer, summary_of
+from authz_sidecar.sessions.cookie import generate_token
+from authz_sidecar.sessions.keys import IndexOwner, KeyNames
+from authz_sidecar.sessions.lookup import FetchedSession, SessionLookup, format_last_use, is_active
+from authz_sidecar.sessions.one_time import OneTimeStore
+from authz_sidecar.sessions.queries import IndexMember, SessionQueries
+from authz_sidecar.sessions.record_sealing import RecordSealer
+from authz_sidecar.sessions.records import ProviderTokens, SessionRecord, SessionSummary
+from authz_sidecar.sessions.refresh_vault import RefreshCoordinator, initial_vault
+from authz_sidecar.sessions.writer import SessionWriter, summarize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,18 +29,19 @@ if TYPE_CHECKING:
     from authz_sidecar.sealing import SecretKeys
     from authz_sidecar.sessions.store import SessionStore
 
-RECENT_SECONDS = 300.0
+RECENT_REVOCATION_SECONDS = 300.0
 """Longer than any exchange with a provider takes."""
 
 # A watermark must outlive every session it ends, also those born under a longer lifetime that a
 # new configuration has shortened since.
 _WATERMARK_SECONDS = 32 * 86400.0
-_REVOKED = "You were signed out while signing in. Please sign in again."
+_REVOKED_MESSAGE = "You were signed out while signing in. Please sign in again."
 
 
-class Sessions:
-    """All methods raise `StoreUnavailable` when the store cannot answer. `machines` are the names that
-    the users of programs begin with: nobody who signs in is called like one of them."""
+class SessionService:
+    """All methods raise `StoreUnavailable` when the store cannot answer. `reserved_namespaces` are
+    the names that the users of programs begin with: nobody who signs in is called like one of
+    them."""
 
     def __init__(
         self,
@@ -49,23 +50,23 @@ class Sessions:
         secret_keys: SecretKeys,
         lifetime: float,
         idle_timeout: float,
-        machines: frozenset[str] = frozenset(),
+        reserved_namespaces: frozenset[str] = frozenset(),
         clock: Callable[[], float] = time.time,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._store = store
         self._lifetime = lifetime
         self._idle_timeout = idle_timeout
-        self._machines = machines
+        self._reserved_namespaces = reserved_namespaces
         self._clock = clock
         self._random = random
-        self._naming = Naming(secret_keys)
-        self._envelopes = Envelopes(secret_keys)
-        self._finder = Finder(store, self._naming, self._envelopes)
-        self._reader = Reader(store, self._naming, self._envelopes)
-        self._writer = Writer(store, self._naming, self._envelopes)
-        self.renewal = Renewal(store, self._naming, self._envelopes, random=random)
-        self.notes = Notes(store, self._naming, self._envelopes, random=random)
+        self._key_names = KeyNames(secret_keys)
+        self._sealer = RecordSealer(secret_keys)
+        self._lookup = SessionLookup(store, self._key_names, self._sealer)
+        self._queries = SessionQueries(store, self._key_names, self._sealer)
+        self._writer = SessionWriter(store, self._key_names, self._sealer)
+        self.refresh = RefreshCoordinator(store, self._key_names, self._sealer, random=random)
+        self.one_time = OneTimeStore(store, self._key_names, self._sealer, random=random)
 
     async def create(
         self,
@@ -78,7 +79,7 @@ class Sessions:
         user_agent: str = "",
         parent: Session | None = None,
         lifetime: float | None = None,
-        since: frozenset[str] | None = None,
+        revocations_before: frozenset[str] | None = None,
         parent_token: str | None = None,
         kind: SessionKind | None = None,
         routes: tuple[str, ...] = (),
@@ -87,106 +88,111 @@ class Sessions:
 
         With a `parent` it is that sign-in's child on another host: it shares the parent's
         provider session and ends with it at the latest. Raises `LoginRefused` when the user was
-        signed out, or the parent ended, in the meantime: since `revocations` gave `since`; and when
-        the user is called like a program. With the parent's cookie too, the child takes part in its
-        refreshes. `kind` says what it is where that is neither a sign-in nor a host's child;
-        `routes` confine it to those of these names.
+        signed out, or the parent ended, in the meantime: since `recent_revocations` gave
+        `revocations_before`; and when the user is called like a program. With the parent's cookie
+        too, the child takes part in its refreshes. `kind` says what it is where that is neither a
+        sign-in nor a host's child; `routes` confine it to those of these names.
         """
         name, slash, _ = identity.subject.partition("/")
-        if slash and name in self._machines and not identity.machine:
+        if slash and name in self._reserved_namespaces and not identity.is_service:
             raise LoginRefused(f"a user whose name begins with `{name}/`, as those of programs do")
         now = self._clock()
-        token = new_token(self._random)
+        token = generate_token(self._random)
         expires_at = now + (self._lifetime if lifetime is None else lifetime)
         if parent is not None:
             _check_parent(parent, identity)
             provider_session = parent.provider_session
             expires_at = min(expires_at, parent.expires_at)
-        subjects = self._naming.subjects(identity, provider_session)
-        vault = first_vault(tokens, identity, now=now) if parent is None else None
-        key, refresh_at = "", None
+        owners = self._key_names.owners_of_identity(identity, provider_session)
+        vault = initial_vault(tokens, identity, now=now) if parent is None else None
+        vault_key, refresh_at = "", None
         if vault is not None:
-            key, refresh_at = new_token(self._random), vault.refresh_at
+            vault_key, refresh_at = generate_token(self._random), vault.refresh_at
         if parent is not None and parent_token is not None:
-            key, refresh_at = await self.renewal.key_of(parent_token), parent.refresh_at
-        record = Record(
+            vault_key, refresh_at = await self.refresh.vault_key_of(parent_token), parent.refresh_at
+        record = SessionRecord(
             session=Session(
-                handle=self._naming.handles(token)[0],
+                public_id=self._key_names.public_ids(token)[0],
                 kind=kind or (SessionKind.SIGN_IN if parent is None else SessionKind.CHILD),
                 scope=scope,
                 identity=identity,
                 created_at=now,
                 expires_at=expires_at,
                 provider_session=provider_session,
-                parent=None if parent is None else parent.handle,
-                refresh_at=refresh_at if key else None,
+                parent_id=None if parent is None else parent.public_id,
+                refresh_at=refresh_at if vault_key else None,
                 routes=routes,
             ),
-            vault=key,
-            seen=await self._seen(subjects, parent, now=now)
-            - await self._risen(identity.provider, since, now=now),
+            vault_key=vault_key,
+            known_watermarks=await self._initial_watermarks(owners, parent, now=now)
+            - await self._watermarks_since(identity.provider, revocations_before, now=now),
         )
         session = record.session
-        await self._writer.index(subjects, session)
-        await self._writer.store(
+        await self._writer.add_to_indexes(owners, session)
+        await self._writer.write_session(
             record,
             tokens,
             token=token,
-            summary=summary_of(session, client=client, user_agent=user_agent),
+            summary=summarize(session, client=client, user_agent=user_agent),
             idle_timeout=self._idle_timeout,
             vault=vault,
         )
-        # A revocation since `_seen` may have read the indexes before this session was in them.
-        if await self._finder.standing(Fetched(record, write_time(now))) is None:
-            await self._writer.erase((Member.of(session),), subjects, ())
-            raise LoginRefused("revoked while signing in", public=_REVOKED)
+        # A revocation since `_initial_watermarks` may have read the indexes before this session
+        # was in them.
+        if (
+            await self._lookup.last_use_if_valid(FetchedSession(record, format_last_use(now)))
+            is None
+        ):
+            await self._writer.erase((IndexMember.of(session),), owners, ())
+            raise LoginRefused("revoked while signing in", public_message=_REVOKED_MESSAGE)
         return token, session
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
         """The living session of this cookie, for this scope and provider. Counts as its use."""
-        fetched = await self._finder.fetch(token)
+        fetched = await self._lookup.fetch(token)
         if fetched is None:
             return None
         session, now = fetched.record.session, self._clock()
         if session.scope != scope or session.identity.provider != provider:
             return None
-        last_use = await self._finder.standing(fetched)
-        if last_use is None or not self._is_alive(session, last_use, now=now):
+        last_use = await self._lookup.last_use_if_valid(fetched)
+        if last_use is None or not self._is_active(session, last_use, now=now):
             return None
         if now - last_use < self._idle_timeout / 10:
             return session
-        touched = await self._writer.touch(session, now=now, idle_timeout=self._idle_timeout)
-        return session if touched else None
+        is_touched = await self._writer.touch(session, now=now, idle_timeout=self._idle_timeout)
+        return session if is_touched else None
 
     async def end(self, session: Session) -> None:
         """A sign-in with all its children; a child alone."""
-        await self._store.confirmed(lambda: self._end(session))
+        await self._store.run_confirmed(lambda: self._end_unconfirmed(session))
 
-    async def _end(self, session: Session) -> None:
+    async def _end_unconfirmed(self, session: Session) -> None:
         now = self._clock()
         await self._writer.mark_ended(session, now=now)
-        subjects = self._naming.subjects(session.identity, session.provider_session)
-        members = await self._reader.members(subjects[0], now=now)
-        children = (member for member in members if member.parent == session.handle)
-        await self._writer.erase((Member.of(session), *children), subjects, ())
+        subjects = self._key_names.owners_of_identity(session.identity, session.provider_session)
+        members = await self._queries.members(subjects[0], now=now)
+        children = (member for member in members if member.parent_id == session.public_id)
+        await self._writer.erase((IndexMember.of(session), *children), subjects, ())
 
     async def end_user(self, *, provider: str, issuer: str, subject: str) -> int:
         """End every session of a user; how many there were."""
-        return await self._revoke(self._naming.user(provider, issuer, subject), provider)
+        return await self._revoke(self._key_names.user(provider, issuer, subject), provider)
 
-    async def end_account(self, *, provider: str, issuer: str, sub: str) -> int:
+    async def end_user_by_sub(self, *, provider: str, issuer: str, sub: str) -> int:
         """The same for the user whom the provider calls `sub`, where we go by another claim."""
-        return await self._revoke(self._naming.account(provider, issuer, sub), provider)
+        return await self._revoke(self._key_names.user_by_sub(provider, issuer, sub), provider)
 
     async def end_provider_session(
-        self, *, provider: str, issuer: str, sid: str, known_only: bool = False
+        self, *, provider: str, issuer: str, sid: str, only_if_known: bool = False
     ) -> int:
         """End every session that came of one session at the provider; how many there were.
 
-        `known_only` writes nothing where there is none, which is for callers whom anybody can be.
+        `only_if_known` writes nothing where there is none, which is for callers whom anybody can
+        be.
         """
-        subject = self._naming.provider_session(provider, issuer, sid)
-        return await self._revoke(subject, provider, known_only=known_only)
+        owner = self._key_names.provider_session(provider, issuer, sid)
+        return await self._revoke(owner, provider, known_only=only_if_known)
 
     async def end_listed(self, summary: SessionSummary) -> None:
         """End a session that was found in a list, as `end` does."""
@@ -195,114 +201,122 @@ class Sessions:
         )
         await self.end(
             Session(
-                handle=summary.handle,
+                public_id=summary.handle,
                 kind=summary.kind,
                 scope=summary.scope,
                 identity=identity,
                 created_at=summary.created_at,
                 expires_at=summary.expires_at,
                 provider_session=summary.provider_session,
-                parent=summary.parent,
+                parent_id=summary.parent,
             )
         )
 
-    async def listed(self, handle: str) -> SessionSummary | None:
+    async def find_summary(self, public_id: str) -> SessionSummary | None:
         """What lists show of the living session of this handle."""
-        member, now = Member(handle), self._clock()
-        for listing, last_use in await self._reader.standing_listings((member,)):
-            if self._is_alive(listing.summary, last_use, now=now):
+        member, now = IndexMember(public_id), self._clock()
+        for listing, last_use in await self._queries.valid_listings((member,)):
+            if self._is_active(listing.summary, last_use, now=now):
                 return replace(listing.summary, last_used_at=last_use)
         return None
 
-    async def revocations(self, provider: str) -> frozenset[str]:
+    async def recent_revocations(self, provider: str) -> frozenset[str]:
         """What to give to `create` as `since`: asked before the provider says who signs in, so that
         a sign-out in between is noticed, whoever's it is."""
-        [recent] = await self._store.indexed(self._naming.revocations(provider), now=self._clock())
+        [recent] = await self._store.read_indexes(
+            self._key_names.revocations_key(provider), now=self._clock()
+        )
         return frozenset(recent)
 
-    async def tokens(self, token: str) -> ProviderTokens | None:
+    async def provider_tokens(self, token: str) -> ProviderTokens | None:
         """The provider's tokens of a sign-in, for refresh and logout."""
-        return await self._reader.tokens(token)
+        return await self._queries.provider_tokens(token)
 
-    async def of_user(
+    async def list_for_user(
         self, *, provider: str, issuer: str, subject: str
     ) -> tuple[SessionSummary, ...]:
         """The living sessions of a user, the newest first."""
-        return await self._living(self._naming.user(provider, issuer, subject))
+        return await self._list_active(self._key_names.user(provider, issuer, subject))
 
-    async def of_provider_session(
+    async def list_for_provider_session(
         self, *, provider: str, issuer: str, sid: str
     ) -> tuple[SessionSummary, ...]:
         """The living sessions that came of one session at the provider, the newest first."""
-        return await self._living(self._naming.provider_session(provider, issuer, sid))
+        return await self._list_active(self._key_names.provider_session(provider, issuer, sid))
 
-    async def _living(self, subject: Subject) -> tuple[SessionSummary, ...]:
+    async def _list_active(self, owner: IndexOwner) -> tuple[SessionSummary, ...]:
         now = self._clock()
-        members = await self._reader.members(subject, now=now)
-        living = [
+        members = await self._queries.members(owner, now=now)
+        active = [
             replace(listing.summary, last_used_at=last_use)
-            for listing, last_use in await self._reader.standing_listings(members)
-            if self._is_alive(listing.summary, last_use, now=now)
+            for listing, last_use in await self._queries.valid_listings(members)
+            if self._is_active(listing.summary, last_use, now=now)
         ]
-        return tuple(sorted(living, key=lambda summary: -summary.created_at))
+        return tuple(sorted(active, key=lambda summary: -summary.created_at))
 
-    async def ready(self) -> None:
-        await self._store.ready()
+    async def check_ready(self) -> None:
+        await self._store.check_ready()
 
     async def aclose(self) -> None:
         await self._store.aclose()
 
-    async def _seen(
-        self, subjects: tuple[Subject, ...], parent: Session | None, *, now: float
+    async def _initial_watermarks(
+        self, owners: tuple[IndexOwner, ...], parent: Session | None, *, now: float
     ) -> frozenset[bytes]:
         """The watermarks that a new session has nothing to fear from."""
         if parent is None:
-            return await self._reader.watermarks(subjects)
+            return await self._queries.watermarks(owners)
         # A child inherits its parent's: what was revoked since then is revoked for both.
-        for listing, last_use in await self._reader.standing_listings((Member.of(parent),)):
-            if self._is_alive(parent, last_use, now=now):
-                return listing.seen
-        raise LoginRefused("the sign-in has ended in the meantime", public=_REVOKED)
+        for listing, last_use in await self._queries.valid_listings((IndexMember.of(parent),)):
+            if self._is_active(parent, last_use, now=now):
+                return listing.known_watermarks
+        raise LoginRefused("the sign-in has ended in the meantime", public_message=_REVOKED_MESSAGE)
 
-    def _is_alive(self, of: Session | SessionSummary, last_use: float, *, now: float) -> bool:
-        return is_alive(of, last_use, now=now, idle_timeout=self._idle_timeout)
+    def _is_active(self, session: Session | SessionSummary, last_use: float, *, now: float) -> bool:
+        return is_active(session, last_use, now=now, idle_timeout=self._idle_timeout)
 
-    async def _risen(
-        self, provider: str, since: frozenset[str] | None, *, now: float
+    async def _watermarks_since(
+        self, provider: str, revocations_before: frozenset[str] | None, *, now: float
     ) -> frozenset[bytes]:
         """The watermarks of this provider that were set since then, whosever they are."""
-        if since is None:
+        if revocations_before is None:
             return frozenset()
-        [recent] = await self._store.indexed(self._naming.revocations(provider), now=now)
-        return frozenset(bytes.fromhex(mark) for mark in recent if mark not in since)
-
-    async def _revoke(self, subject: Subject, provider: str, *, known_only: bool = False) -> int:
-        return await self._store.confirmed(
-            lambda: self._revoke_once(subject, provider, known_only=known_only)
+        [recent] = await self._store.read_indexes(
+            self._key_names.revocations_key(provider), now=now
+        )
+        return frozenset(
+            bytes.fromhex(watermark) for watermark in recent if watermark not in revocations_before
         )
 
-    async def _revoke_once(self, subject: Subject, provider: str, *, known_only: bool) -> int:
-        if known_only and not await self._reader.members(subject, now=self._clock()):
+    async def _revoke(self, owner: IndexOwner, provider: str, *, known_only: bool = False) -> int:
+        return await self._store.run_confirmed(
+            lambda: self._revoke_unconfirmed(owner, provider, known_only=known_only)
+        )
+
+    async def _revoke_unconfirmed(
+        self, subject: IndexOwner, provider: str, *, known_only: bool
+    ) -> int:
+        if known_only and not await self._queries.members(subject, now=self._clock()):
             return 0
         mark, ttl = self._random(8), max(self._lifetime, _WATERMARK_SECONDS)
         now = self._clock()
         # Before the watermark: whoever reads that one, and this list after it, finds it here too.
-        await self._store.index(
-            self._naming.revocations(provider),
+        await self._store.add_to_index(
+            self._key_names.revocations_key(provider),
             mark.hex(),
-            expires_at=now + RECENT_SECONDS,
+            expires_at=now + RECENT_REVOCATION_SECONDS,
             now=now,
         )
         await self._writer.mark_revoked(subject, mark, ttl=ttl)
-        members = await self._reader.members(subject, now=self._clock())
-        listings = await self._reader.listings(members)
+        members = await self._queries.members(subject, now=self._clock())
+        listings = await self._queries.listings(members)
         await self._writer.erase(members, (subject,), listings)
         return len(listings)
 
 
 def _check_parent(parent: Session, identity: Identity) -> None:
-    def user(of: Identity) -> tuple[str, str, str]:
-        return of.provider, of.issuer, of.subject
+    def user_key(identity: Identity) -> tuple[str, str, str]:
+        return identity.provider, identity.issuer, identity.subject
 
-    if parent.kind is not SessionKind.SIGN_IN or user(parent.identity) != user(identity):
+    if parent.kind is not SessionKind.SIGN_IN or user_key(parent.identity) != user_key(identity):
         raise ValueError("a child needs a sign-in of the same user as its parent")

@@ -32,7 +32,7 @@ class StoreKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
+class TLSFiles:
     """Files by their names; certificates and host names are always verified."""
 
     ca_certs: str | None = None
@@ -41,16 +41,16 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentinelLogin:
+class SentinelCredentials:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StorePath:
     """What comes after the hosts: a socket's path, a service's name, a database's number."""
 
-    path: str = ""
+    socket_path: str = ""
     service: str = ""
     db: int = 0
 
@@ -61,21 +61,21 @@ class StoreLocation:
 
     kind: StoreKind
     hosts: tuple[tuple[str, int], ...] = ()
-    place: Place = Place()
+    path: StorePath = StorePath()
     username: str | None = None
     password: str | None = field(default=None, repr=False)
-    tls: Tls | None = None
-    sentinel: SentinelLogin | None = None
+    tls: TLSFiles | None = None
+    sentinel: SentinelCredentials | None = None
 
     def __str__(self) -> str:
         scheme = "rediss" if self.tls and self.kind is StoreKind.REDIS else self.kind.value
         hosts = ",".join(
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts
         )
-        return f"{scheme}://{hosts}{self.place.path or f'/{self.place.service}'.rstrip('/')}"
+        return f"{scheme}://{hosts}{self.path.socket_path or f'/{self.path.service}'.rstrip('/')}"
 
 
-def parse_location(url: str) -> StoreLocation:
+def parse_store_url(url: str) -> StoreLocation:
     """Raises `ValueError`, whose message quotes nothing of the URL: any part may be a password."""
     scheme, separator, rest = url.partition("://")
     tls_scheme = scheme == "rediss"
@@ -85,26 +85,26 @@ def parse_location(url: str) -> StoreLocation:
     kind = StoreKind.REDIS if tls_scheme else StoreKind(scheme)
     if "#" in rest or not _ESCAPES.fullmatch(rest):
         raise ValueError(f"has a stray `#` or `%`; {_ESCAPING}")
-    place, _, query = rest.partition("?")
-    authority, slash, path = place.partition("/")
-    user, at, hosts = authority.rpartition("@")
+    before_query, _, query = rest.partition("?")
+    authority, slash, path = before_query.partition("/")
+    user, at_sign, hosts = authority.rpartition("@")
     username, _, password = user.partition(":")
-    options = _options(query)
+    options = _parse_options(query)
     location = StoreLocation(
         kind=kind,
-        hosts=_hosts(hosts, kind),
-        place=_place(unquote(slash + path), options, kind),
+        hosts=_parse_hosts(hosts, kind),
+        path=_parse_path(unquote(slash + path), options, kind),
         username=unquote(username) or None,
         password=unquote(password) or None,
-        tls=_tls(options, kind, scheme_says_so=tls_scheme),
-        sentinel=_sentinel(options, kind),
+        tls=_parse_tls(options, kind, required_by_scheme=tls_scheme),
+        sentinel=_parse_sentinel(options, kind),
     )
-    if options or (kind is StoreKind.MEMORY and at):
+    if options or (kind is StoreKind.MEMORY and at_sign):
         raise ValueError(f"has an option that `{scheme}://` does not know; {_ESCAPING}")
     return location
 
 
-def _options(query: str) -> dict[str, str]:
+def _parse_options(query: str) -> dict[str, str]:
     options: dict[str, str] = {}
     for pair in query.split("&") if query else ():
         name, equals, value = pair.partition("=")
@@ -114,7 +114,7 @@ def _options(query: str) -> dict[str, str]:
     return options
 
 
-def _hosts(text: str, kind: StoreKind) -> tuple[tuple[str, int], ...]:
+def _parse_hosts(text: str, kind: StoreKind) -> tuple[tuple[str, int], ...]:
     if kind in (StoreKind.MEMORY, StoreKind.UNIX):
         if text:
             raise ValueError(f"names a host, which `{kind}://` does not have")
@@ -123,43 +123,43 @@ def _hosts(text: str, kind: StoreKind) -> tuple[tuple[str, int], ...]:
     if len(hosts) > 1 and kind is StoreKind.REDIS:
         raise ValueError("names several hosts, say `redis+sentinel://` or `redis+cluster://`")
     port = 26379 if kind is StoreKind.SENTINEL else 6379
-    return tuple(_host(host, default_port=port) for host in hosts)
+    return tuple(_parse_host(host, default_port=port) for host in hosts)
 
 
-def _host(text: str, *, default_port: int) -> tuple[str, int]:
-    found = _HOST.fullmatch(text)
-    port = int(found["port"] or default_port) if found else 0
-    if found is None or not 0 < port < 65536:
+def _parse_host(text: str, *, default_port: int) -> tuple[str, int]:
+    match = _HOST.fullmatch(text)
+    port = int(match["port"] or default_port) if match else 0
+    if match is None or not 0 < port < 65536:
         raise ValueError(f"has no host, or one that is not `host` or `host:port`; {_ESCAPING}")
-    return found["host"].strip("[]"), port
+    return match["host"].strip("[]"), port
 
 
-def _place(path: str, options: dict[str, str], kind: StoreKind) -> Place:
+def _parse_path(path: str, options: dict[str, str], kind: StoreKind) -> StorePath:
     """The socket, the service and the database, as far as the kind has them."""
     db_option = options.pop("db", None) if kind is not StoreKind.MEMORY else None
     match kind:
         case StoreKind.UNIX:
             if path in ("", "/"):
                 raise ValueError("names no socket, such as `unix:///run/redis.sock`")
-            return Place(path=path, db=_db(db_option))
+            return StorePath(socket_path=path, db=_parse_db(db_option))
         case StoreKind.SENTINEL:
             service, _, db = path.removeprefix("/").partition("/")
             if not service:
                 raise ValueError("names no service, such as `/mymaster` after the hosts")
-            return Place(service=service, db=_db(db or db_option))
+            return StorePath(service=service, db=_parse_db(db or db_option))
         case StoreKind.REDIS:
-            return Place(db=_db(path.removeprefix("/") or db_option))
+            return StorePath(db=_parse_db(path.removeprefix("/") or db_option))
         case StoreKind.CLUSTER:
-            if _db(path.removeprefix("/") or db_option):
+            if _parse_db(path.removeprefix("/") or db_option):
                 raise ValueError("names a database, a cluster has only number 0")
-            return Place()
+            return StorePath()
         case StoreKind.MEMORY:
             if path:
                 raise ValueError("has something after `memory://`")
-            return Place()
+            return StorePath()
 
 
-def _db(text: str | None) -> int:
+def _parse_db(text: str | None) -> int:
     if not text:
         return 0
     if not re.fullmatch(r"[0-9]{1,5}", text):
@@ -167,23 +167,25 @@ def _db(text: str | None) -> int:
     return int(text)
 
 
-def _tls(options: dict[str, str], kind: StoreKind, *, scheme_says_so: bool) -> Tls | None:
-    wanted = scheme_says_so
+def _parse_tls(
+    options: dict[str, str], kind: StoreKind, *, required_by_scheme: bool
+) -> TLSFiles | None:
+    is_enabled = required_by_scheme
     if kind in (StoreKind.SENTINEL, StoreKind.CLUSTER):
         choice = options.pop("tls", "false")
         if choice not in ("true", "false"):
             raise ValueError("has a `tls` that is neither `true` nor `false`")
-        wanted = choice == "true"
-    if not wanted:
+        is_enabled = choice == "true"
+    if not is_enabled:
         return None
     ca_certs, certfile, keyfile = (options.pop(name, None) for name in _TLS_FILES)
-    return Tls(ca_certs=ca_certs, certfile=certfile, keyfile=keyfile)
+    return TLSFiles(ca_certs=ca_certs, certfile=certfile, keyfile=keyfile)
 
 
-def _sentinel(options: dict[str, str], kind: StoreKind) -> SentinelLogin | None:
+def _parse_sentinel(options: dict[str, str], kind: StoreKind) -> SentinelCredentials | None:
     if kind is not StoreKind.SENTINEL:
         return None
-    return SentinelLogin(
+    return SentinelCredentials(
         username=options.pop("sentinel_username", None),
         password=options.pop("sentinel_password", None),
     )

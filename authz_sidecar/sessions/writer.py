@@ -9,122 +9,139 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.lookup import idle_after, write_time
-from authz_sidecar.sessions.queries import Member
-from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary, Vault
-from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.lookup import effective_idle_timeout, format_last_use
+from authz_sidecar.sessions.queries import IndexMember
+from authz_sidecar.sessions.records import (
+    ProviderTokens,
+    RefreshVault,
+    SessionListing,
+    SessionRecord,
+    SessionSummary,
+)
+from authz_sidecar.sessions.store import StoreEntry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from authz_sidecar.core.types import Session
-    from authz_sidecar.sessions.keys import Naming, Subject
-    from authz_sidecar.sessions.record_sealing import Envelopes
+    from authz_sidecar.sessions.keys import IndexOwner, KeyNames
+    from authz_sidecar.sessions.record_sealing import RecordSealer
     from authz_sidecar.sessions.store import SessionStore
 
 # How far the clocks of two machines may be apart without a mark dying before what it ends.
-CLOCK_MARGIN = 300.0
+CLOCK_SKEW_SECONDS = 300.0
 
-_MAX_TEXT = 256
+_MAX_TEXT_LENGTH = 256
 
 
-class Writer:
-    __slots__ = ("_envelopes", "_naming", "_store")
+class SessionWriter:
+    __slots__ = ("_key_names", "_sealer", "_store")
 
-    def __init__(self, store: SessionStore, naming: Naming, envelopes: Envelopes) -> None:
+    def __init__(self, store: SessionStore, key_names: KeyNames, sealer: RecordSealer) -> None:
         self._store = store
-        self._naming = naming
-        self._envelopes = envelopes
+        self._key_names = key_names
+        self._sealer = sealer
 
-    async def index(self, subjects: Iterable[Subject], session: Session) -> None:
-        member = str(Member.of(session))
+    async def add_to_indexes(self, owners: Iterable[IndexOwner], session: Session) -> None:
+        member = str(IndexMember.of(session))
         expires_at = ceil(session.expires_at)  # with a fraction it would be text in the store
-        for subject in subjects:
-            await self._store.index(
-                subject.indexes[0], member, expires_at=expires_at, now=session.created_at
+        for owner in owners:
+            await self._store.add_to_index(
+                owner.index_keys[0], member, expires_at=expires_at, now=session.created_at
             )
 
-    async def store(
+    async def write_session(
         self,
-        record: Record,
+        record: SessionRecord,
         tokens: ProviderTokens | None,
         *,
         token: str,
         summary: SessionSummary,
         idle_timeout: float,
-        vault: Vault | None = None,
+        vault: RefreshVault | None = None,
     ) -> None:
         """All of a new session at once. What is written here expires with it and never later."""
-        session, handle = record.session, record.session.handle
+        session, public_id = record.session, record.session.public_id
         ttl = session.expires_at - session.created_at
-        sealed = self._envelopes.close_record(record, token=token)
-        listing = self._envelopes.close_listing(Listing(summary=summary, seen=record.seen))
+        sealed = self._sealer.seal_record(record, token=token)
+        listing = self._sealer.seal_listing(
+            SessionListing(summary=summary, known_watermarks=record.known_watermarks)
+        )
         entries = [
-            Entry(keys.session_key(handle), sealed, ttl),
-            Entry(keys.listing_key(handle), listing, ttl),
+            StoreEntry(keys.session_key(public_id), sealed, ttl),
+            StoreEntry(keys.listing_key(public_id), listing, ttl),
         ]
         if tokens is not None:
-            sealed = self._envelopes.close_tokens(tokens, token=token)
-            entries.append(Entry(keys.tokens_key(handle), sealed, ttl))
+            sealed = self._sealer.seal_tokens(tokens, token=token)
+            entries.append(StoreEntry(keys.tokens_key(public_id), sealed, ttl))
         if vault is not None:
-            sealed = self._envelopes.close_vault(vault, key=record.vault)
-            entries.append(Entry(keys.vault_key(handle), sealed, ttl))
-        if session.parent is None:
-            used = write_time(session.created_at)
+            sealed = self._sealer.seal_vault(vault, vault_key=record.vault_key)
+            entries.append(StoreEntry(keys.vault_key(public_id), sealed, ttl))
+        if session.parent_id is None:
+            last_use = format_last_use(session.created_at)
             entries.append(
-                Entry(keys.last_use_key(handle), used, min(idle_after(session, idle_timeout), ttl))
+                StoreEntry(
+                    keys.last_use_key(public_id),
+                    last_use,
+                    min(effective_idle_timeout(session, idle_timeout), ttl),
+                )
             )
         await self._store.write(*entries)
 
     async def touch(self, session: Session, *, now: float, idle_timeout: float) -> bool:
         """Note a use of the session, at its parent if it has one; False when it is gone."""
-        ttl = min(idle_after(session, idle_timeout), session.expires_at - now)
-        key = keys.last_use_key(session.parent or session.handle)
-        return await self._store.rewrite(Entry(key, write_time(now), ttl))
+        ttl = min(effective_idle_timeout(session, idle_timeout), session.expires_at - now)
+        key = keys.last_use_key(session.parent_id or session.public_id)
+        return await self._store.write_if_present(StoreEntry(key, format_last_use(now), ttl))
 
     async def mark_ended(self, session: Session, *, now: float) -> None:
-        ttl = max(0.0, session.expires_at - now) + CLOCK_MARGIN
-        await self._store.write(Entry(keys.ended_key(session.handle), b"1", ttl))
+        ttl = max(0.0, session.expires_at - now) + CLOCK_SKEW_SECONDS
+        await self._store.write(StoreEntry(keys.ended_key(session.public_id), b"1", ttl))
 
-    async def mark_revoked(self, subject: Subject, mark: bytes, *, ttl: float) -> None:
+    async def mark_revoked(self, owner: IndexOwner, watermark: bytes, *, ttl: float) -> None:
         # Under every secret: replicas in the middle of a rotation must all see it.
-        for watermark in subject.watermarks:
-            await self._store.write(Entry(watermark, mark, ttl + CLOCK_MARGIN))
+        for watermark_key in owner.watermark_keys:
+            await self._store.write(StoreEntry(watermark_key, watermark, ttl + CLOCK_SKEW_SECONDS))
 
     async def erase(
-        self, members: tuple[Member, ...], subjects: Iterable[Subject], listings: Iterable[Listing]
+        self,
+        members: tuple[IndexMember, ...],
+        owners: Iterable[IndexOwner],
+        listings: Iterable[SessionListing],
     ) -> None:
         """Delete sessions, and take them out of these indexes and of all that their listings name."""
-        indexes: dict[str, set[Member]] = {
-            index: set(members) for subject in subjects for index in subject.indexes
+        members_by_index: dict[str, set[IndexMember]] = {
+            index: set(members) for owner in owners for index in owner.index_keys
         }
         for summary in (listing.summary for listing in listings):
-            for index in self._indexes_of(summary):
-                indexes.setdefault(index, set()).add(Member(summary.handle, summary.parent))
+            for index in self._index_keys_of(summary):
+                members_by_index.setdefault(index, set()).add(
+                    IndexMember(summary.handle, summary.parent)
+                )
         for member in members:
             await self._store.delete(
-                keys.session_key(member.handle),
-                keys.last_use_key(member.handle),
-                keys.tokens_key(member.handle),
-                keys.listing_key(member.handle),
-                keys.vault_key(member.handle),
+                keys.session_key(member.public_id),
+                keys.last_use_key(member.public_id),
+                keys.tokens_key(member.public_id),
+                keys.listing_key(member.public_id),
+                keys.vault_key(member.public_id),
             )
         # Members one by one, never the whole index: somebody may be signing in.
-        for index, gone in indexes.items():
-            if gone:
-                await self._store.unindex(index, *map(str, gone))
+        for index, removed in members_by_index.items():
+            if removed:
+                await self._store.remove_from_index(index, *map(str, removed))
 
-    def _indexes_of(self, summary: SessionSummary) -> Iterable[str]:
-        for subject in self._naming.subjects_of(
+    def _index_keys_of(self, summary: SessionSummary) -> Iterable[str]:
+        for owner in self._key_names.owners_of_user(
             summary.provider, summary.issuer, summary.subject, summary.provider_session
         ):
-            yield from subject.indexes
+            yield from owner.index_keys
 
 
-def summary_of(session: Session, *, client: str, user_agent: str) -> SessionSummary:
+def summarize(session: Session, *, client: str, user_agent: str) -> SessionSummary:
     identity = session.identity
     return SessionSummary(
-        handle=session.handle,
+        handle=session.public_id,
         kind=session.kind,
         scope=session.scope,
         provider=identity.provider,
@@ -133,9 +150,9 @@ def summary_of(session: Session, *, client: str, user_agent: str) -> SessionSumm
         created_at=session.created_at,
         expires_at=session.expires_at,
         last_used_at=session.created_at,
-        client=client[:_MAX_TEXT],
-        user_agent=user_agent[:_MAX_TEXT],
+        client=client[:_MAX_TEXT_LENGTH],
+        user_agent=user_agent[:_MAX_TEXT_LENGTH],
         provider_session=session.provider_session,
-        parent=session.parent,
+        parent=session.parent_id,
         routes=session.routes,
     )

@@ -4,7 +4,14 @@ end-to-end tests run, so nothing is said twice."""
 
 from __future__ import annotations
 
-from authz_sidecar.snippets.facts import Facts, SnippetError, facts_of
-from authz_sidecar.snippets.write import PROXIES, Snippet, write
+from authz_sidecar.snippets.facts import DeploymentFacts, SnippetError, deployment_facts
+from authz_sidecar.snippets.write import PROXIES, Snippet, render_snippet
 
-__all__ = ["PROXIES", "Facts", "Snippet", "SnippetError", "facts_of", "write"]
+__all__ = [
+    "PROXIES",
+    "DeploymentFacts",
+    "Snippet",
+    "SnippetError",
+    "deployment_facts",
+    "render_snippet",
+]

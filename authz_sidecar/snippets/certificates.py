@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.snippets.facts import Certificate, SnippetError
+from authz_sidecar.snippets.facts import ForwardedCertificate, SnippetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.snippets.edit import Text
+    from authz_sidecar.snippets.edit import TextFile
 
-_TRAEFIKS = "X-Forwarded-Tls-Client-Cert"
-_ENVOYS = "X-Forwarded-Client-Cert"
+_TRAEFIK_HEADER = "X-Forwarded-Tls-Client-Cert"
+_ENVOY_HEADER = "X-Forwarded-Client-Cert"
 
 
-def forwarding(proxy: str, texts: list[Text], certificate: Certificate) -> tuple[list[Text], str]:
+def forward_certificate(
+    proxy: str, texts: list[TextFile], certificate: ForwardedCertificate
+) -> tuple[list[TextFile], str]:
     """The same files with the certificate forwarded, and what is left to do. Raises `SnippetError`
     where the proxy cannot write the configured form."""
     format_, edit, note = _PROXIES[proxy]
@@ -27,39 +29,39 @@ def forwarding(proxy: str, texts: list[Text], certificate: Certificate) -> tuple
             f"{proxy} cannot write `server.client_certificate.format: {certificate.format}`: say"
             f" `{format_}`"
         )
-    named = {"traefik": _TRAEFIKS, "envoy": _ENVOYS}.get(proxy, certificate.header)
-    if named.lower() != certificate.header.lower():
+    header = {"traefik": _TRAEFIK_HEADER, "envoy": _ENVOY_HEADER}.get(proxy, certificate.header)
+    if header.lower() != certificate.header.lower():
         raise SnippetError(
-            f"{proxy} forwards certificates in `{named}` only: name it in"
+            f"{proxy} forwards certificates in `{header}` only: name it in"
             " `server.client_certificate.header`"
         )
     return [edit(text, certificate.header) for text in texts], note
 
 
-def _nginx(text: Text, header: str) -> Text:
+def _nginx(text: TextFile, header: str) -> TextFile:
     match text.name:
         case "authz/question.conf":
-            told = '"$ssl_client_verify $ssl_client_escaped_cert"'
-            return text.after_line(
-                "X-Forwarded-For $remote_addr;", f"proxy_set_header {header} {told};"
+            value = '"$ssl_client_verify $ssl_client_escaped_cert"'
+            return text.insert_after_line(
+                "X-Forwarded-For $remote_addr;", f"proxy_set_header {header} {value};"
             )
         case "authz/clear-client.conf" if (
             f"proxy_set_header {header} ".lower() not in text.content.lower()
         ):
-            return text.after_line("X-Real-IP", f'proxy_set_header {header} "";')
+            return text.insert_after_line("X-Real-IP", f'proxy_set_header {header} "";')
         case _:
             return text
 
 
-def _ingress_nginx(text: Text, _header: str) -> Text:
+def _ingress_nginx(text: TextFile, _header: str) -> TextFile:
     """Nothing to add: its `auth-url` has the certificate where the configuration says so."""
     return text
 
 
-def _traefik(text: Text, _header: str) -> Text:
+def _traefik(text: TextFile, _header: str) -> TextFile:
     if text.name != "dynamic.yml":
         return text
-    return text.after_line(
+    return text.insert_after_line(
         "  middlewares:",
         "  # Traefik removes what a client wrote there at the door.",
         "  authz-certificate:",
@@ -67,34 +69,34 @@ def _traefik(text: Text, _header: str) -> Text:
     ).replace("middlewares: [authz]\n", "middlewares: [authz-certificate, authz]\n")
 
 
-def _envoy(text: Text, _header: str) -> Text:
-    return text.after_line(
+def _envoy(text: TextFile, _header: str) -> TextFile:
+    return text.insert_after_line(
         "- { exact: x-forwarded-proto, ignore_case: true }",
         "- { exact: x-forwarded-client-cert, ignore_case: true }",
-    ).after_line(
+    ).insert_after_line(
         "          use_remote_address: true",
         "forward_client_cert_details: SANITIZE_SET",
         "set_current_client_cert_details: { cert: true }",
     )
 
 
-def _caddy(text: Text, header: str) -> Text:
-    return text.after_line(
+def _caddy(text: TextFile, header: str) -> TextFile:
+    return text.insert_after_line(
         "header_up X-Forwarded-Uri",
         f"header_up {header} {{http.request.tls.client.certificate_der_base64}}",
-    ).after_line("request_header -X-Rewrite-URL", f"request_header -{header}")
+    ).insert_after_line("request_header -X-Rewrite-URL", f"request_header -{header}")
 
 
-def _haproxy(text: Text, header: str) -> Text:
+def _haproxy(text: TextFile, header: str) -> TextFile:
     if text.name == "authz.lua":
-        return text.after_line(
+        return text.insert_after_line(
             'headers["x-forwarded-for"]',
             f'headers["{header.lower()}"] = {{ txn.c:base64(txn.sf:ssl_c_der()) }}',
         )
-    return text.after_line("del-header X-Rewrite-URL", f"http-request del-header {header}")
+    return text.insert_after_line("del-header X-Rewrite-URL", f"http-request del-header {header}")
 
 
-_PROXIES: dict[str, tuple[str, Callable[[Text, str], Text], str]] = {
+_PROXIES: dict[str, tuple[str, Callable[[TextFile, str], TextFile], str]] = {
     "nginx": (
         "nginx",
         _nginx,

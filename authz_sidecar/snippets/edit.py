@@ -7,18 +7,25 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-EXAMPLE = ("X-Auth-User", "X-Auth-Email", "X-Auth-Groups", "X-Auth-Name", "X-Auth-Assertion")
+EXAMPLE_HEADERS = (
+    "X-Auth-User",
+    "X-Auth-Email",
+    "X-Auth-Groups",
+    "X-Auth-Name",
+    "X-Auth-Assertion",
+)
 """The identity headers that the files of `deploy/` are written with."""
 
-_WHICH = "(user|email|groups|name|assertion)"
+_HEADER_SUFFIX = "(user|email|groups|name|assertion)"
 _MENTION = re.compile(
-    rf"(?:x-auth-{_WHICH}|x_auth_{_WHICH}|authz_{_WHICH}|@{_WHICH})(?![\w-])", re.IGNORECASE
+    rf"(?:x-auth-{_HEADER_SUFFIX}|x_auth_{_HEADER_SUFFIX}|authz_{_HEADER_SUFFIX}|@{_HEADER_SUFFIX})(?![\w-])",
+    re.IGNORECASE,
 )
 # A mention in a column: what is glued to it, and the blanks up to the next one.
 _CELL = re.compile(rf"({_MENTION.pattern})([)\]]*)( {{2,}})?", re.IGNORECASE)
 
 # Names that the files use for something else.
-_TAKEN = frozenset({
+_RESERVED_VARIABLES = frozenset({
     "asking", "check", "connection", "cookie", "host_differs", "pages", "passed", "plain", "reason",
     "set_cookie", "unavailable", "upgrade", "web", "websocket",
 })  # fmt: skip
@@ -29,7 +36,7 @@ class DriftError(AssertionError):
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextFile:
     name: str
     content: str
 
@@ -46,12 +53,12 @@ class Text:
         kept = [line for line in lines if not any(text in line for text in containing)]
         return type(self)(self.name, "".join(kept))
 
-    def after_line(self, containing: str, *new: str) -> Self:
+    def insert_after_line(self, containing: str, *new: str) -> Self:
         """Put lines below the one that contains a text, with its indentation."""
         lines = self.content.splitlines(keepends=True)
-        at = self._line_with(containing, lines)
-        indentation = _indentation(lines[at])
-        lines[at + 1 : at + 1] = [f"{indentation}{line}\n" for line in new]
+        index = self._find_line(containing, lines)
+        indentation = _indentation(lines[index])
+        lines[index + 1 : index + 1] = [f"{indentation}{line}\n" for line in new]
         return type(self)(self.name, "".join(lines))
 
     def without_block(self, containing: str, *, inside: bool = False) -> Self:
@@ -59,7 +66,7 @@ class Text:
         when the text is `inside`; with the comment above it. A block is what is indented deeper
         than its first line, and a closing brace."""
         lines = self.content.splitlines(keepends=True)
-        start = self._line_with(containing, lines)
+        start = self._find_line(containing, lines)
         if inside:
             depth = len(_indentation(lines[start]))
             while not lines[start].strip() or len(_indentation(lines[start])) >= depth:
@@ -84,21 +91,21 @@ class Text:
         """Lines that repeat for each of the example's headers repeat for `headers` instead."""
         lines = self.content.splitlines(keepends=True)
         result: list[str] = []
-        at = 0
-        while at < len(lines):
-            period, length = _repetition(lines, at)
+        index = 0
+        while index < len(lines):
+            period, length = _repetition(lines, index)
             if length:
-                shape = lines[at : at + period]
-                result += (_about(header, line) for header in headers for line in shape)
+                shape = lines[index : index + period]
+                result += (_for_header(header, line) for header in headers for line in shape)
             else:
-                result.append(lines[at])
-            at += length or 1
+                result.append(lines[index])
+            index += length or 1
         return type(self)(self.name, "".join(result))
 
-    def _line_with(self, text: str, lines: list[str]) -> int:
-        for at, line in enumerate(lines):
+    def _find_line(self, text: str, lines: list[str]) -> int:
+        for index, line in enumerate(lines):
             if text in line:
-                return at
+                return index
         raise DriftError(f"`{text}` does not occur in {self.name}")
 
 
@@ -106,46 +113,48 @@ def _indentation(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
-def _repetition(lines: list[str], at: int) -> tuple[int, int]:
+def _repetition(lines: list[str], index: int) -> tuple[int, int]:
     """Whether lines from here on speak of one of the example's headers after the other: how many
     are about each, and how many that is together."""
-    about = [header.lower().removeprefix("x-auth-") for header in EXAMPLE]
+    suffixes = [header.lower().removeprefix("x-auth-") for header in EXAMPLE_HEADERS]
     period = 0
-    while at + period < len(lines) and _mentioned(lines[at + period]) == {about[0]}:
+    while index + period < len(lines) and _mentioned_headers(lines[index + period]) == {
+        suffixes[0]
+    }:
         period += 1
-    expected = [name for name in about for _ in range(period)]
-    found = lines[at : at + len(expected)]
-    if period and [_mentioned(line) for line in found] == [{name} for name in expected]:
+    expected = [name for name in suffixes for _ in range(period)]
+    actual = lines[index : index + len(expected)]
+    if period and [_mentioned_headers(line) for line in actual] == [{name} for name in expected]:
         return period, len(expected)
     return 0, 0
 
 
-def _mentioned(line: str) -> set[str]:
+def _mentioned_headers(line: str) -> set[str]:
     return {
-        (found[1] or found[2] or found[3] or found[4]).lower() for found in _MENTION.finditer(line)
+        (match[1] or match[2] or match[3] or match[4]).lower() for match in _MENTION.finditer(line)
     }
 
 
-def _about(header: str, line: str) -> str:
-    def cell(found: re.Match[str]) -> str:
-        text = _spelled(header, like=found[1]) + found[6]
-        return text if found[7] is None else text.ljust(max(len(found[0]), len(text) + 1))
+def _for_header(header: str, line: str) -> str:
+    def replace(match: re.Match[str]) -> str:
+        text = _spell(header, like=match[1]) + match[6]
+        return text if match[7] is None else text.ljust(max(len(match[0]), len(text) + 1))
 
-    return _CELL.sub(cell, line)
+    return _CELL.sub(replace, line)
 
 
-def _spelled(header: str, *, like: str) -> str:
+def _spell(header: str, *, like: str) -> str:
     if like.startswith("@"):
-        return f"@{variable(header)}"
+        return f"@{variable_name(header)}"
     if like.startswith("authz_"):
-        return f"authz_{variable(header)}"
+        return f"authz_{variable_name(header)}"
     if "_" in like:
         return header.lower().replace("-", "_")
     return header.lower() if like.islower() else header
 
 
-def variable(header: str) -> str:
+def variable_name(header: str) -> str:
     """A name for a header's value, free of what the files call something else."""
     whole = header.lower().replace("-", "_")
     short = whole.removeprefix("x_auth_")
-    return whole if short in _TAKEN else short
+    return whole if short in _RESERVED_VARIABLES else short

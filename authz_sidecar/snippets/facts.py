@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.value_parsers import ListenAddress, TcpAddress
-from authz_sidecar.routes.model import Depth
+from authz_sidecar.routes.model import WildcardDepth
 from authz_sidecar.routes.patterns import parse_host_pattern
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class SnippetError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class ForwardedCertificate:
     """In which header, and in which form, the client's certificate is forwarded."""
 
     header: str
@@ -27,10 +27,10 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class DeploymentFacts:
     """`hosts` and `auth_host` are names without ports; a wildcard is written `*.` or `**.`.
     `headers` are all that may be set for an application, `cookies` the session's by exact name;
-    `repeated` says that nginx may repeat answers."""
+    `nginx_cache` says that nginx may repeat answers."""
 
     check: ListenAddress
     web: ListenAddress
@@ -40,50 +40,50 @@ class Facts:
     headers: tuple[str, ...]
     cookies: tuple[str, ...]
     strip_cookie: bool = True
-    certificate: Certificate | None = None
-    repeated: bool = False
+    certificate: ForwardedCertificate | None = None
+    nginx_cache: bool = False
     notes: tuple[str, ...] = ()
 
 
-def facts_of(config: Config, *, headers: tuple[str, ...]) -> Facts:
-    places = {parse_host_pattern(route.from_): None for route in config.routes}
-    hosts = tuple(dict.fromkeys(f"{place.depth}{place.name}" for place in places))
+def deployment_facts(config: Config, *, headers: tuple[str, ...]) -> DeploymentFacts:
+    patterns = {parse_host_pattern(route.from_): None for route in config.routes}
+    hosts = tuple(dict.fromkeys(f"{pattern.depth}{pattern.name}" for pattern in patterns))
     if not hosts:
         raise SnippetError("the configuration has no routes, so there is nothing to protect")
     server = config.server
     auth_host = None if server.auth_host is None else server.auth_host.host
-    return Facts(
-        check=_reachable(server.listen),
-        web=_reachable(server.web_listen),
+    return DeploymentFacts(
+        check=_connect_address(server.listen),
+        web=_connect_address(server.web_listen),
         base_path=server.base_path,
         hosts=hosts,
         # Where it is also protected, its pages are among that host's.
         auth_host=None if auth_host in hosts else auth_host,
         headers=headers,
-        cookies=_cookies(config, places),
+        cookies=_cookie_names(config, patterns),
         strip_cookie=server.strip_cookie,
         certificate=None
         if server.client_certificate is None
-        else Certificate(
+        else ForwardedCertificate(
             header=server.client_certificate.header, format=server.client_certificate.format
         ),
-        repeated=server.nginx_cache > 0,
-        notes=tuple(_notes(places)),
+        nginx_cache=server.nginx_cache > 0,
+        notes=tuple(_notes(patterns)),
     )
 
 
-def _reachable(address: ListenAddress) -> ListenAddress:
+def _connect_address(address: ListenAddress) -> ListenAddress:
     """Where a proxy on the same machine finds who listens on every address."""
     if isinstance(address, TcpAddress) and address.host in ("0.0.0.0", "::"):  # noqa: S104
         return TcpAddress("127.0.0.1" if address.host == "0.0.0.0" else "::1", address.port)  # noqa: S104
     return address
 
 
-def _cookies(config: Config, places: dict[HostPattern, None]) -> tuple[str, ...]:
+def _cookie_names(config: Config, patterns: dict[HostPattern, None]) -> tuple[str, ...]:
     cookie = config.sessions.cookie
     prefixes = dict.fromkeys(
-        "" if place.scheme == "http" else "__Host-" if cookie.domain is None else "__Secure-"
-        for place in places
+        "" if pattern.scheme == "http" else "__Host-" if cookie.domain is None else "__Secure-"
+        for pattern in patterns
     )
     providers = config.identity_providers
     default = config.default_identity_provider or (
@@ -96,13 +96,13 @@ def _cookies(config: Config, places: dict[HostPattern, None]) -> tuple[str, ...]
     )
 
 
-def _notes(places: dict[HostPattern, None]) -> list[str]:
+def _notes(patterns: dict[HostPattern, None]) -> list[str]:
     notes = []
-    for place in places:
-        if place.port is not None:
-            notes.append(f"`{place}` has a port of its own: listen there too")
-        elif place.scheme == "http":
-            notes.append(f"`{place}` is plain http: the files listen with TLS on port 443")
-        if place.depth is Depth.ANY:
-            notes.append(f"`{place}`: see that names of every depth have a certificate")
+    for pattern in patterns:
+        if pattern.port is not None:
+            notes.append(f"`{pattern}` has a port of its own: listen there too")
+        elif pattern.scheme == "http":
+            notes.append(f"`{pattern}` is plain http: the files listen with TLS on port 443")
+        if pattern.depth is WildcardDepth.ANY:
+            notes.append(f"`{pattern}`: see that names of every depth have a certificate")
     return notes

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.untrusted_headers import NAMES, PREFIXES, removed_names
-from authz_sidecar.snippets.edit import EXAMPLE
+from authz_sidecar.core.untrusted_headers import UNTRUSTED_NAMES, UNTRUSTED_PREFIXES, removed_names
+from authz_sidecar.snippets.edit import EXAMPLE_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.snippets.edit import Text
+    from authz_sidecar.snippets.edit import TextFile
 
 
-def with_removals(text: Text, headers: tuple[str, ...], line: Callable[[str], str]) -> Text:
-    """A file that removes exact names, one a line, for `headers` instead of the example's; `line` is
-    how it removes one."""
-    before, after = removed_names(EXAMPLE), removed_names(headers)
+def with_removals(
+    text: TextFile, headers: tuple[str, ...], format_line: Callable[[str], str]
+) -> TextFile:
+    """A file that removes exact names, one a line, for `headers` instead of the example's;
+    `format_line` is how it removes one."""
+    before, after = removed_names(EXAMPLE_HEADERS), removed_names(headers)
     added = tuple(name for name in after if name not in before)
     if added:
-        anchor = next(name for name in reversed(before) if line(name) in text.content)
-        text = text.after_line(line(anchor), *map(line, added))
-    gone = (line(name) for name in before if name not in after)
-    return text.without_lines(*(each for each in gone if each in text.content))
+        anchor = next(name for name in reversed(before) if format_line(name) in text.content)
+        text = text.insert_after_line(format_line(anchor), *map(format_line, added))
+    obsolete = (format_line(name) for name in before if name not in after)
+    return text.without_lines(*(text_line for text_line in obsolete if text_line in text.content))
 
 
-def unlisted(headers: tuple[str, ...]) -> tuple[str, ...]:
+def without_listed(headers: tuple[str, ...]) -> tuple[str, ...]:
     """Those of `headers` that are not removed by their exact names anyway."""
-    names = frozenset(name.lower() for name in NAMES)
+    names = frozenset(name.lower() for name in UNTRUSTED_NAMES)
     return tuple(header for header in headers if header.lower() not in names)
 
 
-def not_removed(headers: tuple[str, ...]) -> tuple[str, ...]:
+def without_removed(headers: tuple[str, ...]) -> tuple[str, ...]:
     """Those of `headers` that a proxy does not remove by their names or families anyway."""
-    prefixes = tuple(prefix.lower() for prefix in PREFIXES)
-    return tuple(name for name in unlisted(headers) if not name.lower().startswith(prefixes))
+    prefixes = tuple(prefix.lower() for prefix in UNTRUSTED_PREFIXES)
+    return tuple(name for name in without_listed(headers) if not name.lower().startswith(prefixes))

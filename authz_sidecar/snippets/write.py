@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.config.value_parsers import ListenAddress, TcpAddress
-from authz_sidecar.snippets.certificates import forwarding
-from authz_sidecar.snippets.edit import EXAMPLE, Text, variable
-from authz_sidecar.snippets.facts import Facts, SnippetError
-from authz_sidecar.snippets.ingress import NOTE, ingress_nginx
-from authz_sidecar.snippets.removals import not_removed, unlisted, with_removals
+from authz_sidecar.snippets.certificates import forward_certificate
+from authz_sidecar.snippets.edit import EXAMPLE_HEADERS, TextFile, variable_name
+from authz_sidecar.snippets.facts import DeploymentFacts, SnippetError
+from authz_sidecar.snippets.ingress import RETIREMENT_NOTE, render_ingress_nginx
+from authz_sidecar.snippets.removals import with_removals, without_listed, without_removed
 from authz_sidecar.snippets.upstream_modules import is_derived, with_upstream_modules
 
 if TYPE_CHECKING:
@@ -30,38 +30,38 @@ class Snippet:
     notes: tuple[str, ...] = ()
 
 
-def write(proxy: str, facts: Facts) -> Snippet:
+def render_snippet(proxy: str, facts: DeploymentFacts) -> Snippet:
     """Raises `SnippetError` for what the proxy cannot do."""
     texts, notes = PROXIES[proxy](facts), (*_NOTES.get(proxy, ()), *facts.notes)
     if facts.certificate is not None:
-        texts, note = forwarding(proxy, texts, facts.certificate)
+        texts, note = forward_certificate(proxy, texts, facts.certificate)
         notes = (*notes, note)
     if proxy == "nginx":
-        texts, more = with_upstream_modules(texts)
-        notes = (*notes, *more)
+        texts, module_notes = with_upstream_modules(texts)
+        notes = (*notes, *module_notes)
     return Snippet({text.name: text.content for text in texts}, notes)
 
 
 def deploy_directory() -> Path:
     """`deploy/`, from the installed package or the clone."""
     package = Path(__file__).resolve().parent.parent
-    for place in (package / "deploy", package.parent / "deploy"):
-        if place.is_dir():
-            return place
+    for candidate in (package / "deploy", package.parent / "deploy"):
+        if candidate.is_dir():
+            return candidate
     raise SnippetError("the directory `deploy/` with the proxies' configurations is missing")
 
 
-def _read(proxy: str, name: str) -> Text:
-    return Text(name, (deploy_directory() / proxy / name).read_text(encoding="utf-8"))
+def _read(proxy: str, name: str) -> TextFile:
+    return TextFile(name, (deploy_directory() / proxy / name).read_text(encoding="utf-8"))
 
 
-def _tcp(address: ListenAddress, *, proxy: str, setting: str) -> TcpAddress:
+def _require_tcp(address: ListenAddress, *, proxy: str, setting: str) -> TcpAddress:
     if not isinstance(address, TcpAddress):
         raise SnippetError(f"{proxy} cannot ask over a Unix socket: give `{setting}` a port")
     return address
 
 
-def _nginx(facts: Facts) -> list[Text]:
+def _nginx(facts: DeploymentFacts) -> list[TextFile]:
     directory = deploy_directory() / "nginx" / "authz"
     includes = {
         path.name: _read("nginx", f"authz/{path.name}")
@@ -69,12 +69,12 @@ def _nginx(facts: Facts) -> list[Text]:
         if not is_derived(path.name)
     }
     # `*.` covers any depth in nginx; the sidecar refuses what is deeper than it should be.
-    hosts = " ".join(_one_star(facts.hosts))
-    everything = " ".join([hosts, *([facts.auth_host] if facts.auth_host else [])])
+    hosts = " ".join(_with_single_star(facts.hosts))
+    server_names = " ".join([hosts, *([facts.auth_host] if facts.auth_host else [])])
     main = (
         _read("nginx", "nginx.conf")
         .without_block(f"server_name {_OPEN_HOST};", inside=True)
-        .replace(" ".join([*_HOSTS, _AUTH_HOST, _OPEN_HOST]), everything)
+        .replace(" ".join([*_HOSTS, _AUTH_HOST, _OPEN_HOST]), server_names)
     )
     if facts.auth_host is None:
         main = main.without_block(f"server_name {_AUTH_HOST};", inside=True)
@@ -95,9 +95,11 @@ def _nginx(facts: Facts) -> list[Text]:
     if not facts.strip_cookie:
         for name in ("ask.conf", "protect.conf"):
             includes[name] = includes[name].without_lines("$authz_cookie")
-    if facts.repeated:
-        main = main.replace(*_included("authz/cache-zone.conf"))
-        includes["sidecar.conf"] = includes["sidecar.conf"].replace(*_included("authz/cache.conf"))
+    if facts.nginx_cache:
+        main = main.replace(*_uncomment_include("authz/cache-zone.conf"))
+        includes["sidecar.conf"] = includes["sidecar.conf"].replace(
+            *_uncomment_include("authz/cache.conf")
+        )
     else:
         for name in ("cache.conf", "cache-zone.conf"):
             del includes[name]
@@ -106,34 +108,36 @@ def _nginx(facts: Facts) -> list[Text]:
     return [main, *(includes[name] for name in sorted(includes))]
 
 
-def _included(name: str) -> tuple[str, str]:
+def _uncomment_include(name: str) -> tuple[str, str]:
     return f"# include {name};", f"include {name};"
 
 
-def _ingress_nginx(facts: Facts) -> list[Text]:
-    return ingress_nginx(facts, like_nginx=_read("nginx", "authz/clear-client.conf"))
+def _ingress_nginx(facts: DeploymentFacts) -> list[TextFile]:
+    return render_ingress_nginx(facts, nginx_removals=_read("nginx", "authz/clear-client.conf"))
 
 
-def _one_star(hosts: tuple[str, ...]) -> tuple[str, ...]:
+def _with_single_star(hosts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(host.replace("**.", "*.") for host in hosts)
 
 
-def _pattern(host: str) -> str:
+def _host_regex(host: str) -> str:
     """A regular expression for a host name, without anchors."""
     if host.startswith("**."):
-        return f"([a-z0-9-]+[.])+{_pattern(host.removeprefix('**.'))}"
+        return f"([a-z0-9-]+[.])+{_host_regex(host.removeprefix('**.'))}"
     if host.startswith("*."):
-        return f"[a-z0-9-]+[.]{_pattern(host.removeprefix('*.'))}"
+        return f"[a-z0-9-]+[.]{_host_regex(host.removeprefix('*.'))}"
     return host.replace(".", "[.]")
 
 
-def _traefik(facts: Facts) -> list[Text]:
-    check = _tcp(facts.check, proxy="traefik", setting="server.listen")
-    web = _tcp(facts.web, proxy="traefik", setting="server.web_listen")
+def _traefik(facts: DeploymentFacts) -> list[TextFile]:
+    check = _require_tcp(facts.check, proxy="traefik", setting="server.listen")
+    web = _require_tcp(facts.web, proxy="traefik", setting="server.web_listen")
     text = (
         _read("traefik", "dynamic.yml")
-        .after_line(' Proxy: ""', *(f'{header}: ""' for header in unlisted(facts.headers)))
-        .replace(", ".join(EXAMPLE), ", ".join(facts.headers))
+        .insert_after_line(
+            ' Proxy: ""', *(f'{header}: ""' for header in without_listed(facts.headers))
+        )
+        .replace(", ".join(EXAMPLE_HEADERS), ", ".join(facts.headers))
         .replace("[__Host-authz]", f"[{', '.join(facts.cookies)}]")
         .replace("http://127.0.0.1:9180/", f"http://{check}/")
         .replace('"http://127.0.0.1:9181"', f'"http://{web}"')
@@ -152,18 +156,18 @@ def _traefik(facts: Facts) -> list[Text]:
 
 def _traefik_rule(hosts: tuple[str, ...]) -> str:
     return " || ".join(
-        f"HostRegexp(`^{_pattern(host)}$`)" if host.startswith("*") else f"Host(`{host}`)"
+        f"HostRegexp(`^{_host_regex(host)}$`)" if host.startswith("*") else f"Host(`{host}`)"
         for host in hosts
     )
 
 
-def _envoy(facts: Facts) -> list[Text]:
-    hosts = _one_star(facts.hosts)
+def _envoy(facts: DeploymentFacts) -> list[TextFile]:
+    hosts = _with_single_star(facts.hosts)
     auth_hosts = () if facts.auth_host is None else (facts.auth_host,)
     text = (
         _read("envoy", "envoy.yaml")
         .with_headers(facts.headers)
-        .after_line("- remove: proxy", *_envoy_removals(facts.headers))
+        .insert_after_line("- remove: proxy", *_envoy_removals(facts.headers))
         .replace(_envoy_socket("127.0.0.1", 9180), _envoy_address(facts.check))
         .replace(_envoy_socket("127.0.0.1", 9181), _envoy_address(facts.web))
         .replace('"http://127.0.0.1:9180"', f'"{_envoy_uri(facts.check)}"')
@@ -181,12 +185,12 @@ def _envoy(facts: Facts) -> list[Text]:
         before, _, after = text.content.rpartition(cookie)
         if upstream not in before:
             raise SnippetError("deploy/envoy/envoy.yaml has no list of upstream headers")
-        text = Text(text.name, before.rstrip(" -\n") + after)
+        text = TextFile(text.name, before.rstrip(" -\n") + after)
     return [text]
 
 
 def _envoy_removals(headers: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"- remove: {header.lower()}" for header in not_removed(headers))
+    return tuple(f"- remove: {header.lower()}" for header in without_removed(headers))
 
 
 def _envoy_socket(host: str, port: int) -> str:
@@ -213,18 +217,18 @@ def _envoy_domains(hosts: tuple[str, ...]) -> str:
     return _envoy_list(tuple(name for host in hosts for name in (host, f"{host}:*")))
 
 
-def _caddy(facts: Facts) -> list[Text]:
+def _caddy(facts: DeploymentFacts) -> list[TextFile]:
     text = (
         _read("caddy", "Caddyfile")
         .with_headers(facts.headers)
-        .after_line(
+        .insert_after_line(
             "request_header -Proxy\n",
-            *(f"request_header -{header}" for header in not_removed(facts.headers)),
+            *(f"request_header -{header}" for header in without_removed(facts.headers)),
         )
         .replace("127.0.0.1:9180", _caddy_address(facts.check))
         .replace("127.0.0.1:9181", _caddy_address(facts.web))
         .replace("path /.auth/* ", f"path {facts.base_path}/* ")
-        .replace(f"{', '.join(_HOSTS)} {{", f"{', '.join(_one_star(facts.hosts))} {{")
+        .replace(f"{', '.join(_HOSTS)} {{", f"{', '.join(_with_single_star(facts.hosts))} {{")
         .without_block(f"{_OPEN_HOST} {{")
     )
     if facts.auth_host is None:
@@ -240,19 +244,19 @@ def _caddy_address(address: ListenAddress) -> str:
     return str(address) if isinstance(address, TcpAddress) else f"unix/{address.path}"
 
 
-def _haproxy(facts: Facts) -> list[Text]:
-    check = _tcp(facts.check, proxy="haproxy", setting="server.listen")
-    hosts = "|".join(map(_pattern, facts.hosts))
+def _haproxy(facts: DeploymentFacts) -> list[TextFile]:
+    check = _require_tcp(facts.check, proxy="haproxy", setting="server.listen")
+    hosts = "|".join(map(_host_regex, facts.hosts))
     config = (
         _read("haproxy", "haproxy.cfg")
         .with_headers(facts.headers)
-        .after_line(
+        .insert_after_line(
             "del-header Proxy\n",
-            *(f"http-request del-header {header}" for header in not_removed(facts.headers)),
+            *(f"http-request del-header {header}" for header in without_removed(facts.headers)),
         )
         .replace("http://127.0.0.1:9180/", f"http://{check}/")
         .replace("127.0.0.1:9181", _haproxy_address(facts.web))
-        .replace(f"^({'|'.join(map(_pattern, _HOSTS))})", f"^({hosts})")
+        .replace(f"^({'|'.join(map(_host_regex, _HOSTS))})", f"^({hosts})")
         .replace("path_beg /.auth/", f"path_beg {facts.base_path}/")
         .without_lines("acl open ")
         .replace(" || open", "")
@@ -264,8 +268,10 @@ def _haproxy(facts: Facts) -> list[Text]:
             .replace("auth_host || protected pages", "protected pages")
         )
     else:
-        config = config.replace(_pattern(_AUTH_HOST), _pattern(facts.auth_host))
-    lua = _read("haproxy", "authz.lua").replace(_lua_rows(EXAMPLE), _lua_rows(facts.headers))
+        config = config.replace(_host_regex(_AUTH_HOST), _host_regex(facts.auth_host))
+    lua = _read("haproxy", "authz.lua").replace(
+        _lua_rows(EXAMPLE_HEADERS), _lua_rows(facts.headers)
+    )
     if not facts.strip_cookie:
         config = config.without_lines("Cookie if protected", "txn.authz_cookie")
         lua = lua.replace('authz_cookie = "cookie", ', "")
@@ -277,13 +283,13 @@ def _haproxy_address(address: ListenAddress) -> str:
 
 
 def _lua_rows(headers: tuple[str, ...]) -> str:
-    cells = [f'authz_{variable(header)} = "{header.lower()}"' for header in headers]
-    rows = [", ".join(cells[at : at + 3]) for at in range(0, len(cells), 3)]
+    cells = [f'authz_{variable_name(header)} = "{header.lower()}"' for header in headers]
+    rows = [", ".join(cells[start : start + 3]) for start in range(0, len(cells), 3)]
     return ",\n  ".join(rows) + ","
 
 
 _NOTES = {
-    "ingress-nginx": (NOTE,),
+    "ingress-nginx": (RETIREMENT_NOTE,),
     "haproxy": (
         (
             "before HAProxy 3.2 a request with a body needs a `Content-Length`: its trailers could"
@@ -292,7 +298,7 @@ _NOTES = {
     ),
 }
 
-PROXIES: dict[str, Callable[[Facts], list[Text]]] = {
+PROXIES: dict[str, Callable[[DeploymentFacts], list[TextFile]]] = {
     "nginx": _nginx,
     "ingress-nginx": _ingress_nginx,
     "traefik": _traefik,

@@ -1,8 +1,8 @@
 """Credentials that a request brings itself, in `Authorization`: whose they are, and what is answered
 where they count for nobody. Knows nothing of policies or proxies."""
 
-from authz_sidecar.tokens.authenticators import Callers, CredentialKind
-from authz_sidecar.tokens.authorization_header import Presented
-from authz_sidecar.tokens.bearer import Bearers
+from authz_sidecar.tokens.authenticators import Authenticator, AuthenticatorChain
+from authz_sidecar.tokens.authorization_header import Credentials
+from authz_sidecar.tokens.bearer import AccessTokenAuthenticator
 
-__all__ = ["Bearers", "Callers", "CredentialKind", "Presented"]
+__all__ = ["AccessTokenAuthenticator", "Authenticator", "AuthenticatorChain", "Credentials"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.errors import CredentialsRefused
-from authz_sidecar.tokens.authorization_header import Presented, presented
+from authz_sidecar.tokens.authorization_header import Credentials, parse_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.model import Route
 
 
-class CredentialKind(Protocol):
+class Authenticator(Protocol):
     """One kind of credential, such as the tokens of configured issuers."""
 
     def schemes(self, route: Route) -> frozenset[str]:
@@ -31,8 +31,8 @@ class CredentialKind(Protocol):
         """Values of `WWW-Authenticate` that invite to it; of a route that accepts it only."""
         ...
 
-    async def identify(
-        self, given: Presented, request: CheckRequest, route: Route
+    async def authenticate(
+        self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session | None:
         """None where these credentials are of another kind. Raises `CredentialsRefused` where they
         are of this one and do not count. `request.repeated` must leave no trace: it is asked for
@@ -40,39 +40,52 @@ class CredentialKind(Protocol):
         ...
 
 
-class Callers:
-    def __init__(self, kinds: Sequence[CredentialKind]) -> None:
-        self._kinds = tuple(kinds)
+class AuthenticatorChain:
+    def __init__(self, authenticators: Sequence[Authenticator]) -> None:
+        self._authenticators = tuple(authenticators)
 
     def challenges(self, request: CheckRequest, route: Route) -> tuple[str, ...]:
-        found = (kind.challenges(request, route) for kind in self._accepted(route))
-        return tuple(dict.fromkeys(challenge for each in found for challenge in each))
+        by_authenticator = (
+            authenticator.challenges(request, route)
+            for authenticator in self._authenticators_of(route)
+        )
+        return tuple(
+            dict.fromkeys(challenge for challenges in by_authenticator for challenge in challenges)
+        )
 
-    async def identify(self, request: CheckRequest, route: Route) -> Session | None:
+    async def authenticate(self, request: CheckRequest, route: Route) -> Session | None:
         """None where the request brings nothing that the route accepts from its like; raises
         `CredentialsRefused`. There is one line at most: the gate refuses more."""
-        kinds = self._accepted(route)
-        line = request.header("authorization") if kinds else None
+        authenticators = self._authenticators_of(route)
+        line = request.header("authorization") if authenticators else None
         if line is None:
             return None
         # What cannot be read is not passed over either: somebody behind us may read it.
-        given = presented(line) or Presented("", "")
-        kinds = [kind for kind in kinds if given.scheme in kind.schemes(route)]
-        for kind in kinds:
-            caller = await kind.identify(given, request, route)
-            if caller is not None:
-                return caller
-        if kinds or not given.scheme:
-            raise self._refused(given, request, route)
+        credentials = parse_credentials(line) or Credentials("", "")
+        authenticators = [
+            authenticator
+            for authenticator in authenticators
+            if credentials.scheme in authenticator.schemes(route)
+        ]
+        for authenticator in authenticators:
+            session = await authenticator.authenticate(credentials, request, route)
+            if session is not None:
+                return session
+        if authenticators or not credentials.scheme:
+            raise self._unauthorized(credentials, request, route)
         return None
 
-    def _accepted(self, route: Route) -> list[CredentialKind]:
-        return [kind for kind in self._kinds if kind.schemes(route)]
+    def _authenticators_of(self, route: Route) -> list[Authenticator]:
+        return [
+            authenticator for authenticator in self._authenticators if authenticator.schemes(route)
+        ]
 
-    def _refused(self, given: Presented, request: CheckRequest, route: Route) -> CredentialsRefused:
+    def _unauthorized(
+        self, credentials: Credentials, request: CheckRequest, route: Route
+    ) -> CredentialsRefused:
         challenges = self.challenges(request, route)
         return CredentialsRefused(
-            f"credentials of scheme `{given.scheme:.20}` that nobody accepted here vouches for",
-            kind=given.scheme or "unreadable",
+            f"credentials of scheme `{credentials.scheme:.20}` that nobody accepted here vouches for",
+            kind=credentials.scheme or "unreadable",
             headers=tuple(("www-authenticate", challenge) for challenge in challenges),
         )

@@ -14,19 +14,19 @@ _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
-    """`scheme` is in lower case (RFC 9110 section 11.1); `text` is the rest of the line."""
+class Credentials:
+    """`scheme` is in lower case (RFC 9110 section 11.1); `value` is the rest of the line."""
 
     scheme: str
-    text: str = field(repr=False)
+    value: str = field(repr=False)
 
     @property
     def token68(self) -> str | None:
         """The text, if it is one token; RFC 6750 section 2.1 has nothing else."""
-        return self.text if _TOKEN68.fullmatch(self.text) else None
+        return self.value if _TOKEN68.fullmatch(self.value) else None
 
 
-def presented(line: str) -> Presented | None:
+def parse_credentials(line: str) -> Credentials | None:
     """None where there is no scheme to read."""
-    read = _CREDENTIALS.fullmatch(line)
-    return None if read is None else Presented(read[1].lower(), read[2] or "")
+    match = _CREDENTIALS.fullmatch(line)
+    return None if match is None else Credentials(match[1].lower(), match[2] or "")

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from authz_sidecar.core.claims import (
-    claim_at,
-    claims_along,
+    candidate_claim_names,
+    find_claim,
     is_email_address,
     is_email_unverified,
     text_values,
 )
 from authz_sidecar.core.types import Identity, SessionKind
-from authz_sidecar.oidc.jws import instant, peek
-from authz_sidecar.tokens.settings import LARGEST_TOKEN, TokenRefused
+from authz_sidecar.oidc.jws import decode_unverified, numeric_date
+from authz_sidecar.tokens.settings import MAX_TOKEN_BYTES, TokenRefused
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 Claims = Mapping[str, object]
 
 # What a token says about itself is not about its bearer; the rest policies may ask for.
-_PROTOCOL = frozenset({"aud", "exp", "iat", "nbf", "jti", "cnf", "active", "token_type"})
+_PROTOCOL_CLAIMS = frozenset({"aud", "exp", "iat", "nbf", "jti", "cnf", "active", "token_type"})
 # OpenID Connect Core, 2: an answer to a browser's sign-in, meant for a client and for no API.
-_ID_TOKENS_ALONE = ("nonce", "at_hash", "c_hash", "s_hash")
-_LONGEST_NAME = 1024
-_MOST_STEPS = 4
+_ID_TOKEN_ONLY_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
+_MAX_SUBJECT_LENGTH = 1024
+_MAX_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class VerifiedToken:
     """A token that counts. `thumbprint` is that of the key it is bound to (RFC 9449 section 6),
     None where whoever has it may use it. Times are Unix seconds."""
 
@@ -47,33 +47,33 @@ class Accepted:
     thumbprint: str | None
 
 
-def accepted(
+def verify_claims(
     claims: Claims, *, kind: SessionKind, settings: IssuerSettings, now: float
-) -> Accepted:
+) -> VerifiedToken:
     """Raises `TokenRefused`. The issuer is the caller's to compare."""
     issued_at, expires_at = check_times(claims, settings=settings, now=now)
     check_audience(claims, settings=settings)
     check_purpose(claims)
     check_required(claims, settings=settings)
     check_scopes(claims, settings=settings)
-    return Accepted(
+    return VerifiedToken(
         kind=kind,
-        identity=identity_of(claims, settings=settings),
+        identity=identity_from_claims(claims, settings=settings),
         issued_at=issued_at,
         expires_at=expires_at,
-        thumbprint=bound_to(claims),
+        thumbprint=confirmation_thumbprint(claims),
     )
 
 
 def check_times(claims: Claims, *, settings: IssuerSettings, now: float) -> tuple[float, float]:
     """When it was issued and when it ends."""
-    expires_at = _time(claims, "exp")
-    issued_at = _time(claims, "iat") if "iat" in claims else now
+    expires_at = _numeric_date(claims, "exp")
+    issued_at = _numeric_date(claims, "iat") if "iat" in claims else now
     if expires_at + settings.leeway <= now:
         raise TokenRefused("token has expired")
     if issued_at - settings.leeway > now:
         raise TokenRefused("token was issued in the future; compare the clocks")
-    if "nbf" in claims and _time(claims, "nbf") - settings.leeway > now:
+    if "nbf" in claims and _numeric_date(claims, "nbf") - settings.leeway > now:
         raise TokenRefused("token is not valid yet; compare the clocks")
     if expires_at - issued_at > settings.max_lifetime:
         raise TokenRefused(f"token for longer than `max_lifetime`, {settings.max_lifetime:g} s")
@@ -84,24 +84,24 @@ def check_audience(claims: Claims, *, settings: IssuerSettings) -> None:
     """RFC 7519 section 4.1.3: whoever is not among the audience MUST reject the token."""
     audience = claims.get("aud")
     if audience is None:
-        asked = settings.introspection
-        if asked is not None and not asked.require_audience:
+        introspection = settings.introspection
+        if introspection is not None and not introspection.require_audience:
             return
         raise TokenRefused("token without an audience")
     listed = audience if isinstance(audience, list) else [audience]
-    said = [each for each in listed if isinstance(each, str)]
-    if not said or len(said) != len(listed):
+    audiences = [item for item in listed if isinstance(item, str)]
+    if not audiences or len(audiences) != len(listed):
         raise TokenRefused("token with an audience that is no text")
-    if not set(said) & set(settings.audiences):
-        raise TokenRefused(f"token is for `{', '.join(said)[:200]}`")
+    if not set(audiences) & set(settings.audiences):
+        raise TokenRefused(f"token is for `{', '.join(audiences)[:200]}`")
     # Whoever else it is for holds it, too, and could use it here.
-    others = set(said) - set(settings.audiences) - set(settings.additional_audiences)
-    if others:
-        raise TokenRefused(f"token is for `{', '.join(sorted(others))[:200]}` as well")
+    other_audiences = set(audiences) - set(settings.audiences) - set(settings.additional_audiences)
+    if other_audiences:
+        raise TokenRefused(f"token is for `{', '.join(sorted(other_audiences))[:200]}` as well")
 
 
 def check_purpose(claims: Claims) -> None:
-    for name in _ID_TOKENS_ALONE:
+    for name in _ID_TOKEN_ONLY_CLAIMS:
         if name in claims:
             raise TokenRefused(f"token with `{name}`: an ID token, which is for no API")
     if "events" in claims:  # RFC 8417: a security event, such as a logout token
@@ -110,8 +110,8 @@ def check_purpose(claims: Claims) -> None:
 
 def check_required(claims: Claims, *, settings: IssuerSettings) -> None:
     for name, patterns in settings.require.items():
-        said = text_values(claim_at(claims, name))
-        if not any(matches(pattern, value) for pattern in patterns for value in said):
+        values = text_values(find_claim(claims, name))
+        if not any(matches_wildcard(pattern, value) for pattern in patterns for value in values):
             raise TokenRefused(f"claim `{name}` is not as `require` wants it")
 
 
@@ -121,19 +121,19 @@ def check_scopes(claims: Claims, *, settings: IssuerSettings) -> None:
         raise TokenRefused(
             f"token without the scopes `{' '.join(sorted(missing))}`",
             code="insufficient_scope",
-            public="The token lacks a scope.",
+            public_message="The token lacks a scope.",
         )
 
 
 def scopes_of(claims: Claims) -> frozenset[str]:
     """RFC 8693 section 4.2 has one text; some issuers write a list, or `scp`."""
-    found = claims.get("scope", claims.get("scp"))
-    if isinstance(found, str):
-        return frozenset(found.split())
-    return frozenset(text_values(found)) if isinstance(found, list) else frozenset()
+    scope = claims.get("scope", claims.get("scp"))
+    if isinstance(scope, str):
+        return frozenset(scope.split())
+    return frozenset(text_values(scope)) if isinstance(scope, list) else frozenset()
 
 
-def bound_to(claims: Claims) -> str | None:
+def confirmation_thumbprint(claims: Claims) -> str | None:
     """The key that has to be proved along; a way of proving that we do not know is none to skip."""
     confirmation = claims.get("cnf")
     if confirmation is None:
@@ -145,97 +145,97 @@ def bound_to(claims: Claims) -> str | None:
     raise TokenRefused("token is bound to something that cannot be proved here")
 
 
-def identity_of(claims: Claims, *, settings: IssuerSettings) -> Identity:
+def identity_from_claims(claims: Claims, *, settings: IssuerSettings) -> Identity:
     names = settings.claims
-    subject = claim_at(claims, names.user)
+    subject = find_claim(claims, names.user)
     if (
         not isinstance(subject, str)
         or not subject
         or not subject.isprintable()
         or subject.isspace()
-        or len(subject) > _LONGEST_NAME
+        or len(subject) > _MAX_SUBJECT_LENGTH
     ):
         raise TokenRefused(f"claim `{names.user}` names nobody")
-    email = _email(claims, names.email)
+    email = _verified_email(claims, names.email)
     # Such an address must not come back as a claim that policies and headers read.
-    doubtful = {"email"} if is_email_unverified(claims) else set[str]()
+    unverified = {"email"} if is_email_unverified(claims) else set[str]()
     if email is None and names.email is not None:
-        doubtful |= claims_along(names.email)
+        unverified |= candidate_claim_names(names.email)
     return Identity(
         provider=settings.name,
         issuer=settings.issuer,
         subject=f"{settings.name}/{subject}",
         email=email,
-        name=_text(claims, names.name),
-        groups=() if names.groups is None else text_values(claim_at(claims, names.groups)),
-        claims=told(claims, without=doubtful),
-        machine=True,
+        name=_text_claim(claims, names.name),
+        groups=() if names.groups is None else text_values(find_claim(claims, names.groups)),
+        claims=policy_claims(claims, excluded=unverified),
+        is_service=True,
     )
 
 
-def told(claims: Claims, *, without: Collection[str] = ()) -> dict[str, object]:
+def policy_claims(claims: Claims, *, excluded: Collection[str] = ()) -> dict[str, object]:
     """What policies may ask for. Steps into a claim whose own name has a dot (`kubernetes.io`) are
     spelled out, for nobody could tell them from that dot: `kubernetes.io/namespace`."""
-    hidden = _PROTOCOL.union(without)
-    inside: dict[str, object] = {}
+    hidden = _PROTOCOL_CLAIMS.union(excluded)
+    flattened: dict[str, object] = {}
     shown = {name: value for name, value in claims.items() if name not in hidden}
     for name, value in shown.items():
         if "." in name and isinstance(value, Mapping):
-            inside.update(_spelled_out(name, value, _MOST_STEPS))
-    return inside | shown
+            flattened.update(_flatten(name, value, _MAX_DEPTH))
+    return flattened | shown
 
 
-def _spelled_out(name: str, value: object, steps: int) -> Iterator[tuple[str, object]]:
+def _flatten(name: str, value: object, depth: int) -> Iterator[tuple[str, object]]:
     if not isinstance(value, Mapping):
         yield name, value
-    elif steps:
-        for step, more in value.items():
-            yield from _spelled_out(f"{name}/{step}", more, steps - 1)
+    elif depth:
+        for key, nested in value.items():
+            yield from _flatten(f"{name}/{key}", nested, depth - 1)
 
 
-def matches(pattern: str, text: str) -> bool:
+def matches_wildcard(pattern: str, text: str) -> bool:
     """The whole text, letter by letter; `*` stands for any letters. One pass, whatever the text."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern
     if not text.startswith(first):
         return False
-    at = len(first)
-    *between, last = rest
-    for part in between:
-        found = text.find(part, at)
-        if found < 0:
+    position = len(first)
+    *middle, last = rest
+    for part in middle:
+        index = text.find(part, position)
+        if index < 0:
             return False
-        at = found + len(part)
-    return len(text) - len(last) >= at and text.endswith(last)
+        position = index + len(part)
+    return len(text) - len(last) >= position and text.endswith(last)
 
 
-def _email(claims: Claims, path: str | None) -> str | None:
+def _verified_email(claims: Claims, path: str | None) -> str | None:
     """As of people: in no form that could be two, and none that the issuer itself does not vouch for."""
-    value = None if path is None or is_email_unverified(claims) else claim_at(claims, path)
+    value = None if path is None or is_email_unverified(claims) else find_claim(claims, path)
     return value if is_email_address(value) else None
 
 
-def _text(claims: Claims, path: str | None) -> str | None:
-    value = None if path is None else claim_at(claims, path)
+def _text_claim(claims: Claims, path: str | None) -> str | None:
+    value = None if path is None else find_claim(claims, path)
     return value if isinstance(value, str) and value and value.isprintable() else None
 
 
-def _time(claims: Claims, name: str) -> float:
-    value = instant(claims.get(name))
+def _numeric_date(claims: Claims, name: str) -> float:
+    value = numeric_date(claims.get(name))
     if value is None:
         raise TokenRefused(f"token has no `{name}` that is a time")
     return value
 
 
-def unverified_part(token: str, number: int) -> Mapping[str, object] | None:
+def unverified_jwt_part(token: str, index: int) -> Mapping[str, object] | None:
     """The header (0) or the claims (1); None where `token` is no signed JWT."""
-    return None if len(token) > LARGEST_TOKEN else peek(token, number)
+    return None if len(token) > MAX_TOKEN_BYTES else decode_unverified(token, index)
 
 
 def unverified_issuer(token: str) -> str | None:
     """`iss` of a JWT; empty where it says none, None where it is no JWT."""
-    header, claims = unverified_part(token, 0), unverified_part(token, 1)
+    header, claims = unverified_jwt_part(token, 0), unverified_jwt_part(token, 1)
     if header is None or claims is None or "alg" not in header:
         return None
     issuer = claims.get("iss")

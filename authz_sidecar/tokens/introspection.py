@@ -8,99 +8,101 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.core.caching import Remembered
+from authz_sidecar.core.caching import TTLCache
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.errors import AuthzError, ProviderUnavailable
-from authz_sidecar.oidc.client_authentication import by_secret
-from authz_sidecar.oidc.http_client import Connection, Trust, post_form
-from authz_sidecar.tokens.claims import Accepted, accepted
+from authz_sidecar.oidc.client_authentication import secret_credentials
+from authz_sidecar.oidc.http_client import HttpConnection, TLSContext, post_form
+from authz_sidecar.tokens.claims import VerifiedToken, verify_claims
 from authz_sidecar.tokens.settings import (
-    ANSWER_SECONDS,
-    LARGEST_TOKEN,
-    MOST_REMEMBERED,
+    ISSUER_TIMEOUT_SECONDS,
+    MAX_CACHED_TOKENS,
+    MAX_TOKEN_BYTES,
     TokenRefused,
 )
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Address
-    from authz_sidecar.tokens.settings import Introspection, IssuerSettings
+    from authz_sidecar.tokens.settings import IntrospectionSettings, IssuerSettings
 
-INACTIVE_SECONDS = 5.0
+INACTIVE_CACHE_SECONDS = 5.0
 """How long a token is known not to count: it may be about to."""
-MOST_INACTIVE = 1024
-MOST_AT_ONCE = 50
+MAX_INACTIVE_CACHED = 1024
+MAX_CONCURRENT_REQUESTS = 50
 
 
-class Admitting(Protocol):
+class ClientRateLimiter(Protocol):
     async def admit(self, client: Address | None) -> None:
-        """Raises `Throttled`."""
+        """Raises `RateLimited`."""
 
 
-class IntrospectedTokens:
-    """One issuer's. `throttle` counts the questions that a network causes."""
+class TokenIntrospector:
+    """One issuer's. `rate_limiter` counts the questions that a network causes."""
 
     def __init__(
         self,
         settings: IssuerSettings,
-        asked: Introspection,
+        introspection: IntrospectionSettings,
         *,
         clock: Callable[[], float],
-        trust: Trust,
-        throttle: Admitting,
+        tls_context: TLSContext,
+        rate_limiter: ClientRateLimiter,
     ) -> None:
         self.settings = settings
-        self._asked = asked
+        self._introspection = introspection
         self._clock = clock
-        self._connection = Connection(trust)
-        self._throttle = throttle
-        self._active: Remembered[Accepted] = Remembered(most=MOST_REMEMBERED)
-        self._inactive: Remembered[TokenRefused] = Remembered(most=MOST_INACTIVE)
-        self._asking: dict[str, asyncio.Task[Accepted]] = {}
+        self._connection = HttpConnection(tls_context)
+        self._rate_limiter = rate_limiter
+        self._active: TTLCache[VerifiedToken] = TTLCache(max_entries=MAX_CACHED_TOKENS)
+        self._inactive: TTLCache[TokenRefused] = TTLCache(max_entries=MAX_INACTIVE_CACHED)
+        self._pending: dict[str, asyncio.Task[VerifiedToken]] = {}
         self._tasks = BackgroundTasks()
 
-    async def judge(self, token: str, *, client: Address | None) -> Accepted:
-        """Raises `TokenRefused`, `Throttled`, and `ProviderUnavailable` while nobody can tell."""
+    async def verify(self, token: str, *, client: Address | None) -> VerifiedToken:
+        """Raises `TokenRefused`, `RateLimited`, and `ProviderUnavailable` while nobody can tell."""
         now = self._clock()
-        known = self._active.get(token, now=now)
-        if known is not None:
-            return known
-        refused = self._inactive.get(token, now=now)
-        if refused is not None:
-            raise TokenRefused(str(refused), code=refused.code, public=refused.public)
-        if len(token) > LARGEST_TOKEN:
+        cached = self._active.get(token, now=now)
+        if cached is not None:
+            return cached
+        inactive = self._inactive.get(token, now=now)
+        if inactive is not None:
+            raise TokenRefused(
+                str(inactive), code=inactive.code, public_message=inactive.public_message
+            )
+        if len(token) > MAX_TOKEN_BYTES:
             raise TokenRefused(f"token of {len(token)} bytes")
-        task = self._asking.get(token)
+        task = self._pending.get(token)
         if task is None:
-            await self._throttle.admit(client)
-            task = self._asking.get(token) or self._begin(token)
+            await self._rate_limiter.admit(client)
+            task = self._pending.get(token) or self._start_request(token)
         # Whoever hangs up leaves the question to the others that wait for it.
         return await asyncio.shield(task)
 
-    def _begin(self, token: str) -> asyncio.Task[Accepted]:
-        if len(self._asking) >= MOST_AT_ONCE:
+    def _start_request(self, token: str) -> asyncio.Task[VerifiedToken]:
+        if len(self._pending) >= MAX_CONCURRENT_REQUESTS:
             raise ProviderUnavailable(f"token issuer `{self.settings.name}` is asked too much")
         task = self._tasks.start(
-            self._ask(token),
+            self._introspect(token),
             name=f"introspection by `{self.settings.name}`",
             expected=(AuthzError,),
         )
-        self._asking[token] = task
-        task.add_done_callback(lambda _: self._asking.pop(token))
+        self._pending[token] = task
+        task.add_done_callback(lambda _: self._pending.pop(token))
         return task
 
-    async def _ask(self, token: str) -> Accepted:
-        claims = await self._answer(token)
+    async def _introspect(self, token: str) -> VerifiedToken:
+        claims = await self._request_introspection(token)
         now = self._clock()
         try:
-            found = self._judged(claims, now=now)
+            verified = self._verify_response(claims, now=now)
         except TokenRefused as error:
-            self._inactive.put(token, error, until=now + INACTIVE_SECONDS)
+            self._inactive.put(token, error, until=now + INACTIVE_CACHE_SECONDS)
             raise
-        until = min(found.expires_at, now + self._asked.cache)
-        self._active.put(token, found, until=until)
-        return found
+        until = min(verified.expires_at, now + self._introspection.cache_seconds)
+        self._active.put(token, verified, until=until)
+        return verified
 
-    def _judged(self, claims: Mapping[str, object], *, now: float) -> Accepted:
+    def _verify_response(self, claims: Mapping[str, object], *, now: float) -> VerifiedToken:
         # Section 2.2: "active" is REQUIRED and a boolean; nothing else counts as one.
         if claims.get("active") is not True:
             raise TokenRefused("token is not active")
@@ -108,28 +110,30 @@ class IntrospectedTokens:
             raise TokenRefused("token is of another issuer")
         if "exp" not in claims:
             # It lasts until we ask again, which is soon.
-            claims = {**claims, "iat": now, "exp": now + self._asked.cache}
-        return accepted(claims, kind=SessionKind.INTROSPECTED, settings=self.settings, now=now)
+            claims = {**claims, "iat": now, "exp": now + self._introspection.cache_seconds}
+        return verify_claims(claims, kind=SessionKind.INTROSPECTED, settings=self.settings, now=now)
 
-    async def _answer(self, token: str) -> Mapping[str, object]:
-        asked = self._asked
-        proof = by_secret(
-            asked.client_id,
-            asked.client_secret,
-            in_form=asked.client_authentication == "client_secret_post",
+    async def _request_introspection(self, token: str) -> Mapping[str, object]:
+        introspection = self._introspection
+        client_credentials = secret_credentials(
+            introspection.client_id,
+            introspection.client_secret,
+            in_form=introspection.client_authentication == "client_secret_post",
         )
-        form = {"token": token, "token_type_hint": "access_token", **proof.form}
+        form = {"token": token, "token_type_hint": "access_token", **client_credentials.form}
         client = await self._connection.client()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(ISSUER_TIMEOUT_SECONDS):
                 status, document = await post_form(
-                    client, asked.endpoint, form, headers=proof.headers
+                    client, introspection.endpoint, form, headers=client_credentials.headers
                 )
         except TimeoutError as error:
-            message = f"`{asked.endpoint}`: no answer within {ANSWER_SECONDS:g} s"
+            message = f"`{introspection.endpoint}`: no answer within {ISSUER_TIMEOUT_SECONDS:g} s"
             raise ProviderUnavailable(message) from error
         if status != 200 or not isinstance(document, Mapping):
-            raise ProviderUnavailable(f"`{asked.endpoint}`: status {status} or not a JSON object")
+            raise ProviderUnavailable(
+                f"`{introspection.endpoint}`: status {status} or not a JSON object"
+            )
         return document
 
     async def start(self) -> None:

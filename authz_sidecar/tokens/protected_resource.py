@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from authz_sidecar.core.path_normalization import readings
+from authz_sidecar.core.path_normalization import interpretations
 from authz_sidecar.core.urls import MalformedUrl
 from authz_sidecar.oidc.jws import ALGORITHMS
 from authz_sidecar.routes.model import PathKind
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.model import Route
     from authz_sidecar.tokens.settings import IssuerSettings
 
-WELL_KNOWN = "/.well-known/oauth-protected-resource"
-_OF_PATHS = "/-._~!$&'()*+,;=:@"
+WELL_KNOWN_PATH = "/.well-known/oauth-protected-resource"
+_SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
 
 
 def metadata_url(origin: Origin, route: Route) -> str:
@@ -27,10 +27,10 @@ def metadata_url(origin: Origin, route: Route) -> str:
     paths = route.paths
     path = "" if paths.kind is PathKind.REGEX or paths.text == "/" else paths.text
     # In a quoted string, and as one address: whatever a path may hold is escaped.
-    return f"{origin}{WELL_KNOWN}{quote(path, safe=_OF_PATHS)}"
+    return f"{origin}{WELL_KNOWN_PATH}{quote(path, safe=_SAFE_IN_PATH)}"
 
 
-class Resources:
+class ProtectedResources:
     def __init__(self, index: RouteIndex, issuers: Mapping[str, IssuerSettings]) -> None:
         self._index = index
         self._issuers = issuers
@@ -40,7 +40,7 @@ class Resources:
         counts, whether or not there is such a path."""
         issuers = [
             self._issuers[name]
-            for name in dict.fromkeys(self._names(origin, path))
+            for name in dict.fromkeys(self._issuer_names(origin, path))
             if self._issuers[name].advertised
         ]
         if not issuers:
@@ -48,24 +48,26 @@ class Resources:
         document: dict[str, object] = {
             # Section 3.3: "MUST be identical to" what the path was inserted into.
             "resource": f"{origin}{path}",
-            "authorization_servers": list(dict.fromkeys(each.issuer for each in issuers)),
+            "authorization_servers": list(dict.fromkeys(issuer.issuer for issuer in issuers)),
             "bearer_methods_supported": ["header"],
             "dpop_signing_alg_values_supported": list(ALGORITHMS),
         }
-        scopes = sorted({scope for each in issuers for scope in each.scopes})
+        scopes = sorted({scope for issuer in issuers for scope in issuer.scopes})
         if scopes:
             document["scopes_supported"] = scopes
-        if all(each.require_dpop for each in issuers):
+        if all(issuer.require_dpop for issuer in issuers):
             document["dpop_bound_access_tokens_required"] = True
         return document
 
-    def _names(self, origin: Origin, path: str) -> tuple[str, ...]:
+    def _issuer_names(self, origin: Origin, path: str) -> tuple[str, ...]:
         if path in ("", "/"):
             routes = self._index.for_host(origin)
             return tuple(name for route in routes for name in route.token_issuers)
         try:
-            meanings = readings(path, ignore_case=self._index.ignores_case(origin))
+            path_interpretations = interpretations(
+                path, ignore_case=self._index.ignores_case(origin)
+            )
         except MalformedUrl:
             return ()
-        route = self._index.match(origin, path) if len(meanings) == 1 else None
+        route = self._index.match(origin, path) if len(path_interpretations) == 1 else None
         return () if route is None else route.token_issuers

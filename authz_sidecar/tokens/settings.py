@@ -11,22 +11,22 @@ from authz_sidecar.oidc.jws import ALGORITHMS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST_TOKEN = 16_384
+MAX_TOKEN_BYTES = 16_384
 """Bytes. More than any issuer writes, and less than what parsing would be worth."""
-ANSWER_SECONDS = 2.5
+ISSUER_TIMEOUT_SECONDS = 2.5
 """How long an issuer may keep a request waiting: proxies wait three seconds for us."""
-LONGEST_REMEMBERED_SECONDS = 300.0
+MAX_CACHE_SECONDS = 300.0
 """How long a token is believed before its signature is looked at again."""
-MOST_REMEMBERED = 4096
-PROOF_SECONDS = 60.0
+MAX_CACHED_TOKENS = 4096
+MAX_PROOF_AGE_SECONDS = 60.0
 """How far `iat` of a DPoP proof may be from now, on either side."""
-NONCE_SECONDS = 300.0
+NONCE_WINDOW_SECONDS = 300.0
 
-TYPES = ("jwt", "at+jwt")
+DEFAULT_TYPES = ("jwt", "at+jwt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimNames:
+class TokenClaimNames:
     """Claims, or paths into them (`core/claims.py`). None: not told."""
 
     user: str = "sub"
@@ -36,8 +36,8 @@ class ClaimNames:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Introspection:
-    """`cache` is in seconds."""
+class IntrospectionSettings:
+    """`cache_seconds` is in seconds."""
 
     endpoint: str
     client_id: str
@@ -45,7 +45,7 @@ class Introspection:
     client_authentication: Literal["client_secret_basic", "client_secret_post"] = (
         "client_secret_basic"
     )
-    cache: float = 30.0
+    cache_seconds: float = 30.0
     require_audience: bool = True
 
 
@@ -61,8 +61,8 @@ class IssuerSettings:
     additional_audiences: tuple[str, ...] = ()
     jwks_uri: str | None = None
     algorithms: tuple[str, ...] = ALGORITHMS
-    types: tuple[str, ...] = TYPES
-    claims: ClaimNames = ClaimNames()
+    types: tuple[str, ...] = DEFAULT_TYPES
+    claims: TokenClaimNames = TokenClaimNames()
     require: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scopes: tuple[str, ...] = ()
     leeway: float = 30.0
@@ -71,18 +71,18 @@ class IssuerSettings:
     dpop_nonce: bool = False
     ca_file: str | None = None
     bearer_token_file: str | None = None
-    introspection: Introspection | None = None
+    introspection: IntrospectionSettings | None = None
     advertised: bool = True
 
 
 class TokenRefused(LoginRefused):
-    """`code` is the error of RFC 6750 section 3.1 or RFC 9449 section 7.1; `public` is said to the
-    program: visible ASCII, without quotes and backslashes."""
+    """`code` is the error of RFC 6750 section 3.1 or RFC 9449 section 7.1; `public_message` is
+    said to the program: visible ASCII, without quotes and backslashes."""
 
-    public = "The token does not count here."
+    public_message = "The token does not count here."
 
     def __init__(
-        self, message: str, *, code: str = "invalid_token", public: str | None = None
+        self, message: str, *, code: str = "invalid_token", public_message: str | None = None
     ) -> None:
-        super().__init__(message, public=public)
+        super().__init__(message, public_message=public_message)
         self.code = code

@@ -32,14 +32,14 @@ class Asset:
 
 def load_assets() -> dict[str, Asset]:
     """Every file of `static/` by its name."""
-    found = {}
+    assets = {}
     for entry in files("authz_sidecar.web").joinpath("static").iterdir():
         suffix = entry.name[entry.name.rfind(".") :]
         if suffix in _MEDIA_TYPES:
             body = entry.read_bytes()
-            found[entry.name] = Asset(
+            assets[entry.name] = Asset(
                 body=body,
                 media_type=_MEDIA_TYPES[suffix],
                 digest=sha256(body).hexdigest()[:12],
             )
-    return found
+    return assets

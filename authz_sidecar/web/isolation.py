@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.browser_headers import isolated
+from authz_sidecar.core.browser_headers import with_isolation_headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class Isolation:
+class IsolationMiddleware:
     """ASGI middleware that adds the headers of `core/browser_headers.py` where they are missing."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -22,7 +22,7 @@ class Isolation:
                 headers = [
                     (n.decode("latin-1"), v.decode("latin-1")) for n, v in message["headers"]
                 ]
-                lines = isolated(message["status"], tuple(headers))[len(headers) :]
+                lines = with_isolation_headers(message["status"], tuple(headers))[len(headers) :]
                 added = [(name.encode("ascii"), value.encode("ascii")) for name, value in lines]
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)

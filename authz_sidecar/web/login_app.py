@@ -12,51 +12,51 @@ from urllib.parse import parse_qsl
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from authz_sidecar.core.browser_headers import isolated
+from authz_sidecar.core.browser_headers import with_isolation_headers
 from authz_sidecar.errors import AuthzError
-from authz_sidecar.login.http import BadRequest, LoginReply, LoginRequest, Pairs
+from authz_sidecar.login.http import BadRequest, LoginRequest, LoginResponse, Pairs
 from authz_sidecar.login.service import LoginService
 from authz_sidecar.observe.request_ids import new_request_id
 from authz_sidecar.web.assets import load_assets
-from authz_sidecar.web.isolation import Isolation
+from authz_sidecar.web.isolation import IsolationMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from authz_sidecar.core.types import Address, Headers
     from authz_sidecar.core.urls import Origin
-    from authz_sidecar.login.host_resolution import Hosts
+    from authz_sidecar.login.host_resolution import HostResolver
 
-Handler = Callable[[LoginService, LoginRequest], Awaitable[LoginReply]]
+Handler = Callable[[LoginService, LoginRequest], Awaitable[LoginResponse]]
 
-LARGEST_FORM = 65_536
-MOST_FIELDS = 50
-RESOURCE = "/.well-known/oauth-protected-resource"
+MAX_FORM_BYTES = 65_536
+MAX_FORM_FIELDS = 50
+PROTECTED_RESOURCE_PATH = "/.well-known/oauth-protected-resource"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _ROBOTS = "User-agent: *\nDisallow: /\n"
-_BARE = {"cache-control": "no-store"}
+_PLAIN_HEADERS = {"cache-control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
+class LoginServices:
     """What the endpoints of one configuration call. They find it at the application and hold none of
     it themselves: FastAPI remembers endpoints in tables of its own, for longer than a configuration
     is in use."""
 
-    service: LoginService
-    hosts: Hosts
+    login: LoginService
+    hosts: HostResolver
     jwks: Callable[[], Mapping[str, object]]
-    resource: Callable[[Origin, str], Mapping[str, object] | None]
+    resource_metadata: Callable[[Origin, str], Mapping[str, object] | None]
     client_address: Callable[[Request], Address | None]
 
 
-def web_app(behind: Behind, *, base_path: str) -> FastAPI:
+def build_web_app(services: LoginServices, *, base_path: str) -> FastAPI:
     """The whole application behind `web_listen`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.behind = behind
-    app.add_exception_handler(HTTPException, _bare)
+    app.state.behind = services
+    app.add_exception_handler(HTTPException, _bare_error)
     app.add_exception_handler(Exception, _failed)
-    app.add_middleware(Isolation)
+    app.add_middleware(IsolationMiddleware)
     app.include_router(public_router(base_path=base_path))
     app.include_router(login_router(base_path=base_path))
     return app
@@ -75,105 +75,107 @@ def login_router(*, base_path: str) -> APIRouter:
     def route(path: str, methods: list[str], handler: Handler) -> None:
         async def endpoint(request: Request) -> Response:
             request_id = new_request_id()
-            behind = _behind(request)
+            services = _services(request)
             try:
-                asked = await _asked(request, behind, request_id=request_id)
+                login_request = await _login_request(request, services, request_id=request_id)
             except AuthzError as error:
-                return _response(behind.service.refused(error, request_id=request_id))
-            return _response(await handler(behind.service, asked))
+                return _to_response(services.login.error_response(error, request_id=request_id))
+            return _to_response(await handler(services.login, login_request))
 
         router.add_api_route(path, endpoint, methods=methods, response_class=Response)
 
-    def ours(path: str, methods: list[str], handler: Handler) -> None:
+    def under_base_path(path: str, methods: list[str], handler: Handler) -> None:
         route(f"{base_path}{path}", methods, handler)
 
-    ours("/start", ["GET", "POST"], LoginService.start)
-    ours("/choose", ["GET"], LoginService.choose)
-    ours("/callback", ["GET", "POST"], LoginService.callback)
-    ours("/callback/{provider}", ["GET", "POST"], LoginService.callback)
-    ours("/handover", ["GET"], LoginService.handover)
-    ours("/sign_out", ["GET", "POST"], LoginService.sign_out)
-    ours("/signed_out", ["GET", "HEAD"], LoginService.signed_out)
-    ours("/sessions", ["GET", "HEAD"], LoginService.sessions)
-    ours("/sessions/revoke", ["POST"], LoginService.revoke)
-    ours("/backchannel-logout", ["POST"], LoginService.back_channel_logout)
-    ours("/frontchannel-logout", ["GET"], LoginService.front_channel_logout)
-    ours("/api/assertion", ["GET"], LoginService.assertion)
-    ours("/userinfo", ["GET", "HEAD"], LoginService.userinfo)
-    ours("/api/login", ["GET", "POST"], LoginService.programmatic_login)
-    ours("/api/token", ["POST"], LoginService.token)
-    ours("/", ["GET", "HEAD"], LoginService.who_am_i)
-    ours("", ["GET", "HEAD"], LoginService.arrive)
+    under_base_path("/start", ["GET", "POST"], LoginService.start)
+    under_base_path("/choose", ["GET"], LoginService.choose)
+    under_base_path("/callback", ["GET", "POST"], LoginService.callback)
+    under_base_path("/callback/{provider}", ["GET", "POST"], LoginService.callback)
+    under_base_path("/handover", ["GET"], LoginService.handover)
+    under_base_path("/sign_out", ["GET", "POST"], LoginService.sign_out)
+    under_base_path("/signed_out", ["GET", "HEAD"], LoginService.signed_out)
+    under_base_path("/sessions", ["GET", "HEAD"], LoginService.sessions)
+    under_base_path("/sessions/revoke", ["POST"], LoginService.revoke)
+    under_base_path("/backchannel-logout", ["POST"], LoginService.back_channel_logout)
+    under_base_path("/frontchannel-logout", ["GET"], LoginService.front_channel_logout)
+    under_base_path("/api/assertion", ["GET"], LoginService.assertion)
+    under_base_path("/userinfo", ["GET", "HEAD"], LoginService.userinfo)
+    under_base_path("/api/login", ["GET", "POST"], LoginService.native_app_login)
+    under_base_path("/api/token", ["POST"], LoginService.token)
+    under_base_path("/", ["GET", "HEAD"], LoginService.whoami)
+    under_base_path("", ["GET", "HEAD"], LoginService.whoami_redirect)
     route("/", ["GET", "HEAD"], LoginService.root)
     return router
 
 
 def public_router(*, base_path: str) -> APIRouter:
-    """What is the same for everybody; of `RESOURCE`, on each host."""
+    """What is the same for everybody; of `PROTECTED_RESOURCE_PATH`, on each host."""
     router = APIRouter(include_in_schema=False)
     assets = load_assets()
 
     # A parameter of its own would have FastAPI import all of pydantic's first version, for a look.
-    async def static(request: Request) -> Response:
+    async def static_file(request: Request) -> Response:
         if (asset := assets.get(request.path_params["name"])) is None:
             raise HTTPException(404)
         return Response(asset.body, headers=dict(asset.headers()))
 
     for path, endpoint in (
-        (f"{base_path}/jwks.json", _keys),
-        ("/.well-known/pomerium/jwks.json", _keys),
-        (RESOURCE, _resource),
-        (f"{RESOURCE}/{{rest:path}}", _resource),
-        ("/robots.txt", _robots),
-        (f"{base_path}/static/{{name}}", static),
+        (f"{base_path}/jwks.json", _jwks),
+        ("/.well-known/pomerium/jwks.json", _jwks),
+        (PROTECTED_RESOURCE_PATH, _protected_resource),
+        (f"{PROTECTED_RESOURCE_PATH}/{{rest:path}}", _protected_resource),
+        ("/robots.txt", _robots_txt),
+        (f"{base_path}/static/{{name}}", static_file),
     ):
         router.add_api_route(path, endpoint, methods=["GET", "HEAD"], response_class=Response)
     return router
 
 
-async def _keys(request: Request) -> Response:
-    return _document(_behind(request).jwks())
+async def _jwks(request: Request) -> Response:
+    return _json_document(_services(request).jwks())
 
 
-async def _resource(request: Request) -> Response:
+async def _protected_resource(request: Request) -> Response:
     """What a host says of itself to programs (RFC 9728 section 3), for pages of any origin."""
-    behind = _behind(request)
-    path = request.scope["raw_path"].decode("latin-1").removeprefix(RESOURCE)
+    services = _services(request)
+    path = request.scope["raw_path"].decode("latin-1").removeprefix(PROTECTED_RESOURCE_PATH)
     try:
-        document = behind.resource(behind.hosts.origin(_headers(request)), path)
+        document = services.resource_metadata(services.hosts.resolve(_headers(request)), path)
     except AuthzError:
         document = None
     if document is None:
         raise HTTPException(404)
-    response = _document(document)
+    response = _json_document(document)
     response.headers["access-control-allow-origin"] = "*"
     return response
 
 
-async def _robots() -> Response:
-    return Response(_ROBOTS, media_type="text/plain", headers=_BARE)
+async def _robots_txt() -> Response:
+    return Response(_ROBOTS, media_type="text/plain", headers=_PLAIN_HEADERS)
 
 
-def _document(document: Mapping[str, object]) -> Response:
+def _json_document(content: Mapping[str, object]) -> Response:
     headers = {"cache-control": "public, max-age=300"}
-    return Response(json.dumps(document), media_type="application/json", headers=headers)
+    return Response(json.dumps(content), media_type="application/json", headers=headers)
 
 
-def _behind(request: Request) -> Behind:
-    behind: Behind = request.app.state.behind
-    return behind
+def _services(request: Request) -> LoginServices:
+    services: LoginServices = request.app.state.behind
+    return services
 
 
-async def _asked(request: Request, behind: Behind, *, request_id: str) -> LoginRequest:
+async def _login_request(
+    request: Request, services: LoginServices, *, request_id: str
+) -> LoginRequest:
     headers = _headers(request)
     return LoginRequest(
-        origin=behind.hosts.origin(headers),
+        origin=services.hosts.resolve(headers),
         method=request.method,
         path=request.url.path,
-        query=_pairs(request.scope["query_string"]),
-        form=_pairs(await _form(request)) if request.method == "POST" else (),
+        query=_parse_pairs(request.scope["query_string"]),
+        form=_parse_pairs(await _read_form(request)) if request.method == "POST" else (),
         headers=headers,
-        client=behind.client_address(request),
+        client=services.client_address(request),
         request_id=request_id,
     )
 
@@ -185,48 +187,50 @@ def _headers(request: Request) -> Headers:
     )
 
 
-def _pairs(text: bytes) -> Pairs:
+def _parse_pairs(text: bytes) -> Pairs:
     try:
         pairs = parse_qsl(
             text.decode("ascii"),
             keep_blank_values=True,
             strict_parsing=False,
             errors="strict",
-            max_num_fields=MOST_FIELDS,
+            max_num_fields=MAX_FORM_FIELDS,
         )
     except ValueError as error:
         raise BadRequest("query or form that is not well-formed UTF-8") from error
     return tuple(pairs)
 
 
-async def _form(request: Request) -> bytes:
-    """A small form, or nothing; never more than `LARGEST_FORM` bytes in memory."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def _read_form(request: Request) -> bytes:
+    """A small form, or nothing; never more than `MAX_FORM_BYTES` bytes in memory."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_FORM:
-            raise BadRequest(f"form of more than {LARGEST_FORM} bytes")
-    if body and kind != _FORM_TYPE:
-        raise BadRequest(f"body of type `{kind:.60}` where a form should be")
+        if len(body) > MAX_FORM_BYTES:
+            raise BadRequest(f"form of more than {MAX_FORM_BYTES} bytes")
+    if body and media_type != _FORM_TYPE:
+        raise BadRequest(f"body of type `{media_type:.60}` where a form should be")
     return bytes(body)
 
 
-def _response(reply: LoginReply) -> Response:
-    response = Response(reply.body, status_code=reply.status)
-    for name, value in reply.headers:
+def _to_response(login_response: LoginResponse) -> Response:
+    response = Response(login_response.body, status_code=login_response.status)
+    for name, value in login_response.headers:
         response.headers.append(name, value)
     return response
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
     """Outside of all middleware; the server logs the error."""
-    return Response(status_code=500, headers=dict(isolated(500, tuple(_BARE.items()))))
+    return Response(
+        status_code=500, headers=dict(with_isolation_headers(500, tuple(_PLAIN_HEADERS.items())))
+    )
 
 
-async def _bare(_request: Request, error: Exception) -> Response:
+async def _bare_error(_request: Request, error: Exception) -> Response:
     """Nothing that tells one unknown address from another."""
     status, headers = (
         (error.status_code, error.headers or {}) if isinstance(error, HTTPException) else (500, {})
     )
-    return Response(status_code=status, headers={**_BARE, **headers})
+    return Response(status_code=status, headers={**_PLAIN_HEADERS, **headers})

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,49 +48,49 @@ class Operations(Protocol):
         """The explanation of a recent denial; None where it is not remembered."""
 
 
-def ops_app(operations: Operations) -> Starlette:
+def build_ops_app(operations: Operations) -> Starlette:
     async def healthz(_request: Request) -> Response:
         if operations.answering():
-            return _json(200, {"status": "ok"})
-        return _json(503, {"status": "no worker answers checks"})
+            return _json_response(200, {"status": "ok"})
+        return _json_response(503, {"status": "no worker answers checks"})
 
     async def readyz(_request: Request) -> Response:
         readiness = await operations.readiness()
         if readiness.ready:
-            return _json(200, {"ready": True})
-        return _json(503, {"ready": False, "missing": dict(readiness.missing)})
+            return _json_response(200, {"ready": True})
+        return _json_response(503, {"ready": False, "missing": dict(readiness.missing)})
 
     async def metrics(_request: Request) -> Response:
         page = await operations.metrics_page()
-        return Response(page, headers={"content-type": _METRICS, "cache-control": "no-store"})
+        return Response(page, headers={"content-type": _METRICS_TYPE, "cache-control": "no-store"})
 
     async def status(_request: Request) -> Response:
-        return _json(200, await operations.status())
+        return _json_response(200, await operations.status())
 
     async def denial(request: Request) -> Response:
         explained = await operations.denial(request.path_params["request_id"])
         if explained is None:
-            return _json(404, {"error": "no recent denial has this request id"})
-        return _json(200, explained)
+            return _json_response(404, {"error": "no recent denial has this request id"})
+        return _json_response(200, explained)
 
     app = Starlette(
         routes=[
-            _get("/healthz", healthz),
-            _get("/readyz", readyz),
-            _get("/metrics", metrics),
-            _get("/status", status),
-            _get("/status/denials/{request_id}", denial),
+            _get_route("/healthz", healthz),
+            _get_route("/readyz", readyz),
+            _get_route("/metrics", metrics),
+            _get_route("/status", status),
+            _get_route("/status/denials/{request_id}", denial),
         ]
     )
     app.router.redirect_slashes = False
     return app
 
 
-def _get(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
+def _get_route(path: str, endpoint: Callable[[Request], Awaitable[Response]]) -> Route:
     return Route(path, endpoint, methods=["GET"])
 
 
-def _json(status: int, content: Mapping[str, Any]) -> Response:
+def _json_response(status: int, content: Mapping[str, Any]) -> Response:
     return Response(
         json.dumps(content, indent=2) + "\n",
         status_code=status,

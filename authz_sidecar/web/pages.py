@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from authz_sidecar.core.browser_headers import isolated
-from authz_sidecar.login.loop_detection import Circle
+from authz_sidecar.core.browser_headers import with_isolation_headers
+from authz_sidecar.login.loop_detection import LoopCause
 from authz_sidecar.web.assets import load_assets
-from authz_sidecar.web.reason_texts import explanations
+from authz_sidecar.web.reason_texts import explain_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,38 +27,49 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from authz_sidecar.core.types import Identity
-    from authz_sidecar.login.interfaces import SessionLine
+    from authz_sidecar.login.interfaces import SessionRow
 
-_COOKIES = (
+_COOKIES_BLOCKED = (
     "Your browser does not keep this site's cookies. Allow them, or leave the private window."
 )
-_CLOCK = "The clock of this device, or of the server, is wrong."
-_NAME = (
+_CLOCK_WRONG = "The clock of this device, or of the server, is wrong."
+_OTHER_NAME = (
     "The site is reached under another name than the one it is configured for, or over plain http."
 )
-_COPIES = "Several copies of the sign-in service run without a common session store."
-_FORGETFUL = "The session store loses sessions: it was emptied, or has too little memory."
-_CROWDED = "There are so many cookies for this site that the browser drops some."
-_RULES = (
+_NO_COMMON_STORE = "Several copies of the sign-in service run without a common session store."
+_STORE_LOSES_SESSIONS = (
+    "The session store loses sessions: it was emptied, or has too little memory."
+)
+_TOO_MANY_COOKIES = "There are so many cookies for this site that the browser drops some."
+_UNSATISFIABLE_RULE = (
     "The site asks for something that no sign-in changes: a rule about how you sign in is at odds"
     " with what the identity provider does."
 )
-_PROXY = "The proxy does not pass cookies on to the sign-in service, or changes the address."
+_PROXY_DROPS_COOKIES = (
+    "The proxy does not pass cookies on to the sign-in service, or changes the address."
+)
 
-LOOP_CAUSES: Mapping[Circle, tuple[str, ...]] = MappingProxyType(
+LOOP_CAUSES: Mapping[LoopCause, tuple[str, ...]] = MappingProxyType(
     {
-        Circle.NO_COOKIES: (_COOKIES, _NAME, _CLOCK),
-        Circle.COOKIE_LOST: (_NAME, _COOKIES, _CROWDED, _CLOCK),
-        Circle.SESSION_LOST: (_COPIES, _FORGETFUL, _CLOCK),
-        Circle.STILL_ASKED: (_PROXY, _RULES, _COPIES, _NAME),
+        LoopCause.NO_COOKIES: (_COOKIES_BLOCKED, _OTHER_NAME, _CLOCK_WRONG),
+        LoopCause.COOKIE_LOST: (_OTHER_NAME, _COOKIES_BLOCKED, _TOO_MANY_COOKIES, _CLOCK_WRONG),
+        LoopCause.SESSION_LOST: (_NO_COMMON_STORE, _STORE_LOSES_SESSIONS, _CLOCK_WRONG),
+        LoopCause.STILL_ASKED: (
+            _PROXY_DROPS_COOKIES,
+            _UNSATISFIABLE_RULE,
+            _NO_COMMON_STORE,
+            _OTHER_NAME,
+        ),
     }
 )
 """The likely causes, the likeliest first."""
 
 # What could end up in a name or an address and mislead the eye or the encoder: control characters,
 # text-direction overrides and lone surrogates.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_FOLLOWABLE = re.compile(r"https?://[^/\\]|/(?![/\\])")
+_UNSAFE_CHARACTERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_FOLLOWABLE_URL = re.compile(r"https?://[^/\\]|/(?![/\\])")
 
 
 class Pages:
@@ -73,8 +84,8 @@ class Pages:
 
     def __init__(self, *, base_path: str) -> None:
         self._base_path = base_path
-        self._sources = _sources()
-        self._assets = {
+        self._template_sources = _read_templates()
+        self._asset_urls = {
             name: f"{base_path}/static/{name}?v={asset.digest}"
             for name, asset in load_assets().items()
         }
@@ -86,17 +97,17 @@ class Pages:
         from jinja2 import DictLoader, Environment, StrictUndefined  # noqa: PLC0415
 
         environment = Environment(
-            loader=DictLoader(self._sources),
+            loader=DictLoader(self._template_sources),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
-            finalize=_printable,
+            finalize=_replace_unsafe,
         )
         environment.tests["followable"] = _is_followable
         environment.globals["base_path"] = self._base_path
-        environment.globals["static"] = self._assets
+        environment.globals["static"] = self._asset_urls
         return environment.get_template
 
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -109,7 +120,7 @@ class Pages:
             ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         )
-        return isolated(200, own)
+        return with_isolation_headers(200, own)
 
     def denied(
         self,
@@ -124,13 +135,13 @@ class Pages:
             "denied",
             identity=identity,
             url=url,
-            explanations=explanations(reasons),
+            explanations=explain_reasons(reasons),
             codes=sorted(reasons),
             request_id=request_id,
             switch_account_url=switch_account_url,
         )
 
-    def trouble(
+    def error(
         self,
         *,
         title: str,
@@ -156,8 +167,8 @@ class Pages:
             "provider_down", provider=provider, retry_url=retry_url, request_id=request_id
         )
 
-    def too_many_redirects(self, *, host: str, request_id: str, circle: Circle) -> str:
-        return self._render("loop", host=host, request_id=request_id, causes=LOOP_CAUSES[circle])
+    def too_many_redirects(self, *, host: str, request_id: str, cause: LoopCause) -> str:
+        return self._render("loop", host=host, request_id=request_id, causes=LOOP_CAUSES[cause])
 
     def other_account(
         self, *, identity: Identity, continue_url: str, back_url: str, request_id: str
@@ -189,7 +200,7 @@ class Pages:
     def signed_out(self, *, home_url: str | None) -> str:
         return self._render("signed_out", home_url=home_url)
 
-    def who(
+    def who_am_i(
         self,
         *,
         identity: Identity,
@@ -203,16 +214,16 @@ class Pages:
             "who",
             identity=identity,
             provider=provider,
-            expiry=_moment(expires_at),
+            expiry=_to_datetime(expires_at),
             sign_out_url=sign_out_url,
             sessions_url=sessions_url,
         )
 
     def sessions(
-        self, *, identity: Identity, lines: tuple[SessionLine, ...], action_url: str, csrf: str
+        self, *, identity: Identity, lines: tuple[SessionRow, ...], action_url: str, csrf: str
     ) -> str:
         """Forms that post `csrf` and `session`, the handle of one, or `all`."""
-        shown = [
+        rows = [
             {
                 "device": line.device,
                 "address": line.address,
@@ -220,13 +231,13 @@ class Pages:
                 "sites": line.sites,
                 "handle": line.handle,
                 "current": line.current,
-                "signed_in": _moment(line.signed_in_at),
-                "last_used": _moment(line.last_used_at),
+                "signed_in": _to_datetime(line.signed_in_at),
+                "last_used": _to_datetime(line.last_used_at),
             }
             for line in lines
         ]
         return self._render(
-            "sessions", identity=identity, lines=shown, action_url=action_url, csrf=csrf
+            "sessions", identity=identity, lines=rows, action_url=action_url, csrf=csrf
         )
 
     def allow_tool(
@@ -247,7 +258,7 @@ class Pages:
             identity=identity,
             site=site,
             tool=tool,
-            ends=_moment(ends_at),
+            ends=_to_datetime(ends_at),
             action_url=action_url,
             csrf=csrf,
             fields=fields,
@@ -261,20 +272,20 @@ class Pages:
         return self._template(f"{template}.html").render(**values)
 
 
-def _moment(at: float) -> datetime:
-    return datetime.fromtimestamp(at, tz=UTC)
+def _to_datetime(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, tz=UTC)
 
 
-def _printable(value: object) -> object:
+def _replace_unsafe(value: object) -> object:
     if isinstance(value, Markup):
         return value
-    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", str(value))
+    return _UNSAFE_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", str(value))
 
 
 def _is_followable(url: object) -> bool:
-    return isinstance(url, str) and _FOLLOWABLE.match(url) is not None
+    return isinstance(url, str) and _FOLLOWABLE_URL.match(url) is not None
 
 
-def _sources() -> dict[str, str]:
+def _read_templates() -> dict[str, str]:
     folder = files("authz_sidecar.web").joinpath("templates")
-    return {each.name: each.read_text("utf-8") for each in folder.iterdir()}
+    return {template.name: template.read_text("utf-8") for template in folder.iterdir()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_WORDS = {
+_TEXTS = {
     "user-unauthenticated": "You are not signed in.",
     "user-unauthorized": "Your account is not among those that may open this page.",
     "email-unauthorized": "Your email address is not among those that may open this page.",
@@ -37,18 +37,18 @@ _WORDS = {
     "origin-not-allowed": "The connection was opened by another site.",
     "upgrade-not-allowed": "The connection asks for a protocol that is not allowed here.",
 }
-_SHUT_OUT = "A rule for this page shuts your account out."
-_UNKNOWN = "What a rule for this page asks about could not be found out."
+_DENIED_BY_RULE = "A rule for this page shuts your account out."
+_UNKNOWN_VALUE = "What a rule for this page asks about could not be found out."
 
 
-def explanations(reasons: frozenset[str]) -> tuple[str, ...]:
+def explain_reasons(reasons: frozenset[str]) -> tuple[str, ...]:
     """What can be said in words about a refusal, in a stable order, each thing once.
 
     A denial that names a criterion which held (`email-ok`) comes from a rule that shuts out.
     """
-    words = [_WORDS[code] for code in sorted(reasons) if code in _WORDS]
+    texts = [_TEXTS[code] for code in sorted(reasons) if code in _TEXTS]
     if any(code.endswith("-unknown") for code in reasons):
-        words.append(_UNKNOWN)
-    if not words and any(code.endswith("-ok") for code in reasons):
-        words.append(_SHUT_OUT)
-    return tuple(dict.fromkeys(words))
+        texts.append(_UNKNOWN_VALUE)
+    if not texts and any(code.endswith("-ok") for code in reasons):
+        texts.append(_DENIED_BY_RULE)
+    return tuple(dict.fromkeys(texts))

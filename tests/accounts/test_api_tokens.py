@@ -7,48 +7,62 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.accounts.api_tokens import OwnTokens
+from authz_sidecar.accounts.api_tokens import ApiTokenAuthenticator
 from authz_sidecar.accounts.service_accounts import ServiceAccounts
 from authz_sidecar.core.types import SessionKind
-from authz_sidecar.sessions.api_tokens import Prefix, read, tool_scope, written
-from tests.routes.settings import Settings
-from tests.support.authorizer import ALICE, APP, JSON, NAMES, NAVIGATION, House, header, house
+from authz_sidecar.sessions.api_tokens import (
+    ApiTokenPrefix,
+    format_api_token,
+    parse_api_token,
+    tool_scope,
+)
+from tests.routes.settings import RouteSpec
+from tests.support.authorizer import (
+    ALICE,
+    APP,
+    JSON,
+    NAMES,
+    NAVIGATION,
+    AuthorizerFixture,
+    build_authorizer,
+    header,
+)
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
 
 ROUTES = (
-    Settings(name="app", allow_any_authenticated_user=True),
-    Settings(name="api", prefix="/api", allow_any_authenticated_user=True, service_accounts=True),
-    Settings(
+    RouteSpec(name="app", allow_any_authenticated_user=True),
+    RouteSpec(name="api", prefix="/api", allow_any_authenticated_user=True, service_accounts=True),
+    RouteSpec(
         name="deploy",
         prefix="/deploy",
         service_accounts=True,
         policy={"allow": {"or": [{"user": {"is": "service-account/deploy"}}]}},
     ),
-    Settings(
+    RouteSpec(
         name="groups",
         prefix="/groups",
         service_accounts=True,
         policy={"allow": {"and": [{"groups": {"has": "bots"}}, {"claim/team": "blue"}]}},
     ),
-    Settings(
+    RouteSpec(
         name="person",
         prefix="/person",
         service_accounts=True,
         policy={"allow": {"or": [{"user": {"is": "alice"}}]}},
     ),
-    Settings(
+    RouteSpec(
         name="tools", prefix="/tools", allow_any_authenticated_user=True, command_line_tools=True
     ),
-    Settings(
+    RouteSpec(
         name="other",
         from_="https://other.example.com",
         allow_any_authenticated_user=True,
         command_line_tools=True,
         service_accounts=True,
     ),
-    Settings(
+    RouteSpec(
         name="partners",
         prefix="/partners",
         identity_provider=("partners",),
@@ -62,20 +76,20 @@ ROUTES = (
 class Door:
     """The gate's own way to sessions, which tests may replace."""
 
-    homes: list[House] = field(default_factory=list)
+    homes: list[AuthorizerFixture] = field(default_factory=list)
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
         return await self.homes[0].sessions.find(token, scope=scope, provider=provider)
 
 
-def home() -> House:
+def home() -> AuthorizerFixture:
     door = Door()
     door.homes.append(
-        house(
+        build_authorizer(
             *ROUTES,
             providers=("corp", "partners"),
             default_provider="corp",
-            credentials=(OwnTokens(door),),
+            authenticators=(ApiTokenAuthenticator(door),),
         )
     )
     return door.homes[0]
@@ -85,18 +99,18 @@ def bearer(token: str) -> tuple[str, str]:
     return "authorization", f"Bearer {token}"
 
 
-async def account(at: House, name: str = "deploy", **options: Any) -> str:
+async def account(at: AuthorizerFixture, name: str = "deploy", **options: Any) -> str:
     accounts = ServiceAccounts(at.sessions)
-    token, _ = await accounts.mint(name, **{"lifetime": 86400.0, "routes": (), **options})
+    token, _ = await accounts.create_token(name, **{"lifetime": 86400.0, "routes": (), **options})
     return token
 
 
-async def tool(at: House, origin: str = APP) -> str:
+async def tool(at: AuthorizerFixture, origin: str = APP) -> str:
     _, parent = await at.sessions.create(identity=ALICE, scope=APP)
     secret, _ = await at.sessions.create(
         identity=ALICE, scope=tool_scope(origin), parent=parent, kind=SessionKind.TOOL
     )
-    return written(Prefix.TOOL, secret)
+    return format_api_token(ApiTokenPrefix.TOOL, secret)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +135,14 @@ async def test_a_service_account_opens(
 ) -> None:
     at = home()
     token = await account(at, **options)
-    assert (await at.ask(f"{APP}{path}", bearer(token), by=by)).status == status
+    assert (await at.check(f"{APP}{path}", bearer(token), adapter=by)).status == status
 
 
 @pytest.mark.parametrize("by", [name for name in NAMES if name != "nginx-challenge"])
 async def test_the_app_hears_who_a_service_account_is(by: str) -> None:
     at = home()
     token = await account(at)
-    reply = await at.ask(f"{APP}/api", bearer(token), by=by)
+    reply = await at.check(f"{APP}/api", bearer(token), adapter=by)
     assert (reply.status, header(reply, "x-auth-user")) == (200, "service-account/deploy")
     assert at.record.credential == "service-account"
 
@@ -136,16 +150,16 @@ async def test_the_app_hears_who_a_service_account_is(by: str) -> None:
 async def test_a_route_that_takes_none_leaves_the_header_to_the_app() -> None:
     at = home()
     token = await account(at)
-    cookie = await at.signed_in()
-    assert (await at.ask(f"{APP}/", bearer(token), JSON)).status == 401
-    assert (await at.ask(f"{APP}/", bearer(token), cookie)).status == 200
+    cookie = await at.sign_in()
+    assert (await at.check(f"{APP}/", bearer(token), JSON)).status == 401
+    assert (await at.check(f"{APP}/", bearer(token), cookie)).status == 200
 
 
 async def test_a_bad_token_is_no_reason_to_use_the_cookie() -> None:
     at = home()
-    cookie = await at.signed_in()
-    bad = written(Prefix.SERVICE_ACCOUNT, "A" * 43)
-    reply = await at.ask(f"{APP}/api", bearer(bad), cookie, *NAVIGATION)
+    cookie = await at.sign_in()
+    bad = format_api_token(ApiTokenPrefix.SERVICE_ACCOUNT, "A" * 43)
+    reply = await at.check(f"{APP}/api", bearer(bad), cookie, *NAVIGATION)
     assert reply.status == 401
     assert 'error="invalid_token"' in (header(reply, "www-authenticate") or "")
 
@@ -154,29 +168,29 @@ async def test_a_revoked_token_is_nobodys_with_the_next_request() -> None:
     at = home()
     one, other = await account(at), await account(at)
     stays = await account(at, "other")
-    assert (await at.ask(f"{APP}/api", bearer(one))).status == 200
+    assert (await at.check(f"{APP}/api", bearer(one))).status == 200
     assert await ServiceAccounts(at.sessions).revoke("deploy") == 2
     for token, status in ((one, 401), (other, 401), (stays, 200)):
-        assert (await at.ask(f"{APP}/api", bearer(token))).status == status
+        assert (await at.check(f"{APP}/api", bearer(token))).status == status
 
 
 async def test_one_token_of_a_name_is_revoked_by_its_id() -> None:
     at = home()
     accounts = ServiceAccounts(at.sessions)
-    old, session = await accounts.mint("deploy", lifetime=86400.0, routes=())
+    old, session = await accounts.create_token("deploy", lifetime=86400.0, routes=())
     new = await account(at)
-    assert await accounts.revoke(session.handle) == 1
-    assert (await at.ask(f"{APP}/api", bearer(old))).status == 401
-    assert (await at.ask(f"{APP}/api", bearer(new))).status == 200
+    assert await accounts.revoke(session.public_id) == 1
+    assert (await at.check(f"{APP}/api", bearer(old))).status == 401
+    assert (await at.check(f"{APP}/api", bearer(new))).status == 200
 
 
 async def test_a_token_ends_when_it_was_said_to() -> None:
     at = home()
     token = await account(at)
     at.now[0] += 86399
-    assert (await at.ask(f"{APP}/api", bearer(token))).status == 200
+    assert (await at.check(f"{APP}/api", bearer(token))).status == 200
     at.now[0] += 1
-    assert (await at.ask(f"{APP}/api", bearer(token))).status == 401
+    assert (await at.check(f"{APP}/api", bearer(token))).status == 401
 
 
 @pytest.mark.parametrize(
@@ -191,12 +205,12 @@ async def test_a_token_ends_when_it_was_said_to() -> None:
 )
 async def test_a_tool_opens(url: str, made_for: str, status: int) -> None:
     at = home()
-    assert (await at.ask(url, bearer(await tool(at, made_for)))).status == status
+    assert (await at.check(url, bearer(await tool(at, made_for)))).status == status
 
 
 async def test_a_tool_is_the_person_it_works_for() -> None:
     at = home()
-    reply = await at.ask(f"{APP}/tools", bearer(await tool(at)))
+    reply = await at.check(f"{APP}/tools", bearer(await tool(at)))
     assert header(reply, "x-auth-user") == "alice"
 
 
@@ -204,21 +218,21 @@ async def test_a_tool_ends_with_the_person_signing_out_everywhere() -> None:
     at = home()
     token = await tool(at)
     await at.sessions.end_user(provider="corp", issuer=ALICE.issuer, subject="alice")
-    assert (await at.ask(f"{APP}/tools", bearer(token))).status == 401
+    assert (await at.check(f"{APP}/tools", bearer(token))).status == 401
 
 
 async def test_a_cookie_is_no_token_and_a_token_no_cookie() -> None:
     at = home()
-    name, line = await at.signed_in()
+    name, line = await at.sign_in()
     cookie, _, secret = line.partition("=")
-    for prefix in Prefix:
+    for prefix in ApiTokenPrefix:
         for path in ("/api", "/tools"):
-            stolen = bearer(written(prefix, secret))
-            assert (await at.ask(f"{APP}{path}", stolen)).status == 401
+            stolen = bearer(format_api_token(prefix, secret))
+            assert (await at.check(f"{APP}{path}", stolen)).status == 401
     for token in (await account(at), await tool(at)):
-        found = read(token)
+        found = parse_api_token(token)
         assert found is not None
-        reply = await at.ask(f"{APP}/", (name, f"{cookie}={found[1]}"), JSON)
+        reply = await at.check(f"{APP}/", (name, f"{cookie}={found[1]}"), JSON)
         assert reply.status == 401
 
 
@@ -236,14 +250,14 @@ async def test_a_cookie_is_no_token_and_a_token_no_cookie() -> None:
     ],
 )
 async def test_what_is_no_token_of_ours_is_refused_unread(credential: str) -> None:
-    assert read(credential) is None
+    assert parse_api_token(credential) is None
     at = home()
-    assert (await at.ask(f"{APP}/api", bearer(credential))).status == 401
+    assert (await at.check(f"{APP}/api", bearer(credential))).status == 401
 
 
 async def test_somebody_without_a_token_is_told_what_would_do() -> None:
     at = home()
-    reply = await at.ask(f"{APP}/api", JSON)
+    reply = await at.check(f"{APP}/api", JSON)
     assert reply.status == 401
     assert header(reply, "www-authenticate") == 'Bearer realm="app.example.com"'
 

@@ -12,21 +12,29 @@ import bcrypt
 import pytest
 
 from authz_sidecar.accounts.basic_auth import (
-    MOST_WAITING,
-    TIMES_ALL,
-    Guesses,
-    Passwords,
-    credentials,
+    MAX_PENDING_VERIFICATIONS,
+    NETWORK_FACTOR,
+    BasicAuthenticator,
+    PasswordRateLimiter,
+    parse_basic_credentials,
 )
 from authz_sidecar.accounts.htpasswd import PasswordFile
-from authz_sidecar.errors import Throttled
-from authz_sidecar.rate_limit import Limits, Throttle
+from authz_sidecar.errors import RateLimited
+from authz_sidecar.rate_limit import RateLimit, RateLimiter
 from authz_sidecar.sealing import KeyedHash, SecretKeys
-from authz_sidecar.sessions import MemoryStore, Sessions
+from authz_sidecar.sessions import MemoryStore, SessionService
 from authz_sidecar.sessions.factory import open_store
-from tests.routes.settings import Settings
+from tests.routes.settings import RouteSpec
 from tests.servers.redis import RedisServer, redis_server
-from tests.support.authorizer import APP, HTML, JSON, NAVIGATION, House, header, house
+from tests.support.authorizer import (
+    APP,
+    HTML,
+    JSON,
+    NAVIGATION,
+    AuthorizerFixture,
+    build_authorizer,
+    header,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,14 +49,14 @@ USERS = PasswordFile(
         for name in ("alice", "bob")
     }
 )
-BASIC = Settings(name="legacy", allow_any_authenticated_user=True, basic_auth=True)
-ENGINEERS = Settings(
+BASIC = RouteSpec(name="legacy", allow_any_authenticated_user=True, basic_auth=True)
+ENGINEERS = RouteSpec(
     name="eng",
     prefix="/eng",
     basic_auth=True,
     policy={"allow": {"or": [{"groups": {"has": "eng"}}]}},
 )
-NOT_HERE = Settings(name="modern", prefix="/modern", allow_any_authenticated_user=True)
+NOT_HERE = RouteSpec(name="modern", prefix="/modern", allow_any_authenticated_user=True)
 WINDOW = 6000.0 * 60
 
 
@@ -72,40 +80,42 @@ class Hashing:
 
 @dataclass
 class Place:
-    at: House
+    at: AuthorizerFixture
     hashing: Hashing
     now: list[float]
     throttled: list[None]
 
     async def status(self, user: str, password: str, *more: Any, **how: Any) -> int:
         path = how.pop("path", "/")
-        reply = await self.at.ask(f"{APP}{path}", basic(user, password), *more, **how)
+        reply = await self.at.check(f"{APP}{path}", basic(user, password), *more, **how)
         return reply.status
 
 
 def place(*, store: SessionStore | None = None, guesses: int = 3) -> Place:
     hashing, now, throttled = Hashing(), [WINDOW], list[None]()
     hashing.gate.set()
-    counting = Sessions(
+    counting = SessionService(
         store=store or MemoryStore(clock=lambda: now[0]),
         secret_keys=SecretKeys([b"k" * 32]),
         lifetime=60,
         idle_timeout=60,
         clock=lambda: now[0],
     )
-    passwords = Passwords(
+    passwords = BasicAuthenticator(
         USERS,
         realm="legacy clients",
         groups={"eng": ("alice",)},
-        limits=Guesses(
-            Throttle(counting.notes, limits=Limits(requests=guesses), clock=lambda: now[0]),
-            key=KeyedHash(b"g" * 32),
-            throttled=lambda: throttled.append(None),
+        limiter=PasswordRateLimiter(
+            RateLimiter(
+                counting.one_time, limits=RateLimit(requests=guesses), clock=lambda: now[0]
+            ),
+            bucket_hash=KeyedHash(b"g" * 32),
+            on_rate_limited=lambda: throttled.append(None),
         ),
         key=b"p" * 32,
-        run=hashing.run,
+        run_in_thread=hashing.run,
     )
-    at = house(BASIC, ENGINEERS, NOT_HERE, credentials=(passwords,))
+    at = build_authorizer(BASIC, ENGINEERS, NOT_HERE, authenticators=(passwords,))
     return Place(at, hashing, now, throttled)
 
 
@@ -136,7 +146,7 @@ async def test_who_passes(who: tuple[str, str], path: str, status: int) -> None:
 
 async def test_the_app_hears_who_it_is() -> None:
     here = place()
-    reply = await here.at.ask(f"{APP}/", basic(*ALICES))
+    reply = await here.at.check(f"{APP}/", basic(*ALICES))
     assert header(reply, "x-auth-user") == "htpasswd/alice"
     assert here.at.record.credential == "password"
 
@@ -145,14 +155,14 @@ async def test_the_app_hears_who_it_is() -> None:
     "headers", [(), (JSON,), (*NAVIGATION, HTML)], ids=["plain", "json", "page"]
 )
 async def test_a_wrong_password_asks_for_another(headers: tuple[tuple[str, str], ...]) -> None:
-    reply = await place().at.ask(f"{APP}/", basic("alice", "x"), *headers)
+    reply = await place().at.check(f"{APP}/", basic("alice", "x"), *headers)
     assert reply.status == 401
     assert header(reply, "www-authenticate") == 'Basic realm="legacy clients", charset="UTF-8"'
     assert header(reply, "location") is None
 
 
 async def test_a_browser_without_a_password_still_signs_in() -> None:
-    assert (await place().at.ask(f"{APP}/", *NAVIGATION)).status == 302
+    assert (await place().at.check(f"{APP}/", *NAVIGATION)).status == 302
 
 
 @pytest.mark.parametrize(
@@ -170,15 +180,15 @@ async def test_a_browser_without_a_password_still_signs_in() -> None:
     ],
 )
 async def test_what_cannot_be_read_is_refused_unhashed(text: str) -> None:
-    assert credentials(text) is None
+    assert parse_basic_credentials(text) is None
     here = place()
-    assert (await here.at.ask(f"{APP}/", ("authorization", f"Basic {text}"))).status == 401
+    assert (await here.at.check(f"{APP}/", ("authorization", f"Basic {text}"))).status == 401
     assert here.hashing.hashed == []
 
 
 def test_a_password_may_have_colons_and_be_empty() -> None:
     for pair in ("a::b:", "a:"):
-        read = credentials(base64.b64encode(pair.encode()).decode())
+        read = parse_basic_credentials(base64.b64encode(pair.encode()).decode())
         assert read == ("a", pair.partition(":")[2].encode())
 
 
@@ -203,14 +213,14 @@ async def test_few_are_hashed_at_a_time_and_few_wait() -> None:
     here.hashing.gate.clear()
     asked = [
         asyncio.create_task(here.status("alice", f"guess {n}", client=f"192.0.2.{n}"))
-        for n in range(MOST_WAITING + 5)
+        for n in range(MAX_PENDING_VERIFICATIONS + 5)
     ]
     for _ in range(20):
         await asyncio.sleep(0)
     assert sum(task.done() for task in asked) == 5
     here.hashing.gate.set()
     statuses = await asyncio.gather(*asked)
-    assert (statuses.count(401), statuses.count(429)) == (MOST_WAITING, 5)
+    assert (statuses.count(401), statuses.count(429)) == (MAX_PENDING_VERIFICATIONS, 5)
     assert here.hashing.most == 2
 
 
@@ -248,7 +258,7 @@ async def test_guesses_at_many_accounts_end_too() -> None:
     here = place(guesses=2)
     statuses = [await here.status(f"user{n}", "guess") for n in range(200)]
     assert 401 in statuses
-    assert statuses.count(401) <= 2 * TIMES_ALL
+    assert statuses.count(401) <= 2 * NETWORK_FACTOR
     assert set(statuses[-50:]) == {429}
 
 
@@ -263,20 +273,20 @@ async def test_a_throttled_guess_says_when_to_come_back() -> None:
     here = place(guesses=1)
     here.now[0] += 45
     await here.status("alice", "one")
-    reply = await here.at.ask(f"{APP}/", basic("alice", "two"))
+    reply = await here.at.check(f"{APP}/", basic("alice", "two"))
     assert (reply.status, header(reply, "retry-after")) == (429, "15")
 
 
 async def test_what_nginx_asks_twice_is_guessed_once() -> None:
     here = place(guesses=1)
     wrong = basic("alice", "wrong")
-    first = await here.at.ask(f"{APP}/", wrong, by="nginx")
-    words = await here.at.ask(f"{APP}/", wrong, by="nginx-challenge")
+    first = await here.at.check(f"{APP}/", wrong, adapter="nginx")
+    words = await here.at.check(f"{APP}/", wrong, adapter="nginx-challenge")
     assert (first.status, words.status) == (401, 401)
     assert (header(words, "www-authenticate") or "").startswith("Basic ")
     assert here.hashing.hashed == ["alice"]
-    again = await here.at.ask(f"{APP}/", basic("alice", "other"), by="nginx")
-    words = await here.at.ask(f"{APP}/", basic("alice", "other"), by="nginx-challenge")
+    again = await here.at.check(f"{APP}/", basic("alice", "other"), adapter="nginx")
+    words = await here.at.check(f"{APP}/", basic("alice", "other"), adapter="nginx-challenge")
     assert (again.status, header(again, "x-authz-reason")) == (403, "throttled")
     assert words.status == 429
 
@@ -300,30 +310,30 @@ async def test_names_are_no_way_to_fill_the_store() -> None:
             counted.add(key)
             return 1
 
-    limits = Guesses(
-        Throttle(Counting(), limits=Limits(), clock=lambda: WINDOW),
-        key=KeyedHash(b"g" * 32),
-        throttled=lambda: None,
+    limits = PasswordRateLimiter(
+        RateLimiter(Counting(), limits=RateLimit(), clock=lambda: WINDOW),
+        bucket_hash=KeyedHash(b"g" * 32),
+        on_rate_limited=lambda: None,
     )
     for n in range(500):
-        await limits.guess(f"user{n}", ip_address("192.0.2.1"))
+        await limits.count_attempt(f"user{n}", ip_address("192.0.2.1"))
     assert len(counted) == 17
 
 
 async def test_a_check_counts_nothing() -> None:
-    counting = Sessions(
+    counting = SessionService(
         store=MemoryStore(), secret_keys=SecretKeys([b"k" * 32]), lifetime=60, idle_timeout=60
     )
-    limits = Guesses(
-        Throttle(counting.notes, limits=Limits(requests=1), clock=lambda: WINDOW),
-        key=KeyedHash(b"g" * 32),
-        throttled=lambda: None,
+    limits = PasswordRateLimiter(
+        RateLimiter(counting.one_time, limits=RateLimit(requests=1), clock=lambda: WINDOW),
+        bucket_hash=KeyedHash(b"g" * 32),
+        on_rate_limited=lambda: None,
     )
     for _ in range(3):
         limits.check("alice", None)
     for _ in range(10):  # all unknown addresses together may have more
-        await limits.guess("alice", None)
-    with pytest.raises(Throttled):
-        await limits.guess("alice", None)
-    with pytest.raises(Throttled):
+        await limits.count_attempt("alice", None)
+    with pytest.raises(RateLimited):
+        await limits.count_attempt("alice", None)
+    with pytest.raises(RateLimited):
         limits.check("alice", None)

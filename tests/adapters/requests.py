@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.adapters.base import RawRequest
-from authz_sidecar.adapters.registry import NAMES, adapters
-from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, Networks
+from authz_sidecar.adapters.base import SubRequest
+from authz_sidecar.adapters.registry import NAMES, enabled_adapters
+from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, NetworkSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from authz_sidecar.adapters.client_certificates import CertificateHeader
     from authz_sidecar.core.types import Headers
 
-PATHS = {name: f"/auth/{name}" for name in NAMES} | {"nginx challenge": "/auth/nginx/challenge"}
+CHECK_PATHS = {name: f"/auth/{name}" for name in NAMES} | {
+    "nginx challenge": "/auth/nginx/challenge"
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Original:
+class ClientRequest:
     """A request as the client sent it to the proxy."""
 
     method: str = "GET"
@@ -34,18 +36,18 @@ class Original:
     """As the controller alone tells it."""
 
 
-def adapter_of(
+def find_adapter(
     name: str,
     *,
-    trusted_hops: Networks = NO_NETWORKS,
+    trusted_hops: NetworkSet = NO_NETWORKS,
     certificate: CertificateHeader | None = None,
 ) -> Adapter:
-    adapter, path = name.partition(" ")[0], PATHS[name]
-    found = adapters([adapter], trusted_hops=trusted_hops, certificate=certificate)
-    return found[f"{path}/" if adapter == "envoy" else path]
+    adapter, path = name.partition(" ")[0], CHECK_PATHS[name]
+    by_path = enabled_adapters([adapter], trusted_hops=trusted_hops, certificate=certificate)
+    return by_path[f"{path}/" if adapter == "envoy" else path]
 
 
-def _nginx(original: Original, target: str = "/auth/nginx") -> RawRequest:
+def _nginx(original: ClientRequest, target: str = "/auth/nginx") -> SubRequest:
     lines = [
         ("host", original.host),
         ("x-forwarded-method", original.method),
@@ -57,31 +59,31 @@ def _nginx(original: Original, target: str = "/auth/nginx") -> RawRequest:
     ]
     if original.websocket:
         lines += [("sec-websocket-version", "13"), ("sec-websocket-key", "a")]
-    return RawRequest(method="GET", target=target, headers=tuple(lines), peer=None)
+    return SubRequest(method="GET", target=target, headers=tuple(lines), peer=None)
 
 
-def _nginx_challenge(original: Original) -> RawRequest:
-    asked = _nginx(original, "/auth/nginx/challenge")
-    return RawRequest(
+def _nginx_challenge(original: ClientRequest) -> SubRequest:
+    first = _nginx(original, "/auth/nginx/challenge")
+    return SubRequest(
         method="GET",
-        target=asked.target,
-        headers=(*asked.headers, ("x-authz-reason", "login")),
+        target=first.target,
+        headers=(*first.headers, ("x-authz-reason", "login")),
         peer=None,
     )
 
 
-def controllers_question(host: str, *, upgrade: str = "", certificate: str | None = None) -> str:
+def ingress_nginx_target(host: str, *, upgrade: str = "", certificate: str | None = None) -> str:
     """The address of the controller's question, as nginx makes it of the annotation: `$host` is the
     host in lower case, without its port and one trailing dot."""
     name, _, port = host.rpartition(":")
-    said = (name if port.isdecimal() else host).lower().removesuffix(".")
-    query = f"host={said}&upgrade={upgrade}"
+    normalized = (name if port.isdecimal() else host).lower().removesuffix(".")
+    query = f"host={normalized}&upgrade={upgrade}"
     if certificate is not None:
         query += f"&certificate={certificate}"
     return f"/auth/ingress-nginx?{query}"
 
 
-def _ingress_nginx(original: Original) -> RawRequest:
+def _ingress_nginx(original: ClientRequest) -> SubRequest:
     lines = [
         ("x-request-id", "5f0c"),
         ("host", "authz.example.internal"),
@@ -98,15 +100,15 @@ def _ingress_nginx(original: Original) -> RawRequest:
     # nginx keeps `Upgrade` from the service it asks; the annotation tells it.
     lines = [line for line in lines if line[0] != "upgrade"]
     upgrade = [value for name, value in original.headers if name == "upgrade"]
-    target = controllers_question(
+    target = ingress_nginx_target(
         original.host,
         upgrade="websocket" if original.websocket else ", ".join(upgrade),
         certificate=original.certificate,
     )
-    return RawRequest(method="GET", target=target, headers=tuple(lines), peer=None)
+    return SubRequest(method="GET", target=target, headers=tuple(lines), peer=None)
 
 
-def _traefik(original: Original) -> RawRequest:
+def _traefik(original: ClientRequest) -> SubRequest:
     proto = original.proto
     lines = [
         ("host", "127.0.0.1:9180"),
@@ -123,10 +125,10 @@ def _traefik(original: Original) -> RawRequest:
         proto = {"https": "wss", "http": "ws"}[proto]
         lines += [("sec-websocket-version", "13"), ("sec-websocket-key", "a")]
     lines.append(("x-forwarded-proto", proto))
-    return RawRequest(method="GET", target="/auth/traefik", headers=tuple(lines), peer=None)
+    return SubRequest(method="GET", target="/auth/traefik", headers=tuple(lines), peer=None)
 
 
-def _caddy(original: Original) -> RawRequest:
+def _caddy(original: ClientRequest) -> SubRequest:
     lines = [
         ("host", original.host),
         *original.headers,
@@ -144,19 +146,19 @@ def _caddy(original: Original) -> RawRequest:
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", "a"),
         ]
-    return RawRequest(method="GET", target="/auth/caddy", headers=tuple(lines), peer=None)
+    return SubRequest(method="GET", target="/auth/caddy", headers=tuple(lines), peer=None)
 
 
-def _haproxy(original: Original) -> RawRequest:
-    asked = _nginx(original, "/auth/haproxy")
+def _haproxy(original: ClientRequest) -> SubRequest:
+    nginx_request = _nginx(original, "/auth/haproxy")
     headers = tuple(
         ("host", "127.0.0.1:9180") if name == "host" else (name, value)
-        for name, value in asked.headers
+        for name, value in nginx_request.headers
     )
-    return RawRequest(method="GET", target="/auth/haproxy", headers=headers, peer=None)
+    return SubRequest(method="GET", target="/auth/haproxy", headers=headers, peer=None)
 
 
-def _envoy(original: Original) -> RawRequest:
+def _envoy(original: ClientRequest) -> SubRequest:
     lines = [
         ("host", original.host),
         ("content-length", "0"),
@@ -172,7 +174,7 @@ def _envoy(original: Original) -> RawRequest:
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", "a"),
         ]
-    return RawRequest(
+    return SubRequest(
         method=original.method,
         target=f"/auth/envoy{original.target}",
         headers=tuple(lines),
@@ -180,7 +182,7 @@ def _envoy(original: Original) -> RawRequest:
     )
 
 
-ASKING: dict[str, Callable[[Original], RawRequest]] = {
+REQUEST_BUILDERS: dict[str, Callable[[ClientRequest], SubRequest]] = {
     "nginx": _nginx,
     "nginx challenge": _nginx_challenge,
     "ingress-nginx": _ingress_nginx,
@@ -190,5 +192,5 @@ ASKING: dict[str, Callable[[Original], RawRequest]] = {
     "haproxy": _haproxy,
 }
 
-DIRECT = ("nginx challenge", "traefik", "envoy", "caddy", "haproxy")
+UNMODIFIED_RESPONSE_ADAPTERS = ("nginx challenge", "traefik", "envoy", "caddy", "haproxy")
 """The dialects in which a refusal reaches the client as we write it."""

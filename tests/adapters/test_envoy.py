@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from authz_sidecar.adapters.base import RawRequest
+from authz_sidecar.adapters.base import SubRequest
 from authz_sidecar.errors import BadProxyRequest
-from tests.adapters.requests import adapter_of
+from tests.adapters.requests import find_adapter
 
 
-def raw(target: str, method: str = "GET") -> RawRequest:
+def raw(target: str, method: str = "GET") -> SubRequest:
     headers = (("host", "app.example.com"), ("x-forwarded-proto", "https"))
-    return RawRequest(method=method, target=target, headers=headers, peer=None)
+    return SubRequest(method=method, target=target, headers=headers, peer=None)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def raw(target: str, method: str = "GET") -> RawRequest:
     ],
 )
 def test_the_path_stands_behind_the_prefix(target: str, path: str) -> None:
-    assert adapter_of("envoy").parse(raw(target)).path == path
+    assert find_adapter("envoy").parse(raw(target)).path == path
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_the_path_stands_behind_the_prefix(target: str, path: str) -> None:
 )
 def test_without_the_prefix_nothing_is_read(target: str) -> None:
     with pytest.raises(BadProxyRequest):
-        adapter_of("envoy").parse(raw(target))
+        find_adapter("envoy").parse(raw(target))
 
 
 def test_the_method_is_the_requests_own() -> None:
-    assert adapter_of("envoy").parse(raw("/auth/envoy/", "PROPFIND")).method == "PROPFIND"
+    assert find_adapter("envoy").parse(raw("/auth/envoy/", "PROPFIND")).method == "PROPFIND"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.adapters.base import RawRequest
+from authz_sidecar.adapters.base import SubRequest
 from authz_sidecar.adapters.client_certificates import CertificateHeader
-from authz_sidecar.adapters.ingress_nginx import question
+from authz_sidecar.adapters.ingress_nginx import auth_url_path
 from authz_sidecar.core.types import ClientCertificate
 from authz_sidecar.errors import BadProxyRequest, ProxyMisconfigured
-from tests.adapters.requests import adapter_of, controllers_question
+from tests.adapters.requests import find_adapter, ingress_nginx_target
 from tests.servers.certificate import make_certificate
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def parse(
     certificate: bool = False,
     headers: tuple[tuple[str, str], ...] = (),
 ) -> CheckRequest:
-    adapter = adapter_of(
+    adapter = find_adapter(
         "ingress-nginx",
         certificate=CertificateHeader(name="ssl-client-cert", format="nginx")
         if certificate
         else None,
     )
     return adapter.parse(
-        RawRequest(
+        SubRequest(
             method="GET",
             target="/auth/ingress-nginx" if query is None else f"/auth/ingress-nginx?{query}",
             headers=(("x-original-url", url), ("x-original-method", "GET"), *headers),
@@ -183,7 +183,7 @@ def test_an_annotation_that_leaves_a_fact_out_is_named(
     with pytest.raises(ProxyMisconfigured) as refused:
         parse(query=query, certificate=certificate, headers=forged)
     assert "auth-url" in str(refused.value)
-    assert question(certificate=certificate) in str(refused.value)
+    assert auth_url_path(certificate=certificate) in str(refused.value)
 
 
 @given(
@@ -197,7 +197,7 @@ def test_no_client_makes_the_annotation_look_wrong(
     certificate: bool,  # noqa: FBT001
 ) -> None:
     """Whatever nginx puts in the place of its variables."""
-    asked = question(certificate=certificate).partition("?")[2]
+    asked = auth_url_path(certificate=certificate).partition("?")[2]
     query = asked.replace("$host", host).replace("$http_upgrade", upgrade)
     try:
         request = parse(f"https://{HOST}/", query, certificate=certificate)
@@ -243,7 +243,7 @@ def escaped(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def told(certificate: str, *headers: tuple[str, str]) -> ClientCertificate | None:
-    query = controllers_question(HOST, certificate=certificate).partition("?")[2]
+    query = ingress_nginx_target(HOST, certificate=certificate).partition("?")[2]
     return parse(query=query, certificate=True, headers=headers).certificate
 
 
@@ -282,10 +282,10 @@ def test_no_header_tells_of_certificates(escaped: str) -> None:
 def test_the_question_is_the_one_that_is_read() -> None:
     """nginx's variables replaced, as the controller's question is recorded here."""
     for certificate in (False, True):
-        asked = question(certificate=certificate).replace("$host", HOST)
+        asked = auth_url_path(certificate=certificate).replace("$host", HOST)
         asked = asked.replace("$http_upgrade", "websocket")
         asked = asked.replace("$ssl_client_verify,$ssl_client_escaped_cert", "NONE,")
-        expected = controllers_question(
+        expected = ingress_nginx_target(
             HOST, upgrade="websocket", certificate="NONE," if certificate else None
         )
         assert asked == expected

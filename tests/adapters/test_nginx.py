@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.adapters.base import Passed, RawRequest, Refused, Reply, SignInFirst
-from tests.adapters.requests import ASKING, Original, adapter_of
+from authz_sidecar.adapters.base import Allowed, HttpResponse, LoginRequired, Rejected, SubRequest
+from tests.adapters.requests import REQUEST_BUILDERS, ClientRequest, find_adapter
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
 
 NAVIGATION: Headers = (("accept", "text/html"),)
-PAGE = Original(target="/a?b=1", headers=NAVIGATION)
+PAGE = ClientRequest(target="/a?b=1", headers=NAVIGATION)
 
 
-def asked(original: Original, *reasons: str) -> RawRequest:
-    raw = ASKING["nginx challenge"](original)
+def asked(original: ClientRequest, *reasons: str) -> SubRequest:
+    raw = REQUEST_BUILDERS["nginx challenge"](original)
     headers = tuple(line for line in raw.headers if line[0] != "x-authz-reason")
     return replace(raw, headers=(*headers, *(("x-authz-reason", reason) for reason in reasons)))
 
 
-def challenge(original: Original, *reasons: str) -> Reply:
-    adapter = adapter_of("nginx challenge")
-    return adapter.render(Passed(), adapter.parse(asked(original, *reasons)))
+def challenge(original: ClientRequest, *reasons: str) -> HttpResponse:
+    adapter = find_adapter("nginx challenge")
+    return adapter.render(Allowed(), adapter.parse(asked(original, *reasons)))
 
 
 @pytest.mark.parametrize("reason", ["login", "forbidden", "bad-request", "throttled"])
@@ -53,7 +53,7 @@ def test_what_would_pass_now_is_asked_again(reason: str) -> None:
         pytest.param(replace(PAGE, websocket=True), id="websocket"),
     ],
 )
-def test_what_cannot_simply_be_asked_again_is_unauthenticated(original: Original) -> None:
+def test_what_cannot_simply_be_asked_again_is_unauthenticated(original: ClientRequest) -> None:
     reply = challenge(original, "login")
     assert reply.status == 401
     assert "error" in json.loads(reply.body)
@@ -67,14 +67,14 @@ def test_a_refusal_of_nginx_itself_is_a_plain_403(reasons: tuple[str, ...]) -> N
 
 
 def test_a_refusal_of_ours_stands_whatever_the_reason_given() -> None:
-    adapter = adapter_of("nginx challenge")
+    adapter = find_adapter("nginx challenge")
     request = adapter.parse(asked(PAGE))
-    refused = Refused(status=403, reason="email-unauthorized", message="Access denied.")
+    refused = Rejected(status=403, reason="email-unauthorized", message="Access denied.")
     assert b"email-unauthorized" in adapter.render(refused, request).body
-    login = SignInFirst(location="https://app.example.com/.auth/start?rd=x", navigation=True)
+    login = LoginRequired(location="https://app.example.com/.auth/start?rd=x", navigation=True)
     assert adapter.render(login, request).status == 302
 
 
 def test_its_name_tells_it_from_the_first_question() -> None:
-    assert adapter_of("nginx challenge").name != adapter_of("nginx").name
-    assert adapter_of("nginx challenge").parse(asked(PAGE, "login")).adapter == "nginx"
+    assert find_adapter("nginx challenge").name != find_adapter("nginx").name
+    assert find_adapter("nginx challenge").parse(asked(PAGE, "login")).adapter == "nginx"

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.adapters.request_parsing import client_address, is_websocket
-from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, Networks
+from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, NetworkSet
 
-HOPS = Networks((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+HOPS = NetworkSet((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ HOPS = Networks((ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 )
 def test_client_address(lines: list[str], expected: str | None) -> None:
     headers = tuple(("x-forwarded-for", line) for line in lines)
-    found = client_address(headers, skipped=HOPS)
+    found = client_address(headers, trusted_hops=HOPS)
     assert found == (None if expected is None else ip_address(expected))
 
 
 @given(st.lists(st.text(max_size=50), max_size=3))
 def test_any_text_is_an_address_or_unknown(lines: list[str]) -> None:
-    client_address(tuple(("x-forwarded-for", line) for line in lines), skipped=NO_NETWORKS)
+    client_address(tuple(("x-forwarded-for", line) for line in lines), trusted_hops=NO_NETWORKS)
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_any_text_is_an_address_or_unknown(lines: list[str]) -> None:
     ],
 )
 def test_websocket(headers: tuple[tuple[str, str], ...], scheme: str, *, expected: bool) -> None:
-    assert is_websocket(headers, said_scheme=scheme) is expected
+    assert is_websocket(headers, reported_scheme=scheme) is expected

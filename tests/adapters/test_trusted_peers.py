@@ -4,9 +4,9 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, Networks, may_ask
+from authz_sidecar.adapters.trusted_peers import NO_NETWORKS, NetworkSet, is_trusted
 
-TRUSTED = Networks((ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"), ip_network("::1/128")))
+TRUSTED = NetworkSet((ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"), ip_network("::1/128")))
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ TRUSTED = Networks((ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"), ip_net
     ],
 )
 def test_peers(peer: str, *, expected: bool) -> None:
-    assert may_ask(ip_address(peer), trusted=TRUSTED) is expected
+    assert is_trusted(ip_address(peer), trusted=TRUSTED) is expected
 
 
 def test_a_unix_socket_is_trusted() -> None:
-    assert may_ask(None, trusted=NO_NETWORKS)
+    assert is_trusted(None, trusted=NO_NETWORKS)
 
 
 def test_nobody_is_trusted_by_default() -> None:
-    assert not may_ask(ip_address("127.0.0.1"), trusted=NO_NETWORKS)
+    assert not is_trusted(ip_address("127.0.0.1"), trusted=NO_NETWORKS)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions.factory import open_store
-from benchmarks.redis_memory import redis_memory
-from benchmarks.session_seed import SCOPE, fill, person, sessions_in
+from benchmarks.redis_memory import measure_redis_memory
+from benchmarks.session_seed import SCOPE, build_identity, open_sessions, seed_sessions
 
 if TYPE_CHECKING:
     from tests.servers.redis import RedisServer, RedisStarter
@@ -20,14 +20,18 @@ ROOT = Path(__file__).parents[2]
 
 async def test_sessions_that_are_written_in_batches_are_sessions(redis_server: RedisServer) -> None:
     redis_server.flush()
-    tokens = await asyncio.to_thread(fill, redis_server.url, 3)
+    tokens = await asyncio.to_thread(seed_sessions, redis_server.url, 3)
     store = open_store(redis_server.url)
-    sessions = sessions_in(store)
+    sessions = open_sessions(store)
     try:
         found = [await sessions.find(each, scope=SCOPE, provider="corp") for each in tokens]
-        assert [it and it.identity.email for it in found] == [person(n).email for n in range(3)]
-        who = person(1)
-        listed = await sessions.of_user(provider="corp", issuer=who.issuer, subject=who.subject)
+        assert [it and it.identity.email for it in found] == [
+            build_identity(n).email for n in range(3)
+        ]
+        who = build_identity(1)
+        listed = await sessions.list_for_user(
+            provider="corp", issuer=who.issuer, subject=who.subject
+        )
         assert len(listed) == 1
     finally:
         await store.aclose()
@@ -35,11 +39,11 @@ async def test_sessions_that_are_written_in_batches_are_sessions(redis_server: R
 
 async def test_they_are_written_as_a_sign_in_writes_them(start_redis: RedisStarter) -> None:
     batched, signed_in = start_redis(), start_redis()
-    await asyncio.to_thread(fill, batched.url, 1)
+    await asyncio.to_thread(seed_sessions, batched.url, 1)
     store = open_store(signed_in.url)
     try:
-        await sessions_in(store).create(
-            identity=person(0), scope=SCOPE, provider_session=f"sid-{0:032x}"
+        await open_sessions(store).create(
+            identity=build_identity(0), scope=SCOPE, provider_session=f"sid-{0:032x}"
         )
     finally:
         await store.aclose()
@@ -52,8 +56,8 @@ async def test_they_are_written_as_a_sign_in_writes_them(start_redis: RedisStart
 
 def test_the_bytes_of_a_session_add_up(start_redis: RedisStarter) -> None:
     redis = start_redis()
-    fill(redis.url, 2000)
-    found = redis_memory(redis, 2000)
+    seed_sessions(redis.url, 2000)
+    found = measure_redis_memory(redis, 2000)
     total = found["redis_bytes_per_session"]
     assert abs(sum(found["redis_bytes_by_kind"].values()) - total) <= 5
     assert 200 < found["redis_bytes_per_session_without_listing"] < total

@@ -9,21 +9,29 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.core.header_template import parse_header_template
-from authz_sidecar.core.untrusted_headers import NAMES as UNTRUSTED
-from authz_sidecar.core.untrusted_headers import PREFIXES
+from authz_sidecar.core.untrusted_headers import UNTRUSTED_NAMES as UNTRUSTED
+from authz_sidecar.core.untrusted_headers import UNTRUSTED_PREFIXES
 from authz_sidecar.identity.headers import PRESETS
 from tests.header_names import SEPARATORS, respelled
-from tests.routes.settings import Settings
-from tests.support.authorizer import APP, HTML, JSON, NAMES, House, header, house
+from tests.routes.settings import RouteSpec
+from tests.support.authorizer import (
+    APP,
+    HTML,
+    JSON,
+    NAMES,
+    AuthorizerFixture,
+    build_authorizer,
+    header,
+)
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.base import Reply
+    from authz_sidecar.adapters.base import HttpResponse
 
 CLAIMS = {"X-Department": "department"}
 ROUTES = (
-    Settings(name="app", allow_any_authenticated_user=True),
-    Settings(name="public", prefix="/public", allow_public_unauthenticated_access=True),
-    Settings(
+    RouteSpec(name="app", allow_any_authenticated_user=True),
+    RouteSpec(name="public", prefix="/public", allow_public_unauthenticated_access=True),
+    RouteSpec(
         name="tenant",
         prefix="/tenant",
         allow_any_authenticated_user=True,
@@ -32,11 +40,11 @@ ROUTES = (
 )
 
 
-def furnished(preset: str = "default") -> House:
-    return house(*ROUTES, preset=preset, claims=CLAIMS)
+def furnished(preset: str = "default") -> AuthorizerFixture:
+    return build_authorizer(*ROUTES, preset=preset, claims=CLAIMS)
 
 
-def assert_refused(reply: Reply, home: House, name: str, *, by: str) -> None:
+def assert_refused(reply: HttpResponse, home: AuthorizerFixture, name: str, *, by: str) -> None:
     assert reply.status == 403, (name, by, reply)
     assert home.record.reasons == ("ambiguous-header",)
     assert (home.record.outcome, home.record.header) == ("deny", name)
@@ -50,22 +58,24 @@ def assert_refused(reply: Reply, home: House, name: str, *, by: str) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 async def test_no_managed_name_arrives_in_another_spelling(by: str, preset: str) -> None:
     home = furnished(preset)
-    cookie = await home.signed_in()
+    cookie = await home.sign_in()
     for name in (*PRESETS[preset], "X-Department", "X-Tenant"):
         for separator in SEPARATORS:
             for other in map(str.lower, respelled(name, separator)):
-                reply = await home.ask(f"{APP}/page", cookie, (other, "mallory"), JSON, by=by)
+                reply = await home.check(
+                    f"{APP}/page", cookie, (other, "mallory"), JSON, adapter=by
+                )
                 assert_refused(reply, home, other, by=by)
 
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_no_name_that_clients_may_not_bring_arrives_in_another_spelling(by: str) -> None:
     home = furnished()
-    members = (f"{prefix}Anything" for prefix in PREFIXES)
+    members = (f"{prefix}Anything" for prefix in UNTRUSTED_PREFIXES)
     for number, name in enumerate((*UNTRUSTED, *members)):
         separator = SEPARATORS[number % len(SEPARATORS)]
         for other in map(str.lower, respelled(name, separator)[-1:]):
-            reply = await home.ask(f"{APP}/public/", (other, "mallory"), by=by)
+            reply = await home.check(f"{APP}/public/", (other, "mallory"), adapter=by)
             assert_refused(reply, home, other, by=by)
 
 
@@ -82,11 +92,13 @@ async def test_it_is_refused_before_anything_else_is_asked(
     by: str, path: str, *, signed_in: bool
 ) -> None:
     home = furnished()
-    who = [await home.signed_in()] if signed_in else []
+    who = [await home.sign_in()] if signed_in else []
     for name in ("x_auth_user", "x.department", "x-forwarded!anything"):
-        reply = await home.ask(f"{APP}{path}", *who, (name, "x"), HTML, by=by)
+        reply = await home.check(f"{APP}{path}", *who, (name, "x"), HTML, adapter=by)
         assert_refused(reply, home, name, by=by)
-    reply = await home.ask(f"https://no.example.com{path}", ("x_auth_user", "x"), HTML, by=by)
+    reply = await home.check(
+        f"https://no.example.com{path}", ("x_auth_user", "x"), HTML, adapter=by
+    )
     assert_refused(reply, home, "x_auth_user", by=by)
 
 
@@ -95,7 +107,7 @@ async def test_names_that_are_spelled_as_they_are_pass(by: str) -> None:
     """A proxy replaces them; and those of other headers are nobody's but the application's."""
     home = furnished()
     lines = (("x-auth-user", "mallory"), ("x-department", "x"), ("x.team", "red"), ("x_team", "1"))
-    reply = await home.ask(f"{APP}/page", await home.signed_in(), *lines, by=by)
+    reply = await home.check(f"{APP}/page", await home.sign_in(), *lines, adapter=by)
     assert reply.status == 200
     assert header(reply, "x-auth-user") == "alice"
     assert home.record.header is None
@@ -103,9 +115,9 @@ async def test_names_that_are_spelled_as_they_are_pass(by: str) -> None:
 
 async def test_people_are_told_in_words_and_programs_by_code() -> None:
     home = furnished()
-    page = await home.ask(f"{APP}/", ("x.auth.user", "<script>"), HTML)
+    page = await home.check(f"{APP}/", ("x.auth.user", "<script>"), HTML)
     assert "could be taken for another one" in page.body.decode()
     assert "script" not in page.body.decode()
-    program = await home.ask(f"{APP}/", ("x.auth.user", "root"), JSON)
+    program = await home.check(f"{APP}/", ("x.auth.user", "root"), JSON)
     assert json.loads(program.body)["error"] == "ambiguous-header"
     assert b"root" not in program.body

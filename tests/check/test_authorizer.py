@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authz_sidecar.adapters.base import RawRequest
+from authz_sidecar.adapters.base import SubRequest
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import MemoryStore
-from tests.routes.settings import Settings
+from tests.routes.settings import RouteSpec
 from tests.support.authorizer import (
     ADAPTERS,
     ALICE,
@@ -26,17 +26,17 @@ from tests.support.authorizer import (
     NAVIGATION,
     NOW,
     PROXY,
-    asked,
+    build_authorizer,
     header,
-    house,
+    raw_request,
 )
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers, Identity
 
-SIGNED_IN = Settings(name="app", allow_any_authenticated_user=True)
-PUBLIC = Settings(name="public", prefix="/public/", allow_public_unauthenticated_access=True)
-ADMIN = Settings(
+SIGNED_IN = RouteSpec(name="app", allow_any_authenticated_user=True)
+PUBLIC = RouteSpec(name="public", prefix="/public/", allow_public_unauthenticated_access=True)
+ADMIN = RouteSpec(
     name="admin", prefix="/admin", policy={"allow": {"and": [{"groups": {"has": "admins"}}]}}
 )
 WEBSOCKET = (("upgrade", "websocket"), ("sec-websocket-version", "13"))
@@ -58,8 +58,8 @@ class BrokenStore(MemoryStore):
 
 
 async def test_somebody_signed_in_passes_with_an_identity() -> None:
-    home = house(SIGNED_IN)
-    reply = await home.ask(f"{APP}/page", await home.signed_in(), HTML)
+    home = build_authorizer(SIGNED_IN)
+    reply = await home.check(f"{APP}/page", await home.sign_in(), HTML)
     assert reply.status == 200
     assert not reply.body
     assert header(reply, "x-auth-user") == "alice"
@@ -100,8 +100,8 @@ async def test_somebody_signed_in_passes_with_an_identity() -> None:
 async def test_sign_in_first(
     method: str, headers: list[tuple[str, str]], status: int, back: str
 ) -> None:
-    home = house(SIGNED_IN)
-    reply = await home.ask(f"{APP}/a?b=c&d=%2e", *headers, method=method)
+    home = build_authorizer(SIGNED_IN)
+    reply = await home.check(f"{APP}/a?b=c&d=%2e", *headers, method=method)
     assert reply.status == status
     assert header(reply, "set-cookie") is None
     assert header(reply, "cache-control") == "no-store"
@@ -112,25 +112,25 @@ async def test_sign_in_first(
 
 
 async def test_a_backslash_in_a_query_is_what_browsers_send() -> None:
-    home = house(SIGNED_IN)
-    reply = await home.ask(rf"{APP}/a?b=c\d", HTML)
+    home = build_authorizer(SIGNED_IN)
+    reply = await home.check(rf"{APP}/a?b=c\d", HTML)
     assert header(reply, "location") == start(f"{APP}/a?b=c%5Cd")
-    assert (await home.ask(rf"{APP}/a?b=c\d", await home.signed_in())).status == 200
-    assert (await home.ask(rf"{APP}/a\b", HTML)).status == 400
+    assert (await home.check(rf"{APP}/a?b=c\d", await home.sign_in())).status == 200
+    assert (await home.check(rf"{APP}/a\b", HTML)).status == 400
 
 
 async def test_a_return_address_too_long_to_keep_loses_its_query() -> None:
-    home = house(SIGNED_IN)
-    reply = await home.ask(f"{APP}/a?{'b' * 3000}", HTML)
+    home = build_authorizer(SIGNED_IN)
+    reply = await home.check(f"{APP}/a?{'b' * 3000}", HTML)
     assert header(reply, "location") == start(f"{APP}/a") + "&shortened=1"
-    reply = await home.ask(f"{APP}/{'a' * 3000}", HTML)
+    reply = await home.check(f"{APP}/{'a' * 3000}", HTML)
     assert header(reply, "location") == start(f"{APP}/") + "&shortened=1"
 
 
 async def test_refusals_are_pages_for_people_and_json_for_programs() -> None:
-    home = house(ADMIN)
-    cookie = await home.signed_in()
-    page = await home.ask(f"{APP}/admin?a=1", cookie, HTML)
+    home = build_authorizer(ADMIN)
+    cookie = await home.sign_in()
+    page = await home.check(f"{APP}/admin?a=1", cookie, HTML)
     assert page.status == 403
     assert header(page, "x-authz-reason") == "groups-unauthorized"
     assert header(page, "location") is None
@@ -139,7 +139,7 @@ async def test_refusals_are_pages_for_people_and_json_for_programs() -> None:
     assert home.record.request_id in text
     switch = start(f"{APP}/admin?a=1") + "&amp;switch=1"
     assert switch in text
-    program = await home.ask(f"{APP}/admin", cookie, JSON)
+    program = await home.check(f"{APP}/admin", cookie, JSON)
     assert (program.status, header(program, "content-type")) == (403, "application/json")
     assert json.loads(program.body) == {
         "error": "groups-unauthorized",
@@ -162,8 +162,8 @@ async def test_refusals_are_pages_for_people_and_json_for_programs() -> None:
 async def test_hosts_without_a_route_are_refused_and_never_sent_to_sign_in(
     name: str, url: str
 ) -> None:
-    home = house(Settings(allow_public_unauthenticated_access=True))
-    reply = await home.ask(url, HTML, await home.signed_in(), by=name)
+    home = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
+    reply = await home.check(url, HTML, await home.sign_in(), adapter=name)
     assert reply.status == 403
     assert header(reply, "location") is None
     assert home.record.reasons == ("route-not-found",)
@@ -179,8 +179,8 @@ HOSTS = st.one_of(
 @settings(max_examples=200)
 @given(host=HOSTS, name=st.sampled_from(NAMES))
 async def test_no_host_but_the_known_one_ever_passes(host: str, name: str) -> None:
-    home = house(Settings(allow_public_unauthenticated_access=True))
-    reply = await home.ask(f"https://{host}/", HTML, by=name)
+    home = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
+    reply = await home.check(f"https://{host}/", HTML, adapter=name)
     known = host.lower().removesuffix(":443").removesuffix(".") == "app.example.com"
     if name == "ingress-nginx":  # there the host is what stands before the first slash
         known = host.partition("/")[0].lower().removesuffix(":443").rstrip(".") == "app.example.com"
@@ -202,10 +202,10 @@ async def test_no_host_but_the_known_one_ever_passes(host: str, name: str) -> No
 async def test_a_path_that_leads_to_several_routes_is_refused_whoever_asks(
     path: str, name: str
 ) -> None:
-    home = house(PUBLIC, ADMIN, SIGNED_IN)
-    cookie = await home.signed_in(replace(ALICE, groups=("admins",)))
+    home = build_authorizer(PUBLIC, ADMIN, SIGNED_IN)
+    cookie = await home.sign_in(replace(ALICE, groups=("admins",)))
     for who in ((), (cookie,)):
-        reply = await home.ask(f"{APP}{path}", *who, HTML, by=name)
+        reply = await home.check(f"{APP}{path}", *who, HTML, adapter=name)
         refused = 403 if name in {"nginx", "ingress-nginx"} else 400
         assert reply.status == refused
         assert home.record.outcome == "refused"
@@ -213,31 +213,33 @@ async def test_a_path_that_leads_to_several_routes_is_refused_whoever_asks(
 
 
 async def test_several_readings_pass_where_all_of_them_are_decided_alike() -> None:
-    home = house(PUBLIC, SIGNED_IN)
-    assert (await home.ask(f"{APP}/public/a//b;c=1/%2f")).status == 200
-    assert (await home.ask(f"{APP}/x/../y", HTML)).status == 302
+    home = build_authorizer(PUBLIC, SIGNED_IN)
+    assert (await home.check(f"{APP}/public/a//b;c=1/%2f")).status == 200
+    assert (await home.check(f"{APP}/x/../y", HTML)).status == 302
 
 
 async def test_several_readings_are_refused_where_a_rule_on_the_path_tells_them_apart() -> None:
     rule = {"http_path": {"starts_with": "/open"}}
-    home = house(Settings(policy={"allow": {"or": [rule, {"groups": {"has": "admins"}}]}}))
-    assert (await home.ask(f"{APP}/open/x", HTML)).status == 200
-    assert (await home.ask(f"{APP}/open/../x", HTML)).status == 400
+    home = build_authorizer(
+        RouteSpec(policy={"allow": {"or": [rule, {"groups": {"has": "admins"}}]}})
+    )
+    assert (await home.check(f"{APP}/open/x", HTML)).status == 200
+    assert (await home.check(f"{APP}/open/../x", HTML)).status == 400
 
 
 async def test_letter_case_is_a_reading_where_it_is_ignored() -> None:
     deny = {"deny": {"or": [{"http_path": {"starts_with": "/a/secret"}}]}}
     open_ = {"allow": {"or": [{"accept": True}]}}
-    home = house(Settings(prefix="/a", paths="ignore_case", policy=[open_, deny]))
-    assert (await home.ask(f"{APP}/A/open")).status == 200
+    home = build_authorizer(RouteSpec(prefix="/a", paths="ignore_case", policy=[open_, deny]))
+    assert (await home.check(f"{APP}/A/open")).status == 200
     for path in ("/a/secret", "/A/SECRET", "/%41/s%45cret"):
-        assert (await home.ask(f"{APP}{path}")).status in {400, 403}
+        assert (await home.check(f"{APP}{path}")).status in {400, 403}
 
 
 async def test_two_authorization_lines_are_refused() -> None:
-    home = house(Settings(allow_public_unauthenticated_access=True))
+    home = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
     lines = [("authorization", "Basic YTph"), ("authorization", "Bearer x")]
-    assert (await home.ask(f"{APP}/", *lines)).status == 400
+    assert (await home.check(f"{APP}/", *lines)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -258,9 +260,9 @@ async def test_websockets_are_opened_by_the_hosts_own_pages(
     origins: list[str], allowed: tuple[str, ...], status: int
 ) -> None:
     route = replace(SIGNED_IN, allowed_origins=tuple(map(parse_origin, allowed)))
-    home = house(route)
+    home = build_authorizer(route)
     lines = [("origin", origin) for origin in origins]
-    reply = await home.ask(f"{APP}/ws", await home.signed_in(), *WEBSOCKET, *lines)
+    reply = await home.check(f"{APP}/ws", await home.sign_in(), *WEBSOCKET, *lines)
     assert reply.status == status
     if status == 403:
         assert header(reply, "x-authz-reason") == "origin-not-allowed"
@@ -287,10 +289,10 @@ UPGRADES = (
 async def test_no_other_tunnel_than_a_websocket_is_allowed_whoever_asks(
     path: str, name: str, upgrade: Headers
 ) -> None:
-    home = house(PUBLIC, SIGNED_IN)
-    cookie = await home.signed_in()
-    passing = await home.ask(f"{APP}{path}", cookie, ("x-authz-reason", ""), by=name)
-    reply = await home.ask(f"{APP}{path}", cookie, *upgrade, by=name)
+    home = build_authorizer(PUBLIC, SIGNED_IN)
+    cookie = await home.sign_in()
+    passing = await home.check(f"{APP}{path}", cookie, ("x-authz-reason", ""), adapter=name)
+    reply = await home.check(f"{APP}{path}", cookie, *upgrade, adapter=name)
     assert passing.status == (403 if name == "nginx-challenge" else 200)
     assert reply.status == 403
     assert home.record.reasons == ("upgrade-not-allowed",)
@@ -301,68 +303,70 @@ async def test_no_other_tunnel_than_a_websocket_is_allowed_whoever_asks(
 
 async def test_a_controller_with_the_old_annotation_passes_nothing() -> None:
     """Not even what is public, and whatever the client says of itself."""
-    home = house(PUBLIC, SIGNED_IN)
-    raw = asked(
-        f"{APP}/public/a", await home.signed_in(), ("upgrade", "websocket"), by="ingress-nginx"
+    home = build_authorizer(PUBLIC, SIGNED_IN)
+    raw = raw_request(
+        f"{APP}/public/a", await home.sign_in(), ("upgrade", "websocket"), adapter="ingress-nginx"
     )
     adapter = ADAPTERS["ingress-nginx"]
-    assert (await home.gate.check(adapter, raw)).status == 200
-    reply = await home.gate.check(adapter, replace(raw, target="/auth/ingress-nginx"))
+    assert (await home.authorizer.check(adapter, raw)).status == 200
+    reply = await home.authorizer.check(adapter, replace(raw, target="/auth/ingress-nginx"))
     assert (reply.status, header(reply, "x-authz-reason")) == (403, "bad-request")
     assert home.record.reasons == ("proxy-misconfigured",)
     assert "?host=$host&upgrade=$http_upgrade" in (home.record.error or "")
 
 
 async def test_a_websocket_without_a_session_is_not_redirected() -> None:
-    home = house(SIGNED_IN)
-    reply = await home.ask(f"{APP}/ws", *WEBSOCKET, HTML)
+    home = build_authorizer(SIGNED_IN)
+    reply = await home.check(f"{APP}/ws", *WEBSOCKET, HTML)
     assert reply.status == 401
 
 
 async def test_grpc_is_told_in_its_own_words() -> None:
-    home = house(SIGNED_IN, ADMIN)
+    home = build_authorizer(SIGNED_IN, ADMIN)
     grpc = ("content-type", "application/grpc+proto")
-    reply = await home.ask(f"{APP}/pkg.Service/Call", grpc, method="POST", by="envoy")
+    reply = await home.check(f"{APP}/pkg.Service/Call", grpc, method="POST", adapter="envoy")
     assert (reply.status, header(reply, "grpc-status")) == (401, "16")
-    reply = await home.ask(f"{APP}/admin", grpc, await home.signed_in(), method="POST", by="envoy")
+    reply = await home.check(
+        f"{APP}/admin", grpc, await home.sign_in(), method="POST", adapter="envoy"
+    )
     assert (reply.status, header(reply, "grpc-status")) == (403, "7")
     assert header(reply, "grpc-message") == "Access denied."
 
 
 async def test_a_preflight_is_never_redirected() -> None:
-    home = house(SIGNED_IN)
+    home = build_authorizer(SIGNED_IN)
     preflight = [("origin", "https://spa.example.com"), ("access-control-request-method", "PUT")]
-    assert (await home.ask(f"{APP}/", *preflight, HTML, method="OPTIONS")).status == 401
+    assert (await home.check(f"{APP}/", *preflight, HTML, method="OPTIONS")).status == 401
 
 
 async def test_without_its_store_nobody_passes_and_nobody_is_signed_out() -> None:
     store = BrokenStore(clock=lambda: 0)
-    home = house(SIGNED_IN, PUBLIC, store=store)
-    cookie = await home.signed_in()
+    home = build_authorizer(SIGNED_IN, PUBLIC, store=store)
+    cookie = await home.sign_in()
     store.broken = True
     for name in NAMES:
-        reply = await home.ask(f"{APP}/", cookie, HTML, by=name)
+        reply = await home.check(f"{APP}/", cookie, HTML, adapter=name)
         assert reply.status == 503
         assert header(reply, "set-cookie") is None
         assert home.record.outcome == "unavailable"
         assert home.record.error == "no route to the store"
-    page = await home.ask(f"{APP}/", cookie, HTML)
+    page = await home.check(f"{APP}/", cookie, HTML)
     assert b"no route" not in page.body
     assert header(page, "retry-after")
-    assert (await home.ask(f"{APP}/", HTML)).status == 302
-    assert (await home.ask(f"{APP}/public/x", cookie)).status == 200
+    assert (await home.check(f"{APP}/", HTML)).status == 302
+    assert (await home.check(f"{APP}/public/x", cookie)).status == 200
 
 
 async def test_nobody_is_sent_to_a_provider_that_was_never_reached() -> None:
-    home = house(SIGNED_IN, PUBLIC)
-    home.ready.clear()
-    cookie = await home.signed_in()
-    assert (await home.ask(f"{APP}/", HTML)).status == 503
-    assert (await home.ask(f"{APP}/", JSON)).status == 503
-    assert (await home.ask(f"{APP}/public/x", HTML)).status == 200
-    assert (await home.ask(f"{APP}/", cookie, HTML)).status == 200
-    home.ready.add("corp")
-    assert (await home.ask(f"{APP}/", HTML)).status == 302
+    home = build_authorizer(SIGNED_IN, PUBLIC)
+    home.ready_providers.clear()
+    cookie = await home.sign_in()
+    assert (await home.check(f"{APP}/", HTML)).status == 503
+    assert (await home.check(f"{APP}/", JSON)).status == 503
+    assert (await home.check(f"{APP}/public/x", HTML)).status == 200
+    assert (await home.check(f"{APP}/", cookie, HTML)).status == 200
+    home.ready_providers.add("corp")
+    assert (await home.check(f"{APP}/", HTML)).status == 302
 
 
 def of(provider: str, **changes: str) -> Identity:
@@ -371,30 +375,30 @@ def of(provider: str, **changes: str) -> Identity:
 
 async def test_of_several_providers_any_session_that_passes_will_do() -> None:
     email = {"email": {"is": "alice@partner.example"}}
-    route = Settings(identity_provider=("corp", "partner"), policy={"allow": {"and": [email]}})
-    home = house(route, providers=("corp", "partner"), default_provider="corp")
-    corp = (await home.signed_in(of("corp")))[1]
-    partner = (await home.signed_in(of("partner", email="alice@partner.example")))[1]
+    route = RouteSpec(identity_provider=("corp", "partner"), policy={"allow": {"and": [email]}})
+    home = build_authorizer(route, providers=("corp", "partner"), default_provider="corp")
+    corp = (await home.sign_in(of("corp")))[1]
+    partner = (await home.sign_in(of("partner", email="alice@partner.example")))[1]
     assert partner.startswith("__Host-authz-partner=")
-    reply = await home.ask(f"{APP}/", ("cookie", f"{corp}; {partner}; theme=dark"))
+    reply = await home.check(f"{APP}/", ("cookie", f"{corp}; {partner}; theme=dark"))
     assert reply.status == 200
     assert header(reply, "x-auth-email") == "alice@partner.example"
     assert header(reply, "cookie") == "theme=dark"
-    assert (await home.ask(f"{APP}/", ("cookie", corp), HTML)).status == 403
-    home.ready.remove("corp")
-    assert (await home.ask(f"{APP}/", HTML)).status == 302, "one that is ready is enough"
+    assert (await home.check(f"{APP}/", ("cookie", corp), HTML)).status == 403
+    home.ready_providers.remove("corp")
+    assert (await home.check(f"{APP}/", HTML)).status == 302, "one that is ready is enough"
 
 
 async def test_a_session_of_another_provider_is_none() -> None:
-    home = house(
+    home = build_authorizer(
         replace(SIGNED_IN, identity_provider=("corp",)),
         providers=("corp", "partner"),
         default_provider="corp",
     )
-    name, cookie = await home.signed_in(of("partner"))
-    assert (await home.ask(f"{APP}/", (name, cookie), HTML)).status == 302
+    name, cookie = await home.sign_in(of("partner"))
+    assert (await home.check(f"{APP}/", (name, cookie), HTML)).status == 302
     renamed = cookie.replace("authz-partner", "authz")
-    assert (await home.ask(f"{APP}/", (name, renamed), HTML)).status == 302
+    assert (await home.check(f"{APP}/", (name, renamed), HTML)).status == 302
 
 
 @pytest.mark.parametrize(
@@ -409,28 +413,30 @@ async def test_a_session_of_another_provider_is_none() -> None:
     ],
 )
 async def test_a_malformed_cookie_is_no_session(spoiled: str) -> None:
-    home = house(SIGNED_IN)
-    _, cookie = await home.signed_in()
+    home = build_authorizer(SIGNED_IN)
+    _, cookie = await home.sign_in()
     name, _, value = cookie.partition("=")
     line = spoiled.format(cookie, name, value)
-    assert (await home.ask(f"{APP}/", ("cookie", line), HTML)).status == 302
+    assert (await home.check(f"{APP}/", ("cookie", line), HTML)).status == 302
 
 
 async def test_a_session_opens_no_other_host() -> None:
     other = "https://other.example.com"
-    home = house(SIGNED_IN, Settings(from_=other, allow_any_authenticated_user=True))
-    cookie = await home.signed_in()
-    assert (await home.ask(f"{APP}/", cookie, HTML)).status == 200
-    assert (await home.ask(f"{other}/", cookie, HTML)).status == 302
+    home = build_authorizer(SIGNED_IN, RouteSpec(from_=other, allow_any_authenticated_user=True))
+    cookie = await home.sign_in()
+    assert (await home.check(f"{APP}/", cookie, HTML)).status == 200
+    assert (await home.check(f"{other}/", cookie, HTML)).status == 302
 
 
 async def test_a_public_place_tells_the_app_who_comes_only_where_it_may() -> None:
-    knows = Settings(prefix="/hello", allow_public_unauthenticated_access=True, identity="optional")
-    home = house(PUBLIC, knows)
-    cookie = await home.signed_in()
-    assert header(await home.ask(f"{APP}/hello", cookie), "x-auth-user") == "alice"
-    assert header(await home.ask(f"{APP}/hello"), "x-auth-user") is None
-    assert header(await home.ask(f"{APP}/public/", cookie), "x-auth-user") is None
+    knows = RouteSpec(
+        prefix="/hello", allow_public_unauthenticated_access=True, identity="optional"
+    )
+    home = build_authorizer(PUBLIC, knows)
+    cookie = await home.sign_in()
+    assert header(await home.check(f"{APP}/hello", cookie), "x-auth-user") == "alice"
+    assert header(await home.check(f"{APP}/hello"), "x-auth-user") is None
+    assert header(await home.check(f"{APP}/public/", cookie), "x-auth-user") is None
 
 
 async def test_a_mistake_of_ours_is_a_503_with_a_trace_in_the_log_alone(
@@ -440,10 +446,10 @@ async def test_a_mistake_of_ours_is_a_503_with_a_trace_in_the_log_alone(
         async def read(self, *keys: str) -> tuple[bytes | None, ...]:
             raise ZeroDivisionError("secret detail")
 
-    home = house(SIGNED_IN, store=Exploding())
+    home = build_authorizer(SIGNED_IN, store=Exploding())
     cookie = ("cookie", f"__Host-authz={'A' * 43}")
     for name in NAMES:
-        reply = await home.ask(f"{APP}/", cookie, HTML, by=name)
+        reply = await home.check(f"{APP}/", cookie, HTML, adapter=name)
         assert reply.status == 503
         assert b"secret detail" not in reply.body
         assert b"Traceback" not in reply.body
@@ -452,9 +458,9 @@ async def test_a_mistake_of_ours_is_a_503_with_a_trace_in_the_log_alone(
 
 
 async def test_a_question_that_cannot_be_read_is_recorded_without_a_request() -> None:
-    home = house(SIGNED_IN)
-    raw = RawRequest(method="GET", target="/auth/traefik", headers=(HTML,), peer=PROXY)
-    reply = await home.gate.check(ADAPTERS["traefik"], raw)
+    home = build_authorizer(SIGNED_IN)
+    raw = SubRequest(method="GET", target="/auth/traefik", headers=(HTML,), peer=PROXY)
+    reply = await home.authorizer.check(ADAPTERS["traefik"], raw)
     assert reply.status == 400
     assert b"x-forwarded" not in reply.body.lower()
     assert home.record.request is None
@@ -489,9 +495,9 @@ LINES = st.lists(
 async def test_whatever_bytes_arrive_nobody_passes_by_accident(
     name: str, method: str, target: str, lines: tuple[tuple[str, str], ...]
 ) -> None:
-    home = house(SIGNED_IN)
-    raw = RawRequest(method=method, target=target, headers=lines, peer=PROXY)
-    reply = await home.gate.check(ADAPTERS[name], raw)
+    home = build_authorizer(SIGNED_IN)
+    raw = SubRequest(method=method, target=target, headers=lines, peer=PROXY)
+    reply = await home.authorizer.check(ADAPTERS[name], raw)
     assert reply.status in {302, 303, 400, 401, 403}
     assert home.record.status == reply.status
     for field, value in reply.headers:
@@ -502,29 +508,31 @@ async def test_whatever_bytes_arrive_nobody_passes_by_accident(
 
 async def test_a_public_place_stays_open_while_the_store_is_away() -> None:
     store = BrokenStore(clock=lambda: 0)
-    knows = Settings(prefix="/hello", allow_public_unauthenticated_access=True, identity="optional")
-    needs = Settings(
+    knows = RouteSpec(
+        prefix="/hello", allow_public_unauthenticated_access=True, identity="optional"
+    )
+    needs = RouteSpec(
         prefix="/needs",
         policy=[
             {"allow": {"or": [{"http_method": {"is": "GET"}}, {"email": {"is": "a@example.com"}}]}}
         ],
     )
-    home = house(knows, needs, store=store)
-    cookie = await home.signed_in()
-    assert header(await home.ask(f"{APP}/hello", cookie), "x-auth-user") == "alice"
+    home = build_authorizer(knows, needs, store=store)
+    cookie = await home.sign_in()
+    assert header(await home.check(f"{APP}/hello", cookie), "x-auth-user") == "alice"
     store.broken = True
-    reply = await home.ask(f"{APP}/hello", cookie)
+    reply = await home.check(f"{APP}/hello", cookie)
     assert reply.status == 200
     assert header(reply, "x-auth-user") is None
     assert home.record.session is None
     # Where it matters who comes, somebody who says so is not taken for a stranger.
-    assert (await home.ask(f"{APP}/needs", cookie)).status == 503
-    assert (await home.ask(f"{APP}/needs")).status == 200
+    assert (await home.check(f"{APP}/needs", cookie)).status == 503
+    assert (await home.check(f"{APP}/needs")).status == 200
 
 
 async def test_what_nobody_can_sign_in_for_is_denied_at_once() -> None:
-    home = house(SIGNED_IN, providers=())
-    reply = await home.ask(f"{APP}/", HTML)
+    home = build_authorizer(SIGNED_IN, providers=())
+    reply = await home.check(f"{APP}/", HTML)
     assert reply.status == 403
     assert home.record.reasons == ("user-unauthenticated",)
 
@@ -532,11 +540,11 @@ async def test_what_nobody_can_sign_in_for_is_denied_at_once() -> None:
 async def test_a_page_that_fails_is_no_way_around_the_gate(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nobody = Settings(policy={"deny": {"or": [{"accept": True}]}})
-    home = house(nobody)
+    nobody = RouteSpec(policy={"deny": {"or": [{"accept": True}]}})
+    home = build_authorizer(nobody)
     # Nothing but a programming error could do this to a page.
-    monkeypatch.setattr(home.gate.answers.pages, "_template", None)
-    reply = await home.ask(f"{APP}/", HTML)
+    monkeypatch.setattr(home.authorizer.responses.pages, "_template", None)
+    reply = await home.check(f"{APP}/", HTML)
     assert reply.status == 503
     assert home.record.outcome == "unavailable"
     assert "TypeError" in caplog.text
@@ -544,17 +552,17 @@ async def test_a_page_that_fails_is_no_way_around_the_gate(
 
 async def test_a_person_may_read_a_path_in_several_ways_that_a_stranger_may_not() -> None:
     public = {"http_path": {"starts_with": "/public"}}
-    home = house(
-        Settings(policy=[{"allow": {"or": [public, {"authenticated_user": True}]}}]),
+    home = build_authorizer(
+        RouteSpec(policy=[{"allow": {"or": [public, {"authenticated_user": True}]}}]),
     )
-    cookie = await home.signed_in()
-    assert (await home.ask(f"{APP}/public/..;x/a", HTML)).status == 400
-    assert (await home.ask(f"{APP}/public/..;x/a", cookie, HTML)).status == 200
+    cookie = await home.sign_in()
+    assert (await home.check(f"{APP}/public/..;x/a", HTML)).status == 400
+    assert (await home.check(f"{APP}/public/..;x/a", cookie, HTML)).status == 200
 
 
 # Signed in, but not in the way that a rule asks for
 
-LEVELS = Settings(
+LEVELS = RouteSpec(
     name="levels",
     prefix="/pay",
     policy={"allow": {"and": [{"authentication": {"max_age": "5m", "acr": ["gold", "plat"]}}]}},
@@ -565,15 +573,15 @@ LONG_AGO = replace(ALICE, authenticated_at=NOW - 3600, acr="gold", amr=("pwd",))
 
 
 async def test_a_page_that_asks_for_a_stronger_sign_in_leads_to_one() -> None:
-    home = house(SIGNED_IN, LEVELS)
-    cookie = await home.signed_in(LONG_AGO)
-    reply = await home.ask(f"{APP}/pay?a=b", cookie, *NAVIGATION)
+    home = build_authorizer(SIGNED_IN, LEVELS)
+    cookie = await home.sign_in(LONG_AGO)
+    reply = await home.check(f"{APP}/pay?a=b", cookie, *NAVIGATION)
     assert reply.status == 302
     assert header(reply, "location") == start(f"{APP}/pay?a=b")
     assert home.record.outcome == "sign-in"
     assert home.record.reasons == ("authentication-too-old",)
-    assert (await home.ask(f"{APP}/", cookie, *NAVIGATION)).status == 200
-    assert (await home.ask(f"{APP}/pay", await home.signed_in(RECENTLY), HTML)).status == 200
+    assert (await home.check(f"{APP}/", cookie, *NAVIGATION)).status == 200
+    assert (await home.check(f"{APP}/pay", await home.sign_in(RECENTLY), HTML)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -589,9 +597,9 @@ async def test_a_page_that_asks_for_a_stronger_sign_in_leads_to_one() -> None:
 async def test_a_step_up_for_something_else_than_the_page_says_for_what(
     method: str, headers: list[tuple[str, str]], asked: str
 ) -> None:
-    home = house(SIGNED_IN, LEVELS)
-    cookie = await home.signed_in(LONG_AGO)
-    reply = await home.ask(f"{APP}/pay/x?y", cookie, *headers, method=method)
+    home = build_authorizer(SIGNED_IN, LEVELS)
+    cookie = await home.sign_in(LONG_AGO)
+    reply = await home.check(f"{APP}/pay/x?y", cookie, *headers, method=method)
     told = header(reply, "location") or json.loads(reply.body)["sign_in_url"]
     assert told.endswith(f"&for={quote(asked, safe='')}")
 
@@ -599,9 +607,9 @@ async def test_a_step_up_for_something_else_than_the_page_says_for_what(
 @pytest.mark.parametrize("name", NAMES)
 async def test_programs_are_told_what_is_missing(name: str) -> None:
     """RFC 9470 section 3."""
-    home = house(SIGNED_IN, LEVELS)
-    cookie = await home.signed_in(replace(LONG_AGO, acr="bronze"))
-    reply = await home.ask(f"{APP}/pay", cookie, JSON, by=name)
+    home = build_authorizer(SIGNED_IN, LEVELS)
+    cookie = await home.sign_in(replace(LONG_AGO, acr="bronze"))
+    reply = await home.check(f"{APP}/pay", cookie, JSON, adapter=name)
     assert reply.status == 401
     if name in {"nginx", "ingress-nginx"}:
         return  # what the challenge says, and nobody can say through the controller
@@ -617,25 +625,25 @@ async def test_programs_are_told_what_is_missing(name: str) -> None:
 
 
 async def test_strangers_are_told_nothing_of_levels() -> None:
-    home = house(LEVELS)
-    reply = await home.ask(f"{APP}/pay", JSON)
+    home = build_authorizer(LEVELS)
+    reply = await home.check(f"{APP}/pay", JSON)
     assert header(reply, "www-authenticate") == "Bearer"
     assert json.loads(reply.body)["error"] == "unauthenticated"
 
 
 async def test_of_two_sessions_the_one_that_could_step_up_counts() -> None:
-    either = Settings(
+    either = RouteSpec(
         name="either",
         identity_provider=("corp", "partners"),
         policy={
             "allow": {"and": [{"authentication": {"acr": "gold"}}, {"groups": {"has": "staff"}}]}
         },
     )
-    home = house(either, providers=("corp", "partners"), default_provider="corp")
-    _, one = await home.signed_in(ALICE)
+    home = build_authorizer(either, providers=("corp", "partners"), default_provider="corp")
+    _, one = await home.sign_in(ALICE)
     partner = replace(ALICE, provider="partners", groups=("staff",))
-    _, other = await home.signed_in(partner)
-    reply = await home.ask(f"{APP}/", ("cookie", f"{one}; {other}"), JSON)
+    _, other = await home.sign_in(partner)
+    reply = await home.check(f"{APP}/", ("cookie", f"{one}; {other}"), JSON)
     assert reply.status == 401
     assert home.record.session is not None
     assert home.record.session.identity == partner
@@ -646,11 +654,13 @@ async def test_readings_that_ask_for_different_sign_ins_are_refused() -> None:
         return {"allow": {"and": [{"authentication": {"acr": acr}}, *paths]}}
 
     a, not_a = {"http_path": {"starts_with": "/a"}}, {"http_path": {"not": "/a"}}
-    home = house(Settings(name="app", policy=[level("gold", a), level("silver", not_a)]))
-    cookie = await home.signed_in()
-    assert (await home.ask(f"{APP}/a", cookie, JSON)).status == 401
-    assert (await home.ask(f"{APP}/b", cookie, JSON)).status == 401
-    assert (await home.ask(f"{APP}/b/..%2f..%2fa", cookie, JSON)).status == 400
+    home = build_authorizer(
+        RouteSpec(name="app", policy=[level("gold", a), level("silver", not_a)])
+    )
+    cookie = await home.sign_in()
+    assert (await home.check(f"{APP}/a", cookie, JSON)).status == 401
+    assert (await home.check(f"{APP}/b", cookie, JSON)).status == 401
+    assert (await home.check(f"{APP}/b/..%2f..%2fa", cookie, JSON)).status == 400
 
 
 # Scripts of other sites
@@ -663,9 +673,9 @@ SHOP = "https://shop.example.com"
     [pytest.param(None, id="sign in first"), pytest.param(LONG_AGO, id="sign in again")],
 )
 async def test_an_allowed_site_may_read_why_not(who: Identity | None) -> None:
-    home = house(SIGNED_IN, LEVELS)
-    cookies = [] if who is None else [await home.signed_in(who)]
-    reply = await home.ask(f"{APP}/pay", *cookies, JSON, ("origin", SHOP))
+    home = build_authorizer(SIGNED_IN, LEVELS)
+    cookies = [] if who is None else [await home.sign_in(who)]
+    reply = await home.check(f"{APP}/pay", *cookies, JSON, ("origin", SHOP))
     assert reply.status == 401
     assert header(reply, "access-control-allow-origin") == SHOP
     assert header(reply, "access-control-allow-credentials") == "true"
@@ -683,16 +693,16 @@ async def test_an_allowed_site_may_read_why_not(who: Identity | None) -> None:
     ],
 )
 async def test_other_sites_may_not(origins: list[str]) -> None:
-    home = house(SIGNED_IN, LEVELS)
-    reply = await home.ask(f"{APP}/pay", JSON, *(("origin", origin) for origin in origins))
+    home = build_authorizer(SIGNED_IN, LEVELS)
+    reply = await home.check(f"{APP}/pay", JSON, *(("origin", origin) for origin in origins))
     assert reply.status == 401
     assert header(reply, "access-control-allow-origin") is None
 
 
 async def test_a_refusal_can_be_read_as_well() -> None:
     admin = replace(ADMIN, allowed_origins=(parse_origin(SHOP),))
-    home = house(SIGNED_IN, admin)
-    reply = await home.ask(f"{APP}/admin", await home.signed_in(), JSON, ("origin", SHOP))
+    home = build_authorizer(SIGNED_IN, admin)
+    reply = await home.check(f"{APP}/admin", await home.sign_in(), JSON, ("origin", SHOP))
     assert reply.status == 403
     assert header(reply, "access-control-allow-origin") == SHOP
 
@@ -713,8 +723,8 @@ PREFLIGHT = (("origin", SHOP), ("access-control-request-method", "PUT"))
     ],
 )
 async def test_preflights_pass_where_the_route_says_so(
-    name: str, route: Settings, method: str, headers: tuple[tuple[str, str], ...], status: int
+    name: str, route: RouteSpec, method: str, headers: tuple[tuple[str, str], ...], status: int
 ) -> None:
     """Fetch, section 3.3.5: a preflight never carries credentials."""
-    reply = await house(route).ask(f"{APP}/", *headers, method=method, by=name)
+    reply = await build_authorizer(route).check(f"{APP}/", *headers, method=method, adapter=name)
     assert reply.status == status

@@ -6,29 +6,40 @@ from dataclasses import replace
 
 import pytest
 
-from tests.adapters.requests import ASKING, Original
-from tests.routes.settings import Settings
-from tests.support.authorizer import ALICE, APP, NAMES, NOW, House, header, house
-from tests.support.fast_path import both_of, bytes_of, listening
+from tests.adapters.requests import REQUEST_BUILDERS, ClientRequest
+from tests.routes.settings import RouteSpec
+from tests.support.authorizer import (
+    ALICE,
+    APP,
+    NAMES,
+    NOW,
+    AuthorizerFixture,
+    build_authorizer,
+    header,
+)
+from tests.support.fast_path import build_comparison, running_listeners, serialize_request
 
 SECONDS = 5
 LIFETIME = 3600
 
 
-def allowing(criterion: object) -> Settings:
+def allowing(criterion: object) -> RouteSpec:
     signed_in = {"email": {"is": "alice@example.com"}}
-    return Settings(name="app", policy={"allow": {"and": [signed_in, criterion]}})
+    return RouteSpec(name="app", policy={"allow": {"and": [signed_in, criterion]}})
 
 
-def home(*routes: Settings, seconds: int = SECONDS) -> House:
-    return house(
-        *(routes or (Settings(name="app", allow_any_authenticated_user=True),)), nginx_cache=seconds
+def home(*routes: RouteSpec, seconds: int = SECONDS) -> AuthorizerFixture:
+    return build_authorizer(
+        *(routes or (RouteSpec(name="app", allow_any_authenticated_user=True),)),
+        nginx_cache=seconds,
     )
 
 
-async def lifetime(home: House, *headers: tuple[str, str], by: str = "nginx") -> str | None:
-    alice = await home.signed_in(ALICE)
-    reply = await home.ask(f"{APP}/page?tab=1", alice, *headers, by=by)
+async def lifetime(
+    home: AuthorizerFixture, *headers: tuple[str, str], by: str = "nginx"
+) -> str | None:
+    alice = await home.sign_in(ALICE)
+    reply = await home.check(f"{APP}/page?tab=1", alice, *headers, adapter=by)
     assert reply.status == (403 if by == "nginx-challenge" else 200)
     return header(reply, "x-accel-expires")
 
@@ -36,7 +47,7 @@ async def lifetime(home: House, *headers: tuple[str, str], by: str = "nginx") ->
 @pytest.mark.parametrize(
     ("route", "expected"),
     [
-        pytest.param(Settings(name="app", allow_any_authenticated_user=True), "5", id="anybody"),
+        pytest.param(RouteSpec(name="app", allow_any_authenticated_user=True), "5", id="anybody"),
         pytest.param(allowing({"groups": {"has": "eng"}}), "5", id="who somebody is"),
         pytest.param(allowing({"http_path": {"is": "/page"}}), "5", id="path"),
         pytest.param(allowing({"http_method": {"is": "GET"}}), "5", id="method"),
@@ -45,11 +56,13 @@ async def lifetime(home: House, *headers: tuple[str, str], by: str = "nginx") ->
         pytest.param(allowing({"http_header/accept": {"is": "*/*"}}), None, id="header"),
         pytest.param(allowing({"date": {"after": "2020-01-01"}}), None, id="time"),
         pytest.param(
-            Settings(name="app", allow_public_unauthenticated_access=True), "5", id="public"
+            RouteSpec(name="app", allow_public_unauthenticated_access=True), "5", id="public"
         ),
     ],
 )
-async def test_only_what_is_compared_may_be_repeated(route: Settings, expected: str | None) -> None:
+async def test_only_what_is_compared_may_be_repeated(
+    route: RouteSpec, expected: str | None
+) -> None:
     assert await lifetime(home(route), ("accept", "*/*")) == expected
 
 
@@ -63,7 +76,7 @@ async def test_only_what_is_compared_may_be_repeated(route: Settings, expected: 
 async def test_behind_others_nginx_compares_their_address_and_not_the_client_s(
     criterion: object, expected: str | None
 ) -> None:
-    there = house(allowing(criterion), nginx_cache=SECONDS, hops=True)
+    there = build_authorizer(allowing(criterion), nginx_cache=SECONDS, hops=True)
     assert await lifetime(there) == expected
 
 
@@ -87,45 +100,45 @@ async def test_it_is_off_unless_it_is_on() -> None:
     assert await lifetime(home(seconds=0)) is None
 
 
-async def used_until(there: House, now: float, session: tuple[str, str]) -> None:
+async def used_until(there: AuthorizerFixture, now: float, session: tuple[str, str]) -> None:
     """Now and then, so that it does not fall idle."""
     while there.now[0] < now:
         there.now[0] = min(now, there.now[0] + 300)
-        await there.ask(f"{APP}/", session)
+        await there.check(f"{APP}/", session)
 
 
 async def test_nothing_outlives_its_session() -> None:
     there = home()
-    alice = await there.signed_in(ALICE)
+    alice = await there.sign_in(ALICE)
     for now, expected in (
         (NOW + LIFETIME - SECONDS - 2, "5"),
         (NOW + LIFETIME - SECONDS - 1, None),
         (NOW + LIFETIME - 1, None),
     ):
         await used_until(there, now, alice)
-        reply = await there.ask(f"{APP}/", alice, by="nginx")
+        reply = await there.check(f"{APP}/", alice, adapter="nginx")
         assert (reply.status, header(reply, "x-accel-expires")) == (200, expected)
 
 
 @pytest.mark.parametrize("seconds", [0, SECONDS])
 async def test_the_lane_says_the_same_to_the_end(seconds: int) -> None:
-    async with listening(both_of(home(seconds=seconds))) as both:
-        alice = await both.signed_in(ALICE)
-        question = bytes_of(ASKING["nginx"](Original(headers=(alice,))))
+    async with running_listeners(build_comparison(home(seconds=seconds))) as both:
+        alice = await both.sign_in(ALICE)
+        question = serialize_request(REQUEST_BUILDERS["nginx"](ClientRequest(headers=(alice,))))
         for before_the_end in (LIFETIME, SECONDS + 1.5, SECONDS + 1, SECONDS, 1):
-            await used_until(both.home, NOW + LIFETIME - before_the_end, alice)
+            await used_until(both.fixture, NOW + LIFETIME - before_the_end, alice)
             for _ in range(2):
                 compared = await both.compare(question)
                 expected = bool(seconds) and before_the_end > SECONDS + 1
-                assert (b"x-accel-expires: 5" in compared.answer) == expected
-                assert (compared.status, compared.answered) == (200, True)
+                assert (b"x-accel-expires: 5" in compared.response) == expected
+                assert (compared.status, compared.from_fast_path) == (200, True)
 
 
 async def test_refusals_are_never_repeated() -> None:
     there = home(allowing({"groups": {"has": "nobody"}}))
-    alice = await there.signed_in(replace(ALICE, email="bob@example.com"))
+    alice = await there.sign_in(replace(ALICE, email="bob@example.com"))
     for lines in ((alice,), ()):
-        reply = await there.ask(f"{APP}/", *lines, by="nginx")
+        reply = await there.check(f"{APP}/", *lines, adapter="nginx")
         assert reply.status in {401, 403}
         assert header(reply, "x-accel-expires") is None
         assert header(reply, "cache-control") == "no-store"

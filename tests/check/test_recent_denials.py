@@ -3,17 +3,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.check.authorizer import CheckRecord
-from authz_sidecar.check.recent_denials import MOST_HEADER_BYTES, Denials
+from authz_sidecar.check.recent_denials import MAX_HEADER_BYTES, RecentDenials
 from authz_sidecar.core.header_names import ProtectedNames
 from authz_sidecar.core.types import Session, SessionKind
 from tests.policy.requests import ANN, NOW, request
-from tests.routes.settings import PLACES, Settings, built
+from tests.routes.settings import SOURCE_MAP, RouteSpec, compile_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SESSION = Session(
-    handle="h",
+    public_id="h",
     kind=SessionKind.SIGN_IN,
     scope="https://app.example.com",
     identity=ANN,
@@ -34,9 +34,9 @@ class Recorder:
         raise AssertionError("what is refused is not repeated")
 
 
-def denials(*, name: str = "app", **options: Any) -> Denials:
-    index = built(Settings(name=name, policy=POLICY)).index
-    return Denials(index=index, names=ProtectedNames(), where=PLACES, base_path="/.auth",
+def denials(*, name: str = "app", **options: Any) -> RecentDenials:
+    index = compile_routes(RouteSpec(name=name, policy=POLICY)).index
+    return RecentDenials(index=index, names=ProtectedNames(), source_map=SOURCE_MAP, base_path="/.auth",
                    clock=lambda: NOW, **{"recorder": Recorder(), **options})  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_what_is_not_kept() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    kept = denials(most=2)
+    kept = denials(max_kept=2)
     for each in ("r1", "r2", "r3"):
         kept.record(check(each))
     assert kept.explain("r1") is None
@@ -126,7 +126,7 @@ def test_no_secret_is_kept() -> None:
 
 def test_too_many_headers_are_not_known_any_more() -> None:
     kept = denials()
-    headers = (("x-long", "x" * MOST_HEADER_BYTES), ("x-team", "red"))
+    headers = (("x-long", "x" * MAX_HEADER_BYTES), ("x-team", "red"))
     kept.record(check("r1", request=request(headers=headers)))
     told = kept.explain("r1")
     assert told is not None

@@ -7,20 +7,28 @@ from dataclasses import replace
 import jwt
 import pytest
 
-from authz_sidecar.adapters.base import Refused
+from authz_sidecar.adapters.base import Rejected
 from authz_sidecar.core.header_template import HeaderTemplate, parse_header_template
-from authz_sidecar.errors import AttemptLost, AuthzError, BadProxyRequest, Throttled
-from tests.routes.settings import Settings
-from tests.support.authorizer import ALICE, APP, HTML, JSON, House, header, house
+from authz_sidecar.errors import AuthzError, BadProxyRequest, RateLimited, TransactionLost
+from tests.routes.settings import RouteSpec
+from tests.support.authorizer import (
+    ALICE,
+    APP,
+    HTML,
+    JSON,
+    AuthorizerFixture,
+    build_authorizer,
+    header,
+)
 
-SIGNED_IN = Settings(name="app", allow_any_authenticated_user=True)
+SIGNED_IN = RouteSpec(name="app", allow_any_authenticated_user=True)
 
 
-async def told(home: House, *cookies: str, **changes: object) -> dict[str, str]:
+async def told(home: AuthorizerFixture, *cookies: str, **changes: object) -> dict[str, str]:
     """The headers for the application when somebody comes."""
     identity = replace(ALICE, **changes)  # type: ignore[arg-type]
-    name, cookie = await home.signed_in(identity)
-    reply = await home.ask(f"{APP}/", (name, "; ".join((cookie, *cookies))))
+    name, cookie = await home.sign_in(identity)
+    reply = await home.check(f"{APP}/", (name, "; ".join((cookie, *cookies))))
     assert reply.status == 200
     headers = dict(reply.headers)
     assert len(headers) == len(reply.headers), "each at most once"
@@ -50,7 +58,7 @@ async def told(home: House, *cookies: str, **changes: object) -> dict[str, str]:
 async def test_identity_headers_carry_any_value(
     changes: dict[str, object], name: str, value: str | None
 ) -> None:
-    assert (await told(house(SIGNED_IN), **changes)).get(name) == value
+    assert (await told(build_authorizer(SIGNED_IN), **changes)).get(name) == value
 
 
 @pytest.mark.parametrize(
@@ -68,18 +76,18 @@ async def test_identity_headers_carry_any_value(
     ],
 )
 async def test_claims_become_headers(claim: object, value: str | None) -> None:
-    home = house(SIGNED_IN, claims={"X-Department": "department"})
+    home = build_authorizer(SIGNED_IN, claims={"X-Department": "department"})
     headers = await told(home, claims={"department": claim})
     assert headers.get("x-department") == value
 
 
 async def test_a_claim_may_take_the_place_of_a_usual_header() -> None:
-    home = house(SIGNED_IN, claims={"X-Auth-User": "login"})
+    home = build_authorizer(SIGNED_IN, claims={"X-Auth-User": "login"})
     assert (await told(home, claims={"login": "ann"}))["x-auth-user"] == "ann"
 
 
 async def test_the_assertion_says_what_the_headers_say() -> None:
-    home = house(
+    home = build_authorizer(
         SIGNED_IN,
         claims={"X-Department": "department", "X-Issuer": "iss", "X-Who": "sub"},
         preset="pomerium",
@@ -101,7 +109,7 @@ async def test_the_assertion_says_what_the_headers_say() -> None:
     assert said["groups"] == []
     assert said["department"] == "it,ops"
     assert said["exp"] - said["iat"] == 300
-    assert said["sid"] == home.record.session.handle if home.record.session else False
+    assert said["sid"] == home.record.session.public_id if home.record.session else False
 
 
 @pytest.mark.parametrize(
@@ -116,11 +124,13 @@ async def test_the_assertion_says_what_the_headers_say() -> None:
 async def test_the_application_receives_its_own_cookies_alone(
     sent: tuple[str, ...], kept: str | None
 ) -> None:
-    assert (await told(house(SIGNED_IN), *sent)).get("cookie") == kept
+    assert (await told(build_authorizer(SIGNED_IN), *sent)).get("cookie") == kept
 
 
 async def test_cookies_are_left_alone_where_the_operator_says_so() -> None:
-    assert "__Host-authz=" in (await told(house(SIGNED_IN, strip_cookie=False)))["cookie"]
+    assert (
+        "__Host-authz=" in (await told(build_authorizer(SIGNED_IN, strip_cookie=False)))["cookie"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,30 +144,30 @@ async def test_cookies_are_left_alone_where_the_operator_says_so() -> None:
 async def test_what_does_not_fit_is_refused_and_never_cut_off(
     changes: dict[str, object], cookie: str
 ) -> None:
-    home = house(SIGNED_IN)
-    name, session = await home.signed_in(replace(ALICE, **changes))  # type: ignore[arg-type]
+    home = build_authorizer(SIGNED_IN)
+    name, session = await home.sign_in(replace(ALICE, **changes))  # type: ignore[arg-type]
     for accept in (HTML, JSON):
-        reply = await home.ask(f"{APP}/", (name, f"{session}; {cookie}"), accept)
+        reply = await home.check(f"{APP}/", (name, f"{session}; {cookie}"), accept)
         assert reply.status == 403
         assert header(reply, "x-authz-reason") == "headers-too-large"
         assert home.record.reasons == ("headers-too-large",)
         assert home.record.outcome == "deny"
-    page = await home.ask(f"{APP}/", (name, f"{session}; {cookie}"), HTML)
+    page = await home.check(f"{APP}/", (name, f"{session}; {cookie}"), HTML)
     assert b"more data than the application can be sent" in page.body
 
 
 async def test_envoy_is_told_every_name_that_must_not_come_from_a_client() -> None:
-    home = house(SIGNED_IN, claims={"X-Department": "department"})
-    name, cookie = await home.signed_in(replace(ALICE, groups=()))
-    reply = await home.ask(f"{APP}/", (name, cookie), by="envoy")
+    home = build_authorizer(SIGNED_IN, claims={"X-Department": "department"})
+    name, cookie = await home.sign_in(replace(ALICE, groups=()))
+    reply = await home.check(f"{APP}/", (name, cookie), adapter="envoy")
     removed = (header(reply, "x-envoy-auth-headers-to-remove") or "").split(", ")
     given = {name for name, _ in reply.headers}
     assert {"x-auth-groups", "x_auth_groups", "x-auth_groups", "x.auth.groups"} <= set(removed)
     assert {"x_auth_user", "x.auth.user", "x_department", "cookie"} <= set(removed)
     assert not given & set(removed), "Envoy removes after it has set"
     assert len(set(removed)) == len(removed)
-    public = house(Settings(allow_public_unauthenticated_access=True))
-    reply = await public.ask(f"{APP}/", ("cookie", "a=1"), by="envoy")
+    public = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
+    reply = await public.check(f"{APP}/", ("cookie", "a=1"), adapter="envoy")
     removed = (header(reply, "x-envoy-auth-headers-to-remove") or "").split(", ")
     assert {"x-auth-user", "x-auth-email", "x-auth-name", "x-auth-assertion"} <= set(removed)
     assert "cookie" not in removed
@@ -168,17 +178,17 @@ async def test_envoy_is_told_every_name_that_must_not_come_from_a_client() -> No
     ("problem", "status", "reason", "retry"),
     [
         pytest.param(BadProxyRequest("x"), 400, "bad-request", None, id="bad question"),
-        pytest.param(Throttled("x", retry_after=17), 429, "throttled", 17, id="throttled"),
-        pytest.param(AttemptLost("x"), 400, "bad-request", None, id="another 400"),
+        pytest.param(RateLimited("x", retry_after=17), 429, "throttled", 17, id="throttled"),
+        pytest.param(TransactionLost("x"), 400, "bad-request", None, id="another 400"),
         pytest.param(AuthzError("x"), 503, "unavailable", 5, id="anything else"),
     ],
 )
 def test_trouble(problem: AuthzError, status: int, reason: str, retry: int | None) -> None:
-    answer = house(SIGNED_IN).gate.answers.trouble(problem, None, "r1")
-    assert answer == Refused(
+    answer = build_authorizer(SIGNED_IN).authorizer.responses.error_response(problem, None, "r1")
+    assert answer == Rejected(
         status=status,
         reason=reason,
-        message=problem.public,
+        message=problem.public_message,
         request_id="r1",
         retry_after=retry,
     )
@@ -195,18 +205,18 @@ async def test_a_route_tells_its_application_more() -> None:
             X_Tenant="blue", X_Auth_Name="somebody", X_Lang="$pomerium.request.headers.x-lang"
         ),
     )
-    headers = await told(house(route))
+    headers = await told(build_authorizer(route))
     assert headers["x-tenant"] == "blue"
     assert headers["x-auth-name"] == "somebody", "what the route says itself comes first"
     assert "x-lang" not in headers
 
 
 async def test_a_public_route_tells_strangers_headers_too() -> None:
-    route = Settings(
+    route = RouteSpec(
         allow_public_unauthenticated_access=True,
         set_request_headers=templated(X_Tenant="blue", X_Token="$pomerium.jwt"),
     )
-    reply = await house(route).ask(f"{APP}/")
+    reply = await build_authorizer(route).check(f"{APP}/")
     assert header(reply, "x-tenant") == "blue"
     assert header(reply, "x-token") is None
 
@@ -215,15 +225,15 @@ async def test_headers_of_one_route_are_taken_from_clients_of_every_other() -> N
     route = replace(
         SIGNED_IN, prefix="/a", name="a", set_request_headers=templated(X_Tenant="blue")
     )
-    home = house(SIGNED_IN, route)
-    managed = home.gate.answers.identity_headers
-    assert "X-Tenant" in managed.managed
-    assert {"x-tenant", "x_tenant"} <= set(managed.cleared(()))
+    home = build_authorizer(SIGNED_IN, route)
+    managed = home.authorizer.responses.identity_headers
+    assert "X-Tenant" in managed.managed_names
+    assert {"x-tenant", "x_tenant"} <= set(managed.headers_to_remove(()))
 
 
 async def test_templates_count_toward_the_bound() -> None:
     route = replace(SIGNED_IN, set_request_headers=templated(X_Big="x" * 4000))
-    home = house(route)
-    name, cookie = await home.signed_in(ALICE)
-    reply = await home.ask(f"{APP}/", (name, cookie))
+    home = build_authorizer(route)
+    name, cookie = await home.sign_in(ALICE)
+    reply = await home.check(f"{APP}/", (name, cookie))
     assert reply.status == 403

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.cli import main
-from authz_sidecar.cli.explain_text import drawn, for_stream, shown
+from authz_sidecar.cli.explain_text import adapt_to_stream, format_value, render
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,15 +192,15 @@ def test_colours_on_a_terminal_alone(explain: Explain, monkeypatch: pytest.Monke
     told = json.loads(explain("--json", "--url", "https://grafana.example.com/"))
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    assert "\x1b[31m✗\x1b[0m" in for_stream(drawn(told), _Terminal())
+    assert "\x1b[31m✗\x1b[0m" in adapt_to_stream(render(told), _Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in for_stream(drawn(told), _Terminal())
+    assert "\x1b" not in adapt_to_stream(render(told), _Terminal())
 
 
 def test_where_only_ascii_can_be_shown(explain: Explain) -> None:
     told = json.loads(explain("--json", "--url", "https://grafana.example.com/", "--user", "ünï"))
     ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    said = for_stream(drawn(told), ascii_only)
+    said = adapt_to_stream(render(told), ascii_only)
     assert said.isascii()
     assert "|- - or" in said
 
@@ -211,7 +211,7 @@ def test_where_only_ascii_can_be_shown(explain: Explain) -> None:
      ([], "nothing"), (["a", 1], "a, 1"), ({"a": None}, "a: null"), (True, "true")],
 )  # fmt: skip
 def test_values_on_one_line(value: object, text: str) -> None:
-    assert shown(value) == text
+    assert format_value(value) == text
 
 
 MACHINES = """\

@@ -10,14 +10,14 @@ import pytest
 
 from authz_sidecar.accounts.service_accounts import SCOPE
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
-from authz_sidecar.sessions.api_tokens import Prefix, read
+from authz_sidecar.sessions import SessionService
+from authz_sidecar.sessions.api_tokens import ApiTokenPrefix, parse_api_token
 from authz_sidecar.sessions.cache import NearCache
 from authz_sidecar.sessions.factory import open_store
 from tests.cli.test_commands import SOUND, Run, run
 from tests.cli.test_sessions import SECRET
 from tests.servers.redis import RedisServer, redis_server
-from tests.sessions.caches import until
+from tests.sessions.caches import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,13 +44,13 @@ def config(redis_server: RedisServer, tmp_path: Path) -> str:
 
 def found(url: str, token: str) -> Session | None:
     """What a server with this store and secret makes of a token."""
-    parts = read(token)
+    parts = parse_api_token(token)
     assert parts is not None
-    assert parts[0] is Prefix.SERVICE_ACCOUNT
+    assert parts[0] is ApiTokenPrefix.SERVICE_ACCOUNT
 
     async def find() -> Session | None:
         store = open_store(url)
-        sessions = Sessions(
+        sessions = SessionService(
             store=store, secret_keys=SecretKeys([SECRET]), lifetime=3600, idle_timeout=3600
         )
         try:
@@ -75,7 +75,7 @@ def test_a_token_is_printed_alone_and_opens_what_was_said(
     assert (session.identity.groups, session.routes) == (("bots", "ci"), ("api",))
     assert dict(session.identity.claims) == {"team": "blue", "n": [1, 2]}
     assert session.expires_at - session.created_at == 12 * 3600
-    assert session.handle in err
+    assert session.public_id in err
     assert out.strip() not in err
 
 
@@ -110,7 +110,7 @@ def test_revoking_is_heard_in_the_memory_of_others(
     run: Run, config: str, redis_server: RedisServer
 ) -> None:
     _, out, _ = run("service-account", "new", "one", "--config", config)
-    parts = read(out.strip())
+    parts = parse_api_token(out.strip())
     assert parts is not None
 
     async def revoked() -> None:
@@ -118,12 +118,12 @@ def test_revoking_is_heard_in_the_memory_of_others(
         # The same secret as in the file: another process serves from its memory.
         cache = NearCache(store, secret_keys=SecretKeys([SECRET]), idle_timeout=3600)
         cache.start()
-        await until(lambda: cache.coherent)
+        await wait_until(lambda: cache.coherent)
         which = {"scope": SCOPE, "provider": "service-account"}
         while not cache.entries:
             assert await cache.find(parts[1], **which) is not None
         await asyncio.to_thread(run, "service-account", "revoke", "one", "--config", config)
-        await until(lambda: cache.entries == 0)
+        await wait_until(lambda: cache.entries == 0)
         assert await cache.find(parts[1], **which) is None
         await cache.aclose()
         await store.aclose()

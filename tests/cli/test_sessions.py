@@ -10,7 +10,7 @@ import pytest
 
 from authz_sidecar.core.types import Identity
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
+from authz_sidecar.sessions import SessionService
 from authz_sidecar.sessions.factory import open_store
 from tests.cli.test_commands import SOUND, Run, run
 from tests.servers.redis import RedisServer, redis_server
@@ -29,7 +29,7 @@ def signed_in(url: str, subject: str, issuer: str = ISSUER) -> str:
 
     async def create() -> str:
         store = open_store(url)
-        sessions = Sessions(
+        sessions = SessionService(
             store=store, secret_keys=SecretKeys([SECRET]), lifetime=3600, idle_timeout=3600
         )
         identity = Identity(provider="corp", issuer=issuer, subject=subject)
@@ -37,7 +37,7 @@ def signed_in(url: str, subject: str, issuer: str = ISSUER) -> str:
             identity=identity, scope="https://a.example.com", client="192.0.2.1", user_agent="Fox"
         )
         await store.aclose()
-        return session.handle
+        return session.public_id
 
     return asyncio.run(create())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from authz_sidecar.config.checks import cross_section
-from authz_sidecar.config.checks.callbacks import unstated_callbacks
+from authz_sidecar.config.checks.callbacks import find_missing_callbacks
 from authz_sidecar.config.checks.warnings import find_warnings
 from authz_sidecar.config.schema import Config
 
@@ -40,12 +40,14 @@ def config(providers: dict[str, Any], **sections: Any) -> Config:
 
 
 def unstated(providers: dict[str, Any], **sections: Any) -> dict[str, str]:
-    found = unstated_callbacks(config(providers, **sections))
+    found = find_missing_callbacks(config(providers, **sections))
     return {name: problem.message for name, problem in found.items()}
 
 
 def problems(providers: dict[str, Any], **sections: Any) -> list[str]:
-    return [problem.message for problem in cross_section.problems(config(providers, **sections))]
+    return [
+        problem.message for problem in cross_section.find_problems(config(providers, **sections))
+    ]
 
 
 def warnings(providers: dict[str, Any], **sections: Any) -> list[str]:

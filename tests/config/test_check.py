@@ -29,7 +29,7 @@ def config(**sections: Any) -> Config:
 
 
 def problems(**sections: Any) -> list[str]:
-    return [problem.message for problem in cross_section.problems(config(**sections))]
+    return [problem.message for problem in cross_section.find_problems(config(**sections))]
 
 
 def warnings(**sections: Any) -> list[str]:

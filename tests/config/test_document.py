@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from authz_sidecar.config.document import Document, merged
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.document import Document, merge_documents
+from authz_sidecar.config.yaml import parse_yaml
 
 
 def merge(*texts: str) -> Document:
-    documents = [read_text(text, file=f"{at}.yaml") for at, text in enumerate(texts)]
-    return merged(documents, concatenated=frozenset({"routes"}))
+    documents = [parse_yaml(text, file=f"{at}.yaml") for at, text in enumerate(texts)]
+    return merge_documents(documents, concatenated=frozenset({"routes"}))
 
 
 def said(document: Document) -> list[str]:
@@ -28,10 +28,10 @@ def test_maps_merge_and_routes_join() -> None:
 
 
 def test_places_stay_in_their_files() -> None:
-    positions = merge("routes: [{from: a}]", "routes:\n- from: b\nserver: {workers: 1}").positions
-    assert positions.at("routes", 0, "from") == ("0.yaml", 1, 17)
-    assert positions.at("routes", 1, "from") == ("1.yaml", 2, 9)
-    assert positions.at("server", "workers") == ("1.yaml", 3, 19)
+    positions = merge("routes: [{from: a}]", "routes:\n- from: b\nserver: {workers: 1}").source_map
+    assert positions.location_of("routes", 0, "from") == ("0.yaml", 1, 17)
+    assert positions.location_of("routes", 1, "from") == ("1.yaml", 2, 9)
+    assert positions.location_of("server", "workers") == ("1.yaml", 3, 19)
 
 
 def test_a_scalar_given_twice_names_both_places() -> None:

@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.config.load import MOST_LAYERS, NAMED, examine, load, read
-from authz_sidecar.config.merge import overlaid
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.load import (
+    MAX_EXTENDS_DEPTH,
+    NAMED_LISTS,
+    examine_config,
+    load_config,
+    read_document,
+)
+from authz_sidecar.config.merge import overlay_document
+from authz_sidecar.config.yaml import parse_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,13 +56,13 @@ def write(directory: Path, **files: str) -> Path:
 
 def said(path: Path, **env: str) -> list[str]:
     """Problems, with the places relative to the directory."""
-    found = examine(path, env=env).problems
+    found = examine_config(path, env=env).problems
     return [str(problem).replace(f"{path.parent}/", "") for problem in found]
 
 
 @pytest.fixture
 def staging(tmp_path: Path) -> Config:
-    return load(write(tmp_path, base=BASE, staging=STAGING) / "staging.yaml", env={})
+    return load_config(write(tmp_path, base=BASE, staging=STAGING) / "staging.yaml", env={})
 
 
 def test_maps_merge_and_the_upper_file_counts(staging: Config) -> None:
@@ -88,13 +94,13 @@ def test_variables_keep_their_type_and_reach_everywhere(staging: Config) -> None
 
 def test_each_file_can_be_used_alone(tmp_path: Path) -> None:
     path = write(tmp_path, base=BASE, staging=STAGING) / "base.yaml"
-    production = load(path, env={"PRODUCTION_KEY": KEY})
+    production = load_config(path, env={"PRODUCTION_KEY": KEY})
     assert production.routes[1].allowed_users == ("root@example.com",)
     assert production.sessions.lifetime == 14 * 3600
 
 
 def test_values_point_to_where_they_were_written(tmp_path: Path, staging: Config) -> None:
-    at = staging.positions.at
+    at = staging.source_map.location_of
     assert at("sessions", "store") == (str(tmp_path / "base.yaml"), 4, 19)
     assert at("sessions", "lifetime") == (str(tmp_path / "staging.yaml"), 4, 22)
     assert at("routes", 1, "from") == (str(tmp_path / "base.yaml"), 11, 25)
@@ -115,7 +121,7 @@ def test_nothing_takes_away_what_is_below(tmp_path: Path) -> None:
     over = f"{STAGING}server: {{auth_host: ~}}\nidentity_providers: {{corp: {{client_id: ~}}}}\n"
     path = write(tmp_path, base=BASE, staging=over) / "staging.yaml"
     assert said(path) == ["base.yaml:6:3: identity_providers.corp.client_id: is required"]
-    partial = examine(path, env={}).partial
+    partial = examine_config(path, env={}).partial
     assert partial is not None
     assert partial.server.auth_host is None
 
@@ -135,10 +141,10 @@ def test_a_chain_and_a_directory(tmp_path: Path) -> None:
     write(base, b="routes: [{name: wiki, from: https://wiki.test, policies: staff}]\n")
     write(tmp_path, middle="extends: base\nserver: {workers: 5}\n")
     write(tmp_path, top="extends: middle.yaml\nroutes: [{name: wiki, prefix: /w}]\n")
-    config = load(tmp_path / "top.yaml", env={"PRODUCTION_KEY": KEY})
+    config = load_config(tmp_path / "top.yaml", env={"PRODUCTION_KEY": KEY})
     assert config.server.workers == 5
     assert config.routes[0].prefix == "/w"
-    assert config.positions.at("routes", 0, "from")[0] == str(base / "b.yaml")
+    assert config.source_map.location_of("routes", 0, "from")[0] == str(base / "b.yaml")
 
 
 @pytest.mark.parametrize(
@@ -193,19 +199,19 @@ def test_texts_and_braces(tmp_path: Path) -> None:
     path = (
         write(tmp_path, a='variables: {n: 5, t: true}\nx: {text: "{{{n}}} {t} {n}"}\n') / "a.yaml"
     )
-    assert read(path, env={}).data == {"x": "{5} true 5"}
+    assert read_document(path, env={}).data == {"x": "{5} true 5"}
 
 
 def test_a_value_from_outside_is_still_one(tmp_path: Path) -> None:
     write(tmp_path, a=BASE.replace("workers: 2", "workers: {env: WORKERS}"))
-    config = load(tmp_path / "a.yaml", env={"WORKERS": "7", "PRODUCTION_KEY": KEY})
+    config = load_config(tmp_path / "a.yaml", env={"WORKERS": "7", "PRODUCTION_KEY": KEY})
     assert config.server.workers == 7
 
 
 def test_layers_are_bounded(tmp_path: Path) -> None:
-    for at in range(MOST_LAYERS + 2):
+    for at in range(MAX_EXTENDS_DEPTH + 2):
         write(tmp_path, **{f"f{at}": f"extends: f{at + 1}.yaml\n"})
-    assert f"more than {MOST_LAYERS} files on top of each other" in "\n".join(
+    assert f"more than {MAX_EXTENDS_DEPTH} files on top of each other" in "\n".join(
         said(tmp_path / "f0.yaml")
     )
 
@@ -221,7 +227,7 @@ def test_variables_are_bounded(tmp_path: Path) -> None:
 def test_an_alias_below_is_changed_in_one_place_only(tmp_path: Path) -> None:
     base = "a: &x {k: 1, deep: {d: 1}}\nb: *x\n"
     write(tmp_path, base=base, over="extends: base.yaml\na: {deep: {d: 2}}\n")
-    data = read(tmp_path / "over.yaml", env={}).data
+    data = read_document(tmp_path / "over.yaml", env={}).data
     assert data == {"a": {"k": 1, "deep": {"d": 2}}, "b": {"k": 1, "deep": {"d": 1}}}
 
 
@@ -238,11 +244,15 @@ MAPS = st.dictionaries(
 
 @given(MAPS, MAPS)
 def test_the_upper_document_always_counts(base: dict[str, Any], over: dict[str, Any]) -> None:
-    merged = overlaid(*(read_text(_json(it), file="x") for it in (base, over)), named=NAMED).data
+    merged = overlay_document(
+        *(parse_yaml(_json(it), file="x") for it in (base, over)), named_lists=NAMED_LISTS
+    ).data
     assert _below(over, merged)
     assert merged.keys() == base.keys() | over.keys()
-    again = overlaid(
-        read_text(_json(merged), file="x"), read_text(_json(over), file="x"), named=NAMED
+    again = overlay_document(
+        parse_yaml(_json(merged), file="x"),
+        parse_yaml(_json(over), file="x"),
+        named_lists=NAMED_LISTS,
     )
     assert again.data == merged
 

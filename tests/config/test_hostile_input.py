@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.config.load import examine
-from authz_sidecar.config.validation import MOST_PROBLEMS
+from authz_sidecar.config.load import examine_config
+from authz_sidecar.config.validation import MAX_PROBLEMS
 from authz_sidecar.core.urls import Origin
-from authz_sidecar.policy.regex import PatternError, whole_match
-from tests.routes.settings import Settings, built
+from authz_sidecar.policy.regex import RegexError, compile_full_match
+from tests.routes.settings import RouteSpec, compile_routes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,9 +102,9 @@ def test_refused_within_bounds(tmp_path: Path, text: str, complaint: str) -> Non
 
 def test_the_first_thousand_problems_are_told(tmp_path: Path) -> None:
     path = tmp_path / "authz-sidecar.yaml"
-    path.write_text(f"{SOUND}routes:\n" + "  - {from: 5}\n" * (MOST_PROBLEMS + 500))
-    problems = examine(path, env={}).problems
-    assert len(problems) == MOST_PROBLEMS + 1
+    path.write_text(f"{SOUND}routes:\n" + "  - {from: 5}\n" * (MAX_PROBLEMS + 500))
+    problems = examine_config(path, env={}).problems
+    assert len(problems) == MAX_PROBLEMS + 1
     assert any(problem.message.startswith("routes[999].from") for problem in problems)
 
 
@@ -112,14 +112,14 @@ def test_a_mistake_behind_the_first_thousand_routes_has_its_place(tmp_path: Path
     path = tmp_path / "authz-sidecar.yaml"
     sound = "  - {from: https://a.example.com, allow_any_authenticated_user: true}\n"
     path.write_text(f"{SOUND}routes:\n{sound * 2500}  - {{from: 5}}\n{sound}")
-    [problem] = examine(path, env={}).problems
+    [problem] = examine_config(path, env={}).problems
     assert (problem.line, problem.message) == (
         2505,
         "routes[2500].from: must be text, put it in quotes",
     )
     sane = path.read_text().replace("{from: 5}", "{from: https://b.example.com, policies: p}")
     path.write_text(sane)
-    config = examine(path, env={}).config
+    config = examine_config(path, env={}).config
     assert config is not None
     assert len(config.routes) == 2502
     assert config.routes[2500].policies == ("p",)
@@ -129,12 +129,12 @@ def test_a_mistake_behind_the_first_thousand_routes_has_its_place(tmp_path: Path
 @pytest.mark.parametrize("pattern", ["/(a+)+b", "/(a|aa)+b", "/(a|a?)+b", "/(.*)*b", "/a{0,900}b"])
 def test_no_pattern_is_slow(pattern: str) -> None:
     path = "/" + "a" * 50_000
-    assert not whole_match(pattern)(path)
-    index = built(Settings(regex=pattern, allow_any_authenticated_user=True)).index
+    assert not compile_full_match(pattern)(path)
+    index = compile_routes(RouteSpec(regex=pattern, allow_any_authenticated_user=True)).index
     assert index.match(Origin("https", "app.example.com"), path) is None
 
 
 @pytest.mark.parametrize("pattern", ["((a{100}){100}){100}", r"(\pL{500}){100}", "(" * 1000])
 def test_no_pattern_is_large(pattern: str) -> None:
-    with pytest.raises(PatternError):
-        whole_match(pattern)
+    with pytest.raises(RegexError):
+        compile_full_match(pattern)

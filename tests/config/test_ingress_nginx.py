@@ -16,7 +16,7 @@ RETIRED = "server.adapters: ingress-nginx is retired"
 def found(*places: str, **server: Any) -> list[tuple[str, str]]:
     """The place that a problem is at, and the one that it names."""
     routes = [{**ROUTE, "from": place} for place in places]
-    problems = cross_section.problems(config(routes=routes, server=server))
+    problems = cross_section.find_problems(config(routes=routes, server=server))
     said = [problem.message.partition(": differs from `") for problem in problems]
     return [
         (places[int(path.removeprefix("routes[").partition("]")[0])], rest.partition("`")[0])

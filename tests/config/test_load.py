@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from authz_sidecar.config.load import MAX_BYTES, examine, load
+from authz_sidecar.config.load import MAX_CONFIG_BYTES, examine_config, load_config
 from authz_sidecar.config.schema import Secret
 from authz_sidecar.errors import ConfigError
 
@@ -43,11 +43,11 @@ def write(tmp_path: Path) -> Write:
 
 
 def said(path: Path, env: Mapping[str, str] = ENV) -> list[str]:
-    return [str(p).removeprefix(f"{path}:") for p in examine(path, env=env).problems]
+    return [str(p).removeprefix(f"{path}:") for p in examine_config(path, env=env).problems]
 
 
 def test_a_sound_configuration(write: Write) -> None:
-    config = load(write(SOUND), env=ENV)
+    config = load_config(write(SOUND), env=ENV)
     assert config.secret_keys == (Secret(ENV["KEY"]),)
     assert config.identity_providers["corp"].client_secret == Secret("s3cret")
     assert config.routes[0].from_ == "https://wiki.example.com"
@@ -59,11 +59,15 @@ def test_a_sound_configuration(write: Write) -> None:
 
 def test_it_knows_where_everything_was_written(write: Write) -> None:
     path = write(SOUND)
-    assert load(path, env=ENV).positions.at("routes", 0, "from") == (str(path), 9, 24)
+    assert load_config(path, env=ENV).source_map.location_of("routes", 0, "from") == (
+        str(path),
+        9,
+        24,
+    )
 
 
 def test_no_secret_is_ever_shown(write: Write) -> None:
-    config = load(write(SOUND), env=ENV)
+    config = load_config(write(SOUND), env=ENV)
     for text in (repr(config), str(config), repr(vars(config))):
         assert "hunter2" not in text
         assert "s3cret" not in text
@@ -78,14 +82,14 @@ def test_no_problem_shows_a_secret(write: Write) -> None:
         "identity_providers: {corp: {issuer: 'x', client_id: [1], client_secret: {y: hidden}}}\n"
     )
     with pytest.raises(ConfigError) as caught:
-        load(path, env={})
+        load_config(path, env={})
     for secret in ("short-secret", "deep-secret", "hunter2", "hidden"):
         assert secret not in str(caught.value)
 
 
 def test_a_template_is_read_with_the_rest(write: Write) -> None:
     route = "{from: https://a.example.com, policies: engineers, set_request_headers: {X-A: %s}}"
-    sound = load(write(SOUND + "  - " + route % '"a $$5"' + "\n"), env=ENV)
+    sound = load_config(write(SOUND + "  - " + route % '"a $$5"' + "\n"), env=ENV)
     assert sound.routes[1].set_request_headers["X-A"].parts == ("a $5",)
     [problem] = said(write(SOUND + "  - " + route % "$pomerium.id_token" + "\n"))
     assert problem.startswith(
@@ -95,7 +99,7 @@ def test_a_template_is_read_with_the_rest(write: Write) -> None:
 
 def test_it_is_frozen(write: Write) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load(write(SOUND), env=ENV).server.workers = 2
+        load_config(write(SOUND), env=ENV).server.workers = 2
 
 
 @pytest.mark.parametrize(
@@ -188,7 +192,7 @@ def test_all_problems_at_once_in_file_order(write: Write) -> None:
 
 def test_broken_routes_keep_their_places_for_further_examination(write: Write) -> None:
     path = write(SOUND + "  - {from: 5}\n  - {from: https://b.example.com, polcy: x}\n")
-    partial = examine(path, env=ENV).partial
+    partial = examine_config(path, env=ENV).partial
     assert partial is not None
     assert len(partial.routes) == 3
     assert partial.routes[2].from_ == "https://b.example.com"
@@ -202,7 +206,9 @@ def test_broken_routes_keep_their_places_for_further_examination(write: Write) -
         pytest.param(b"- a", "1:1: a configuration is a map of keys", id="a list"),
         pytest.param(b"", "secret_keys: is required", id="empty"),
         pytest.param(b"\xef\xbb\xbfserver: {}", "secret_keys: is required", id="byte order mark"),
-        pytest.param(b"#" * (MAX_BYTES + 1), "the configuration is larger than 32 MiB", id="large"),
+        pytest.param(
+            b"#" * (MAX_CONFIG_BYTES + 1), "the configuration is larger than 32 MiB", id="large"
+        ),
     ],
 )
 def test_no_configuration(tmp_path: Path, content: bytes, problem: str) -> None:
@@ -213,12 +219,12 @@ def test_no_configuration(tmp_path: Path, content: bytes, problem: str) -> None:
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read this file: no such file or directory"):
-        load(tmp_path / "nowhere.yaml", env={})
+        load_config(tmp_path / "nowhere.yaml", env={})
 
 
 def test_variables_and_files_hold_numbers_and_truth(write: Write) -> None:
     path = write(SOUND + "server: {workers: {env: WORKERS}, strip_cookie: {env: STRIP}}\n")
-    config = load(path, env={**ENV, "WORKERS": "3", "STRIP": "false"})
+    config = load_config(path, env={**ENV, "WORKERS": "3", "STRIP": "false"})
     assert config.server.workers == 3
     assert config.server.strip_cookie is False
 
@@ -230,17 +236,17 @@ def test_a_directory(write: Write, tmp_path: Path) -> None:
     write("routes: [{from: https://b.example.com, policies: engineers}]", "conf.d/20-more.yml")
     write("- not ours", "conf.d/.hidden.yaml")
     write("- not ours", "conf.d/notes.txt")
-    config = load(directory, env=ENV)
+    config = load_config(directory, env=ENV)
     assert [route.from_ for route in config.routes] == [
         "https://wiki.example.com",
         "https://b.example.com",
     ]
-    assert config.positions.at("routes", 1)[0] == str(directory / "20-more.yml")
+    assert config.source_map.location_of("routes", 1)[0] == str(directory / "20-more.yml")
 
 
 def test_an_empty_directory(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="file in this directory"):
-        load(tmp_path, env={})
+        load_config(tmp_path, env={})
 
 
 def test_routes_of_several_files_keep_what_could_not_be_read_apart(
@@ -250,6 +256,6 @@ def test_routes_of_several_files_keep_what_could_not_be_read_apart(
     directory.mkdir()
     write("routes: [{from: https://a.example.com}]", "conf.d/a.yaml")
     write("routes: [{from: {env: NOWHERE}}]", "conf.d/b.yaml")
-    assert [p.message for p in examine(directory, env={}).problems if "routes" in p.message] == [
-        "routes[1].from: the environment variable `NOWHERE` is not set"
-    ]
+    assert [
+        p.message for p in examine_config(directory, env={}).problems if "routes" in p.message
+    ] == ["routes[1].from: the environment variable `NOWHERE` is not set"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.config.checks.warnings import find_warnings
-from authz_sidecar.config.load import load
-from authz_sidecar.routes_from_config import ruleset
+from authz_sidecar.config.load import load_config
+from authz_sidecar.routes_from_config import compile_routes
 
 if TYPE_CHECKING:
     from authz_sidecar.config.schema import Config
@@ -29,7 +29,7 @@ def loaded(text: str, directory: Path) -> Config:
     secret.write_text("secret")
     path = directory / "authz-sidecar.yaml"
     path.write_text(BASE + text.replace("/run/secrets/introspection", str(secret)))
-    return load(path, env={})
+    return load_config(path, env={})
 
 
 def test_there_are_examples() -> None:
@@ -39,7 +39,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda text: text.split("\n")[1].strip(" :"))
 def test_an_example_is_a_configuration(example: str, tmp_path: Path) -> None:
     config = loaded(example, tmp_path)
-    assert not ruleset(config).problems
+    assert not compile_routes(config).problems
     usual = ("there are no routes", "no route accepts its tokens")
     found = [each.message for each in find_warnings(config)]
     assert not [message for message in found if not any(word in message for word in usual)]

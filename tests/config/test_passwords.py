@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from authz_sidecar.config.checks.cross_section import problems
-from authz_sidecar.config.checks.passwords import read_password_file
+from authz_sidecar.config.checks.cross_section import find_problems
+from authz_sidecar.config.checks.passwords import parse_password_file
 from authz_sidecar.config.schema import Config
 
 GOOD = "$2y$05$" + "a" * 53
@@ -43,7 +43,7 @@ ARGON2 = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$" + "A" * 43
     ],
 )
 def test_lines_that_are_not_taken(line: str, says: str) -> None:
-    hashes, problems = read_password_file(f"alice:{GOOD}\n{line}\n")
+    hashes, problems = parse_password_file(f"alice:{GOOD}\n{line}\n")
     assert hashes == {"alice": GOOD}
     assert len(problems) == 1
     assert "line 2" in problems[0]
@@ -53,16 +53,16 @@ def test_lines_that_are_not_taken(line: str, says: str) -> None:
 
 def test_lines_that_are_taken() -> None:
     text = f"# comment\n\nalice:{GOOD}\nbob:{ARGON2}\n"
-    assert read_password_file(text) == ({"alice": GOOD, "bob": ARGON2}, ())
+    assert parse_password_file(text) == ({"alice": GOOD, "bob": ARGON2}, ())
 
 
 def test_an_empty_file_is_a_mistake() -> None:
-    assert read_password_file("# nobody\n") == ({}, ("has no users",))
+    assert parse_password_file("# nobody\n") == ({}, ("has no users",))
 
 
 def test_many_users_are_too_many() -> None:
     text = "\n".join(f"user{n}:{GOOD}" for n in range(10_001))
-    assert "at most" in read_password_file(text)[1][0]
+    assert "at most" in parse_password_file(text)[1][0]
 
 
 BASE: dict[str, Any] = {
@@ -141,6 +141,8 @@ ROUTE: dict[str, Any] = {
     ],
 )
 def test_rules_about_them(settings: dict[str, Any], says: list[str]) -> None:
-    found = [problem.message for problem in problems(Config.model_validate({**BASE, **settings}))]
+    found = [
+        problem.message for problem in find_problems(Config.model_validate({**BASE, **settings}))
+    ]
     assert len(found) == len(says), found
     assert all(text in message for text, message in zip(says, found, strict=True))

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.config.load import load
-from authz_sidecar.config.records import read_hash, read_table
+from authz_sidecar.config.load import load_config
+from authz_sidecar.config.records import parse_redis_hash, parse_table
 from authz_sidecar.config.schema import RecordTable
 from authz_sidecar.core.types import CheckRequest, Deny, Identity
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.policy import decide
-from authz_sidecar.routes_from_config import ruleset
+from authz_sidecar.routes_from_config import compile_routes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +55,7 @@ CSV = 'user,level,rate,team,remote,note\nu1,4,0.5,search,true,\n\nu 2,007,-1,"a,
     ],
 )  # fmt: skip
 def test_a_table(settings: RecordTable, records: object) -> None:
-    read = read_table(settings)
+    read = parse_table(settings)
     assert read.problems == []
     assert read.records == records
 
@@ -90,18 +90,18 @@ def test_a_table(settings: RecordTable, records: object) -> None:
     ],
 )  # fmt: skip
 def test_a_broken_table(settings: RecordTable, problem: str) -> None:
-    assert [each[: len(problem)] for each in read_table(settings).problems] == [problem]
+    assert [each[: len(problem)] for each in parse_table(settings).problems] == [problem]
 
 
 def test_many_problems_are_cut_short() -> None:
-    assert len(read_table(table({f"u{at}": at for at in range(1000)})).problems) == 20
+    assert len(parse_table(table({f"u{at}": at for at in range(1000)})).problems) == 20
 
 
 @given(
     text=st.text(), form=st.sampled_from(["csv", "yaml"]), by=st.sampled_from(["user", "address"])
 )
 def test_nothing_fails(text: str, form: str, by: str) -> None:
-    read_table(table(text, format=form, by=by))
+    parse_table(table(text, format=form, by=by))
 
 
 def written(directory: Path, **more: Any) -> Path:
@@ -124,16 +124,16 @@ def route(**record: Any) -> dict[str, Any]:
 
 def test_a_table_in_a_file_goes_where_the_configuration_goes(tmp_path: Path) -> None:
     (tmp_path / "staff.csv").write_text("user,level\nu1,4\n")
-    config = load(written(tmp_path, routes=[route(type="staff")]), env={})
-    assert ruleset(config).problems == ()
+    config = load_config(written(tmp_path, routes=[route(type="staff")]), env={})
+    assert compile_routes(config).problems == ()
     copy = pickle.loads(pickle.dumps(config))
-    assert read_table(copy.records["staff"]).records == {"u1": {"level": 4}}
+    assert parse_table(copy.records["staff"]).records == {"u1": {"level": 4}}
 
 
 def test_a_broken_file_names_the_table_and_the_line(tmp_path: Path) -> None:
     (tmp_path / "staff.csv").write_text("user,level\nu1\n")
     with pytest.raises(ConfigError) as refused:
-        load(written(tmp_path), env={})
+        load_config(written(tmp_path), env={})
     (problem,) = refused.value.problems
     assert problem.message == "records.staff.table: line 2: 1 columns, not 2"
 
@@ -150,8 +150,8 @@ def test_a_policy_about_a_table_that_is_not_there(
     record: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "staff.csv").write_text("user,level\nu1,4\n")
-    config = load(written(tmp_path, routes=[route(**record)]), env={})
-    (problem,) = ruleset(config).problems
+    config = load_config(written(tmp_path, routes=[route(**record)]), env={})
+    (problem,) = compile_routes(config).problems
     assert problem.message.endswith(f"record.type: {message}")
 
 
@@ -183,9 +183,9 @@ def test_a_hash_is_a_whole_table_or_none(
 ) -> None:
     if records is None:
         with pytest.raises(ValueError, match=r"\w"):
-            read_hash(fields, by=by)
+            parse_redis_hash(fields, by=by)
     else:
-        assert read_hash(fields, by=by) == records
+        assert parse_redis_hash(fields, by=by) == records
 
 
 @pytest.mark.parametrize(
@@ -208,14 +208,14 @@ def test_a_hash_is_a_whole_table_or_none(
 )  # fmt: skip
 def test_where_a_table_is(settings: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
-        load(written(tmp_path, records={"staff": settings}), env={})
+        load_config(written(tmp_path, records={"staff": settings}), env={})
     assert [problem.message for problem in refused.value.problems] == [message]
 
 
 def test_a_table_in_redis_is_known_by_name_before_it_is_read(tmp_path: Path) -> None:
     kept = {"staff": {"redis": {"key": "staff", "url": "redis://127.0.0.1:1"}}}
-    config = load(written(tmp_path, records=kept, routes=[route(type="staff")]), env={})
-    built = ruleset(config)
+    config = load_config(written(tmp_path, records=kept, routes=[route(type="staff")]), env={})
+    built = compile_routes(config)
     assert built.problems == ()
     request = CheckRequest(
         adapter="nginx", method="GET", origin=parse_origin("https://a.example.com"), path="/"
@@ -231,6 +231,6 @@ def test_an_overlay_gives_tests_a_table_of_their_own(tmp_path: Path) -> None:
     overlay = tmp_path / "test.yaml"
     own = {"staff": {"redis": None, "table": {"u1": {"level": 4}}}}
     overlay.write_text(json.dumps({"extends": "c.yaml", "records": own}))
-    settings = load(overlay, env={}).records["staff"]
+    settings = load_config(overlay, env={}).records["staff"]
     assert settings.redis is None
-    assert read_table(settings).records == {"u1": {"level": 4}}
+    assert parse_table(settings).records == {"u1": {"level": 4}}

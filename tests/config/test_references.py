@@ -6,8 +6,8 @@ import pytest
 
 from authz_sidecar.config.references import (
     MAX_FILE_BYTES,
-    Surroundings,
-    UnreadableError,
+    ReferenceResolver,
+    UnresolvedReferenceError,
     reference_kind,
 )
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def surroundings(tmp_path: Path) -> Surroundings:
-    return Surroundings(env={"NAME": "value", "EMPTY": ""}, directory=tmp_path)
+def surroundings(tmp_path: Path) -> ReferenceResolver:
+    return ReferenceResolver(env={"NAME": "value", "EMPTY": ""}, directory=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -31,16 +31,16 @@ def surroundings(tmp_path: Path) -> Surroundings:
     ],
 )
 def test_files_beside_the_configuration(
-    surroundings: Surroundings, tmp_path: Path, content: bytes, text: str
+    surroundings: ReferenceResolver, tmp_path: Path, content: bytes, text: str
 ) -> None:
     (tmp_path / "key").write_bytes(content)
-    assert surroundings.look_up("file", "key") == text
-    assert surroundings.look_up("file", str(tmp_path / "key")) == text
+    assert surroundings.resolve("file", "key") == text
+    assert surroundings.resolve("file", str(tmp_path / "key")) == text
 
 
-def test_variables(surroundings: Surroundings) -> None:
-    assert surroundings.look_up("env", "NAME") == "value"
-    assert surroundings.look_up("env", "EMPTY") == ""
+def test_variables(surroundings: ReferenceResolver) -> None:
+    assert surroundings.resolve("env", "NAME") == "value"
+    assert surroundings.resolve("env", "EMPTY") == ""
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_variables(surroundings: Surroundings) -> None:
     ],
 )
 def test_unreadable(
-    surroundings: Surroundings, tmp_path: Path, kind: Any, name: Any, message: str
+    surroundings: ReferenceResolver, tmp_path: Path, kind: Any, name: Any, message: str
 ) -> None:
     (tmp_path / "latin").write_bytes("schlüssel".encode("latin-1"))
     (tmp_path / "large").write_bytes(b"x" * (MAX_FILE_BYTES + 1))
-    with pytest.raises(UnreadableError) as caught:
-        surroundings.look_up(kind, name)
+    with pytest.raises(UnresolvedReferenceError) as caught:
+        surroundings.resolve(kind, name)
     assert message in str(caught.value)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.config.load import load
+from authz_sidecar.config.load import load_config
 from authz_sidecar.errors import TemporaryError
 
 if TYPE_CHECKING:
@@ -60,16 +60,16 @@ def with_secret(directory: Path) -> Path:
 @pytest.mark.parametrize("written", [file, folder, on_top])
 def test_no_descriptor_is_no_mistake(tmp_path: Path, written: Callable[[Path], Path]) -> None:
     path = written(tmp_path)
-    load(path, env={})
+    load_config(path, env={})
     with no_descriptor(), pytest.raises(TemporaryError, match="cannot be read now: too many"):
-        load(path, env={})
-    load(path, env={})
+        load_config(path, env={})
+    load_config(path, env={})
 
 
 def test_a_secret_that_cannot_be_read_now_is_no_mistake(tmp_path: Path) -> None:
     path = with_secret(tmp_path)
-    load(path, env={})
+    load_config(path, env={})
     (tmp_path / "key").unlink()
     (tmp_path / "key").symlink_to(f"/proc/{os.getpid()}/mem")
     with pytest.raises(TemporaryError, match="cannot be read now: input/output error"):
-        load(path, env={})
+        load_config(path, env={})

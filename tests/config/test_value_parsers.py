@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert value_parsers.duration(text) == seconds
+    assert value_parsers.parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -33,13 +33,13 @@ def test_durations(text: str, seconds: float) -> None:
 )
 def test_no_durations(text: str) -> None:
     with pytest.raises(ValueError, match=r"duration|ten years"):
-        value_parsers.duration(text)
+        value_parsers.parse_duration(text)
 
 
 @given(st.integers(min_value=0, max_value=3650 * 86_400_000))
 def test_durations_are_written_as_they_are_read(milliseconds: int) -> None:
     assert (
-        value_parsers.duration(value_parsers.duration_text(milliseconds / 1000))
+        value_parsers.parse_duration(value_parsers.format_duration(milliseconds / 1000))
         == milliseconds / 1000
     )
 
@@ -56,7 +56,7 @@ def test_durations_are_written_as_they_are_read(milliseconds: int) -> None:
     ],
 )
 def test_listen_addresses(text: str, address: ListenAddress, *, loopback: bool) -> None:
-    parsed = value_parsers.listen_address(text)
+    parsed = value_parsers.parse_listen_address(text)
     assert parsed == address
     assert parsed.is_loopback is loopback
     assert str(parsed) == text
@@ -79,25 +79,29 @@ def test_listen_addresses(text: str, address: ListenAddress, *, loopback: bool) 
 )
 def test_no_listen_addresses(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        value_parsers.listen_address(text)
+        value_parsers.parse_listen_address(text)
 
 
 @pytest.mark.parametrize(
     ("parse", "text"),
     [
-        pytest.param(value_parsers.network, "10.0.0.0/8", id="network"),
-        pytest.param(value_parsers.network, "::1", id="address"),
-        pytest.param(value_parsers.origin, "https://app.example.com", id="origin"),
-        pytest.param(value_parsers.issuer, "https://idp.example.com/realms/a", id="issuer"),
-        pytest.param(value_parsers.issuer, "https://idp.example.com/", id="issuer with a slash"),
-        pytest.param(value_parsers.issuer, "http://localhost:8080", id="loopback issuer"),
-        pytest.param(value_parsers.issuer, "http://idp.localhost:8080/x", id="localhost issuer"),
-        pytest.param(value_parsers.name, "corp-1", id="name"),
-        pytest.param(value_parsers.header_name, "X-Department", id="header"),
-        pytest.param(value_parsers.cookie_name, "authz", id="cookie"),
-        pytest.param(value_parsers.cookie_domain, "example.com", id="domain"),
-        pytest.param(value_parsers.base_path, "/.auth", id="base path"),
-        pytest.param(value_parsers.base_path, "/a/b", id="deep base path"),
+        pytest.param(value_parsers.parse_exact_network, "10.0.0.0/8", id="network"),
+        pytest.param(value_parsers.parse_exact_network, "::1", id="address"),
+        pytest.param(value_parsers.parse_origin_text, "https://app.example.com", id="origin"),
+        pytest.param(value_parsers.parse_issuer, "https://idp.example.com/realms/a", id="issuer"),
+        pytest.param(
+            value_parsers.parse_issuer, "https://idp.example.com/", id="issuer with a slash"
+        ),
+        pytest.param(value_parsers.parse_issuer, "http://localhost:8080", id="loopback issuer"),
+        pytest.param(
+            value_parsers.parse_issuer, "http://idp.localhost:8080/x", id="localhost issuer"
+        ),
+        pytest.param(value_parsers.parse_name, "corp-1", id="name"),
+        pytest.param(value_parsers.parse_header_name, "X-Department", id="header"),
+        pytest.param(value_parsers.parse_cookie_name, "authz", id="cookie"),
+        pytest.param(value_parsers.parse_cookie_domain, "example.com", id="domain"),
+        pytest.param(value_parsers.parse_base_path, "/.auth", id="base path"),
+        pytest.param(value_parsers.parse_base_path, "/a/b", id="deep base path"),
     ],
 )
 def test_accepted(parse: Callable[[str], object], text: str) -> None:
@@ -107,43 +111,62 @@ def test_accepted(parse: Callable[[str], object], text: str) -> None:
 @pytest.mark.parametrize(
     ("parse", "text", "message"),
     [
-        pytest.param(value_parsers.network, "10.0.0.1/8", "say `10.0.0.0/8`", id="host bits"),
-        pytest.param(value_parsers.network, "everybody", "not a network", id="no network"),
         pytest.param(
-            value_parsers.origin,
+            value_parsers.parse_exact_network, "10.0.0.1/8", "say `10.0.0.0/8`", id="host bits"
+        ),
+        pytest.param(
+            value_parsers.parse_exact_network, "everybody", "not a network", id="no network"
+        ),
+        pytest.param(
+            value_parsers.parse_origin_text,
             "https://a.example.com/",
             "without a path",
             id="origin with a path",
         ),
         pytest.param(
-            value_parsers.origin, "a.example.com", "not an origin", id="origin without a scheme"
+            value_parsers.parse_origin_text,
+            "a.example.com",
+            "not an origin",
+            id="origin without a scheme",
         ),
         pytest.param(
-            value_parsers.issuer, "http://idp.example.com", "must be https", id="http issuer"
+            value_parsers.parse_issuer, "http://idp.example.com", "must be https", id="http issuer"
         ),
         pytest.param(
-            value_parsers.issuer, "https://idp.example.com?x=1", "has a query", id="issuer query"
+            value_parsers.parse_issuer,
+            "https://idp.example.com?x=1",
+            "has a query",
+            id="issuer query",
         ),
         pytest.param(
-            value_parsers.issuer, "https://idp.example.com#x", "may not stand", id="issuer fragment"
+            value_parsers.parse_issuer,
+            "https://idp.example.com#x",
+            "may not stand",
+            id="issuer fragment",
         ),
-        pytest.param(value_parsers.name, "Corp", "lower-case", id="capital"),
-        pytest.param(value_parsers.name, "a/b", "lower-case", id="slash"),
-        pytest.param(value_parsers.header_name, "X Y", "header name", id="header with a space"),
+        pytest.param(value_parsers.parse_name, "Corp", "lower-case", id="capital"),
+        pytest.param(value_parsers.parse_name, "a/b", "lower-case", id="slash"),
         pytest.param(
-            value_parsers.header_name, "X_Y", "header name", id="header with an underscore"
+            value_parsers.parse_header_name, "X Y", "header name", id="header with a space"
         ),
-        pytest.param(value_parsers.cookie_name, "a-b", "cookie name", id="cookie with a hyphen"),
-        pytest.param(value_parsers.cookie_domain, "com", "domain", id="top-level domain"),
-        pytest.param(value_parsers.cookie_domain, "10.0.0.1", "domain", id="address as domain"),
         pytest.param(
-            value_parsers.cookie_domain, "a.example.com:1", "domain", id="domain with a port"
+            value_parsers.parse_header_name, "X_Y", "header name", id="header with an underscore"
         ),
-        pytest.param(value_parsers.base_path, "/", "not a path", id="root"),
-        pytest.param(value_parsers.base_path, "/.auth/", "not a path", id="trailing slash"),
-        pytest.param(value_parsers.base_path, "auth", "not a path", id="no slash"),
-        pytest.param(value_parsers.base_path, "/a/../b", "not a path", id="dot segments"),
-        pytest.param(value_parsers.base_path, "/a%2fb", "not a path", id="escape"),
+        pytest.param(
+            value_parsers.parse_cookie_name, "a-b", "cookie name", id="cookie with a hyphen"
+        ),
+        pytest.param(value_parsers.parse_cookie_domain, "com", "domain", id="top-level domain"),
+        pytest.param(
+            value_parsers.parse_cookie_domain, "10.0.0.1", "domain", id="address as domain"
+        ),
+        pytest.param(
+            value_parsers.parse_cookie_domain, "a.example.com:1", "domain", id="domain with a port"
+        ),
+        pytest.param(value_parsers.parse_base_path, "/", "not a path", id="root"),
+        pytest.param(value_parsers.parse_base_path, "/.auth/", "not a path", id="trailing slash"),
+        pytest.param(value_parsers.parse_base_path, "auth", "not a path", id="no slash"),
+        pytest.param(value_parsers.parse_base_path, "/a/../b", "not a path", id="dot segments"),
+        pytest.param(value_parsers.parse_base_path, "/a%2fb", "not a path", id="escape"),
     ],
 )
 def test_refused(parse: Callable[[str], object], text: str, message: str) -> None:

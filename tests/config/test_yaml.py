@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.config.references import Surroundings
-from authz_sidecar.config.yaml import MAX_DEPTH, core_value, read_text
+from authz_sidecar.config.references import ReferenceResolver
+from authz_sidecar.config.yaml import MAX_DEPTH, parse_yaml, resolve_plain_scalar
 
 if TYPE_CHECKING:
     from authz_sidecar.config.document import Document
 
 
 def read(text: str, *, env: dict[str, str] | None = None) -> Document:
-    surroundings = None if env is None else Surroundings(env=env, directory=Path())
-    return read_text(text, file="f.yaml", surroundings=surroundings)
+    surroundings = None if env is None else ReferenceResolver(env=env, directory=Path())
+    return parse_yaml(text, file="f.yaml", resolver=surroundings)
 
 
 def said(document: Document) -> list[str]:
@@ -63,12 +63,12 @@ def said(document: Document) -> list[str]:
     ],
 )
 def test_core_schema(written: str, value: object) -> None:
-    assert core_value(written) == value
-    assert type(core_value(written)) is type(value)
+    assert resolve_plain_scalar(written) == value
+    assert type(resolve_plain_scalar(written)) is type(value)
 
 
 def test_not_a_number() -> None:
-    assert math.isnan(core_value(".nan"))  # type: ignore[arg-type]
+    assert math.isnan(resolve_plain_scalar(".nan"))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -181,23 +181,23 @@ def test_every_duplicate_is_reported_and_the_first_stays() -> None:
 def test_places() -> None:
     positions = read(
         "server:\n  listen: x\nroutes:\n- from: y\n  policy:\n    - allow:\n"
-    ).positions
-    assert positions.at("server") == ("f.yaml", 1, 1)
-    assert positions.at("server", "listen") == ("f.yaml", 2, 11)
-    assert positions.key_at("server", "listen") == ("f.yaml", 2, 3)
-    assert positions.at("routes", 0, "policy", 0, "allow", "or") == ("f.yaml", 6, 13)
-    assert positions.at("routes", 7) == ("f.yaml", 3, 1)
-    assert positions.key_at("server", "nowhere") == ("f.yaml", 1, 1)
+    ).source_map
+    assert positions.location_of("server") == ("f.yaml", 1, 1)
+    assert positions.location_of("server", "listen") == ("f.yaml", 2, 11)
+    assert positions.key_location_of("server", "listen") == ("f.yaml", 2, 3)
+    assert positions.location_of("routes", 0, "policy", 0, "allow", "or") == ("f.yaml", 6, 13)
+    assert positions.location_of("routes", 7) == ("f.yaml", 3, 1)
+    assert positions.key_location_of("server", "nowhere") == ("f.yaml", 1, 1)
 
 
 def test_a_merged_key_stands_where_it_was_written() -> None:
-    assert read("a: &a {x: 1}\nb:\n  <<: *a").positions.at("b", "x") == ("f.yaml", 1, 11)
+    assert read("a: &a {x: 1}\nb:\n  <<: *a").source_map.location_of("b", "x") == ("f.yaml", 1, 11)
 
 
 def test_an_alias_stands_where_it_is_used_and_its_content_where_it_was_written() -> None:
-    positions = read("a: &a {x: 1}\nb: *a").positions
-    assert positions.at("b") == ("f.yaml", 2, 1)
-    assert positions.at("b", "x") == ("f.yaml", 1, 11)
+    positions = read("a: &a {x: 1}\nb: *a").source_map
+    assert positions.location_of("b") == ("f.yaml", 2, 1)
+    assert positions.location_of("b", "x") == ("f.yaml", 1, 11)
 
 
 def test_references() -> None:
@@ -209,12 +209,12 @@ def test_references() -> None:
 def test_a_missing_reference_is_named_where_it_stands() -> None:
     document = read("a:\n  - {env: NOWHERE}", env={})
     assert said(document) == ["f.yaml:2:5: a[0]: the environment variable `NOWHERE` is not set"]
-    assert document.broken == {("a", 0)}
+    assert document.unreadable_paths == {("a", 0)}
 
 
 @given(st.text(alphabet="ab:-[]{},&*!<>|#'\"\n ?%~01", max_size=60))
 def test_any_text_is_a_document_or_a_problem(text: str) -> None:
-    document = read_text(text, file="f.yaml")
+    document = parse_yaml(text, file="f.yaml")
     for problem in document.problems:
         assert problem.file == "f.yaml"
 
@@ -230,6 +230,6 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Zl", "Zp")
     )
 )
 def test_json_is_yaml(value: object) -> None:
-    document = read_text(json.dumps(value, ensure_ascii=False), file="f.json")
+    document = parse_yaml(json.dumps(value, ensure_ascii=False), file="f.json")
     assert said(document) == []
     assert document.data == value

@@ -13,26 +13,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.adapters.base import (
-    Answer,
+    Allowed,
+    AuthzResponse,
+    HttpResponse,
+    LoginRequired,
     Page,
-    Passed,
-    RawRequest,
-    Refused,
-    Reply,
-    SignInFirst,
+    Rejected,
+    SubRequest,
 )
 from authz_sidecar.adapters.client_certificates import CertificateHeader
-from authz_sidecar.core.browser_headers import ISOLATION
-from authz_sidecar.core.types import CheckRequest, ClientCertificate, Fact
+from authz_sidecar.core.browser_headers import ISOLATION_HEADERS
+from authz_sidecar.core.types import CheckRequest, ClientCertificate, RequestAttribute
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import BadProxyRequest
-from tests.adapters.requests import ASKING, DIRECT, Original, adapter_of
+from tests.adapters.requests import (
+    REQUEST_BUILDERS,
+    UNMODIFIED_RESPONSE_ADAPTERS,
+    ClientRequest,
+    find_adapter,
+)
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
 
-EVERY = pytest.mark.parametrize("name", ASKING)
-ALLOWING = pytest.mark.parametrize("name", [name for name in ASKING if name != "nginx challenge"])
+EVERY = pytest.mark.parametrize("name", REQUEST_BUILDERS)
+ALLOWING = pytest.mark.parametrize(
+    "name", [name for name in REQUEST_BUILDERS if name != "nginx challenge"]
+)
 NAVIGATION: Headers = (
     ("accept", "text/html,*/*;q=0.8"),
     ("sec-fetch-mode", "navigate"),
@@ -42,30 +49,30 @@ SCRIPT: Headers = (("accept", "*/*"), ("sec-fetch-mode", "cors"), ("sec-fetch-de
 GRPC: Headers = (("content-type", "application/grpc+proto"), ("te", "trailers"))
 START = f"https://app.example.com/.auth/start?rd={quote('https://app.example.com/a?b=1', safe='')}"
 
-LOGIN = SignInFirst(location=START, navigation=True)
+LOGIN = LoginRequired(location=START, navigation=True)
 NO_NAVIGATION = replace(LOGIN, navigation=False)
-FORBIDDEN = Refused(
+FORBIDDEN = Rejected(
     status=403,
     reason="email-unauthorized",
     message="Access denied.",
     request_id="r1",
     page=Page(html="<p>no</p>", headers=(("content-type", "text/html; charset=utf-8"),)),
 )
-MALFORMED = Refused(status=400, reason="bad-request", message="Not understood.")
-THROTTLED = Refused(status=429, reason="throttled", message="Wait.", retry_after=7)
-TROUBLE = Refused(status=503, reason="unavailable", message="Trouble.", retry_after=5)
+MALFORMED = Rejected(status=400, reason="bad-request", message="Not understood.")
+THROTTLED = Rejected(status=429, reason="throttled", message="Wait.", retry_after=7)
+TROUBLE = Rejected(status=503, reason="unavailable", message="Trouble.", retry_after=5)
 
 
-def parse(name: str, original: Original) -> CheckRequest:
-    return adapter_of(name).parse(ASKING[name](original))
+def parse(name: str, original: ClientRequest) -> CheckRequest:
+    return find_adapter(name).parse(REQUEST_BUILDERS[name](original))
 
 
-def render(name: str, answer: Answer, original: Original) -> Reply:
-    adapter = adapter_of(name)
-    return adapter.render(answer, adapter.parse(ASKING[name](original)))
+def render(name: str, answer: AuthzResponse, original: ClientRequest) -> HttpResponse:
+    adapter = find_adapter(name)
+    return adapter.render(answer, adapter.parse(REQUEST_BUILDERS[name](original)))
 
 
-def value(reply: Reply, header: str) -> str | None:
+def value(reply: HttpResponse, header: str) -> str | None:
     values = [text for name, text in reply.headers if name == header]
     assert len(values) <= 1, values
     return values[0] if values else None
@@ -77,26 +84,26 @@ def value(reply: Reply, header: str) -> str | None:
 @pytest.mark.parametrize(
     "original",
     [
-        pytest.param(Original(), id="plain"),
-        pytest.param(Original(target="/a/b?x=1?y=%2f..&z=%zz"), id="query kept raw"),
-        pytest.param(Original(target="/a?"), id="empty query"),
-        pytest.param(Original(target="/%61/..%2fb;p//c"), id="path kept raw"),
-        pytest.param(Original(method="PROPFIND", target="/dav"), id="other method"),
-        pytest.param(Original(method="M-SEARCH"), id="method with a hyphen"),
-        pytest.param(Original(host="APP.example.com.:443"), id="host in odd spelling"),
-        pytest.param(Original(host="app.example.com:8443"), id="port"),
-        pytest.param(Original(proto="http", host="app.localhost"), id="http"),
-        pytest.param(Original(host="[::1]"), id="address as host"),
-        pytest.param(Original(client="2001:db8::1"), id="client by IPv6"),
-        pytest.param(Original(client="::ffff:203.0.113.7"), id="client mapped into IPv6"),
-        pytest.param(Original(websocket=True, target="/ws"), id="websocket"),
+        pytest.param(ClientRequest(), id="plain"),
+        pytest.param(ClientRequest(target="/a/b?x=1?y=%2f..&z=%zz"), id="query kept raw"),
+        pytest.param(ClientRequest(target="/a?"), id="empty query"),
+        pytest.param(ClientRequest(target="/%61/..%2fb;p//c"), id="path kept raw"),
+        pytest.param(ClientRequest(method="PROPFIND", target="/dav"), id="other method"),
+        pytest.param(ClientRequest(method="M-SEARCH"), id="method with a hyphen"),
+        pytest.param(ClientRequest(host="APP.example.com.:443"), id="host in odd spelling"),
+        pytest.param(ClientRequest(host="app.example.com:8443"), id="port"),
+        pytest.param(ClientRequest(proto="http", host="app.localhost"), id="http"),
+        pytest.param(ClientRequest(host="[::1]"), id="address as host"),
+        pytest.param(ClientRequest(client="2001:db8::1"), id="client by IPv6"),
+        pytest.param(ClientRequest(client="::ffff:203.0.113.7"), id="client mapped into IPv6"),
+        pytest.param(ClientRequest(websocket=True, target="/ws"), id="websocket"),
         pytest.param(
-            Original(headers=(("cookie", "a=1"), ("cookie", "b=2"), ("accept", "*/*"))),
+            ClientRequest(headers=(("cookie", "a=1"), ("cookie", "b=2"), ("accept", "*/*"))),
             id="client's headers, doubles too",
         ),
     ],
 )
-def test_equal_facts_are_read_alike(original: Original) -> None:
+def test_equal_facts_are_read_alike(original: ClientRequest) -> None:
     def essence(name: str) -> CheckRequest:
         request = parse(name, original)
         own = tuple(
@@ -104,15 +111,17 @@ def test_equal_facts_are_read_alike(original: Original) -> None:
             for header, text in request.headers
             if header not in {"x-authz-reason", "x-request-id"}
         )
-        return replace(request, adapter="", headers=own, repeated=False)
+        return replace(request, adapter="", headers=own, is_challenge_phase=False)
 
     expected = essence("traefik")
-    assert {name: essence(name) for name in ASKING} == dict.fromkeys(ASKING, expected)
+    assert {name: essence(name) for name in REQUEST_BUILDERS} == dict.fromkeys(
+        REQUEST_BUILDERS, expected
+    )
 
 
 @EVERY
 def test_what_is_read(name: str) -> None:
-    original = Original(
+    original = ClientRequest(
         method="POST",
         host="APP.example.com:443",
         target="/a%2Fb?c=d",
@@ -126,41 +135,47 @@ def test_what_is_read(name: str) -> None:
     assert request.header("accept") == "text/html"
     assert request.header("cookie") == "a=1"
     assert not request.websocket
-    facts = {Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.CLIENT_ADDRESS, Fact.HEADERS}
-    assert request.facts == adapter_of(name).facts == facts
+    facts = {
+        RequestAttribute.METHOD,
+        RequestAttribute.PATH,
+        RequestAttribute.QUERY,
+        RequestAttribute.CLIENT_ADDRESS,
+        RequestAttribute.HEADERS,
+    }
+    assert request.attributes == find_adapter(name).attributes == facts
 
 
 @EVERY
 @pytest.mark.parametrize(
     "original",
     [
-        pytest.param(Original(method="get"), id="lower-case method"),
-        pytest.param(Original(method="GE T"), id="space in the method"),
-        pytest.param(Original(method="GET1"), id="digit in the method"),
-        pytest.param(Original(proto="javascript"), id="foreign scheme"),
-        pytest.param(Original(proto="HTTPS"), id="upper-case scheme"),
-        pytest.param(Original(proto="https,http"), id="two schemes"),
-        pytest.param(Original(proto=""), id="no scheme"),
-        pytest.param(Original(host=""), id="no host"),
-        pytest.param(Original(host="app.example.com, admin.example.com"), id="two hosts"),
-        pytest.param(Original(host="evil@app.example.com"), id="userinfo"),
-        pytest.param(Original(host="evil.example/app.example.com\\"), id="path in the host"),
-        pytest.param(Original(host="app.example.com?x"), id="query in the host"),
-        pytest.param(Original(host="app.example.com\\@b"), id="backslash in the host"),
-        pytest.param(Original(host="app_x.example.com"), id="underscore in the host"),
-        pytest.param(Original(host="app\u3002example\uff0ecom"), id="host that folds"),
-        pytest.param(Original(host="app.example.com:0"), id="port 0"),
-        pytest.param(Original(host="app.example.com:x"), id="no port number"),
-        pytest.param(Original(target="/a#b"), id="fragment"),
-        pytest.param(Original(target="/a\\b"), id="backslash"),
-        pytest.param(Original(target="/a b"), id="space"),
-        pytest.param(Original(target="/caf\xe9"), id="raw byte"),
-        pytest.param(Original(target="/a\x00b"), id="raw nul"),
-        pytest.param(Original(target="/a\tb"), id="raw tab"),
-        pytest.param(Original(target="/" + "a" * 20_000), id="endless"),
+        pytest.param(ClientRequest(method="get"), id="lower-case method"),
+        pytest.param(ClientRequest(method="GE T"), id="space in the method"),
+        pytest.param(ClientRequest(method="GET1"), id="digit in the method"),
+        pytest.param(ClientRequest(proto="javascript"), id="foreign scheme"),
+        pytest.param(ClientRequest(proto="HTTPS"), id="upper-case scheme"),
+        pytest.param(ClientRequest(proto="https,http"), id="two schemes"),
+        pytest.param(ClientRequest(proto=""), id="no scheme"),
+        pytest.param(ClientRequest(host=""), id="no host"),
+        pytest.param(ClientRequest(host="app.example.com, admin.example.com"), id="two hosts"),
+        pytest.param(ClientRequest(host="evil@app.example.com"), id="userinfo"),
+        pytest.param(ClientRequest(host="evil.example/app.example.com\\"), id="path in the host"),
+        pytest.param(ClientRequest(host="app.example.com?x"), id="query in the host"),
+        pytest.param(ClientRequest(host="app.example.com\\@b"), id="backslash in the host"),
+        pytest.param(ClientRequest(host="app_x.example.com"), id="underscore in the host"),
+        pytest.param(ClientRequest(host="app\u3002example\uff0ecom"), id="host that folds"),
+        pytest.param(ClientRequest(host="app.example.com:0"), id="port 0"),
+        pytest.param(ClientRequest(host="app.example.com:x"), id="no port number"),
+        pytest.param(ClientRequest(target="/a#b"), id="fragment"),
+        pytest.param(ClientRequest(target="/a\\b"), id="backslash"),
+        pytest.param(ClientRequest(target="/a b"), id="space"),
+        pytest.param(ClientRequest(target="/caf\xe9"), id="raw byte"),
+        pytest.param(ClientRequest(target="/a\x00b"), id="raw nul"),
+        pytest.param(ClientRequest(target="/a\tb"), id="raw tab"),
+        pytest.param(ClientRequest(target="/" + "a" * 20_000), id="endless"),
     ],
 )
-def test_refused_by_every_adapter(name: str, original: Original) -> None:
+def test_refused_by_every_adapter(name: str, original: ClientRequest) -> None:
     with pytest.raises(BadProxyRequest):
         parse(name, original)
 
@@ -180,7 +195,7 @@ def test_refused_by_every_adapter(name: str, original: Original) -> None:
     ],
 )
 def test_each_fact_must_come_exactly_once(name: str, header: str) -> None:
-    asked = ASKING[name](Original())
+    asked = REQUEST_BUILDERS[name](ClientRequest())
     others = tuple(line for line in asked.headers if line[0] != header)
     (line,) = (line for line in asked.headers if line[0] == header)
     wrong: dict[str, Headers] = {
@@ -191,7 +206,7 @@ def test_each_fact_must_come_exactly_once(name: str, header: str) -> None:
     }
     for headers in wrong.values():
         with pytest.raises(BadProxyRequest, match=header):
-            adapter_of(name).parse(replace(asked, headers=headers))
+            find_adapter(name).parse(replace(asked, headers=headers))
 
 
 FOREIGN: Headers = (
@@ -220,21 +235,21 @@ FORWARDED: Headers = (
 
 @EVERY
 def test_no_other_family_is_looked_at(name: str) -> None:
-    own = {header for header, _ in ASKING[name](Original()).headers}
+    own = {header for header, _ in REQUEST_BUILDERS[name](ClientRequest()).headers}
     foreign = tuple(line for line in (*FOREIGN, *FORWARDED) if line[0] not in own)
-    plain, forged = parse(name, Original()), parse(name, Original(headers=foreign))
+    plain, forged = parse(name, ClientRequest()), parse(name, ClientRequest(headers=foreign))
     assert replace(forged, headers=()) == replace(plain, headers=())
 
 
 @EVERY
 def test_a_family_alone_is_not_enough_for_another(name: str) -> None:
-    for other, ask in ASKING.items():
+    for other, ask in REQUEST_BUILDERS.items():
         alike = {"nginx", "nginx challenge", "traefik", "caddy", "haproxy"}
         if {name, other} <= alike or name == other:
             continue
-        asked = ask(Original())
+        asked = ask(ClientRequest())
         with pytest.raises(BadProxyRequest):
-            adapter_of(name).parse(replace(asked, target="/auth/elsewhere"))
+            find_adapter(name).parse(replace(asked, target="/auth/elsewhere"))
 
 
 RAW_NAMES = st.sampled_from(
@@ -265,9 +280,9 @@ RAW_TEXT = st.one_of(
 def test_whatever_arrives_is_a_request_or_refused(
     name: str, method: str, target: str, headers: Headers
 ) -> None:
-    raw = RawRequest(method=method, target=target, headers=headers, peer=None)
+    raw = SubRequest(method=method, target=target, headers=headers, peer=None)
     try:
-        request = adapter_of(name).parse(raw)
+        request = find_adapter(name).parse(raw)
     except BadProxyRequest:
         return
     assert request.path.startswith("/")
@@ -278,7 +293,7 @@ def test_whatever_arrives_is_a_request_or_refused(
 
 # Answering
 
-GET = Original(target="/a?b=1", headers=NAVIGATION)
+GET = ClientRequest(target="/a?b=1", headers=NAVIGATION)
 POST = replace(GET, method="POST")
 FETCH = replace(GET, headers=SCRIPT)
 SOCKET = replace(GET, websocket=True, headers=())
@@ -293,7 +308,7 @@ PREFLIGHT = replace(
 @pytest.mark.parametrize(
     ("original", "answer", "verify", "challenge", "direct"),
     [
-        pytest.param(GET, Passed(), 200, None, 200, id="allow"),
+        pytest.param(GET, Allowed(), 200, None, 200, id="allow"),
         pytest.param(GET, LOGIN, 401, 302, 302, id="login, navigation"),
         pytest.param(replace(GET, method="HEAD"), LOGIN, 401, 302, 302, id="login, head"),
         pytest.param(POST, LOGIN, 401, 303, 303, id="login, form"),
@@ -309,9 +324,9 @@ PREFLIGHT = replace(
     ],
 )
 def test_statuses(
-    original: Original, answer: Answer, verify: int, challenge: int | None, direct: int
+    original: ClientRequest, answer: AuthzResponse, verify: int, challenge: int | None, direct: int
 ) -> None:
-    expected = dict.fromkeys(ASKING, direct)
+    expected = dict.fromkeys(REQUEST_BUILDERS, direct)
     expected |= {"nginx": verify, "ingress-nginx": verify}
     if challenge is None:
         del expected["nginx challenge"]
@@ -323,7 +338,9 @@ def test_statuses(
 @EVERY
 @pytest.mark.parametrize("answer", [LOGIN, NO_NAVIGATION, FORBIDDEN, THROTTLED, TROUBLE, MALFORMED])
 @pytest.mark.parametrize("original", [GET, POST, FETCH, SOCKET, CALL, PREFLIGHT])
-def test_no_refusal_looks_like_an_allow(name: str, answer: Answer, original: Original) -> None:
+def test_no_refusal_looks_like_an_allow(
+    name: str, answer: AuthzResponse, original: ClientRequest
+) -> None:
     reply = render(name, answer, original)
     assert reply.status >= 300
     assert value(reply, "cache-control") == "no-store" or answer is FORBIDDEN
@@ -338,33 +355,37 @@ def test_no_refusal_looks_like_an_allow(name: str, answer: Answer, original: Ori
 @pytest.mark.parametrize("answer", [LOGIN, NO_NAVIGATION, FORBIDDEN, THROTTLED, TROUBLE, MALFORMED])
 @pytest.mark.parametrize("original", [GET, POST, FETCH, SOCKET, CALL, PREFLIGHT])
 def test_every_refusal_is_kept_apart_from_other_pages(
-    name: str, answer: Answer, original: Original
+    name: str, answer: AuthzResponse, original: ClientRequest
 ) -> None:
     reply = render(name, answer, original)
     if reply.status in range(300, 400):
         assert value(reply, "cross-origin-opener-policy") is None
     else:
-        assert {header: value(reply, header) for header, _ in ISOLATION} == dict(ISOLATION)
+        assert {header: value(reply, header) for header, _ in ISOLATION_HEADERS} == dict(
+            ISOLATION_HEADERS
+        )
 
 
 @EVERY
 @pytest.mark.parametrize("original", [GET, POST, FETCH, SOCKET, CALL, PREFLIGHT])
-def test_what_is_allowed_says_nothing_about_the_page(name: str, original: Original) -> None:
-    reply = render(name, Passed(identity=(("x-auth-user", "alice"),)), original)
+def test_what_is_allowed_says_nothing_about_the_page(name: str, original: ClientRequest) -> None:
+    reply = render(name, Allowed(identity=(("x-auth-user", "alice"),)), original)
     if reply.status == 200:
-        assert not {header for header, _ in ISOLATION} & {header for header, _ in reply.headers}
+        assert not {header for header, _ in ISOLATION_HEADERS} & {
+            header for header, _ in reply.headers
+        }
 
 
 @EVERY
 @pytest.mark.parametrize("answer", [FORBIDDEN, MALFORMED, TROUBLE, THROTTLED])
-def test_a_refusal_is_never_a_redirect(name: str, answer: Answer) -> None:
+def test_a_refusal_is_never_a_redirect(name: str, answer: AuthzResponse) -> None:
     reply = render(name, answer, GET)
     assert reply.status not in range(300, 400)
     assert value(reply, "location") is None
-    assert adapter_of(name).render(answer, None).status == reply.status
+    assert find_adapter(name).render(answer, None).status == reply.status
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", UNMODIFIED_RESPONSE_ADAPTERS)
 def test_sign_in_first_for_a_person(name: str) -> None:
     reply = render(name, LOGIN, GET)
     assert value(reply, "location") == START
@@ -373,7 +394,7 @@ def test_sign_in_first_for_a_person(name: str) -> None:
     assert reply.body == b""
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", UNMODIFIED_RESPONSE_ADAPTERS)
 def test_sign_in_first_for_a_program(name: str) -> None:
     reply = render(name, NO_NAVIGATION, FETCH)
     assert value(reply, "www-authenticate") == "Bearer"
@@ -384,11 +405,11 @@ def test_sign_in_first_for_a_program(name: str) -> None:
     assert document["sign_in_url"] == START
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", UNMODIFIED_RESPONSE_ADAPTERS)
 @pytest.mark.parametrize(
     ("answer", "status"), [(NO_NAVIGATION, "16"), (FORBIDDEN, "7"), (TROUBLE, "14")]
 )
-def test_grpc_is_told_by_a_status_of_its_own(name: str, answer: Answer, status: str) -> None:
+def test_grpc_is_told_by_a_status_of_its_own(name: str, answer: AuthzResponse, status: str) -> None:
     reply = render(name, answer, CALL)
     assert value(reply, "grpc-status") == status
     assert value(reply, "grpc-message")
@@ -396,7 +417,7 @@ def test_grpc_is_told_by_a_status_of_its_own(name: str, answer: Answer, status: 
     assert reply.body == b""
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", UNMODIFIED_RESPONSE_ADAPTERS)
 def test_a_refusal_is_a_page_for_people_and_json_for_programs(name: str) -> None:
     page = render(name, FORBIDDEN, GET)
     assert page.body == b"<p>no</p>"
@@ -407,13 +428,13 @@ def test_a_refusal_is_a_page_for_people_and_json_for_programs(name: str) -> None
         assert document["request_id"] == "r1"
 
 
-@pytest.mark.parametrize("name", DIRECT)
+@pytest.mark.parametrize("name", UNMODIFIED_RESPONSE_ADAPTERS)
 def test_retry_after(name: str) -> None:
     assert value(render(name, THROTTLED, GET), "retry-after") == "7"
     assert value(render(name, TROUBLE, FETCH), "retry-after") == "5"
 
 
-PASSED = Passed(
+PASSED = Allowed(
     identity=(("x-auth-user", "alice"), ("x-auth-groups", "a,b")),
     cleared=("x-auth-email", "x_auth_user", "x_auth_email"),
     cookie="theme=dark",
@@ -449,7 +470,7 @@ def test_envoy_is_told_what_to_remove() -> None:
     assert names == [*PASSED.cleared, "cookie"]
     assert not set(names) & {name for name, _ in PASSED.identity}
     assert value(render("envoy", LOGIN, GET), header) is None
-    others = set(ASKING) - {"envoy", "nginx challenge"}
+    others = set(REQUEST_BUILDERS) - {"envoy", "nginx challenge"}
     assert all(value(render(name, PASSED, GET), header) is None for name in others)
 
 
@@ -464,7 +485,7 @@ def test_envoy_is_told_what_to_remove() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["nginx", "ingress-nginx"])
-def test_nginx_is_told_why_in_a_header(name: str, answer: Answer, reason: str) -> None:
+def test_nginx_is_told_why_in_a_header(name: str, answer: AuthzResponse, reason: str) -> None:
     reply = render(name, answer, GET)
     assert value(reply, "x-authz-reason") == reason
     assert reply.body == b""
@@ -482,22 +503,22 @@ CERTIFICATE = CertificateHeader(name="x-client-cert", format="nginx")
 
 @EVERY
 def test_certificates_are_told_where_the_proxy_forwards_them(name: str) -> None:
-    adapter = adapter_of(name, certificate=CERTIFICATE)
-    assert adapter.facts == adapter_of(name).facts | {Fact.CERTIFICATE}
+    adapter = find_adapter(name, certificate=CERTIFICATE)
+    assert adapter.attributes == find_adapter(name).attributes | {RequestAttribute.CERTIFICATE}
     controllers = name == "ingress-nginx"  # which tells it in the address of its question
-    nothing = Original(certificate=",") if controllers else Original()
+    nothing = ClientRequest(certificate=",") if controllers else ClientRequest()
     none = replace(
         nothing,
         headers=(("accept", "*/*"), ("x-client-cert", "forged" if controllers else "NONE")),
         certificate="NONE," if controllers else None,
     )
-    request = adapter.parse(ASKING[name](none))
+    request = adapter.parse(REQUEST_BUILDERS[name](none))
     assert request.certificate == ClientCertificate(presented=False, valid=False)
-    assert Fact.CERTIFICATE in request.facts
+    assert RequestAttribute.CERTIFICATE in request.attributes
     assert request.header_values("x-client-cert") == ()
-    assert adapter.parse(ASKING[name](nothing)).certificate is None
-    assert adapter.name == adapter_of(name).name
-    assert adapter.render(FORBIDDEN, request) == render(name, FORBIDDEN, Original())
+    assert adapter.parse(REQUEST_BUILDERS[name](nothing)).certificate is None
+    assert adapter.name == find_adapter(name).name
+    assert adapter.render(FORBIDDEN, request) == render(name, FORBIDDEN, ClientRequest())
 
 
 @EVERY
@@ -505,13 +526,13 @@ def test_no_other_header_tells_of_certificates(name: str) -> None:
     """Whoever believes the usual names when another one is configured believes clients."""
     usual = ("x-forwarded-client-cert", "x-forwarded-tls-client-cert", "client-cert")
     written = (*usual, "ssl-client-cert", "ssl-client-verify")
-    original = Original(headers=tuple((header, "NONE") for header in written))
+    original = ClientRequest(headers=tuple((header, "NONE") for header in written))
     told = replace(original, certificate="," if name == "ingress-nginx" else None)
     for adapter, asked in (
-        (adapter_of(name), original),
-        (adapter_of(name, certificate=CERTIFICATE), told),
+        (find_adapter(name), original),
+        (find_adapter(name, certificate=CERTIFICATE), told),
     ):
-        request = adapter.parse(ASKING[name](asked))
+        request = adapter.parse(REQUEST_BUILDERS[name](asked))
         assert request.certificate is None
         assert not {header for header, _ in request.headers} & set(usual)
-    assert Fact.CERTIFICATE not in adapter_of(name).facts
+    assert RequestAttribute.CERTIFICATE not in find_adapter(name).attributes

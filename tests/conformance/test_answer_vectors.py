@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from authz_sidecar.check.responses import Judgement
+from authz_sidecar.check.responses import AuthorizationResult
 from authz_sidecar.core.types import CheckRequest, Identity, Session, SessionKind
 from authz_sidecar.core.urls import Origin, parse_origin
-from authz_sidecar.identity.assertion import AssertionSigner, signing_keys_from
+from authz_sidecar.identity.assertion import AssertionSigner, derive_signing_keys
 from authz_sidecar.identity.groups import AllGroups
-from authz_sidecar.policy.reasons import HELD, fails, holds
-from authz_sidecar.policy.verdict import verdict
-from tests.routes.settings import Settings, built
-from tests.support.authorizer import ADAPTERS, KEYS, NOW, header, house
+from authz_sidecar.policy.reasons import SUCCESS_BIT, outcome_of_failure, outcome_of_success
+from authz_sidecar.policy.verdict import decision
+from tests.routes.settings import RouteSpec, compile_routes
+from tests.support.authorizer import ADAPTERS, KEYS, NOW, build_authorizer, header
 
 if TYPE_CHECKING:
-    from authz_sidecar.adapters.base import Reply
+    from authz_sidecar.adapters.base import HttpResponse
 
 FILE = Path(__file__).parent.parent / "corpus" / "ppl_vectors.json"
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
@@ -55,15 +55,15 @@ def of_kind(kind: str) -> list[Any]:
 def result(side: list[Any] | None) -> int:
     """`[held, reasons]`, with a third element that devices alone have."""
     held, codes = (side or [False, []])[:2]
-    outcome = HELD if held else 0
+    outcome = SUCCESS_BIT if held else 0
     for code in codes:
-        outcome |= holds(code) if held else fails(code)
+        outcome |= outcome_of_success(code) if held else outcome_of_failure(code)
     return outcome
 
 
-def answered(vector: dict[str, Any]) -> Reply:
+def answered(vector: dict[str, Any]) -> HttpResponse:
     given, http = vector["input"]["result"], vector["input"]["http"]
-    [route] = built(Settings(allow_any_authenticated_user=True)).index.routes
+    [route] = compile_routes(RouteSpec(allow_any_authenticated_user=True)).index.routes
     request = CheckRequest(
         adapter="traefik",
         method=http.get("method", "GET"),
@@ -71,9 +71,9 @@ def answered(vector: dict[str, Any]) -> Reply:
         path=http.get("path", "/"),
         headers=tuple((name.lower(), value) for name, value in http.get("headers", {}).items()),
     )
-    decision = verdict(result(given.get("allow")), result(given.get("deny")))
-    judged = Judgement(decision=decision, route=route)
-    answer = house().gate.answers.answer(request, judged, "r1")
+    decided = decision(result(given.get("allow")), result(given.get("deny")))
+    judged = AuthorizationResult(decision=decided, route=route)
+    answer = build_authorizer().authorizer.responses.response(request, judged, "r1")
     return ADAPTERS["traefik"].render(answer, request)
 
 
@@ -139,11 +139,15 @@ def assertion(given: dict[str, Any], host: str, claims: tuple[str, ...]) -> dict
         claims=known,
     )
     signer = AssertionSigner(
-        signing_keys_from(KEYS), ttl=300, groups=AllGroups(), clock=lambda: NOW, claims=claims
+        derive_signing_keys(KEYS),
+        ttl=300,
+        group_filter=AllGroups(),
+        clock=lambda: NOW,
+        extra_claims=claims,
     )
-    token = signer.assertion(
+    token = signer.assertion_for(
         Session(
-            handle=session.get("id", "s1"),
+            public_id=session.get("id", "s1"),
             kind=SessionKind.SIGN_IN,
             scope=f"https://{host}",
             identity=identity,

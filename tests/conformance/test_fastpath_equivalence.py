@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.header_template import parse_header_template
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.fastpath.response_cache import Sought
-from tests.adapters.requests import ASKING, Original
+from authz_sidecar.fastpath.response_cache import PendingLookup
+from tests.adapters.requests import REQUEST_BUILDERS, ClientRequest
 from tests.corpus.deployment import APP as VECTOR_APP
 from tests.corpus.deployment import configuration
-from tests.corpus.people import PERSONS, damaged, identity_of
-from tests.corpus.placeholders import without_provider
-from tests.corpus.runner import asked_about
+from tests.corpus.people import USER_NAMES, build_identity, mutate_token
+from tests.corpus.placeholders import provider_independent_values
+from tests.corpus.runner import requested_host
 from tests.corpus.test_bypass_vectors import VECTORS
-from tests.corpus.vectors import Uninterpretable, Vector, filled, parse
+from tests.corpus.vectors import UnsupportedVector, Vector, fill_placeholders, parse_vector
 from tests.header_names import SEPARATORS, respelled
-from tests.routes.settings import Settings
+from tests.routes.settings import RouteSpec
 from tests.support.authorizer import (
     ALICE,
     APP,
@@ -32,20 +32,25 @@ from tests.support.authorizer import (
     JSON,
     NAVIGATION,
     NOW,
-    House,
-    asked,
-    house,
+    AuthorizerFixture,
+    build_authorizer,
+    raw_request,
 )
-from tests.support.fast_path import Both, both_of, bytes_of, listening
-from tests.tokens.keyring import BAD, GOOD, Keyring
+from tests.support.fast_path import (
+    FastPathComparison,
+    build_comparison,
+    running_listeners,
+    serialize_request,
+)
+from tests.tokens.keyring import BAD, GOOD, FakeAuthenticator
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from authz_sidecar.adapters.base import RawRequest
+    from authz_sidecar.adapters.base import SubRequest
     from authz_sidecar.core.types import Headers
 
-DIALECTS = tuple(ASKING)
+DIALECTS = tuple(REQUEST_BUILDERS)
 BOB = replace(ALICE, subject="bob", email="bob@example.net", name=None, groups=())
 TEN = {
     "allow": {
@@ -68,18 +73,20 @@ TEN = {
     },
 }
 ROUTES = (
-    Settings(name="app", allow_any_authenticated_user=True),
-    Settings(name="team", prefix="/team", policy=TEN),
-    Settings(name="admin", prefix="/admin", policy={"allow": {"and": [{"groups": {"has": "no"}}]}}),
-    Settings(name="public", prefix="/public/", allow_public_unauthenticated_access=True),
-    Settings(
+    RouteSpec(name="app", allow_any_authenticated_user=True),
+    RouteSpec(name="team", prefix="/team", policy=TEN),
+    RouteSpec(
+        name="admin", prefix="/admin", policy={"allow": {"and": [{"groups": {"has": "no"}}]}}
+    ),
+    RouteSpec(name="public", prefix="/public/", allow_public_unauthenticated_access=True),
+    RouteSpec(
         name="guests",
         prefix="/guests",
         allow_public_unauthenticated_access=True,
         identity="optional",
     ),
-    Settings(name="preflight", prefix="/api", cors_allow_preflight=True, policy=TEN),
-    Settings(
+    RouteSpec(name="preflight", prefix="/api", cors_allow_preflight=True, policy=TEN),
+    RouteSpec(
         name="told",
         prefix="/told",
         allow_any_authenticated_user=True,
@@ -87,7 +94,7 @@ ROUTES = (
             "X-Agent": parse_header_template("${pomerium.request.headers.accept}")
         },
     ),
-    Settings(
+    RouteSpec(
         name="asks",
         prefix="/asks",
         policy={
@@ -100,13 +107,13 @@ ROUTES = (
             }
         },
     ),
-    Settings(
+    RouteSpec(
         name="machines",
         prefix="/machines",
         allow_any_authenticated_user=True,
         token_issuers=("ci",),
     ),
-    Settings(
+    RouteSpec(
         name="levels",
         prefix="/levels",
         policy={
@@ -120,28 +127,30 @@ ROUTES = (
         },
         allowed_origins=(parse_origin("https://shop.example.com"),),
     ),
-    Settings(name="folded", from_="https://folded.example.com", paths="ignore_case", policy=TEN),
-    Settings(name="local", from_="http://app.localhost:8080", allow_any_authenticated_user=True),
+    RouteSpec(name="folded", from_="https://folded.example.com", paths="ignore_case", policy=TEN),
+    RouteSpec(name="local", from_="http://app.localhost:8080", allow_any_authenticated_user=True),
 )
 
 
-def furnished(**options: Any) -> House:
-    return house(*ROUTES, token_issuers=("ci",), credentials=(Keyring(),), **options)
+def build_full_authorizer(**options: Any) -> AuthorizerFixture:
+    return build_authorizer(
+        *ROUTES, token_issuers=("ci",), authenticators=(FakeAuthenticator(),), **options
+    )
 
 
 @pytest.fixture(scope="module")
-async def both() -> AsyncIterator[Both]:
-    async with listening(both_of(furnished())) as both:
-        yield both
+async def comparison() -> AsyncIterator[FastPathComparison]:
+    async with running_listeners(build_comparison(build_full_authorizer())) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-async def cookies(both: Both) -> dict[str, str]:
+async def cookies(comparison: FastPathComparison) -> dict[str, str]:
     """The cookie lines that are tried, each by a name."""
-    alice = (await both.signed_in(ALICE))[1]
-    bob = (await both.signed_in(BOB))[1]
+    alice = (await comparison.sign_in(ALICE))[1]
+    bob = (await comparison.sign_in(BOB))[1]
     stranger = f"__Host-authz={'A' * 43}"
-    unknown = (await both.home.signed_in(ALICE))[1]  # signed in, and not near
+    unknown = (await comparison.fixture.sign_in(ALICE))[1]  # signed in, and not near
     return {
         "alice": alice,
         "bob": bob,
@@ -163,7 +172,9 @@ async def cookies(both: Both) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_whoever_signed_in_in_whatever_way(both: Both, dialect: str) -> None:
+async def test_whoever_signed_in_in_whatever_way(
+    comparison: FastPathComparison, dialect: str
+) -> None:
     for at, acr, groups in (
         (NOW - 60, "gold", ("eng",)),
         (NOW - 60, "silver", ("eng",)),
@@ -172,19 +183,19 @@ async def test_whoever_signed_in_in_whatever_way(both: Both, dialect: str) -> No
         (None, None, ("eng",)),
     ):
         who = replace(ALICE, authenticated_at=at, acr=acr, groups=groups)
-        _, cookie = await both.signed_in(who)
+        _, cookie = await comparison.sign_in(who)
         for target in ("/levels/a", "/levels/free", "/"):
             for own in (NAVIGATION, (JSON,), (JSON, ("origin", "https://shop.example.com"))):
                 for method in ("GET", "POST"):
                     headers = (*own, ("cookie", cookie))
-                    original = Original(method=method, target=target, headers=headers)
-                    await both.compare(bytes_of(ASKING[dialect](original)))
+                    original = ClientRequest(method=method, target=target, headers=headers)
+                    await comparison.compare(serialize_request(REQUEST_BUILDERS[dialect](original)))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("headers", [NAVIGATION, (HTML,), (JSON,), ()], ids=str)
 async def test_whoever_asks_for_whatever(
-    both: Both, cookies: dict[str, str], dialect: str, headers: Headers
+    comparison: FastPathComparison, cookies: dict[str, str], dialect: str, headers: Headers
 ) -> None:
     answered = 0
     targets = (
@@ -196,9 +207,11 @@ async def test_whoever_asks_for_whatever(
     for target, cookie in tried:
         own = headers if cookie is None else (*headers, ("cookie", cookie))
         for method in ("GET", "POST"):
-            original = Original(method=method, target=target, headers=own)
-            compared = await both.compare(bytes_of(ASKING[dialect](original)))
-            answered += compared.answered
+            original = ClientRequest(method=method, target=target, headers=own)
+            compared = await comparison.compare(
+                serialize_request(REQUEST_BUILDERS[dialect](original))
+            )
+            answered += compared.from_fast_path
     assert answered > 40
 
 
@@ -206,57 +219,71 @@ async def test_whoever_asks_for_whatever(
 @pytest.mark.parametrize(
     ("original", "answered"),
     [
-        pytest.param(Original(), True, id="plain"),
-        pytest.param(Original(target="/a?"), True, id="empty query"),
-        pytest.param(Original(target="/a?b=c&d=%zz;e"), True, id="query kept raw"),
-        pytest.param(Original(method="PROPFIND"), None, id="other method"),
-        pytest.param(Original(method="get"), False, id="lower-case method"),
-        pytest.param(Original(host="APP.example.com.:443"), True, id="odd spelling of the host"),
-        pytest.param(Original(host="app.example.com:8443"), True, id="other port"),
-        pytest.param(Original(host="other.example.com"), True, id="unknown host"),
-        pytest.param(Original(host="folded.example.com", target="/team/X"), None, id="letter case"),
-        pytest.param(Original(proto="http", host="app.localhost:8080"), True, id="http"),
-        pytest.param(Original(proto="ftp"), False, id="other scheme"),
-        pytest.param(Original(host="a b"), False, id="no host"),
-        pytest.param(Original(client="2001:db8::1"), True, id="IPv6"),
-        pytest.param(Original(client="198.51.100.1", target="/team/"), True, id="network refused"),
-        pytest.param(Original(client="unknown"), True, id="unreadable address"),
-        pytest.param(Original(client="1.2.3.4, 5.6.7.8"), True, id="two hops"),
-        pytest.param(Original(websocket=True), False, id="WebSocket"),
-        pytest.param(Original(target="/a#b"), False, id="fragment"),
-        pytest.param(Original(target="/a\\b"), False, id="backslash"),
-        pytest.param(Original(headers=(("cookie", "a=1"), ("cookie", "b=2"))), False, id="crumbs"),
-        pytest.param(Original(headers=(("authorization", "Bearer x"),)), False, id="token"),
-        pytest.param(Original(headers=(("authorization", "a"),) * 2), False, id="two of them"),
-        pytest.param(Original(target="/machines"), True, id="program without a token"),
-        pytest.param(Original(target="/machines", headers=(GOOD,)), False, id="token that counts"),
-        pytest.param(Original(target="/machines", headers=(BAD,)), False, id="token that does not"),
+        pytest.param(ClientRequest(), True, id="plain"),
+        pytest.param(ClientRequest(target="/a?"), True, id="empty query"),
+        pytest.param(ClientRequest(target="/a?b=c&d=%zz;e"), True, id="query kept raw"),
+        pytest.param(ClientRequest(method="PROPFIND"), None, id="other method"),
+        pytest.param(ClientRequest(method="get"), False, id="lower-case method"),
         pytest.param(
-            Original(target="/machines", headers=(("authorization", "Basic eDp5"),)),
+            ClientRequest(host="APP.example.com.:443"), True, id="odd spelling of the host"
+        ),
+        pytest.param(ClientRequest(host="app.example.com:8443"), True, id="other port"),
+        pytest.param(ClientRequest(host="other.example.com"), True, id="unknown host"),
+        pytest.param(
+            ClientRequest(host="folded.example.com", target="/team/X"), None, id="letter case"
+        ),
+        pytest.param(ClientRequest(proto="http", host="app.localhost:8080"), True, id="http"),
+        pytest.param(ClientRequest(proto="ftp"), False, id="other scheme"),
+        pytest.param(ClientRequest(host="a b"), False, id="no host"),
+        pytest.param(ClientRequest(client="2001:db8::1"), True, id="IPv6"),
+        pytest.param(
+            ClientRequest(client="198.51.100.1", target="/team/"), True, id="network refused"
+        ),
+        pytest.param(ClientRequest(client="unknown"), True, id="unreadable address"),
+        pytest.param(ClientRequest(client="1.2.3.4, 5.6.7.8"), True, id="two hops"),
+        pytest.param(ClientRequest(websocket=True), False, id="WebSocket"),
+        pytest.param(ClientRequest(target="/a#b"), False, id="fragment"),
+        pytest.param(ClientRequest(target="/a\\b"), False, id="backslash"),
+        pytest.param(
+            ClientRequest(headers=(("cookie", "a=1"), ("cookie", "b=2"))), False, id="crumbs"
+        ),
+        pytest.param(ClientRequest(headers=(("authorization", "Bearer x"),)), False, id="token"),
+        pytest.param(ClientRequest(headers=(("authorization", "a"),) * 2), False, id="two of them"),
+        pytest.param(ClientRequest(target="/machines"), True, id="program without a token"),
+        pytest.param(
+            ClientRequest(target="/machines", headers=(GOOD,)), False, id="token that counts"
+        ),
+        pytest.param(
+            ClientRequest(target="/machines", headers=(BAD,)), False, id="token that does not"
+        ),
+        pytest.param(
+            ClientRequest(target="/machines", headers=(("authorization", "Basic eDp5"),)),
             False,
             id="another scheme",
         ),
-        pytest.param(Original(headers=(("x-b", "caf\xe9"),)), False, id="byte beyond ASCII"),
-        pytest.param(Original(headers=(("x-b", "a\tb"),)), False, id="tab"),
-        pytest.param(Original(headers=(("x-b", ""),)), False, id="empty header"),
-        pytest.param(Original(headers=(("x-b", " a "),)), False, id="more space"),
-        pytest.param(Original(headers=(("transfer-encoding", "x"),)), False, id="framing"),
-        pytest.param(Original(headers=(("origin", "https://a.example"),)), True, id="origin"),
-        pytest.param(Original(headers=(("upgrade", "h2c"),)), False, id="other upgrade"),
-        pytest.param(Original(headers=(("upgrade", "tcp"),)), False, id="some upgrade"),
+        pytest.param(ClientRequest(headers=(("x-b", "caf\xe9"),)), False, id="byte beyond ASCII"),
+        pytest.param(ClientRequest(headers=(("x-b", "a\tb"),)), False, id="tab"),
+        pytest.param(ClientRequest(headers=(("x-b", ""),)), False, id="empty header"),
+        pytest.param(ClientRequest(headers=(("x-b", " a "),)), False, id="more space"),
+        pytest.param(ClientRequest(headers=(("transfer-encoding", "x"),)), False, id="framing"),
+        pytest.param(ClientRequest(headers=(("origin", "https://a.example"),)), True, id="origin"),
+        pytest.param(ClientRequest(headers=(("upgrade", "h2c"),)), False, id="other upgrade"),
+        pytest.param(ClientRequest(headers=(("upgrade", "tcp"),)), False, id="some upgrade"),
         pytest.param(
-            Original(websocket=True, headers=(("http2-settings", "AAMAAABk"),)),
+            ClientRequest(websocket=True, headers=(("http2-settings", "AAMAAABk"),)),
             False,
             id="settings of HTTP/2 beside a WebSocket",
         ),
         pytest.param(
-            Original(target="/public/a", headers=(("http2-settings", "AAMAAABk"),)),
+            ClientRequest(target="/public/a", headers=(("http2-settings", "AAMAAABk"),)),
             False,
             id="settings of HTTP/2",
         ),
-        pytest.param(Original(headers=(("content-type", "application/grpc"),)), True, id="gRPC"),
         pytest.param(
-            Original(
+            ClientRequest(headers=(("content-type", "application/grpc"),)), True, id="gRPC"
+        ),
+        pytest.param(
+            ClientRequest(
                 method="OPTIONS",
                 target="/api/x",
                 headers=(("access-control-request-method", "PUT"), ("origin", "https://b.example")),
@@ -264,19 +291,19 @@ async def test_whoever_asks_for_whatever(
             True,
             id="preflight",
         ),
-        pytest.param(Original(headers=(("x-long", "x" * 5000),)), True, id="long line"),
-        pytest.param(Original(headers=(("x-long", "x" * 20_000),)), False, id="longer line"),
-        pytest.param(Original(headers=(("x-many", "x"),) * 70), False, id="many lines"),
+        pytest.param(ClientRequest(headers=(("x-long", "x" * 5000),)), True, id="long line"),
+        pytest.param(ClientRequest(headers=(("x-long", "x" * 20_000),)), False, id="longer line"),
+        pytest.param(ClientRequest(headers=(("x-many", "x"),) * 70), False, id="many lines"),
         pytest.param(
-            Original(headers=(("range", "bytes=0-"), ("if-match", "x"))), True, id="range"
+            ClientRequest(headers=(("range", "bytes=0-"), ("if-match", "x"))), True, id="range"
         ),
     ],
 )
 async def test_unusual_questions(
-    both: Both,
+    comparison: FastPathComparison,
     cookies: dict[str, str],
     dialect: str,
-    original: Original,
+    original: ClientRequest,
     *,
     answered: bool | None,
 ) -> None:
@@ -284,13 +311,13 @@ async def test_unusual_questions(
     for each in (original, signed_in):
         if each is signed_in and original.headers[:1] == (("cookie", "a=1"),):
             continue
-        raw = ASKING[dialect](each)
+        raw = REQUEST_BUILDERS[dialect](each)
         for _ in range(2):  # the second time from what was made ready
             for title in (False, True):
-                data = bytes_of(raw, title=title)
-                compared = await both.compare(data, bodiless=raw.method == "HEAD")
+                data = serialize_request(raw, title_case=title)
+                compared = await comparison.compare(data, bodiless=raw.method == "HEAD")
                 if answered is not None:
-                    assert compared.answered is answered
+                    assert compared.from_fast_path is answered
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
@@ -321,15 +348,17 @@ async def test_unusual_questions(
     ],
 )
 async def test_the_address_of_the_controllers_question(
-    both: Both, target: str, version: str, method: str, status: int
+    comparison: FastPathComparison, target: str, version: str, method: str, status: int
 ) -> None:
-    raw = replace(ASKING["ingress-nginx"](Original(target="/public/a")), method=method)
+    raw = replace(
+        REQUEST_BUILDERS["ingress-nginx"](ClientRequest(target="/public/a")), method=method
+    )
     raw = replace(raw, target=f"/auth/ingress-nginx{target}")
     for title in (False, True):
-        data = bytes_of(raw, version=version, title=title)
-        compared = await both.compare(data, bodiless=method == "HEAD")
+        data = serialize_request(raw, version=version, title_case=title)
+        compared = await comparison.compare(data, bodiless=method == "HEAD")
         assert compared.status == status
-        assert compared.answered is (target == "?host=app.example.com&upgrade=")
+        assert compared.from_fast_path is (target == "?host=app.example.com&upgrade=")
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
@@ -353,7 +382,7 @@ async def test_the_address_of_the_controllers_question(
     ],
 )
 async def test_how_a_connection_goes_on(
-    both: Both,
+    comparison: FastPathComparison,
     cookies: dict[str, str],
     method: str,
     version: str,
@@ -361,42 +390,42 @@ async def test_how_a_connection_goes_on(
     *,
     answered: bool,
 ) -> None:
-    raw = asked(f"{APP}/team/a", ("cookie", cookies["alice"]), HTML, *lines, by="caddy")
-    data = bytes_of(replace(raw, method=method), version=version)
-    compared = await both.compare(data, bodiless=method == "HEAD")
-    assert compared.answered is (answered and method != "TRACE")
+    raw = raw_request(f"{APP}/team/a", ("cookie", cookies["alice"]), HTML, *lines, adapter="caddy")
+    data = serialize_request(replace(raw, method=method), version=version)
+    compared = await comparison.compare(data, bodiless=method == "HEAD")
+    assert compared.from_fast_path is (answered and method != "TRACE")
 
 
-async def test_unready_providers_and_their_return(both: Both) -> None:
-    data = bytes_of(asked(f"{APP}/", HTML))
-    both.home.ready.clear()
+async def test_unready_providers_and_their_return(comparison: FastPathComparison) -> None:
+    data = serialize_request(raw_request(f"{APP}/", HTML))
+    comparison.fixture.ready_providers.clear()
     try:
-        assert (await both.compare(data)).status == 503
+        assert (await comparison.compare(data)).status == 503
     finally:
-        both.home.ready.add("corp")
-    assert (await both.compare(data)).status == 302
+        comparison.fixture.ready_providers.add("corp")
+    assert (await comparison.compare(data)).status == 302
 
 
 async def test_time_passes() -> None:
     """Through a window of the policy and the renewal of the assertion."""
-    async with listening(both_of(furnished())) as both:
-        now, cookie = both.home.now[0], await both.signed_in(ALICE)
-        data = bytes_of(asked(f"{APP}/team/a", cookie, by="nginx"))
+    async with running_listeners(build_comparison(build_full_authorizer())) as both:
+        now, cookie = both.fixture.now[0], await both.sign_in(ALICE)
+        data = serialize_request(raw_request(f"{APP}/team/a", cookie, adapter="nginx"))
         window = now + 100  # 14:15
         seen = set()
         for at in (window - 0.5, window, window + 0.5, window + 1, window + 245, window + 300):
-            both.home.now[0] = at
+            both.fixture.now[0] = at
             for _ in range(2):
                 compared = await both.compare(data)
-                assert compared.answered
-                seen.add((compared.status, compared.answer))
+                assert compared.from_fast_path
+                seen.add((compared.status, compared.response))
     assert {status for status, _ in seen} == {200, 403}
     assert len(seen) == 3  # two assertions, and one refusal
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_what_passed_once_does_not_pass_for_another_reason(
-    both: Both, cookies: dict[str, str], dialect: str
+    comparison: FastPathComparison, cookies: dict[str, str], dialect: str
 ) -> None:
     """Policies on headers, the query, the method or the address, with all else the same."""
     seen = []
@@ -413,9 +442,12 @@ async def test_what_passed_once_does_not_pass_for_another_reason(
             ((), "", "GET", "203.0.113.7"),
         ):
             own = (*headers, ("cookie", cookies["alice"]))
-            original = Original(method=method, target=path + query, headers=own, client=client)
-            said = [await both.compare(bytes_of(ASKING[dialect](original))) for _ in range(3)]
-            assert all(each.answered for each in said)
+            original = ClientRequest(method=method, target=path + query, headers=own, client=client)
+            said = [
+                await comparison.compare(serialize_request(REQUEST_BUILDERS[dialect](original)))
+                for _ in range(3)
+            ]
+            assert all(each.from_fast_path for each in said)
             seen.append(said[-1].records[0].outcome)
     if dialect == "ingress-nginx":
         seen[2] = "allow"  # the controller's own id is there as well, and two are none
@@ -448,9 +480,9 @@ PATHS = st.lists(
 
 
 @st.composite
-def questions(draw: Any) -> tuple[str, RawRequest]:
-    raw = ASKING[draw(st.sampled_from(DIALECTS))](
-        Original(
+def questions(draw: Any) -> tuple[str, SubRequest]:
+    raw = REQUEST_BUILDERS[draw(st.sampled_from(DIALECTS))](
+        ClientRequest(
             method=draw(st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PURGE"])),
             target=draw(st.one_of(st.just("/team/a"), PATHS)) or "/",
             host=draw(st.sampled_from(["app.example.com", "folded.example.com", "x.example"])),
@@ -475,7 +507,10 @@ def questions(draw: Any) -> tuple[str, RawRequest]:
 @settings(max_examples=400)
 @given(question=questions(), version=st.sampled_from(["1.1", "1.1", "1.0"]))
 async def test_any_question(
-    both: Both, cookies: dict[str, str], question: tuple[str, RawRequest], version: str
+    comparison: FastPathComparison,
+    cookies: dict[str, str],
+    question: tuple[str, SubRequest],
+    version: str,
 ) -> None:
     who, raw = question
     if who:
@@ -483,41 +518,43 @@ async def test_any_question(
     lengths = [value for name, value in raw.headers if name == "content-length"]
     if lengths and lengths != ["0"]:
         return  # an answer may come before its body does, or never
-    await both.compare(bytes_of(raw, version=version), bodiless=raw.method == "HEAD")
+    await comparison.compare(serialize_request(raw, version=version), bodiless=raw.method == "HEAD")
 
 
 # What attackers ask
 
 
 @pytest.fixture(scope="module")
-async def besieged() -> AsyncIterator[Both]:
+async def corpus_comparison() -> AsyncIterator[FastPathComparison]:
     """The house of the bypass vectors."""
     routes: Any = configuration(issuer=ALICE.issuer, store="memory://")["routes"]
     renamed = [
-        Settings(from_=route["from"], **{k: v for k, v in route.items() if k != "from"})
+        RouteSpec(from_=route["from"], **{k: v for k, v in route.items() if k != "from"})
         for route in routes
     ]
     issuers = ("machines", "opaque")
-    home = house(*renamed, token_issuers=issuers, credentials=(Keyring(),))
-    async with listening(both_of(home)) as both:
-        yield both
+    fixture = build_authorizer(
+        *renamed, token_issuers=issuers, authenticators=(FakeAuthenticator(),)
+    )
+    async with running_listeners(build_comparison(fixture)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-async def people(besieged: Both) -> dict[tuple[str, str], str]:
-    found = {}
+async def user_cookies(corpus_comparison: FastPathComparison) -> dict[tuple[str, str], str]:
+    cookies_by_user = {}
     for host in (VECTOR_APP, "admin.example.com"):
-        for name in sorted(PERSONS):
-            identity = identity_of(name, issuer=ALICE.issuer)
+        for name in sorted(USER_NAMES):
+            identity = build_identity(name, issuer=ALICE.issuer)
             origin = parse_origin(f"https://{host}")
-            token, session = await besieged.home.sessions.create(
-                identity=identity, scope=besieged.home.cookies.scope_for(origin)
+            token, session = await corpus_comparison.fixture.sessions.create(
+                identity=identity, scope=corpus_comparison.fixture.cookies.scope_for(origin)
             )
             if name in {"expired", "revoked", "signed-out"}:
-                await besieged.home.sessions.end(session)
-            await besieged.remember(token)
-            found[name, host] = token
-    return found
+                await corpus_comparison.fixture.sessions.end(session)
+            await corpus_comparison.cache_session(token)
+            cookies_by_user[name, host] = token
+    return cookies_by_user
 
 
 def vector_bytes(vector: Vector, fill: Callable[[str], str]) -> bytes:
@@ -537,9 +574,12 @@ def about_checks() -> list[Any]:
     found = []
     for document in VECTORS:
         try:
-            vector = parse(document)
-            vector_bytes(vector, lambda text: filled(text, without_provider(damaged_anybody)))
-        except Uninterpretable:
+            vector = parse_vector(document)
+            vector_bytes(
+                vector,
+                lambda text: fill_placeholders(text, provider_independent_values(damaged_anybody)),
+            )
+        except UnsupportedVector:
             continue
         if vector.adapter is not None:
             found.append(pytest.param(vector, id=document["id"]))
@@ -547,20 +587,22 @@ def about_checks() -> list[Any]:
 
 
 def damaged_anybody(who: str) -> str:
-    return damaged("A" * 43, who.partition("|")[2])
+    return mutate_token("A" * 43, who.partition("|")[2])
 
 
 @pytest.mark.parametrize("target", ["/team/a", "/team/secret", "/asks", "/page?x=1"])
-async def test_envoy_shuffles_its_lines(both: Both, cookies: dict[str, str], target: str) -> None:
+async def test_envoy_shuffles_its_lines(
+    comparison: FastPathComparison, cookies: dict[str, str], target: str
+) -> None:
     """Envoy keeps the headers of a check in a hash table, which it walks in any order."""
     shuffled = random.Random(target)
     own = (*NAVIGATION, ("cookie", cookies["alice"]), ("x-team", "red"), ("x-team", "blue"))
-    raw = ASKING["envoy"](Original(method="GET", target=target, headers=own))
+    raw = REQUEST_BUILDERS["envoy"](ClientRequest(method="GET", target=target, headers=own))
     for number in range(20):
         lines = [*raw.headers, ("x-request-id", f"{number}")]
         shuffled.shuffle(lines)
-        compared = await both.compare(bytes_of(replace(raw, headers=tuple(lines))))
-        assert compared.answered
+        compared = await comparison.compare(serialize_request(replace(raw, headers=tuple(lines))))
+        assert compared.from_fast_path
 
 
 @pytest.mark.parametrize(
@@ -577,93 +619,110 @@ async def test_envoy_shuffles_its_lines(both: Both, cookies: dict[str, str], tar
 )
 @pytest.mark.parametrize("dialect", ["nginx", "envoy"])
 async def test_what_passed_is_no_pass_for_what_is_unusual(
-    both: Both, cookies: dict[str, str], dialect: str, target: str, *, answered: bool
+    comparison: FastPathComparison,
+    cookies: dict[str, str],
+    dialect: str,
+    target: str,
+    *,
+    answered: bool,
 ) -> None:
     def bytes_about(target: str) -> bytes:
         own = (*NAVIGATION, ("cookie", cookies["alice"]))
-        return bytes_of(ASKING[dialect](Original(method="GET", target=target, headers=own)))
+        return serialize_request(
+            REQUEST_BUILDERS[dialect](ClientRequest(method="GET", target=target, headers=own))
+        )
 
     for _ in range(2):
-        assert (await both.compare(bytes_about("/team/a"))).answered
-    assert (await both.compare(bytes_about(target))).answered is answered
+        assert (await comparison.compare(bytes_about("/team/a"))).from_fast_path
+    assert (await comparison.compare(bytes_about(target))).from_fast_path is answered
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_names_that_could_be_taken_for_others_are_refused_by_both(
-    both: Both, cookies: dict[str, str], dialect: str
+    comparison: FastPathComparison, cookies: dict[str, str], dialect: str
 ) -> None:
     def bytes_with(*lines: tuple[str, str], title: bool = True) -> bytes:
         own = (*NAVIGATION, ("cookie", cookies["alice"]), *lines)
-        raw = ASKING[dialect](Original(method="GET", target="/team/a", headers=own))
-        return bytes_of(raw, title=title)
+        raw = REQUEST_BUILDERS[dialect](ClientRequest(method="GET", target="/team/a", headers=own))
+        return serialize_request(raw, title_case=title)
 
     # What passed without such a line is no pass for it.
     for _ in range(2):
-        await both.compare(bytes_with())
+        await comparison.compare(bytes_with())
     for separator in SEPARATORS:
         for name in respelled("x-auth-user", separator)[-1:]:
             for title in (True, False):
-                compared = await both.compare(bytes_with((name, "mallory"), title=title))
+                compared = await comparison.compare(bytes_with((name, "mallory"), title=title))
                 assert compared.status == 403
                 assert [record.header for record in compared.records] == [name]
     for name in ("x-auth_groups", "x_forwarded-uri", "remote_user", "x-http_method_override"):
-        assert (await both.compare(bytes_with((name, "x")))).status == 403
+        assert (await comparison.compare(bytes_with((name, "x")))).status == 403
     # Others are the application's, and no reason to step aside.
-    plain = await both.compare(bytes_with(("x_team", "red")))
-    assert (plain.status, plain.answered) == ((await both.compare(bytes_with())).status, True)
+    plain = await comparison.compare(bytes_with(("x_team", "red")))
+    assert (plain.status, plain.from_fast_path) == (
+        (await comparison.compare(bytes_with())).status,
+        True,
+    )
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_what_passed_passes_while_its_session_is_near(dialect: str) -> None:
-    async with listening(both_of(furnished())) as both:
-        _, cookie = await both.signed_in(ALICE)
+    async with running_listeners(build_comparison(build_full_authorizer())) as both:
+        _, cookie = await both.sign_in(ALICE)
         own = (*NAVIGATION, ("cookie", cookie))
-        data = bytes_of(ASKING[dialect](Original(method="GET", target="/team/a", headers=own)))
+        data = serialize_request(
+            REQUEST_BUILDERS[dialect](ClientRequest(method="GET", target="/team/a", headers=own))
+        )
         for _ in range(3):
-            assert both.lane.reply(data) is not None
-        both.near.held.clear()
-        assert isinstance(both.lane.reply(data), Sought)
+            assert both.fast_path.try_respond(data) is not None
+        both.session_cache.entries.clear()
+        assert isinstance(both.fast_path.try_respond(data), PendingLookup)
 
 
 @pytest.mark.parametrize("vector", about_checks())
 async def test_bypass_vectors(
-    besieged: Both, people: dict[tuple[str, str], str], vector: Vector
+    corpus_comparison: FastPathComparison, user_cookies: dict[tuple[str, str], str], vector: Vector
 ) -> None:
-    host = asked_about(vector)
+    host = requested_host(vector)
 
     def session(who: str) -> str:
         name, _, damage = who.partition("|")
         person = (
-            people.get((name, host)) or people[name if name in PERSONS else "alice", VECTOR_APP]
+            user_cookies.get((name, host))
+            or user_cookies[name if name in USER_NAMES else "alice", VECTOR_APP]
         )
-        return damaged(person, damage)
+        return mutate_token(person, damage)
 
-    data = vector_bytes(vector, lambda text: filled(text, without_provider(session)))
-    await besieged.compare(data, bodiless=vector.method == "HEAD")
+    data = vector_bytes(
+        vector, lambda text: fill_placeholders(text, provider_independent_values(session))
+    )
+    await corpus_comparison.compare(data, bodiless=vector.method == "HEAD")
 
 
 async def test_those_who_may_not_ask(cookies: dict[str, str]) -> None:
     from authz_sidecar.adapters.trusted_peers import NO_NETWORKS
 
-    async with listening(both_of(furnished(), trusted=NO_NETWORKS)) as both:
-        raw = asked(f"{APP}/", ("cookie", cookies["alice"]))
-        compared = await both.compare(bytes_of(raw))
-        assert (compared.status, compared.answered) == (403, False)
+    async with running_listeners(
+        build_comparison(build_full_authorizer(), trusted=NO_NETWORKS)
+    ) as both:
+        raw = raw_request(f"{APP}/", ("cookie", cookies["alice"]))
+        compared = await both.compare(serialize_request(raw))
+        assert (compared.status, compared.from_fast_path) == (403, False)
 
 
 async def test_other_configurations() -> None:
     """One cookie for a domain, several providers, cookies that are handed on."""
     for home in (
-        furnished(domain="example.com"),
-        furnished(providers=("corp", "other"), default_provider="corp"),
-        furnished(strip_cookie=False),
-        furnished(preset="authelia"),
+        build_full_authorizer(domain="example.com"),
+        build_full_authorizer(providers=("corp", "other"), default_provider="corp"),
+        build_full_authorizer(strip_cookie=False),
+        build_full_authorizer(preset="authelia"),
     ):
-        async with listening(both_of(home)) as both:
-            _, cookie = await both.signed_in(ALICE)
+        async with running_listeners(build_comparison(home)) as both:
+            _, cookie = await both.sign_in(ALICE)
             await asyncio.sleep(0)
             for by in ("nginx", "envoy"):
                 for own in ((), (("cookie", f"{cookie}; a=1"),)):
                     for _ in range(2):
-                        data = bytes_of(asked(f"{APP}/team/a", *own, by=by))
+                        data = serialize_request(raw_request(f"{APP}/team/a", *own, adapter=by))
                         await both.compare(data)

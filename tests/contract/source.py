@@ -19,14 +19,15 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @dataclass(frozen=True)
 class Call:
-    """`name` is the called function's own, `on` what it is called on (`self._keys`, or nothing)."""
+    """`name` is the called function's own, `receiver` what it is called on (`self._keys`, or
+    nothing)."""
 
     module: str
     name: str
-    on: str
+    receiver: str
     node: ast.Call
 
-    def first(self) -> str | None:
+    def first_text(self) -> str | None:
         return text_of(self.node.args[0], self.module) if self.node.args else None
 
 
@@ -44,29 +45,29 @@ def modules() -> dict[str, ast.Module]:
 @cache
 def calls() -> tuple[Call, ...]:
     found = []
-    for module, node in _nodes():
+    for module, node in _all_nodes():
         if isinstance(node, ast.Call):
             on, _, name = ast.unparse(node.func).rpartition(".")
             found.append(Call(module, name, on, node))
     return tuple(found)
 
 
-def keywords(*names: str) -> frozenset[str]:
+def keyword_texts(*names: str) -> frozenset[str]:
     """The constant strings that are given to keywords of these names."""
-    given = (
+    values = (
         text_of(keyword.value, call.module)
         for call in calls()
         for keyword in call.node.keywords
         if keyword.arg in names
     )
-    return frozenset(text for text in given if text and "{}" not in text)
+    return frozenset(text for text in values if text and "{}" not in text)
 
 
-def returned(function: str) -> frozenset[str]:
+def returned_texts(function: str) -> frozenset[str]:
     """The constant strings that functions of this name return."""
     return frozenset(
         text
-        for module, node in _nodes()
+        for module, node in _all_nodes()
         if isinstance(node, ast.FunctionDef) and node.name == function
         for inner in ast.walk(node)
         if isinstance(inner, ast.Return) and inner.value is not None
@@ -75,11 +76,11 @@ def returned(function: str) -> frozenset[str]:
     )
 
 
-def constants() -> frozenset[str]:
+def string_constants() -> frozenset[str]:
     """Every string literal of the package that is no part of a longer one."""
     return frozenset(
         node.value
-        for _, node in _nodes()
+        for _, node in _all_nodes()
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
 
@@ -112,7 +113,7 @@ def _constant(name: str, module: str) -> str | None:
 
 def nodes(kind: type[T]) -> Iterator[tuple[str, T]]:
     """All of a kind, each with its module."""
-    for module, node in _nodes():
+    for module, node in _all_nodes():
         if isinstance(node, kind):
             yield module, node
 
@@ -125,13 +126,13 @@ def _branches(value: ast.expr) -> tuple[ast.expr, ...]:
     return (value,)
 
 
-def _nodes() -> Iterator[tuple[str, ast.AST]]:
+def _all_nodes() -> Iterator[tuple[str, ast.AST]]:
     for module, tree in modules().items():
         for node in ast.walk(tree):
             yield module, node
 
 
-def golden(name: str) -> list[str]:
+def golden_rows(name: str) -> list[str]:
     """The rows of a golden file; lines that begin with `#` explain them."""
     lines = (GOLDEN / name).read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]

@@ -1,7 +1,8 @@
 """A store as one version left it: every kind of record, under fixed secrets, ids and times.
 
-`golden/store.json` is what it was when it was first written, and stays: it stands for the sessions of
-people who are signed in during an upgrade. `python -m tests.contract.stored` adds what it lacks.
+`load_golden/store.json` is what it was when it was first written, and stays: it stands for the
+sessions of people who are signed in during an upgrade. `python -m tests.contract.stored` adds what
+it lacks.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from authz_sidecar.accounts.service_accounts import ServiceAccounts
 from authz_sidecar.core.types import Identity, SessionKind
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import MemoryStore, Sessions
+from authz_sidecar.sessions import MemoryStore, SessionService
 from authz_sidecar.sessions.records import ProviderTokens
-from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.store import StoreEntry
 from tests.contract.source import GOLDEN
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ TICKETS = {
 }
 
 
-class Numbered:
+class DeterministicRandom:
     """Random bytes that are the same in every run."""
 
     def __init__(self) -> None:
@@ -78,43 +79,43 @@ class Numbered:
 
 
 @dataclass
-class Recorded(MemoryStore):
+class RecordingMemoryStore(MemoryStore):
     """Keeps all that is written, also what is deleted again."""
 
-    kept: dict[str, Any] = field(default_factory=dict)
+    writes: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__(clock=lambda: NOW)
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: StoreEntry) -> None:
         super()._put(entry)
-        self.kept[entry.key] = {"value": base64.b64encode(entry.value).decode()}
+        self.writes[entry.key] = {"value": base64.b64encode(entry.value).decode()}
 
-    async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
-        await super().index(key, member, expires_at=expires_at, now=now)
-        self.kept.setdefault(key, {"members": {}})["members"][member] = expires_at
+    async def add_to_index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
+        await super().add_to_index(key, member, expires_at=expires_at, now=now)
+        self.writes.setdefault(key, {"members": {}})["members"][member] = expires_at
 
     async def count(self, key: str, *, window: float) -> int:
         counted = await super().count(key, window=window)
-        self.kept[key] = {"count": counted}
+        self.writes[key] = {"count": counted}
         return counted
 
 
-def service(store: SessionStore) -> Sessions:
-    return Sessions(
+def build_sessions(store: SessionStore) -> SessionService:
+    return SessionService(
         store=store,
         secret_keys=SecretKeys([SECRET]),
         lifetime=36_000,
         idle_timeout=3600,
         clock=lambda: NOW,
-        random=Numbered(),
+        random=DeterministicRandom(),
     )
 
 
-async def written() -> dict[str, Any]:
+async def write_all_records() -> dict[str, Any]:
     """What is written for people, hosts, tools, machines, tickets, revocations, refreshes, counts."""
-    store = Recorded()
-    sessions = service(store)
+    store = RecordingMemoryStore()
+    sessions = build_sessions(store)
     names: dict[str, str] = {}
     names["alice"], alice = await sessions.create(
         identity=ALICE,
@@ -134,51 +135,51 @@ async def written() -> dict[str, Any]:
     names["tool"], _ = await sessions.create(
         identity=ALICE, scope=f"tool:{APP}", parent=alice, kind=SessionKind.TOOL
     )
-    names["service account"], _ = await ServiceAccounts(sessions).mint(
+    names["service account"], _ = await ServiceAccounts(sessions).create_token(
         "deploy-bot", lifetime=86_400, routes=("api",), groups=("ci",)
     )
     for ended in ("revoked", "ended"):
-        who = Identity(provider="corp", issuer=ISSUER, subject=ended)
-        names[ended], session = await sessions.create(identity=who, scope=APP)
+        identity = Identity(provider="corp", issuer=ISSUER, subject=ended)
+        names[ended], session = await sessions.create(identity=identity, scope=APP)
         if ended == "ended":
             await sessions.end(session)
         else:
             await sessions.end_user(provider="corp", issuer=ISSUER, subject=ended)
     for name, fields in TICKETS.items():
         payload = {**fields, "token": names[str(fields["token"])]}
-        names[name] = await sessions.notes.put_ticket(json.dumps(payload).encode())
+        names[name] = await sessions.one_time.issue_ticket(json.dumps(payload).encode())
     for used in ("state:0123", "logout token https://idp.example.com client jti"):
-        await sessions.notes.remember_once(used, ttl=600)
+        await sessions.one_time.mark_used(used, ttl=600)
     for counted in ("throttle 30000000 192.0.2.0/24", "throttle 30000000 api/token of account"):
-        await sessions.notes.count(counted, window=60)
-    await sessions.renewal.claim(names["alice"], alice, now=NOW + 10 * 60 * 24)
-    return {"tokens": names, "keys": store.kept}
+        await sessions.one_time.count(counted, window=60)
+    await sessions.refresh.acquire(names["alice"], alice, now=NOW + 10 * 60 * 24)
+    return {"tokens": names, "keys": store.writes}
 
 
-def golden() -> dict[str, Any]:
+def load_golden() -> dict[str, Any]:
     stored: dict[str, Any] = json.loads(FILE.read_text())
     return stored
 
 
 async def load(store: SessionStore, keys: Mapping[str, Any]) -> None:
     """Through the port, as if it had been there all along."""
-    for key, held in keys.items():
-        if "value" in held:
-            await store.write(Entry(key, base64.b64decode(held["value"]), 3600.0))
-        for member, expires_at in held.get("members", {}).items():
-            await store.index(key, member, expires_at=expires_at, now=NOW)
-        for _ in range(held.get("count", 0)):
+    for key, record in keys.items():
+        if "value" in record:
+            await store.write(StoreEntry(key, base64.b64decode(record["value"]), 3600.0))
+        for member, expires_at in record.get("members", {}).items():
+            await store.add_to_index(key, member, expires_at=expires_at, now=NOW)
+        for _ in range(record.get("count", 0)):
             await store.count(key, window=3600.0)
 
 
-def _add() -> None:
-    there = golden() if FILE.exists() else {"tokens": {}, "keys": {}}
-    new = asyncio.run(written())
+def _add_missing() -> None:
+    stored = load_golden() if FILE.exists() else {"tokens": {}, "keys": {}}
+    new = asyncio.run(write_all_records())
     for part in ("tokens", "keys"):
-        there[part] = {**new[part], **there[part]}
-    FILE.write_text(json.dumps(there, indent=1, sort_keys=True) + "\n")
-    sys.stdout.write(f"{len(there['keys'])} keys\n")
+        stored[part] = {**new[part], **stored[part]}
+    FILE.write_text(json.dumps(stored, indent=1, sort_keys=True) + "\n")
+    sys.stdout.write(f"{len(stored['keys'])} keys\n")
 
 
 if __name__ == "__main__":
-    _add()
+    _add_missing()

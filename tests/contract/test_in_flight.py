@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.core.step_up import StepUp
+from authz_sidecar.core.step_up import AuthenticationRequirement
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.login_request import Errand, open_errand
-from authz_sidecar.login.transactions import AttemptCookies
+from authz_sidecar.login.login_request import LoginIntent, open_intent
+from authz_sidecar.login.transactions import TransactionCookies
 from authz_sidecar.sealing import SecretKeys
 from tests.contract import stored
 from tests.contract.stored import APP, AUTH, ISSUER, NOW, VERIFIER
-from tests.support.sign_in import Clock, house
+from tests.support.sign_in import Clock, running_sign_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 KEYS = SecretKeys([stored.SECRET])
-TOKENS: Mapping[str, str] = stored.golden()["tokens"]
+TOKENS: Mapping[str, str] = stored.load_golden()["tokens"]
 BACK = f"{APP}/x?y=1"
 ATTEMPT = "6b49d200cmFuZG9t"
 FLOW = f"__Host-authz-flow-{ATTEMPT}"
@@ -38,27 +38,27 @@ TOOL = {
 
 
 def sealed(purpose: str, document: object, bound_to: str = "") -> str:
-    return KEYS.seal_text(purpose, json.dumps(document).encode(), bound_to=bound_to.encode())
+    return KEYS.seal_text(purpose, json.dumps(document).encode(), associated_data=bound_to.encode())
 
 
-def handle(name: str) -> str:
+def session_handle(name: str) -> str:
     """What a session is called in the store, whose cookie is known."""
     [found] = [
         key[6:-1]
-        for key, held in stored.golden()["keys"].items()
+        for key, held in stored.load_golden()["keys"].items()
         if key.startswith("az:s:")
-        and KEYS.open("session", b64decode(held["value"]), mixed_with=TOKENS[name].encode())
+        and KEYS.open("session", b64decode(held["value"]), extra_secret=TOKENS[name].encode())
     ]
     return str(found)
 
 
-def attempt(provider: str | None, *more: object) -> str:
+def sealed_transaction(provider: str | None, *more: object) -> str:
     """The value of the cookie: the last four fields came later than the others."""
     fields = [provider, BACK, NOW - 5, None, 1, 2, "0123456789abcdef", "c3Nz" * 10 + "c3M", *more]
     return sealed("login attempt", fields, f"{APP} {FLOW}")
 
 
-def errand(differences: Mapping[str, object]) -> list[object]:
+def login_intent_document(differences: Mapping[str, object]) -> list[object]:
     """What is sealed of it, under the names that are in use between hosts."""
     usual: dict[str, object] = dict.fromkeys(
         ("flow", "login_hint", "issuer", "provider", "step_up", "wish")
@@ -74,7 +74,10 @@ def errand(differences: Mapping[str, object]) -> list[object]:
         pytest.param(
             ([300.0, ["gold"], ["otp"]], "user-mark", [APP, BACK], "handle"),
             (
-                *(StepUp(max_age=300.0, acr=("gold",), amr=("otp",)), "user-mark"),
+                *(
+                    AuthenticationRequirement(max_age=300.0, acr=("gold",), amr=("otp",)),
+                    "user-mark",
+                ),
                 *((APP, BACK), "handle"),
             ),
             id="all of it",
@@ -82,13 +85,13 @@ def errand(differences: Mapping[str, object]) -> list[object]:
     ],
 )
 def test_a_sign_in_that_was_begun(more: tuple[object, ...], expected: tuple[object, ...]) -> None:
-    cookies = AttemptCookies(KEYS, base_name="authz")
-    line = f"{FLOW}={attempt('corp', *more)}"
+    cookies = TransactionCookies(KEYS, base_name="authz")
+    line = f"{FLOW}={sealed_transaction('corp', *more)}"
     found = cookies.find([line], ATTEMPT, origin=parse_origin(APP))
     assert found is not None
     assert (found.provider, found.return_to, found.started_at) == ("corp", BACK, NOW - 5)
     assert (found.flow, found.shortened, found.round) == (None, True, 2)
-    assert (found.step_up, found.user, found.walk, found.replaces) == expected
+    assert (found.step_up, found.user, found.walk, found.previous_session) == expected
     # What the provider was told, and will be asked for.
     assert found.state == STATE
     assert found.nonce == "4Z7iWKFkjhd9ILN_74sOn6ZdA-Z-RjOgRQAAFUw8F-Q"
@@ -98,7 +101,7 @@ def test_a_sign_in_that_was_begun(more: tuple[object, ...], expected: tuple[obje
 
 def test_what_a_sign_in_is_for() -> None:
     step_up = {"max_age": 300.0, "acr": ["gold"], "amr": ["otp"]}
-    told = errand(
+    told = login_intent_document(
         {
             "flow": "hash",
             "round": 2,
@@ -114,11 +117,11 @@ def test_what_a_sign_in_is_for() -> None:
             "walk": [APP, BACK],
         }
     )
-    opened = open_errand(
+    opened = open_intent(
         *(sealed("walk", told, APP), KEYS), purpose="walk", origin=parse_origin(APP), now=NOW
     )
-    needed = StepUp(max_age=300.0, acr=("gold",), amr=("otp",))
-    expected = Errand(
+    needed = AuthenticationRequirement(max_age=300.0, acr=("gold",), amr=("otp",))
+    expected = LoginIntent(
         return_to=BACK,
         flow="hash",
         round=2,
@@ -137,7 +140,7 @@ def test_what_a_sign_in_is_for() -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brought:
+class BrowserRequest:
     """`url` is what is asked for, with a form where there is one; `cookie` comes beside sessions.
     `location` and `text` begin, and are part of, what is answered."""
 
@@ -148,43 +151,49 @@ class Brought:
     status: int = 303
     location: str = ""
     text: str = ""
-    sets: str = ""
+    set_cookie: str = ""
 
 
-FORM = [handle("alice"), NOW + 60]
+FORM = [session_handle("alice"), NOW + 60]
 CASES = {
-    "session": Brought(url=f"{APP}/.auth/userinfo", status=200, text="alice@example.com"),
-    "walk": Brought(
+    "session": BrowserRequest(url=f"{APP}/.auth/userinfo", status=200, text="alice@example.com"),
+    "walk": BrowserRequest(
         url=f"{APP}/.auth/start",
-        query={"walk": sealed("walk", errand({"walk": [BACK]}), APP)},
+        query={"walk": sealed("walk", login_intent_document({"walk": [BACK]}), APP)},
         location=BACK,
     ),
-    "choice": Brought(
+    "choice": BrowserRequest(
         url=f"{APP}/.auth/start",
-        query={"choice": sealed("provider choice", errand({"provider": "corp"}), APP)},
+        query={
+            "choice": sealed("provider choice", login_intent_document({"provider": "corp"}), APP)
+        },
         location=BACK,
     ),
-    "hand-over request": Brought(
+    "hand-over request": BrowserRequest(
         url=f"{AUTH}/.auth/start",
-        query={"request": sealed("hand-over request", errand({"flow": stored.FLOW_HASH}), AUTH)},
+        query={
+            "request": sealed(
+                "hand-over request", login_intent_document({"flow": stored.FLOW_HASH}), AUTH
+            )
+        },
         location=f"{APP}/.auth/handover?ticket=",
     ),
-    "ticket": Brought(
+    "ticket": BrowserRequest(
         url=f"{APP}/.auth/handover",
         query={"ticket": TOKENS["hand-over"]},
-        cookie=(FLOW, attempt(None)),
+        cookie=(FLOW, sealed_transaction(None)),
         status=200,  # a page, since the address was shortened
         text=f'href="{BACK}"',
-        sets="__Host-authz=",
+        set_cookie="__Host-authz=",
     ),
-    "state": Brought(
+    "state": BrowserRequest(
         url=f"{APP}/.auth/callback",
         query={"state": STATE, "error": "access_denied"},
-        cookie=(FLOW, attempt("corp")),
+        cookie=(FLOW, sealed_transaction("corp")),
         status=503,  # it is ours, and its provider is asked, which does not answer here
-        sets=f"{FLOW}=; Path=/; Max-Age=0",
+        set_cookie=f"{FLOW}=; Path=/; Max-Age=0",
     ),
-    "rounds": Brought(
+    "rounds": BrowserRequest(
         url=f"{APP}/.auth/start",
         cookie=(
             "__Host-authz-loop",
@@ -192,29 +201,33 @@ CASES = {
         ),
         status=400,
     ),
-    "sign-out form": Brought(
+    "sign-out form": BrowserRequest(
         url=f"{AUTH}/.auth/sign_out",
         form={"csrf": sealed("sign-out form", FORM, AUTH), "scope": "site"},
         location=f"{AUTH}/.auth/signed_out?state=",
     ),
-    "way home": Brought(
+    "way home": BrowserRequest(
         url=f"{AUTH}/.auth/signed_out",
         query={"state": KEYS.seal_text("signed-out home", APP.encode())},
         status=200,
         text=f'href="{APP}/"',
     ),
-    "sessions form": Brought(
+    "sessions form": BrowserRequest(
         url=f"{AUTH}/.auth/sessions/revoke",
-        form={"csrf": sealed("sessions form", FORM, AUTH), "session": handle("alice")},
+        form={"csrf": sealed("sessions form", FORM, AUTH), "session": session_handle("alice")},
         location=f"{AUTH}/.auth/signed_out",
     ),
-    "tool form": Brought(
+    "tool form": BrowserRequest(
         url=f"{APP}/.auth/api/login",
-        form={"csrf": sealed("tool form", [handle("child"), NOW + 60], APP), "allow": "1", **TOOL},
+        form={
+            "csrf": sealed("tool form", [session_handle("child"), NOW + 60], APP),
+            "allow": "1",
+            **TOOL,
+        },
         status=200,
         text=f"{TOOL['redirect_uri']}?code=",
     ),
-    "code": Brought(
+    "code": BrowserRequest(
         url=f"{APP}/.auth/api/token",
         form={
             "grant_type": "authorization_code",
@@ -230,29 +243,29 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 async def test_what_a_browser_brings(name: str) -> None:
-    brought = CASES[name]
-    clock = Clock(ahead=NOW - time.time())
+    case = CASES[name]
+    clock = Clock(offset=NOW - time.time())
     routes: tuple[Any, ...] = ({"from": APP, "command_line_tools": True},)
     async with (
-        house(ISSUER, routes=routes, clock=clock, instance="0123456789abcdef") as at,
+        running_sign_in(ISSUER, routes=routes, clock=clock, instance="0123456789abcdef") as at,
         at.browser() as browser,
     ):
-        await stored.load(at.store, stored.golden()["keys"])
+        await stored.load(at.store, stored.load_golden()["keys"])
         for host, session in (("auth", "alice"), ("app", "child")):
             browser.client.cookies.set("__Host-authz", TOKENS[session], f"{host}.example.com")
-        if brought.cookie is not None:
-            browser.client.cookies.set(*brought.cookie, "app.example.com")
-        origin = brought.url.partition("/.auth")[0]
+        if case.cookie is not None:
+            browser.client.cookies.set(*case.cookie, "app.example.com")
+        origin = case.url.partition("/.auth")[0]
         reply = await browser.request(
-            "GET" if brought.form is None else "POST",
-            brought.url,
-            params=brought.query,
-            data=brought.form,
-            headers={"origin": origin} if brought.form else {},
+            "GET" if case.form is None else "POST",
+            case.url,
+            params=case.query,
+            data=case.form,
+            headers={"origin": origin} if case.form else {},
         )
-    assert reply.status_code == brought.status, reply.text
-    assert reply.headers.get("location", "").startswith(brought.location)
-    assert brought.text in reply.text
+    assert reply.status_code == case.status, reply.text
+    assert reply.headers.get("location", "").startswith(case.location)
+    assert case.text in reply.text
     assert any(
-        line.startswith(brought.sets) for line in ("", *reply.headers.get_list("set-cookie"))
+        line.startswith(case.set_cookie) for line in ("", *reply.headers.get_list("set-cookie"))
     )

@@ -21,33 +21,33 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar import cli
-from authz_sidecar.adapters.registry import adapters
+from authz_sidecar.adapters.registry import enabled_adapters
 from authz_sidecar.config.documentation import json_schema
-from authz_sidecar.config.load import load
+from authz_sidecar.config.load import load_config
 from authz_sidecar.config.schema import ADAPTERS
 from authz_sidecar.core.types import SessionKind
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.loop_detection import LoopBreaker
-from authz_sidecar.login.transactions import AttemptCookies
+from authz_sidecar.login.loop_detection import LoopDetector
+from authz_sidecar.login.transactions import TransactionCookies
 from authz_sidecar.observe.check_recorder import CheckRecorder
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.policy.reasons import CODES
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.web.ops import ops_app
+from authz_sidecar.web.ops import build_ops_app
 from tests.contract.source import (
     Call,
     calls,
-    constants,
-    golden,
-    keywords,
+    golden_rows,
+    keyword_texts,
     modules,
     nodes,
-    returned,
+    returned_texts,
+    string_constants,
     text_of,
 )
 from tests.login.test_transactions import attempt
 from tests.observe.test_check_recorder import REQUEST, check
-from tests.support.sign_in import House
+from tests.support.sign_in import SignInFixture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,23 +89,23 @@ LABELS = {
 BUCKETS = "0.0001 0.00025 0.0005 0.001 0.0025 0.005 0.01 0.025 0.05 0.1 0.5 1.0 5.0 +Inf"
 
 
-def counted() -> Metrics:
+def registered_metrics() -> Metrics:
     """Each metric with a sample, so that its labels are there to be seen."""
-    metrics = Metrics(version="1", process=False)
-    metrics.checks(adapter="nginx", decision="allow", status=200).add(0.01)
-    metrics.sign_in(provider="corp", outcome="success")
-    metrics.throttled(endpoint="start")
-    metrics.credential(kind="token", outcome="allow")
-    metrics.refusal(listener="check", status=431)
-    metrics.tables({"people": type("Table", (), {"now": lambda _self: None})()})
+    metrics = Metrics(version="1", with_process_metrics=False)
+    metrics.check_counter(adapter="nginx", decision="allow", status=200).observe(0.01)
+    metrics.count_sign_in(provider="corp", outcome="success")
+    metrics.count_throttled(endpoint="start")
+    metrics.count_credentials(kind="token", outcome="allow")
+    metrics.count_refused_connection(listener="check", status=431)
+    metrics.track_record_tables({"people": type("Table", (), {"current": lambda _self: None})()})
     answers = {"worker": 1, "answering": True, "generation": 1, "lagging": False}
-    metrics.workers(lambda: [type("Worker", (), answers)()])
-    metrics.worker_restart("lagging")
+    metrics.track_workers(lambda: [type("Worker", (), answers)()])
+    metrics.count_worker_restart("lagging")
     return metrics
 
 
 def test_metrics() -> None:
-    report = counted().report()
+    report = registered_metrics().snapshot()
     labels = {
         family.name: " ".join(
             (family.kind, *sorted({name for _, given, _ in family.samples for name, _ in given}))
@@ -123,15 +123,15 @@ def test_metrics() -> None:
     ("found", "published"),
     [
         pytest.param(
-            returned("outcome_of"), "allow deny refused sign-in unavailable", id="decision"
+            returned_texts("log_outcome"), "allow deny refused sign-in unavailable", id="decision"
         ),
         pytest.param(
-            keywords("outcome") | returned("_outcome"),
+            keyword_texts("outcome") | returned_texts("_outcome"),
             "error lost provider-unavailable refused store-unavailable success",
             id="outcome of a sign-in",
         ),
         pytest.param(
-            keywords("endpoint", "throttled"),
+            keyword_texts("endpoint", "rate_limited_as"),
             "api/login api/token basic callback choose frontchannel-logout handover sign-in start",
             id="endpoint",
         ),
@@ -146,20 +146,20 @@ def test_values_of_labels(found: frozenset[str], published: str) -> None:
     assert found == set(published.split())
 
 
-def refusals() -> Iterator[str]:
+def reason_codes() -> Iterator[str]:
     """The codes that are no policy's: reasons of a denial or an error, and by status; those of
     RFC 6749, 6750 and 9449; and what nginx is told between its two questions."""
-    yield from keywords("reason", "code")
+    yield from keyword_texts("reason", "code")
     for call in calls():
         if call.name == "GrantRefused":
-            yield call.first() or ""
+            yield call.first_text() or ""
         if call.name == "Deny":
-            yield from in_sets(call.module, *call.node.args)
+            yield from texts_in_sets(call.module, *call.node.args)
         named = (keyword.value for keyword in call.node.keywords if keyword.arg == "reasons")
-        yield from in_sets(call.module, *named)
+        yield from texts_in_sets(call.module, *named)
     for module, assigned in nodes(ast.Assign):
         if ast.unparse(assigned.targets[0]) == "reasons":
-            yield from in_sets(module, assigned.value)
+            yield from texts_in_sets(module, assigned.value)
     for module, table in nodes(ast.Dict):
         if any(
             isinstance(key, ast.Constant) and key.value in {400, 403, 503} for key in table.keys
@@ -170,17 +170,17 @@ def refusals() -> Iterator[str]:
             yield text_of(pair.elts[1], module) or ""
 
 
-def in_sets(module: str, *where: ast.expr) -> Iterator[str]:
+def texts_in_sets(module: str, *where: ast.expr) -> Iterator[str]:
     sets = (node for each in where for node in ast.walk(each) if isinstance(node, ast.Set))
     yield from (text_of(element, module) or "" for each in sets for element in each.elts)
 
 
 def test_reason_codes() -> None:
-    found = {code for code in refusals() if re.fullmatch(r"[a-z]{3,}([_-][a-z]+)*", code)}
-    assert sorted({*CODES, *found}) == golden("reasons.txt")
+    found = {code for code in reason_codes() if re.fullmatch(r"[a-z]{3,}([_-][a-z]+)*", code)}
+    assert sorted({*CODES, *found}) == golden_rows("reasons.txt")
 
 
-def logged(call: Call) -> str:
+def log_line_signature(call: Call) -> str:
     """Level, message and names of the values that a line has besides."""
     arguments = call.node.args
     level = call.name
@@ -198,19 +198,21 @@ def logged(call: Call) -> str:
 def test_log_lines() -> None:
     levels = {"debug", "info", "warning", "error", "exception", "critical"}
     found = {
-        logged(call) for call in calls() if call.on in {"logger", "_log"} and call.name in levels
+        log_line_signature(call)
+        for call in calls()
+        if call.receiver in {"logger", "_log"} and call.name in levels
     }
-    assert sorted(found) == golden("log_lines.txt")
+    assert sorted(found) == golden_rows("log_lines.txt")
 
 
 def test_loggers() -> None:
     """Names of loggers that are said; all others are called like their module."""
-    named = {call.first() for call in calls() if call.name == "getLogger"} - {None, "{}"}
+    named = {call.first_text() for call in calls() if call.name == "getLogger"} - {None, "{}"}
     assert named == {"authz_sidecar.check", "uvicorn.error"}
 
 
 def test_the_line_of_a_check(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = CheckRecorder(metrics=counted())
+    recorder = CheckRecorder(metrics=registered_metrics())
     asked = replace(REQUEST, client=ip_address("192.0.2.1"))
     caplog.set_level(logging.INFO)
     for status, error in ((200, None), (400, "wrong"), (503, "away")):
@@ -224,22 +226,22 @@ def test_the_line_of_a_check(caplog: pytest.LogCaptureFixture) -> None:
     )
 
 
-def routes(app: Any) -> Iterator[tuple[str, str]]:
+def list_routes(app: Any) -> Iterator[tuple[str, str]]:
     for route in app.routes:
         if (router := getattr(route, "original_router", None)) is not None:
-            yield from routes(router)
+            yield from list_routes(router)
         else:
             yield route.path, " ".join(sorted(route.methods))
 
 
 def test_endpoints() -> None:
-    web = House(issuer="https://idp.example.com").app
+    web = SignInFixture(issuer="https://idp.example.com").app
     found = [
-        *(f"check {path}" for path in adapters(ADAPTERS)),
-        *(f"web {path} {methods}" for path, methods in routes(web)),
-        *(f"ops {path} {methods}" for path, methods in routes(ops_app(None))),  # type: ignore[arg-type]
+        *(f"check {path}" for path in enabled_adapters(ADAPTERS)),
+        *(f"web {path} {methods}" for path, methods in list_routes(web)),
+        *(f"ops {path} {methods}" for path, methods in list_routes(build_ops_app(None))),  # type: ignore[arg-type]
     ]
-    assert sorted(found) == golden("endpoints.txt")
+    assert sorted(found) == golden_rows("endpoints.txt")
 
 
 @pytest.mark.parametrize(
@@ -249,8 +251,10 @@ def test_endpoints() -> None:
 def test_cookies_of_a_sign_in(origin: str, prefix: str) -> None:
     """Those of sessions are in `tests/sessions/test_cookie.py`."""
     host, begun = parse_origin(origin), attempt()
-    flow = AttemptCookies(KEYS, base_name="authz").keep(begun, (), origin=host, cross_site=False)
-    loop = LoopBreaker(keys=KEYS, base_name="authz").count((), origin=host, now=1.0)
+    flow = TransactionCookies(KEYS, base_name="authz").keep(
+        begun, (), origin=host, cross_site=False
+    )
+    loop = LoopDetector(keys=KEYS, base_name="authz").count_round((), origin=host, now=1.0)
     assert flow[0].startswith(f"{prefix}authz-flow-{begun.id}=")
     assert loop.startswith(f"{prefix}authz-loop=")
 
@@ -258,29 +262,31 @@ def test_cookies_of_a_sign_in(origin: str, prefix: str) -> None:
 SCHEMA = json_schema()
 
 
-def keys_of(schema: Any, at: str = "") -> Iterator[str]:
+def schema_keys(schema: Any, path: str = "") -> Iterator[str]:
     """Every key with where it stands, and the words it may be set to."""
     if "$ref" in schema:
-        yield from keys_of(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], at)
+        yield from schema_keys(SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]], path)
     for word in (*schema.get("enum", ()), *filter(None, (schema.get("const"),))):
-        yield f"{at} = {word}"
+        yield f"{path} = {word}"
     inner = schema.get("properties", {})
     if {*inner} <= {"env", "file", "text", "var"}:  # any scalar may be written so
         inner = {}
-    below = {f"{at}.{name}".removeprefix("."): value for name, value in inner.items()}
+    below = {f"{path}.{name}".removeprefix("."): value for name, value in inner.items()}
     yield from below
-    below |= {f"{at}.NAME": schema.get("additionalProperties"), f"{at}[]": schema.get("items")}
-    several = [(at, each) for name in ("anyOf", "oneOf", "allOf") for each in schema.get(name, ())]
-    for place, value in (*below.items(), *several):
+    below |= {f"{path}.NAME": schema.get("additionalProperties"), f"{path}[]": schema.get("items")}
+    several = [
+        (path, each) for name in ("anyOf", "oneOf", "allOf") for each in schema.get(name, ())
+    ]
+    for key, value in (*below.items(), *several):
         if isinstance(value, dict):
-            yield from keys_of(value, place)
+            yield from schema_keys(value, key)
 
 
 def test_configuration_keys() -> None:
-    assert sorted(set(keys_of(SCHEMA))) == golden("configuration.txt")
+    assert sorted(set(schema_keys(SCHEMA))) == golden_rows("configuration.txt")
 
 
-class Caught(Exception):
+class ParserCaught(Exception):
     pass
 
 
@@ -298,16 +304,16 @@ def command_line(parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def caught(parser: argparse.ArgumentParser, *_: object) -> None:
-        raise Caught(parser)
+        raise ParserCaught(parser)
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", caught)
-    with pytest.raises(Caught) as parser:
+    with pytest.raises(ParserCaught) as parser:
         cli.main([])
-    assert sorted(command_line(parser.value.args[0])) == golden("command_line.txt")
+    assert sorted(command_line(parser.value.args[0])) == golden_rows("command_line.txt")
 
 
 def test_environment() -> None:
-    variables = {text for text in constants() if re.fullmatch(r"AUTHZ_[A-Z_]+", text)}
+    variables = {text for text in string_constants() if re.fullmatch(r"AUTHZ_[A-Z_]+", text)}
     # The first is read; the others are only proposed for what is written with `{env: NAME}`.
     assert variables == {
         "AUTHZ_SIDECAR_CONFIG",
@@ -329,7 +335,7 @@ def test_modules_that_are_named_by_a_string() -> None:
         found = importlib.util.find_spec(name)
         assert found is not None, name
         assert found.origin is not None
-    named = {text for text in constants() if re.fullmatch(r"authz_sidecar(\.\w+)+", text)}
+    named = {text for text in string_constants() if re.fullmatch(r"authz_sidecar(\.\w+)+", text)}
     loggers = {"authz_sidecar.check"}
     assert named - loggers <= {*modules()}
 
@@ -342,7 +348,7 @@ def test_a_configuration_travels_to_workers_as_it_is(tmp_path: Path) -> None:
         "identity_providers: {corp: {issuer: https://idp.example.com, client_id: a, client_secret: b}}\n"
         "routes: [{from: https://app.example.com, allow_any_authenticated_user: true}]\n"
     )
-    config = load(file, env={})
+    config = load_config(file, env={})
     pickled = pickle.dumps(config)
     assert pickle.loads(pickled) == config
     strings = [arg for _, arg, _ in pickletools.genops(pickled) if isinstance(arg, str)]

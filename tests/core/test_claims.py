@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.claims import claim_at, claims_along
+from authz_sidecar.core.claims import candidate_claim_names, find_claim
 
 ROLES = {"resource_access": {"my.app": {"roles": [1]}, "my": {"app": {"roles": [2]}}}}
 
@@ -40,7 +40,7 @@ ROLES = {"resource_access": {"my.app": {"roles": [1]}, "my": {"app": {"roles": [
     ],
 )
 def test_a_path_leads_to_one_claim(claims: dict[str, object], path: str, found: object) -> None:
-    assert claim_at(claims, path) == found
+    assert find_claim(claims, path) == found
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_a_path_leads_to_one_claim(claims: dict[str, object], path: str, found: 
     ],
 )
 def test_a_part_may_stand_for_the_client(client_id: str | None, found: object) -> None:
-    assert claim_at(ROLES, "resource_access.{client_id}.roles", client_id=client_id) == found
+    assert find_claim(ROLES, "resource_access.{client_id}.roles", client_id=client_id) == found
 
 
 def test_without_a_client_its_name_is_a_name() -> None:
-    assert claim_at({"{client_id}": 1}, "{client_id}") == 1
-    assert claim_at({"x{client_id}": 1}, "x{client_id}", client_id="c") == 1, "only a whole part"
+    assert find_claim({"{client_id}": 1}, "{client_id}") == 1
+    assert find_claim({"x{client_id}": 1}, "x{client_id}", client_id="c") == 1, "only a whole part"
 
 
 def test_what_a_path_can_lead_into_is_known_without_the_claims() -> None:
-    assert claims_along("a.b.c") == {"a", "a.b", "a.b.c"}
-    assert claims_along("a.{client_id}", client_id="x.y") == {"a", "a.x.y"}
+    assert candidate_claim_names("a.b.c") == {"a", "a.b", "a.b.c"}
+    assert candidate_claim_names("a.{client_id}", client_id="x.y") == {"a", "a.x.y"}
 
 
 PLAIN = st.text("abc", max_size=2)
@@ -84,13 +84,13 @@ def test_where_no_name_has_a_dot_a_path_is_its_steps(
     value: object = claims
     for part in parts:
         value = value.get(part) if isinstance(value, Mapping) else None
-    assert claim_at(claims, ".".join(parts)) == value
+    assert find_claim(claims, ".".join(parts)) == value
 
 
 @given(claims=nested(DOTTED), path=DOTTED)
 def test_without_what_a_path_can_lead_into_it_leads_nowhere(
     claims: dict[str, object], path: str
 ) -> None:
-    along = claims_along(path)
+    along = candidate_claim_names(path)
     rest = {name: value for name, value in claims.items() if name not in along}
-    assert claim_at(rest, path) is None
+    assert find_claim(rest, path) is None

@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from authz_sidecar.core.gc_tuning import collector_paused, settle
+from authz_sidecar.core.gc_tuning import freeze_heap, gc_paused
 
 
 class Ring:
@@ -18,7 +18,7 @@ class Ring:
 
 
 def test_what_stays_is_old_at_once() -> None:
-    with collector_paused():
+    with gc_paused():
         assert not gc.isenabled()
         rings = [Ring() for _ in range(1000)]
     assert gc.isenabled()
@@ -28,7 +28,7 @@ def test_what_stays_is_old_at_once() -> None:
 
 
 def test_what_was_thrown_away_goes() -> None:
-    with collector_paused():
+    with gc_paused():
         thrown = weakref.ref(Ring())
     gc.collect()
     assert thrown() is None
@@ -37,14 +37,14 @@ def test_what_was_thrown_away_goes() -> None:
 def test_it_stays_off_where_it_was_off_and_nothing_is_thawed() -> None:
     gc.disable()
     try:
-        with collector_paused():
+        with gc_paused():
             assert not gc.isenabled()
         assert not gc.isenabled(), "the outer one decides"
     finally:
         gc.enable()
     gc.freeze()
     try:
-        with collector_paused():
+        with gc_paused():
             pass
         assert gc.get_freeze_count() > 0
     finally:
@@ -52,9 +52,9 @@ def test_it_stays_off_where_it_was_off_and_nothing_is_thawed() -> None:
 
 
 def test_where_everything_else_stays_so_does_what_was_made() -> None:
-    settle()
+    freeze_heap()
     try:
-        with collector_paused():
+        with gc_paused():
             rings = [Ring() for _ in range(1000)]
         young = {id(each) for each in gc.get_objects()}
         assert not {id(ring) for ring in rings} & young
@@ -63,7 +63,7 @@ def test_where_everything_else_stays_so_does_what_was_made() -> None:
 
 
 def test_it_goes_on_after_an_error() -> None:
-    with pytest.raises(KeyError), collector_paused():
+    with pytest.raises(KeyError), gc_paused():
         raise KeyError
     assert gc.isenabled()
 
@@ -72,12 +72,12 @@ def test_what_is_alive_is_not_looked_at_again_until_it_is_not_needed_any_more() 
     ring, before = Ring(), gc.get_freeze_count()
     gone = weakref.ref(ring)
     try:
-        settle()
+        freeze_heap()
         assert gc.get_freeze_count() > before
         del ring
         gc.collect()
         assert gone() is not None, "it was looked at"
-        settle()
+        freeze_heap()
         assert gone() is None
     finally:
         gc.unfreeze()

@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.http_headers import aliases, field_value, list_value
+from authz_sidecar.core.http_headers import (
+    encode_field_value,
+    encode_list_value,
+    header_name_aliases,
+)
 
 FIELD = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -29,7 +33,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
     ],
 )
 def test_field_value(text: str, written: str) -> None:
-    assert field_value(text) == written
+    assert encode_field_value(text) == written
 
 
 @pytest.mark.parametrize(
@@ -42,40 +46,45 @@ def test_field_value(text: str, written: str) -> None:
     ],
 )
 def test_list_value(elements: list[str], written: str) -> None:
-    assert list_value(elements) == written
+    assert encode_list_value(elements) == written
 
 
 @given(TEXT)
 def test_any_text_becomes_a_field_and_comes_back(text: str) -> None:
-    written = field_value(text)
+    written = encode_field_value(text)
     assert not written or FIELD.fullmatch(written)
     assert unquote(written) == text
 
 
 @given(st.lists(TEXT.filter(bool), max_size=5))
 def test_any_list_becomes_a_field_and_comes_back(elements: list[str]) -> None:
-    written = list_value(elements)
+    written = encode_list_value(elements)
     assert not written or FIELD.fullmatch(written)
     assert [unquote(each) for each in written.split(",") if each] == elements
 
 
 @given(st.text(max_size=30))
 def test_nothing_raises(text: str) -> None:
-    assert field_value(text).isascii()
-    assert list_value([text]).isascii()
+    assert encode_field_value(text).isascii()
+    assert encode_list_value([text]).isascii()
 
 
 def test_aliases() -> None:
-    assert aliases("X-Auth-User") == ("x_auth_user", "x_auth-user", "x-auth_user", "x.auth.user")
-    assert aliases("Plain") == ()
+    assert header_name_aliases("X-Auth-User") == (
+        "x_auth_user",
+        "x_auth-user",
+        "x-auth_user",
+        "x.auth.user",
+    )
+    assert header_name_aliases("Plain") == ()
 
 
 def test_a_name_of_many_words_has_few_aliases() -> None:
-    assert aliases("a-b-c-d-e-f-g-h") == ("a_b_c_d_e_f_g_h", "a.b.c.d.e.f.g.h")
+    assert header_name_aliases("a-b-c-d-e-f-g-h") == ("a_b_c_d_e_f_g_h", "a.b.c.d.e.f.g.h")
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=5).map("-".join))
 def test_an_alias_is_the_same_variable_and_another_name(name: str) -> None:
-    for alias in aliases(name):
+    for alias in header_name_aliases(name):
         assert alias != name
         assert re.sub("[_.]", "-", alias) == name

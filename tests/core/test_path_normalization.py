@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.path_normalization import LONGEST_AMBIGUOUS, readings
+from authz_sidecar.core.path_normalization import MAX_AMBIGUOUS_PATH_BYTES, interpretations
 from authz_sidecar.core.urls import MalformedUrl
-from authz_sidecar.policy.paths import decoded
+from authz_sidecar.policy.paths import decode_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_one_reading(path: str) -> None:
-    assert readings(path) == (path,)
+    assert interpretations(path) == (path,)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_one_reading(path: str) -> None:
     ],
 )
 def test_several_readings(path: str, others: set[str]) -> None:
-    found = readings(path)
+    found = interpretations(path)
     assert found[0] == path
     assert set(found[1:]) == others
 
@@ -79,7 +79,7 @@ def test_several_readings(path: str, others: set[str]) -> None:
     ],
 )
 def test_whatever_order_a_server_takes_is_among_the_readings(path: str) -> None:
-    assert any(re.match(r"/admin(/|\Z)", reading) for reading in readings(path))
+    assert any(re.match(r"/admin(/|\Z)", reading) for reading in interpretations(path))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_whatever_order_a_server_takes_is_among_the_readings(path: str) -> None:
 )
 def test_refused_under_every_reading(path: str) -> None:
     with pytest.raises(MalformedUrl):
-        readings(path)
+        interpretations(path)
 
 
 @pytest.mark.parametrize(
@@ -123,26 +123,26 @@ def test_refused_under_every_reading(path: str) -> None:
     ],
 )
 def test_letter_case_is_a_reading_where_it_is_ignored(path: str, folded: str) -> None:
-    assert folded in readings(path, ignore_case=True)
-    assert folded not in readings(path)
+    assert folded in interpretations(path, ignore_case=True)
+    assert folded not in interpretations(path)
 
 
 def test_lower_case_is_no_second_reading() -> None:
-    assert readings("/admin", ignore_case=True) == ("/admin",)
+    assert interpretations("/admin", ignore_case=True) == ("/admin",)
 
 
 def test_long_paths_are_read_in_one_way_only() -> None:
-    assert len(readings("/a" * 8000)) == 1
-    assert len(readings("/%61" * 4000)) == 1
+    assert len(interpretations("/a" * 8000)) == 1
+    assert len(interpretations("/%61" * 4000)) == 1
     with pytest.raises(MalformedUrl):
-        readings("/a;" + "b" * LONGEST_AMBIGUOUS)
+        interpretations("/a;" + "b" * MAX_AMBIGUOUS_PATH_BYTES)
 
 
 def test_reading_is_bounded_in_time() -> None:
-    path = ("/a;b%2f..%5c%252e%252f//" * 200)[:LONGEST_AMBIGUOUS].rsplit("%", 1)[0]
+    path = ("/a;b%2f..%5c%252e%252f//" * 200)[:MAX_AMBIGUOUS_PATH_BYTES].rsplit("%", 1)[0]
     started = time.process_time()
     with pytest.raises(MalformedUrl):
-        readings(path)
+        interpretations(path)
     assert time.process_time() - started < 0.25
 
 
@@ -205,13 +205,13 @@ def served(path: str) -> str:
 def readings_of(path: str) -> tuple[str, ...]:
     """None where the path is refused, which is always sound."""
     try:
-        return readings(path)
+        return interpretations(path)
     except MalformedUrl:
         return ()
 
 
 def judged(reading: str) -> str:
-    return decoded(reading)[1:].partition("/")[0]
+    return decode_path(reading)[1:].partition("/")[0]
 
 
 SERVERS = [whatwg, nginx, spring, tomcat_decoding_slashes, iis, decoding_twice]
@@ -240,7 +240,7 @@ def test_readings_are_paths_without_doubles(path: str) -> None:
 @given(text=st.text(max_size=40))
 def test_whatever_the_text_it_is_read_or_refused(text: str) -> None:
     try:
-        found = readings(text)
+        found = interpretations(text)
     except MalformedUrl:
         return
     assert found[0] == text
@@ -255,4 +255,4 @@ def test_a_quoted_path_of_ordinary_text_is_never_refused(segments: list[str]) ->
     if not re.search(
         r"[\x00-\x1f\x7f-\x9f]", unquote_to_bytes(unquote(path)).decode(errors="replace")
     ):
-        assert readings(path)[0] == path
+        assert interpretations(path)[0] == path

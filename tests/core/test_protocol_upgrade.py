@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.protocol_upgrade import asks_for_unsupported_upgrade
+from authz_sidecar.core.protocol_upgrade import requests_unsupported_upgrade
 
 TOKENS = st.text(
     "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1
@@ -24,7 +24,7 @@ TOKENS = st.text(
 )
 def test_plain_requests_and_websockets(values: tuple[str, ...]) -> None:
     headers = (("host", "app"), *(("upgrade", value) for value in values))
-    assert not asks_for_unsupported_upgrade(headers)
+    assert not requests_unsupported_upgrade(headers)
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_plain_requests_and_websockets(values: tuple[str, ...]) -> None:
     ],
 )
 def test_any_other_protocol(values: tuple[str, ...]) -> None:
-    assert asks_for_unsupported_upgrade(tuple(("upgrade", value) for value in values))
+    assert requests_unsupported_upgrade(tuple(("upgrade", value) for value in values))
 
 
 @pytest.mark.parametrize("value", ["AAMAAABkAARAAAAAAAIAAAAA", "", "nonsense"])
 @pytest.mark.parametrize("upgrade", [(), (("upgrade", "websocket"),)], ids=["alone", "beside"])
 def test_settings_of_http2(value: str, upgrade: tuple[tuple[str, str], ...]) -> None:
-    assert asks_for_unsupported_upgrade((*upgrade, ("http2-settings", value)))
+    assert requests_unsupported_upgrade((*upgrade, ("http2-settings", value)))
 
 
 @given(values=st.lists(TOKENS, min_size=1, max_size=3))
 def test_every_token_but_one(values: list[str]) -> None:
     headers = tuple(("upgrade", value) for value in values)
-    assert asks_for_unsupported_upgrade(headers) == ([v.lower() for v in values] != ["websocket"])
+    assert requests_unsupported_upgrade(headers) == ([v.lower() for v in values] != ["websocket"])

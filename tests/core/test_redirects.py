@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.redirects import LONGEST_KEPT, ReturnAddresses
+from authz_sidecar.core.redirects import MAX_STORED_BYTES, ReturnUrlValidator
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.errors import BadReturnAddress
+from authz_sidecar.errors import BadReturnUrl
 
 ROOT = Path(__file__).parents[2]
 WWW = parse_origin("https://www.whitelisteddomain.tld")
 APP = parse_origin("https://app.whitelisteddomain.tld")
-ADDRESSES = ReturnAddresses(knows={WWW, APP}.__contains__, base_path="/.auth")
+ADDRESSES = ReturnUrlValidator(is_known_origin={WWW, APP}.__contains__, base_path="/.auth")
 
 
 def corpus_files() -> list[Path]:
@@ -43,8 +43,8 @@ def test_open_redirects_are_all_refused() -> None:
     accepted = []
     for line in corpus():
         try:
-            accepted.append((line, ADDRESSES.check(unquote_plus(line), on=APP)))
-        except BadReturnAddress:
+            accepted.append((line, ADDRESSES.validate(unquote_plus(line), base_origin=APP)))
+        except BadReturnUrl:
             continue
     assert accepted == []
 
@@ -52,8 +52,8 @@ def test_open_redirects_are_all_refused() -> None:
 def test_open_redirects_never_leave_us_when_they_arrive_undecoded() -> None:
     for line in corpus():
         try:
-            url = ADDRESSES.check(line, on=APP)
-        except BadReturnAddress:
+            url = ADDRESSES.validate(line, base_origin=APP)
+        except BadReturnUrl:
             continue
         assert re.fullmatch(r"https://(www|app)\.whitelisteddomain\.tld/[!-~]*", url), line
 
@@ -101,7 +101,7 @@ def test_open_redirects_never_leave_us_when_they_arrive_undecoded() -> None:
     ],
 )
 def test_kept(raw: str, expected: str) -> None:
-    assert ADDRESSES.check(raw, on=APP) == expected
+    assert ADDRESSES.validate(raw, base_origin=APP) == expected
 
 
 @pytest.mark.parametrize(
@@ -119,34 +119,37 @@ def test_kept(raw: str, expected: str) -> None:
     ],
 )
 def test_own_routes_become_the_default_page(raw: str) -> None:
-    assert ADDRESSES.check(raw, on=APP) == "https://app.whitelisteddomain.tld/"
+    assert ADDRESSES.validate(raw, base_origin=APP) == "https://app.whitelisteddomain.tld/"
 
 
 def test_a_path_that_only_begins_alike_is_not_ours() -> None:
-    assert ADDRESSES.check("/.author/x", on=APP) == "https://app.whitelisteddomain.tld/.author/x"
+    assert (
+        ADDRESSES.validate("/.author/x", base_origin=APP)
+        == "https://app.whitelisteddomain.tld/.author/x"
+    )
 
 
 def test_a_long_query_is_dropped_and_said_so() -> None:
-    kept = ADDRESSES.parse("/long?" + "q" * LONGEST_KEPT, on=APP)
-    assert (kept.url, kept.shortened) == ("https://app.whitelisteddomain.tld/long", True)
+    kept = ADDRESSES.parse("/long?" + "q" * MAX_STORED_BYTES, base_origin=APP)
+    assert (kept.url, kept.is_truncated) == ("https://app.whitelisteddomain.tld/long", True)
 
 
 def test_a_long_path_becomes_the_default_page() -> None:
-    kept = ADDRESSES.parse("/" + "p" * LONGEST_KEPT, on=APP)
-    assert (kept.url, kept.shortened) == ("https://app.whitelisteddomain.tld/", True)
+    kept = ADDRESSES.parse("/" + "p" * MAX_STORED_BYTES, base_origin=APP)
+    assert (kept.url, kept.is_truncated) == ("https://app.whitelisteddomain.tld/", True)
 
 
 def test_an_absurd_one_is_refused_unread() -> None:
-    with pytest.raises(BadReturnAddress):
-        ADDRESSES.check("/" + "p" * 20_000, on=APP)
+    with pytest.raises(BadReturnUrl):
+        ADDRESSES.validate("/" + "p" * 20_000, base_origin=APP)
 
 
 @given(st.text())
 def test_whatever_arrives_is_refused_or_ours(raw: str) -> None:
     try:
-        url = ADDRESSES.check(raw, on=APP)
-    except BadReturnAddress:
+        url = ADDRESSES.validate(raw, base_origin=APP)
+    except BadReturnUrl:
         return
     assert re.fullmatch(r"https://(www|app)\.whitelisteddomain\.tld/[!-~]*", url)
     assert "\\" not in url
-    assert ADDRESSES.check(url, on=WWW) == url
+    assert ADDRESSES.validate(url, base_origin=WWW) == url

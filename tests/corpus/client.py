@@ -13,7 +13,7 @@ from tests.servers.wire import Lines, Message, Reader
 if TYPE_CHECKING:
     from tests.servers.sidecar import Listener, Sidecar
 
-TRUSTED, UNTRUSTED = "127.0.0.1", "127.0.0.2"
+TRUSTED_PEER, UNTRUSTED_PEER = "127.0.0.1", "127.0.0.2"
 NAVIGATION: Lines = (
     ("Accept", "text/html"),
     ("Sec-Fetch-Mode", "navigate"),
@@ -30,7 +30,7 @@ def send(
     body: bytes = b"",
     version: str = "1.1",
     encoding: str = "utf-8",
-    source: str = TRUSTED,
+    source: str = TRUSTED_PEER,
 ) -> Message:
     """The answer, which must come. A server that has read enough may stop listening before we have
     said everything."""
@@ -42,13 +42,13 @@ def send(
     ) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(head + b"\r\n" + body)
-        answer = Reader(connection).answer(to=method)
-    assert answer is not None, "no answer"
-    return answer
+        response = Reader(connection).answer(to=method)
+    assert response is not None, "no answer"
+    return response
 
 
 @dataclass(kw_only=True)
-class Walker:
+class CookieBrowser:
     """A browser on the sidecar's own pages; the jars are by host."""
 
     sidecar: Sidecar
@@ -60,22 +60,26 @@ class Walker:
         lines = (("Host", parts.netloc), *headers)
         if jar := self.jars.get(parts.netloc):
             lines += (("Cookie", "; ".join(f"{name}={value}" for name, value in jar.items())),)
-        answer = send(self.sidecar.web, method="GET", target=target, headers=lines)
-        keep(self.jars.setdefault(parts.netloc, {}), answer)
-        return answer
+        response = send(self.sidecar.web, method="GET", target=target, headers=lines)
+        update_cookies(self.jars.setdefault(parts.netloc, {}), response)
+        return response
 
-    def follow(self, answer: Message, *, to: str) -> Message:
-        """Until an answer leads outside our own pages; `to` is the path that is the last."""
+    def follow(self, response: Message, *, last_path: str) -> Message:
+        """Until an answer leads outside our own pages; `last_path` is the path that is the last."""
         for _ in range(8):
-            location = answer.one("location")
-            if location is None or "/.auth/" not in location or urlsplit(location).path == to:
-                return answer
-            answer = self.get(location)
-        raise AssertionError(f"no end: {answer}")
+            location = response.one("location")
+            if (
+                location is None
+                or "/.auth/" not in location
+                or urlsplit(location).path == last_path
+            ):
+                return response
+            response = self.get(location)
+        raise AssertionError(f"no end: {response}")
 
 
-def keep(jar: dict[str, str], answer: Message) -> None:
-    for line in answer.all("set-cookie"):
+def update_cookies(jar: dict[str, str], response: Message) -> None:
+    for line in response.all("set-cookie"):
         pair, _, attributes = line.partition(";")
         name, _, value = pair.partition("=")
         if "max-age=0" in attributes.lower():

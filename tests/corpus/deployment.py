@@ -12,24 +12,26 @@ APP, ADMIN, AUTH = "app.example.com", "admin.example.com", "auth.example.com"
 HOSTS = (APP, ADMIN, AUTH)
 COOKIE = "__Host-authz"
 PROVIDER = "corp"
-TRUSTED = "127.0.0.1"
+TRUSTED_PROXY = "127.0.0.1"
 
-SIGNED_IN = {"authenticated_user": True}
-OF_THE_HOUSE = {"domain": {"is": "example.com"}}
+ANY_SIGNED_IN_USER = {"authenticated_user": True}
+COMPANY_DOMAIN = {"domain": {"is": "example.com"}}
 ACCEPT = {"accept": True}
 NOT_FROM_LAB = {"source_ip": "198.51.100.0/24"}
 
 
-API = {"token_issuers": ["machines", "opaque"]}
+API_TOKEN_ISSUERS = {"token_issuers": ["machines", "opaque"]}
 """Below /api/ the tokens of programs count as well."""
 
 
-def configuration(*, issuer: str, store: str, more: tuple[object, ...] = ()) -> dict[str, object]:
-    """`more` are routes beside those that are always there."""
+def configuration(
+    *, issuer: str, store: str, extra_routes: tuple[object, ...] = ()
+) -> dict[str, object]:
+    """`extra_routes` are routes beside those that are always there."""
     return {
         "server": {
             "auth_host": f"https://{AUTH}",
-            "trusted_proxies": [f"{TRUSTED}/32"],
+            "trusted_proxies": [f"{TRUSTED_PROXY}/32"],
             "throttle": {"exempt": ["0.0.0.0/0", "::/0"]},
         },
         "sessions": {"store": store},
@@ -69,31 +71,31 @@ def configuration(*, issuer: str, store: str, more: tuple[object, ...] = ()) -> 
                 "/not-from-lab",
                 [{"allow": {"or": [ACCEPT]}}, {"deny": {"or": [NOT_FROM_LAB]}}],
             ),
-            _route("api", "/api/", _allow(), **API),
-            _route("api-admin", "/api/admin", _allow_admins(), **API),
+            _route("api", "/api/", _allow(), **API_TOKEN_ISSUERS),
+            _route("api-admin", "/api/admin", _allow_admins(), **API_TOKEN_ISSUERS),
             _route("boom", "/boom", _allow_admins()),
             _route(
                 "overlap", "/overlap", [{"allow": {"or": [ACCEPT]}}, {"deny": {"or": [ACCEPT]}}]
             ),
-            _route("rest", "/", [{"allow": {"and": [OF_THE_HOUSE]}}]),
+            _route("rest", "/", [{"allow": {"and": [COMPANY_DOMAIN]}}]),
             {"name": "admin-host", "from": f"https://{ADMIN}", "policy": _allow_admins()},
-            *more,
+            *extra_routes,
         ],
     }
 
 
-def public(path: str) -> dict[str, object]:
+def public_route(path: str) -> dict[str, object]:
     """A route that a vector says there was once."""
     return _route("once", path, _allow(ACCEPT))
 
 
-def _route(name: str, prefix: str, policy: object, **more: object) -> dict[str, object]:
-    return {"name": name, "from": f"https://{APP}", "prefix": prefix, "policy": policy, **more}
+def _route(name: str, prefix: str, policy: object, **options: object) -> dict[str, object]:
+    return {"name": name, "from": f"https://{APP}", "prefix": prefix, "policy": policy, **options}
 
 
 def _allow(*criteria: object) -> object:
     """To whom a criterion applies, and to everybody who is signed in."""
-    return [{"allow": {"or": [*criteria, SIGNED_IN]}}]
+    return [{"allow": {"or": [*criteria, ANY_SIGNED_IN_USER]}}]
 
 
 def _allow_admins() -> object:

@@ -13,72 +13,75 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
-from tests.corpus.client import TRUSTED, UNTRUSTED, send
-from tests.corpus.deployment import APP, COOKIE, HOSTS, configuration, public
-from tests.corpus.people import PERSONS
-from tests.corpus.placeholders import LOGGED_OUT, Filling
-from tests.corpus.vectors import Uninterpretable
+from tests.corpus.client import TRUSTED_PEER, UNTRUSTED_PEER, send
+from tests.corpus.deployment import APP, COOKIE, HOSTS, configuration, public_route
+from tests.corpus.people import USER_NAMES
+from tests.corpus.placeholders import LOGGED_OUT_USER, PlaceholderValues
+from tests.corpus.vectors import UnsupportedVector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.corpus.people import People
-    from tests.corpus.provider import Idp
+    from tests.corpus.people import UserSessions
+    from tests.corpus.provider import CorpusProvider
     from tests.corpus.vectors import Vector
     from tests.servers.redis import RedisServer
     from tests.servers.sidecar import Sidecar
     from tests.servers.wire import Message
 
-MOST_AT_ONCE = 20
-_ALLOWED_BEFORE = re.compile(r"after: (\w+) 200 on ([a-z.]+)")
-_TWICE = re.compile(r"(?i).*\b(twice|second time|same request|once before)\b.*")
+MAX_PARALLEL = 20
+_ALLOWED_FIRST = re.compile(r"after: (\w+) 200 on ([a-z.]+)")
+_SENT_TWICE = re.compile(r"(?i).*\b(twice|second time|same request|once before)\b.*")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Before:
-    """`asked` counts what the provider was asked, by path; `names` are those in the store."""
+class DeploymentSnapshot:
+    """`provider_requests` counts what the provider was asked, by path; `store_keys` are those in
+    the store."""
 
     log_size: int
-    names: tuple[str, ...]
-    asked: dict[str, int]
+    store_keys: tuple[str, ...]
+    provider_requests: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
-class House:
+class CorpusDeployment:
     sidecar: Sidecar
-    people: People
-    idp: Idp
+    users: UserSessions
+    provider: CorpusProvider
     redis: RedisServer
 
-    def filling(self, vector: Vector) -> Filling:
-        return Filling(people=self.people, vector=vector, host=asked_about(vector))
+    def placeholder_values(self, vector: Vector) -> PlaceholderValues:
+        return PlaceholderValues(users=self.users, vector=vector, host=requested_host(vector))
 
-    def before(self) -> Before:
-        asked = {path: self.idp.provider.asked_for(path) for path in ("/token", "/jwks")}
+    def take_snapshot(self) -> DeploymentSnapshot:
+        asked = {path: self.provider.server.asked_for(path) for path in ("/token", "/jwks")}
         size = self.sidecar.log_path.stat().st_size
-        return Before(log_size=size, names=self.names_in_store(), asked=asked)
+        return DeploymentSnapshot(
+            log_size=size, store_keys=self.list_store_keys(), provider_requests=asked
+        )
 
-    def names_in_store(self) -> tuple[str, ...]:
+    def list_store_keys(self) -> tuple[str, ...]:
         """Counters of the throttle aside; nothing where there is no store."""
         with contextlib.suppress(RedisError):
             return tuple(name for name in self.redis.all_keys() if not name.startswith("az:c:"))
         return ()
 
-    def answers(self, vector: Vector) -> Iterator[Message]:
+    def send_vector(self, vector: Vector) -> Iterator[Message]:
         """The answers to a vector whose placeholders are filled in; each must come."""
-        if vector.at_once and vector.repeat > 1:
-            with ThreadPoolExecutor(min(vector.repeat, MOST_AT_ONCE)) as pool:
+        if vector.is_parallel and vector.repeat > 1:
+            with ThreadPoolExecutor(min(vector.repeat, MAX_PARALLEL)) as pool:
                 yield from pool.map(self._send, [vector] * vector.repeat)
             return
         for _ in range(vector.repeat):
             yield self._send(vector)
 
-    def checks_logged(self, *, from_: int) -> list[dict[str, Any]]:
-        text = self.sidecar.log_path.read_bytes()[from_:].decode(errors="replace")
+    def read_log(self, *, offset: int) -> list[dict[str, Any]]:
+        text = self.sidecar.log_path.read_bytes()[offset:].decode(errors="replace")
         lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         return [line for line in lines if line["logger"].startswith("authz_sidecar")]
 
-    def asks(self, host: str, path: str = "/", *, token: str) -> Message:
+    def check(self, host: str, path: str = "/", *, token: str) -> Message:
         """A check as Traefik asks it, with a session."""
         headers = [
             ("X-Forwarded-Method", "GET"),
@@ -94,19 +97,19 @@ class House:
         )
 
     @contextlib.contextmanager
-    def prepared(self, vector: Vector) -> Iterator[None]:
+    def preconditions(self, vector: Vector) -> Iterator[None]:
         """What a vector says was there before, or is at the same time."""
         if vector.sequence:
-            self._went_before(vector)
+            self._send_sequence(vector)
         if "/was-public" in "".join(vector.values("x-forwarded-uri")):
-            self._reloaded(public("/was-public"))
+            self._reload_config(public_route("/was-public"))
             assert self._send(vector).status == 200
-            self._reloaded()
-        with self._set_up(vector.setup):
+            self._reload_config()
+        with self._inject_fault(vector.setup):
             yield
 
     @contextlib.contextmanager
-    def _set_up(self, setup: str) -> Iterator[None]:
+    def _inject_fault(self, setup: str) -> Iterator[None]:
         match setup:
             case "":
                 yield
@@ -115,36 +118,38 @@ class House:
                 try:
                     yield
                 finally:
-                    self._redis_is_back(self.redis.start)
+                    self._restore_redis(self.redis.start)
             case "redis hang":
                 self.redis.pause()
                 try:
                     yield
                 finally:
-                    self._redis_is_back(self.redis.resume)
+                    self._restore_redis(self.redis.resume)
             case _:
-                raise Uninterpretable(f"unknown setup `{setup}`")
+                raise UnsupportedVector(f"unknown setup `{setup}`")
 
-    def _redis_is_back(self, restore: Any) -> None:
+    def _restore_redis(self, restore: Any) -> None:
         restore()
-        self.people.forget()
+        self.users.clear()
         self.sidecar.wait_for("/readyz")
 
-    def _went_before(self, vector: Vector) -> None:
-        if found := _ALLOWED_BEFORE.fullmatch(vector.sequence):
-            who, host = found[1], found[2]
-            if who not in PERSONS or host not in HOSTS:
-                raise Uninterpretable(f"unknown sequence `{vector.sequence}`")
-            assert self.asks(host, token=self.people.session(who, host=host)).status == 200
-        elif _TWICE.fullmatch(vector.sequence):
+    def _send_sequence(self, vector: Vector) -> None:
+        if found := _ALLOWED_FIRST.fullmatch(vector.sequence):
+            user, host = found[1], found[2]
+            if user not in USER_NAMES or host not in HOSTS:
+                raise UnsupportedVector(f"unknown sequence `{vector.sequence}`")
+            assert self.check(host, token=self.users.session_cookie(user, host=host)).status == 200
+        elif _SENT_TWICE.fullmatch(vector.sequence):
             self._send(vector)
         else:
-            raise Uninterpretable(f"unknown sequence `{vector.sequence}`")
+            raise UnsupportedVector(f"unknown sequence `{vector.sequence}`")
 
-    def _reloaded(self, *more: object) -> None:
+    def _reload_config(self, *extra_routes: object) -> None:
         before = self._generation()
         self.sidecar.write_config(
-            configuration(issuer=self.idp.issuer, store=self.redis.url, more=more)
+            configuration(
+                issuer=self.provider.issuer, store=self.redis.url, extra_routes=extra_routes
+            )
         )
         self.sidecar.process.send_signal(signal.SIGHUP)
         self.sidecar.wait_until(lambda: self._generation() > before)
@@ -170,40 +175,40 @@ class House:
             body=vector.body.encode(),
             version=vector.http_version,
             encoding=vector.encoding,
-            source=TRUSTED if vector.trusted else UNTRUSTED,
+            source=TRUSTED_PEER if vector.from_trusted_peer else UNTRUSTED_PEER,
         )
 
-    def logged_out_victim(self, *, sid: str) -> str:
+    def create_logged_out_session(self, *, sid: str) -> str:
         """A session of the person that logout tokens are about."""
-        return self.people.token_of(self.people.signed_in(LOGGED_OUT, sid=sid), APP)
+        return self.users.browser_cookie(self.users.sign_in(LOGGED_OUT_USER, sid=sid), APP)
 
 
-def asked_about(vector: Vector) -> str:
+def requested_host(vector: Vector) -> str:
     """The host that a vector's session belongs to: the last one it names in its proxy's words that
     the house knows."""
     match vector.adapter:
         case "ingress-nginx":
-            said = [urlsplit(value).netloc for value in vector.values("x-original-url")]
+            host_values = [urlsplit(value).netloc for value in vector.values("x-original-url")]
         case "envoy" | None:
-            said = list(vector.values("host"))
+            host_values = list(vector.values("host"))
         case _:
-            said = list(vector.values("x-forwarded-host"))
-    named = [text.lower().partition(":")[0].rstrip(".") for text in said]
-    return next((host for host in reversed(named) if host in HOSTS), HOSTS[0])
+            host_values = list(vector.values("x-forwarded-host"))
+    hosts = [text.lower().partition(":")[0].rstrip(".") for text in host_values]
+    return next((host for host in reversed(hosts) if host in HOSTS), HOSTS[0])
 
 
-def beside(vector: Vector) -> Vector:
+def concurrent_vector(vector: Vector) -> Vector:
     """The one that is sent at the same time: the same request of another person."""
-    found = re.fullmatch(r"code=(\w+)", vector.beside)
-    if not found or found[1] not in PERSONS:
-        raise Uninterpretable(f"unknown company `{vector.beside}`")
+    found = re.fullmatch(r"code=(\w+)", vector.concurrent_with)
+    if not found or found[1] not in USER_NAMES:
+        raise UnsupportedVector(f"unknown company `{vector.concurrent_with}`")
 
-    def other(text: str) -> str:
+    def for_other_user(text: str) -> str:
         return re.sub(r"\{(STATE|CODE|FLOW_COOKIE):\w+", rf"{{\1:{found[1]}", text)
 
     return replace(
         vector,
-        beside="",
-        path=other(vector.path),
-        headers=tuple((name, other(value)) for name, value in vector.headers),
+        concurrent_with="",
+        path=for_other_user(vector.path),
+        headers=tuple((name, for_other_user(value)) for name, value in vector.headers),
     )

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.corpus.assertions import MEANINGS, Scene, judge
+from tests.corpus.assertions import CHECK_EXPECTATIONS, VectorRun, assert_common_rules
 from tests.corpus.deployment import configuration
-from tests.corpus.expectations import PROMISES, back_channel_left_it
-from tests.corpus.people import People
-from tests.corpus.provider import Idp
-from tests.corpus.runner import House, beside
-from tests.corpus.vectors import CLASSES, Uninterpretable, parse
+from tests.corpus.expectations import SIGN_IN_EXPECTATIONS, assert_session_survived_logout
+from tests.corpus.people import UserSessions
+from tests.corpus.provider import CorpusProvider
+from tests.corpus.runner import CorpusDeployment, concurrent_vector
+from tests.corpus.vectors import VECTOR_CLASSES, UnsupportedVector, parse_vector
 from tests.servers.hostile_provider import running_hostile_provider
 from tests.servers.redis import running_redis
 from tests.servers.sidecar import running_sidecar
@@ -36,58 +36,74 @@ FILES = (
 VECTORS: list[dict[str, Any]] = [
     vector for file in FILES for vector in json.loads(file.read_text(encoding="utf-8"))
 ]
-IMPLEMENTED = [each for each in VECTORS if each["class"] in CLASSES]
+IMPLEMENTED = [each for each in VECTORS if each["class"] in VECTOR_CLASSES]
 
 SIBLINGS = ("caddy", "haproxy")
 """They ask as Traefik does, so what is true of one is true of the others."""
 
 
 @pytest.fixture(scope="module")
-def house(redis_binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def deployment(
+    redis_binary: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CorpusDeployment]:
     with running_redis(redis_binary) as redis, running_hostile_provider() as provider:
-        idp = Idp(provider=provider)
-        config = configuration(issuer=idp.issuer, store=redis.url)
+        corpus_provider = CorpusProvider(server=provider)
+        config = configuration(issuer=corpus_provider.issuer, store=redis.url)
         with running_sidecar(config, tmp_path_factory.mktemp("house")) as sidecar:
-            people = People(sidecar=sidecar, idp=idp, store=redis.url)
-            yield House(sidecar=sidecar, people=people, idp=idp, redis=redis)
+            users = UserSessions(sidecar=sidecar, provider=corpus_provider, store_url=redis.url)
+            yield CorpusDeployment(
+                sidecar=sidecar, users=users, provider=corpus_provider, redis=redis
+            )
 
 
 @pytest.mark.parametrize("document", [pytest.param(each, id=each["id"]) for each in IMPLEMENTED])
-def test_bypass_vectors(house: House, document: dict[str, Any]) -> None:
-    unfilled = parse(document)
-    filling = house.filling(unfilled)
-    vector = filling.filled()
-    others = [house.filling(beside(unfilled)).filled()] if unfilled.beside else []
+def test_bypass_vectors(deployment: CorpusDeployment, document: dict[str, Any]) -> None:
+    unfilled = parse_vector(document)
+    placeholders = deployment.placeholder_values(unfilled)
+    vector = placeholders.fill_vector()
+    others = (
+        [deployment.placeholder_values(concurrent_vector(unfilled)).fill_vector()]
+        if unfilled.concurrent_with
+        else []
+    )
     untouched = vector.kind == "backchannel-logout" and not vector.setup
-    session = house.logged_out_victim(sid=filling.sid) if untouched else ""
-    with house.prepared(vector):
-        before = house.before()
-        answers = tuple(house.answers(vector))
-        for answer in answers:
-            judge(vector, answer)
+    session = deployment.create_logged_out_session(sid=placeholders.sid) if untouched else ""
+    with deployment.preconditions(vector):
+        snapshot = deployment.take_snapshot()
+        responses = tuple(deployment.send_vector(vector))
+        for response in responses:
+            assert_common_rules(vector, response)
         for other in others:
-            judge(other, *house.answers(other))
-        scene = Scene(house=house, vector=vector, filling=filling, answers=answers, before=before)
-        for said, holds in (*MEANINGS, *PROMISES):
-            if said.search(vector.meaning):
-                holds(scene)
+            assert_common_rules(other, *deployment.send_vector(other))
+        run = VectorRun(
+            deployment=deployment,
+            vector=vector,
+            placeholders=placeholders,
+            responses=responses,
+            snapshot=snapshot,
+        )
+        for pattern, check in (*CHECK_EXPECTATIONS, *SIGN_IN_EXPECTATIONS):
+            if pattern.search(vector.assertion):
+                check(run)
     if untouched:
-        back_channel_left_it(house, session)
-    if vector.adapter == "traefik" and not vector.at_once:
+        assert_session_survived_logout(deployment, session)
+    if vector.adapter == "traefik" and not vector.is_parallel:
         for sibling in SIBLINGS:
             twin = replace(vector, path=vector.path.replace("traefik", sibling, 1))
-            for answer in house.answers(twin):
-                judge(twin, answer)
+            for response in deployment.send_vector(twin):
+                assert_common_rules(twin, response)
 
 
 def test_bypass_vectors_are_there() -> None:
     found = {each["class"] for each in IMPLEMENTED}
     assert found
     # A file of somebody else's may hold some classes only; ours holds them all.
-    assert "BYPASS_VECTORS" in os.environ or found == CLASSES
+    assert "BYPASS_VECTORS" in os.environ or found == VECTOR_CLASSES
 
 
-def page(path: str, *, method: str = "GET", body: str = "", cookie: str = "") -> dict[str, Any]:
+def page_vector(
+    path: str, *, method: str = "GET", body: str = "", cookie: str = ""
+) -> dict[str, Any]:
     headers = [["Host", "auth.example.com"]]
     headers += [["Cookie", cookie]] if cookie else []
     headers += [["Content-Type", "application/x-www-form-urlencoded"]] if body else []
@@ -96,14 +112,18 @@ def page(path: str, *, method: str = "GET", body: str = "", cookie: str = "") ->
     return {"id": "", "class": "csrf", "description": "", "request": request, "expect": expect}
 
 
-def test_bypass_vectors_begin_from_what_works(house: House) -> None:
+def test_bypass_vectors_begin_from_what_works(deployment: CorpusDeployment) -> None:
     """What the attacks are changes of: otherwise they would fail for another reason than they
     should."""
-    callback = page("/.auth/callback?code={CODE:ok}&state={STATE:ok}", cookie="{FLOW_COOKIE}")
-    [signed_in] = house.answers(house.filling(parse(callback)).filled())
+    callback = page_vector(
+        "/.auth/callback?code={CODE:ok}&state={STATE:ok}", cookie="{FLOW_COOKIE}"
+    )
+    [signed_in] = deployment.send_vector(
+        deployment.placeholder_values(parse_vector(callback)).fill_vector()
+    )
     assert signed_in.status == 303
     assert any(line.startswith("__Host-authz=") for line in signed_in.all("set-cookie"))
-    bearer = page("/auth/traefik", cookie="")
+    bearer = page_vector("/auth/traefik", cookie="")
     bearer["request"]["headers"] = [
         ["X-Forwarded-Method", "GET"],
         ["X-Forwarded-Proto", "https"],
@@ -115,15 +135,19 @@ def test_bypass_vectors_begin_from_what_works(house: House) -> None:
         asked = bearer | {
             "request": bearer["request"] | {"headers": [*bearer["request"]["headers"], line]}
         }
-        [passed] = house.answers(house.filling(parse(asked)).filled())
+        [passed] = deployment.send_vector(
+            deployment.placeholder_values(parse_vector(asked)).fill_vector()
+        )
         assert passed.status == 200, passed
-    logout = page("/.auth/backchannel-logout", method="POST", body="logout_token={JWT:logout ok}")
-    filling = house.filling(parse(logout))
-    token = house.logged_out_victim(sid=filling.sid)
-    assert house.asks("app.example.com", token=token).status == 200
-    [done] = house.answers(filling.filled())
+    logout = page_vector(
+        "/.auth/backchannel-logout", method="POST", body="logout_token={JWT:logout ok}"
+    )
+    filling = deployment.placeholder_values(parse_vector(logout))
+    token = deployment.create_logged_out_session(sid=filling.sid)
+    assert deployment.check("app.example.com", token=token).status == 200
+    [done] = deployment.send_vector(filling.fill_vector())
     assert done.status == 200
-    assert house.asks("app.example.com", token=token).status == 302
+    assert deployment.check("app.example.com", token=token).status == 302
 
 
 FIRST = {"method": "GET", "headers": [["Host", "auth.example.com"]]}
@@ -149,15 +173,17 @@ FIRST = {"method": "GET", "headers": [["Host", "auth.example.com"]]}
         pytest.param({"request": FIRST | {"path": "/", "parallel_with": "x"}}, id="company"),
     ],
 )
-def test_bypass_vectors_that_nobody_understands_fail(house: House, change: dict[str, Any]) -> None:
-    with pytest.raises(Uninterpretable):
-        _interpreted(house, IMPLEMENTED[0] | change)
+def test_bypass_vectors_that_nobody_understands_fail(
+    deployment: CorpusDeployment, change: dict[str, Any]
+) -> None:
+    with pytest.raises(UnsupportedVector):
+        _interpret(deployment, IMPLEMENTED[0] | change)
 
 
-def _interpreted(house: House, document: dict[str, Any]) -> None:
-    vector = parse(document)
-    house.filling(vector).filled()
-    if vector.beside:
-        beside(vector)
-    with house.prepared(vector):
+def _interpret(house: CorpusDeployment, document: dict[str, Any]) -> None:
+    vector = parse_vector(document)
+    house.placeholder_values(vector).fill_vector()
+    if vector.concurrent_with:
+        concurrent_vector(vector)
+    with house.preconditions(vector):
         pass

@@ -1,5 +1,5 @@
 """A vector of `bypass_vectors.json` as a value. Whatever in one cannot be understood raises
-`Uninterpretable`, so that a vector nobody judged never passes."""
+`UnsupportedVector`, so that a vector nobody judged never passes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from tests.adapters.requests import controllers_question
+from tests.adapters.requests import ingress_nginx_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-CLASSES = frozenset(
+VECTOR_CLASSES = frozenset(
     {"header-spoof", "path-normalisation", "host-confusion", "method-override", "client-contract"}
     | {"csrf", "cookie-tamper", "session-fixation", "replay", "jwt-alg", "open-redirect"}
     | {"identity", "backchannel-logout", "info-leak", "cache-confusion"}
@@ -35,13 +35,14 @@ _EXPECT_KEYS = {"decision", "status", "assert"}
 _PLACEHOLDER = re.compile(r"\{([A-Z][A-Z_]*)(?::([^{}]*))?\}")
 
 
-class Uninterpretable(AssertionError):
+class UnsupportedVector(AssertionError):
     """The runner has to learn something before this vector says anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vector:
-    """`at_once`: repetitions are not one after the other. `beside` is sent at the same time."""
+    """`is_parallel`: repetitions are not one after the other. `concurrent_with` is sent at the
+    same time."""
 
     id: str
     kind: str
@@ -53,14 +54,14 @@ class Vector:
     encoding: str
     http_version: str
     repeat: int
-    at_once: bool
-    beside: str
+    is_parallel: bool
+    concurrent_with: str
     setup: str
     sequence: str
-    trusted: bool
+    from_trusted_peer: bool
     decision: Decision
     status: frozenset[int]
-    meaning: str
+    assertion: str
 
     @property
     def adapter(self) -> str | None:
@@ -72,21 +73,21 @@ class Vector:
         return tuple(value for key, value in self.headers if key.lower() == name)
 
 
-def parse(document: Mapping[str, Any]) -> Vector:
+def parse_vector(document: Mapping[str, Any]) -> Vector:
     request, expect = document["request"], document["expect"]
     for given, known in ((document, _KEYS), (request, _REQUEST_KEYS), (expect, _EXPECT_KEYS)):
         if unknown := given.keys() - known:
-            raise Uninterpretable(f"unknown keys {sorted(unknown)}")
+            raise UnsupportedVector(f"unknown keys {sorted(unknown)}")
     if document.get("peer", "trusted") not in {"trusted", "untrusted"}:
-        raise Uninterpretable(f"unknown peer `{document['peer']}`")
+        raise UnsupportedVector(f"unknown peer `{document['peer']}`")
     if expect["decision"] not in {"allow", "deny", "either"}:
-        raise Uninterpretable(f"unknown decision `{expect['decision']}`")
+        raise UnsupportedVector(f"unknown decision `{expect['decision']}`")
     return Vector(
         id=document["id"],
         kind=document["class"],
         description=document["description"],
         method=request["method"],
-        path=_asked(request["path"], request["headers"]),
+        path=_check_path(request["path"], request["headers"]),
         headers=tuple((name, value) for name, value in request["headers"]),
         body=request.get("body") or "",
         encoding=request.get("encoding", "utf-8"),
@@ -94,18 +95,18 @@ def parse(document: Mapping[str, Any]) -> Vector:
         repeat=max(int(each.get("repeat", 1)) for each in (document, request))
         if "parallel" not in request
         else int(request["parallel"]),
-        at_once="parallel" in request or "parallel" in document["description"],
-        beside=request.get("parallel_with", ""),
+        is_parallel="parallel" in request or "parallel" in document["description"],
+        concurrent_with=request.get("parallel_with", ""),
         setup=document.get("setup", ""),
         sequence=document.get("sequence", ""),
-        trusted=document.get("peer", "trusted") == "trusted",
+        from_trusted_peer=document.get("peer", "trusted") == "trusted",
         decision=expect["decision"],
         status=frozenset(expect["status"]),
-        meaning=expect["assert"],
+        assertion=expect["assert"],
     )
 
 
-def _asked(path: str, headers: list[list[str]]) -> str:
+def _check_path(path: str, headers: list[list[str]]) -> str:
     """Vectors give what a client can influence. The controller's own words, which stand in the
     address of its question, are those that fit."""
     if path != "/auth/ingress-nginx":
@@ -113,41 +114,41 @@ def _asked(path: str, headers: list[list[str]]) -> str:
     urls = [value for name, value in headers if name.lower() == "x-original-url"]
     host = urlsplit(urls[0]).netloc if urls else ""
     upgrades = [value for name, value in headers if name.lower() == "upgrade"]
-    return controllers_question(host, upgrade=", ".join(upgrades))
+    return ingress_nginx_target(host, upgrade=", ".join(upgrades))
 
 
-def filled(text: str, values: Mapping[str, Callable[[str | None], str]]) -> str:
+def fill_placeholders(text: str, values: Mapping[str, Callable[[str | None], str]]) -> str:
     """`text` with every placeholder replaced by what `values` make of its argument."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in values:
-            raise Uninterpretable(f"unknown placeholder `{match[0]}`")
+            raise UnsupportedVector(f"unknown placeholder `{match[0]}`")
         return values[match[1]](match[2])
 
     result = _PLACEHOLDER.sub(value, text)
     if left := re.search(r"\{[A-Z_]{3,}", result):
-        raise Uninterpretable(f"unknown placeholder `{left[0]}`")
+        raise UnsupportedVector(f"unknown placeholder `{left[0]}`")
     return result
 
 
-def mentioned(text: str, name: str) -> tuple[str, ...]:
+def placeholder_arguments(text: str, name: str) -> tuple[str, ...]:
     """The arguments with which a placeholder occurs; empty for none."""
     return tuple(found[2] or "" for found in _PLACEHOLDER.finditer(text) if found[1] == name)
 
 
-def plain(make: Callable[[], str]) -> Callable[[str | None], str]:
+def without_argument(make: Callable[[], str]) -> Callable[[str | None], str]:
     """A placeholder without an argument."""
 
     def value(argument: str | None) -> str:
         if argument is not None:
-            raise Uninterpretable(f"unexpected argument `{argument}`")
+            raise UnsupportedVector(f"unexpected argument `{argument}`")
         return make()
 
     return value
 
 
-def repeated(argument: str | None) -> str:
+def repeat_text(argument: str | None) -> str:
     piece, _, count = (argument or "").rpartition(":")
     if not piece or not count.isdecimal():
-        raise Uninterpretable(f"unknown repetition `{argument}`")
+        raise UnsupportedVector(f"unknown repetition `{argument}`")
     return piece * int(count)

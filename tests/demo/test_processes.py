@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.demo.ports import PortError, choose_ports
-from authz_sidecar.demo.processes import ChildError, Children
+from authz_sidecar.demo.processes import ProcessError, ProcessGroup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,29 +48,29 @@ def test_two_demos_that_only_check_do_not_collide() -> None:
 
 
 def test_a_child_that_dies_is_named_with_the_end_of_its_log(tmp_path: Path) -> None:
-    with Children(tmp_path) as children:
+    with ProcessGroup(tmp_path) as children:
         children.start("The app", SLEEP)
         children.start(
             "Caddy", [sys.executable, "-c", "print('no such file'); raise SystemExit(3)"]
         )
-        with pytest.raises(ChildError, match=r"(?s)Caddy ended with exit code 3.*no such file"):
+        with pytest.raises(ProcessError, match=r"(?s)Caddy ended with exit code 3.*no such file"):
             children.watch()
 
 
 def test_a_child_that_dies_while_waited_for_is_noticed_at_once(tmp_path: Path) -> None:
     started = time.monotonic()
-    with Children(tmp_path) as children:
+    with ProcessGroup(tmp_path) as children:
         child = children.start("The sidecar", [sys.executable, "-c", "raise SystemExit(2)"])
-        with pytest.raises(ChildError, match=r"The sidecar ended with exit code 2.*is empty"):
+        with pytest.raises(ProcessError, match=r"The sidecar ended with exit code 2.*is empty"):
             children.wait_until(child, lambda: False)
     assert time.monotonic() - started < 10
 
 
 def test_another_child_that_dies_meanwhile_is_the_one_that_is_named(tmp_path: Path) -> None:
-    with Children(tmp_path) as children:
+    with ProcessGroup(tmp_path) as children:
         children.start("The provider", [sys.executable, "-c", "raise SystemExit(4)"])
         waits = children.start("The sidecar", SLEEP)
-        with pytest.raises(ChildError, match="The provider ended with exit code 4"):
+        with pytest.raises(ProcessError, match="The provider ended with exit code 4"):
             children.wait_until(waits, lambda: False)
 
 
@@ -79,7 +79,7 @@ def test_no_process_is_left_behind(tmp_path: Path) -> None:
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('ready', flush=True); time.sleep(60)"
     )
-    with Children(tmp_path) as children:
+    with ProcessGroup(tmp_path) as children:
         first = children.start("one", SLEEP)
         second = children.start("two", [sys.executable, "-c", stubborn])
         for child in (first, second):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.demo.proxies import PROXIES, ProxyError, find_program
-from authz_sidecar.demo.scenario import Ports, Scene
+from authz_sidecar.demo.scenario import Ports, Scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ PORTS = Ports(public=8080, app=40001, provider=40002, check=40003, web=40004, op
 
 def written(proxy: str, directory: Path) -> str:
     """What the proxy reads, without comments."""
-    PROXIES[proxy].write(Scene(proxy=proxy, ports=PORTS), directory)
+    PROXIES[proxy].write(Scenario(proxy=proxy, ports=PORTS), directory)
     texts = (path.read_text() for path in sorted(directory.rglob("*")) if path.is_file())
     return "\n".join(re.sub(r"(^|\s)#.*", "", line) for text in texts for line in text.split("\n"))
 
@@ -56,7 +56,7 @@ def test_the_proxy_listens_on_loopback_alone(proxy: str, tmp_path: Path) -> None
 )
 def test_the_proxy_accepts_it(proxy: str, arguments: list[str], tmp_path: Path) -> None:
     program = find_program(proxy)
-    PROXIES[proxy].write(Scene(proxy=proxy, ports=PORTS), tmp_path)
+    PROXIES[proxy].write(Scenario(proxy=proxy, ports=PORTS), tmp_path)
     command = [*PROXIES[proxy].command(program, tmp_path), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

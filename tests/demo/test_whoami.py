@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.demo.ports import choose_ports
-from authz_sidecar.demo.processes import Children
+from authz_sidecar.demo.processes import ProcessGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = choose_ports(None).app
     command = [sys.executable, "-m", "authz_sidecar.demo.whoami", "--port", str(port)]
-    with Children(Path(tmp_path_factory.mktemp("whoami"))) as children:
+    with ProcessGroup(Path(tmp_path_factory.mktemp("whoami"))) as children:
         child = children.start("app", [*command, "--site", "app=http://app.localhost:1"])
         children.wait_until(child, lambda: ask(port, "GET", "/", {})[0] == 200)
         yield port

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from authz_sidecar.config.value_parsers import TcpAddress
-from authz_sidecar.snippets import Facts, write
-from authz_sidecar.snippets.edit import EXAMPLE
-from authz_sidecar.snippets.facts import Certificate as Forwarded
+from authz_sidecar.snippets import DeploymentFacts, render_snippet
+from authz_sidecar.snippets.edit import EXAMPLE_HEADERS
+from authz_sidecar.snippets.facts import ForwardedCertificate as Forwarded
 from tests.servers.certificate import Certificate, make_certificate
 from tests.servers.nginx import Nginx
 from tests.servers.proxy import APP_HOST, AUTH_HOST, CERTIFICATE_NAMES, running_proxy
@@ -54,17 +54,17 @@ class AskingForCertificates(Nginx):
 
     def prepare(self, places: Places, binary: str) -> tuple[str, ...]:
         command = Nginx.prepare(self, places, binary)
-        facts = Facts(
+        facts = DeploymentFacts(
             check=TcpAddress(*places.check),
             web=TcpAddress(*places.web),
             base_path="/.auth",
             hosts=(APP_HOST,),
             auth_host=AUTH_HOST,
-            headers=EXAMPLE,
+            headers=EXAMPLE_HEADERS,
             cookies=(),
             certificate=Forwarded(header="X-Client-Cert", format="nginx"),
         )
-        for name, text in write("nginx", facts).files.items():
+        for name, text in render_snippet("nginx", facts).files.items():
             if name.startswith("authz/"):
                 (places.directory / name).write_text(text)
         with (places.directory / "conf.d" / "local.conf").open("a") as settings:

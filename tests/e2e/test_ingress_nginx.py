@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from authz_sidecar.adapters.ingress_nginx import question
+from authz_sidecar.adapters.ingress_nginx import auth_url_path
 from tests.e2e.conftest import (
     CONTROLLER,
     Stage,
@@ -224,7 +224,7 @@ def test_the_old_annotation_lets_nobody_in_and_says_what_to_change(outdated: Sta
         assert answer.status in (400, 403)
     assert not outdated.app.received
     said = [line for line in outdated.sidecar.log().splitlines() if '"level":"error"' in line]
-    said = [line for line in said if question(certificate=False) in line]
+    said = [line for line in said if auth_url_path(certificate=False) in line]
     assert len(said) == 1
     assert "auth-url" in said[0]
 

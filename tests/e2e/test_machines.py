@@ -15,7 +15,7 @@ from tests.servers.hostile_provider import Answer, document, running_hostile_pro
 from tests.servers.proxy import APP_HOST, GROUP_HOST
 from tests.servers.sidecar import running_sidecar
 from tests.support.signed_tokens import SigningKey, signing_key
-from tests.tokens.issuers import bound, hashed
+from tests.tokens.issuers import access_token_hash, key_confirmation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,13 +156,13 @@ def test_an_opaque_token_passes(stage: Stage) -> None:
 
 
 def test_a_bound_token_passes_once_with_its_proof(stage: Stage, issuer: HostileProvider) -> None:
-    text = token(issuer, cnf=bound(HOLDER))
+    text = token(issuer, cnf=key_confirmation(HOLDER))
     claims: dict[str, object] = {
         "jti": f"{stage.kind.name}-{time.time()}",
         "htm": "GET",
         "htu": f"https://{APP_HOST}/api/x",
         "iat": int(time.time()),
-        "ath": hashed(text),
+        "ath": access_token_hash(text),
     }
     proof = HOLDER.sign(claims, typ="dpop+jwt", jwk=HOLDER.jwk, kid=None)
     lines = [bearer(text, "DPoP"), ("DPoP", proof)]

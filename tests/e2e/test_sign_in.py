@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from authz_sidecar.core.browser_headers import ISOLATION
+from authz_sidecar.core.browser_headers import ISOLATION_HEADERS
 from tests.e2e.conftest import in_every_dialect
 from tests.servers.proxy import APP_HOST, AUTH_HOST, GROUP_HOST, PUBLIC_HOST
 from tests.servers.visitor import NAVIGATION, query
@@ -108,11 +108,11 @@ def test_an_outsider_is_refused_with_a_page_and_never_sent_around(stage: Stage) 
     assert "text/html" in (page.answer.one("content-type") or "")
     assert "default-src 'none'" in (page.answer.one("content-security-policy") or "")
     assert page.answer.one("cache-control") == "no-store"
-    apart = {**dict(ISOLATION), "referrer-policy": "same-origin"}
+    apart = {**dict(ISOLATION_HEADERS), "referrer-policy": "same-origin"}
     assert {name: page.answer.one(name) for name in apart} == apart
     of_a_script = stage.send("GET", "/", [("Accept", "application/json")])
     assert of_a_script.status == 401
-    assert {name: of_a_script.one(name) for name, _ in ISOLATION} == dict(ISOLATION)
+    assert {name: of_a_script.one(name) for name, _ in ISOLATION_HEADERS} == dict(ISOLATION_HEADERS)
     assert not stage.app.received
 
 

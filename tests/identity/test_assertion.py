@@ -12,10 +12,10 @@ from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.identity.assertion import (
     AssertionSigner,
+    derive_signing_keys,
     signing_key_from_pem,
-    signing_keys_from,
 )
-from authz_sidecar.identity.groups import AllGroups, groups_named
+from authz_sidecar.identity.groups import AllGroups, filter_by_names
 from authz_sidecar.sealing import SecretKeys
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 APP = Origin("https", "app.example.com")
 OLD, NEW = b"o" * 32, b"n" * 32
 SESSION = Session(
-    handle="h1",
+    public_id="h1",
     kind=SessionKind.SIGN_IN,
     scope="https://app.example.com",
     identity=Identity(
@@ -49,8 +49,8 @@ class Clock:
 
 
 def signer(clock: Clock, *secrets: bytes, **options: object) -> AssertionSigner:
-    keys = signing_keys_from(SecretKeys(secrets or (NEW,)))
-    chosen: dict[str, object] = {"ttl": 300.0, "groups": AllGroups(), **options}
+    keys = derive_signing_keys(SecretKeys(secrets or (NEW,)))
+    chosen: dict[str, object] = {"ttl": 300.0, "group_filter": AllGroups(), **options}
     return AssertionSigner(keys, clock=clock, **chosen)  # type: ignore[arg-type]
 
 
@@ -72,7 +72,7 @@ def verified(token: str, by: AssertionSigner) -> dict[str, object]:
 def test_what_is_stated() -> None:
     clock = Clock()
     by = signer(clock)
-    token = by.assertion(SESSION, APP)
+    token = by.assertion_for(SESSION, APP)
     claims = verified(token, by)
     assert claims.pop("jti")
     assert claims == {
@@ -92,28 +92,28 @@ def test_what_is_stated() -> None:
 
 
 def test_configured_claims_are_stated_and_change_no_other() -> None:
-    by = signer(Clock(), claims=("department", "email", "sub", "absent"))
-    claims = verified(by.assertion(SESSION, APP), by)
+    by = signer(Clock(), extra_claims=("department", "email", "sub", "absent"))
+    claims = verified(by.assertion_for(SESSION, APP), by)
     assert claims["department"] == "it"
     assert (claims["sub"], claims["email"]) == ("u1", "alice@example.com")
     assert "absent" not in claims
 
 
 def test_groups_are_those_the_host_may_hear_of_and_never_null() -> None:
-    by = signer(Clock(), groups=groups_named(("eng",)))
-    assert verified(by.assertion(SESSION, APP), by)["groups"] == ["eng"]
-    by = signer(Clock(), groups=groups_named(()))
-    assert verified(by.assertion(SESSION, APP), by)["groups"] == []
+    by = signer(Clock(), group_filter=filter_by_names(("eng",)))
+    assert verified(by.assertion_for(SESSION, APP), by)["groups"] == ["eng"]
+    by = signer(Clock(), group_filter=filter_by_names(()))
+    assert verified(by.assertion_for(SESSION, APP), by)["groups"] == []
 
 
 def test_one_signature_serves_until_shortly_before_it_expires() -> None:
     clock = Clock()
     by = signer(clock)
-    first = by.assertion(SESSION, APP)
+    first = by.assertion_for(SESSION, APP)
     clock.now += 200
-    assert by.assertion(SESSION, APP) == first
+    assert by.assertion_for(SESSION, APP) == first
     clock.now += 60
-    second = by.assertion(SESSION, APP)
+    second = by.assertion_for(SESSION, APP)
     assert second != first
     assert verified(second, by)["exp"] == 1560
 
@@ -121,33 +121,33 @@ def test_one_signature_serves_until_shortly_before_it_expires() -> None:
 def test_nobody_waits_for_a_renewal_that_comes_in_time() -> None:
     clock = Clock()
     waiting: list[Callable[[], object]] = []
-    by = signer(clock, later=waiting.append)
-    first = by.assertion(SESSION, APP)
-    assert by.steady_until(SESSION, APP) == 1240
+    by = signer(clock, run_when_idle=waiting.append)
+    first = by.assertion_for(SESSION, APP)
+    assert by.stable_until(SESSION, APP) == 1240
     clock.now += 240
-    assert [by.assertion(SESSION, APP), by.assertion(SESSION, APP)] == [first, first]
+    assert [by.assertion_for(SESSION, APP), by.assertion_for(SESSION, APP)] == [first, first]
     (renew,) = waiting
     renew()
-    second = by.assertion(SESSION, APP)
+    second = by.assertion_for(SESSION, APP)
     assert second != first
-    assert by.steady_until(SESSION, APP) == 1480
+    assert by.stable_until(SESSION, APP) == 1480
     clock.now += 280  # and nobody gets one that is about to expire
-    assert by.assertion(SESSION, APP) not in {first, second}
+    assert by.assertion_for(SESSION, APP) not in {first, second}
 
 
 def test_what_was_not_signed_is_not_steady() -> None:
     by = signer(Clock())
-    assert by.steady_until(SESSION, APP) < 0
+    assert by.stable_until(SESSION, APP) < 0
 
 
 def test_hosts_sessions_and_changed_identities_have_their_own() -> None:
     by = signer(Clock())
     tokens = {
-        by.assertion(SESSION, APP),
-        by.assertion(SESSION, Origin("https", "other.example.com")),
-        by.assertion(SESSION, Origin("https", "app.example.com", 8443)),
-        by.assertion(replace(SESSION, handle="h2"), APP),
-        by.assertion(replace(SESSION, identity=replace(SESSION.identity, groups=())), APP),
+        by.assertion_for(SESSION, APP),
+        by.assertion_for(SESSION, Origin("https", "other.example.com")),
+        by.assertion_for(SESSION, Origin("https", "app.example.com", 8443)),
+        by.assertion_for(replace(SESSION, public_id="h2"), APP),
+        by.assertion_for(replace(SESSION, identity=replace(SESSION.identity, groups=())), APP),
     }
     assert len(tokens) == 5
 
@@ -161,10 +161,10 @@ def test_rotation_publishes_every_key_and_signs_with_the_first() -> None:
     )
     for by in (before, during, after):
         for reader in (during, after):
-            verified(by.assertion(SESSION, APP), reader)
+            verified(by.assertion_for(SESSION, APP), reader)
     published = [key["kid"] for key in after.jwks()["keys"]]
     assert len(set(published)) == 2
-    header = jwt.get_unverified_header(after.assertion(SESSION, APP))
+    header = jwt.get_unverified_header(after.assertion_for(SESSION, APP))
     assert header["kid"] == published[0]
 
 
@@ -176,15 +176,15 @@ def test_published_keys_are_public_and_complete() -> None:
 
 def test_the_key_id_is_the_thumbprint() -> None:
     # RFC 7638 section 3, over a key whose thumbprint another implementation gave.
-    (key,) = signing_keys_from(SecretKeys((NEW,)))
+    (key,) = derive_signing_keys(SecretKeys((NEW,)))
     jwk = jwt.PyJWK.from_dict(dict(key.public_jwk))
     assert isinstance(jwk.key, ec.EllipticCurvePublicKey)
     assert len(bytes.fromhex(key.key_id)) == 32
 
 
 def test_derived_keys_are_the_same_everywhere_and_differ_by_secret() -> None:
-    first, again = (signing_keys_from(SecretKeys((NEW,)))[0].key_id for _ in range(2))
-    assert first == again != signing_keys_from(SecretKeys((OLD,)))[0].key_id
+    first, again = (derive_signing_keys(SecretKeys((NEW,)))[0].key_id for _ in range(2))
+    assert first == again != derive_signing_keys(SecretKeys((OLD,)))[0].key_id
 
 
 def pem(
@@ -200,9 +200,9 @@ def pem(
 def test_a_key_from_a_file() -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     by = AssertionSigner(
-        (signing_key_from_pem(pem(private)),), ttl=300, groups=AllGroups(), clock=Clock()
+        (signing_key_from_pem(pem(private)),), ttl=300, group_filter=AllGroups(), clock=Clock()
     )
-    assert verified(by.assertion(SESSION, APP), by)["sub"] == "u1"
+    assert verified(by.assertion_for(SESSION, APP), by)["sub"] == "u1"
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.core.urls import Origin
-from authz_sidecar.identity.groups import AllGroups, groups_named
-from authz_sidecar.identity.headers import PRESETS, IdentityHeaders, managed_names
+from authz_sidecar.identity.groups import AllGroups, filter_by_names
+from authz_sidecar.identity.headers import PRESETS, IdentityHeaders, managed_header_names
 
 ORIGIN = Origin("https", "app.example.com")
 ALICE = Identity(
@@ -33,7 +33,7 @@ ALICE = Identity(
 
 def session(identity: Identity = ALICE) -> Session:
     return Session(
-        handle="h1",
+        public_id="h1",
         kind=SessionKind.SIGN_IN,
         scope="https://app.example.com",
         identity=identity,
@@ -46,8 +46,8 @@ def headers(preset: str = "default", **claims: str) -> IdentityHeaders:
     return IdentityHeaders(
         preset=preset,
         claims={name.replace("_", "-"): claim for name, claim in claims.items()},
-        groups=AllGroups(),
-        assertion=lambda session, origin: f"signed.{session.handle}.{origin.host}",
+        group_filter=AllGroups(),
+        assertion_for=lambda session, origin: f"signed.{session.public_id}.{origin.host}",
     )
 
 
@@ -96,7 +96,7 @@ def headers(preset: str = "default", **claims: str) -> IdentityHeaders:
 )
 def test_presets(preset: str, expected: dict[str, str]) -> None:
     assert dict(headers(preset).render(session(), ORIGIN)) == expected
-    assert {name.lower() for name in headers(preset).managed} == set(expected)
+    assert {name.lower() for name in headers(preset).managed_names} == set(expected)
 
 
 @pytest.mark.parametrize(
@@ -127,13 +127,13 @@ def test_what_is_not_set_is_cleared_under_every_spelling() -> None:
     bare = replace(ALICE, email=None, groups=())
     known = headers(X_Department="department")
     rendered = known.render(session(bare), ORIGIN)
-    cleared = known.cleared(rendered)
+    cleared = known.headers_to_remove(rendered)
     assert {"x-auth-email", "x_auth_email", "x.auth.email", "x_auth_user"} <= set(cleared)
     assert "x-auth-groups" in cleared
     assert "x_department" in cleared
     assert not set(cleared) & {name for name, _ in rendered}
     assert len(set(cleared)) == len(cleared)
-    assert set(known.cleared(())) >= {name.lower() for name in known.managed}
+    assert set(known.headers_to_remove(())) >= {name.lower() for name in known.managed_names}
 
 
 def test_a_claim_may_take_the_place_of_a_header_of_the_preset() -> None:
@@ -143,12 +143,12 @@ def test_a_claim_may_take_the_place_of_a_header_of_the_preset() -> None:
 
 
 def test_every_name_is_managed() -> None:
-    names = managed_names("authelia", {"X-Department": "department"})
+    names = managed_header_names("authelia", {"X-Department": "department"})
     assert names == (*PRESETS["authelia"], "X-Department")
 
 
 def test_groups_are_chosen_for_the_host() -> None:
-    known = replace(headers(), groups=groups_named(("eng", "other")))
+    known = replace(headers(), group_filter=filter_by_names(("eng", "other")))
     assert dict(known.render(session(), ORIGIN))["x-auth-groups"] == "eng"
 
 

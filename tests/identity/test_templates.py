@@ -10,7 +10,7 @@ import pytest
 from authz_sidecar.core.header_template import parse_header_template
 from authz_sidecar.core.types import CheckRequest, ClientCertificate
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.identity.templates import Templates
+from authz_sidecar.identity.templates import TemplateRenderer
 from tests.identity.test_headers import session
 
 PEM = "-----BEGIN CERTIFICATE-----"
@@ -33,8 +33,8 @@ REQUEST = CheckRequest(
 
 
 def rendered(text: str, request: CheckRequest = REQUEST, *, known: bool = True) -> str:
-    templates = Templates(
-        assertion=lambda session, origin: f"signed.{session.handle}.{origin.host}",
+    templates = TemplateRenderer(
+        assertion_for=lambda session, origin: f"signed.{session.public_id}.{origin.host}",
         read_certificate=lambda pem: Facts() if pem == PEM else None,
     )
     found = templates.render(

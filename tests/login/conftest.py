@@ -21,12 +21,12 @@ __all__ = ["certified_provider", "django_provider", "mock_provider"]
 
 
 @pytest.fixture(params=["mock_provider", "certified_provider", "django_provider"])
-def real(request: pytest.FixtureRequest) -> RunningProvider:
+def real_provider(request: pytest.FixtureRequest) -> RunningProvider:
     provider: RunningProvider = request.getfixturevalue(request.param)
     return provider
 
 
 @pytest.fixture
-def hostile() -> Iterator[HostileProvider]:
+def hostile_provider() -> Iterator[HostileProvider]:
     with running_hostile_provider() as provider:
         yield provider

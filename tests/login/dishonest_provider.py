@@ -14,25 +14,25 @@ KEY = signed_tokens.signing_key("RS256")
 
 
 @dataclass
-class Lies:
-    provider: HostileProvider
+class TamperedProvider:
+    server: HostileProvider
 
     def __post_init__(self) -> None:
-        self.provider.offers(userinfo_endpoint=f"{self.provider.issuer}/userinfo")
-        self.provider.answers["/jwks"] = document({"keys": [KEY.jwk]})
-        self.provider.answers["/userinfo"] = document({"sub": "alice"})
-        self.token()
+        self.server.offers(userinfo_endpoint=f"{self.server.issuer}/userinfo")
+        self.server.answers["/jwks"] = document({"keys": [KEY.jwk]})
+        self.server.answers["/userinfo"] = document({"sub": "alice"})
+        self.set_token_response()
 
     def id_token(self, **changes: object) -> str:
         now = int(time.time())
-        good = {"iss": self.provider.issuer, "iat": now, "exp": now + 60, "nonce": "n"}
+        good = {"iss": self.server.issuer, "iat": now, "exp": now + 60, "nonce": "n"}
         return KEY.sign(signed_tokens.claims(**{**good, **changes}))
 
     def logout_token(self, *, header: dict[str, object] | None = None, **changes: object) -> str:
         """A change to `None` removes a claim."""
         now = int(time.time())
         good: dict[str, object] = {
-            "iss": self.provider.issuer,
+            "iss": self.server.issuer,
             "aud": signed_tokens.CLIENT_ID,
             "iat": now,
             "exp": now + 120,
@@ -43,9 +43,9 @@ class Lies:
         claims = {name: value for name, value in (good | changes).items() if value is not None}
         return KEY.sign(claims, **(header or {"typ": "logout+jwt"}))
 
-    def token(self, **changes: object) -> None:
+    def set_token_response(self, **changes: object) -> None:
         """Every code is good for these."""
         good = {"token_type": "Bearer", "access_token": "at", "id_token": self.id_token()}
-        self.provider.answers["/token"] = document(
+        self.server.answers["/token"] = document(
             {name: value for name, value in (good | changes).items() if value is not None}
         )

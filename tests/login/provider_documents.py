@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.login.documented_provider import CLIENT_KEY, TENANT, Documented
+from tests.login.documented_provider import CLIENT_KEY, TENANT, DocumentedProvider
 
 
-def pem() -> str:
+def client_key_pem() -> str:
     written = CLIENT_KEY.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return str(written.decode())
 
 
-GOOGLE = Documented(
+GOOGLE = DocumentedProvider(
     kind="google",
     discovery={"token_endpoint_auth_methods_supported": ["client_secret_post"]},
     claims={
@@ -34,8 +34,12 @@ GOOGLE = Documented(
         "hd": "example.com",
     },
     token={"refresh_token": "1//r", "scope": "openid email profile"},
-    asked={"access_type": "offline", "prompt": "consent", "scope": "openid profile email"},
-    identity={
+    expected_parameters={
+        "access_type": "offline",
+        "prompt": "consent",
+        "scope": "openid profile email",
+    },
+    expected_identity={
         "subject": "110169484474386276334",
         "email": "alice@example.com",
         "name": "Alice Adams",
@@ -45,7 +49,7 @@ GOOGLE = Documented(
 
 _GRAPH = "/graph/v1.0/me/transitiveMemberOf"
 
-AZURE = Documented(
+AZURE = DocumentedProvider(
     kind="azure",
     path="/common/v2.0",
     endpoints={
@@ -88,16 +92,16 @@ AZURE = Documented(
             "?$skiptoken=RFNw": {"value": [{"@odata.type": "#microsoft.graph.group", "id": "g-2"}]},
         }
     },
-    identity={
+    expected_identity={
         "issuer": f"{{base}}/{TENANT}/v2.0",
         "subject": "HKZpfaHyWadeOouYlitjrI-KffTm222X5rrV3xDqfKQ",
         "email": "alice@example.com",
         "groups": ("g-1", "g-2"),
     },
-    signed_out="{base}/common/oauth2/v2.0/logout?client_id=authz&post_logout_redirect_uri=",
+    expected_logout_url="{base}/common/oauth2/v2.0/logout?client_id=authz&post_logout_redirect_uri=",
 )
 
-OKTA = Documented(
+OKTA = DocumentedProvider(
     kind="okta",
     path="/oauth2/default",
     discovery={"end_session_endpoint": "{base}/oauth2/default/v1/logout"},
@@ -110,11 +114,11 @@ OKTA = Documented(
         "email_verified": True,
         "groups": ["Everyone", "Engineering"],
     },
-    identity={"email": "alice@example.com", "groups": ("Everyone", "Engineering")},
-    signed_out="{base}/oauth2/default/v1/logout?client_id=authz&post_logout_redirect_uri=",
+    expected_identity={"email": "alice@example.com", "groups": ("Everyone", "Engineering")},
+    expected_logout_url="{base}/oauth2/default/v1/logout?client_id=authz&post_logout_redirect_uri=",
 )
 
-AUTH0 = Documented(
+AUTH0 = DocumentedProvider(
     kind="auth0",
     path="/",
     settings={"claims": {"groups": "https://example.com/roles"}},
@@ -132,15 +136,15 @@ AUTH0 = Documented(
         "email_verified": True,
         "https://example.com/roles": ["admin"],
     },
-    identity={
+    expected_identity={
         "subject": "auth0|507f1f77bcf86cd799439011",
         "email": "alice@example.com",
         "groups": ("admin",),
     },
-    signed_out="{base}/v2/logout?client_id=authz&returnTo=https%3A%2F%2Fapp.example.com",
+    expected_logout_url="{base}/v2/logout?client_id=authz&returnTo=https%3A%2F%2Fapp.example.com",
 )
 
-GITLAB = Documented(
+GITLAB = DocumentedProvider(
     kind="gitlab",
     claims={
         "sub": "1234",
@@ -159,10 +163,10 @@ GITLAB = Documented(
         "groups": ["platform", "platform/sre"],
         "https://gitlab.org/claims/groups/owner": ["platform"],
     },
-    identity={"email": "alice@example.com", "groups": ("platform", "platform/sre")},
+    expected_identity={"email": "alice@example.com", "groups": ("platform", "platform/sre")},
 )
 
-GITHUB = Documented(
+GITHUB = DocumentedProvider(
     kind="github",
     endpoints={
         "authorization_endpoint": "/login/oauth/authorize",
@@ -188,12 +192,12 @@ GITHUB = Documented(
             {"name": "Site Reliability", "slug": "sre", "organization": {"login": "acme", "id": 1}}
         ],
     },
-    asked={
+    expected_parameters={
         "scope": "read:user user:email read:org",
         "nonce": None,
         "code_challenge_method": "S256",
     },
-    identity={
+    expected_identity={
         "subject": "583231",
         "email": "alice@example.com",
         "name": "Alice Adams",
@@ -201,7 +205,7 @@ GITHUB = Documented(
     },
 )
 
-KEYCLOAK = Documented(
+KEYCLOAK = DocumentedProvider(
     kind="keycloak",
     path="/realms/acme",
     discovery={"end_session_endpoint": "{base}/realms/acme/protocol/openid-connect/logout"},
@@ -226,14 +230,14 @@ KEYCLOAK = Documented(
         },
         "groups": ["/staff/engineering"],
     },
-    identity={
+    expected_identity={
         "email": "alice@example.com",
         "groups": ("/staff/engineering", "offline_access", "auditor", "operator"),
     },
-    signed_out="{base}/realms/acme/protocol/openid-connect/logout?client_id=authz",
+    expected_logout_url="{base}/realms/acme/protocol/openid-connect/logout?client_id=authz",
 )
 
-COGNITO = Documented(
+COGNITO = DocumentedProvider(
     kind="cognito",
     path="/eu-west-1_aB3",
     endpoints={
@@ -257,11 +261,11 @@ COGNITO = Documented(
         "email": "alice@example.com",
         "username": "alice",
     },
-    identity={"email": "alice@example.com", "groups": ("eu-west-1_aB3_Google", "staff")},
-    signed_out="{base}/logout?client_id=authz&logout_uri=https%3A%2F%2Fapp.example.com",
+    expected_identity={"email": "alice@example.com", "groups": ("eu-west-1_aB3_Google", "staff")},
+    expected_logout_url="{base}/logout?client_id=authz&logout_uri=https%3A%2F%2Fapp.example.com",
 )
 
-APPLE = Documented(
+APPLE = DocumentedProvider(
     kind="apple",
     endpoints={
         "authorization_endpoint": "/auth/authorize",
@@ -269,7 +273,11 @@ APPLE = Documented(
         "jwks_uri": "/auth/keys",
     },
     discovery={"token_endpoint_auth_methods_supported": ["client_secret_post"]},
-    settings={"client_key": pem(), "client_key_id": "ABC123DEFG", "team_id": "DEF123GHIJ"},
+    settings={
+        "client_key": client_key_pem(),
+        "client_key_id": "ABC123DEFG",
+        "team_id": "DEF123GHIJ",
+    },
     claims={
         "sub": "001234.0f1e2d3c4b5a.1234",
         "email": "x7@privaterelay.appleid.com",
@@ -278,11 +286,11 @@ APPLE = Documented(
         "nonce_supported": True,
         "real_user_status": 2,
     },
-    posted={
+    form_post_parameters={
         "user": '{"name":{"firstName":"Alice","lastName":"Adams"},"email":"boss@example.com"}',
     },
-    asked={"response_mode": "form_post", "scope": "openid name email"},
-    identity={
+    expected_parameters={"response_mode": "form_post", "scope": "openid name email"},
+    expected_identity={
         "subject": "001234.0f1e2d3c4b5a.1234",
         "email": "x7@privaterelay.appleid.com",
         "name": "Alice Adams",
@@ -290,7 +298,7 @@ APPLE = Documented(
     },
 )
 
-ONELOGIN = Documented(
+ONELOGIN = DocumentedProvider(
     kind="onelogin",
     path="/oidc/2",
     discovery={"end_session_endpoint": "{base}/oidc/2/logout"},
@@ -302,12 +310,12 @@ ONELOGIN = Documented(
         "name": "Alice Adams",
         "groups": ["Engineering", "VPN"],
     },
-    asked={"scope": "openid profile email groups"},
-    identity={"email": "alice@example.com", "groups": ("Engineering", "VPN")},
-    signed_out="{base}/oidc/2/logout?client_id=authz&post_logout_redirect_uri=",
+    expected_parameters={"scope": "openid profile email groups"},
+    expected_identity={"email": "alice@example.com", "groups": ("Engineering", "VPN")},
+    expected_logout_url="{base}/oidc/2/logout?client_id=authz&post_logout_redirect_uri=",
 )
 
-PING = Documented(
+PING = DocumentedProvider(
     kind="ping",
     path="/as",
     discovery={
@@ -321,11 +329,11 @@ PING = Documented(
         "mail": "alice@example.com",
         "groups": ["6f0c", "7a1d"],
     },
-    identity={"email": "alice@example.com", "groups": ("6f0c", "7a1d")},
-    signed_out="{base}/as/signoff?client_id=authz&post_logout_redirect_uri=",
+    expected_identity={"email": "alice@example.com", "groups": ("6f0c", "7a1d")},
+    expected_logout_url="{base}/as/signoff?client_id=authz&post_logout_redirect_uri=",
 )
 
-DOCUMENTED = {
+DOCUMENTED_PROVIDERS = {
     documented.kind: documented
     for documented in (
         GOOGLE,

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from authz_sidecar.core.urls import parse_origin
-from tests.support.sign_in import ADMIN, APP, AUTH, House, house
+from tests.support.sign_in import ADMIN, APP, AUTH, SignInFixture, running_sign_in
 from tests.support.sign_in_steps import sign_in
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def get(browser: Browser, url: str = URL, **headers: str) -> httpx2.Respon
     return await browser.request("GET", url, headers={"accept": "*/*"} | HERE | named)
 
 
-def said(at: House, reply: httpx2.Response, audience: str) -> dict[str, Any]:
+def said(at: SignInFixture, reply: httpx2.Response, audience: str) -> dict[str, Any]:
     keys = jwt.PyJWKSet.from_dict(at.signer.jwks())
     token = reply.json()["assertion"]
     claims: dict[str, Any] = jwt.decode(
@@ -51,7 +51,7 @@ def said(at: House, reply: httpx2.Response, audience: str) -> dict[str, Any]:
 
 
 async def test_a_page_of_the_host_is_given_it(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
         for headers in ({}, {"origin": APP}, {"referer": f"{APP}/page?x=1"}):
             reply = await get(browser, **headers)
@@ -67,7 +67,7 @@ async def test_a_page_of_the_host_is_given_it(mock_provider: RunningProvider) ->
 
 
 async def test_each_host_has_its_own(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
         await sign_in(browser, ADMIN)
         mine = said(at, await get(browser), "app.example.com")
@@ -78,7 +78,7 @@ async def test_each_host_has_its_own(mock_provider: RunningProvider) -> None:
 async def test_without_fetch_metadata_the_origin_has_to_say_so(
     mock_provider: RunningProvider,
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
         assert (await browser.get(URL, origin=APP)).status_code == 200
         assert (await browser.get(URL)).status_code == 401
@@ -100,7 +100,7 @@ async def test_without_fetch_metadata_the_origin_has_to_say_so(
 async def test_other_pages_are_told_nothing(
     mock_provider: RunningProvider, headers: dict[str, str]
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
         reply = await get(browser, **headers)
         assert reply.status_code == 401
@@ -110,7 +110,7 @@ async def test_other_pages_are_told_nothing(
 
 
 async def test_nobody_signed_in_is_told_where_to(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         reply = await get(browser, referer=f"{APP}/page")
         assert reply.status_code == 401
         assert reply.headers["www-authenticate"] == "Bearer"
@@ -121,7 +121,7 @@ async def test_nobody_signed_in_is_told_where_to(mock_provider: RunningProvider)
 async def test_whoever_may_not_open_the_page_is_no_user_of_it(
     mock_provider: RunningProvider,
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
         reply = await get(browser, referer=f"{APP}/admin/x")
         assert reply.status_code == 401
@@ -161,7 +161,9 @@ async def test_it_says_no_more_than_the_page_is_told_of_them(
         },
     )
     async with (
-        house(mock_provider.issuer, routes=routes, providers={"corp": {}, "partners": {}}) as at,
+        running_sign_in(
+            mock_provider.issuer, routes=routes, providers={"corp": {}, "partners": {}}
+        ) as at,
         at.browser() as browser,
     ):
         await sign_in(browser)
@@ -171,16 +173,16 @@ async def test_it_says_no_more_than_the_page_is_told_of_them(
 
 
 async def test_a_session_that_ended_says_nothing(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
-        parent = await at.session(browser, AUTH)
+        parent = await at.find_session(browser, AUTH)
         assert parent is not None
-        await at.desk.sessions.end(parent)
+        await at.context.sessions.end(parent)
         assert (await get(browser)).status_code == 401
 
 
 async def test_another_hosts_cookie_opens_nothing(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
         token = browser.cookies("app.example.com")["__Host-authz"]
         browser.client.cookies.set("__Host-authz", token, domain=parse_origin(ADMIN).host)
@@ -188,7 +190,7 @@ async def test_another_hosts_cookie_opens_nothing(mock_provider: RunningProvider
 
 
 async def test_it_is_only_read(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser)
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
             reply = await browser.request(method, URL, headers=HERE)

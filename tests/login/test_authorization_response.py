@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from authz_sidecar.errors import AttemptLost, AuthzError, LoginRefused, ProviderUnavailable
+from authz_sidecar.errors import AuthzError, LoginRefused, ProviderUnavailable, TransactionLost
 from authz_sidecar.login.authorization_response import (
-    Answer,
+    AuthorizationResponse,
     check_state,
-    code_of,
-    read_answer,
+    parse_response,
+    validate_response,
 )
 from authz_sidecar.login.http import BadRequest, Pairs
-from authz_sidecar.login.transactions import Attempt, attempt_id
+from authz_sidecar.login.transactions import LoginTransaction, transaction_id
 
 ISSUER = "https://idp.example.com"
-ATTEMPT = Attempt(
-    id=attempt_id(1.0, b"123456"), seed=b"s" * 32, return_to="https://a.test/", started_at=1.0
+ATTEMPT = LoginTransaction(
+    id=transaction_id(1.0, b"123456"), secret=b"s" * 32, return_to="https://a.test/", started_at=1.0
 )
-GOOD = Answer(state=ATTEMPT.state, code="c", error=None, issuer=ISSUER, posted=False)
+GOOD = AuthorizationResponse(state=ATTEMPT.state, code="c", error=None, issuer=ISSUER, posted=False)
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,18 @@ GOOD = Answer(state=ATTEMPT.state, code="c", error=None, issuer=ISSUER, posted=F
 )
 def test_a_doubtful_callback_is_refused(pairs: Pairs) -> None:
     with pytest.raises(BadRequest):
-        read_answer(pairs, posted=False)
+        parse_response(pairs, posted=False)
 
 
 def test_a_code_is_never_shown() -> None:
-    answer = read_answer((("state", "s"), ("code", "secret")), posted=False)
+    answer = parse_response((("state", "s"), ("code", "secret")), posted=False)
     assert answer.code == "secret"
     assert "secret" not in repr(answer)
 
 
 @pytest.mark.parametrize("state", ["", "x", ATTEMPT.state[:-1], ATTEMPT.state + "x", "ü"])
 def test_another_state_is_refused(state: str) -> None:
-    with pytest.raises(AttemptLost):
+    with pytest.raises(TransactionLost):
         check_state(replace(GOOD, state=state), ATTEMPT)
     check_state(GOOD, ATTEMPT)
 
@@ -81,8 +81,10 @@ def test_an_answer_is_refused(
 ) -> None:
     answer = replace(GOOD, **changes)  # type: ignore[arg-type]
     with pytest.raises(expected) as caught:
-        code_of(answer, issuer=ISSUER, requires_iss=requires_iss, by_post=False)
-    assert "evil.example" not in caught.value.public
+        validate_response(
+            answer, issuer=ISSUER, requires_iss=requires_iss, requires_form_post=False
+        )
+    assert "evil.example" not in caught.value.public_message
 
 
 @pytest.mark.parametrize(
@@ -95,4 +97,9 @@ def test_an_answer_is_refused(
 )
 def test_a_good_answer_has_a_code(*, issuer: str | None, requires_iss: bool) -> None:
     answer = replace(GOOD, issuer=issuer)
-    assert code_of(answer, issuer=ISSUER, requires_iss=requires_iss, by_post=False) == "c"
+    assert (
+        validate_response(
+            answer, issuer=ISSUER, requires_iss=requires_iss, requires_form_post=False
+        )
+        == "c"
+    )

@@ -15,14 +15,14 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 
-from tests.login.dishonest_provider import KEY, Lies
+from tests.login.dishonest_provider import KEY, TamperedProvider
 from tests.login.test_token_refresh import signed_in as refreshable
 from tests.servers.browser import page
 from tests.servers.hostile_provider import HostileProvider, document
 from tests.servers.providers import CLIENT_SECRET
 from tests.support import signed_tokens
-from tests.support.sign_in import APP, house
-from tests.support.sign_in_steps import nonce_of, outside, start, state_of
+from tests.support.sign_in import APP, running_sign_in
+from tests.support.sign_in_steps import is_app_url, requested_nonce, requested_state, start_url
 
 if TYPE_CHECKING:
     import httpx2
@@ -48,7 +48,7 @@ class Module:
     userinfo: dict[str, object] = field(default_factory=lambda: {"sub": "alice"})
     unsigned: bool = False
 
-    def token(self, lies: Lies, *, nonce: str) -> str:
+    def token(self, lies: TamperedProvider, *, nonce: str) -> str:
         claims = json.loads(_part(lies.id_token(**{"nonce": nonce, **self.claims}), 1))
         if self.unsigned:
             return f"{_text({'alg': 'none'})}.{_text(claims)}."
@@ -88,47 +88,56 @@ BOTH_MODES = pytest.mark.parametrize("mode", ["query", "form_post"])
 
 
 async def sign_in(
-    browser: Browser, lies: Lies, module: Module, *, mode: str = "query", **claims: object
+    browser: Browser,
+    lies: TamperedProvider,
+    module: Module,
+    *,
+    mode: str = "query",
+    **claims: object,
 ) -> httpx2.Response:
     """The answer to the callback."""
-    lies.provider.answers["/jwks"] = document({"keys": [key.jwk for key in module.published]})
-    lies.provider.answers["/userinfo"] = document(module.userinfo)
-    asked = await browser.get(start(APP, "/"))
+    lies.server.answers["/jwks"] = document({"keys": [key.jwk for key in module.published]})
+    lies.server.answers["/userinfo"] = document(module.userinfo)
+    asked = await browser.get(start_url(APP, "/"))
     assert ("response_mode=form_post" in asked.headers["location"]) is (mode == "form_post")
-    nonce = await nonce_of(asked)
+    nonce = await requested_nonce(asked)
     told = lies.id_token(nonce=nonce, **claims) if claims else module.token(lies, nonce=nonce)
-    lies.token(id_token=told)
-    answer = {"code": "c", "state": await state_of(asked)}
+    lies.set_token_response(id_token=told)
+    answer = {"code": "c", "state": await requested_state(asked)}
     where = {"params": answer} if mode == "query" else {"data": answer}
     method = "GET" if mode == "query" else "POST"
     return await browser.request(method, f"{APP}/.auth/callback/corp", **where)
 
 
 @pytest.fixture
-def lies(hostile: HostileProvider) -> Lies:
-    return Lies(hostile)
+def tampered_provider(hostile_provider: HostileProvider) -> TamperedProvider:
+    return TamperedProvider(hostile_provider)
 
 
 @BOTH_MODES
 @pytest.mark.parametrize("name", BASIC)
-async def test_basic(lies: Lies, name: str, mode: str) -> None:
+async def test_basic(tampered_provider: TamperedProvider, name: str, mode: str) -> None:
     module = BASIC[name]
     settings = {"corp": {"response_mode": mode}}
     async with (
-        house(lies.provider.issuer, auth_host=None, providers=settings) as at,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None, providers=settings) as at,
         at.browser() as browser,
     ):
-        landed = await sign_in(browser, lies, module, mode=mode)
-        session = await at.session(browser, APP)
+        landed = await sign_in(browser, tampered_provider, module, mode=mode)
+        session = await at.find_session(browser, APP)
     assert landed.status_code == (303 if module.passes else 403), landed.text
     assert (session is not None) is module.passes
-    _, _, headers, body = next(each for each in lies.provider.seen if each[1] == "/token")
+    _, _, headers, body = next(
+        each for each in tampered_provider.server.seen if each[1] == "/token"
+    )
     authentication = b64decode(headers["authorization"].removeprefix("Basic ")).decode()
     assert unquote(authentication.partition(":")[2].replace("+", " ")) == CLIENT_SECRET
     assert b"client_secret" not in body
     if session is not None and "email" in module.userinfo:
         assert (session.identity.email, session.identity.name) == ("alice@example.com", "Alice")
-        asked_for = [headers for _, path, headers, _ in lies.provider.seen if path == "/userinfo"]
+        asked_for = [
+            headers for _, path, headers, _ in tampered_provider.server.seen if path == "/userinfo"
+        ]
         assert asked_for[-1]["authorization"].startswith("Bearer ")
 
 
@@ -138,59 +147,88 @@ async def test_basic(lies: Lies, name: str, mode: str) -> None:
 CONFIGURATION = "/.well-known/openid-configuration"
 
 
-async def test_oidcc_client_test_discovery_openid_config(lies: Lies) -> None:
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
-        assert (await sign_in(browser, lies, BASIC["oidcc-client-test"])).status_code == 303
-    assert lies.provider.asked_for(CONFIGURATION) == 1
+async def test_oidcc_client_test_discovery_openid_config(
+    tampered_provider: TamperedProvider,
+) -> None:
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        assert (
+            await sign_in(browser, tampered_provider, BASIC["oidcc-client-test"])
+        ).status_code == 303
+    assert tampered_provider.server.asked_for(CONFIGURATION) == 1
 
 
-async def test_oidcc_client_test_discovery_jwks_uri_keys(lies: Lies) -> None:
+async def test_oidcc_client_test_discovery_jwks_uri_keys(
+    tampered_provider: TamperedProvider,
+) -> None:
     elsewhere = "/keys/elsewhere"
-    lies.provider.offers(jwks_uri=f"{lies.provider.issuer}{elsewhere}")
-    lies.provider.answers[elsewhere] = document({"keys": [KEY.jwk]})
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
-        assert (await sign_in(browser, lies, BASIC["oidcc-client-test"])).status_code == 303
-    assert lies.provider.asked_for(elsewhere) == 1
-    assert not lies.provider.asked_for("/jwks")
+    tampered_provider.server.offers(jwks_uri=f"{tampered_provider.server.issuer}{elsewhere}")
+    tampered_provider.server.answers[elsewhere] = document({"keys": [KEY.jwk]})
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        assert (
+            await sign_in(browser, tampered_provider, BASIC["oidcc-client-test"])
+        ).status_code == 303
+    assert tampered_provider.server.asked_for(elsewhere) == 1
+    assert not tampered_provider.server.asked_for("/jwks")
 
 
-async def test_oidcc_client_test_discovery_issuer_mismatch(lies: Lies) -> None:
-    lies.provider.offers(issuer="https://evil.example")
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
-        refused = await browser.get(start(APP, "/"))
+async def test_oidcc_client_test_discovery_issuer_mismatch(
+    tampered_provider: TamperedProvider,
+) -> None:
+    tampered_provider.server.offers(issuer="https://evil.example")
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        refused = await browser.get(start_url(APP, "/"))
     assert refused.status_code == 503
     assert "location" not in refused.headers
 
 
-async def test_oidcc_client_test_signing_key_rotation(lies: Lies) -> None:
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
+async def test_oidcc_client_test_signing_key_rotation(tampered_provider: TamperedProvider) -> None:
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
         for key in (KEY, SECOND_KEY):
             module = Module(passes=True, key=key, published=(key,))
             browser.client.cookies.clear()
-            assert (await sign_in(browser, lies, module)).status_code == 303
+            assert (await sign_in(browser, tampered_provider, module)).status_code == 303
 
 
-async def test_oidcc_client_test_signing_key_rotation_just_before_signing(lies: Lies) -> None:
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
-        await sign_in(browser, lies, BASIC["oidcc-client-test"])  # our copy of the keys is warm
+async def test_oidcc_client_test_signing_key_rotation_just_before_signing(
+    tampered_provider: TamperedProvider,
+) -> None:
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        await sign_in(
+            browser, tampered_provider, BASIC["oidcc-client-test"]
+        )  # our copy of the keys is warm
         browser.client.cookies.clear()
-        asked = await browser.get(start(APP, "/"))
-        lies.provider.answers["/jwks"] = document({"keys": [SECOND_KEY.jwk]})
+        asked = await browser.get(start_url(APP, "/"))
+        tampered_provider.server.answers["/jwks"] = document({"keys": [SECOND_KEY.jwk]})
         module = Module(passes=True, key=SECOND_KEY)
-        lies.token(id_token=module.token(lies, nonce=await nonce_of(asked)))
-        url = f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}"
+        tampered_provider.set_token_response(
+            id_token=module.token(tampered_provider, nonce=await requested_nonce(asked))
+        )
+        url = f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
         assert (await browser.get(url)).status_code == 303
 
 
 # Logout
 
 
-async def signed_out_at_the_provider(browser: Browser, lies: Lies) -> str:
+async def signed_out_at_the_provider(browser: Browser, lies: TamperedProvider) -> str:
     """The address at the provider that our sign-out leads to."""
-    end = f"{lies.provider.issuer}/end"
-    lies.provider.offers(
-        userinfo_endpoint=f"{lies.provider.issuer}/userinfo", end_session_endpoint=end
-    )
+    end = f"{lies.server.issuer}/end"
+    lies.server.offers(userinfo_endpoint=f"{lies.server.issuer}/userinfo", end_session_endpoint=end)
     await sign_in(browser, lies, BASIC["oidcc-client-test"], sid=SID)
     done = await browser.submit(await browser.get(f"{APP}/.auth/sign_out"), {"scope": "everywhere"})
     onward = page(done).refresh or ""
@@ -206,16 +244,21 @@ async def signed_out_at_the_provider(browser: Browser, lies: Lies) -> str:
         pytest.param(lambda _: None, id="oidcc-client-test-rp-init-logout-no-state"),
     ],
 )
-async def test_rp_initiated_logout(lies: Lies, state: Any) -> None:
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
-        asked = parse_qs(urlsplit(await signed_out_at_the_provider(browser, lies)).query)
+async def test_rp_initiated_logout(tampered_provider: TamperedProvider, state: Any) -> None:
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        asked = parse_qs(
+            urlsplit(await signed_out_at_the_provider(browser, tampered_provider)).query
+        )
         assert _part(asked["id_token_hint"][0], 1)
         returned = state(asked["state"][0])
         suffix = "" if returned is None else f"?state={quote(returned, safe='')}"
         shown = await browser.get(f"{asked['post_logout_redirect_uri'][0]}{suffix}")
         assert shown.status_code == 200
         assert f"{APP}/" in page(shown).links
-        assert await at.session(browser, APP) is None
+        assert await at.find_session(browser, APP) is None
 
 
 def by_another_algorithm(token: str) -> str:
@@ -267,23 +310,25 @@ def without_signature(token: str) -> str:
     ],
 )
 async def test_back_channel_logout(
-    lies: Lies, changes: dict[str, Any], made: Any, status: int
+    tampered_provider: TamperedProvider, changes: dict[str, Any], made: Any, status: int
 ) -> None:
     registered = {"corp": {"algorithms": ("RS256",)}}
     async with (
-        house(lies.provider.issuer, auth_host=None, providers=registered) as at,
+        running_sign_in(
+            tampered_provider.server.issuer, auth_host=None, providers=registered
+        ) as at,
         at.browser() as browser,
         at.browser() as nobody,
     ):
         module = Module(passes=True, published=(KEY, ELLIPTIC_KEY))
-        await sign_in(browser, lies, module, sid=SID)
+        await sign_in(browser, tampered_provider, module, sid=SID)
         done = await nobody.request(
             "POST",
             f"{APP}/.auth/backchannel-logout",
-            data={"logout_token": made(lies.logout_token(sub="alice", **changes))},
+            data={"logout_token": made(tampered_provider.logout_token(sub="alice", **changes))},
         )
         assert (done.status_code, done.headers["cache-control"]) == (status, "no-store")
-        assert (await at.session(browser, APP) is None) is (status == 200)
+        assert (await at.find_session(browser, APP) is None) is (status == 200)
 
 
 @pytest.mark.parametrize(
@@ -293,36 +338,46 @@ async def test_back_channel_logout(
         pytest.param(False, id="oidcc-client-test-rp-frontchannel-opinitlogout"),
     ],
 )
-async def test_front_channel_logout(lies: Lies, *, by_us: bool) -> None:
+async def test_front_channel_logout(tampered_provider: TamperedProvider, *, by_us: bool) -> None:
     """The provider's page shows its frames, whoever began the logout."""
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
         if by_us:
-            await signed_out_at_the_provider(browser, lies)
+            await signed_out_at_the_provider(browser, tampered_provider)
         else:
-            await sign_in(browser, lies, BASIC["oidcc-client-test"], sid=SID)
-            assert await at.session(browser, APP) is not None
-        issuer = quote(lies.provider.issuer, safe="")
+            await sign_in(browser, tampered_provider, BASIC["oidcc-client-test"], sid=SID)
+            assert await at.find_session(browser, APP) is not None
+        issuer = quote(tampered_provider.server.issuer, safe="")
         frame = f"{APP}/.auth/frontchannel-logout?iss={issuer}&sid={SID}"
         shown = await browser.get(frame)
         assert (shown.status_code, shown.headers["cache-control"]) == (200, "no-store")
-        assert await at.session(browser, APP) is None
+        assert await at.find_session(browser, APP) is None
 
 
 # Sign-in that somebody else begins
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_oidcc_client_test_3rd_party_init_login(lies: Lies, method: str) -> None:
-    async with house(lies.provider.issuer, auth_host=None) as at, at.browser() as browser:
-        given = {"iss": lies.provider.issuer, "target_link_uri": f"{APP}/x?y=1"}
+async def test_oidcc_client_test_3rd_party_init_login(
+    tampered_provider: TamperedProvider, method: str
+) -> None:
+    async with (
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        given = {"iss": tampered_provider.server.issuer, "target_link_uri": f"{APP}/x?y=1"}
         where: dict[str, Any] = {"params": given} if method == "GET" else {"data": given}
         asked = await browser.request(method, f"{APP}/.auth/start", **where)
         module = BASIC["oidcc-client-test"]
-        lies.token(id_token=module.token(lies, nonce=await nonce_of(asked)))
-        callback = f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}"
-        last = await browser.visit(callback, stop=outside)
+        tampered_provider.set_token_response(
+            id_token=module.token(tampered_provider, nonce=await requested_nonce(asked))
+        )
+        callback = f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
+        last = await browser.visit(callback, stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x?y=1"
-        assert await at.session(browser, APP) is not None
+        assert await at.find_session(browser, APP) is not None
 
 
 # Refresh tokens
@@ -341,13 +396,15 @@ async def test_oidcc_client_test_3rd_party_init_login(lies: Lies, method: str) -
     ],
 )
 async def test_refresh_token(
-    hostile: HostileProvider, claims: dict[str, object], *, lives: bool
+    hostile_provider: HostileProvider, claims: dict[str, object], *, lives: bool
 ) -> None:
-    async with refreshable(hostile) as scene:
-        scene.lies.token(
-            id_token=scene.lies.id_token(nonce=None, **claims), refresh_token="r1", expires_in=600
+    async with refreshable(hostile_provider) as scene:
+        scene.tampered_provider.set_token_response(
+            id_token=scene.tampered_provider.id_token(nonce=None, **claims),
+            refresh_token="r1",
+            expires_in=600,
         )
-        scene.later()
+        scene.advance_clock()
         assert (await scene.check() is not None) is lives
         assert scene.refreshes() == ["r0"]
-        assert (await scene.at.session(scene.browser, APP) is not None) is lives
+        assert (await scene.fixture.find_session(scene.browser, APP) is not None) is lives

@@ -10,8 +10,8 @@ import pytest
 
 from tests.servers.browser import page
 from tests.servers.strict_provider import StrictProvider, running_strict_provider
-from tests.support.sign_in import APP, AUTH, House, house
-from tests.support.sign_in_steps import outside, start
+from tests.support.sign_in import APP, AUTH, SignInFixture, running_sign_in
+from tests.support.sign_in_steps import is_app_url, start_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -54,14 +54,14 @@ def same_site(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def at(
+async def fixture(
     staff: StrictProvider, partners: StrictProvider, auth_host: str | None, same_site: str
-) -> AsyncIterator[House]:
+) -> AsyncIterator[SignInFixture]:
     providers = {
         name: {"issuer": provider.issuer, "client_secret": provider.client_secret}
         for name, provider in (("staff", staff), ("partners", partners))
     }
-    async with house(
+    async with running_sign_in(
         staff.issuer,
         auth_host=auth_host,
         providers=providers,
@@ -72,8 +72,8 @@ async def at(
 
 
 @pytest.fixture
-async def browser(at: House) -> AsyncIterator[Browser]:
-    async with at.browser() as opened:
+async def browser(fixture: SignInFixture) -> AsyncIterator[Browser]:
+    async with fixture.browser() as opened:
         yield opened
 
 
@@ -103,10 +103,10 @@ async def go_on(browser: Browser, reply: httpx2.Response, **headers: str) -> htt
 async def signed_in(browser: Browser, url: str) -> str:
     """The address of the app that a sign-in at a provider ends at."""
     for _ in range(MOST_PAGES):
-        last = await browser.follow(await browser.get(url, **SAME_ORIGIN), stop=outside)
+        last = await browser.follow(await browser.get(url, **SAME_ORIGIN), stop=is_app_url)
         url = last.headers.get("location") or page(last).refresh or ""
         assert url, last.text
-        if outside(url):
+        if is_app_url(url):
             return url
     raise AssertionError(f"no end: {browser.visited[-6:]}")
 
@@ -115,12 +115,12 @@ async def signed_in(browser: Browser, url: str) -> str:
 @pytest.mark.parametrize("where", [APP, AUTH])
 @pytest.mark.parametrize("named", ["staff", "partners"])
 async def test_a_third_party_does_not_choose(
-    at: House, browser: Browser, method: str, where: str, named: str
+    fixture: SignInFixture, browser: Browser, method: str, where: str, named: str
 ) -> None:
-    if where == AUTH and at.auth_host is None:
+    if where == AUTH and fixture.auth_host is None:
         where = APP
     given = {
-        "iss": at.desk.providers[named].settings.issuer,
+        "iss": fixture.context.providers[named].settings.issuer,
         "target_link_uri": f"{where}/x",
         "login_hint": "ann",
     }
@@ -136,29 +136,31 @@ async def test_a_third_party_does_not_choose(
         assert parse_qs(urlsplit(chosen.headers["location"]).query)["login_hint"] == ["ann"]
 
 
-async def test_an_issuer_of_nobody_is_refused(at: House, browser: Browser) -> None:
-    url = start(APP, "/x", iss="https://evil.example")
+async def test_an_issuer_of_nobody_is_refused(fixture: SignInFixture, browser: Browser) -> None:
+    url = start_url(APP, "/x", iss="https://evil.example")
     reply = await go_on(browser, await browser.get(url, **CROSS_SITE), **SAME_ORIGIN)
     assert reply.status_code == 403
     assert "choice=" not in reply.text
 
 
 async def test_where_one_provider_serves_a_route_there_is_nothing_to_choose(
-    at: House, browser: Browser
+    fixture: SignInFixture, browser: Browser
 ) -> None:
-    issuer = at.desk.providers["staff"].settings.issuer
-    reply = await go_on(browser, await browser.get(start(APP, "/staff/x", iss=issuer)))
+    issuer = fixture.context.providers["staff"].settings.issuer
+    reply = await go_on(browser, await browser.get(start_url(APP, "/staff/x", iss=issuer)))
     assert provider_of(reply) == "staff"
 
 
-async def test_whoever_is_signed_in_as_asked_goes_on(at: House, browser: Browser) -> None:
-    chooser = await go_on(browser, await browser.get(start(APP, "/x")), **SAME_ORIGIN)
+async def test_whoever_is_signed_in_as_asked_goes_on(
+    fixture: SignInFixture, browser: Browser
+) -> None:
+    chooser = await go_on(browser, await browser.get(start_url(APP, "/x")), **SAME_ORIGIN)
     assert await signed_in(browser, choices(chooser)[1]) == f"{APP}/x"
-    issuers = {name: each.settings.issuer for name, each in at.desk.providers.items()}
-    url = start(APP, "/y", iss=issuers["partners"], again="1")
+    issuers = {name: each.settings.issuer for name, each in fixture.context.providers.items()}
+    url = start_url(APP, "/y", iss=issuers["partners"], again="1")
     same = await browser.get(url, **SAME_ORIGIN)
     assert same.headers["location"] == f"{APP}/y"
-    other = await browser.get(start(APP, "/y", iss=issuers["staff"]), **CROSS_SITE)
+    other = await browser.get(start_url(APP, "/y", iss=issuers["staff"]), **CROSS_SITE)
     assert len(choices(await go_on(browser, other, **SAME_ORIGIN))) == 2
 
 
@@ -175,13 +177,13 @@ async def test_whoever_is_signed_in_as_asked_goes_on(at: House, browser: Browser
     ],
 )
 async def test_a_choice_is_made_on_our_page(
-    at: House, browser: Browser, site: list[str], *, counts: bool
+    fixture: SignInFixture, browser: Browser, site: list[str], *, counts: bool
 ) -> None:
     """An attacker has the link from a chooser of their own, and lets the victim follow it."""
-    async with at.browser() as attacker:
-        chooser = await go_on(attacker, await attacker.get(start(APP, "/x")), **SAME_ORIGIN)
+    async with fixture.browser() as attacker:
+        chooser = await go_on(attacker, await attacker.get(start_url(APP, "/x")), **SAME_ORIGIN)
     link = choices(chooser)[1]
-    if at.desk.strict and not counts:
+    if fixture.context.uses_strict_cookies and not counts:
         link += "&again=1"
     headers = [("sec-fetch-site", each) for each in site]
     reply = await browser.request("GET", link, headers=headers)
@@ -193,8 +195,10 @@ async def test_a_choice_is_made_on_our_page(
         assert urlsplit(str(last.url)).path == "/.auth/choose"
 
 
-async def test_the_chooser_is_where_the_sign_in_is(at: House, browser: Browser) -> None:
-    last = await browser.visit(start(APP, "/x"), stop=outside)
+async def test_the_chooser_is_where_the_sign_in_is(
+    fixture: SignInFixture, browser: Browser
+) -> None:
+    last = await browser.visit(start_url(APP, "/x"), stop=is_app_url)
     if page(last).refresh:
         last = await go_on(browser, last, **SAME_ORIGIN)
-    assert str(last.url).startswith(f"{at.auth_host or APP}/.auth/choose?choice=")
+    assert str(last.url).startswith(f"{fixture.auth_host or APP}/.auth/choose?choice=")

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.login.claims import ClaimNames, ClaimRules, identity_of, merge_userinfo
+from authz_sidecar.login.claims import ClaimNames, ClaimRules, identity_from_claims, merge_userinfo
 from authz_sidecar.oidc.id_token import VerifiedClaims
 from tests.support.signed_tokens import ISSUER, claims
 
@@ -17,7 +17,7 @@ def given(**changes: object) -> VerifiedClaims:
 
 
 def test_an_identity_has_what_was_claimed() -> None:
-    identity = identity_of(
+    identity = identity_from_claims(
         given(
             email="alice@example.com",
             name="Alice",
@@ -59,7 +59,7 @@ def test_an_address_is_believed_when_verified(
         (ClaimRules(require_verified_email=True), required),
         (ClaimRules(allow_unverified_email=True), allowed),
     ]:
-        identity = identity_of(said, provider="corp", rules=rules)
+        identity = identity_from_claims(said, provider="corp", rules=rules)
         assert identity.email == ("alice@example.com" if believed else None)
         # Nor does an address that is not believed come back as a claim.
         assert identity.claims.get("email") == identity.email
@@ -80,7 +80,9 @@ def test_nobody_is_called_by_an_address_that_is_not_theirs(
     said = given(email="alice@example.com", email_verified=verified)
     rules = ClaimRules(names=ClaimNames(user="email"), require_verified_email=required)
     with nullcontext() if passes else pytest.raises(LoginRefused, match="names the user"):
-        assert identity_of(said, provider="corp", rules=rules).subject == "alice@example.com"
+        assert (
+            identity_from_claims(said, provider="corp", rules=rules).subject == "alice@example.com"
+        )
 
 
 @pytest.mark.parametrize(
@@ -98,7 +100,10 @@ def test_nobody_is_called_by_an_address_that_is_not_theirs(
     ],
 )
 def test_what_is_no_address_is_none(address: object) -> None:
-    assert identity_of(given(email=address), provider="corp", rules=ClaimRules()).email is None
+    assert (
+        identity_from_claims(given(email=address), provider="corp", rules=ClaimRules()).email
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +118,10 @@ def test_what_is_no_address_is_none(address: object) -> None:
     ],
 )
 def test_groups_are_strings(value: object, groups: tuple[str, ...]) -> None:
-    assert identity_of(given(groups=value), provider="corp", rules=ClaimRules()).groups == groups
+    assert (
+        identity_from_claims(given(groups=value), provider="corp", rules=ClaimRules()).groups
+        == groups
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +135,7 @@ def test_groups_are_strings(value: object, groups: tuple[str, ...]) -> None:
 )
 def test_the_configuration_says_where_groups_are(name: str, extra: dict[str, object]) -> None:
     rules = ClaimRules(names=ClaimNames(groups=(name,)))
-    assert identity_of(given(**extra), provider="corp", rules=rules).groups == ("a",)
+    assert identity_from_claims(given(**extra), provider="corp", rules=rules).groups == ("a",)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +152,7 @@ def test_an_address_that_is_not_believed_is_told_by_no_claim(
 ) -> None:
     names = ClaimNames(email=(path,))
     for verified, email in ((True, "a@example.com"), (False, None)):
-        identity = identity_of(
+        identity = identity_from_claims(
             given(email_verified=verified, **said),
             provider="corp",
             rules=ClaimRules(names=names, client_id="authz"),
@@ -155,7 +163,9 @@ def test_an_address_that_is_not_believed_is_told_by_no_claim(
 
 def test_a_user_claim_that_names_nobody_is_refused() -> None:
     with pytest.raises(LoginRefused):
-        identity_of(given(), provider="corp", rules=ClaimRules(names=ClaimNames(user="oid")))
+        identity_from_claims(
+            given(), provider="corp", rules=ClaimRules(names=ClaimNames(user="oid"))
+        )
 
 
 @pytest.mark.parametrize("userinfo", [{}, {"sub": "bob"}, {"sub": None}, {"sub": ["alice"]}])

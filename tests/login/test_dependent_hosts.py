@@ -9,11 +9,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.login_request import CHOICE, HAND_OVER, WALK, Errand, seal_errand
-from authz_sidecar.login.loop_detection import MOST_ROUNDS
+from authz_sidecar.login.login_request import (
+    CHOICE_PURPOSE,
+    HANDOFF_PURPOSE,
+    HOST_CHAIN_PURPOSE,
+    LoginIntent,
+    seal_intent,
+)
+from authz_sidecar.login.loop_detection import MAX_ROUNDS
 from tests.servers.browser import MOST_STEPS, Browser, page
-from tests.support.sign_in import ADMIN, APP, AUTH, WIKI, House, house
-from tests.support.sign_in_steps import DEEP, TWO, outside, sign_in, start
+from tests.support.sign_in import ADMIN, APP, AUTH, WIKI, SignInFixture, running_sign_in
+from tests.support.sign_in_steps import DEEP_LINK, TWO_PROVIDERS, is_app_url, sign_in, start_url
 
 if TYPE_CHECKING:
     from tests.servers.providers import RunningProvider
@@ -27,20 +33,26 @@ ANYWHERE = pytest.mark.parametrize(
 async def walk(browser: Browser, url: str, user: str = "alice") -> str:
     """The address of the app that a walk ends at, by its redirects and pages that go on."""
     for _ in range(MOST_STEPS):
-        last = await browser.visit(url, user=user, stop=outside)
+        last = await browser.visit(url, user=user, stop=is_app_url)
         if "location" in last.headers:
             return str(last.headers["location"])
         onward = page(last).refresh
         assert onward, last.text
-        if outside(onward):
+        if is_app_url(onward):
             return onward
         url = onward
     raise AssertionError(f"no end: {browser.visited}")
 
 
-def walk_to(at: House, host: str, *steps: str, seconds: float = 60, purpose: str = WALK) -> str:
-    errand = Errand(return_to=f"{host}/", walk=steps, provider="corp")
-    sealed = seal_errand(
+def walk_to(
+    at: SignInFixture,
+    host: str,
+    *steps: str,
+    seconds: float = 60,
+    purpose: str = HOST_CHAIN_PURPOSE,
+) -> str:
+    errand = LoginIntent(return_to=f"{host}/", walk=steps, provider="corp")
+    sealed = seal_intent(
         errand,
         at.keys,
         purpose=purpose,
@@ -55,13 +67,13 @@ async def test_one_sign_in_opens_all_of_them(
     certified_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        house(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
-        assert await walk(browser, start(APP, DEEP)) == f"{APP}{DEEP}"
+        assert await walk(browser, start_url(APP, DEEP_LINK)) == f"{APP}{DEEP_LINK}"
         tokens = set()
         for host in (APP, ADMIN, WIKI):
-            session = await at.session(browser, host)
+            session = await at.find_session(browser, host)
             assert session is not None, host
             assert session.identity.subject == "alice"
             tokens.add(browser.cookies(parse_origin(host).host)["__Host-authz"])
@@ -69,7 +81,7 @@ async def test_one_sign_in_opens_all_of_them(
 
         # From a page of the app it is asked for again, and costs a redirect a host.
         asked = len(browser.visited)
-        assert await walk(browser, start(APP, DEEP)) == f"{APP}{DEEP}"
+        assert await walk(browser, start_url(APP, DEEP_LINK)) == f"{APP}{DEEP_LINK}"
         again = browser.visited[asked:]
         assert [urlsplit(url).netloc for url in again] == [
             urlsplit(host).netloc for host in (APP, ADMIN, WIKI)
@@ -81,29 +93,29 @@ async def test_only_the_route_of_the_page_sends_for_a_walk(
     certified_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        house(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
         await sign_in(browser, ADMIN)
-        assert await at.session(browser, ADMIN) is not None
-        assert await at.session(browser, APP) is None
-        assert await at.session(browser, WIKI) is None
+        assert await at.find_session(browser, ADMIN) is not None
+        assert await at.find_session(browser, APP) is None
+        assert await at.find_session(browser, WIKI) is None
 
 
 async def test_a_dependent_session_that_ended_is_made_anew(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        house(certified_provider.issuer, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
-        await walk(browser, start(APP, "/"))
-        ended = await at.session(browser, WIKI)
+        await walk(browser, start_url(APP, "/"))
+        ended = await at.find_session(browser, WIKI)
         assert ended is not None
-        await at.desk.sessions.end(ended)
-        assert await walk(browser, start(APP, "/back")) == f"{APP}/back"
-        assert await at.session(browser, WIKI) is not None
-        assert ended != await at.session(browser, WIKI)
+        await at.context.sessions.end(ended)
+        assert await walk(browser, start_url(APP, "/back")) == f"{APP}/back"
+        assert await at.find_session(browser, WIKI) is not None
+        assert ended != await at.find_session(browser, WIKI)
 
 
 async def test_a_host_of_another_provider_is_passed_by(
@@ -115,13 +127,16 @@ async def test_a_host_of_another_provider_is_passed_by(
         {"from": WIKI, "identity_provider": ["corp", "partners"]},
     )
     async with (
-        house(
-            certified_provider.issuer, routes=routes, providers=TWO, default_provider="corp"
+        running_sign_in(
+            certified_provider.issuer,
+            routes=routes,
+            providers=TWO_PROVIDERS,
+            default_provider="corp",
         ) as at,
         at.browser() as browser,
     ):
-        assert await walk(browser, start(APP, "/x")) == f"{APP}/x"
-        assert await at.session(browser, WIKI) is not None
+        assert await walk(browser, start_url(APP, "/x")) == f"{APP}/x"
+        assert await at.find_session(browser, WIKI) is not None
         assert not any(url.startswith(ADMIN) for url in browser.visited)
 
 
@@ -129,26 +144,26 @@ async def test_a_host_that_goes_round_in_circles_is_passed_by(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        house(certified_provider.issuer, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
         admin = parse_origin(ADMIN)
         cookie: list[str] = []
-        for _ in range(MOST_ROUNDS):
-            line = at.desk.loop.count(cookie, origin=admin, now=at.clock())
+        for _ in range(MAX_ROUNDS):
+            line = at.context.loop_detector.count_round(cookie, origin=admin, now=at.clock())
             cookie = [line.partition(";")[0]]
         name, _, value = cookie[0].partition("=")
         browser.client.cookies.set(name, value, domain=admin.host)
-        assert await walk(browser, start(APP, "/x")) == f"{APP}/x"
-        assert await at.session(browser, ADMIN) is None
-        assert await at.session(browser, WIKI) is not None
+        assert await walk(browser, start_url(APP, "/x")) == f"{APP}/x"
+        assert await at.find_session(browser, ADMIN) is None
+        assert await at.find_session(browser, WIKI) is not None
 
 
 async def test_whoever_refuses_on_the_way_can_still_go_where_they_were_going(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        house(certified_provider.issuer, auth_host=None, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, auth_host=None, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
         form = await browser.visit(walk_to(at, ADMIN, WIKI, f"{APP}/x?y=1"))
@@ -160,10 +175,10 @@ async def test_whoever_refuses_on_the_way_can_still_go_where_they_were_going(
 async def test_a_provider_that_is_down_keeps_nobody(certified_provider: RunningProvider) -> None:
     nowhere = "http://localhost:9"
     async with (
-        house(nowhere, auth_host=None, routes=TOGETHER) as at,
+        running_sign_in(nowhere, auth_host=None, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
-        last = await browser.visit(walk_to(at, ADMIN, WIKI, f"{APP}/x"), stop=outside)
+        last = await browser.visit(walk_to(at, ADMIN, WIKI, f"{APP}/x"), stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x"
         assert certified_provider.issuer != nowhere
 
@@ -173,10 +188,14 @@ async def test_a_provider_that_is_down_keeps_nobody(certified_provider: RunningP
     [
         pytest.param(lambda at: walk_to(at, WIKI, f"{APP}/x"), 400, id="another host's"),
         pytest.param(
-            lambda at: walk_to(at, ADMIN, f"{APP}/x", purpose=CHOICE), 400, id="another purpose"
+            lambda at: walk_to(at, ADMIN, f"{APP}/x", purpose=CHOICE_PURPOSE),
+            400,
+            id="another purpose",
         ),
         pytest.param(
-            lambda at: walk_to(at, ADMIN, f"{APP}/x", purpose=HAND_OVER), 400, id="a hand-over's"
+            lambda at: walk_to(at, ADMIN, f"{APP}/x", purpose=HANDOFF_PURPOSE),
+            400,
+            id="a hand-over's",
         ),
         pytest.param(lambda at: f"{walk_to(at, ADMIN, f'{APP}/x')}&walk=x", 400, id="twice"),
         pytest.param(lambda at: f"{walk_to(at, ADMIN, f'{APP}/x')}x", 400, id="changed"),
@@ -189,7 +208,7 @@ async def test_a_walk_is_ours_alone(
     certified_provider: RunningProvider, url: Any, status: int
 ) -> None:
     async with (
-        house(certified_provider.issuer, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
         path = url(at).partition("/.auth/")[2]
@@ -202,7 +221,7 @@ async def test_a_walk_that_took_too_long_leads_where_it_would_have_ended(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        house(certified_provider.issuer, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
         late = await browser.get(walk_to(at, ADMIN, f"{APP}/x", seconds=-1))
@@ -215,7 +234,7 @@ async def test_a_walk_ends_on_hosts_that_are_protected_still(
 ) -> None:
     """The configuration may have changed since it began."""
     async with (
-        house(certified_provider.issuer, auth_host=None, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, auth_host=None, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
         await sign_in(browser, ADMIN)
@@ -238,13 +257,13 @@ async def test_no_browser_meets_too_many_redirects(
         *({"from": host} for host in (*hosts[1:], *others)),
     )
     async with (
-        house(certified_provider.issuer, auth_host=auth_host, routes=routes) as at,
+        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=routes) as at,
         at.browser("https://auth.example.net") as browser,
     ):
-        url, chains = start(APP, "/"), []
-        while not outside(url):
+        url, chains = start_url(APP, "/"), []
+        while not is_app_url(url):
             before = len(browser.visited)
-            last = await browser.visit(url, user="alice", stop=outside)
+            last = await browser.visit(url, user="alice", stop=is_app_url)
             chains.append(len(browser.visited) - before)
             url = last.headers.get("location") or page(last).refresh or ""
         assert url == f"{APP}/"
@@ -253,10 +272,10 @@ async def test_no_browser_meets_too_many_redirects(
 
 async def test_a_walk_says_nothing_of_where_it_leads(certified_provider: RunningProvider) -> None:
     async with (
-        house(certified_provider.issuer, routes=TOGETHER) as at,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
         at.browser() as browser,
     ):
-        await walk(browser, start(APP, "/secret-page"))
+        await walk(browser, start_url(APP, "/secret-page"))
         steps = [url for url in browser.visited if "walk=" in url]
         assert len(steps) == 2
         for url in steps:

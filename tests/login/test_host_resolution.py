@@ -8,7 +8,7 @@ import pytest
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import BadProxyRequest
-from authz_sidecar.login.host_resolution import Hosts
+from authz_sidecar.login.host_resolution import HostResolver
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Headers
@@ -22,7 +22,7 @@ KNOWN = {
         "http://both.test",
     )
 }
-HOSTS = Hosts(knows=KNOWN.__contains__)
+HOSTS = HostResolver(is_known=KNOWN.__contains__)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ HOSTS = Hosts(knows=KNOWN.__contains__)
     ],
 )
 def test_known(headers: Headers, expected: str) -> None:
-    assert str(HOSTS.origin(tuple(headers))) == expected
+    assert str(HOSTS.resolve(tuple(headers))) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_known(headers: Headers, expected: str) -> None:
 )
 def test_refused(headers: Headers, why: str) -> None:
     with pytest.raises(BadProxyRequest, match=why):
-        HOSTS.origin(tuple(headers))
+        HOSTS.resolve(tuple(headers))

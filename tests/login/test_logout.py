@@ -7,10 +7,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.login.dishonest_provider import Lies
+from tests.login.dishonest_provider import TamperedProvider
 from tests.servers.browser import Browser, page
-from tests.support.sign_in import ADMIN, APP, AUTH, WIKI, house
-from tests.support.sign_in_steps import cleared, nonce_of, sign_in, start, state_of
+from tests.support.sign_in import ADMIN, APP, AUTH, WIKI, running_sign_in
+from tests.support.sign_in_steps import (
+    cleared_cookies,
+    requested_nonce,
+    requested_state,
+    sign_in,
+    start_url,
+)
 
 if TYPE_CHECKING:
     from tests.servers.hostile_provider import HostileProvider
@@ -20,7 +26,7 @@ EVERYWHERE = {"scope": "everywhere"}
 
 
 async def test_asking_does_nothing(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
         await sign_in(browser)
         await browser.get(f"{APP}/.auth/sign_out")
         asked = await browser.get(f"{APP}/.auth/sign_out")
@@ -28,18 +34,20 @@ async def test_asking_does_nothing(mock_provider: RunningProvider) -> None:
         assert "alice@example.com" in asked.text
         assert asked.headers["referrer-policy"] == "same-origin"
         assert "frame-ancestors 'none'" in asked.headers["content-security-policy"]
-        assert await at.session(browser, APP) is not None
+        assert await at.find_session(browser, APP) is not None
 
 
-async def test_everywhere_ends_the_sign_in_and_all_its_children(real: RunningProvider) -> None:
-    async with house(real.issuer) as at, at.browser() as browser:
+async def test_everywhere_ends_the_sign_in_and_all_its_children(
+    real_provider: RunningProvider,
+) -> None:
+    async with running_sign_in(real_provider.issuer) as at, at.browser() as browser:
         for host in (APP, ADMIN, WIKI):
             await sign_in(browser, host)
         asked = await browser.get(f"{APP}/.auth/sign_out")
         done = await browser.submit(asked, EVERYWHERE)
-        assert cleared(done) == ["__Host-authz"]
+        assert cleared_cookies(done) == ["__Host-authz"]
         for host in (APP, ADMIN, WIKI, AUTH):
-            assert await at.session(browser, host) is None
+            assert await at.find_session(browser, host) is None
 
         # Then the provider, with what it needs to know whom we mean, and back.
         onward = page(done).refresh
@@ -47,7 +55,7 @@ async def test_everywhere_ends_the_sign_in_and_all_its_children(real: RunningPro
         asked_of_provider = {
             key: value[0] for key, value in parse_qs(urlsplit(onward).query).items()
         }
-        assert onward.startswith(real.issuer)
+        assert onward.startswith(real_provider.issuer)
         assert asked_of_provider["client_id"] == "authz"
         assert asked_of_provider["post_logout_redirect_uri"] == f"{AUTH}/.auth/signed_out"
         assert len(asked_of_provider["id_token_hint"].split(".")) == 3
@@ -61,23 +69,26 @@ async def test_everywhere_ends_the_sign_in_and_all_its_children(real: RunningPro
 
 
 async def test_this_site_only(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
         await sign_in(browser, APP)
         await sign_in(browser, WIKI)
         asked = await browser.get(f"{APP}/.auth/sign_out")
         assert "this site only" in asked.text.lower()
         done = await browser.submit(asked, {"scope": "site"})
-        assert (done.status_code, cleared(done)) == (303, ["__Host-authz"])
-        assert await at.session(browser, APP) is None
-        assert await at.session(browser, WIKI) is not None
-        assert await at.session(browser, AUTH) is not None
+        assert (done.status_code, cleared_cookies(done)) == (303, ["__Host-authz"])
+        assert await at.find_session(browser, APP) is None
+        assert await at.find_session(browser, WIKI) is not None
+        assert await at.find_session(browser, AUTH) is not None
         last = await browser.follow(done)
         assert last.status_code == 200
         assert str(last.request.url).startswith(f"{APP}/.auth/signed_out")
 
 
 async def test_without_a_central_host(certified_provider: RunningProvider) -> None:
-    async with house(certified_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(certified_provider.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
         await sign_in(browser, APP)
         asked = await browser.get(f"{APP}/.auth/sign_out")
         done = await browser.submit(asked, EVERYWHERE)
@@ -86,17 +97,20 @@ async def test_without_a_central_host(certified_provider: RunningProvider) -> No
         assert parse_qs(urlsplit(onward).query)["post_logout_redirect_uri"] == [
             f"{APP}/.auth/signed_out"
         ]
-        assert await at.session(browser, APP) is None
+        assert await at.find_session(browser, APP) is None
 
 
-async def test_it_works_while_the_provider_is_down(hostile: HostileProvider) -> None:
-    lies = Lies(hostile)
-    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
-        asked = await browser.get(start(APP, "/"))
-        lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)))
-        await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
-        assert await at.session(browser, APP) is not None
-        hostile.answers.clear()
+async def test_it_works_while_the_provider_is_down(hostile_provider: HostileProvider) -> None:
+    lies = TamperedProvider(hostile_provider)
+    async with (
+        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        asked = await browser.get(start_url(APP, "/"))
+        lies.set_token_response(id_token=lies.id_token(nonce=await requested_nonce(asked)))
+        await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}")
+        assert await at.find_session(browser, APP) is not None
+        hostile_provider.answers.clear()
         last = await browser.follow(
             await browser.submit(await browser.get(f"{APP}/.auth/sign_out"), EVERYWHERE)
         )
@@ -104,7 +118,7 @@ async def test_it_works_while_the_provider_is_down(hostile: HostileProvider) -> 
             200,
             f"{APP}/.auth/signed_out",
         )
-        assert await at.session(browser, APP) is None
+        assert await at.find_session(browser, APP) is None
 
 
 async def forms(browser: Browser) -> dict[str, str]:
@@ -131,16 +145,16 @@ async def forms(browser: Browser) -> dict[str, str]:
 async def test_nobody_else_can_do_it(
     mock_provider: RunningProvider, headers: dict[str, str], fields: dict[str, str]
 ) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
         await sign_in(browser, APP)
         form = {**await forms(browser), **EVERYWHERE, **fields}
         reply = await browser.request(
             "POST", f"{APP}/.auth/sign_out", data=form, headers={"origin": APP, **headers}
         )
         assert reply.status_code == 400
-        assert cleared(reply) == []
-        assert await at.session(browser, APP) is not None
-        assert await at.session(browser, AUTH) is not None
+        assert cleared_cookies(reply) == []
+        assert await at.find_session(browser, APP) is not None
+        assert await at.find_session(browser, AUTH) is not None
 
 
 @pytest.mark.parametrize(
@@ -153,37 +167,41 @@ async def test_nobody_else_can_do_it(
     ],
 )
 async def test_a_browser_can(mock_provider: RunningProvider, headers: dict[str, str]) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
         await sign_in(browser, APP)
         form = {**await forms(browser), **EVERYWHERE}
         await browser.request("POST", f"{APP}/.auth/sign_out", data=form, headers=headers)
-        assert await at.session(browser, APP) is None
+        assert await at.find_session(browser, APP) is None
 
 
 async def test_the_token_of_another_session(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as one, at.browser() as other:
+    async with (
+        running_sign_in(mock_provider.issuer) as at,
+        at.browser() as one,
+        at.browser() as other,
+    ):
         await sign_in(one, APP)
         await sign_in(other, APP)
         stolen = await forms(other)
         reply = await one.request("POST", f"{APP}/.auth/sign_out", data={**stolen, **EVERYWHERE})
         assert reply.status_code == 400
-        assert await at.session(one, APP) is not None
+        assert await at.find_session(one, APP) is not None
 
 
 async def test_the_token_of_another_host_or_day(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
         await sign_in(browser, APP)
         await sign_in(browser, WIKI)
         form = await forms(browser)
         reply = await browser.request("POST", f"{WIKI}/.auth/sign_out", data=form)
         assert reply.status_code == 400
-        assert await at.session(browser, WIKI) is not None
+        assert await at.find_session(browser, WIKI) is not None
 
 
 async def test_a_return_address_of_the_query_is_not_followed(
     mock_provider: RunningProvider,
 ) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
         await sign_in(browser, APP)
         url = f"{APP}/.auth/sign_out?rd=https://evil.example/"
         refused = await browser.request("POST", url, headers={"origin": APP})
@@ -197,7 +215,7 @@ async def test_a_return_address_of_the_query_is_not_followed(
 
 
 async def test_who_is_not_signed_in_is_signed_out(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
         for method in ("GET", "POST"):
             reply = await browser.request(method, f"{APP}/.auth/sign_out")
             assert reply.headers["location"] == f"{APP}/.auth/signed_out"

@@ -11,13 +11,19 @@ import pytest
 from hypothesis import given
 
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.loop_detection import MOST_ROUNDS, WINDOW_SECONDS, LoopBreaker
+from authz_sidecar.login.loop_detection import MAX_ROUNDS, WINDOW_SECONDS, LoopDetector
 from authz_sidecar.sealing import SecretKeys
-from tests.login.dishonest_provider import Lies
-from tests.sessions.siblings import lines_of, look_alikes
+from tests.login.dishonest_provider import TamperedProvider
+from tests.sessions.siblings import cookie_header_orders, similar_cookie_pairs
 from tests.support.sign_in import APP as HOST
-from tests.support.sign_in import AUTH, house
-from tests.support.sign_in_steps import link_to_restart, nonce_of, sign_in, start, state_of
+from tests.support.sign_in import AUTH, running_sign_in
+from tests.support.sign_in_steps import (
+    requested_nonce,
+    requested_state,
+    restart_link,
+    sign_in,
+    start_url,
+)
 
 if TYPE_CHECKING:
     from tests.servers.hostile_provider import HostileProvider
@@ -25,70 +31,72 @@ if TYPE_CHECKING:
 
 APP = parse_origin("https://app.example.com")
 ADMIN = parse_origin("https://admin.example.com")
-LOOP = LoopBreaker(keys=SecretKeys([b"k" * 32]), base_name="authz")
+LOOP = LoopDetector(keys=SecretKeys([b"k" * 32]), base_name="authz")
 NOW = 1_800_000_000.0
 
 
 def line_after(rounds: int, *, every: float = 1.0) -> str:
     line = ""
     for number in range(rounds):
-        cookie = LOOP.count([line], origin=APP, now=NOW + number * every)
+        cookie = LOOP.count_round([line], origin=APP, now=NOW + number * every)
         line = cookie.partition(";")[0]
     return line
 
 
 def test_it_trips_after_three_rounds() -> None:
-    trips = [LOOP.trips([line_after(n)], origin=APP, now=NOW + 5) for n in range(MOST_ROUNDS + 2)]
+    trips = [
+        LOOP.is_looping([line_after(n)], origin=APP, now=NOW + 5) for n in range(MAX_ROUNDS + 2)
+    ]
     assert trips == [False, False, False, True, True]
 
 
 def test_it_forgets_after_a_minute() -> None:
-    line = line_after(MOST_ROUNDS)
-    assert not LOOP.trips([line], origin=APP, now=NOW + WINDOW_SECONDS)
+    line = line_after(MAX_ROUNDS)
+    assert not LOOP.is_looping([line], origin=APP, now=NOW + WINDOW_SECONDS)
     slow = line_after(10, every=WINDOW_SECONDS / 2)
-    assert not LOOP.trips([slow], origin=APP, now=NOW + 9 * WINDOW_SECONDS / 2)
+    assert not LOOP.is_looping([slow], origin=APP, now=NOW + 9 * WINDOW_SECONDS / 2)
 
 
 @pytest.mark.parametrize("line", ["", "__Host-authz-loop=x", "__Host-authz-loop=", "authz-loop=1"])
 def test_a_spoilt_counter_is_none(line: str) -> None:
-    assert not LOOP.trips([line], origin=APP, now=NOW)
+    assert not LOOP.is_looping([line], origin=APP, now=NOW)
 
 
-COUNTED = line_after(MOST_ROUNDS)
+COUNTED = line_after(MAX_ROUNDS)
 
 
-@given(look_alikes(COUNTED.partition("=")[0]))
+@given(similar_cookie_pairs(COUNTED.partition("=")[0]))
 def test_a_cookie_of_a_sibling_host_is_another_one(look_alike: str) -> None:
-    for lines in lines_of(COUNTED, look_alike):
-        assert LOOP.trips(lines, origin=APP, now=NOW)
-    assert not LOOP.trips([look_alike], origin=APP, now=NOW)
+    for lines in cookie_header_orders(COUNTED, look_alike):
+        assert LOOP.is_looping(lines, origin=APP, now=NOW)
+    assert not LOOP.is_looping([look_alike], origin=APP, now=NOW)
 
 
 def test_a_counter_belongs_to_its_host() -> None:
-    line = line_after(MOST_ROUNDS)
-    assert not LOOP.trips([line], origin=ADMIN, now=NOW)
-    assert not LOOP.trips([line, line], origin=APP, now=NOW)
+    line = line_after(MAX_ROUNDS)
+    assert not LOOP.is_looping([line], origin=ADMIN, now=NOW)
+    assert not LOOP.is_looping([line, line], origin=APP, now=NOW)
 
 
 # What a sign-in that leads nowhere ends with: a page that names the likely cause
 
 
 async def test_a_browser_that_refuses_cookies(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
-        asked = await browser.get(start(HOST, "/"))
+    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        asked = await browser.get(start_url(HOST, "/"))
         browser.client.cookies.clear()
         lost = await browser.follow(asked, user="alice")
         assert lost.status_code == 400
         assert "sent no cookies at all" in lost.text
-        assert "attempt=2" in link_to_restart(lost)
+        assert "attempt=2" in restart_link(lost)
 
 
 async def test_a_browser_that_refuses_cookies_of_the_app_alone(
     mock_provider: RunningProvider,
 ) -> None:
     """With a central host the sign-in itself succeeds; the ticket finds nobody who asked for it."""
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
-        asked = await browser.get(start(HOST, "/"))
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+        asked = await browser.get(start_url(HOST, "/"))
         browser.client.cookies.clear()
         lost = await browser.follow(asked, user="alice")
         assert str(lost.request.url).startswith(f"{HOST}/.auth/handover")
@@ -105,15 +113,15 @@ async def test_a_browser_that_refuses_cookies_of_the_app_alone(
     ],
 )
 async def test_a_circle_of_sign_ins(mock_provider: RunningProvider, lost: str, cause: str) -> None:
-    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
-        for _ in range(MOST_ROUNDS):
+    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        for _ in range(MAX_ROUNDS):
             await sign_in(browser, HOST)
-            session = await at.session(browser, HOST)
+            session = await at.find_session(browser, HOST)
             if lost == "cookie":
                 browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
             elif lost == "session" and session is not None:
-                await at.desk.sessions.end(session)
-        tired = await browser.get(start(HOST, "/"))
+                await at.context.sessions.end(session)
+        tired = await browser.get(start_url(HOST, "/"))
         assert tired.status_code == 400
         assert "location" not in tired.headers
         [first, *_] = causes_of(tired.text)
@@ -121,33 +129,36 @@ async def test_a_circle_of_sign_ins(mock_provider: RunningProvider, lost: str, c
 
 
 async def test_a_circle_without_any_cookie(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
-        tired = await browser.get(start(HOST, "/", attempt=str(MOST_ROUNDS + 1)))
+    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+        tired = await browser.get(start_url(HOST, "/", attempt=str(MAX_ROUNDS + 1)))
         assert tired.status_code == 400
         [first, *_] = causes_of(tired.text)
         assert "does not keep this site" in first
 
 
-async def test_clocks_that_disagree(hostile: HostileProvider) -> None:
-    lies = Lies(hostile)
-    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
-        asked = await browser.get(start(HOST, "/"))
-        nonce, now = await nonce_of(asked), int(time.time())
+async def test_clocks_that_disagree(hostile_provider: HostileProvider) -> None:
+    lies = TamperedProvider(hostile_provider)
+    async with (
+        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        asked = await browser.get(start_url(HOST, "/"))
+        nonce, now = await requested_nonce(asked), int(time.time())
         for times in ({"iat": now + 900, "exp": now + 1800}, {"iat": now - 1800, "exp": now - 900}):
-            lies.token(id_token=lies.id_token(nonce=nonce, **times))
-            url = f"{HOST}/.auth/callback/corp?code=c&state={await state_of(asked)}"
+            lies.set_token_response(id_token=lies.id_token(nonce=nonce, **times))
+            url = f"{HOST}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
             refused = await browser.get(url)
             assert refused.status_code == 403
             assert "clock" in refused.text.lower()
-            asked = await browser.get(start(HOST, "/"))
-            nonce = await nonce_of(asked)
+            asked = await browser.get(start_url(HOST, "/"))
+            nonce = await requested_nonce(asked)
 
 
 async def test_a_central_host_that_arrives_under_another_name(
     mock_provider: RunningProvider,
 ) -> None:
-    async with house(mock_provider.issuer) as at, at.browser() as browser:
-        sent = (await browser.get(start(HOST, "/"))).headers["location"]
+    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+        sent = (await browser.get(start_url(HOST, "/"))).headers["location"]
         assert sent.startswith(AUTH)
         wrong = await browser.get(sent.replace(AUTH, HOST))
         assert wrong.status_code == 400
@@ -157,12 +168,12 @@ async def test_a_central_host_that_arrives_under_another_name(
 
 async def test_a_central_host_with_other_secrets(mock_provider: RunningProvider) -> None:
     async with (
-        house(mock_provider.issuer) as one,
-        house(mock_provider.issuer, keys=SecretKeys([b"o" * 32])) as other,
+        running_sign_in(mock_provider.issuer) as one,
+        running_sign_in(mock_provider.issuer, keys=SecretKeys([b"o" * 32])) as other,
         one.browser() as browser,
         other.browser() as elsewhere,
     ):
-        sent = (await browser.get(start(HOST, "/"))).headers["location"]
+        sent = (await browser.get(start_url(HOST, "/"))).headers["location"]
         wrong = await elsewhere.get(sent)
         assert wrong.status_code == 400
         assert "secret_keys" in wrong.text

@@ -16,8 +16,8 @@ import pytest
 
 from tests.servers.browser import page
 from tests.servers.strict_provider import StrictProvider, running_strict_provider
-from tests.support.sign_in import APP, AUTH, House, house
-from tests.support.sign_in_steps import cleared, link_to_restart, outside, start
+from tests.support.sign_in import APP, AUTH, SignInFixture, running_sign_in
+from tests.support.sign_in_steps import cleared_cookies, is_app_url, restart_link, start_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -37,114 +37,127 @@ WHERE = pytest.mark.parametrize("auth_host", [AUTH, None], ids=["central host", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
-    """A form of the attack. `names` is the redirect URI that the hostile provider asks the honest one
-    to answer to; `registered` are those that it would. Paths below the base path."""
+class AttackVariant:
+    """A form of the attack. `redirect_path` is the redirect URI that the hostile provider asks the
+    honest one to answer to; `registered` are those that it would. Paths below the base path."""
 
     honest: Settings
     hostile: Settings
-    names: str = "callback/honest"
+    redirect_path: str = "callback/honest"
     registered: tuple[str, ...] = ("callback/honest",)
     honest_sends_iss: bool = False
     promises: bool = False
     status: int = 403
     """Of the page that the victim ends on."""
-    told: str = "came to the address of another provider"
+    page_text: str = "came to the address of another provider"
 
 
-FORMS = {
-    "URIs of their own": Form(honest=OWN, hostile=OWN),
-    "URIs of their own, and iss": Form(honest=OWN, hostile=OWN, honest_sends_iss=True),
-    "URIs of their own, and posted": Form(honest=OWN | POSTED, hostile=OWN | POSTED),
-    "the hostile one's URI, at a provider that knows its own": Form(
-        honest=OWN, hostile=OWN, names="callback/hostile", status=400, told="invalid_request"
-    ),
-    "the hostile one's URI, at a provider that takes any below the old one": Form(
+ATTACK_VARIANTS = {
+    "URIs of their own": AttackVariant(honest=OWN, hostile=OWN),
+    "URIs of their own, and iss": AttackVariant(honest=OWN, hostile=OWN, honest_sends_iss=True),
+    "URIs of their own, and posted": AttackVariant(honest=OWN | POSTED, hostile=OWN | POSTED),
+    "the hostile one's URI, at a provider that knows its own": AttackVariant(
         honest=OWN,
         hostile=OWN,
-        names="callback/hostile",
+        redirect_path="callback/hostile",
+        status=400,
+        page_text="invalid_request",
+    ),
+    "the hostile one's URI, at a provider that takes any below the old one": AttackVariant(
+        honest=OWN,
+        hostile=OWN,
+        redirect_path="callback/hostile",
         registered=("callback/honest", "callback/hostile"),
         honest_sends_iss=True,
-        told="You are not signed in",
+        page_text="You are not signed in",
     ),
-    "the old URI is still registered": Form(
-        honest=OWN, hostile=OWN, names="callback", registered=("callback", "callback/honest")
+    "the old URI is still registered": AttackVariant(
+        honest=OWN,
+        hostile=OWN,
+        redirect_path="callback",
+        registered=("callback", "callback/honest"),
     ),
-    "the old URI is still registered, and the hostile one alone shares it": Form(
+    "the old URI is still registered, and the hostile one alone shares it": AttackVariant(
         honest=OWN,
         hostile=SHARED,
-        names="callback",
+        redirect_path="callback",
         registered=("callback", "callback/honest"),
         promises=True,
-        told="You are not signed in",
+        page_text="You are not signed in",
     ),
-    "the same, and the honest one names itself": Form(
+    "the same, and the honest one names itself": AttackVariant(
         honest=OWN,
         hostile=SHARED,
-        names="callback",
+        redirect_path="callback",
         registered=("callback", "callback/honest"),
         honest_sends_iss=True,
         promises=True,
-        told="You are not signed in",
+        page_text="You are not signed in",
     ),
-    "the honest one alone shares": Form(
-        honest=SHARED, hostile=OWN, names="callback", registered=("callback",), promises=True
+    "the honest one alone shares": AttackVariant(
+        honest=SHARED,
+        hostile=OWN,
+        redirect_path="callback",
+        registered=("callback",),
+        promises=True,
     ),
-    "both share and name themselves": Form(
+    "both share and name themselves": AttackVariant(
         honest=SHARED,
         hostile=SHARED,
-        names="callback",
+        redirect_path="callback",
         registered=("callback",),
         honest_sends_iss=True,
         promises=True,
-        told="You are not signed in",
+        page_text="You are not signed in",
     ),
-    "both share and name themselves, and posted": Form(
+    "both share and name themselves, and posted": AttackVariant(
         honest=SHARED | POSTED,
         hostile=SHARED | POSTED,
-        names="callback",
+        redirect_path="callback",
         registered=("callback",),
         honest_sends_iss=True,
         promises=True,
-        told="You are not signed in",
+        page_text="You are not signed in",
     ),
-    "both share, and iss is configured but not sent": Form(
+    "both share, and iss is configured but not sent": AttackVariant(
         honest=REQUIRED,
         hostile=REQUIRED,
-        names="callback",
+        redirect_path="callback",
         registered=("callback",),
-        told="You are not signed in",
+        page_text="You are not signed in",
     ),
 }
 
 
 @dataclass(kw_only=True)
-class Scene:
-    at: House
+class MixUpFixture:
+    fixture: SignInFixture
     honest: StrictProvider
     hostile: StrictProvider
     host: str
     browsers: list[Browser] = field(default_factory=list)
 
-    async def asked(self, browser: Browser, provider: StrictProvider) -> dict[str, str]:
+    async def authorization_request(
+        self, browser: Browser, provider: StrictProvider
+    ) -> dict[str, str]:
         """Begin a sign-in and choose a provider; what it is asked for."""
-        reply = await self.chosen(browser, provider)
+        reply = await self.choose_provider(browser, provider)
         location = reply.headers["location"]
         assert location.startswith(f"{provider.issuer}/authorize?"), reply.text
         return dict(parse_qsl(urlsplit(location).query))
 
-    async def chosen(self, browser: Browser, provider: StrictProvider) -> httpx2.Response:
-        chooser = await browser.visit(start(APP, "/x"))
+    async def choose_provider(self, browser: Browser, provider: StrictProvider) -> httpx2.Response:
+        chooser = await browser.visit(start_url(APP, "/x"))
         links = [link for link in page(chooser).links if "choice=" in link]
         return await browser.get(links[(self.honest, self.hostile).index(provider)])
 
-    async def signed_in(self, browser: Browser) -> set[str]:
+    async def signed_in_providers(self, browser: Browser) -> set[str]:
         """The providers that this browser has a session of, on any host."""
         return {
             name
-            for name in self.at.providers
+            for name in self.fixture.providers
             for host in (AUTH, APP)
-            if await self.at.session(browser, host, name) is not None
+            if await self.fixture.find_session(browser, host, name) is not None
         }
 
 
@@ -161,64 +174,66 @@ def hostile() -> Iterator[StrictProvider]:
 
 
 @asynccontextmanager
-async def scene(
+async def running_mix_up(
     honest: StrictProvider,
     hostile: StrictProvider,
     *,
     auth_host: str | None,
     settings: tuple[Settings, Settings] = (OWN, OWN),
-) -> AsyncIterator[Scene]:
+) -> AsyncIterator[MixUpFixture]:
     """Both providers serve one route. The hostile one has chosen the client id of the other."""
     providers = {
         name: {"issuer": each.issuer, "client_secret": each.client_secret, **more}
         for name, each, more in zip(("honest", "hostile"), (honest, hostile), settings, strict=True)
     }
-    async with house(
+    async with running_sign_in(
         honest.issuer,
         auth_host=auth_host,
         providers=providers,
         routes=({"from": APP, "identity_provider": ["honest", "hostile"]},),
     ) as at:
-        yield Scene(at=at, honest=honest, hostile=hostile, host=auth_host or APP)
+        yield MixUpFixture(fixture=at, honest=honest, hostile=hostile, host=auth_host or APP)
 
 
-async def attacked(form: Form, playing: Scene) -> tuple[httpx2.Response, Browser, Browser]:
+async def run_attack(
+    variant: AttackVariant, mix_up: MixUpFixture
+) -> tuple[httpx2.Response, Browser, Browser]:
     """The page that the victim ends on, and the browsers of victim and attacker."""
-    honest, hostile, host = playing.honest, playing.hostile, playing.host
+    honest, hostile, host = mix_up.honest, mix_up.hostile, mix_up.host
     base = f"{host}/.auth"
-    honest.registered = frozenset(f"{base}/{path}" for path in form.registered)
-    honest.sends_iss = form.honest_sends_iss
+    honest.registered = frozenset(f"{base}/{path}" for path in variant.registered)
+    honest.sends_iss = variant.honest_sends_iss
     for provider in (honest, hostile):
-        provider.offers(promises_iss=form.promises)
-    victim, attacker = playing.at.browser(), playing.at.browser()
-    mine = await playing.asked(attacker, honest)
-    stolen = {name: mine[name] for name in ("nonce", "code_challenge")}
+        provider.offers(promises_iss=variant.promises)
+    victim, attacker = mix_up.fixture.browser(), mix_up.fixture.browser()
+    attacker_request = await mix_up.authorization_request(attacker, honest)
+    stolen = {name: attacker_request[name] for name in ("nonce", "code_challenge")}
     hostile.leads_to = lambda request: honest.authorization_url(
-        {**request, **stolen, "redirect_uri": f"{base}/{form.names}"}
+        {**request, **stolen, "redirect_uri": f"{base}/{variant.redirect_path}"}
     )
-    begun = await playing.chosen(victim, hostile)
-    last = await victim.follow(begun, user="victim", stop=outside)
+    begun = await mix_up.choose_provider(victim, hostile)
+    last = await victim.follow(begun, user="victim", stop=is_app_url)
     for code in hostile.received:
-        answer = urlencode({"code": code, "state": mine["state"]})
-        await attacker.visit(f"{mine['redirect_uri']}?{answer}", stop=outside)
+        answer = urlencode({"code": code, "state": attacker_request["state"]})
+        await attacker.visit(f"{attacker_request['redirect_uri']}?{answer}", stop=is_app_url)
     return last, victim, attacker
 
 
 @WHERE
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("form", ATTACK_VARIANTS.values(), ids=ATTACK_VARIANTS)
 async def test_no_code_of_one_provider_comes_to_another(
-    honest: StrictProvider, hostile: StrictProvider, form: Form, auth_host: str | None
+    honest: StrictProvider, hostile: StrictProvider, form: AttackVariant, auth_host: str | None
 ) -> None:
     settings = (form.honest, form.hostile)
-    async with scene(honest, hostile, auth_host=auth_host, settings=settings) as playing:
-        last, victim, attacker = await attacked(form, playing)
+    async with running_mix_up(honest, hostile, auth_host=auth_host, settings=settings) as playing:
+        last, victim, attacker = await run_attack(form, playing)
         async with victim, attacker:
             assert hostile.received == []
             assert honest.received == []
-            assert await playing.signed_in(victim) == set()
-            assert await playing.signed_in(attacker) == set()
+            assert await playing.signed_in_providers(victim) == set()
+            assert await playing.signed_in_providers(attacker) == set()
             assert last.status_code == form.status, last.text
-            assert form.told in last.text
+            assert form.page_text in last.text
 
 
 @WHERE
@@ -246,28 +261,31 @@ async def test_people_sign_in_with_either(
     for provider, own in ((honest, both[0]), (hostile, both[1])):
         provider.sends_iss = iss
         provider.offers(promises_iss=iss and own.get("authorization_response_iss") is None)
-    async with scene(honest, hostile, auth_host=auth_host, settings=both) as playing:
+    async with running_mix_up(honest, hostile, auth_host=auth_host, settings=both) as playing:
         for name, provider, own in zip(("honest", "hostile"), (honest, hostile), both, strict=True):
             path = "callback" if own["callback"] == "shared" else f"callback/{name}"
             provider.registered = frozenset({f"{playing.host}/.auth/{path}"})
-            async with playing.at.browser() as browser:
-                begun = await playing.chosen(browser, provider)
-                last = await browser.follow(begun, user="alice", stop=outside)
+            async with playing.fixture.browser() as browser:
+                begun = await playing.choose_provider(browser, provider)
+                last = await browser.follow(begun, user="alice", stop=is_app_url)
                 assert last.headers["location"] == f"{APP}/x"
-                assert await playing.signed_in(browser) == {name}
+                assert await playing.signed_in_providers(browser) == {name}
                 assert len(provider.received) == 1
 
 
 async def test_a_refused_answer_uses_its_attempt_up(
     honest: StrictProvider, hostile: StrictProvider
 ) -> None:
-    async with scene(honest, hostile, auth_host=None) as playing, playing.at.browser() as browser:
-        asked = await playing.asked(browser, hostile)
+    async with (
+        running_mix_up(honest, hostile, auth_host=None) as playing,
+        playing.fixture.browser() as browser,
+    ):
+        asked = await playing.authorization_request(browser, hostile)
         query = urlencode({"code": "c", "state": asked["state"]})
         refused = await browser.get(f"{APP}/.auth/callback/honest?{query}")
         assert refused.status_code == 403
-        assert any("-flow-" in name for name in cleared(refused))
-        assert link_to_restart(refused).endswith("rd=https%3A%2F%2Fapp.example.com%2Fx&attempt=2")
+        assert any("-flow-" in name for name in cleared_cookies(refused))
+        assert restart_link(refused).endswith("rd=https%3A%2F%2Fapp.example.com%2Fx&attempt=2")
         late = await browser.get(f"{asked['redirect_uri']}?{query}")
         assert late.status_code == 400
         assert hostile.received == []
@@ -276,13 +294,16 @@ async def test_a_refused_answer_uses_its_attempt_up(
 async def test_a_state_that_is_not_right_uses_nothing_up(
     honest: StrictProvider, hostile: StrictProvider
 ) -> None:
-    async with scene(honest, hostile, auth_host=None) as playing, playing.at.browser() as browser:
-        asked = await playing.asked(browser, hostile)
+    async with (
+        running_mix_up(honest, hostile, auth_host=None) as playing,
+        playing.fixture.browser() as browser,
+    ):
+        asked = await playing.authorization_request(browser, hostile)
         state = asked["state"][:-1] + ("A" if asked["state"][-1] != "A" else "B")
         query = urlencode({"code": "c", "state": state})
         assert (await browser.get(f"{APP}/.auth/callback/honest?{query}")).status_code == 400
         hostile.registered = frozenset({asked["redirect_uri"]})
-        last = await browser.visit(hostile.authorization_url(asked), stop=outside)
+        last = await browser.visit(hostile.authorization_url(asked), stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x"
 
 
@@ -290,8 +311,11 @@ async def test_a_state_that_is_not_right_uses_nothing_up(
 async def test_a_callback_of_nobody_says_nothing_of_who_there_is(
     honest: StrictProvider, hostile: StrictProvider, name: str
 ) -> None:
-    async with scene(honest, hostile, auth_host=None) as playing, playing.at.browser() as browser:
-        asked = await playing.asked(browser, hostile)
+    async with (
+        running_mix_up(honest, hostile, auth_host=None) as playing,
+        playing.fixture.browser() as browser,
+    ):
+        asked = await playing.authorization_request(browser, hostile)
         query = urlencode({"code": "c", "state": asked["state"]})
         reply = await browser.get(f"{APP}/.auth/callback/{name}?{query}")
         assert reply.status_code in {403, 404}
@@ -303,8 +327,11 @@ async def test_a_callback_of_nobody_says_nothing_of_who_there_is(
 async def test_an_error_counts_only_at_the_uri_of_its_attempt(
     honest: StrictProvider, hostile: StrictProvider, error: str
 ) -> None:
-    async with scene(honest, hostile, auth_host=None) as playing, playing.at.browser() as browser:
-        asked = await playing.asked(browser, hostile)
+    async with (
+        running_mix_up(honest, hostile, auth_host=None) as playing,
+        playing.fixture.browser() as browser,
+    ):
+        asked = await playing.authorization_request(browser, hostile)
         query = urlencode({"error": error, "state": asked["state"]})
         reply = await browser.get(f"{APP}/.auth/callback/honest?{query}")
         assert reply.status_code == 403
@@ -319,10 +346,13 @@ async def test_the_authorization_endpoint_of_another(
 ) -> None:
     hostile.offers(authorization_endpoint=f"{honest.issuer}/authorize")
     honest.registered = frozenset({f"{APP}/.auth/callback/honest"})
-    async with scene(honest, hostile, auth_host=None) as playing, playing.at.browser() as browser:
-        begun = await playing.chosen(browser, hostile)
+    async with (
+        running_mix_up(honest, hostile, auth_host=None) as playing,
+        playing.fixture.browser() as browser,
+    ):
+        begun = await playing.choose_provider(browser, hostile)
         assert begun.headers["location"].startswith(f"{honest.issuer}/authorize?")
-        last = await browser.follow(begun, user="victim", stop=outside)
+        last = await browser.follow(begun, user="victim", stop=is_app_url)
         assert last.status_code == 400, "the honest provider does not know this redirect URI"
         assert honest.codes == {}
         assert hostile.received == []
@@ -335,11 +365,11 @@ async def test_the_authorization_endpoint_of_another_that_names_itself_at_a_shar
     honest.offers(promises_iss=True)
     hostile.offers(promises_iss=True, authorization_endpoint=f"{honest.issuer}/authorize")
     async with (
-        scene(honest, hostile, auth_host=None, settings=(SHARED, SHARED)) as playing,
-        playing.at.browser() as browser,
+        running_mix_up(honest, hostile, auth_host=None, settings=(SHARED, SHARED)) as playing,
+        playing.fixture.browser() as browser,
     ):
-        begun = await playing.chosen(browser, hostile)
-        last = await browser.follow(begun, user="victim", stop=outside)
+        begun = await playing.choose_provider(browser, hostile)
+        last = await browser.follow(begun, user="victim", stop=is_app_url)
         assert last.status_code == 403
         assert len(honest.codes) == 1
         assert hostile.received == []
@@ -351,14 +381,17 @@ async def test_token_endpoint_and_keys_of_another(
     """The honest provider's tokens are no tokens of the hostile one, whoever hands out the code."""
     hostile.offers(token_endpoint=f"{honest.issuer}/token", jwks_uri=f"{honest.issuer}/jwks")
     honest.client_secret = hostile.client_secret
-    async with scene(honest, hostile, auth_host=None) as playing, playing.at.browser() as browser:
-        asked = await playing.asked(browser, hostile)
+    async with (
+        running_mix_up(honest, hostile, auth_host=None) as playing,
+        playing.fixture.browser() as browser,
+    ):
+        asked = await playing.authorization_request(browser, hostile)
         honest.codes["c"] = asked
         query = urlencode({"code": "c", "state": asked["state"]})
         reply = await browser.get(f"{asked['redirect_uri']}?{query}")
         assert honest.received == ["c"]
         assert reply.status_code == 403
-        assert await playing.signed_in(browser) == set()
+        assert await playing.signed_in_providers(browser) == set()
 
 
 # Several providers of one issuer are one authorization server: nothing to mix up, and no mistake.
@@ -371,10 +404,10 @@ async def test_two_clients_of_one_issuer(honest: StrictProvider) -> None:
     }
     routes = ({"from": APP, "identity_provider": ["staff", "admins"]},)
     async with (
-        house(honest.issuer, auth_host=None, providers=providers, routes=routes) as at,
+        running_sign_in(honest.issuer, auth_host=None, providers=providers, routes=routes) as at,
         at.browser() as browser,
     ):
-        chooser = await browser.visit(start(APP, "/x"))
+        chooser = await browser.visit(start_url(APP, "/x"))
         [_, admins] = [link for link in page(chooser).links if "choice=" in link]
         asked = dict(parse_qsl(urlsplit((await browser.get(admins)).headers["location"]).query))
         assert asked["redirect_uri"] == f"{APP}/.auth/callback/admins"
@@ -382,5 +415,5 @@ async def test_two_clients_of_one_issuer(honest: StrictProvider) -> None:
         query = urlencode({"code": "c", "state": asked["state"], "iss": honest.issuer})
         assert (await browser.get(f"{APP}/.auth/callback/staff?{query}")).status_code == 403
         assert honest.received == []
-        assert await at.session(browser, APP, "staff") is None
-        assert await at.session(browser, APP, "admins") is None
+        assert await at.find_session(browser, APP, "staff") is None
+        assert await at.find_session(browser, APP, "admins") is None

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.http import BadRequest
-from authz_sidecar.login.native_apps import read_tool_request
-from authz_sidecar.rate_limit import Limits
-from authz_sidecar.sessions.api_tokens import read, tool_scope
+from authz_sidecar.login.native_apps import parse_native_app_request
+from authz_sidecar.rate_limit import RateLimit
+from authz_sidecar.sessions.api_tokens import parse_api_token, tool_scope
 from tests.servers.browser import Browser, page
-from tests.support.sign_in import ADMIN, APP, AUTH, WIKI, House, house
+from tests.support.sign_in import ADMIN, APP, AUTH, WIKI, SignInFixture, running_sign_in
 from tests.support.sign_in_steps import sign_in
 
 if TYPE_CHECKING:
@@ -45,20 +45,20 @@ ROUTES: tuple[dict[str, Any], ...] = (
 NOBODY = "http://localhost:9"
 
 
-def asks(host: str = APP, **differences: str | None) -> str:
+def login_url(host: str = APP, **differences: str | None) -> str:
     asked = {name: value for name, value in {**ASKED, **differences}.items() if value is not None}
     return f"{host}/.auth/api/login?{urlencode(asked)}"
 
 
-async def allowed(browser: Browser, host: str = APP, user: str = "alice") -> str:
+async def approve(browser: Browser, host: str = APP, user: str = "alice") -> str:
     """The code that the tool is sent."""
-    asked = await browser.visit(asks(host), user=user)
+    asked = await browser.visit(login_url(host), user=user)
     assert asked.status_code == 200, asked.text
     done = await browser.submit(asked, {"allow": "1"})
-    return sent_back(done)["code"]
+    return redirect_parameters(done)["code"]
 
 
-def sent_back(reply: httpx2.Response) -> dict[str, str]:
+def redirect_parameters(reply: httpx2.Response) -> dict[str, str]:
     """What a page that goes on by itself tells the tool."""
     assert reply.status_code == 200, reply.text
     url = page(reply).refresh
@@ -82,17 +82,17 @@ async def redeem(
 
 
 async def token_of(browser: Browser, host: str = APP) -> str:
-    given = await redeem(browser, await allowed(browser, host), host)
+    given = await redeem(browser, await approve(browser, host), host)
     assert given.status_code == 200, given.text
     return str(given.json()["access_token"])
 
 
-async def holder(at: House, token: str, host: str = APP) -> Session | None:
+async def find_tool_session(at: SignInFixture, token: str, host: str = APP) -> Session | None:
     """Whose token the gate would take it for."""
-    found = read(token)
+    found = parse_api_token(token)
     assert found is not None
     scope = tool_scope(parse_origin(host))
-    return await at.desk.sessions.find(found[1], scope=scope, provider="corp")
+    return await at.context.sessions.find(found[1], scope=scope, provider="corp")
 
 
 @pytest.mark.parametrize("auth_host", [AUTH, None], ids=["central host", "no central host"])
@@ -100,17 +100,17 @@ async def test_a_person_signs_in_is_asked_and_the_tool_has_its_token(
     mock_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        house(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as at,
+        running_sign_in(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as at,
         at.browser() as browser,
         at.browser() as tool,
     ):
-        asked = await browser.visit(asks(), user="alice")
+        asked = await browser.visit(login_url(), user="alice")
         assert asked.status_code == 200
         assert "alice" in asked.text
         assert TOOL in asked.text
         assert "app.example.com" in asked.text
         done = await browser.submit(asked, {"allow": "1"})
-        answer = sent_back(done)
+        answer = redirect_parameters(done)
         assert answer["state"] == ASKED["state"]
         assert "sandbox" in done.headers["content-security-policy"]
         given = await redeem(tool, answer["code"])
@@ -118,31 +118,31 @@ async def test_a_person_signs_in_is_asked_and_the_tool_has_its_token(
         document = given.json()
         assert document["token_type"] == "Bearer"
         assert 0 < document["expires_in"] <= 3600
-        session = await holder(at, document["access_token"])
+        session = await find_tool_session(at, document["access_token"])
         assert session is not None
         assert session.identity.subject == "alice"
-        assert await holder(at, document["access_token"], ADMIN) is None
+        assert await find_tool_session(at, document["access_token"], ADMIN) is None
 
 
 async def test_whoever_is_signed_in_is_asked_at_once(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser, APP)
-        assert (await browser.get(asks())).status_code == 200
+        assert (await browser.get(login_url())).status_code == 200
 
 
 async def test_nothing_is_given_without_a_click(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser, APP)
         before = len(at.store)
-        asked = await browser.get(asks())
+        asked = await browser.get(login_url())
         assert page(asked).refresh is None
         assert len(at.store) == before  # the throttle's counter was there already
 
 
 async def test_a_person_may_say_no(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
-        asked = await browser.visit(asks(), user="alice")
-        answer = sent_back(await browser.submit(asked, {"allow": "0"}))
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        asked = await browser.visit(login_url(), user="alice")
+        answer = redirect_parameters(await browser.submit(asked, {"allow": "0"}))
         assert answer == {"error": "access_denied", "state": ASKED["state"]}
 
 
@@ -179,17 +179,19 @@ async def test_a_person_may_say_no(mock_provider: RunningProvider) -> None:
     ],
 )
 async def test_what_a_tool_may_not_ask_for(differences: dict[str, Any]) -> None:
-    async with house(NOBODY, routes=ROUTES) as at, at.browser() as browser:
-        refused = await browser.get(asks(**differences))
+    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+        refused = await browser.get(login_url(**differences))
         assert refused.status_code == 400
         assert "location" not in refused.headers
         assert "evil" not in refused.text
 
 
 async def test_what_is_asked_twice_is_refused() -> None:
-    async with house(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
         for name, value in ASKED.items():
-            assert (await browser.get(f"{asks()}&{urlencode({name: value})}")).status_code == 400
+            assert (
+                await browser.get(f"{login_url()}&{urlencode({name: value})}")
+            ).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -201,16 +203,16 @@ async def test_what_is_asked_twice_is_refused() -> None:
     ],
 )
 async def test_where_a_tool_may_listen(address: str) -> None:
-    async with house(NOBODY, routes=ROUTES) as at, at.browser() as browser:
-        asked = await browser.get(asks(redirect_uri=address))
+    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+        asked = await browser.get(login_url(redirect_uri=address))
         assert asked.status_code == 303
         assert "/.auth/start?" in asked.headers["location"]
 
 
 async def test_a_host_without_tools_takes_none() -> None:
-    async with house(NOBODY, routes=ROUTES) as at, at.browser() as browser:
-        assert (await browser.get(asks(ADMIN))).status_code == 403
-        assert (await browser.get(asks(WIKI))).status_code == 303
+    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+        assert (await browser.get(login_url(ADMIN))).status_code == 403
+        assert (await browser.get(login_url(WIKI))).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -229,29 +231,29 @@ async def test_a_host_without_tools_takes_none() -> None:
 async def test_nobody_else_says_yes(
     mock_provider: RunningProvider, form: dict[str, str], headers: dict[str, str]
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
-        asked = await browser.visit(asks(), user="alice")
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        asked = await browser.visit(login_url(), user="alice")
         done = await browser.submit(asked, {"allow": "1", **form}, headers=headers)
         assert done.status_code == 400
         assert "code=" not in done.text
 
 
 async def test_a_script_of_the_host_cannot_read_the_form(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser, APP)
-        read_by_script = await browser.get(asks(), **{"sec-fetch-mode": "cors"})
+        read_by_script = await browser.get(login_url(), **{"sec-fetch-mode": "cors"})
         assert read_by_script.status_code == 400
         assert "csrf" not in read_by_script.text
 
 
 async def test_the_form_of_one_person_is_not_anothers(mock_provider: RunningProvider) -> None:
     async with (
-        house(mock_provider.issuer, routes=ROUTES) as at,
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as at,
         at.browser() as alices,
         at.browser() as bobs,
     ):
-        hers = await alices.visit(asks(), user="alice")
-        his = await bobs.visit(asks(), user="bob")
+        hers = await alices.visit(login_url(), user="alice")
+        his = await bobs.visit(login_url(), user="bob")
         csrf = page(hers).forms[0].fields["csrf"]
         done = await bobs.submit(his, {"allow": "1", "csrf": csrf})
         assert done.status_code == 400
@@ -276,16 +278,16 @@ async def test_the_form_of_one_person_is_not_anothers(mock_provider: RunningProv
 async def test_what_is_not_redeemed(
     mock_provider: RunningProvider, differences: dict[str, str | None], error: str
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
-        refused = await redeem(browser, await allowed(browser), **differences)
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        refused = await redeem(browser, await approve(browser), **differences)
         assert (refused.status_code, refused.json()["error"]) == (400, error)
         assert refused.headers["content-type"] == "application/json"
         assert refused.headers["cache-control"] == "no-store"
 
 
 async def test_a_wrong_proof_uses_the_code_up(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
-        code = await allowed(browser)
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        code = await approve(browser)
         assert (await redeem(browser, code, code_verifier="w" * 43)).status_code == 400
         assert (await redeem(browser, code)).status_code == 400
 
@@ -293,25 +295,25 @@ async def test_a_wrong_proof_uses_the_code_up(mock_provider: RunningProvider) ->
 async def test_a_code_is_good_once_on_its_host_and_for_a_minute(
     mock_provider: RunningProvider,
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
-        code = await allowed(browser)
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        code = await approve(browser)
         assert (await redeem(browser, code)).status_code == 200
         assert (await redeem(browser, code)).json()["error"] == "invalid_grant"
-        assert (await redeem(browser, await allowed(browser), WIKI)).status_code == 400
-        code = await allowed(browser)
-        at.clock.ahead += 61
+        assert (await redeem(browser, await approve(browser), WIKI)).status_code == 400
+        code = await approve(browser)
+        at.clock.offset += 61
         assert (await redeem(browser, code)).json()["error"] == "invalid_grant"
 
 
 async def test_a_code_is_no_ticket_and_a_ticket_no_code(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
-        code = await allowed(browser)
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        code = await approve(browser)
         # On a host where a sign-in waits for its ticket.
         await browser.get(f"{WIKI}/.auth/start?rd=/")
         handed = await browser.get(f"{WIKI}/.auth/handover?ticket={code}")
         assert handed.status_code == 400
         assert not browser.cookies("wiki.example.org").get("__Host-authz")
-        ticket = await at.desk.sessions.notes.put_ticket(
+        ticket = await at.context.sessions.one_time.issue_ticket(
             json.dumps({"origin": APP, "flow": "x", "provider": "corp", "token": "y"}).encode()
         )
         assert (await redeem(browser, ticket)).json()["error"] == "invalid_grant"
@@ -320,11 +322,11 @@ async def test_a_code_is_no_ticket_and_a_ticket_no_code(mock_provider: RunningPr
 async def test_a_code_is_worth_nothing_once_its_person_has_left(
     mock_provider: RunningProvider,
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
-        code = await allowed(browser)
-        session = await at.session(browser, APP)
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+        code = await approve(browser)
+        session = await at.find_session(browser, APP)
         assert session is not None
-        await at.desk.sessions.end(session)
+        await at.context.sessions.end(session)
         assert (await redeem(browser, code)).json()["error"] == "invalid_grant"
 
 
@@ -333,62 +335,62 @@ async def test_signing_out_takes_the_tool_along(
     mock_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        house(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as at,
+        running_sign_in(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as at,
         at.browser() as browser,
     ):
         token = await token_of(browser)
-        assert await holder(at, token) is not None
+        assert await find_tool_session(at, token) is not None
         asked = await browser.get(f"{APP}/.auth/sign_out")
         await browser.submit(asked, {"scope": "everywhere"})
-        assert await holder(at, token) is None
+        assert await find_tool_session(at, token) is None
 
 
 async def test_signing_out_of_one_site_takes_its_tools_along_and_no_others(
     mock_provider: RunningProvider,
 ) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         here, there = await token_of(browser), await token_of(browser, WIKI)
         asked = await browser.get(f"{APP}/.auth/sign_out")
         await browser.submit(asked, {"scope": "site"})
-        assert await holder(at, here) is None
-        assert await holder(at, there, WIKI) is not None
+        assert await find_tool_session(at, here) is None
+        assert await find_tool_session(at, there, WIKI) is not None
 
 
 async def test_a_tool_is_in_the_list_of_sessions_and_is_ended_there(
     mock_provider: RunningProvider,
 ) -> None:
     async with (
-        house(mock_provider.issuer, routes=ROUTES) as at,
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as at,
         at.browser() as browser,
         at.browser() as tool,
     ):
-        code = await allowed(browser)
+        code = await approve(browser)
         tool.client.headers["user-agent"] = "deployer/1.0 <script>"
         token = str((await redeem(tool, code)).json()["access_token"])
         listed = await browser.get(f"{AUTH}/.auth/sessions")
         assert "Command-line tool (deployer)" in listed.text
-        session = await holder(at, token)
+        session = await find_tool_session(at, token)
         assert session is not None
-        done = await browser.submit(listed, {"session": session.handle})
+        done = await browser.submit(listed, {"session": session.public_id})
         assert done.status_code == 303
-        assert await holder(at, token) is None
-        assert await at.session(browser, APP) is not None
+        assert await find_tool_session(at, token) is None
+        assert await at.find_session(browser, APP) is not None
 
 
 async def test_a_tool_lives_no_longer_than_the_sign_in(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         await sign_in(browser, APP)
-        at.clock.ahead += 3000
+        at.clock.offset += 3000
         token = await token_of(browser)
-        at.clock.ahead += 599
-        assert await holder(at, token) is not None
-        at.clock.ahead += 2
-        assert await holder(at, token) is None
+        at.clock.offset += 599
+        assert await find_tool_session(at, token) is not None
+        at.clock.offset += 2
+        assert await find_tool_session(at, token) is None
 
 
 async def test_programs_are_throttled_in_their_own_language() -> None:
-    limits = Limits(requests=2)
-    async with house(NOBODY, routes=ROUTES, limits=limits) as at, at.browser() as browser:
+    limits = RateLimit(requests=2)
+    async with running_sign_in(NOBODY, routes=ROUTES, limits=limits) as at, at.browser() as browser:
         statuses = [(await redeem(browser, "A" * 43)).status_code for _ in range(20)]
         assert statuses == [400] * 20  # of an unknown address
         where = {"x-client": "192.0.2.9"}
@@ -397,16 +399,16 @@ async def test_programs_are_throttled_in_their_own_language() -> None:
         assert [answer.status_code for answer in answers] == [400, 400, 429]
         assert answers[2].json()["error"] == "temporarily_unavailable"
         assert int(answers[2].headers["retry-after"]) > 0
-        assert (await browser.get(asks(), **where)).status_code == 429
+        assert (await browser.get(login_url(), **where)).status_code == 429
 
 
 async def test_one_account_has_so_many_tools_a_minute(mock_provider: RunningProvider) -> None:
-    limits = Limits(requests=8)
+    limits = RateLimit(requests=8)
     async with (
-        house(mock_provider.issuer, routes=ROUTES, limits=limits) as at,
+        running_sign_in(mock_provider.issuer, routes=ROUTES, limits=limits) as at,
         at.browser() as browser,
     ):
-        asked = await browser.visit(asks(), user="alice")
+        asked = await browser.visit(login_url(), user="alice")
         statuses = []
         for n in range(9):
             where = {"x-client": f"192.0.2.{n}"}
@@ -417,13 +419,13 @@ async def test_one_account_has_so_many_tools_a_minute(mock_provider: RunningProv
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 async def test_the_token_endpoint_takes_posts_alone(method: str) -> None:
-    async with house(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
         answer = await browser.request(method, f"{APP}/.auth/api/token")
         assert answer.status_code == 405
 
 
 async def test_a_body_that_is_no_form_is_refused(mock_provider: RunningProvider) -> None:
-    async with house(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
         answer = await browser.request(
             "POST", f"{APP}/.auth/api/token", json={"grant_type": "authorization_code"}
         )
@@ -440,10 +442,10 @@ async def test_a_body_that_is_no_form_is_refused(mock_provider: RunningProvider)
 def test_whatever_is_accepted_leads_to_this_computer(rest: str, begin: str) -> None:
     pairs = tuple({**ASKED, "redirect_uri": begin + rest}.items())
     try:
-        tool = read_tool_request(pairs)
+        tool = parse_native_app_request(pairs)
     except BadRequest:
         return
-    url = urlsplit(tool.answer(code="c"))
+    url = urlsplit(tool.response_url(code="c"))
     assert (url.scheme, url.hostname in {"127.0.0.1", "::1"}) == ("http", True)
     assert (url.username, url.fragment) == (None, "")
     assert parse_qs(url.query) == {"code": ["c"], "state": [ASKED["state"]]}

@@ -11,15 +11,15 @@ import pytest
 
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.errors import AuthzError, LoginRefused
-from authz_sidecar.login.providers import Metadata, ProviderSettings
+from authz_sidecar.login.providers import ProviderMetadata, ProviderSettings
 from authz_sidecar.login.redirect_uri import (
-    BegunBeforeUpdate,
-    Callback,
+    CallbackMode,
     RedirectUriNotReady,
     RedirectUris,
+    TransactionPredatesUpdate,
     callback_path,
 )
-from authz_sidecar.login.transactions import Attempt, attempt_id
+from authz_sidecar.login.transactions import LoginTransaction, transaction_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +34,12 @@ SHARED_URI = "https://auth.example.com/.auth/callback"
 
 Promise = Literal["nothing", "discovery", "setting"]
 PROMISES: tuple[Promise, ...] = ("nothing", "discovery", "setting")
-CALLBACKS: tuple[Callback | None, ...] = (None, "own", "shared")
+CALLBACKS: tuple[CallbackMode | None, ...] = (None, "own", "shared")
 
 
-def settings(callback: Callback | None = "own", promise: Promise = "nothing") -> ProviderSettings:
+def settings(
+    callback: CallbackMode | None = "own", promise: Promise = "nothing"
+) -> ProviderSettings:
     return ProviderSettings(
         name="corp",
         issuer="https://idp.example.com",
@@ -47,20 +49,22 @@ def settings(callback: Callback | None = "own", promise: Promise = "nothing") ->
     )
 
 
-def metadata(promise: Promise) -> Metadata:
-    return Metadata(
+def metadata(promise: Promise) -> ProviderMetadata:
+    return ProviderMetadata(
         issuer="https://idp.example.com",
         authorization_endpoint="https://idp.example.com/authorize",
         token_endpoint="https://idp.example.com/token",
         jwks_uri=None,
-        sends_issuer=promise == "discovery",
+        promises_iss=promise == "discovery",
     )
 
 
-def attempt(callback: Callback | None = "own", provider: str | None = "corp") -> Attempt:
-    return Attempt(
-        id=attempt_id(1.0, b"123456"),
-        seed=b"s" * 32,
+def attempt(
+    callback: CallbackMode | None = "own", provider: str | None = "corp"
+) -> LoginTransaction:
+    return LoginTransaction(
+        id=transaction_id(1.0, b"123456"),
+        secret=b"s" * 32,
         return_to="https://app.example.com/",
         started_at=1.0,
         provider=provider,
@@ -78,15 +82,18 @@ def refusal(act: Callable[[], object]) -> AuthzError | None:
 
 @pytest.mark.parametrize("uris", BOTH)
 def test_the_uri_does_not_depend_on_how_many_providers_there_are(uris: RedirectUris) -> None:
-    assert uris.uri(HOST, attempt("own")) == OWN_URI
-    assert uris.uri(HOST, attempt("shared")) == SHARED_URI
+    assert uris.for_transaction(HOST, attempt("own")) == OWN_URI
+    assert uris.for_transaction(HOST, attempt("shared")) == SHARED_URI
 
 
 def test_the_base_path_is_that_of_the_configuration() -> None:
     uris = RedirectUris(providers={"corp"}, base_path="/sign/in")
-    assert uris.uri(HOST, attempt("own")) == "https://auth.example.com/sign/in/callback/corp"
-    uris.check_arrival(attempt("own"), path="/sign/in/callback/corp")
-    assert refusal(lambda: uris.check_arrival(attempt("own"), path="/.auth/callback/corp"))
+    assert (
+        uris.for_transaction(HOST, attempt("own"))
+        == "https://auth.example.com/sign/in/callback/corp"
+    )
+    uris.check_response_path(attempt("own"), path="/sign/in/callback/corp")
+    assert refusal(lambda: uris.check_response_path(attempt("own"), path="/.auth/callback/corp"))
 
 
 # Beginning
@@ -95,13 +102,13 @@ def test_the_base_path_is_that_of_the_configuration() -> None:
 @pytest.mark.parametrize("uris", BOTH)
 @pytest.mark.parametrize("callback", CALLBACKS)
 def test_several_providers_wait_until_their_uri_is_stated(
-    uris: RedirectUris, callback: Callback | None
+    uris: RedirectUris, callback: CallbackMode | None
 ) -> None:
-    error = refusal(lambda: uris.check_start(settings(callback), origin=HOST))
+    error = refusal(lambda: uris.check_registration(settings(callback), origin=HOST))
     if uris is SEVERAL and callback is None:
         assert isinstance(error, RedirectUriNotReady)
-        assert f"{OWN_URI} " in error.public
-        assert "callback: own" in error.public
+        assert f"{OWN_URI} " in error.public_message
+        assert "callback: own" in error.public_message
     else:
         assert error is None
 
@@ -109,14 +116,14 @@ def test_several_providers_wait_until_their_uri_is_stated(
 @pytest.mark.parametrize("uris", BOTH)
 @pytest.mark.parametrize(("callback", "promise"), list(product(CALLBACKS, PROMISES)))
 def test_a_uri_is_shared_among_several_only_by_those_that_name_themselves(
-    uris: RedirectUris, callback: Callback | None, promise: Promise
+    uris: RedirectUris, callback: CallbackMode | None, promise: Promise
 ) -> None:
     error = refusal(
-        lambda: uris.check_promise(settings(callback, promise), metadata(promise), origin=HOST)
+        lambda: uris.check_iss_support(settings(callback, promise), metadata(promise), origin=HOST)
     )
     if uris is SEVERAL and callback == "shared" and promise == "nothing":
         assert isinstance(error, RedirectUriNotReady)
-        assert f"{OWN_URI} " in error.public
+        assert f"{OWN_URI} " in error.public_message
     else:
         assert error is None
 
@@ -124,8 +131,8 @@ def test_a_uri_is_shared_among_several_only_by_those_that_name_themselves(
 def test_the_page_calls_a_provider_what_people_call_it() -> None:
     labelled = replace(settings(None), label="Company account")
     with pytest.raises(RedirectUriNotReady) as caught:
-        SEVERAL.check_start(labelled, origin=HOST)
-    assert caught.value.public.startswith("Sign-in with Company account is not set up yet.")
+        SEVERAL.check_registration(labelled, origin=HOST)
+    assert caught.value.public_message.startswith("Sign-in with Company account is not set up yet.")
 
 
 # Arriving
@@ -134,7 +141,7 @@ def test_the_page_calls_a_provider_what_people_call_it() -> None:
 @pytest.mark.parametrize("uris", BOTH)
 @pytest.mark.parametrize(("callback", "promise"), list(product(CALLBACKS, PROMISES)))
 def test_who_has_to_name_themselves_in_the_answer(
-    uris: RedirectUris, callback: Callback | None, promise: Promise
+    uris: RedirectUris, callback: CallbackMode | None, promise: Promise
 ) -> None:
     needed = uris.requires_iss(attempt(callback), settings(callback, promise), metadata(promise))
     at_a_shared_uri = callback != "own" and uris is SEVERAL
@@ -160,14 +167,14 @@ ARRIVALS: dict[str, str] = {
 @pytest.mark.parametrize("where", ARRIVALS)
 @pytest.mark.parametrize("callback", ["own", "shared"])
 def test_an_answer_counts_only_at_the_uri_of_its_attempt(
-    uris: RedirectUris, where: str, callback: Callback
+    uris: RedirectUris, where: str, callback: CallbackMode
 ) -> None:
-    error = refusal(lambda: uris.check_arrival(attempt(callback), path=ARRIVALS[where]))
+    error = refusal(lambda: uris.check_response_path(attempt(callback), path=ARRIVALS[where]))
     if where == {"own": "its own", "shared": "the shared"}[callback]:
         assert error is None
     else:
         assert type(error) is LoginRefused
-        assert "/.auth" not in error.public
+        assert "/.auth" not in error.public_message
 
 
 @pytest.mark.parametrize(
@@ -175,15 +182,29 @@ def test_an_answer_counts_only_at_the_uri_of_its_attempt(
     [
         pytest.param({"corp"}, "corp", "/.auth/callback", None, id="the only provider"),
         pytest.param({"corp"}, "corp", "/.auth/callback/corp", LoginRefused, id="at its new URI"),
-        pytest.param({"corp"}, "gone", "/.auth/callback", BegunBeforeUpdate, id="another is left"),
-        pytest.param({"corp"}, None, "/.auth/callback", BegunBeforeUpdate, id="awaits a ticket"),
         pytest.param(
-            {"corp", "other"}, "corp", "/.auth/callback", BegunBeforeUpdate, id="one of several"
+            {"corp"}, "gone", "/.auth/callback", TransactionPredatesUpdate, id="another is left"
         ),
         pytest.param(
-            {"corp", "other"}, "corp", "/.auth/callback/corp", BegunBeforeUpdate, id="new, several"
+            {"corp"}, None, "/.auth/callback", TransactionPredatesUpdate, id="awaits a ticket"
         ),
-        pytest.param(set(), "corp", "/.auth/callback", BegunBeforeUpdate, id="none is left"),
+        pytest.param(
+            {"corp", "other"},
+            "corp",
+            "/.auth/callback",
+            TransactionPredatesUpdate,
+            id="one of several",
+        ),
+        pytest.param(
+            {"corp", "other"},
+            "corp",
+            "/.auth/callback/corp",
+            TransactionPredatesUpdate,
+            id="new, several",
+        ),
+        pytest.param(
+            set(), "corp", "/.auth/callback", TransactionPredatesUpdate, id="none is left"
+        ),
     ],
 )
 def test_attempts_of_the_release_before(
@@ -191,12 +212,12 @@ def test_attempts_of_the_release_before(
 ) -> None:
     uris = RedirectUris(providers=providers, base_path="/.auth")
     earlier: dict[str, Any] = {"callback": None, "provider": provider}
-    error = refusal(lambda: uris.check_arrival(attempt(**earlier), path=path))
+    error = refusal(lambda: uris.check_response_path(attempt(**earlier), path=path))
     assert (type(error) if error else None) is refused
 
 
 def test_an_attempt_of_the_release_before_is_redeemed_with_the_uri_it_had() -> None:
-    assert ALONE.uri(HOST, attempt(None)) == SHARED_URI
+    assert ALONE.for_transaction(HOST, attempt(None)) == SHARED_URI
 
 
 def test_the_path_of_a_uri() -> None:

@@ -10,15 +10,15 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
-from authz_sidecar.core.encoding import base64url
+from authz_sidecar.core.encoding import base64url_encode
 from authz_sidecar.core.types import Identity
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.login_request import WALK, Errand, seal_errand
-from authz_sidecar.login.transactions import Attempt, attempt_id
+from authz_sidecar.login.login_request import HOST_CHAIN_PURPOSE, LoginIntent, seal_intent
+from authz_sidecar.login.transactions import LoginTransaction, transaction_id
 from tests.servers.browser import page
 from tests.servers.strict_provider import StrictProvider, running_strict_provider
-from tests.support.sign_in import ADMIN, APP, AUTH, House, house
-from tests.support.sign_in_steps import cleared, link_to_restart, outside, start
+from tests.support.sign_in import ADMIN, APP, AUTH, SignInFixture, running_sign_in
+from tests.support.sign_in_steps import cleared_cookies, is_app_url, restart_link, start_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,16 +80,16 @@ def two(
     return {"issuer": corp.issuer, "providers": providers, "routes": ROUTES}
 
 
-async def signed_in(at: House, browser: Browser) -> None:
+async def signed_in(at: SignInFixture, browser: Browser) -> None:
     """A session on the app's host, without the doing of any provider."""
     origin = parse_origin(APP)
-    token, _ = await at.desk.sessions.create(
+    token, _ = await at.context.sessions.create(
         identity=Identity(provider="corp", issuer=at.issuer, subject="alice"),
-        scope=at.desk.cookies.scope_for(origin),
+        scope=at.context.cookies.scope_for(origin),
         client="",
         user_agent="",
     )
-    name = at.desk.cookies.name_for("corp", origin)
+    name = at.context.cookies.name_for("corp", origin)
     browser.client.cookies.set(name, token, domain=origin.host, path="/")
 
 
@@ -97,11 +97,11 @@ async def signed_in(at: House, browser: Browser) -> None:
 
 
 WAYS: dict[str, str] = {
-    "a page": start(APP, "/x"),
-    "another account": start(APP, "/x", switch="1"),
-    "another attempt": start(APP, "/x", attempt="2"),
+    "a page": start_url(APP, "/x"),
+    "another account": start_url(APP, "/x", switch="1"),
+    "another attempt": start_url(APP, "/x", attempt="2"),
     "a third party": f"{APP}/.auth/start?{urlencode({'target_link_uri': f'{APP}/x'})}",
-    "a page that asks for more": start(APP, "/gold"),
+    "a page that asks for more": start_url(APP, "/gold"),
     "a command-line tool": f"{APP}/.auth/api/login?{urlencode(TOOL)}",
 }
 
@@ -113,21 +113,21 @@ async def test_every_way_to_begin_has_the_same_redirect_uri(
     corp: StrictProvider, auth_host: str | None, callback: str | None, way: str
 ) -> None:
     async with (
-        house(auth_host=auth_host, **alone(corp, callback=callback)) as at,
+        running_sign_in(auth_host=auth_host, **alone(corp, callback=callback)) as at,
         at.browser() as browser,
     ):
         asked = await browser.visit(WAYS[way], stop=lambda url: url.startswith(corp.issuer))
         path = "callback" if callback == "shared" else "callback/corp"
         [uri] = parse_qs(urlsplit(asked.headers["location"]).query)["redirect_uri"]
         assert uri == f"{auth_host or APP}/.auth/{path}"
-        last = await browser.follow(asked, stop=outside)
+        last = await browser.follow(asked, stop=is_app_url)
         assert corp.received, last.text
 
 
 async def test_a_step_up_has_the_same_redirect_uri(corp: StrictProvider) -> None:
-    async with house(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
+    async with running_sign_in(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
         await signed_in(at, browser)
-        asked = await browser.get(start(APP, "/gold"))
+        asked = await browser.get(start_url(APP, "/gold"))
         query = parse_qs(urlsplit(asked.headers["location"]).query)
         assert query["acr_values"] == ["gold"]
         assert query["redirect_uri"] == [f"{APP}/.auth/callback/corp"]
@@ -139,8 +139,8 @@ async def test_a_step_up_has_the_same_redirect_uri(corp: StrictProvider) -> None
 
 async def test_sign_out_has_the_address_it_had(corp: StrictProvider) -> None:
     corp.offers(end_session_endpoint=f"{corp.issuer}/logout")
-    async with house(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
-        await browser.visit(start(APP, "/x"), stop=outside)
+    async with running_sign_in(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
+        await browser.visit(start_url(APP, "/x"), stop=is_app_url)
         question = await browser.get(f"{APP}/.auth/sign_out")
         done = await browser.submit(question, {"scope": "everywhere"})
         onward = done.headers.get("location") or page(done).refresh
@@ -156,20 +156,20 @@ async def test_a_provider_whose_uri_is_not_stated_has_a_page_that_names_it(
     corp: StrictProvider, partners: StrictProvider, auth_host: str | None
 ) -> None:
     async with (
-        house(auth_host=auth_host, **two(corp, partners, of_corp=UNSTATED)) as at,
+        running_sign_in(auth_host=auth_host, **two(corp, partners, of_corp=UNSTATED)) as at,
         at.browser() as browser,
     ):
-        reply = await browser.visit(start(APP, "/x"))
+        reply = await browser.visit(start_url(APP, "/x"))
         assert reply.status_code == 503
         assert "This sign-in is not set up yet" in reply.text
         assert f"{auth_host or APP}/.auth/callback/corp as a redirect URI" in reply.text
-        assert link_to_restart(reply).startswith(f"{APP}/.auth/start?rd=")
+        assert restart_link(reply).startswith(f"{APP}/.auth/start?rd=")
         assert corp.server.asked_for("/authorize") == 0
         assert not any("-flow-" in name for name in browser.cookies(urlsplit(AUTH).netloc))
 
-        last = await browser.visit(start(ADMIN, "/x"), stop=outside)
+        last = await browser.visit(start_url(ADMIN, "/x"), stop=is_app_url)
         assert last.headers["location"] == f"{ADMIN}/x", "the other provider signs in as ever"
-        assert await at.session(browser, ADMIN, "partners") is not None
+        assert await at.find_session(browser, ADMIN, "partners") is not None
 
 
 async def test_the_page_comes_also_while_the_provider_is_down(
@@ -177,34 +177,34 @@ async def test_the_page_comes_also_while_the_provider_is_down(
 ) -> None:
     corp.server.answers.clear()
     async with (
-        house(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
         at.browser() as browser,
     ):
-        reply = await browser.get(start(APP, "/x"))
+        reply = await browser.get(start_url(APP, "/x"))
         assert f"{APP}/.auth/callback/corp" in reply.text
 
 
 async def test_sessions_go_on_without_it(corp: StrictProvider, partners: StrictProvider) -> None:
     async with (
-        house(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
         at.browser() as browser,
     ):
         await signed_in(at, browser)
-        reply = await browser.get(start(APP, "/x"))
+        reply = await browser.get(start_url(APP, "/x"))
         assert reply.headers["location"] == f"{APP}/x"
-        assert await at.session(browser, APP) is not None
+        assert await at.find_session(browser, APP) is not None
 
 
 async def test_a_walk_passes_it_by(corp: StrictProvider, partners: StrictProvider) -> None:
     async with (
-        house(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
         at.browser() as browser,
     ):
-        errand = Errand(return_to=f"{APP}/", walk=(f"{ADMIN}/x",), provider="corp")
-        sealed = seal_errand(
+        errand = LoginIntent(return_to=f"{APP}/", walk=(f"{ADMIN}/x",), provider="corp")
+        sealed = seal_intent(
             errand,
             at.keys,
-            purpose=WALK,
+            purpose=HOST_CHAIN_PURPOSE,
             origin=parse_origin(APP),
             expires_at=at.clock() + 60,
         )
@@ -216,20 +216,20 @@ async def test_a_shared_uri_waits_for_the_promise_of_its_provider(
     corp: StrictProvider, partners: StrictProvider
 ) -> None:
     async with (
-        house(auth_host=None, **two(corp, partners, of_corp=SHARED)) as at,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=SHARED)) as at,
         at.browser() as browser,
     ):
-        reply = await browser.get(start(APP, "/x"))
+        reply = await browser.get(start_url(APP, "/x"))
         assert reply.status_code == 503
         assert f"{APP}/.auth/callback/corp as a redirect URI" in reply.text
         assert corp.server.asked_for("/authorize") == 0
     corp.offers(promises_iss=True)
     corp.sends_iss = True
     async with (
-        house(auth_host=None, **two(corp, partners, of_corp=SHARED)) as at,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=SHARED)) as at,
         at.browser() as browser,
     ):
-        last = await browser.visit(start(APP, "/x"), stop=outside)
+        last = await browser.visit(start_url(APP, "/x"), stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x"
 
 
@@ -241,8 +241,11 @@ async def test_what_was_promised_is_required_at_a_uri_of_its_own_too(
     corp.sends_iss = sends
     corp.offers(promises_iss=by == "discovery")
     more = {"authorization_response_iss": "required"} if by == "setting" else {}
-    async with house(auth_host=None, **alone(corp, **more)) as at, at.browser() as browser:
-        last = await browser.visit(start(APP, "/x"), stop=outside)
+    async with (
+        running_sign_in(auth_host=None, **alone(corp, **more)) as at,
+        at.browser() as browser,
+    ):
+        last = await browser.visit(start_url(APP, "/x"), stop=is_app_url)
         assert last.status_code == (303 if sends else 403)
         assert len(corp.received) == sends
 
@@ -250,27 +253,27 @@ async def test_what_was_promised_is_required_at_a_uri_of_its_own_too(
 # Attempts that were begun before the update
 
 
-def begun_before(at: House, browser: Browser, host: str) -> Attempt:
+def begun_before(at: SignInFixture, browser: Browser, host: str) -> LoginTransaction:
     """An attempt as the release before sealed it, in the browser."""
     now, origin = at.clock(), parse_origin(host)
-    attempt = Attempt(
-        id=attempt_id(now, b"123456"),
-        seed=b"s" * 32,
+    attempt = LoginTransaction(
+        id=transaction_id(now, b"123456"),
+        secret=b"s" * 32,
         return_to=f"{APP}/x",
         started_at=now,
         provider="corp",
     )
     name = f"__Host-authz-flow-{attempt.id}"
-    fields = ["corp", attempt.return_to, now, None, 0, 1, "", base64url(attempt.seed), None, "", [],
+    fields = ["corp", attempt.return_to, now, None, 0, 1, "", base64url_encode(attempt.secret), None, "", [],
               ""]  # fmt: skip
     binding = f"{origin} {name}".encode()
-    value = at.keys.seal_text("login attempt", json.dumps(fields).encode(), bound_to=binding)
+    value = at.keys.seal_text("login attempt", json.dumps(fields).encode(), associated_data=binding)
     browser.client.cookies.set(name, value, domain=origin.host, path="/")
     return attempt
 
 
 async def answered(
-    corp: StrictProvider, browser: Browser, attempt: Attempt, uri: str
+    corp: StrictProvider, browser: Browser, attempt: LoginTransaction, uri: str
 ) -> httpx2.Response:
     """The answer to it, after the update."""
     request = {
@@ -278,25 +281,25 @@ async def answered(
         "redirect_uri": uri,
         "state": attempt.state,
         "nonce": attempt.nonce,
-        "code_challenge": base64url(sha256(attempt.verifier.encode()).digest()),
+        "code_challenge": base64url_encode(sha256(attempt.verifier.encode()).digest()),
     }
-    return await browser.visit(corp.authorization_url(request), stop=outside)
+    return await browser.visit(corp.authorization_url(request), stop=is_app_url)
 
 
 @pytest.mark.parametrize("callback", ["own", "shared", None])
 async def test_with_one_provider_they_end_well(corp: StrictProvider, callback: str | None) -> None:
     async with (
-        house(auth_host=None, **alone(corp, callback=callback)) as at,
+        running_sign_in(auth_host=None, **alone(corp, callback=callback)) as at,
         at.browser() as browser,
     ):
         attempt = begun_before(at, browser, APP)
         last = await answered(corp, browser, attempt, f"{APP}/.auth/callback")
         assert last.headers["location"] == f"{APP}/x"
-        assert await at.session(browser, APP) is not None
+        assert await at.find_session(browser, APP) is not None
 
 
 async def test_they_do_not_count_at_the_new_uri(corp: StrictProvider) -> None:
-    async with house(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
+    async with running_sign_in(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
         attempt = begun_before(at, browser, APP)
         last = await answered(corp, browser, attempt, f"{APP}/.auth/callback/corp")
         assert last.status_code == 403
@@ -308,13 +311,13 @@ async def test_with_several_providers_they_end_on_a_page(
     corp: StrictProvider, partners: StrictProvider, of_corp: Mapping[str, Any]
 ) -> None:
     async with (
-        house(auth_host=None, **two(corp, partners, of_corp=of_corp)) as at,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=of_corp)) as at,
         at.browser() as browser,
     ):
         attempt = begun_before(at, browser, APP)
         last = await answered(corp, browser, attempt, f"{APP}/.auth/callback")
         assert last.status_code == 400
         assert "was updated while you were signing in" in last.text
-        assert link_to_restart(last).startswith(f"{APP}/.auth/start?rd=")
-        assert any(attempt.id in name for name in cleared(last))
+        assert restart_link(last).startswith(f"{APP}/.auth/start?rd=")
+        assert any(attempt.id in name for name in cleared_cookies(last))
         assert corp.received == []

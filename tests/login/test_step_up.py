@@ -9,21 +9,26 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from authz_sidecar.core.step_up import StepUp
+from authz_sidecar.core.step_up import AuthenticationRequirement
 from authz_sidecar.core.types import Identity
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.step_up import asking_for, check_step_up, insists, readable_question
-from tests.login.dishonest_provider import Lies
+from authz_sidecar.login.step_up import (
+    authentication_parameters,
+    check_step_up,
+    is_readable_request,
+    needs_prompt_login,
+)
+from tests.login.dishonest_provider import TamperedProvider
 from tests.servers.browser import Browser, page
 from tests.servers.hostile_provider import document
-from tests.support.sign_in import ADMIN, APP, AUTH, House, house
+from tests.support.sign_in import ADMIN, APP, AUTH, SignInFixture, running_sign_in
 from tests.support.sign_in_steps import (
-    link_to_restart,
-    nonce_of,
-    outside,
+    is_app_url,
+    requested_nonce,
+    requested_state,
+    restart_link,
     sign_in,
-    start,
-    state_of,
+    start_url,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     from tests.servers.providers import RunningProvider
 
 
-def asks(host: str, prefix: str, *criteria: object) -> dict[str, Any]:
+def step_up_route(host: str, prefix: str, *criteria: object) -> dict[str, Any]:
     return {
         "from": host,
         "prefix": prefix,
@@ -48,14 +53,14 @@ GOLD = {"authentication": {"acr": ["gold", "platinum"]}}
 RECENT = {"authentication": {"max_age": "30s"}}
 ROUTES = (
     {"from": APP},
-    asks(APP, "/pay", GOLD),
-    asks(APP, "/otp", {"authentication": {"amr": "otp"}}),
-    asks(APP, "/recent", RECENT),
-    asks(APP, "/bob", GOLD, {"user": {"is": "bob"}}),
-    asks(APP, "/write", GOLD, {"http_method": {"is": "POST"}}),
-    asks(APP, "/nobody", {"authentication": {"acr": "x"}}, {"groups": {"has": "none"}}),
+    step_up_route(APP, "/pay", GOLD),
+    step_up_route(APP, "/otp", {"authentication": {"amr": "otp"}}),
+    step_up_route(APP, "/recent", RECENT),
+    step_up_route(APP, "/bob", GOLD, {"user": {"is": "bob"}}),
+    step_up_route(APP, "/write", GOLD, {"http_method": {"is": "POST"}}),
+    step_up_route(APP, "/nobody", {"authentication": {"acr": "x"}}, {"groups": {"has": "none"}}),
     {"from": ADMIN},
-    asks(ADMIN, "/pay", GOLD),
+    step_up_route(ADMIN, "/pay", GOLD),
 )
 ON_A_CENTRAL_HOST = pytest.mark.parametrize("auth_host", [AUTH], ids=["central host"])
 
@@ -67,24 +72,28 @@ def auth_host() -> str | None:
 
 
 @pytest.fixture
-async def at(certified_provider: RunningProvider, auth_host: str | None) -> AsyncIterator[House]:
-    async with house(certified_provider.issuer, auth_host=auth_host, routes=ROUTES) as built:
+async def fixture(
+    certified_provider: RunningProvider, auth_host: str | None
+) -> AsyncIterator[SignInFixture]:
+    async with running_sign_in(
+        certified_provider.issuer, auth_host=auth_host, routes=ROUTES
+    ) as built:
         yield built
 
 
 @pytest.fixture
-async def browser(at: House) -> AsyncIterator[Browser]:
-    async with at.browser() as opened:
+async def browser(fixture: SignInFixture) -> AsyncIterator[Browser]:
+    async with fixture.browser() as opened:
         yield opened
 
 
-def asked_for(response: httpx2.Response) -> dict[str, str]:
+def requested_parameters(response: httpx2.Response) -> dict[str, str]:
     query = parse_qs(urlsplit(str(response.headers["location"])).query)
     names = ("acr_values", "max_age", "prompt")
     return {name: query[name][0] for name in names if name in query}
 
 
-async def to_form(browser: Browser, url: str) -> httpx2.Response:
+async def open_login_form(browser: Browser, url: str) -> httpx2.Response:
     """On to the provider's form, which is not filled in."""
     form = await browser.visit(url)
     assert "<form" in form.text, form.text
@@ -96,7 +105,7 @@ async def answer(
     browser: Browser, form: httpx2.Response, user: str = "alice", **more: str
 ) -> httpx2.Response:
     return await browser.follow(
-        await browser.submit(form, {"user": user, **more}), user=user, stop=outside
+        await browser.submit(form, {"user": user, **more}), user=user, stop=is_app_url
     )
 
 
@@ -104,51 +113,57 @@ def token(browser: Browser, host: str = APP) -> str:
     return browser.cookies(parse_origin(host).host)["__Host-authz"]
 
 
-async def test_a_stronger_sign_in_is_asked_for_and_lets_in(at: House, browser: Browser) -> None:
+async def test_a_stronger_sign_in_is_asked_for_and_lets_in(
+    fixture: SignInFixture, browser: Browser
+) -> None:
     await sign_in(browser)
     before = token(browser)
-    asked = await browser.get(start(APP, "/pay?x=1"))
-    assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
+    asked = await browser.get(start_url(APP, "/pay?x=1"))
+    assert requested_parameters(asked) == {"acr_values": "gold platinum", "prompt": "login"}
     form = await browser.follow(asked)
     last = await answer(browser, form, otp="1")
     assert last.headers["location"] == f"{APP}/pay?x=1"
     assert token(browser) != before
-    assert await at.session_of(before, parse_origin(APP)) is None
-    session = await at.session(browser, APP)
+    assert await fixture.find_session_by_token(before, parse_origin(APP)) is None
+    session = await fixture.find_session(browser, APP)
     assert session is not None
     assert (session.identity.acr, session.identity.amr) == ("gold", ("pwd", "otp"))
-    back = await browser.get(start(APP, "/pay?x=1"))
+    back = await browser.get(start_url(APP, "/pay?x=1"))
     assert back.headers["location"] == f"{APP}/pay?x=1", "asked again"
 
 
-async def test_a_provider_that_does_not_step_up_ends_on_a_page(at: House, browser: Browser) -> None:
+async def test_a_provider_that_does_not_step_up_ends_on_a_page(
+    fixture: SignInFixture, browser: Browser
+) -> None:
     await sign_in(browser)
-    before, url = token(browser), start(APP, "/pay")
+    before, url = token(browser), start_url(APP, "/pay")
     for number in range(2, 5):
-        refused = await answer(browser, await to_form(browser, url))
+        refused = await answer(browser, await open_login_form(browser, url))
         assert refused.status_code == 403
         assert "“gold” or “platinum”" in refused.text
-        url = link_to_restart(refused)
+        url = restart_link(refused)
         assert url.endswith(f"attempt={number}")
     assert (await browser.get(url)).status_code == 400, "the loop breaker"
     assert token(browser) == before
-    assert await at.session(browser, APP) is not None
+    assert await fixture.find_session(browser, APP) is not None
 
 
-async def test_whoever_comes_back_as_somebody_else_is_told(at: House, browser: Browser) -> None:
+async def test_whoever_comes_back_as_somebody_else_is_told(
+    fixture: SignInFixture, browser: Browser
+) -> None:
     await sign_in(browser)
     before = token(browser)
-    form = await to_form(browser, start(APP, "/pay"))
+    form = await open_login_form(browser, start_url(APP, "/pay"))
     shown = await answer(browser, form, user="bob", otp="1")
     assert shown.status_code == 200
     assert "another account" in shown.text
     assert "Bob Brown" in shown.text
     assert f"{APP}/pay" in page(shown).links
     assert any("switch=1" in link for link in page(shown).links)
-    session = await at.session(browser, APP)
+    session = await fixture.find_session(browser, APP)
     assert session is not None
     assert session.identity.subject == "bob"
-    assert await at.session_of(before, parse_origin(APP)) is None
+    assert await fixture.find_session_by_token(before, parse_origin(APP)) is None
 
 
 async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
@@ -156,31 +171,35 @@ async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
 ) -> None:
     """With `same_site: strict` the way back from the provider brings no session cookie."""
     async with (
-        house(certified_provider.issuer, auth_host=None, routes=ROUTES, same_site="strict") as at,
+        running_sign_in(
+            certified_provider.issuer, auth_host=None, routes=ROUTES, same_site="strict"
+        ) as at,
         at.browser() as browser,
     ):
         browser.client.headers["sec-fetch-site"] = "same-origin"
-        await browser.visit(start(APP, "/"), user="alice", stop=outside)
+        await browser.visit(start_url(APP, "/"), user="alice", stop=is_app_url)
         before = token(browser)
-        form = await to_form(browser, start(APP, "/pay"))
+        form = await open_login_form(browser, start_url(APP, "/pay"))
         browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
         shown = await answer(browser, form, otp="1")
         assert page(shown).refresh == f"{APP}/pay"
         assert token(browser) != before
-        assert await at.session_of(before, parse_origin(APP)) is None
+        assert await at.find_session_by_token(before, parse_origin(APP)) is None
 
 
 @ON_A_CENTRAL_HOST
-async def test_the_central_host_steps_up_and_the_others_follow(at: House, browser: Browser) -> None:
+async def test_the_central_host_steps_up_and_the_others_follow(
+    fixture: SignInFixture, browser: Browser
+) -> None:
     for host in (APP, ADMIN):
         await sign_in(browser, host)
     old = {host: token(browser, host) for host in (APP, ADMIN, AUTH)}
-    last = await answer(browser, await to_form(browser, start(APP, "/pay")), otp="1")
+    last = await answer(browser, await open_login_form(browser, start_url(APP, "/pay")), otp="1")
     assert last.headers["location"] == f"{APP}/pay"
     for host, before in old.items():
-        assert await at.session_of(before, parse_origin(host)) is None, host
+        assert await fixture.find_session_by_token(before, parse_origin(host)) is None, host
     for host in (APP, AUTH):
-        session = await at.session(browser, host)
+        session = await fixture.find_session(browser, host)
         assert session is not None
         assert session.identity.acr == "gold"
 
@@ -188,34 +207,36 @@ async def test_the_central_host_steps_up_and_the_others_follow(at: House, browse
     asked = len(browser.visited)
     assert await sign_in(browser, ADMIN, "/pay") == f"{ADMIN}/pay"
     assert not any("localhost" in url for url in browser.visited[asked:])
-    child = await at.session(browser, ADMIN)
+    child = await fixture.find_session(browser, ADMIN)
     assert child is not None
     assert child.identity.acr == "gold"
 
 
 @ON_A_CENTRAL_HOST
 async def test_a_central_session_of_somebody_else_is_shown_before_going_on(
-    at: House, browser: Browser
+    fixture: SignInFixture, browser: Browser
 ) -> None:
     await sign_in(browser)
-    form = await to_form(browser, start(APP, "/pay"))
+    form = await open_login_form(browser, start_url(APP, "/pay"))
     shown = await answer(browser, form, user="bob", otp="1")
     assert "another account" in shown.text
     assert str(shown.request.url).startswith(AUTH)
     links = page(shown).links
-    last = await browser.visit(next(link for link in links if "switch" not in link), stop=outside)
+    last = await browser.visit(
+        next(link for link in links if "switch" not in link), stop=is_app_url
+    )
     assert last.headers["location"] == f"{APP}/pay"
-    session = await at.session(browser, APP)
+    session = await fixture.find_session(browser, APP)
     assert session is not None
     assert session.identity.subject == "bob"
 
 
 async def test_nobody_chooses_what_is_asked_for_by_a_link(browser: Browser) -> None:
     more = {"acr_values": "bronze", "max_age": "1", "prompt": "none", "step_up": "1", "user": "x"}
-    assert asked_for(await browser.get(start(APP, "/", **more))) == {}
+    assert requested_parameters(await browser.get(start_url(APP, "/", **more))) == {}
     await sign_in(browser)
-    asked = await browser.get(start(APP, "/pay", **more))
-    assert asked_for(asked) == {"acr_values": "gold platinum", "prompt": "login"}
+    asked = await browser.get(start_url(APP, "/pay", **more))
+    assert requested_parameters(asked) == {"acr_values": "gold platinum", "prompt": "login"}
 
 
 @pytest.mark.parametrize("rd", ["/", "/bob", "/nobody", "/elsewhere"])
@@ -223,14 +244,14 @@ async def test_no_other_sign_in_is_asked_for_where_it_would_not_help(
     browser: Browser, rd: str
 ) -> None:
     await sign_in(browser)
-    assert (await browser.get(start(APP, rd))).headers["location"] == f"{APP}{rd}"
+    assert (await browser.get(start_url(APP, rd))).headers["location"] == f"{APP}{rd}"
 
 
 @ON_A_CENTRAL_HOST
 async def test_a_question_that_is_not_the_pages_is_stepped_up_for(browser: Browser) -> None:
     await sign_in(browser)
-    question = start(APP, "/form?a=1", **{"for": "POST /write/it"})
-    last = await answer(browser, await to_form(browser, question), otp="1")
+    question = start_url(APP, "/form?a=1", **{"for": "POST /write/it"})
+    last = await answer(browser, await open_login_form(browser, question), otp="1")
     assert last.headers["location"] == f"{APP}/form?a=1"
     assert (await browser.get(question)).headers["location"] == f"{APP}/form?a=1"
 
@@ -251,29 +272,31 @@ async def test_a_question_that_is_not_the_pages_is_stepped_up_for(browser: Brows
 )
 @ON_A_CENTRAL_HOST
 async def test_a_question_is_a_method_and_a_path(browser: Browser, question: str) -> None:
-    reply = await browser.get(start(APP, "/", **{"for": question}))
+    reply = await browser.get(start_url(APP, "/", **{"for": question}))
     assert reply.status_code == 400
-    assert readable_question("POST /a/b%2fc;d=1")
+    assert is_readable_request("POST /a/b%2fc;d=1")
 
 
-async def test_a_sign_in_long_ago_is_done_again(at: House, browser: Browser) -> None:
-    at.clock.ahead = 0
+async def test_a_sign_in_long_ago_is_done_again(fixture: SignInFixture, browser: Browser) -> None:
+    fixture.clock.offset = 0
     await sign_in(browser)
     # Not every provider says when it was, unless it is asked.
-    last = await browser.visit(start(APP, "/recent"), stop=outside)
+    last = await browser.visit(start_url(APP, "/recent"), stop=is_app_url)
     assert last.headers["location"] == f"{APP}/recent"
-    at.clock.ahead = 45
-    asked = await browser.get(start(APP, "/recent", attempt="2"))
-    assert asked_for(asked) == {"max_age": "30", "prompt": "login"}
+    fixture.clock.offset = 45
+    asked = await browser.get(start_url(APP, "/recent", attempt="2"))
+    assert requested_parameters(asked) == {"max_age": "30", "prompt": "login"}
     form = await browser.follow(asked)
-    at.clock.ahead = 0
+    fixture.clock.offset = 0
     assert (await answer(browser, form)).headers["location"] == f"{APP}/recent"
 
 
-async def test_clocks_that_differ_end_on_a_page_that_says_so(at: House, browser: Browser) -> None:
-    at.clock.ahead = 45
+async def test_clocks_that_differ_end_on_a_page_that_says_so(
+    fixture: SignInFixture, browser: Browser
+) -> None:
+    fixture.clock.offset = 45
     await sign_in(browser)
-    refused = await browser.visit(start(APP, "/recent"))
+    refused = await browser.visit(start_url(APP, "/recent"))
     assert refused.status_code == 403
     assert "less than 30 seconds ago" in refused.text
     assert "clock" in refused.text
@@ -301,21 +324,21 @@ async def test_clocks_that_differ_end_on_a_page_that_says_so(at: House, browser:
     ],
 )
 async def test_what_comes_back_is_compared_with_what_was_asked_for(
-    hostile: HostileProvider, path: str, claims: dict[str, Any], cause: str | None
+    hostile_provider: HostileProvider, path: str, claims: dict[str, Any], cause: str | None
 ) -> None:
-    lies = Lies(hostile)
+    lies = TamperedProvider(hostile_provider)
     async with (
-        house(hostile.issuer, auth_host=None, routes=ROUTES) as at,
+        running_sign_in(hostile_provider.issuer, auth_host=None, routes=ROUTES) as at,
         at.browser() as browser,
     ):
-        at.clock.ahead = 0
-        await come_back(browser, lies, await browser.get(start(APP, "/")))
+        at.clock.offset = 0
+        await return_from_provider(browser, lies, await browser.get(start_url(APP, "/")))
         before = token(browser)
-        asked = await browser.get(start(APP, path))
-        assert asked_for(asked)
+        asked = await browser.get(start_url(APP, path))
+        assert requested_parameters(asked)
         if isinstance(claims.get("auth_time"), int) and claims["auth_time"] is not True:
             claims = claims | {"auth_time": int(time.time()) + claims["auth_time"]}
-        reply = await come_back(browser, lies, asked, **claims)
+        reply = await return_from_provider(browser, lies, asked, **claims)
         if cause is None:
             assert reply.headers["location"] == f"{APP}{path}"
             assert token(browser) != before
@@ -324,87 +347,106 @@ async def test_what_comes_back_is_compared_with_what_was_asked_for(
             assert "location" not in reply.headers
             assert cause in reply.text
             assert token(browser) == before
-            assert await at.session(browser, APP) is not None
+            assert await at.find_session(browser, APP) is not None
 
 
-async def test_userinfo_says_nothing_of_how_somebody_signed_in(hostile: HostileProvider) -> None:
-    lies = Lies(hostile)
+async def test_userinfo_says_nothing_of_how_somebody_signed_in(
+    hostile_provider: HostileProvider,
+) -> None:
+    lies = TamperedProvider(hostile_provider)
     async with (
-        house(hostile.issuer, auth_host=None, routes=ROUTES) as at,
+        running_sign_in(hostile_provider.issuer, auth_host=None, routes=ROUTES) as at,
         at.browser() as browser,
     ):
-        await come_back(browser, lies, await browser.get(start(APP, "/")))
-        hostile.answers["/userinfo"] = document(
+        await return_from_provider(browser, lies, await browser.get(start_url(APP, "/")))
+        hostile_provider.answers["/userinfo"] = document(
             {"sub": "alice", "acr": "gold", "auth_time": int(time.time())}
         )
-        reply = await come_back(browser, lies, await browser.get(start(APP, "/pay")))
+        reply = await return_from_provider(browser, lies, await browser.get(start_url(APP, "/pay")))
         assert reply.status_code == 403
 
 
-async def come_back(
-    browser: Browser, lies: Lies, asked: httpx2.Response, **claims: object
+async def return_from_provider(
+    browser: Browser, lies: TamperedProvider, asked: httpx2.Response, **claims: object
 ) -> httpx2.Response:
     """As from the provider, with an ID token that says this."""
-    lies.token(id_token=lies.id_token(nonce=await nonce_of(asked), **claims))
-    return await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
+    lies.set_token_response(id_token=lies.id_token(nonce=await requested_nonce(asked), **claims))
+    return await browser.get(
+        f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
+    )
 
 
 async def test_a_session_that_was_stepped_up_is_not_adopted_by_another_attempt(
-    at: House, browser: Browser
+    fixture: SignInFixture, browser: Browser
 ) -> None:
     """The requirement travels in the sealed attempt; another one's answer does not meet it."""
     await sign_in(browser)
-    strong = await browser.get(start(APP, "/pay"))
-    plain = await browser.get(start(APP, "/", switch="1"))
-    assert asked_for(plain) == {"prompt": "login"}
+    strong = await browser.get(start_url(APP, "/pay"))
+    plain = await browser.get(start_url(APP, "/", switch="1"))
+    assert requested_parameters(plain) == {"prompt": "login"}
     form = await browser.follow(plain)
     last = await answer(browser, form)
     assert last.headers["location"] == f"{APP}/"
-    session = await at.session(browser, APP)
+    session = await fixture.find_session(browser, APP)
     assert session is not None
     assert session.identity.acr is None
-    assert asked_for(strong)["acr_values"] == "gold platinum"
+    assert requested_parameters(strong)["acr_values"] == "gold platinum"
 
 
 @pytest.mark.parametrize(
     ("step_up", "number", "expected"),
     [
-        pytest.param(StepUp(max_age=90.5), 1, {"max_age": "90"}, id="age alone"),
-        pytest.param(StepUp(max_age=90), 2, {"max_age": "90", "prompt": "login"}, id="once more"),
+        pytest.param(AuthenticationRequirement(max_age=90.5), 1, {"max_age": "90"}, id="age alone"),
         pytest.param(
-            StepUp(acr=("a", "b")), 1, {"acr_values": "a b", "prompt": "login"}, id="levels"
+            AuthenticationRequirement(max_age=90),
+            2,
+            {"max_age": "90", "prompt": "login"},
+            id="once more",
         ),
-        pytest.param(StepUp(amr=("otp",)), 1, {"prompt": "login"}, id="methods"),
+        pytest.param(
+            AuthenticationRequirement(acr=("a", "b")),
+            1,
+            {"acr_values": "a b", "prompt": "login"},
+            id="levels",
+        ),
+        pytest.param(AuthenticationRequirement(amr=("otp",)), 1, {"prompt": "login"}, id="methods"),
     ],
 )
-def test_how_a_provider_is_asked(step_up: StepUp, number: int, expected: dict[str, str]) -> None:
-    assert asking_for(step_up, insist=insists(step_up, number=number)) == expected
+def test_how_a_provider_is_asked(
+    step_up: AuthenticationRequirement, number: int, expected: dict[str, str]
+) -> None:
+    assert (
+        authentication_parameters(
+            step_up, prompt_login=needs_prompt_login(step_up, round_number=number)
+        )
+        == expected
+    )
 
 
 @pytest.mark.parametrize("auth_host", [AUTH, None], ids=["central host", "each for itself"])
 async def test_a_first_sign_in_is_as_strong_as_the_page_will_ask(
-    at: House, browser: Browser
+    fixture: SignInFixture, browser: Browser
 ) -> None:
     asked = await browser.visit(
-        start(APP, "/pay"), stop=lambda url: url.startswith("http://localhost")
+        start_url(APP, "/pay"), stop=lambda url: url.startswith("http://localhost")
     )
-    assert asked_for(asked) == {"acr_values": "gold platinum"}
+    assert requested_parameters(asked) == {"acr_values": "gold platinum"}
     last = await answer(browser, await browser.follow(asked), otp="1")
     assert last.headers["location"] == f"{APP}/pay"
-    session = await at.session(browser, APP)
+    session = await fixture.find_session(browser, APP)
     assert session is not None
     assert session.identity.acr == "gold"
 
 
 async def test_a_first_sign_in_that_is_weaker_is_a_sign_in_nevertheless(browser: Browser) -> None:
     """Whether it is enough is for the gate to say; other pages may be open to it."""
-    last = await answer(browser, await to_form(browser, start(APP, "/pay")))
+    last = await answer(browser, await open_login_form(browser, start_url(APP, "/pay")))
     assert last.headers["location"] == f"{APP}/pay"
-    assert asked_for(await browser.get(start(APP, "/pay")))["prompt"] == "login"
+    assert requested_parameters(await browser.get(start_url(APP, "/pay")))["prompt"] == "login"
 
 
 def test_the_causes_quote_no_more_than_a_line_of_what_a_provider_says() -> None:
     who = Identity(provider="p", issuer="i", subject="s", acr="x" * 9000, amr=("y" * 9000,))
-    causes = check_step_up(StepUp(acr=("a",), amr=("b",)), who, now=0.0)
+    causes = check_step_up(AuthenticationRequirement(acr=("a",), amr=("b",)), who, now=0.0)
     assert len(causes) == 2
     assert all(len(cause) < 300 for cause in causes)

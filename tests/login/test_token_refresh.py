@@ -14,16 +14,16 @@ from urllib.parse import parse_qs
 import pytest
 
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.token_refresh import Refreshing
+from authz_sidecar.login.token_refresh import RefreshingSessionFinder
 from authz_sidecar.sessions import keys
 from authz_sidecar.sessions.cache import NearCache
-from authz_sidecar.sessions.refresh_vault import LOCK_SECONDS, Claim, refresh_time
-from authz_sidecar.sessions.store import Entry
-from tests.login.dishonest_provider import Lies
+from authz_sidecar.sessions.refresh_vault import LEASE_SECONDS, RefreshLease, refresh_time
+from authz_sidecar.sessions.store import StoreEntry
+from tests.login.dishonest_provider import TamperedProvider
 from tests.servers.hostile_provider import Answer, HostileProvider, document
 from tests.servers.providers import running_certified_provider
-from tests.support.sign_in import APP, AUTH, LIFETIME, WIKI, Clock, House, house
-from tests.support.sign_in_steps import nonce_of, sign_in, start, state_of
+from tests.support.sign_in import APP, AUTH, LIFETIME, WIKI, Clock, SignInFixture, running_sign_in
+from tests.support.sign_in_steps import requested_nonce, requested_state, sign_in, start_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,62 +37,70 @@ DUE = ACCESS_SECONDS - 30.0
 
 
 @dataclass
-class Scene:
+class RefreshFixture:
     """Alice is signed in at a provider that hands out refresh tokens and counts their use."""
 
-    at: House
+    fixture: SignInFixture
     browser: Browser
-    lies: Lies
+    tampered_provider: TamperedProvider
 
-    def worker(self) -> Refreshing:
-        desk = self.at.desk
-        return Refreshing(
+    def worker(self) -> RefreshingSessionFinder:
+        desk = self.fixture.context
+        return RefreshingSessionFinder(
             desk.sessions, sessions=desk.sessions, providers=desk.providers, clock=desk.clock
         )
 
-    async def check(self, host: str = APP, *, worker: Refreshing | None = None) -> Session | None:
-        desk, origin = self.at.desk, parse_origin(host)
+    async def check(
+        self, host: str = APP, *, worker: RefreshingSessionFinder | None = None
+    ) -> Session | None:
+        desk, origin = self.fixture.context, parse_origin(host)
         token = self.browser.cookies(origin.host)[desk.cookies.name_for("corp", origin)]
         scope = desk.cookies.scope_for(origin)
         return await (worker or self.worker()).find(token, scope=scope, provider="corp")
 
     def refreshes(self) -> list[str]:
         """The refresh tokens that the provider was shown."""
-        seen = [body for _, path, _, body in self.lies.provider.seen if path == "/token"]
-        return [parse_qs(body.decode()).get("refresh_token", [""])[0] for body in seen][1:]
+        bodies = [
+            body for _, path, _, body in self.tampered_provider.server.seen if path == "/token"
+        ]
+        return [parse_qs(body.decode()).get("refresh_token", [""])[0] for body in bodies][1:]
 
-    def later(self, seconds: float = DUE) -> None:
-        self.at.clock.ahead += seconds
+    def advance_clock(self, seconds: float = DUE) -> None:
+        self.fixture.clock.offset += seconds
 
-    def groups(self, *groups: str) -> None:
-        self.lies.provider.answers["/userinfo"] = document({"sub": "alice", "groups": groups})
+    def set_groups(self, *groups: str) -> None:
+        self.tampered_provider.server.answers["/userinfo"] = document(
+            {"sub": "alice", "groups": groups}
+        )
 
-    def refuse(self, error: str, status: int = 400) -> None:
-        self.lies.provider.answers["/token"] = document({"error": error}, status)
+    def refuse_refresh(self, error: str, status: int = 400) -> None:
+        self.tampered_provider.server.answers["/token"] = document({"error": error}, status)
 
 
 @asynccontextmanager
 async def signed_in(
     hostile: HostileProvider, *, sid: str | None = None, **more: Any
-) -> AsyncIterator[Scene]:
-    lies = Lies(hostile)
-    clock = Clock(ahead=0.0)  # as the provider's, which says when tokens expire
+) -> AsyncIterator[RefreshFixture]:
+    lies = TamperedProvider(hostile)
+    clock = Clock(offset=0.0)  # as the provider's, which says when tokens expire
     async with (
-        house(hostile.issuer, clock=clock, **{"auth_host": None, **more}) as at,
+        running_sign_in(hostile.issuer, clock=clock, **{"auth_host": None, **more}) as at,
         at.browser() as browser,
     ):
-        scene = Scene(at, browser, lies)
-        scene.groups("staff")
-        asked = await browser.get(start(APP, "/"))
+        scene = RefreshFixture(at, browser, lies)
+        scene.set_groups("staff")
+        asked = await browser.get(start_url(APP, "/"))
         home = APP if at.auth_host is None else AUTH
         if at.auth_host is not None:
             asked = await browser.get(asked.headers["location"])
-        lies.token(
-            id_token=lies.id_token(nonce=await nonce_of(asked), sid=sid),
+        lies.set_token_response(
+            id_token=lies.id_token(nonce=await requested_nonce(asked), sid=sid),
             refresh_token="r0",
             expires_in=ACCESS_SECONDS,
         )
-        back = await browser.get(f"{home}/.auth/callback/corp?code=c&state={await state_of(asked)}")
+        back = await browser.get(
+            f"{home}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
+        )
         assert back.status_code == 303, back.text
         if at.auth_host is not None:
             await browser.get(back.headers["location"])
@@ -108,48 +116,50 @@ async def signed_in(
         yield scene
 
 
-async def test_before_its_time_nobody_is_asked(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
-        scene.later(ACCESS_SECONDS - 90)
+async def test_before_its_time_nobody_is_asked(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider) as scene:
+        scene.advance_clock(ACCESS_SECONDS - 90)
         assert await scene.check() is not None
         assert scene.refreshes() == []
 
 
-async def test_claims_and_groups_are_read_again(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
+async def test_claims_and_groups_are_read_again(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider) as scene:
         before = await scene.check()
         assert before is not None
-        scene.groups("staff", "admins")
-        scene.later()
+        scene.set_groups("staff", "admins")
+        scene.advance_clock()
         after = await scene.check()
         assert after is not None
         assert (before.identity.groups, after.identity.groups) == (("staff",), ("staff", "admins"))
-        assert (after.handle, after.expires_at) == (before.handle, before.expires_at)
-        assert await scene.at.session(scene.browser, APP) == after
+        assert (after.public_id, after.expires_at) == (before.public_id, before.expires_at)
+        assert await scene.fixture.find_session(scene.browser, APP) == after
         assert scene.refreshes() == ["r0"]
 
 
-async def test_rotated_tokens_are_used_next(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
+async def test_rotated_tokens_are_used_next(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider) as scene:
         for _ in range(4):
-            scene.later()
+            scene.advance_clock()
             assert await scene.check() is not None
         assert scene.refreshes() == ["r0", "r1", "r2", "r3"]
 
 
-async def test_an_id_token_may_come_along(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
-        token = scene.lies.id_token(name="Alice Again", nonce=None)
-        scene.lies.token(id_token=token, refresh_token="r1", expires_in=ACCESS_SECONDS)
-        scene.later()
+async def test_an_id_token_may_come_along(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider) as scene:
+        token = scene.tampered_provider.id_token(name="Alice Again", nonce=None)
+        scene.tampered_provider.set_token_response(
+            id_token=token, refresh_token="r1", expires_in=ACCESS_SECONDS
+        )
+        scene.advance_clock()
         after = await scene.check()
         assert after is not None
         assert after.identity.name == "Alice Again"
 
 
-async def test_one_request_of_all_asks(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
-        scene.later()
+async def test_one_request_of_all_asks(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider) as scene:
+        scene.advance_clock()
         workers = [scene.worker() for _ in range(4)]
         found = await asyncio.gather(*(scene.check(worker=workers[n % 4]) for n in range(20)))
         assert all(session is not None for session in found)
@@ -158,12 +168,12 @@ async def test_one_request_of_all_asks(hostile: HostileProvider) -> None:
         assert scene.refreshes() == ["r0"]
 
 
-async def test_losers_do_not_wait(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
-        scene.later()
-        hold, answer = threading.Event(), hostile.answers["/userinfo"]
+async def test_losers_do_not_wait(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider) as scene:
+        scene.advance_clock()
+        hold, answer = threading.Event(), hostile_provider.answers["/userinfo"]
         assert isinstance(answer, Answer)
-        hostile.answers["/userinfo"] = replace(answer, delay=hold)
+        hostile_provider.answers["/userinfo"] = replace(answer, delay=hold)
         winner = asyncio.ensure_future(scene.check())
         while len(scene.refreshes()) < 1:  # noqa: ASYNC110 - another thread
             await asyncio.sleep(0.01)
@@ -176,12 +186,12 @@ async def test_losers_do_not_wait(hostile: HostileProvider) -> None:
 
 @pytest.mark.parametrize("host", [APP, AUTH])
 async def test_hosts_of_a_central_sign_in_share_one_refresh(
-    hostile: HostileProvider, host: str
+    hostile_provider: HostileProvider, host: str
 ) -> None:
-    async with signed_in(hostile, auth_host=AUTH) as scene:
+    async with signed_in(hostile_provider, auth_host=AUTH) as scene:
         await sign_in(scene.browser, WIKI)
-        scene.groups("admins")
-        scene.later()
+        scene.set_groups("admins")
+        scene.advance_clock()
         for each in (host, APP, WIKI, AUTH):
             session = await scene.check(each)
             assert session is not None
@@ -190,13 +200,15 @@ async def test_hosts_of_a_central_sign_in_share_one_refresh(
 
 
 @pytest.mark.parametrize("auth_host", [None, AUTH])
-async def test_a_refusal_ends_the_session(hostile: HostileProvider, auth_host: str | None) -> None:
-    async with signed_in(hostile, auth_host=auth_host) as scene:
-        scene.refuse("invalid_grant")
-        scene.later()
+async def test_a_refusal_ends_the_session(
+    hostile_provider: HostileProvider, auth_host: str | None
+) -> None:
+    async with signed_in(hostile_provider, auth_host=auth_host) as scene:
+        scene.refuse_refresh("invalid_grant")
+        scene.advance_clock()
         assert await scene.check() is None
         for host in (APP, auth_host or APP):
-            assert await scene.at.session(scene.browser, host) is None
+            assert await scene.fixture.find_session(scene.browser, host) is None
 
 
 @pytest.mark.parametrize(
@@ -209,27 +221,27 @@ async def test_a_refusal_ends_the_session(hostile: HostileProvider, auth_host: s
         pytest.param(Answer(status=302, headers={"location": "/elsewhere"}), id="redirect"),
     ],
 )
-async def test_an_outage_ends_nothing(hostile: HostileProvider, answer: Answer) -> None:
-    async with signed_in(hostile) as scene:
-        works, hostile.answers["/token"] = hostile.answers["/token"], answer
-        scene.later()
+async def test_an_outage_ends_nothing(hostile_provider: HostileProvider, answer: Answer) -> None:
+    async with signed_in(hostile_provider) as scene:
+        works, hostile_provider.answers["/token"] = hostile_provider.answers["/token"], answer
+        scene.advance_clock()
         for _ in range(5):
             assert await scene.check() is not None
         assert scene.refreshes() == ["r0"], "asked once, then not for a while"
-        hostile.answers["/token"] = works
-        scene.later(LOCK_SECONDS + 1)
+        hostile_provider.answers["/token"] = works
+        scene.advance_clock(LEASE_SECONDS + 1)
         assert await scene.check() is not None
         assert scene.refreshes() == ["r0", "r0"]
 
 
-async def test_new_tokens_are_kept_before_they_are_used(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
-        works = hostile.answers["/userinfo"]
-        hostile.answers["/userinfo"] = Answer(status=500)
-        scene.later()
+async def test_new_tokens_are_kept_before_they_are_used(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider) as scene:
+        works = hostile_provider.answers["/userinfo"]
+        hostile_provider.answers["/userinfo"] = Answer(status=500)
+        scene.advance_clock()
         assert await scene.check() is not None
-        hostile.answers["/userinfo"] = works
-        scene.later(LOCK_SECONDS + 1)
+        hostile_provider.answers["/userinfo"] = works
+        scene.advance_clock(LEASE_SECONDS + 1)
         assert await scene.check() is not None
         assert scene.refreshes() == ["r0", "r1"], "the rotated token was not lost"
 
@@ -237,22 +249,22 @@ async def test_new_tokens_are_kept_before_they_are_used(hostile: HostileProvider
 @pytest.mark.parametrize("failover", [False, True], ids=["", "and a failover loses the deletion"])
 @pytest.mark.parametrize("by", ["session", "user", "provider session"])
 async def test_a_sign_out_wins_against_a_refresh_under_way(
-    hostile: HostileProvider, by: str, *, failover: bool
+    hostile_provider: HostileProvider, by: str, *, failover: bool
 ) -> None:
-    async with signed_in(hostile, sid="at-the-provider") as scene:
+    async with signed_in(hostile_provider, sid="at-the-provider") as scene:
         session = await scene.check()
         assert session is not None
-        scene.later()
-        hold, answer = threading.Event(), hostile.answers["/userinfo"]
+        scene.advance_clock()
+        hold, answer = threading.Event(), hostile_provider.answers["/userinfo"]
         assert isinstance(answer, Answer)
-        hostile.answers["/userinfo"] = replace(answer, delay=hold)
+        hostile_provider.answers["/userinfo"] = replace(answer, delay=hold)
         checking = asyncio.ensure_future(scene.check())
         while len(scene.refreshes()) < 1:  # noqa: ASYNC110 - another thread
             await asyncio.sleep(0.01)
         kinds = (keys.session_key, keys.vault_key, keys.last_use_key, keys.listing_key)
-        names = [kind(session.handle) for kind in kinds]
-        held = await scene.at.store.read(*names)
-        sessions, who = scene.at.desk.sessions, session.identity
+        names = [kind(session.public_id) for kind in kinds]
+        held = await scene.fixture.store.read(*names)
+        sessions, who = scene.fixture.context.sessions, session.identity
         if by == "session":
             await sessions.end(session)
         elif by == "user":
@@ -263,57 +275,66 @@ async def test_a_sign_out_wins_against_a_refresh_under_way(
             )
         for name, value in zip(names, held, strict=True):
             if failover and value is not None:
-                await scene.at.store.write(Entry(name, value, LIFETIME))
+                await scene.fixture.store.write(StoreEntry(name, value, LIFETIME))
         hold.set()
         assert await checking is None
         assert await scene.check() is None
-        assert await scene.at.session(scene.browser, APP) is None
+        assert await scene.fixture.find_session(scene.browser, APP) is None
 
 
-async def test_whoever_was_overtaken_stores_nothing(hostile: HostileProvider) -> None:
+async def test_whoever_was_overtaken_stores_nothing(hostile_provider: HostileProvider) -> None:
     """The lock ran out while its holder slept; somebody else has refreshed since."""
-    async with signed_in(hostile) as scene:
+    async with signed_in(hostile_provider) as scene:
         session = await scene.check()
         assert session is not None
-        scene.later()
-        desk = scene.at.desk
+        scene.advance_clock()
+        desk = scene.fixture.context
         token = scene.browser.cookies("app.example.com")["__Host-authz"]
-        slow = await desk.sessions.renewal.claim(token, session, now=desk.clock())
-        assert isinstance(slow, Claim)
-        scene.later(LOCK_SECONDS - 10)
+        slow = await desk.sessions.refresh.acquire(token, session, now=desk.clock())
+        assert isinstance(slow, RefreshLease)
+        scene.advance_clock(LEASE_SECONDS - 10)
         assert isinstance(await scene.check(), type(session))
         assert scene.refreshes() == [], "the lock holds"
-        scene.later(11)
+        scene.advance_clock(11)
         await scene.check()
         assert scene.refreshes() == ["r0"]
-        assert await desk.sessions.renewal.keep(slow, slow.vault) is None
-        scene.later()
+        assert await desk.sessions.refresh.commit(slow, slow.vault) is None
+        scene.advance_clock()
         await scene.check()
         assert scene.refreshes() == ["r0", "r1"]
 
 
-async def test_the_tokens_of_somebody_else_end_the_session(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
-        hostile.answers["/userinfo"] = document({"sub": "bob"})
-        scene.later()
+async def test_the_tokens_of_somebody_else_end_the_session(
+    hostile_provider: HostileProvider,
+) -> None:
+    async with signed_in(hostile_provider) as scene:
+        hostile_provider.answers["/userinfo"] = document({"sub": "bob"})
+        scene.advance_clock()
         assert await scene.check() is None
-        assert await scene.at.session(scene.browser, APP) is None
+        assert await scene.fixture.find_session(scene.browser, APP) is None
 
 
-async def test_without_a_refresh_token_nothing_is_refreshed(hostile: HostileProvider) -> None:
-    lies = Lies(hostile)
-    async with house(hostile.issuer, auth_host=None) as at, at.browser() as browser:
-        asked = await browser.get(start(APP, "/"))
-        lies.token(id_token=lies.id_token(nonce=await nonce_of(asked)), expires_in=60)
-        await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await state_of(asked)}")
-        session = await at.session(browser, APP)
+async def test_without_a_refresh_token_nothing_is_refreshed(
+    hostile_provider: HostileProvider,
+) -> None:
+    lies = TamperedProvider(hostile_provider)
+    async with (
+        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
+        at.browser() as browser,
+    ):
+        asked = await browser.get(start_url(APP, "/"))
+        lies.set_token_response(
+            id_token=lies.id_token(nonce=await requested_nonce(asked)), expires_in=60
+        )
+        await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}")
+        session = await at.find_session(browser, APP)
         assert session is not None
         assert session.refresh_at is None
 
 
-async def test_nothing_of_it_is_readable_in_the_store(hostile: HostileProvider) -> None:
-    async with signed_in(hostile, auth_host=AUTH) as scene:
-        held = json.dumps([str(value) for value in vars(scene.at.store).values()])
+async def test_nothing_of_it_is_readable_in_the_store(hostile_provider: HostileProvider) -> None:
+    async with signed_in(hostile_provider, auth_host=AUTH) as scene:
+        held = json.dumps([str(value) for value in vars(scene.fixture.store).values()])
         for secret in ("r0", "alice", "staff"):
             assert f'"{secret}"' not in held
 
@@ -332,32 +353,34 @@ def test_when_to_refresh(lifetime: float, after: float) -> None:
     assert refresh_time(1000 + lifetime, now=1000) == 1000 + after
 
 
-async def test_memory_leaves_it_to_those_who_can_ask_the_provider(hostile: HostileProvider) -> None:
-    async with signed_in(hostile) as scene:
-        desk, origin = scene.at.desk, parse_origin(APP)
+async def test_memory_leaves_it_to_those_who_can_ask_the_provider(
+    hostile_provider: HostileProvider,
+) -> None:
+    async with signed_in(hostile_provider) as scene:
+        desk, origin = scene.fixture.context, parse_origin(APP)
         near = NearCache(
-            scene.at.store,
-            secret_keys=scene.at.keys,
+            scene.fixture.store,
+            secret_keys=scene.fixture.keys,
             idle_timeout=LIFETIME,
             grace=0,
             clock=desk.clock,
         )
         near.start()
-        worker = Refreshing(
+        worker = RefreshingSessionFinder(
             near, sessions=desk.sessions, providers=desk.providers, clock=desk.clock
         )
         token = scene.browser.cookies("app.example.com")["__Host-authz"]
 
         def at_hand() -> Session | None:
             scope = desk.cookies.scope_for(origin)
-            entry = near.look(token, scope=scope, provider="corp", now=desk.clock())
+            entry = near.lookup(token, scope=scope, provider="corp", now=desk.clock())
             return None if entry is None else entry.session
 
         try:
             found = await scene.check(worker=worker)
             assert at_hand() == found is not None
-            scene.groups("admins")
-            scene.later()
+            scene.set_groups("admins")
+            scene.advance_clock()
             assert at_hand() is None
             after = await scene.check(worker=worker)
             assert after is not None
@@ -371,14 +394,14 @@ async def test_memory_leaves_it_to_those_who_can_ask_the_provider(hostile: Hosti
 async def test_a_real_provider_that_rotates(tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = tmp_path_factory.mktemp("rotating")
     with running_certified_provider(directory, access_token_seconds=600) as provider:
-        async with house(provider.issuer) as at, at.browser() as browser:
+        async with running_sign_in(provider.issuer) as at, at.browser() as browser:
             await sign_in(browser)
-            scene = Scene(at, browser, Lies(HostileProvider()))
+            scene = RefreshFixture(at, browser, TamperedProvider(HostileProvider()))
             for _ in range(3):  # a token that was used before would end the grant there
-                before = await at.session(browser, APP)
+                before = await at.find_session(browser, APP)
                 assert before is not None
                 assert before.refresh_at is not None
-                scene.later(before.refresh_at - at.clock() + 1)
+                scene.advance_clock(before.refresh_at - at.clock() + 1)
                 after = await scene.check()
                 assert after is not None
                 assert (after.refresh_at or 0) > before.refresh_at

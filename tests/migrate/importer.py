@@ -6,25 +6,27 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from authz_sidecar.adapters.registry import NAMES, adapters
+from authz_sidecar.adapters.registry import NAMES, enabled_adapters
 from authz_sidecar.config.load import examine_document
-from authz_sidecar.config.references import Surroundings
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.core.types import Fact
-from authz_sidecar.migrate.pomerium import Imported, import_pomerium, written
-from authz_sidecar.routes_from_config import ruleset
+from authz_sidecar.config.references import ReferenceResolver
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.core.types import RequestAttribute
+from authz_sidecar.migrate.pomerium import ConversionResult, import_pomerium, to_yaml
+from authz_sidecar.routes_from_config import compile_routes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from authz_sidecar.config.schema import Config
-    from authz_sidecar.routes import Built
+    from authz_sidecar.routes import CompiledRoutes
 
 PEM = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
-FACTS = frozenset(Fact).intersection(*(it.facts for it in adapters(NAMES).values()))
+FACTS = frozenset(RequestAttribute).intersection(
+    *(it.attributes for it in enabled_adapters(NAMES).values())
+)
 
 
-class Anything(dict[str, str]):
+class PermissiveEnvironment(dict[str, str]):
     """An environment in which every variable is set."""
 
     def __missing__(self, name: str) -> str:
@@ -34,25 +36,25 @@ class Anything(dict[str, str]):
         return True
 
 
-def imported(text: str) -> Imported:
-    document = read_text(text, file="config.yaml")
+def convert_text(text: str) -> ConversionResult:
+    document = parse_yaml(text, file="config.yaml")
     assert not document.problems
-    return import_pomerium(document.data, where=document.positions, facts=FACTS)
+    return import_pomerium(document.data, source_map=document.source_map, facts=FACTS)
 
 
-def of(options: object) -> Imported:
-    return imported(yaml.safe_dump(options, sort_keys=False))
+def convert_options(options: object) -> ConversionResult:
+    return convert_text(yaml.safe_dump(options, sort_keys=False))
 
 
-def loaded(result: Imported, directory: Path) -> tuple[Config, Built]:
+def load_converted(result: ConversionResult, directory: Path) -> tuple[Config, CompiledRoutes]:
     """What it is when we read it; fails when there is any problem with it."""
-    document = read_text(
-        written(result, source="config.yaml"),
+    document = parse_yaml(
+        to_yaml(result, source="config.yaml"),
         file="authz-sidecar.yaml",
-        surroundings=Surroundings(env=Anything(), directory=directory),
+        resolver=ReferenceResolver(env=PermissiveEnvironment(), directory=directory),
     )
     examined = examine_document(document)
     assert examined.config is not None, "\n".join(map(str, examined.problems))
-    built = ruleset(examined.config)
+    built = compile_routes(examined.config)
     assert not built.problems, "\n".join(map(str, built.problems))
     return examined.config, built

@@ -7,20 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authz_sidecar.config.checks.providers import provider_problems as problems_of_provider
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.checks.providers import check_provider as problems_of_provider
+from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.core.types import CheckRequest, Deny
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.migrate.pomerium import report, written
+from authz_sidecar.migrate.pomerium import format_report, to_yaml
 from authz_sidecar.migrate.pomerium.options import OPTIONS
-from authz_sidecar.migrate.pomerium.policies import NOBODY
-from authz_sidecar.migrate.pomerium.providers import KINDS
-from authz_sidecar.migrate.pomerium.report import Outcome, Work
-from authz_sidecar.migrate.pomerium.report_text import PLACES
+from authz_sidecar.migrate.pomerium.policies import DENY_ALL
+from authz_sidecar.migrate.pomerium.providers import PROVIDER_CONVERSIONS
+from authz_sidecar.migrate.pomerium.report import ConversionOutcome, ProxyFeature
+from authz_sidecar.migrate.pomerium.report_text import FEATURE_DIRECTIVES
 from authz_sidecar.migrate.pomerium.route_options import ROUTE_OPTIONS
 from authz_sidecar.migrate.pomerium.yaml_writer import _flow
 from authz_sidecar.policy import decide
-from tests.migrate.importer import PEM, imported, loaded, of
+from tests.migrate.importer import PEM, convert_options, convert_text, load_converted
 
 HERE = Path(__file__).parent
 SAMPLES = sorted((HERE / "samples").glob("*.yaml"))
@@ -83,14 +83,16 @@ def test_every_option_of_pomerium_is_known() -> None:
 
 def test_proxy_work_has_a_place_in_every_proxys_files() -> None:
     for handling in (*OPTIONS.values(), *ROUTE_OPTIONS.values()):
-        assert (handling.work is None) == (handling.outcome is not Outcome.PROXY)
+        assert (handling.proxy_feature is None) == (
+            handling.outcome is not ConversionOutcome.PROXY_WORK
+        )
         assert handling.text
-    assert PLACES.keys() == set(Work)
+    assert FEATURE_DIRECTIVES.keys() == set(ProxyFeature)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
 def test_samples_load(sample: Path) -> None:
-    config, built = loaded(imported(sample.read_text()), HERE)
+    config, built = load_converted(convert_text(sample.read_text()), HERE)
     assert len(built.index.routes) == len(config.routes)
 
 
@@ -116,24 +118,24 @@ TOP = st.one_of(
 def test_every_key_is_accounted_for(
     options: dict[str, Any], routes: list[dict[str, Any]], older: list[dict[str, Any]]
 ) -> None:
-    result = of({**options, "routes": routes, "policy": older})
-    told = report(result)
+    result = convert_options({**options, "routes": routes, "policy": older})
+    told = format_report(result)
     for key in options:
-        assert (key.lower(),) in result.ledger.entries
+        assert (key.lower(),) in result.report.entries
     for name, each in (("routes", routes), ("policy", older)):
         for place, route in enumerate(each):
             for key in route:
-                entry = result.ledger.entries[name, place, key.lower()]
-                assert entry.handling.text
+                entry = result.report.entries[name, place, key.lower()]
+                assert entry.disposition.text
                 if key in ROUTE_OPTIONS:
                     assert key in told
-    assert read_text(written(result, source="x"), file="").problems == ()
+    assert parse_yaml(to_yaml(result, source="x"), file="").problems == ()
 
 
 @settings(max_examples=50)
 @given(ROUTES)
 def test_whatever_routes_say_the_result_loads(routes: list[dict[str, Any]]) -> None:
-    loaded(of({"idp_provider": "google", "routes": routes}), HERE)
+    load_converted(convert_options({"idp_provider": "google", "routes": routes}), HERE)
 
 
 def test_secrets_are_nowhere() -> None:
@@ -142,7 +144,7 @@ def test_secrets_are_nowhere() -> None:
     of_route = [name for name, handling in ROUTE_OPTIONS.items() if handling.secret]
     options = dict.fromkeys((n for n in hidden if not n.endswith("_file")), secret)
     route = dict.fromkeys((n for n in of_route if not n.endswith("_file")), secret)
-    result = of({
+    result = convert_options({
         **options,
         "idp_provider": "google",
         "idp_client_id": "x",
@@ -154,9 +156,9 @@ def test_secrets_are_nowhere() -> None:
             "set_request_headers": {"X-Api-Key": secret, "Authorization": f"Basic {secret}"},
         }],
     })  # fmt: skip
-    assert secret not in report(result)
-    assert secret not in written(result, source="config.yaml")
-    config, _ = loaded(result, HERE)
+    assert secret not in format_report(result)
+    assert secret not in to_yaml(result, source="config.yaml")
+    config, _ = load_converted(result, HERE)
     assert config.assertion.signing_keys[0].reveal() == PEM
 
 
@@ -180,7 +182,7 @@ def test_secrets_are_nowhere() -> None:
     ],
 )  # fmt: skip
 def test_hosts_that_are_signed_in_together(named: str | list[str], kept: tuple[str, ...]) -> None:
-    result = of({
+    result = convert_options({
         "idp_provider": "google",
         "routes": [
             {"from": "https://app.example.com", "depends_on": named},
@@ -188,21 +190,21 @@ def test_hosts_that_are_signed_in_together(named: str | list[str], kept: tuple[s
             {"from": "https://*.wild.example.com"},
         ],
     })  # fmt: skip
-    config, built = loaded(result, HERE)
+    config, built = load_converted(result, HERE)
     assert not built.problems
     assert tuple(map(str, config.routes[0].depends_on)) == kept
-    noted = result.ledger.entries["routes", 0, "depends_on"].handling.outcome
+    noted = result.report.entries["routes", 0, "depends_on"].disposition.outcome
     count = len(named.split(",")) if isinstance(named, str) else len({it.lower() for it in named})
-    assert (noted is Outcome.TRANSLATED) == (count == len(kept))
+    assert (noted is ConversionOutcome.TRANSLATED) == (count == len(kept))
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(PROVIDER_CONVERSIONS))
 def test_every_kind_of_provider(kind: str) -> None:
-    result = of({
+    result = convert_options({
         "idp_provider": kind, "idp_provider_url": "https://idp.example.com", "idp_client_id": "x",
         "idp_client_secret": "y",
     })  # fmt: skip
-    config, _ = loaded(result, HERE)
+    config, _ = load_converted(result, HERE)
     provider = config.identity_providers[kind]
     assert provider.type == kind
     assert provider.issuer.startswith("https://idp.example.com")
@@ -224,32 +226,36 @@ def test_every_kind_of_provider(kind: str) -> None:
     ],
 )
 def test_an_issuer_that_pomerium_knew(kind: str, issuer: str) -> None:
-    result = of({"idp_provider": kind, "idp_client_id": "x"})
-    config, _ = loaded(result, HERE)
+    result = convert_options({"idp_provider": kind, "idp_client_id": "x"})
+    config, _ = load_converted(result, HERE)
     assert config.identity_providers[kind].issuer == issuer
-    assert ("fill in its issuer" in report(result)) == (kind == "okta")
-    assert ("account at any organisation" in report(result)) == (kind == "azure")
+    assert ("fill in its issuer" in format_report(result)) == (kind == "okta")
+    assert ("account at any organisation" in format_report(result)) == (kind == "azure")
 
 
 def test_parameters_of_the_request_come_over() -> None:
     given = {"prompt": "login", "max_age": 60, "state": "x", "list": ["y"]}
-    result = of({"idp_provider": "google", "idp_client_id": "x", "idp_request_params": given})
-    config, _ = loaded(result, HERE)
+    result = convert_options(
+        {"idp_provider": "google", "idp_client_id": "x", "idp_request_params": given}
+    )
+    config, _ = load_converted(result, HERE)
     parameters = config.identity_providers["google"].authorization_parameters
     assert parameters == {"access_type": "offline", "prompt": "login", "max_age": "60"}
-    assert "`state`, `list` cannot be set here" in report(result)
+    assert "`state`, `list` cannot be set here" in format_report(result)
 
 
 def test_scopes_of_the_configuration_win() -> None:
-    result = of({"idp_provider": "github", "idp_client_id": "x", "idp_scopes": ["user:email"]})
-    config, _ = loaded(result, HERE)
+    result = convert_options(
+        {"idp_provider": "github", "idp_client_id": "x", "idp_scopes": ["user:email"]}
+    )
+    config, _ = load_converted(result, HERE)
     assert config.identity_providers["github"].scopes == ("user:email",)
 
 
 def test_the_default_provider_of_pomerium_is_to_be_filled_in() -> None:
-    result = of({"routes": []})
-    assert "register a client" in report(result)
-    config, _ = loaded(result, HERE)
+    result = convert_options({"routes": []})
+    assert "register a client" in format_report(result)
+    config, _ = load_converted(result, HERE)
     assert config.identity_providers["idp"].client_id == "change-me"
 
 
@@ -279,7 +285,7 @@ def test_the_default_provider_of_pomerium_is_to_be_filled_in() -> None:
     ],
 )  # fmt: skip
 def test_settings(options: dict[str, Any], section: tuple[str, ...], value: object) -> None:
-    config, _ = loaded(of({"idp_provider": "google", **options}), HERE)
+    config, _ = load_converted(convert_options({"idp_provider": "google", **options}), HERE)
     found: Any = config
     for name in section:
         found = getattr(found, name)
@@ -288,14 +294,16 @@ def test_settings(options: dict[str, Any], section: tuple[str, ...], value: obje
 
 def test_filters_of_groups_add_up() -> None:
     routes = [{"from": "https://a.example.com", "jwt_groups_filter": ["b", "a"]}]
-    config, _ = loaded(of({"jwt_groups_filter": ["a"], "routes": routes}), HERE)
+    config, _ = load_converted(
+        convert_options({"jwt_groups_filter": ["a"], "routes": routes}), HERE
+    )
     assert config.headers.groups == ("a", "b")
 
 
 def test_what_cannot_be_carried_over_refuses() -> None:
-    result = imported((HERE / "samples" / "left.yaml").read_text())
-    told = report(result)
-    _, built = loaded(result, HERE)
+    result = convert_text((HERE / "samples" / "left.yaml").read_text())
+    told = format_report(result)
+    _, built = load_converted(result, HERE)
     for host in ("https://device", "https://rego", "http://plain", "https://percent"):
         origin = parse_origin(f"{host}.example.com")
         request = CheckRequest(adapter="nginx", method="GET", origin=origin, path="/")
@@ -316,7 +324,7 @@ def test_what_cannot_be_carried_over_refuses() -> None:
         "require and verify client certificates",
     ):
         assert said in told, said
-    assert "redis.example.com" not in written(result, source="x")
+    assert "redis.example.com" not in to_yaml(result, source="x")
 
 
 @pytest.mark.parametrize(
@@ -335,14 +343,14 @@ def test_what_cannot_be_carried_over_refuses() -> None:
 )
 def test_what_pomerium_would_not_load_refuses(option: str, why: str) -> None:
     text = f"routes: [{{from: https://a.example.com, to: http://a, {option}}}]"
-    result = imported(text)
+    result = convert_text(text)
     (route,) = result.data["routes"]
-    assert route["policy"] == NOBODY
-    assert f"{why}; the route refuses everybody" in report(result)
+    assert route["policy"] == DENY_ALL
+    assert f"{why}; the route refuses everybody" in format_report(result)
 
 
 def test_a_sub_policy_of_text_counts_and_its_compiled_form_does_not() -> None:
-    result = imported((HERE / "samples" / "left.yaml").read_text())
+    result = convert_text((HERE / "samples" / "left.yaml").read_text())
     (route,) = [it for it in result.data["routes"] if it["from"] == "https://ppl.example.com"]
     assert route["policy"] == [
         {
@@ -367,6 +375,6 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_what_is_written_is_what_is_read(value: object) -> None:
-    read = read_text(_flow(value), file="")
+    read = parse_yaml(_flow(value), file="")
     assert not read.problems
     assert read.data == value

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.core.urls import Origin
-from tests.migrate.importer import loaded, of
+from tests.migrate.importer import convert_options, load_converted
 
 HERE = Path(__file__).parent
 ROUTE: dict[str, Any] = {"to": "http://upstream", "allow_public_unauthenticated_access": True}
@@ -23,7 +23,10 @@ def options(*routes: dict[str, Any]) -> dict[str, Any]:
 
 
 def pairs(*routes: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(it.before.name, it.now.name) for it in of(options(*routes)).changed]
+    return [
+        (it.earlier.name, it.later.name)
+        for it in convert_options(options(*routes)).precedence_changes
+    ]
 
 
 APP, ANY, DEEP = "https://app.a.test", "https://*.test", "https://*.a.test"
@@ -64,8 +67,8 @@ def test_pairs(routes: list[dict[str, Any]], expected: list[tuple[str, str]]) ->
 
 
 def test_a_host_of_its_own_is_asked_alone() -> None:
-    result = of(options({"from": APP, "prefix": "/a"}, {"from": DEEP}))
-    _, built = loaded(result, HERE)
+    result = convert_options(options({"from": APP, "prefix": "/a"}, {"from": DEEP}))
+    _, built = load_converted(result, HERE)
     assert not result.needs_acceptance
     elsewhere = built.index.match(Origin("https", "app.a.test"), "/b")
     assert elsewhere is not None
@@ -111,10 +114,10 @@ def in_pomerium(routes: list[dict[str, Any]], host: str, path: str) -> str | Non
 
 @given(ROUTES)
 def test_only_listed_pairs_differ(routes: list[dict[str, Any]]) -> None:
-    result = of(options(*routes))
-    _, built = loaded(result, HERE)
-    listed = {(it.before.name, it.now.name) for it in result.changed}
-    added = {result.data["routes"][place]["name"] for place in result.added}
+    result = convert_options(options(*routes))
+    _, built = load_converted(result, HERE)
+    listed = {(it.earlier.name, it.later.name) for it in result.precedence_changes}
+    added = {result.data["routes"][place]["name"] for place in result.added_routes}
     for host in HOSTS:
         for path in PATHS:
             route = built.index.match(Origin("https", host), path)

@@ -14,7 +14,7 @@ from authz_sidecar.core.types import CheckRequest, Identity, Session, SessionKin
 from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.observe.check_recorder import CheckRecorder
 from authz_sidecar.observe.formatters import JsonFormatter
-from authz_sidecar.observe.metrics import Metrics, page
+from authz_sidecar.observe.metrics import Metrics, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ REQUEST = CheckRequest(
     headers=(("cookie", "__Host-authz=secret-cookie"), ("authorization", "Bearer secret-token")),
 )
 SESSION = Session(
-    handle="handle",
+    public_id="handle",
     kind=SessionKind.SIGN_IN,
     scope="https://app.example.com",
     identity=Identity(
@@ -64,7 +64,7 @@ def recorded(caplog: pytest.LogCaptureFixture) -> Callable[[CheckRecord], dict[s
     caplog.set_level(logging.INFO)
 
     def record(check: CheckRecord) -> dict[str, Any]:
-        CheckRecorder(metrics=Metrics(version="", process=False)).record(check)
+        CheckRecorder(metrics=Metrics(version="", with_process_metrics=False)).record(check)
         line: dict[str, Any] = json.loads(JsonFormatter().format(caplog.records[-1]))
         return line
 
@@ -137,22 +137,22 @@ def test_trouble_names_its_cause(
 
 
 def test_each_check_is_counted_once() -> None:
-    metrics = Metrics(version="", process=False)
+    metrics = Metrics(version="", with_process_metrics=False)
     CheckRecorder(metrics=metrics).record(check())
-    text = page(metrics.report()).decode()
+    text = render(metrics.snapshot()).decode()
     assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text
 
 
 def test_what_passed_is_only_counted_where_nobody_logs_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    metrics = Metrics(version="", process=False)
-    passed = CheckRecorder(metrics=metrics).passed("traefik")
+    metrics = Metrics(version="", with_process_metrics=False)
+    passed = CheckRecorder(metrics=metrics).allowed_counter("traefik")
     with caplog.at_level(logging.INFO, logger="authz_sidecar.check"):
         assert not passed(0.001)
     with caplog.at_level(logging.WARNING, logger="authz_sidecar.check"):
         assert passed(0.001)
-    text = page(metrics.report()).decode()
+    text = render(metrics.snapshot()).decode()
     assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text
 
 
@@ -160,24 +160,24 @@ def test_what_passes_again_is_recorded_as_it_was_the_first_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    metrics = Metrics(version="", process=False)
+    metrics = Metrics(version="", with_process_metrics=False)
     recorder = CheckRecorder(metrics=metrics)
     recorder.record(check(seconds=0.002, request_id="r2"))
-    recorder.repeated(check())(0.002, "r2")
+    recorder.repeat(check())(0.002, "r2")
     once, again = (JsonFormatter().format(record) for record in caplog.records)
     assert once.partition('"level"')[2] == again.partition('"level"')[2]
-    text = page(metrics.report()).decode()
+    text = render(metrics.snapshot()).decode()
     assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 2.0' in text
 
 
 def test_what_passes_again_is_counted_where_nobody_logs_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    metrics = Metrics(version="", process=False)
+    metrics = Metrics(version="", with_process_metrics=False)
     with caplog.at_level(logging.WARNING, logger="authz_sidecar.check"):
-        CheckRecorder(metrics=metrics).repeated(check())(0.002, "r2")
+        CheckRecorder(metrics=metrics).repeat(check())(0.002, "r2")
     assert not caplog.records
-    text = page(metrics.report()).decode()
+    text = render(metrics.snapshot()).decode()
     assert 'authz_checks_total{adapter="traefik",decision="allow",status="200"} 1.0' in text
 
 
@@ -185,12 +185,12 @@ def test_credentials_of_a_requests_own_are_counted_by_kind_and_named_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    metrics = Metrics(version="", process=False)
+    metrics = Metrics(version="", with_process_metrics=False)
     recorder = CheckRecorder(metrics=metrics)
     recorder.record(check(credential="token"))
     recorder.record(check(credential="bearer", outcome="refused", status=401, session=None))
     recorder.record(check())
-    told = page(metrics.report()).decode()
+    told = render(metrics.snapshot()).decode()
     assert 'authz_credentials_total{kind="token",outcome="allow"} 1.0' in told
     assert 'authz_credentials_total{kind="bearer",outcome="refused"} 1.0' in told
     lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from authz_sidecar.observe.formatters import ConsoleFormatter, JsonFormatter
-from authz_sidecar.observe.logging import LineHandler, fields, named, repeated
+from authz_sidecar.observe.logging import LineHandler, extra_fields, fields, line_writer
 from authz_sidecar.observe.request_ids import request_id
 
 
@@ -94,9 +94,9 @@ def without_time(line: str) -> str:
 def test_a_repeated_line_is_as_it_is_logged_once(form: JsonFormatter | ConsoleFormatter) -> None:
     stream = io.StringIO()
     logger = logger_to(stream, form)
-    write = repeated(logger, logging.INFO, "authorize check", VALUES)
+    write = line_writer(logger, logging.INFO, "authorize check", VALUES)
     for number in (1, 2):
-        logger.info("authorize check", extra=named({"request-id": f"r{number}", **VALUES}))
+        logger.info("authorize check", extra=extra_fields({"request-id": f"r{number}", **VALUES}))
         write({"request-id": f"r{number}"})
     lines = list(map(without_time, stream.getvalue().splitlines()))
     assert lines[0] == lines[1] != lines[2]
@@ -109,7 +109,7 @@ def test_no_repeated_value_forges_a_line(
     form: JsonFormatter | ConsoleFormatter, hostile: str
 ) -> None:
     stream = io.StringIO()
-    repeated(logger_to(stream, form), logging.INFO, "x", {"path": hostile})({"own": hostile})
+    line_writer(logger_to(stream, form), logging.INFO, "x", {"path": hostile})({"own": hostile})
     assert stream.getvalue().count("\n") == 1
     assert not any(each in stream.getvalue() for each in "\r\x1b\x00\u2028\x85")
 
@@ -136,7 +136,7 @@ def test_whoever_else_listens_hears_repeated_lines_too(where: str) -> None:
             logger.handlers[0].addFilter(listen)
         case _:
             logger.handlers[0].setLevel(logging.ERROR)
-    repeated(logger, logging.INFO, "x", VALUES)({"request-id": "r1"})
+    line_writer(logger, logging.INFO, "x", VALUES)({"request-id": "r1"})
     assert len(heard) == (where != "a level")
     assert stream.getvalue().count("\n") == (where != "a level")
 
@@ -146,18 +146,18 @@ def test_a_repeated_line_goes_no_further_than_its_logger_lets_it() -> None:
     parent = logger_to(above, JsonFormatter())
     logger = logger_to(stream, JsonFormatter())
     logger.parent, logger.propagate = parent, False
-    repeated(logger, logging.INFO, "x", VALUES)({"request-id": "r1"})
+    line_writer(logger, logging.INFO, "x", VALUES)({"request-id": "r1"})
     assert (above.getvalue(), stream.getvalue().count("\n")) == ("", 1)
     silent = logging.Logger("authz_sidecar.silent")  # noqa: LOG001 - nobody hears it
     child = logging.Logger("authz_sidecar.silent.child")  # noqa: LOG001
     silent.parent, silent.propagate, child.parent = parent, False, silent
-    repeated(child, logging.INFO, "x", VALUES)({"request-id": "r1"})
+    line_writer(child, logging.INFO, "x", VALUES)({"request-id": "r1"})
     assert above.getvalue() == ""
 
 
 def test_a_line_that_cannot_be_written_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     stream = io.StringIO()
-    write = repeated(logger_to(stream, JsonFormatter()), logging.INFO, "x", VALUES)
+    write = line_writer(logger_to(stream, JsonFormatter()), logging.INFO, "x", VALUES)
     stream.close()
     write({"request-id": "r1"})
     assert "closed file" in capsys.readouterr().err

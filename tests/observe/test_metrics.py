@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 
-from authz_sidecar.observe.metrics import Metrics, page
-from authz_sidecar.observe.snapshot import added_up, from_json, to_json
+from authz_sidecar.observe.metrics import Metrics, render
+from authz_sidecar.observe.snapshot import from_json, merge, to_json
 
 
 def counted(*, allowed: int) -> Metrics:
-    metrics = Metrics(version="1.2.3", process=False)
+    metrics = Metrics(version="1.2.3", with_process_metrics=False)
     for _ in range(allowed):
-        metrics.checks(adapter="nginx", decision="allow", status=200).add(0.0002)
-    metrics.wanted(generation=3)
-    metrics.loaded(generation=2, at=1000.0, routes=7, refused=1)
+        metrics.check_counter(adapter="nginx", decision="allow", status=200).observe(0.0002)
+    metrics.set_target_generation(generation=3)
+    metrics.set_loaded(generation=2, loaded_at=1000.0, routes=7, refused_routes=1)
     return metrics
 
 
 def test_the_page() -> None:
     metrics = counted(allowed=2)
-    metrics.sign_in(provider="corp", outcome="success")
-    metrics.store_error()
-    metrics.refusal(listener="check", status=431)
-    lines = page(metrics.report()).decode().splitlines()
+    metrics.count_sign_in(provider="corp", outcome="success")
+    metrics.count_store_error()
+    metrics.count_refused_connection(listener="check", status=431)
+    lines = render(metrics.snapshot()).decode().splitlines()
     for expected in (
         'authz_checks_total{adapter="nginx",decision="allow",status="200"} 2.0',
         'authz_check_duration_seconds_bucket{adapter="nginx",le="0.0001"} 0.0',
@@ -43,8 +43,8 @@ def test_the_page() -> None:
 
 def test_a_failed_reload_keeps_the_generation() -> None:
     metrics = counted(allowed=0)
-    metrics.reload_failed()
-    text = page(metrics.report()).decode()
+    metrics.set_reload_failed()
+    text = render(metrics.snapshot()).decode()
     assert "authz_config_last_reload_successful 0.0" in text
     assert "authz_config_generation 2.0" in text
 
@@ -52,10 +52,10 @@ def test_a_failed_reload_keeps_the_generation() -> None:
 def test_workers_add_up_and_their_gauges_do_not() -> None:
     parent = counted(allowed=0)
     travelled = [
-        from_json(json.loads(json.dumps(to_json(counted(allowed=count).report()))))
+        from_json(json.loads(json.dumps(to_json(counted(allowed=count).snapshot()))))
         for count in (3, 4)
     ]
-    lines = page(added_up(parent.report(), travelled)).decode().splitlines()
+    lines = render(merge(parent.snapshot(), travelled)).decode().splitlines()
     assert 'authz_checks_total{adapter="nginx",decision="allow",status="200"} 7.0' in lines
     assert 'authz_check_duration_seconds_bucket{adapter="nginx",le="+Inf"} 7.0' in lines
     assert "authz_config_generation 2.0" in lines

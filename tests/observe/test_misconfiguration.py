@@ -34,7 +34,7 @@ def test_one_line_a_minute_for_each_adapter_and_each_check_in_its_own(
 ) -> None:
     now = 1000.0
     recorder = CheckRecorder(
-        metrics=Metrics(version="", process=False),
+        metrics=Metrics(version="", with_process_metrics=False),
         misconfigurations=MisconfigurationLog(clock=lambda: now),
     )
     with caplog.at_level(logging.WARNING):
@@ -52,7 +52,7 @@ def test_one_line_a_minute_for_each_adapter_and_each_check_in_its_own(
 
 
 def test_the_check_itself_is_logged_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
-    recorder = CheckRecorder(metrics=Metrics(version="", process=False))
+    recorder = CheckRecorder(metrics=Metrics(version="", with_process_metrics=False))
     with caplog.at_level(logging.INFO):
         recorder.record(refused())
     line, check = caplog.records

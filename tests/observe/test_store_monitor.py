@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.observe.store_monitor import StoreWatch
+from authz_sidecar.observe.store_monitor import StoreMonitor
 
 if TYPE_CHECKING:
     import pytest
@@ -27,20 +27,20 @@ async def test_one_line_when_it_goes_one_a_minute_and_one_when_it_is_back(
         nonlocal errors
         errors += 1
 
-    watch = StoreWatch(ready=ready, on_error=on_error, clock=lambda: now)
+    watch = StoreMonitor(check_ready=ready, on_error=on_error, clock=lambda: now)
     caplog.set_level(logging.INFO)
-    await watch.look()
+    await watch.probe()
     assert caplog.messages == []
 
     away = True
     for _ in range(70):
-        await watch.look()
+        await watch.probe()
         now += 1
     assert len(caplog.messages) == 2
     assert caplog.messages[0].startswith("the session store `redis://db` cannot answer: refused")
     assert errors == 70
 
     away = False
-    await watch.look()
-    await watch.look()
+    await watch.probe()
+    await watch.probe()
     assert caplog.messages[2:] == ["the session store answers again"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from authz_sidecar.oidc.backoff import LONGEST_SECONDS, BackOff
+from authz_sidecar.oidc.backoff import MAX_SECONDS, BackOff
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +21,7 @@ class Clock:
 
 def seconds_waited(back_off: BackOff, clock: Clock) -> float:
     began = clock.now
-    while back_off.waits:
+    while back_off.is_backing_off:
         clock.now += 0.5
     return clock.now - began
 
@@ -29,14 +29,14 @@ def seconds_waited(back_off: BackOff, clock: Clock) -> float:
 def test_whoever_does_not_answer_is_asked_ever_more_seldom() -> None:
     clock = Clock()
     back_off = BackOff("they", clock=clock)
-    assert not back_off.waits
+    assert not back_off.is_backing_off
     waited = []
     for _ in range(6):
         back_off.failed("gone")
         waited.append(seconds_waited(back_off, clock))
-    assert waited == [1.0, 2.0, 4.0, 8.0, LONGEST_SECONDS, LONGEST_SECONDS]
-    back_off.answered()
-    assert not back_off.waits
+    assert waited == [1.0, 2.0, 4.0, 8.0, MAX_SECONDS, MAX_SECONDS]
+    back_off.succeeded()
+    assert not back_off.is_backing_off
     back_off.failed("gone again")
     assert seconds_waited(back_off, clock) == 1.0
 
@@ -46,12 +46,12 @@ def test_the_log_hears_of_an_outage_when_it_begins_and_when_it_ends(
 ) -> None:
     caplog.set_level(logging.INFO, logger="authz_sidecar")
     back_off = BackOff("token issuer `ci`", clock=Clock())
-    back_off.answered()
+    back_off.succeeded()
     for reason in ("first", "second"):
         back_off.failed(reason)
     assert back_off.reason == "second", "the last one is what requests are told"
     for _ in range(2):
-        back_off.answered()
+        back_off.succeeded()
     assert back_off.reason == ""
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("WARNING", "token issuer `ci` is out of reach, trying on: first"),

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from authz_sidecar.config.schema import ALGORITHMS as CONFIGURABLE
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.oidc.id_token import KINDS, Expected, VerifiedClaims, verify
-from authz_sidecar.oidc.jws import ALGORITHMS, LEEWAY_SECONDS, read_header, suitable_keys
+from authz_sidecar.oidc.id_token import KINDS, ExpectedClaims, VerifiedClaims, verify_id_token
+from authz_sidecar.oidc.jws import ALGORITHMS, LEEWAY_SECONDS, parse_header, suitable_keys
 from tests.support.signed_tokens import (
     CLIENT_ID,
     ISSUER,
@@ -25,14 +25,16 @@ from tests.support.signed_tokens import (
 )
 
 KEY = signing_key("ES256")
-EXPECTED = Expected(issuer=ISSUER, client_id=CLIENT_ID, nonce=NONCE)
+EXPECTED = ExpectedClaims(issuer=ISSUER, client_id=CLIENT_ID, nonce=NONCE)
 ACCESS_TOKEN = "an-access-token"
 
 
 def verified(
-    token: str, key: SigningKey = KEY, expected: Expected = EXPECTED, now: float = NOW
+    token: str, key: SigningKey = KEY, expected: ExpectedClaims = EXPECTED, now: float = NOW
 ) -> VerifiedClaims:
-    return verify(token, key=key.jwk, expected=expected, now=now, access_token=ACCESS_TOKEN)
+    return verify_id_token(
+        token, key=key.jwk, expected=expected, now=now, access_token=ACCESS_TOKEN
+    )
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -164,14 +166,14 @@ def test_a_wrong_envelope_is_refused(token: str) -> None:
 
 
 def test_the_configuration_may_narrow_the_algorithms() -> None:
-    narrow = Expected(issuer=ISSUER, client_id=CLIENT_ID, nonce=NONCE, algorithms=("RS256",))
+    narrow = ExpectedClaims(issuer=ISSUER, client_id=CLIENT_ID, nonce=NONCE, algorithms=("RS256",))
     with pytest.raises(LoginRefused, match="not allowed"):
         verified(KEY.sign(claims()), expected=narrow)
 
 
 def test_the_configuration_cannot_widen_them() -> None:
     with pytest.raises(LoginRefused, match="not allowed"):
-        read_header(unsigned({"alg": "none"}), algorithms=("none",), kinds=KINDS)
+        parse_header(unsigned({"alg": "none"}), algorithms=("none",), kinds=KINDS)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_the_configuration_cannot_widen_them() -> None:
     ],
 )
 def test_which_keys_a_header_may_mean(changes: dict[str, object], *, fits: bool) -> None:
-    header = read_header(KEY.sign(claims()), algorithms=ALGORITHMS, kinds=KINDS)
+    header = parse_header(KEY.sign(claims()), algorithms=ALGORITHMS, kinds=KINDS)
     assert bool(suitable_keys([{**KEY.jwk, **changes}], header)) is fits
 
 

@@ -7,10 +7,10 @@ import pytest
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 from authz_sidecar.oidc.jwks_cache import (
     FRESH_SECONDS,
-    MOST_KEYS,
+    MAX_KEYS,
     REFETCHES_PER_MINUTE,
-    KeyCache,
-    key_set,
+    JWKSCache,
+    parse_jwks,
 )
 from authz_sidecar.oidc.jws import BadSignature, Jwk, TokenHeader
 
@@ -23,7 +23,7 @@ class Provider:
         self.asked = 0
         self.down = False
         self.now = 1000.0
-        self.cache = KeyCache(self.fetch, clock=lambda: self.now)
+        self.cache = JWKSCache(self.fetch, clock=lambda: self.now)
 
     async def fetch(self) -> list[Jwk]:
         self.asked += 1
@@ -117,7 +117,7 @@ async def test_a_key_replaced_under_its_name_can_be_renewed_within_limits() -> N
     provider = Provider(None)
     await provider.find(None)
     for _ in range(20):
-        await provider.cache.renew()
+        await provider.cache.refresh()
     assert provider.asked == 1 + REFETCHES_PER_MINUTE
 
 
@@ -143,7 +143,9 @@ async def test_a_wrong_signature_is_looked_at_with_the_key_that_took_the_place(
         return "good"
 
     async def judge() -> str:
-        return await provider.cache.judge(header(key_id), judged, names_are_reused=reused)
+        return await provider.cache.verify_with_key(
+            header(key_id), judged, kid_may_be_reused=reused
+        )
 
     if found:
         assert await judge() == "good"
@@ -162,7 +164,7 @@ async def test_a_wrong_signature_of_the_same_key_is_wrong_and_asked_about_within
 
     for _ in range(20):
         with pytest.raises(BadSignature):
-            await provider.cache.judge(header("a"), judged, names_are_reused=True)
+            await provider.cache.verify_with_key(header("a"), judged, kid_may_be_reused=True)
     assert len(seen) == 20, "the same key is not tried twice"
     assert provider.asked == 1 + REFETCHES_PER_MINUTE
 
@@ -173,14 +175,14 @@ async def test_a_wrong_signature_of_the_same_key_is_wrong_and_asked_about_within
         pytest.param({"keys": [{"kty": "EC"}]}, 1, id="a key"),
         pytest.param({"keys": []}, 0, id="none"),
         pytest.param({"keys": ["x", 7, None, [], {"kty": "EC"}]}, 1, id="what is no key"),
-        pytest.param({"keys": [{}] * (MOST_KEYS + 1)}, MOST_KEYS, id="too many"),
+        pytest.param({"keys": [{}] * (MAX_KEYS + 1)}, MAX_KEYS, id="too many"),
     ],
 )
 def test_a_key_set_is_the_keys_of_its_document(document: object, keys: int) -> None:
-    assert len(key_set(document, url="https://idp.example/jwks")) == keys
+    assert len(parse_jwks(document, url="https://idp.example/jwks")) == keys
 
 
 @pytest.mark.parametrize("document", [None, [], "keys", {}, {"keys": {}}, {"keys": "x"}])
 def test_what_is_no_key_set_is_an_answer_that_did_not_come(document: object) -> None:
     with pytest.raises(ProviderUnavailable, match=": not a key set"):
-        key_set(document, url="https://idp.example/jwks")
+        parse_jwks(document, url="https://idp.example/jwks")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.core.source_locations import unplaced
-from authz_sidecar.core.types import CheckRequest, Fact, Identity
+from authz_sidecar.core.source_locations import unknown_locations
+from authz_sidecar.core.types import CheckRequest, Identity, RequestAttribute
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.policy import compile_policy
 
@@ -31,11 +31,11 @@ BARE = Identity(provider="corp", issuer="https://idp.corp.test", subject="u2")
 
 
 def policy(document: object, **options: Any) -> Policy:
-    return compile_policy(document, where=unplaced("policy.yaml"), **options)
+    return compile_policy(document, source_map=unknown_locations("policy.yaml"), **options)
 
 
-def allow(*criteria: object, by: str = "and", **options: Any) -> Policy:
-    return policy({"allow": {by: list(criteria)}}, **options)
+def allow(*criteria: object, combinator: str = "and", **options: Any) -> Policy:
+    return policy({"allow": {combinator: list(criteria)}}, **options)
 
 
 def request(
@@ -45,7 +45,7 @@ def request(
     query: str | None = None,
     client: str | None = "10.1.2.3",
     headers: Headers = (),
-    facts: frozenset[Fact] = frozenset(Fact),
+    facts: frozenset[RequestAttribute] = frozenset(RequestAttribute),
 ) -> CheckRequest:
     return CheckRequest(
         adapter="test",
@@ -55,5 +55,5 @@ def request(
         query=query,
         client=None if client is None else ip_address(client),
         headers=headers,
-        facts=facts,
+        attributes=facts,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from authz_sidecar.core.source_locations import KnownPlaces
+from authz_sidecar.core.source_locations import StaticSourceMap
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.policy import compile_policy
 from tests.policy.requests import policy
@@ -244,16 +244,16 @@ def test_a_document_that_is_no_policy(document: object, expected: list[str]) -> 
 
 
 def test_all_problems_are_told_at_once_in_file_order() -> None:
-    places = KnownPlaces(
+    places = StaticSourceMap(
         file="authz.yaml",
-        places={
+        locations={
             ("policies", "p", 0): ("authz.yaml", 4, 5),
             ("policies", "p", 1): ("authz.yaml", 9, 5),
         },
     )
     document = [{"allow": {"and": [{"emial": "a"}], "xor": []}}, {"dney": {}}]
     with pytest.raises(ConfigError) as refused:
-        compile_policy(document, where=places, at=("policies", "p"))
+        compile_policy(document, source_map=places, at=("policies", "p"))
     assert [str(problem)[:20] for problem in refused.value.problems] == [
         "authz.yaml:4:5: poli",
         "authz.yaml:4:5: poli",

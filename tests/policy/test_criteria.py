@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.core.types import Allow
-from authz_sidecar.policy import Evidence, decide
-from authz_sidecar.policy.records import fixed
+from authz_sidecar.policy import Context, decide
+from authz_sidecar.policy.records import static_tables
 from tests.policy.requests import ANN, NOW, allow, request
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def test_time(criterion: object, when: str, expected: bool) -> None:  # noqa: FB
     assert passes(criterion, now=at(when)) is expected
 
 
-TABLES = fixed(
+TABLES = static_tables(
     users={"staff": {"u1": {"country": "NZ", "level": 3, "tags": ["a", "b"], "active": True}}},
     networks={"hosts": {"10.0.0.0/8": {"site": "a"}, "10.1.2.0/24": {"site": "b"}}},
 )
@@ -235,7 +235,7 @@ TABLES = fixed(
 )
 def test_records_of_users(data: dict[str, object], expected: bool) -> None:  # noqa: FBT001
     criterion = {"record": {"type": "staff", **data}}
-    assert passes(criterion, evidence=Evidence(records=TABLES)) is expected
+    assert passes(criterion, evidence=Context(records=TABLES)) is expected
 
 
 @pytest.mark.parametrize(
@@ -248,18 +248,18 @@ def test_records_of_users(data: dict[str, object], expected: bool) -> None:  # n
 )
 def test_records_of_addresses(client: str, site: str) -> None:
     criterion = {"record": {"type": "hosts", "by": "address", "field": "site", "is": site}}
-    assert passes(criterion, request(client=client), evidence=Evidence(records=TABLES))
+    assert passes(criterion, request(client=client), evidence=Context(records=TABLES))
 
 
 def test_records_that_are_not_there() -> None:
     criterion = {"record": {"type": "staff", "field": "country", "is": "NZ"}}
     assert not passes(criterion)
-    assert not passes(criterion, who=replace(ANN, subject="u2"), evidence=Evidence(records=TABLES))
+    assert not passes(criterion, who=replace(ANN, subject="u2"), evidence=Context(records=TABLES))
     unrecorded = {"record": {"type": "staff", "field": "country", "exists": False}}
     u2 = replace(ANN, subject="u2")
-    assert passes(unrecorded, who=u2, evidence=Evidence(records=TABLES))
+    assert passes(unrecorded, who=u2, evidence=Context(records=TABLES))
     unknown = {"record": {"type": "none", "field": "country", "exists": False}}
-    assert not passes(unknown, evidence=Evidence(records=TABLES))
+    assert not passes(unknown, evidence=Context(records=TABLES))
 
 
 @pytest.mark.parametrize("now", [-1e300, -1e15, 1e15, 1e300])

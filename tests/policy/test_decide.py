@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.core.step_up import StepUp
+from authz_sidecar.core.step_up import AuthenticationRequirement
 from authz_sidecar.core.types import Allow, Challenge, Decision, Deny
-from authz_sidecar.policy import decide, specialise
+from authz_sidecar.policy import decide, partially_evaluate
 from authz_sidecar.policy.model import refusing_policy
 from tests.policy.requests import ANN, BARE, NOW, policy, request
 
@@ -102,7 +102,7 @@ def codes(*names: str) -> frozenset[str]:
         pytest.param(
             {"allow": {"and": [{"authentication": {"max_age": "5m"}}]}},
             ANN,
-            Challenge(codes("authentication-too-old"), StepUp(max_age=300)),
+            Challenge(codes("authentication-too-old"), AuthenticationRequirement(max_age=300)),
             id="signed in too long ago",
         ),
         pytest.param(
@@ -116,7 +116,7 @@ def codes(*names: str) -> frozenset[str]:
 def test_decisions(document: object, who: Identity | None, expected: Decision) -> None:
     compiled = policy(document)
     assert decide(compiled, request(), who, now=NOW) == expected
-    assert specialise(compiled, who, now=NOW).decide(request()) == expected
+    assert partially_evaluate(compiled, who, now=NOW).decide(request()) == expected
 
 
 @pytest.mark.parametrize(
@@ -135,20 +135,20 @@ def test_users_are_named_with_their_provider_where_there_are_several(
 ) -> None:
     compiled = policy({"allow": {"and": [{"user": name}]}}, qualified_users=qualified)
     assert isinstance(decide(compiled, request(), ANN, now=NOW), Allow) is passes
-    assert isinstance(specialise(compiled, ANN, now=NOW).constant, Allow) is passes
+    assert isinstance(partially_evaluate(compiled, ANN, now=NOW).constant, Allow) is passes
 
 
 def test_what_stands_in_for_a_broken_policy_refuses_everybody() -> None:
     for who in (None, ANN):
         refused = Deny(codes("route-misconfigured"))
         assert decide(refusing_policy(), request(), who, now=NOW) == refused
-        assert specialise(refusing_policy(), who, now=NOW).constant == refused
+        assert partially_evaluate(refusing_policy(), who, now=NOW).constant == refused
 
 
 def test_what_no_request_changes_is_a_constant() -> None:
-    assert specialise(policy(ENGINEERS), ANN, now=NOW).constant is not None
+    assert partially_evaluate(policy(ENGINEERS), ANN, now=NOW).constant is not None
     by_method = policy([*ENGINEERS, {"allow": {"and": [{"http_method": "GET"}]}}])
-    assert specialise(by_method, ANN, now=NOW).constant is None
+    assert partially_evaluate(by_method, ANN, now=NOW).constant is None
 
 
 def test_a_policy_knows_which_groups_it_mentions() -> None:

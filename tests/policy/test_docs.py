@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.cli import main
-from authz_sidecar.config.records import read_hash
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.records import parse_redis_hash
+from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.lint import CODES
 from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS
 from authz_sidecar.policy.reasons import CODES as REASONS
 from authz_sidecar.policy.vectors import load_policy
 from authz_sidecar.sessions.redis import RedisHash
-from authz_sidecar.sessions.store_url import parse_location
+from authz_sidecar.sessions.store_url import parse_store_url
 from tests.policy.test_ppl_vectors import WHERE
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ async def test_a_table_is_written_to_redis_as_shown(redis_server: RedisServer) -
     ((_, text),) = [block for block in BLOCKS if block[0] == "sh"]
     key = shlex.split(text)[2]
     redis_server.command(*shlex.split(text)[1:])
-    kept = RedisHash.at(parse_location(redis_server.url), key=key)
+    kept = RedisHash.from_location(parse_store_url(redis_server.url), key=key)
     try:
-        assert read_hash(await kept.read(), by="user").keys() == {"u1", "u2"}
+        assert parse_redis_hash(await kept.read(), by="user").keys() == {"u1", "u2"}
     finally:
         await kept.aclose()
         redis_server.flush()
@@ -123,7 +123,7 @@ def test_what_is_for_evaluation_alone_loads_there() -> None:
     alone = [text for _, text in BLOCKS if text.startswith(EVALUATED)]
     assert alone
     for text in alone:
-        load_policy(read_text(text, file="p").data, where=WHERE)
+        load_policy(parse_yaml(text, file="p").data, source_map=WHERE)
 
 
 def test_every_lint_code_is_documented_as_it_is_said() -> None:

@@ -3,14 +3,17 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.core.source_locations import written
-from authz_sidecar.policy.lint import CODES, is_ignored, lint
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.core.source_locations import format_path
+from authz_sidecar.policy.lint import CODES, find_lint, is_ignored
 from tests.policy.test_properties import DOCUMENTS, JSON
 
 
 def found(text: str) -> list[str]:
-    return [f"{code} {written(path)}" for code, path in lint(read_text(text, file="p").data, at=())]
+    return [
+        f"{code} {format_path(path)}"
+        for code, path in find_lint(parse_yaml(text, file="p").data, root_path=())
+    ]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_nothing_to_find(text: str) -> None:
 
 @given(document=DOCUMENTS | JSON)
 def test_every_finding_is_in_the_catalogue(document: object) -> None:
-    assert {each.code for each in lint(document, at=("policies", "p"))} <= CODES.keys()
+    assert {each.code for each in find_lint(document, root_path=("policies", "p"))} <= CODES.keys()
 
 
 @pytest.mark.parametrize(

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.core.source_locations import unplaced
-from authz_sidecar.policy import specialise_for
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.core.source_locations import unknown_locations
+from authz_sidecar.policy import partially_evaluate_subject
 from authz_sidecar.policy.criteria import BUILDERS
-from authz_sidecar.policy.document import Action, WrittenOperator
-from authz_sidecar.policy.explain import explain_for
+from authz_sidecar.policy.document import Action, OperatorNode
+from authz_sidecar.policy.explain import explain_subject
 from authz_sidecar.policy.vectors import (
-    Case,
-    Evaluated,
-    RefusedPolicy,
+    PolicyRejected,
+    VectorCase,
+    VectorResult,
+    evaluate_case,
     load_policy,
     read_case,
-    run,
 )
 from authz_sidecar.routes.shorthands import written_shorthands
-from tests.routes.settings import Settings, built
+from tests.routes.settings import RouteSpec, compile_routes
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.model import Policy
@@ -38,7 +38,7 @@ FILE = Path(
 )
 VECTORS: list[dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
 
-WHERE = unplaced("vector")
+WHERE = unknown_locations("vector")
 CLOCK = 1_780_000_000.0
 
 OTHER_ROOMS = {"http_decision", "jwt_assertion", "internal_endpoint"}
@@ -57,11 +57,11 @@ def is_about_ssh(vector: dict[str, Any]) -> bool:
 
 def loaded(vector: dict[str, Any]) -> Policy:
     if "policy_text" not in vector:
-        return load_policy(vector["policy"], where=WHERE)
-    document = read_text(vector["policy_text"], file="vector")
+        return load_policy(vector["policy"], source_map=WHERE)
+    document = parse_yaml(vector["policy_text"], file="vector")
     if document.problems:
-        raise RefusedPolicy("parse", document.problems)
-    return load_policy(document.data, where=document.positions)
+        raise PolicyRejected("parse", document.problems)
+    return load_policy(document.data, source_map=document.source_map)
 
 
 def test_every_vector_is_of_a_kind_that_is_judged() -> None:
@@ -85,13 +85,13 @@ def test_every_vector_is_of_a_kind_that_is_judged() -> None:
 def test_evaluate(vector: dict[str, Any]) -> None:
     policy = loaded(vector)
     case = read_case(vector["input"], clock=CLOCK)
-    result = run(policy, case)
+    result = evaluate_case(policy, case)
     expect = vector.get("recommended", vector["expect"])
     check_result(result, expect)
     check_explained_and_specialised(policy, case, result)
 
 
-def check_result(result: Evaluated, expect: dict[str, Any]) -> None:
+def check_result(result: VectorResult, expect: dict[str, Any]) -> None:
     known = {
         "additional_data",
         "allow",
@@ -118,23 +118,23 @@ def check_result(result: Evaluated, expect: dict[str, Any]) -> None:
         assert {"device_type": result.device_type} == expect["additional_data"]
 
 
-def check_explained_and_specialised(policy: Policy, case: Case, result: Evaluated) -> None:
-    explained = explain_for(
+def check_explained_and_specialised(policy: Policy, case: VectorCase, result: VectorResult) -> None:
+    explained = explain_subject(
         policy, case.request, case.subject, now=case.now, evidence=case.evidence
     )
     allow, deny = result.evaluation
-    decision = policy.judge(allow.outcome, deny.outcome)
+    decision = policy.to_decision(allow.outcome, deny.outcome)
     assert (explained.allow, explained.deny) == (allow, deny)
     assert explained.decision == decision
-    residual = specialise_for(policy, case.subject, now=case.now)
+    residual = partially_evaluate_subject(policy, case.subject, now=case.now)
     assert residual.decide(case.request, evidence=case.evidence) == decision
     assert residual.constant in (None, decision)
-    assert residual.until > case.now
+    assert residual.stable_until > case.now
 
 
 @pytest.mark.parametrize("vector", vectors("yaml"))
 def test_yaml_is_typed_as_yaml_1_2(vector: dict[str, Any]) -> None:
-    assert read_text(vector["policy_text"], file="vector").data == vector["policy"]
+    assert parse_yaml(vector["policy_text"], file="vector").data == vector["policy"]
 
 
 @pytest.mark.parametrize("vector", vectors("reject_policy", "extension_reject"))
@@ -142,7 +142,7 @@ def test_refused_policies(vector: dict[str, Any]) -> None:
     if vector["id"].startswith("not-in-core-") and offered(vector["policy"]):
         loaded_or_refused_for_its_data(vector)
         return
-    with pytest.raises(RefusedPolicy) as refused:
+    with pytest.raises(PolicyRejected) as refused:
         loaded(vector)
     assert refused.value.stage == vector["expect"]["stage"]
     assert all(str(problem).startswith("vector:") for problem in refused.value.problems)
@@ -162,7 +162,7 @@ def loaded_or_refused_for_its_data(vector: dict[str, Any]) -> None:
     """A criterion that Core lacks and we have is known by its name here."""
     try:
         loaded(vector)
-    except RefusedPolicy as refused:
+    except PolicyRejected as refused:
         assert "unknown criterion" not in str(refused)  # noqa: PT017
 
 
@@ -170,7 +170,7 @@ def loaded_or_refused_for_its_data(vector: dict[str, Any]) -> None:
 def test_extensions(vector: dict[str, Any]) -> None:
     policy = loaded(vector)
     case = read_case(vector["input"], clock=CLOCK)
-    result = run(policy, case)
+    result = evaluate_case(policy, case)
     expect = vector["expect"]
     assert result.evaluation.allow.holds is expect["allow"]
     assert result.evaluation.deny.holds is expect["deny"]
@@ -184,17 +184,17 @@ def test_shorthands(vector: dict[str, Any]) -> None:
     route = vector["route"]
     document = [*as_rules(written_shorthands(settings(route), at=())), *listed(route.get("policy"))]
     assert document == listed(vector["policy"])
-    policy = load_policy(document, where=WHERE)
+    policy = load_policy(document, source_map=WHERE)
     case = read_case(vector["input"], clock=CLOCK)
     expect = {key: value for key, value in vector["expect"].items() if key != "compiles_to_policy"}
-    check_result(run(policy, case), expect)
+    check_result(evaluate_case(policy, case), expect)
 
 
-def settings(route: dict[str, Any]) -> Settings:
-    return replace(Settings(), **route)
+def settings(route: dict[str, Any]) -> RouteSpec:
+    return replace(RouteSpec(), **route)
 
 
-def as_rules(operators: tuple[WrittenOperator, ...]) -> list[dict[str, Any]]:
+def as_rules(operators: tuple[OperatorNode, ...]) -> list[dict[str, Any]]:
     rules = []
     for operator in operators:
         assert operator.action is Action.ALLOW
@@ -212,16 +212,16 @@ def listed(policy: object) -> list[Any]:
 @pytest.mark.parametrize("vector", vectors("reject_route"))
 def test_refused_routes(vector: dict[str, Any]) -> None:
     assert vector["expect"]["stage"] == "route-validation"
-    assert built(settings(vector["route"])).problems
+    assert compile_routes(settings(vector["route"])).problems
 
 
 @pytest.mark.parametrize("vector", vectors("portal_visibility"))
 def test_portal_shows_what_the_policy_lets_pass(vector: dict[str, Any]) -> None:
     route = vector["route"]
     document = [*as_rules(written_shorthands(settings(route), at=())), *listed(route.get("policy"))]
-    policy = load_policy(document, where=WHERE)
+    policy = load_policy(document, source_map=WHERE)
     case = read_case(vector["input"], clock=CLOCK)
-    result = run(policy, case)
+    result = evaluate_case(policy, case)
     check_explained_and_specialised(policy, case, result)
     if upstream_portal_understands(document):
         expect = vector.get("recommended", vector["expect"])

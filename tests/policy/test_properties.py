@@ -15,17 +15,24 @@ from authz_sidecar.core.types import (
     CheckRequest,
     ClientCertificate,
     Decision,
-    Fact,
     Identity,
+    RequestAttribute,
     step_up_of,
 )
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.policy import Evidence, Policy, decide, evaluate, specialise, subject_of
+from authz_sidecar.policy import (
+    Context,
+    Policy,
+    build_subject,
+    decide,
+    evaluate,
+    partially_evaluate,
+)
 from authz_sidecar.policy.criteria import BUILDERS, WITHOUT_TRANSPORT
 from authz_sidecar.policy.explain import explain
-from authz_sidecar.policy.records import fixed
-from authz_sidecar.routes.explain_json import plain
+from authz_sidecar.policy.records import static_tables
+from authz_sidecar.routes.explain_json import to_plain_json
 from tests.policy.requests import NOW, policy
 
 WORDS = st.sampled_from(["a", "b", "a@b", "b@a.b", "GET", "/a", "/a/b", "", "x/y"])
@@ -116,13 +123,13 @@ REQUESTS = st.builds(
         valid=st.booleans(),
         pem=st.none() | st.just("garbage"),
     ),
-    facts=st.sets(st.sampled_from(Fact)).map(frozenset),
+    attributes=st.sets(st.sampled_from(RequestAttribute)).map(frozenset),
 )
 EVIDENCE = st.sampled_from(
     [
-        Evidence(),
-        Evidence(
-            records=fixed(
+        Context(),
+        Context(
+            records=static_tables(
                 users={"t": {"a": {"f": "a"}}}, networks={"t": {"10.0.0.0/8": {"f": "a"}}}
             )
         ),
@@ -142,11 +149,11 @@ def test_a_specialised_policy_decides_alike(
     asked: CheckRequest,
     who: Identity | None,
     now: float,
-    evidence: Evidence,
+    evidence: Context,
 ) -> None:
     compiled = policy(document)
     expected = decide(compiled, asked, who, now=now, evidence=evidence)
-    residual = specialise(compiled, who, now=now)
+    residual = partially_evaluate(compiled, who, now=now)
     assert residual.decide(asked, evidence=evidence) == expected
     assert residual.constant in (None, expected)
 
@@ -177,11 +184,11 @@ SOMEBODY = WHO.filter(lambda who: who is not None)
 
 @given(document=STEPPING, asked=REQUESTS, who=SOMEBODY, evidence=EVIDENCE, data=st.data())
 def test_whoever_steps_up_as_asked_passes(
-    document: object, asked: CheckRequest, who: Identity, evidence: Evidence, data: st.DataObject
+    document: object, asked: CheckRequest, who: Identity, evidence: Context, data: st.DataObject
 ) -> None:
     compiled = policy(document)
     decision = decide(compiled, asked, who, now=NOW, evidence=evidence)
-    residual = specialise(compiled, who, now=NOW)
+    residual = partially_evaluate(compiled, who, now=NOW)
     assert residual.decide(asked, evidence=evidence) == decision
     assert explain(compiled, asked, who, now=NOW, evidence=evidence).decision == decision
     step_up = step_up_of(decision)
@@ -197,11 +204,11 @@ def test_whoever_steps_up_as_asked_passes(
     assert isinstance(decide(compiled, asked, stepped, now=NOW, evidence=evidence), Allow)
 
 
-def evaluated(compiled: Policy, asked: CheckRequest, who: Identity, evidence: Evidence) -> Decision:
+def evaluated(compiled: Policy, asked: CheckRequest, who: Identity, evidence: Context) -> Decision:
     """What the rules come to, whatever a sign-in might change."""
-    subject = subject_of(who, qualified=compiled.qualified_users)
+    subject = build_subject(who, qualified=compiled.qualified_users)
     raw = evaluate(compiled, asked, subject, now=NOW, evidence=evidence)
-    return compiled.judge(raw.allow.outcome, raw.deny.outcome)
+    return compiled.to_decision(raw.allow.outcome, raw.deny.outcome)
 
 
 @given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, evidence=EVIDENCE)
@@ -210,19 +217,21 @@ def test_an_explanation_is_of_the_decision_that_was_made(
     asked: CheckRequest,
     who: Identity | None,
     now: float,
-    evidence: Evidence,
+    evidence: Context,
 ) -> None:
     compiled = policy(document)
     explained = explain(compiled, asked, who, now=now, evidence=evidence)
     assert explained.decision == decide(compiled, asked, who, now=now, evidence=evidence)
-    subject = subject_of(who, qualified=compiled.qualified_users)
+    subject = build_subject(who, qualified=compiled.qualified_users)
     raw = evaluate(compiled, asked, subject, now=now, evidence=evidence)
     assert (explained.allow, explained.deny) == raw
     decisive = [rule for rule in explained.rules if rule.decisive]
     if isinstance(explained.decision, Allow):
         assert decisive
         assert all(rule.result.holds for rule in decisive)
-    json.dumps([plain(each.seen.value) for rule in explained.rules for each in rule.criteria])
+    json.dumps(
+        [to_plain_json(each.observed.value) for rule in explained.rules for each in rule.criteria]
+    )
 
 
 @given(
@@ -232,10 +241,10 @@ def test_a_residual_holds_until_it_says(
     document: object, asked: CheckRequest, who: Identity | None, now: float, part: float
 ) -> None:
     compiled = policy(document)
-    residual = specialise(compiled, who, now=now)
-    assert residual.until > now
-    span = min(residual.until, now + 1e9) - now
-    later = min(now + span * part, math.nextafter(residual.until, now))
+    residual = partially_evaluate(compiled, who, now=now)
+    assert residual.stable_until > now
+    span = min(residual.stable_until, now + 1e9) - now
+    later = min(now + span * part, math.nextafter(residual.stable_until, now))
     assert residual.decide(asked) == decide(compiled, asked, who, now=later)
 
 

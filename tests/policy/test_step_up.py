@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from authz_sidecar.core.step_up import StepUp, combined
+from authz_sidecar.core.step_up import AuthenticationRequirement, merge_requirements
 from authz_sidecar.core.types import Allow, Decision, Deny, Identity, step_up_of
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.policy import decide, foreseen
+from authz_sidecar.policy import anticipate, decide
 from authz_sidecar.policy.explain import explain
 from tests.policy.requests import ANN, NOW, allow, policy, request
 
@@ -22,30 +22,42 @@ ENG, SALES = {"groups": {"has": "eng"}}, {"groups": {"has": "sales"}}
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        pytest.param({"allow": {"and": [FRESH]}}, StepUp(max_age=300), id="too old"),
-        pytest.param({"allow": {"and": [STRONG]}}, StepUp(acr=("3fa", "4fa")), id="too weak"),
-        pytest.param({"allow": {"and": [BY_KEY]}}, StepUp(amr=("hwk",)), id="another method"),
+        pytest.param(
+            {"allow": {"and": [FRESH]}}, AuthenticationRequirement(max_age=300), id="too old"
+        ),
+        pytest.param(
+            {"allow": {"and": [STRONG]}},
+            AuthenticationRequirement(acr=("3fa", "4fa")),
+            id="too weak",
+        ),
+        pytest.param(
+            {"allow": {"and": [BY_KEY]}},
+            AuthenticationRequirement(amr=("hwk",)),
+            id="another method",
+        ),
         pytest.param(
             {"allow": {"and": [ENG, FRESH, STRONG, BY_KEY]}},
-            StepUp(max_age=300, acr=("3fa", "4fa"), amr=("hwk",)),
+            AuthenticationRequirement(max_age=300, acr=("3fa", "4fa"), amr=("hwk",)),
             id="everything at once",
         ),
         pytest.param(
             [{"allow": {"and": [ENG]}}, {"deny": {"not": [FRESH]}}],
-            StepUp(max_age=300),
+            AuthenticationRequirement(max_age=300),
             id="a rule that shuts out the others",
         ),
         pytest.param(
             [{"allow": {"and": [ENG]}}, {"deny": {"nor": [STRONG, ENG]}}],
-            StepUp(acr=("3fa", "4fa")),
+            AuthenticationRequirement(acr=("3fa", "4fa")),
             id="nor",
         ),
         pytest.param(
-            {"allow": {"or": [FRESH, STRONG, BY_KEY]}}, StepUp(max_age=300), id="the cheapest"
+            {"allow": {"or": [FRESH, STRONG, BY_KEY]}},
+            AuthenticationRequirement(max_age=300),
+            id="the cheapest",
         ),
         pytest.param(
             [{"allow": {"and": [ENG, FRESH]}}, {"allow": {"and": [SALES, STRONG]}}],
-            StepUp(max_age=300),
+            AuthenticationRequirement(max_age=300),
             id="what the group of the user needs",
         ),
         pytest.param(
@@ -53,17 +65,17 @@ ENG, SALES = {"groups": {"has": "eng"}}, {"groups": {"has": "sales"}}
                 {"allow": {"and": [{"authentication": {"acr": ["3fa", "2fa"]}}, FRESH]}},
                 {"deny": {"not": [{"authentication": {"acr": ["2fa", "3fa", "4fa"]}}]}},
             ],
-            StepUp(max_age=300, acr=("2fa", "3fa")),
+            AuthenticationRequirement(max_age=300, acr=("2fa", "3fa")),
             id="the level that one has is not lost with a new sign-in",
         ),
         pytest.param(
             {"allow": {"and": [{"authentication": {"max_age": "1h"}}, FRESH]}},
-            StepUp(max_age=300),
+            AuthenticationRequirement(max_age=300),
             id="the shorter of two ages",
         ),
     ],
 )
-def test_what_is_asked_for(document: object, expected: StepUp) -> None:
+def test_what_is_asked_for(document: object, expected: AuthenticationRequirement) -> None:
     decision = decide(policy(document), request(), ANN, now=NOW)
     assert step_up_of(decision) == expected
     explained = explain(policy(document), request(), ANN, now=NOW)
@@ -117,19 +129,33 @@ def test_a_level_that_no_provider_can_be_asked_for_is_refused(level: str) -> Non
 
 
 def test_sign_ins_that_no_provider_can_give_are_none() -> None:
-    assert combined([StepUp(acr=("a",)), StepUp(acr=("b",))]) is None
-    assert combined([]) == StepUp()
-    both = combined([StepUp(acr=("a", "b"), max_age=60), StepUp(acr=("b", "c"), amr=("otp",))])
-    assert both == StepUp(max_age=60, acr=("b",), amr=("otp",))
+    assert (
+        merge_requirements(
+            [AuthenticationRequirement(acr=("a",)), AuthenticationRequirement(acr=("b",))]
+        )
+        is None
+    )
+    assert merge_requirements([]) == AuthenticationRequirement()
+    both = merge_requirements(
+        [
+            AuthenticationRequirement(acr=("a", "b"), max_age=60),
+            AuthenticationRequirement(acr=("b", "c"), amr=("otp",)),
+        ]
+    )
+    assert both == AuthenticationRequirement(max_age=60, acr=("b",), amr=("otp",))
 
 
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        pytest.param({"allow": {"and": [ENG, FRESH]}}, StepUp(max_age=300), id="for everybody"),
+        pytest.param(
+            {"allow": {"and": [ENG, FRESH]}},
+            AuthenticationRequirement(max_age=300),
+            id="for everybody",
+        ),
         pytest.param(
             [{"allow": {"or": [ENG]}}, {"deny": {"not": [STRONG]}}],
-            StepUp(acr=("3fa", "4fa")),
+            AuthenticationRequirement(acr=("3fa", "4fa")),
             id="a rule that shuts out the others",
         ),
         pytest.param(
@@ -152,7 +178,7 @@ def test_sign_ins_that_no_provider_can_give_are_none() -> None:
         ),
         pytest.param(
             [{"allow": {"or": [ENG]}}, {"deny": {"nor": [STRONG, {"user": {"is": "u1"}}]}}],
-            StepUp(acr=("3fa", "4fa")),
+            AuthenticationRequirement(acr=("3fa", "4fa")),
             id="nor",
         ),
         pytest.param(
@@ -160,6 +186,8 @@ def test_sign_ins_that_no_provider_can_give_are_none() -> None:
         ),
     ],
 )
-def test_what_is_foreseen_for_whoever_signs_in(document: object, expected: StepUp | None) -> None:
+def test_what_is_foreseen_for_whoever_signs_in(
+    document: object, expected: AuthenticationRequirement | None
+) -> None:
     compiled = policy(document)
-    assert foreseen(compiled, request(), now=NOW, evidence=compiled.evidence) == expected
+    assert anticipate(compiled, request(), now=NOW, evidence=compiled.evidence) == expected

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.core.source_locations import unplaced
-from authz_sidecar.policy.test_cases import Case, read_cases
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.core.source_locations import unknown_locations
+from authz_sidecar.policy.test_cases import PolicyTestCase, parse_cases
 from tests.policy.requests import NOW
 
 
-def read(text: str) -> tuple[tuple[Case, ...], list[str]]:
-    document = read_text(text, file="t.yaml")
+def read(text: str) -> tuple[tuple[PolicyTestCase, ...], list[str]]:
+    document = parse_yaml(text, file="t.yaml")
     problems: list[Any] = []
-    cases = read_cases(document.data, where=document.positions, problems=problems)
+    cases = parse_cases(document.data, source_map=document.source_map, problems=problems)
     return cases, [str(problem) for problem in problems]
 
 
@@ -44,7 +44,7 @@ cases:
 def test_everything_a_case_can_say() -> None:
     (case,), problems = read(WHOLE)
     assert problems == []
-    assert (case.name, case.place, case.now) == ("ann reads", ("t.yaml", 2, 5), NOW)
+    assert (case.name, case.location, case.now) == ("ann reads", ("t.yaml", 2, 5), NOW)
     assert (case.request.method, case.request.url) == (
         "POST",
         "https://app.example.com/a%20b?tab=1",
@@ -130,5 +130,5 @@ ANYTHING = st.recursive(
 @given(document=ANYTHING)
 def test_no_document_breaks_the_reader(document: object) -> None:
     problems: list[Any] = []
-    cases = read_cases(document, where=unplaced("t"), problems=problems)
+    cases = parse_cases(document, source_map=unknown_locations("t"), problems=problems)
     assert cases or problems

@@ -6,63 +6,67 @@ from typing import Any
 
 import pytest
 
-from authz_sidecar.core.types import Allow, Fact
+from authz_sidecar.core.types import Allow, RequestAttribute
 from authz_sidecar.errors import ConfigError
-from authz_sidecar.policy import decide, specialise
+from authz_sidecar.policy import decide, partially_evaluate
 from tests.policy.requests import ANN, NOW, policy, request
 
 ABOUT = [
-    pytest.param({"source_ip": "10.0.0.0/8"}, Fact.CLIENT_ADDRESS, id="source_ip"),
-    pytest.param({"http_method": "GET"}, Fact.METHOD, id="http_method"),
-    pytest.param({"http_path": "/"}, Fact.PATH, id="http_path"),
-    pytest.param({"http_header/x-team": "a"}, Fact.HEADERS, id="http_header"),
-    pytest.param({"query/tab": "a"}, Fact.QUERY, id="query"),
-    pytest.param({"cors_preflight": 1}, Fact.HEADERS, id="cors_preflight"),
-    pytest.param({"client_certificate": {}}, Fact.CERTIFICATE, id="client_certificate"),
-    pytest.param({"invalid_client_certificate": 1}, Fact.CERTIFICATE, id="invalid certificate"),
+    pytest.param({"source_ip": "10.0.0.0/8"}, RequestAttribute.CLIENT_ADDRESS, id="source_ip"),
+    pytest.param({"http_method": "GET"}, RequestAttribute.METHOD, id="http_method"),
+    pytest.param({"http_path": "/"}, RequestAttribute.PATH, id="http_path"),
+    pytest.param({"http_header/x-team": "a"}, RequestAttribute.HEADERS, id="http_header"),
+    pytest.param({"query/tab": "a"}, RequestAttribute.QUERY, id="query"),
+    pytest.param({"cors_preflight": 1}, RequestAttribute.HEADERS, id="cors_preflight"),
+    pytest.param({"client_certificate": {}}, RequestAttribute.CERTIFICATE, id="client_certificate"),
+    pytest.param(
+        {"invalid_client_certificate": 1}, RequestAttribute.CERTIFICATE, id="invalid certificate"
+    ),
     pytest.param(
         {"record": {"type": "hosts", "by": "address", "field": "site", "is": "a"}},
-        Fact.CLIENT_ADDRESS,
+        RequestAttribute.CLIENT_ADDRESS,
         id="record",
     ),
 ]
 OPERATORS = ["and", "or", "not", "nor"]
 
 
-def without(fact: Fact) -> Any:
+def without(fact: RequestAttribute) -> Any:
     return request(
-        client=None if fact is Fact.CLIENT_ADDRESS else "10.1.2.3", facts=frozenset(Fact) - {fact}
+        client=None if fact is RequestAttribute.CLIENT_ADDRESS else "10.1.2.3",
+        facts=frozenset(RequestAttribute) - {fact},
     )
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize(("criterion", "fact"), ABOUT)
-def test_it_never_allows(criterion: object, fact: Fact, operator: str) -> None:
+def test_it_never_allows(criterion: object, fact: RequestAttribute, operator: str) -> None:
     compiled = policy({"allow": {operator: [criterion]}})
     assert not isinstance(decide(compiled, without(fact), ANN, now=NOW), Allow)
-    assert not isinstance(specialise(compiled, ANN, now=NOW).decide(without(fact)), Allow)
+    assert not isinstance(partially_evaluate(compiled, ANN, now=NOW).decide(without(fact)), Allow)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
 @pytest.mark.parametrize(("criterion", "fact"), ABOUT)
-def test_it_always_denies(criterion: object, fact: Fact, operator: str) -> None:
+def test_it_always_denies(criterion: object, fact: RequestAttribute, operator: str) -> None:
     compiled = policy({"allow": {"or": [{"accept": 1}]}, "deny": {operator: [criterion]}})
     assert not isinstance(decide(compiled, without(fact), ANN, now=NOW), Allow)
-    assert not isinstance(specialise(compiled, ANN, now=NOW).decide(without(fact)), Allow)
+    assert not isinstance(partially_evaluate(compiled, ANN, now=NOW).decide(without(fact)), Allow)
 
 
 @pytest.mark.parametrize(("criterion", "fact"), ABOUT)
 def test_a_fact_that_no_proxy_tells_is_a_mistake_in_the_configuration(
-    criterion: object, fact: Fact
+    criterion: object, fact: RequestAttribute
 ) -> None:
     with pytest.raises(ConfigError, match=f"not every enabled proxy tells the {fact.value}"):
-        policy({"allow": {"and": [criterion]}}, facts=frozenset(Fact) - {fact})
+        policy({"allow": {"and": [criterion]}}, facts=frozenset(RequestAttribute) - {fact})
 
 
 @pytest.mark.parametrize(("criterion", "fact"), ABOUT)
-def test_unless_the_rule_says_what_then(criterion: object, fact: Fact) -> None:
+def test_unless_the_rule_says_what_then(criterion: object, fact: RequestAttribute) -> None:
     compiled = policy(
-        {"allow": {"and": [criterion], "unavailable": "deny"}}, facts=frozenset(Fact) - {fact}
+        {"allow": {"and": [criterion], "unavailable": "deny"}},
+        facts=frozenset(RequestAttribute) - {fact},
     )
     assert not isinstance(decide(compiled, without(fact), ANN, now=NOW), Allow)
 

@@ -5,25 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from authz_sidecar.core.source_locations import KnownPlaces
-from authz_sidecar.routes import Built, build_routes
+from authz_sidecar.core.source_locations import StaticSourceMap
+from authz_sidecar.routes import CompiledRoutes, build_routes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from authz_sidecar.core.header_template import HeaderTemplate
-    from authz_sidecar.core.types import Fact
+    from authz_sidecar.core.types import RequestAttribute
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.policy.records import RecordTables
     from authz_sidecar.routes.settings import RouteSettings
 
-PLACES = KnownPlaces(
-    file="authz.yaml", places={("routes", at): ("authz.yaml", 10 * at + 10, 3) for at in range(100)}
+SOURCE_MAP = StaticSourceMap(
+    file="authz.yaml",
+    locations={("routes", at): ("authz.yaml", 10 * at + 10, 3) for at in range(100)},
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class RouteSpec:
     from_: str = "https://app.example.com"
     name: str | None = None
     prefix: str | None = None
@@ -50,21 +51,21 @@ class Settings:
     set_request_headers: Mapping[str, HeaderTemplate] = field(default_factory=dict)
 
 
-def built(
+def compile_routes(
     *routes: RouteSettings,
     policies: Mapping[str, object] | None = None,
     providers: Sequence[str] = ("corp",),
     token_issuers: Sequence[str] = (),
     default_provider: str | None = None,
-    facts: frozenset[Fact] | None = None,
+    facts: frozenset[RequestAttribute] | None = None,
     allow_insecure_http: bool = False,
     records: RecordTables | None = None,
-) -> Built:
+) -> CompiledRoutes:
     optional = {} if facts is None else {"facts": facts}
     return build_routes(
         routes,
         policies or {},
-        where=PLACES,
+        source_map=SOURCE_MAP,
         providers=providers,
         token_issuers=token_issuers,
         default_provider=default_provider,

@@ -5,12 +5,12 @@ from ipaddress import ip_address
 
 import pytest
 
-from authz_sidecar.core.types import Allow, CheckRequest, Deny, Fact, Identity
+from authz_sidecar.core.types import Allow, CheckRequest, Deny, Identity, RequestAttribute
 from authz_sidecar.core.urls import Origin, parse_origin
-from authz_sidecar.policy import decide, specialise
+from authz_sidecar.policy import decide, partially_evaluate
 from authz_sidecar.policy.explain import explain
-from authz_sidecar.policy.records import fixed
-from tests.routes.settings import Settings, built
+from authz_sidecar.policy.records import static_tables
+from tests.routes.settings import RouteSpec, compile_routes
 
 APP = Origin("https", "app.example.com")
 ANN = Identity(provider="corp", issuer="https://idp.test", subject="u1", email="ann@corp.test")
@@ -22,41 +22,41 @@ def request(path: str = "/") -> CheckRequest:
     return CheckRequest(adapter="test", method="GET", origin=APP, path=path)
 
 
-def messages(*routes: Settings, **options: object) -> list[str]:
-    return [str(problem) for problem in built(*routes, **options).problems]  # type: ignore[arg-type]
+def messages(*routes: RouteSpec, **options: object) -> list[str]:
+    return [str(problem) for problem in compile_routes(*routes, **options).problems]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         pytest.param(
-            Settings(from_="app.example.com"),
+            RouteSpec(from_="app.example.com"),
             "routes[0].from: `app.example.com` is not an origin such as `https://app.example.com`",
             id="no scheme",
         ),
         pytest.param(
-            Settings(from_="https://app.*.com"),
+            RouteSpec(from_="https://app.*.com"),
             "routes[0].from: `https://app.*.com` has a `*` elsewhere than in front: `*.example.com`"
             " covers one label, `**.example.com` any number of them",
             id="wildcard inside",
         ),
         pytest.param(
-            Settings(from_="https://*.0.0.1"),
+            RouteSpec(from_="https://*.0.0.1"),
             "routes[0].from: `https://*.0.0.1` is a wildcard over addresses: name the addresses",
             id="wildcard over addresses",
         ),
         pytest.param(
-            Settings(from_="https://app.example.com/x"),
+            RouteSpec(from_="https://app.example.com/x"),
             "routes[0].from: `app.example.com/x` is not a host name",
             id="path in the origin",
         ),
         pytest.param(
-            Settings(from_="https://straße.example.com"),
+            RouteSpec(from_="https://straße.example.com"),
             "routes[0].from: `straße.example.com` has two spellings in DNS: write its `xn--` form",
             id="disputed letters",
         ),
         pytest.param(
-            Settings(
+            RouteSpec(
                 paths="ignore_case",
                 policy={"deny": {"or": [{"http_path": {"in": ["/ok", "/Admin"]}}]}},
             ),
@@ -65,62 +65,62 @@ def messages(*routes: Settings, **options: object) -> list[str]:
             id="capitals where case is ignored",
         ),
         pytest.param(
-            Settings(from_="http://app.example.com"),
+            RouteSpec(from_="http://app.example.com"),
             "routes[0].from: `http://` is for loopback names only, unless"
             " `server.allow_insecure_http: true`",
             id="insecure",
         ),
         pytest.param(
-            Settings(prefix="/a", path="/b"),
+            RouteSpec(prefix="/a", path="/b"),
             "routes[0]: give only one of `prefix`, `path`",
             id="two places",
         ),
         pytest.param(
-            Settings(prefix="/a%2fb"),
+            RouteSpec(prefix="/a%2fb"),
             "routes[0].prefix: `/a%2fb` contains `%`: write the path decoded",
             id="encoded",
         ),
         pytest.param(
-            Settings(path="/a//b"),
+            RouteSpec(path="/a//b"),
             "routes[0].path: `/a//b` contains `//`, which no path that passes contains",
             id="never passes",
         ),
         pytest.param(
-            Settings(path="/a/../b"),
+            RouteSpec(path="/a/../b"),
             "routes[0].path: `/a/../b` contains `/../`, which no path that passes contains",
             id="never passes either",
         ),
         pytest.param(
-            Settings(path="a"), "routes[0].path: `a` does not begin with `/`", id="relative"
+            RouteSpec(path="a"), "routes[0].path: `a` does not begin with `/`", id="relative"
         ),
         pytest.param(
-            Settings(regex="/a("),
+            RouteSpec(regex="/a("),
             "routes[0].regex: `/a(` is not a pattern: missing ): /a(",
             id="regex",
         ),
         pytest.param(
-            Settings(policies=("engineer",)),
+            RouteSpec(policies=("engineer",)),
             "routes[0].policies[0]: unknown policy `engineer`: did you mean `engineers`?",
             id="mistyped policy",
         ),
         pytest.param(
-            Settings(identity_provider=("corq",)),
+            RouteSpec(identity_provider=("corq",)),
             "routes[0].identity_provider[0]: unknown identity provider `corq`: did you mean `corp`?",
             id="mistyped provider",
         ),
         pytest.param(
-            Settings(policy={"allow": {"and": [{"emial": "a"}]}}),
+            RouteSpec(policy={"allow": {"and": [{"emial": "a"}]}}),
             "routes[0].policy.allow.and[0].emial: unknown criterion `emial`: did you mean `email`?",
             id="mistake in a policy",
         ),
         pytest.param(
-            Settings(allow_public_unauthenticated_access=True, allowed_users=("a@corp.test",)),
+            RouteSpec(allow_public_unauthenticated_access=True, allowed_users=("a@corp.test",)),
             "routes[0].allowed_users: `allow_public_unauthenticated_access` makes `allowed_users`"
             " meaningless: give one of them",
             id="contradiction",
         ),
         pytest.param(
-            Settings(
+            RouteSpec(
                 allow_public_unauthenticated_access=True,
                 identity="none",
                 policy={"deny": {"or": [{"email": "bob@corp.test"}]}},
@@ -130,23 +130,23 @@ def messages(*routes: Settings, **options: object) -> list[str]:
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_place(settings: Settings, message: str) -> None:
+def test_a_mistake_is_named_with_its_place(settings: RouteSpec, message: str) -> None:
     assert messages(settings, policies={"engineers": PUBLIC}) == [f"authz.yaml:10:3: {message}"]
 
 
 def test_all_routes_are_judged_before_anything_is_said() -> None:
     found = messages(
-        Settings(name="one", path="x", policies=("none",)),
-        Settings(name="one", policy=3),
+        RouteSpec(name="one", path="x", policies=("none",)),
+        RouteSpec(name="one", policy=3),
         policies={"broken": {"allow": 1}},
     )
     assert len(found) == 5
 
 
 def test_a_broken_route_refuses_and_the_rest_is_served() -> None:
-    result = built(
-        Settings(name="broken", prefix="/admin", policy={"allow": {"or": [{"grups": "x"}]}}),
-        Settings(name="all", policy=PUBLIC),
+    result = compile_routes(
+        RouteSpec(name="broken", prefix="/admin", policy={"allow": {"or": [{"grups": "x"}]}}),
+        RouteSpec(name="all", policy=PUBLIC),
     )
     assert result.problems
     broken, served = result.index.match(APP, "/admin/x"), result.index.match(APP, "/")
@@ -157,8 +157,8 @@ def test_a_broken_route_refuses_and_the_rest_is_served() -> None:
 
 
 def test_a_route_whose_path_is_broken_closes_every_path_it_might_have_meant() -> None:
-    index = built(
-        Settings(name="broken", path="oops", policy=PUBLIC), Settings(policy=PUBLIC)
+    index = compile_routes(
+        RouteSpec(name="broken", path="oops", policy=PUBLIC), RouteSpec(policy=PUBLIC)
     ).index
     found = index.match(APP, "/anything")
     assert found is not None
@@ -166,9 +166,9 @@ def test_a_route_whose_path_is_broken_closes_every_path_it_might_have_meant() ->
 
 
 def test_a_broken_named_policy_breaks_the_routes_that_use_it() -> None:
-    result = built(
-        Settings(name="uses it", policies=("bad", "good")),
-        Settings(name="does not", prefix="/ok", policies=("good",)),
+    result = compile_routes(
+        RouteSpec(name="uses it", policies=("bad", "good")),
+        RouteSpec(name="does not", prefix="/ok", policies=("good",)),
         policies={"bad": {"allow": 3}, "good": PUBLIC},
     )
     assert len(result.problems) == 1
@@ -178,8 +178,8 @@ def test_a_broken_named_policy_breaks_the_routes_that_use_it() -> None:
 
 
 def test_shorthands_and_policies_are_alternatives() -> None:
-    result = built(
-        Settings(allowed_domains=("corp.test",), policies=("nobody",), policy=NOBODY),
+    result = compile_routes(
+        RouteSpec(allowed_domains=("corp.test",), policies=("nobody",), policy=NOBODY),
         policies={"nobody": NOBODY},
     )
     assert result.problems == ()
@@ -188,30 +188,34 @@ def test_shorthands_and_policies_are_alternatives() -> None:
 
 
 def test_a_route_without_any_policy_refuses_everybody() -> None:
-    (route,) = built(Settings()).index.routes
+    (route,) = compile_routes(RouteSpec()).index.routes
     assert decide(route.policy, request(), ANN, now=0) == Deny()
     assert decide(route.policy, request(), None, now=0) == Deny()
 
 
 def test_facts_that_no_proxy_tells() -> None:
-    settings = Settings(policy={"allow": {"and": [{"source_ip": "10.0.0.0/8"}]}})
-    (problem,) = built(settings, facts=frozenset(Fact) - {Fact.CLIENT_ADDRESS}).problems
+    settings = RouteSpec(policy={"allow": {"and": [{"source_ip": "10.0.0.0/8"}]}})
+    (problem,) = compile_routes(
+        settings, facts=frozenset(RequestAttribute) - {RequestAttribute.CLIENT_ADDRESS}
+    ).problems
     assert "not every enabled proxy tells the client address" in problem.message
 
 
 @pytest.mark.parametrize(
     ("settings", "use", "public"),
     [
-        pytest.param(Settings(allow_any_authenticated_user=True), "required", False, id="private"),
-        pytest.param(Settings(allow_public_unauthenticated_access=True), "none", True, id="public"),
+        pytest.param(RouteSpec(allow_any_authenticated_user=True), "required", False, id="private"),
         pytest.param(
-            Settings(allow_public_unauthenticated_access=True, identity="optional"),
+            RouteSpec(allow_public_unauthenticated_access=True), "none", True, id="public"
+        ),
+        pytest.param(
+            RouteSpec(allow_public_unauthenticated_access=True, identity="optional"),
             "optional",
             True,
             id="public, and who comes is told",
         ),
         pytest.param(
-            Settings(
+            RouteSpec(
                 allow_public_unauthenticated_access=True,
                 policy={"deny": {"or": [{"email": "bob@corp.test"}]}},
             ),
@@ -221,15 +225,15 @@ def test_facts_that_no_proxy_tells() -> None:
         ),
     ],
 )
-def test_whether_a_session_is_looked_for(settings: Settings, use: str, public: bool) -> None:  # noqa: FBT001
-    (route,) = built(settings).index.routes
+def test_whether_a_session_is_looked_for(settings: RouteSpec, use: str, public: bool) -> None:  # noqa: FBT001
+    (route,) = compile_routes(settings).index.routes
     assert (route.identity, route.public) == (use, public)
 
 
 def test_providers_of_a_route() -> None:
-    index = built(
-        Settings(name="default"),
-        Settings(name="both", prefix="/both", identity_provider=("corp", "guests")),
+    index = compile_routes(
+        RouteSpec(name="default"),
+        RouteSpec(name="both", prefix="/both", identity_provider=("corp", "guests")),
         providers=("corp", "guests"),
         default_provider="corp",
     ).index
@@ -239,7 +243,7 @@ def test_providers_of_a_route() -> None:
 
 def test_other_sites_that_may_open_websockets() -> None:
     origin = parse_origin("https://other.test")
-    (route,) = built(Settings(allowed_origins=(origin,))).index.routes
+    (route,) = compile_routes(RouteSpec(allowed_origins=(origin,))).index.routes
     assert route.allowed_origins == ("https://other.test",)
 
 
@@ -247,33 +251,33 @@ def test_other_sites_that_may_open_websockets() -> None:
     ("first", "second", "message"),
     [
         pytest.param(
-            Settings(name="a"),
-            Settings(name="b", prefix="/"),
+            RouteSpec(name="a"),
+            RouteSpec(name="b", prefix="/"),
             "never answers: `a` has the same place and stands before it",
             id="same prefix",
         ),
         pytest.param(
-            Settings(name="a", prefix="/x/"),
-            Settings(name="b", prefix="/x"),
+            RouteSpec(name="a", prefix="/x/"),
+            RouteSpec(name="b", prefix="/x"),
             "never answers: `a` has the same place and stands before it",
             id="a trailing slash says nothing",
         ),
         pytest.param(
-            Settings(name="a", from_="https://APP.example.com.:443", path="/x"),
-            Settings(name="b", path="/x"),
+            RouteSpec(name="a", from_="https://APP.example.com.:443", path="/x"),
+            RouteSpec(name="b", path="/x"),
             "never answers: `a` has the same place and stands before it",
             id="same host in another spelling",
         ),
         pytest.param(
-            Settings(name="a", regex="/.*"),
-            Settings(name="b", prefix="/x"),
+            RouteSpec(name="a", regex="/.*"),
+            RouteSpec(name="b", prefix="/x"),
             "never answers: the regex of `a` takes every path before it",
             id="behind a regex for everything",
         ),
     ],
 )
-def test_routes_that_never_answer(first: Settings, second: Settings, message: str) -> None:
-    result = built(first, second)
+def test_routes_that_never_answer(first: RouteSpec, second: RouteSpec, message: str) -> None:
+    result = compile_routes(first, second)
     assert result.problems == ()
     assert [str(warning) for warning in result.warnings] == [
         f"authz.yaml:20:3: routes[1]: {message}"
@@ -283,23 +287,25 @@ def test_routes_that_never_answer(first: Settings, second: Settings, message: st
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        pytest.param(Settings(prefix="/x"), Settings(path="/x"), id="exact before prefix"),
+        pytest.param(RouteSpec(prefix="/x"), RouteSpec(path="/x"), id="exact before prefix"),
         pytest.param(
-            Settings(prefix="/x"), Settings(prefix="/x", prefix_match="plain"), id="plain is wider"
+            RouteSpec(prefix="/x"),
+            RouteSpec(prefix="/x", prefix_match="plain"),
+            id="plain is wider",
         ),
-        pytest.param(Settings(regex="/.*"), Settings(path="/x"), id="exact before regex"),
+        pytest.param(RouteSpec(regex="/.*"), RouteSpec(path="/x"), id="exact before regex"),
         pytest.param(
-            Settings(prefix="/x"), Settings(prefix="/X", paths="ignore_case"), id="letter case"
+            RouteSpec(prefix="/x"), RouteSpec(prefix="/X", paths="ignore_case"), id="letter case"
         ),
         pytest.param(
-            Settings(from_="https://*.example.com"),
-            Settings(from_="https://**.example.com"),
+            RouteSpec(from_="https://*.example.com"),
+            RouteSpec(from_="https://**.example.com"),
             id="deeper wildcard",
         ),
     ],
 )
-def test_routes_that_do(first: Settings, second: Settings) -> None:
-    assert built(first, second).warnings == ()
+def test_routes_that_do(first: RouteSpec, second: RouteSpec) -> None:
+    assert compile_routes(first, second).warnings == ()
 
 
 BROKEN_POLICY = {"allow": {"or": [{"emial": {"is": "a@b.c"}}]}}
@@ -308,21 +314,21 @@ BROKEN_POLICY = {"allow": {"or": [{"emial": {"is": "a@b.c"}}]}}
 @pytest.mark.parametrize(
     ("broken", "path"),
     [
-        pytest.param(Settings(policy=BROKEN_POLICY, prefix="/x"), "/x", id="policy of its own"),
-        pytest.param(Settings(policies=("broken",), prefix="/x"), "/x", id="named policy"),
-        pytest.param(Settings(policies=("nobodys",), prefix="/x"), "/x", id="unknown policy"),
-        pytest.param(Settings(regex="/x("), "/open/y", id="path that may be any"),
-        pytest.param(Settings(path="x"), "/open", id="exact path that may be any"),
+        pytest.param(RouteSpec(policy=BROKEN_POLICY, prefix="/x"), "/x", id="policy of its own"),
+        pytest.param(RouteSpec(policies=("broken",), prefix="/x"), "/x", id="named policy"),
+        pytest.param(RouteSpec(policies=("nobodys",), prefix="/x"), "/x", id="unknown policy"),
+        pytest.param(RouteSpec(regex="/x("), "/open/y", id="path that may be any"),
+        pytest.param(RouteSpec(path="x"), "/open", id="exact path that may be any"),
         pytest.param(
-            Settings(path="x", paths="ignore_case"),
+            RouteSpec(path="x", paths="ignore_case"),
             "/open/y",
             id="path in any case that may be any",
         ),
         pytest.param(
-            Settings(identity_provider=("who",), prefix="/x", policy=PUBLIC), "/x", id="provider"
+            RouteSpec(identity_provider=("who",), prefix="/x", policy=PUBLIC), "/x", id="provider"
         ),
         pytest.param(
-            Settings(
+            RouteSpec(
                 prefix="/x",
                 allow_public_unauthenticated_access=True,
                 identity="none",
@@ -331,18 +337,20 @@ BROKEN_POLICY = {"allow": {"or": [{"emial": {"is": "a@b.c"}}]}}
             "/x",
             id="a policy that asks who nobody says",
         ),
-        pytest.param(Settings(name="open", prefix="/x", policy=PUBLIC), "/x", id="name of another"),
+        pytest.param(
+            RouteSpec(name="open", prefix="/x", policy=PUBLIC), "/x", id="name of another"
+        ),
     ],
 )
-def test_a_broken_route_is_refused_alone(broken: Settings, path: str) -> None:
-    wide = Settings(
+def test_a_broken_route_is_refused_alone(broken: RouteSpec, path: str) -> None:
+    wide = RouteSpec(
         name="open", regex="/.{0,20}", allow_public_unauthenticated_access=True, policy=PUBLIC
     )
-    other = Settings(from_="https://other.example.com", policy=PUBLIC)
-    result = built(wide, broken, other, policies={"broken": BROKEN_POLICY})
+    other = RouteSpec(from_="https://other.example.com", policy=PUBLIC)
+    result = compile_routes(wide, broken, other, policies={"broken": BROKEN_POLICY})
     assert result.problems
-    assert result.unplaced == ()
-    (refused,) = result.refused
+    assert result.without_location == ()
+    (refused,) = result.misconfigured
     if broken.prefix is None:
         assert result.index.match(APP, path) is refused
     assert decide(refused.policy, request(path), ANN, now=0) == Deny(
@@ -354,25 +362,25 @@ def test_a_broken_route_is_refused_alone(broken: Settings, path: str) -> None:
 
 
 def test_plain_http_is_refused_where_it_was_not_allowed() -> None:
-    result = built(Settings(from_="http://app.example.com", policy=PUBLIC))
-    assert [str(route.host) for route in result.refused] == ["http://app.example.com"]
+    result = compile_routes(RouteSpec(from_="http://app.example.com", policy=PUBLIC))
+    assert [str(route.host) for route in result.misconfigured] == ["http://app.example.com"]
 
 
 def test_a_route_without_a_place_stops_everything() -> None:
     """A wildcard would answer for the host that was meant."""
-    result = built(
-        Settings(from_="https://admin..example.com", policy=BROKEN_POLICY),
-        Settings(from_="https://**.example.com", allow_public_unauthenticated_access=True),
+    result = compile_routes(
+        RouteSpec(from_="https://admin..example.com", policy=BROKEN_POLICY),
+        RouteSpec(from_="https://**.example.com", allow_public_unauthenticated_access=True),
     )
     assert len(result.problems) == 2
-    assert len(result.unplaced) == 1
-    assert result.refused == ()
+    assert len(result.without_location) == 1
+    assert result.misconfigured == ()
 
 
 def test_a_broken_policy_that_nobody_uses() -> None:
-    result = built(Settings(policy=PUBLIC), policies={"broken": BROKEN_POLICY})
+    result = compile_routes(RouteSpec(policy=PUBLIC), policies={"broken": BROKEN_POLICY})
     assert result.problems
-    assert result.refused == ()
+    assert result.misconfigured == ()
 
 
 @pytest.mark.parametrize(
@@ -387,7 +395,7 @@ def test_a_broken_policy_that_nobody_uses() -> None:
 )
 def test_policies_look_up_records(user: str, client: str | None, passes: bool) -> None:  # noqa: FBT001
     """In whatever way they are asked."""
-    records = fixed(
+    records = static_tables(
         users={"staff": {"u1": {"level": 4}, "u2": {"level": 2}}},
         networks={"sites": {"10.1.0.0/16": {"name": "hq"}}},
     )
@@ -395,7 +403,7 @@ def test_policies_look_up_records(user: str, client: str | None, passes: bool) -
         {"record": {"type": "staff", "field": "level", ">=": 3}},
         {"record": {"type": "sites", "by": "address", "field": "name", "is": "hq"}},
     ]
-    result = built(Settings(policy={"allow": {"and": rules}}), records=records)
+    result = compile_routes(RouteSpec(policy={"allow": {"and": rules}}), records=records)
     assert result.problems == ()
     route = result.index.match(APP, "/")
     assert route is not None
@@ -403,18 +411,18 @@ def test_policies_look_up_records(user: str, client: str | None, passes: bool) -
     who = replace(ANN, subject=user)
     decision = decide(route.policy, asked, who, now=0)
     assert isinstance(decision, Allow) is passes
-    assert specialise(route.policy, who, now=0).decide(asked) == decision
+    assert partially_evaluate(route.policy, who, now=0).decide(asked) == decision
     assert explain(route.policy, asked, who, now=0).decision == decision
 
 
 def test_hosts_that_are_signed_in_together_are_hosts_of_ours() -> None:
-    together = Settings(
+    together = RouteSpec(
         depends_on=tuple(
             map(parse_origin, ("https://api.example.com", "https://a.wild.test", "https://no.test"))
         )
     )
-    found = built(
-        together, Settings(from_="https://api.example.com"), Settings(from_="https://*.wild.test")
+    found = compile_routes(
+        together, RouteSpec(from_="https://api.example.com"), RouteSpec(from_="https://*.wild.test")
     )
     [problem] = found.problems
     assert "`https://no.test`" in problem.message

@@ -9,37 +9,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.check.authorizer import Gate
+from authz_sidecar.check.authorizer import Authorizer
 from authz_sidecar.core.header_names import ProtectedNames
 from authz_sidecar.core.types import CheckRequest, Deny, Session, SessionKind
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.errors import BadProxyRequest
-from authz_sidecar.routes.explain import Verdict, explain_request, verdict_of
-from authz_sidecar.routes.explain_json import tell
-from authz_sidecar.tokens import Callers
+from authz_sidecar.routes.explain import ExplainedVerdict, explain_request, explained_verdict
+from authz_sidecar.routes.explain_json import to_json
+from authz_sidecar.tokens import AuthenticatorChain
 from tests.policy.requests import ANN, NOW, request
 from tests.policy.test_properties import REQUESTS, RULES, WHO
-from tests.routes.settings import PLACES, Settings, built
+from tests.routes.settings import SOURCE_MAP, RouteSpec, compile_routes
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
     from authz_sidecar.routes import RouteIndex
-    from authz_sidecar.routes.explain import Explained
+    from authz_sidecar.routes.explain import ExplainedRequest
 
 NAMES = ProtectedNames(("X-Department",))
 ADMIN = {"deny": {"or": [{"http_path": {"starts_with": "/admin"}}]}}
-INDEX = built(
-    Settings(name="app", allow_any_authenticated_user=True, policies=("admin",)),
-    Settings(name="public", prefix="/public", allow_public_unauthenticated_access=True),
-    Settings(
+INDEX = compile_routes(
+    RouteSpec(name="app", allow_any_authenticated_user=True, policies=("admin",)),
+    RouteSpec(name="public", prefix="/public", allow_public_unauthenticated_access=True),
+    RouteSpec(
         name="greeting",
         prefix="/hello",
         allow_public_unauthenticated_access=True,
         identity="optional",
     ),
-    Settings(name="shouting", prefix="/loud", allow_any_authenticated_user=True,
+    RouteSpec(name="shouting", prefix="/loud", allow_any_authenticated_user=True,
              paths="ignore_case", policy=ADMIN),
-    Settings(name="guests", prefix="/guests", allow_any_authenticated_user=True,
+    RouteSpec(name="guests", prefix="/guests", allow_any_authenticated_user=True,
              identity_provider=("guests",)),
     policies={"admin": ADMIN},
     providers=("corp", "guests"),
@@ -47,7 +47,7 @@ INDEX = built(
 ).index  # fmt: skip
 
 
-def explained(path: str, who: Identity | None = ANN, **options: Any) -> Explained:
+def explained(path: str, who: Identity | None = ANN, **options: Any) -> ExplainedRequest:
     asked = replace(request(path=path), **options)
     return explain_request(INDEX, asked, who, names=NAMES, now=NOW)
 
@@ -81,9 +81,9 @@ def test_a_host_without_a_route() -> None:
 
 
 def test_whose_session_does_not_count() -> None:
-    assert explained("/guests").overlooked == "a session of `corp` opens nothing on this route"
-    assert explained("/public").overlooked == "this route asks for no session"
-    assert explained("/hello").overlooked is None
+    assert explained("/guests").near_miss == "a session of `corp` opens nothing on this route"
+    assert explained("/public").near_miss == "this route asks for no session"
+    assert explained("/hello").near_miss is None
     assert explained("/public").identity is None
 
 
@@ -97,7 +97,7 @@ def test_the_websocket_of_another_site() -> None:
 def test_an_upgrade_to_another_protocol(*, websocket: bool) -> None:
     found = explained("/", websocket=websocket, unsupported_upgrade=True)
     assert (str(found.verdict), [*found.reasons]) == ("deny", ["upgrade-not-allowed"])
-    assert found.trouble == "it asks to switch to another protocol than WebSocket"
+    assert found.error == "it asks to switch to another protocol than WebSocket"
 
 
 @pytest.mark.parametrize(
@@ -113,21 +113,21 @@ def test_an_upgrade_to_another_protocol(*, websocket: bool) -> None:
 def test_a_header_that_could_be_taken_for_another(name: str, meant: str | None) -> None:
     found = explained("/public", headers=((name, "x"),))
     if meant is None:
-        assert (found.verdict, found.trouble) == (Verdict.ALLOW, None)
+        assert (found.verdict, found.error) == (ExplainedVerdict.ALLOW, None)
         return
-    assert (found.verdict, [*found.reasons]) == (Verdict.DENY, ["ambiguous-header"])
-    assert found.trouble == f"the header `{name}` could be taken for `{meant}`"
-    told = tell(found, where=PLACES, base_path="/.auth")
-    assert (told["trouble"], told["route"]) == (found.trouble, None)
+    assert (found.verdict, [*found.reasons]) == (ExplainedVerdict.DENY, ["ambiguous-header"])
+    assert found.error == f"the header `{name}` could be taken for `{meant}`"
+    told = to_json(found, source_map=SOURCE_MAP, base_path="/.auth")
+    assert (told["trouble"], told["route"]) == (found.error, None)
 
 
 def test_two_credentials() -> None:
     headers = (("authorization", "a"), ("authorization", "b"))
-    assert explained("/", headers=headers).verdict is Verdict.REFUSED
+    assert explained("/", headers=headers).verdict is ExplainedVerdict.REFUSED
 
 
 def test_told_with_places_and_sources() -> None:
-    told = tell(explained("/admin"), where=PLACES, base_path="/.auth")
+    told = to_json(explained("/admin"), source_map=SOURCE_MAP, base_path="/.auth")
     assert told["verdict"] == "deny"
     assert told["route"] == {
         "name": "app",
@@ -153,7 +153,7 @@ def test_told_with_places_and_sources() -> None:
 
 
 def test_told_where_to_sign_in() -> None:
-    told = tell(explained("/a", None), where=PLACES, base_path="/.auth")
+    told = to_json(explained("/a", None), source_map=SOURCE_MAP, base_path="/.auth")
     assert (
         "https://app.example.com/.auth/start?rd=https%3A%2F%2Fapp.example.com%2Fa"
         in (told["answer"])
@@ -170,7 +170,7 @@ class _Sessions:
         if provider != self._identity.provider:
             return None
         return Session(
-            handle="h",
+            public_id="h",
             kind=SessionKind.SIGN_IN,
             scope=scope,
             identity=self._identity,
@@ -185,24 +185,24 @@ class _Cookies:
     def name_for(self, provider: str, origin: Origin) -> str:
         return provider
 
-    def read(self, lines: object, name: str) -> str:
+    def read_token(self, lines: object, name: str) -> str:
         return name
 
     def scope_for(self, origin: Origin) -> str:
         return str(origin)
 
 
-def gate(index: RouteIndex, who: Identity | None) -> Gate:
+def gate(index: RouteIndex, who: Identity | None) -> Authorizer:
     nobody: Any = None
     sessions: Any = _Nobody() if who is None else _Sessions(who)
     cookies: Any = _Cookies()
-    return Gate(
+    return Authorizer(
         index=index,
         names=NAMES,
         sessions=sessions,
-        callers=Callers(()),
+        authenticators=AuthenticatorChain(()),
         cookies=cookies,
-        answers=nobody,
+        responses=nobody,
         recorder=nobody,
         clock=lambda: NOW,
         timer=lambda: 0.0,
@@ -216,14 +216,14 @@ class _Nobody:
 
 
 def as_the_gate(index: RouteIndex, asked: CheckRequest, who: Identity | None) -> Any:
-    judging = gate(index, who)._judge(asked)
+    judging = gate(index, who)._authorize(asked)
     try:
         judging.send(None)
     except StopIteration as done:
         decision = done.value.decision
-        return verdict_of(decision), decision.reasons
+        return explained_verdict(decision), decision.reasons
     except BadProxyRequest:
-        return Verdict.REFUSED, {"bad-request"}
+        return ExplainedVerdict.REFUSED, {"bad-request"}
     raise AssertionError("the gate waits for something")
 
 
@@ -244,7 +244,7 @@ PATHS = st.sampled_from(
 )
 ROUTES = st.lists(
     st.builds(
-        Settings,
+        RouteSpec,
         prefix=st.sampled_from([None, "/a", "/a/b"]),
         policy=st.lists(RULES, max_size=2),
         paths=st.sampled_from(["exact", "ignore_case"]),
@@ -268,7 +268,7 @@ NAMES_OF_HEADERS = st.sampled_from(["x-team", "x.team", "x-department", "x_depar
     who=WHO,
 )
 def test_the_gate_answers_what_is_explained(
-    routes: list[Settings],
+    routes: list[RouteSpec],
     asked: CheckRequest,
     path: str,
     upgrade: tuple[bool, bool],
@@ -276,7 +276,7 @@ def test_the_gate_answers_what_is_explained(
     *,
     header: str,
 ) -> None:
-    index = built(*routes, providers=("corp", "guests"), default_provider="corp").index
+    index = compile_routes(*routes, providers=("corp", "guests"), default_provider="corp").index
     websocket, unsupported = upgrade
     headers = (*asked.headers, (header, "x"))
     asked = replace(
@@ -284,11 +284,11 @@ def test_the_gate_answers_what_is_explained(
     )
     found = explain_request(index, asked, who, names=NAMES, now=NOW)
     assert (found.verdict, found.reasons) == as_the_gate(index, asked, who)
-    tell(found, where=PLACES, base_path="/.auth")
+    to_json(found, source_map=SOURCE_MAP, base_path="/.auth")
 
 
 def test_the_gate_without_a_route() -> None:
     assert as_the_gate(INDEX, replace(request(), origin=Origin("https", "no.example")), None) == (
-        verdict_of(Deny()),
+        explained_verdict(Deny()),
         {"route-not-found"},
     )

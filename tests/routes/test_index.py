@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.core.urls import Origin, parse_url
-from tests.routes.settings import Settings, built
+from tests.routes.settings import RouteSpec, compile_routes
 
 
-def route(name: str, from_: str = "https://app.example.com", **settings: str) -> Settings:
-    return Settings(name=name, from_=from_, **settings)  # type: ignore[arg-type]
+def route(name: str, from_: str = "https://app.example.com", **settings: str) -> RouteSpec:
+    return RouteSpec(name=name, from_=from_, **settings)  # type: ignore[arg-type]
 
 
-HOSTS = built(
+HOSTS = compile_routes(
     route("app"),
     route("api", prefix="/api"),
     route("api v1", prefix="/api/v1/"),
@@ -94,7 +94,7 @@ def test_the_most_specific_route_answers(url: str, name: str | None) -> None:
     ],
 )
 def test_whether_an_origin_is_served(origin: str, known: bool) -> None:  # noqa: FBT001
-    assert HOSTS.index.knows(Origin("https", origin)) is known
+    assert HOSTS.index.is_known_origin(Origin("https", origin)) is known
 
 
 def test_the_routes_of_a_host_include_those_of_wildcards() -> None:
@@ -122,7 +122,7 @@ def covers(prefix: str, path: str) -> bool:
 
 @given(prefixes=st.lists(PATH, unique=True, max_size=8), path=PATH)
 def test_the_longest_covering_prefix_answers(prefixes: list[str], path: str) -> None:
-    index = built(*(route(prefix, prefix=prefix) for prefix in prefixes)).index
+    index = compile_routes(*(route(prefix, prefix=prefix) for prefix in prefixes)).index
     found = index.match(Origin("https", "app.example.com"), path)
     covering = [prefix for prefix in prefixes if covers(prefix, path)]
     assert (found and found.name) == (max(covering, key=len) if covering else None)
@@ -134,6 +134,10 @@ def test_the_order_of_prefixes_says_nothing(
 ) -> None:
     shuffled = data.draw(st.permutations(prefixes))
     origin = Origin("https", "app.example.com")
-    one = built(*(route(prefix, prefix=prefix) for prefix in prefixes)).index.match(origin, path)
-    two = built(*(route(prefix, prefix=prefix) for prefix in shuffled)).index.match(origin, path)
+    one = compile_routes(*(route(prefix, prefix=prefix) for prefix in prefixes)).index.match(
+        origin, path
+    )
+    two = compile_routes(*(route(prefix, prefix=prefix) for prefix in shuffled)).index.match(
+        origin, path
+    )
     assert (one and one.name) == (two and two.name)

@@ -5,19 +5,19 @@ from typing import Any
 import pytest
 
 from authz_sidecar.routes.lint import lint_routes
-from tests.routes.settings import PLACES, Settings, built
+from tests.routes.settings import SOURCE_MAP, RouteSpec, compile_routes
 
 VALID: dict[str, object] = {"deny": {"or": [{"invalid_client_certificate": True}]}}
 CERTIFICATE: dict[str, object] = {"allow": {"or": [{"client_certificate": {}}]}}
 PUBLIC: dict[str, object] = {"allow_public_unauthenticated_access": True}
 
 
-def found(*routes: Settings, **policies: object) -> list[str]:
-    result = built(*routes, policies=policies)
+def found(*routes: RouteSpec, **policies: object) -> list[str]:
+    result = compile_routes(*routes, policies=policies)
     assert result.problems == ()
     return [
         f"{each.code} {each.problem.message.partition(': ')[0]}"
-        for each in lint_routes(result, routes, policies, where=PLACES)
+        for each in lint_routes(result, routes, policies, source_map=SOURCE_MAP)
     ]
 
 
@@ -44,17 +44,17 @@ def test_findings(options: dict[str, Any], expected: list[str]) -> None:
     policies: dict[str, object] = {"valid": VALID}
     if options.get("policies") == ("named",):
         policies = {"named": [{"allow": {}}, {"allow": {"or": [{"user": "a"}]}}]}
-    assert found(Settings(**options), **policies) == expected
+    assert found(RouteSpec(**options), **policies) == expected
 
 
 def test_twins() -> None:
-    twin = Settings(allow_any_authenticated_user=True)
+    twin = RouteSpec(allow_any_authenticated_user=True)
     assert found(twin, twin) == ["AZ201 routes[1]"]
 
 
 def test_a_finding_says_what_to_do() -> None:
-    route = Settings(policy={"allow": {"nor": [{"user": "a"}]}})
-    (finding,) = lint_routes(built(route), [route], {}, where=PLACES)
+    route = RouteSpec(policy={"allow": {"nor": [{"user": "a"}]}})
+    (finding,) = lint_routes(compile_routes(route), [route], {}, source_map=SOURCE_MAP)
     assert str(finding) == (
         "authz.yaml:10:3: hint: AZ102: routes[0].policy.allow.nor: `nor` holds as soon as one of"
         " its criteria does not; write `not` where none of them may hold"

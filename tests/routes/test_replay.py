@@ -6,21 +6,21 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from authz_sidecar.core.types import Fact, Identity
+from authz_sidecar.core.types import Identity, RequestAttribute
 from authz_sidecar.policy import decide
-from authz_sidecar.policy.records import fixed
-from authz_sidecar.routes.explain import verdict_of
+from authz_sidecar.policy.records import static_tables
+from authz_sidecar.routes.explain import explained_verdict
 from authz_sidecar.routes.replay import (
-    LackingError,
-    NotACheckError,
-    Recorded,
+    IncompleteLogLineError,
+    LoggedCheck,
+    NotACheckLineError,
     _possible,
-    read_line,
+    parse_log_line,
     replay,
 )
 from tests.policy.requests import NOW, policy
 from tests.policy.test_properties import DOCUMENTS, REQUESTS, WHO
-from tests.routes.settings import Settings, built
+from tests.routes.settings import RouteSpec, compile_routes
 
 LINE: dict[str, Any] = {
     "time": "2026-03-04T12:00:00.000Z",
@@ -37,9 +37,9 @@ LINE: dict[str, Any] = {
 
 
 def verdict(document: object, **line: Any) -> tuple[str | None, set[str]]:
-    index = built(Settings(policy=document)).index
-    replayed = replay(index, read_line({**LINE, **line}, scheme_of={}))
-    return (str(replayed.verdict) if replayed.verdict else None), set(replayed.lacking)
+    index = compile_routes(RouteSpec(policy=document)).index
+    replayed = replay(index, parse_log_line({**LINE, **line}, scheme_of={}))
+    return (str(replayed.verdict) if replayed.verdict else None), set(replayed.missing_fields)
 
 
 ENGINEERS = {"groups": {"has": "eng"}}
@@ -84,21 +84,21 @@ def test_verdicts(document: object, line: dict[str, Any], expected: Any) -> None
 
 
 def test_readings_that_lead_to_different_routes() -> None:
-    index = built(Settings(), Settings(prefix="/b")).index
-    replayed = replay(index, read_line({**LINE, "path": "/a/../b"}, scheme_of={}))
+    index = compile_routes(RouteSpec(), RouteSpec(prefix="/b")).index
+    replayed = replay(index, parse_log_line({**LINE, "path": "/a/../b"}, scheme_of={}))
     assert replayed.verdict == "refused"
 
 
 def test_providers() -> None:
     document = {"allow": {"or": [{"user": "corp/u1"}]}}
-    index = built(
-        Settings(policy=document, identity_provider=("corp", "guests")),
+    index = compile_routes(
+        RouteSpec(policy=document, identity_provider=("corp", "guests")),
         providers=("corp", "guests"),
     ).index
 
     def replayed(**more: Any) -> tuple[Any, Any]:
-        found = replay(index, read_line({**LINE, **more}, scheme_of={}))
-        return found.verdict, found.lacking
+        found = replay(index, parse_log_line({**LINE, **more}, scheme_of={}))
+        return found.verdict, found.missing_fields
 
     assert replayed() == (None, {"the provider"})
     assert replayed(provider="corp") == ("allow", frozenset())
@@ -107,7 +107,7 @@ def test_providers() -> None:
 
 
 def test_records_are_looked_up() -> None:
-    tables = fixed(
+    tables = static_tables(
         users={"staff": {"u1": {"level": 4}, "corp/u1": {"level": 1}}},
         networks={"sites": {"10.0.0.0/8": {"name": "hq"}}},
     )
@@ -115,30 +115,34 @@ def test_records_are_looked_up() -> None:
         {"record": {"type": "staff", "field": "level", "is": 4}},
         {"record": {"type": "sites", "by": "address", "field": "name", "is": "hq"}},
     ]
-    alone = Settings(policy={"allow": {"and": rules}})
-    assert replay(built(alone, records=tables).index, read_line(LINE, scheme_of={})) == (
+    alone = RouteSpec(policy={"allow": {"and": rules}})
+    assert replay(
+        compile_routes(alone, records=tables).index, parse_log_line(LINE, scheme_of={})
+    ) == (
         "allow",
         "https://app.example.com",
         frozenset(),
     )
-    assert replay(built(alone).index, read_line(LINE, scheme_of={})).lacking == {"records"}
+    assert replay(
+        compile_routes(alone).index, parse_log_line(LINE, scheme_of={})
+    ).missing_fields == {"records"}
 
     several = replace(alone, identity_provider=("corp", "guests"))
-    index = built(several, records=tables, providers=("corp", "guests")).index
-    assert replay(index, read_line(LINE, scheme_of={})).lacking == {"the provider"}
-    told = read_line({**LINE, "provider": "corp"}, scheme_of={})
+    index = compile_routes(several, records=tables, providers=("corp", "guests")).index
+    assert replay(index, parse_log_line(LINE, scheme_of={})).missing_fields == {"the provider"}
+    told = parse_log_line({**LINE, "provider": "corp"}, scheme_of={})
     assert replay(index, told).verdict == "deny"
 
 
 def test_a_public_route_asks_for_nobody() -> None:
-    index = built(Settings(allow_public_unauthenticated_access=True)).index
-    assert replay(index, read_line(LINE, scheme_of={})).verdict == "allow"
+    index = compile_routes(RouteSpec(allow_public_unauthenticated_access=True)).index
+    assert replay(index, parse_log_line(LINE, scheme_of={})).verdict == "allow"
 
 
 @pytest.mark.parametrize("line", [1, {}, {"message": "started"}, []])
 def test_other_lines(line: object) -> None:
-    with pytest.raises(NotACheckError):
-        read_line(line, scheme_of={})
+    with pytest.raises(NotACheckLineError):
+        parse_log_line(line, scheme_of={})
 
 
 @pytest.mark.parametrize(
@@ -152,16 +156,16 @@ def test_other_lines(line: object) -> None:
     ],
 )
 def test_lines_that_lack_what_it_takes(more: dict[str, Any], lacks: str) -> None:
-    with pytest.raises(LackingError, match=lacks):
-        read_line({**LINE, **more}, scheme_of={})
+    with pytest.raises(IncompleteLogLineError, match=lacks):
+        parse_log_line({**LINE, **more}, scheme_of={})
 
 
 def test_schemes() -> None:
-    recorded = read_line(
+    recorded = parse_log_line(
         {**LINE, "host": "a.localhost:8080"}, scheme_of={"a.localhost:8080": "http"}
     )
     assert str(recorded.request.origin) == "http://a.localhost:8080"
-    assert str(read_line({**LINE, "scheme": "http"}, scheme_of={}).request.origin) == (
+    assert str(parse_log_line({**LINE, "scheme": "http"}, scheme_of={}).request.origin) == (
         "http://app.example.com"
     )
 
@@ -171,9 +175,14 @@ def test_what_may_come_of_a_request_includes_what_does(
     document: object, asked: Any, who: Identity | None
 ) -> None:
     """Whatever the log forgets, the verdict that was is among those thought possible."""
-    if not asked.facts >= {Fact.METHOD, Fact.PATH, Fact.QUERY, Fact.HEADERS}:
+    if not asked.attributes >= {
+        RequestAttribute.METHOD,
+        RequestAttribute.PATH,
+        RequestAttribute.QUERY,
+        RequestAttribute.HEADERS,
+    }:
         return
     compiled = policy(document)
     decision = decide(compiled, asked, who, now=NOW)
-    recorded = Recorded(request=asked, identity=who, now=NOW, has=frozenset())
-    assert verdict_of(decision) in _possible(compiled, recorded)[0]
+    recorded = LoggedCheck(request=asked, identity=who, now=NOW, recorded_fields=frozenset())
+    assert explained_verdict(decision) in _possible(compiled, recorded)[0]

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.config.value_parsers import TcpAddress
-from authz_sidecar.server.http_server import Serving
+from authz_sidecar.server.http_server import ListenerConfig
 from authz_sidecar.server.listeners import bind
 from tests.servers.sidecar import start_module_sidecar, start_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from authz_sidecar.server.http_server import Listener
-    from authz_sidecar.server.limits import Limits
-    from authz_sidecar.server.protocol import Limited
+    from authz_sidecar.server.http_server import HttpServer
+    from authz_sidecar.server.limits import ListenerLimits
+    from authz_sidecar.server.protocol import HardenedHttpProtocol
 
 __all__ = ["parser", "serve", "start_module_sidecar", "start_sidecar"]
 
 
-class Running:
+class ListenerFixture:
     """A listener whose application keeps the scopes that it was asked with."""
 
     def __init__(self, port: int) -> None:
@@ -33,7 +33,7 @@ class Running:
         self.refusals: list[int] = []
         self.bodies: list[bytes] = []
         self.disconnects = 0
-        self.listener: Listener | None = None
+        self.listener: HttpServer | None = None
         self._clients: list[Client] = []
 
     async def connect(self) -> Client:
@@ -53,13 +53,13 @@ class Running:
         for client in self._clients:
             client.close()
             with contextlib.suppress(OSError):
-                await client.closed()
+                await client.wait_closed()
 
-    async def ask(self, request: bytes) -> bytes:
+    async def send(self, request: bytes) -> bytes:
         """Send, and read until the server closes."""
         client = await self.connect()
         client.send(request)
-        return await client.rest()
+        return await client.read_rest()
 
 
 class Client:
@@ -70,7 +70,7 @@ class Client:
     def send(self, data: bytes) -> None:
         self._writer.write(data)
 
-    async def answer(self) -> tuple[int, dict[bytes, bytes], bytes]:
+    async def read_response(self) -> tuple[int, dict[bytes, bytes], bytes]:
         """One response with a Content-Length."""
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 5)
         status_line, *lines = head[:-4].split(b"\r\n")
@@ -80,10 +80,10 @@ class Client:
         body = await self._reader.readexactly(int(headers.get(b"content-length", b"0")))
         return int(status_line.split()[1]), headers, body
 
-    async def some(self) -> bytes:
+    async def read_some(self) -> bytes:
         return await asyncio.wait_for(self._reader.read(65536), 5)
 
-    async def rest(self) -> bytes:
+    async def read_rest(self) -> bytes:
         data = await asyncio.wait_for(self._reader.read(), 5)
         self.close()
         return data
@@ -91,7 +91,7 @@ class Client:
     def close(self) -> None:
         self._writer.close()
 
-    async def closed(self) -> None:
+    async def wait_closed(self) -> None:
         await self._writer.wait_closed()
 
 
@@ -102,30 +102,34 @@ def parser(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def serve(parser: str) -> AsyncIterator[Callable[[Limits], Any]]:
-    protocol: Callable[..., Limited] = import_module(
+async def serve(parser: str) -> AsyncIterator[Callable[[ListenerLimits], Any]]:
+    protocol: Callable[..., HardenedHttpProtocol] = import_module(
         f"authz_sidecar.server.{parser}"
     ).LimitedProtocol
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(
-            limits: Limits, *, delay: float = 0.0, read_body: bool = False, body: bytes = b""
-        ) -> Running:
-            running = _running(limits, delay, protocol, read_body=read_body, body=body)
+            limits: ListenerLimits,
+            *,
+            delay: float = 0.0,
+            read_body: bool = False,
+            body: bytes = b"",
+        ) -> ListenerFixture:
+            running = _running_listener(limits, delay, protocol, read_body=read_body, body=body)
             return await stack.enter_async_context(running)
 
         yield start
 
 
 @contextlib.asynccontextmanager
-async def _running(
-    limits: Limits,
+async def _running_listener(
+    limits: ListenerLimits,
     delay: float,
-    protocol: Callable[..., Limited],
+    protocol: Callable[..., HardenedHttpProtocol],
     *,
     read_body: bool,
     body: bytes,
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[ListenerFixture]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         running.scopes.append(scope)
         content = b""
@@ -139,20 +143,20 @@ async def _running(
                 running.bodies.append(content)
                 break
         await asyncio.sleep(delay)
-        said = body or scope["authz_target"]
-        headers = [(b"content-length", str(len(said)).encode())]
+        content_sent = body or scope["authz_target"]
+        headers = [(b"content-length", str(len(content_sent)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": said})
+        await send({"type": "http.response.body", "body": content_sent})
 
     (listening,) = bind("server.listen", TcpAddress("127.0.0.1", 0))
-    running = Running(listening.getsockname()[1])
-    serving = Serving(
+    running = ListenerFixture(listening.getsockname()[1])
+    serving = ListenerConfig(
         app=app,
         limits=limits,
         on_refusal=running.refusals.append,
         drain_seconds=2,
         protocol=protocol,
-    ).listener()
+    ).create_server()
     running.listener = serving
     task = asyncio.create_task(serving.serve(sockets=[listening]))
     while not serving.started:  # noqa: ASYNC110 - uvicorn has no event for it

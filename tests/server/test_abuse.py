@@ -10,7 +10,7 @@ import pytest
 
 from authz_sidecar.core.types import Identity
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import Sessions
+from authz_sidecar.sessions import SessionService
 from authz_sidecar.sessions.factory import open_store
 from tests.server.test_compiled import without
 from tests.server.test_dependencies import provider
@@ -53,7 +53,7 @@ def configuration(issuer: str, store: str, *, fast_lane: bool) -> dict[str, Any]
 
 async def signed_in(store: str) -> str:
     """The cookie of alice."""
-    sessions = Sessions(
+    sessions = SessionService(
         store=open_store(store),
         secret_keys=SecretKeys([SECRET_KEY.encode()]),
         lifetime=3600,

@@ -26,7 +26,7 @@ def test_beats_missed_in_a_row(events: str, late: bool, hung: bool) -> None:  # 
     heartbeat = Heartbeat(max_missed=5, late_after=3)
     for event in events:
         if event == "!":
-            heartbeat.heard()
+            heartbeat.record_message()
         else:
-            heartbeat.turn()
+            heartbeat.record_interval()
     assert (heartbeat.is_late, heartbeat.is_hung) == (late, hung)

@@ -14,10 +14,10 @@ PEOPLE = {"from": "https://app.example.com", "allow_any_authenticated_user": Tru
 _PROGRAM = """
 import json, sys
 import authz_sidecar.server.worker_process, authz_sidecar.server.main
-from authz_sidecar.app import build
+from authz_sidecar.app import build_application
 from authz_sidecar.config.schema import Config
 from authz_sidecar.observe.metrics import Metrics
-build(Config.model_validate(json.loads(sys.argv[1])), metrics=Metrics(version=""))
+build_application(Config.model_validate(json.loads(sys.argv[1])), metrics=Metrics(version=""))
 print(json.dumps(list(sys.modules)))
 """
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.server.limits import Limits
-from tests.sessions.caches import until
+from authz_sidecar.server.limits import ListenerLimits
+from tests.sessions.caches import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.server.conftest import Running
+    from tests.server.conftest import ListenerFixture
 
-    Serve = Callable[..., Awaitable[Running]]
+    Serve = Callable[..., Awaitable[ListenerFixture]]
 
-QUICK = Limits(head_seconds=0.3, body_seconds=0.3, linger_seconds=0.1)
+QUICK = ListenerLimits(head_timeout_seconds=0.3, body_timeout_seconds=0.3, linger_seconds=0.1)
 
 
 def get(target: bytes, *lines: bytes, version: bytes = b"1.1") -> bytes:
@@ -99,7 +99,7 @@ def status(answer: bytes) -> int:
 )
 async def test_refused(serve: Serve, request_bytes: bytes, expected: int) -> None:
     running = await serve(QUICK)
-    answer = await running.ask(request_bytes)
+    answer = await running.send(request_bytes)
     assert status(answer) == expected
     assert b"connection: close" in answer
     assert running.scopes == []
@@ -124,7 +124,7 @@ async def test_accepted(serve: Serve, request_bytes: bytes) -> None:
     running = await serve(QUICK)
     client = await running.connect()
     client.send(request_bytes)
-    assert (await client.answer())[0] == 200
+    assert (await client.read_response())[0] == 200
     client.close()
 
 
@@ -132,7 +132,7 @@ async def test_the_target_arrives_as_it_was_sent(serve: Serve) -> None:
     running = await serve(QUICK)
     client = await running.connect()
     client.send(get(b"/a/%2e%2E//b;c=%2f?x=/../y?z"))
-    _, headers, body = await client.answer()
+    _, headers, body = await client.read_response()
     assert body == b"/a/%2e%2E//b;c=%2f?x=/../y?z"
     assert b"server" not in headers
     assert b"date" in headers
@@ -140,18 +140,18 @@ async def test_the_target_arrives_as_it_was_sent(serve: Serve) -> None:
 
 
 async def test_a_large_head_in_small_pieces_is_refused_before_it_ends(serve: Serve) -> None:
-    running = await serve(Limits(head_bytes=4096, linger_seconds=0.1))
+    running = await serve(ListenerLimits(max_head_bytes=4096, linger_seconds=0.1))
     client = await running.connect()
     client.send(b"GET /a HTTP/1.1\r\nHost: a\r\nX: ")
     for _ in range(9):
         client.send(b"x" * 512)
         await asyncio.sleep(0.005)
-    assert status(await client.rest()) == 431
+    assert status(await client.read_rest()) == 431
 
 
 async def test_one_who_keeps_sending_still_reads_the_refusal(serve: Serve) -> None:
     running = await serve(QUICK)
-    assert status(await running.ask(get(b"/a", b"X: " + b"x" * 3_000_000))) == 431
+    assert status(await running.send(get(b"/a", b"X: " + b"x" * 3_000_000))) == 431
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ async def test_one_who_keeps_sending_still_reads_the_refusal(serve: Serve) -> No
 async def test_slow_heads_are_cut_off(serve: Serve, begun: bytes, expected: bytes) -> None:
     running = await serve(QUICK)
     began = time.monotonic()
-    answer = await running.ask(begun)
+    answer = await running.send(begun)
     assert answer[: len(expected) or None] == expected
     assert 0.2 < time.monotonic() - began < 2
 
@@ -182,7 +182,7 @@ async def test_a_byte_now_and_then_buys_no_time(serve: Serve) -> None:
 
     began = time.monotonic()
     dripping = asyncio.create_task(drip())
-    assert status(await client.rest()) == 408
+    assert status(await client.read_rest()) == 408
     assert time.monotonic() - began < 1
     dripping.cancel()
 
@@ -191,15 +191,15 @@ async def test_a_slow_head_on_a_used_connection_is_cut_off(serve: Serve) -> None
     running = await serve(QUICK)
     client = await running.connect()
     client.send(get(b"/a"))
-    assert (await client.answer())[0] == 200
+    assert (await client.read_response())[0] == 200
     await asyncio.sleep(0.5)  # idle between requests is not slow
     client.send(b"GET /b HTTP/1.1\r\n")
-    assert status(await client.rest()) == 408
+    assert status(await client.read_rest()) == 408
 
 
 async def test_a_slow_body_is_cut_off(serve: Serve) -> None:
     running = await serve(QUICK, read_body=True)
-    assert await running.ask(get(b"/a", b"Content-Length: 5") + b"abc") == b""
+    assert await running.send(get(b"/a", b"Content-Length: 5") + b"abc") == b""
     await asyncio.sleep(0.02)
     assert running.disconnects == 1
 
@@ -231,8 +231,8 @@ def chunked(body: bytes) -> bytes:
 )
 async def test_a_malformed_body_ends_the_connection(serve: Serve, body: bytes) -> None:
     running = await serve(QUICK, read_body=True)
-    assert await running.ask(chunked(body) + get(b"/b")) == b""
-    await until(lambda: running.disconnects == 1)
+    assert await running.send(chunked(body) + get(b"/b")) == b""
+    await wait_until(lambda: running.disconnects == 1)
     assert [scope["path"] for scope in running.scopes] == ["/a"]
     assert running.refusals == [400]
 
@@ -245,10 +245,10 @@ async def test_a_chunked_body(serve: Serve, cut: int | None) -> None:
     for at in range(0, len(whole), cut or len(whole)):
         client.send(whole[at : at + (cut or len(whole))])
         await asyncio.sleep(0)
-    assert (await client.answer())[0] == 200
+    assert (await client.read_response())[0] == 200
     assert running.bodies == [b"a\r\n0123456789"]
     client.send(get(b"/b"))
-    assert (await client.answer())[2] == b"/b"
+    assert (await client.read_response())[2] == b"/b"
     client.close()
 
 
@@ -261,29 +261,29 @@ async def test_a_chunked_body(serve: Serve, cut: int | None) -> None:
     ],
 )
 async def test_what_is_no_content_of_a_body_is_bounded(serve: Serve, flood: bytes) -> None:
-    running = await serve(Limits(linger_seconds=0.1), read_body=True)
+    running = await serve(ListenerLimits(linger_seconds=0.1), read_body=True)
     client = await running.connect()
     client.send(chunked(b"1\r\na\r\n"))
     for at in range(0, len(flood), 20_000):
         client.send(flood[at : at + 20_000])
         await asyncio.sleep(0.005)
-    await until(lambda: running.refusals == [400])
+    await wait_until(lambda: running.refusals == [400])
     with contextlib.suppress(ConnectionError):
-        assert await client.rest() == b""
+        assert await client.read_rest() == b""
 
 
 async def test_no_more_connections_than_allowed(serve: Serve) -> None:
-    running = await serve(Limits(connections=2))
+    running = await serve(ListenerLimits(max_connections=2))
     first, second = await running.connect(), await running.connect()
     for client in (first, second):
         client.send(get(b"/a"))
-        assert (await client.answer())[0] == 200
-    assert status(await running.ask(b"")) == 503
+        assert (await client.read_response())[0] == 200
+    assert status(await running.send(b"")) == 503
     first.close()
     await asyncio.sleep(0.05)
     third = await running.connect()
     third.send(get(b"/a"))
-    assert (await third.answer())[0] == 200
+    assert (await third.read_response())[0] == 200
     second.close()
     third.close()
 
@@ -293,7 +293,7 @@ async def test_keep_alive(serve: Serve) -> None:
     client = await running.connect()
     for target in (b"/1", b"/2", b"/3"):
         client.send(get(target))
-        assert (await client.answer())[2] == target
+        assert (await client.read_response())[2] == target
     client.close()
 
 
@@ -301,7 +301,7 @@ async def test_pipelined_requests_are_answered_in_order(serve: Serve) -> None:
     running = await serve(QUICK, delay=0.02)
     client = await running.connect()
     client.send(get(b"/1") + get(b"/2") + get(b"/3"))
-    assert [(await client.answer())[2] for _ in range(3)] == [b"/1", b"/2", b"/3"]
+    assert [(await client.read_response())[2] for _ in range(3)] == [b"/1", b"/2", b"/3"]
     client.close()
 
 
@@ -309,32 +309,34 @@ async def test_so_many_requests_wait_for_their_turn(serve: Serve) -> None:
     running = await serve(QUICK, delay=0.02)
     client = await running.connect()
     client.send(b"".join(get(b"/%d" % at) for at in range(40)))
-    assert [(await client.answer())[2] for _ in range(33)] == [b"/%d" % at for at in range(33)]
-    assert (await client.answer())[0] == 429
-    assert await client.rest() == b""
+    assert [(await client.read_response())[2] for _ in range(33)] == [
+        b"/%d" % at for at in range(33)
+    ]
+    assert (await client.read_response())[0] == 429
+    assert await client.read_rest() == b""
     assert running.refusals == [429]
     assert len(running.scopes) == 33
 
 
 async def test_who_never_reads_is_left(serve: Serve) -> None:
-    running = await serve(Limits(answer_seconds=0.3), body=b"x" * 10_000_000)
+    running = await serve(ListenerLimits(write_timeout_seconds=0.3), body=b"x" * 10_000_000)
     loop = asyncio.get_running_loop()
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.setblocking(False)
         await loop.sock_connect(deaf, ("127.0.0.1", running.port))
         await loop.sock_sendall(deaf, get(b"/a"))
-        await until(lambda: running.connections == 1)
-        await until(lambda: running.connections == 0)
+        await wait_until(lambda: running.connections == 1)
+        await wait_until(lambda: running.connections == 0)
 
 
 async def test_who_reads_slowly_is_waited_for(serve: Serve) -> None:
-    running = await serve(Limits(answer_seconds=1.0), body=b"x" * 10_000_000)
+    running = await serve(ListenerLimits(write_timeout_seconds=1.0), body=b"x" * 10_000_000)
     client = await running.connect()
     client.send(get(b"/a"))
     got = 0
     while got < 10_000_000:
-        got += len(await client.some())
+        got += len(await client.read_some())
     client.close()
 
 
@@ -342,8 +344,8 @@ async def test_a_refusal_never_overtakes_an_answer(serve: Serve) -> None:
     running = await serve(QUICK, delay=0.05)
     client = await running.connect()
     client.send(get(b"/1") + get(b"/2") + get(b"/3#x") + get(b"/4"))
-    assert [(await client.answer())[2] for _ in range(2)] == [b"/1", b"/2"]
-    assert status(await client.rest()) == 400
+    assert [(await client.read_response())[2] for _ in range(2)] == [b"/1", b"/2"]
+    assert status(await client.read_rest()) == 400
     assert len(running.scopes) == 2
 
 
@@ -351,10 +353,10 @@ async def test_a_body_nobody_read_is_never_taken_for_a_request(serve: Serve) -> 
     running = await serve(QUICK)
     client = await running.connect()
     client.send(get(b"/a", b"Content-Length: 500"))
-    _, headers, _ = await client.answer()
+    _, headers, _ = await client.read_response()
     assert headers[b"connection"] == b"close"
     client.send(get(b"/b"))
-    assert await client.rest() == b""
+    assert await client.read_rest() == b""
     assert len(running.scopes) == 1
 
 
@@ -363,7 +365,7 @@ async def test_a_body_that_came_in_time_keeps_the_connection(serve: Serve) -> No
     client = await running.connect()
     for _ in range(2):
         client.send(get(b"/a", b"Content-Length: 3") + b"abc")
-        _, headers, _ = await client.answer()
+        _, headers, _ = await client.read_response()
         assert b"connection" not in headers
     client.close()
 
@@ -383,9 +385,9 @@ async def test_behind_the_last_request_nothing_is_one(
     running = await serve(QUICK)
     client = await running.connect()
     client.send(get(b"/a", *lines, version=version) + get(b"/b"))
-    _, headers, body = await client.answer()
+    _, headers, body = await client.read_response()
     assert (headers[b"connection"], body) == (b"close", b"/a")
-    assert await client.rest() == b""
+    assert await client.read_rest() == b""
     assert [scope["path"] for scope in running.scopes] == ["/a"]
     assert running.refusals == []
 
@@ -394,9 +396,9 @@ async def test_who_waits_for_a_word_before_the_body_gets_it(serve: Serve) -> Non
     running = await serve(QUICK, read_body=True)
     client = await running.connect()
     client.send(get(b"/a", b"Expect: 100-continue", b"Content-Length: 3"))
-    assert (await client.answer())[0] == 100
+    assert (await client.read_response())[0] == 100
     client.send(b"abc")
-    assert (await client.answer())[0] == 200
+    assert (await client.read_response())[0] == 200
     assert running.bodies == [b"abc"]
     client.close()
 
@@ -406,8 +408,8 @@ async def test_nothing_after_an_upgrade_is_taken_for_a_request(serve: Serve) -> 
     upgrade = get(b"/a", b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Length: 20")
     client = await running.connect()
     client.send(upgrade + get(b"/b"))
-    assert (await client.answer())[2] == b"/a"
-    assert await client.rest() == b""
+    assert (await client.read_response())[2] == b"/a"
+    assert await client.read_rest() == b""
     assert len(running.scopes) == 1
 
 
@@ -416,24 +418,24 @@ async def test_trailers_are_not_headers(serve: Serve) -> None:
     client = await running.connect()
     body = b"1\r\na\r\n0\r\nX-Forwarded-Uri: /admin\r\n\r\n"
     client.send(get(b"/a", b"Transfer-Encoding: chunked") + body)
-    assert (await client.answer())[0] == 200
+    assert (await client.read_response())[0] == 200
     assert b"x-forwarded-uri" not in dict(running.scopes[0]["headers"])
     client.close()
 
 
 async def test_while_stopping_what_was_asked_is_answered(serve: Serve) -> None:
-    running = await serve(Limits(), delay=0.3)
+    running = await serve(ListenerLimits(), delay=0.3)
     busy, fresh, idle = [await running.connect() for _ in range(3)]
     idle.send(get(b"/idle"))
-    assert (await idle.answer())[0] == 200
+    assert (await idle.read_response())[0] == 200
     busy.send(get(b"/busy"))
     await asyncio.sleep(0.05)
     running.stop()
     await asyncio.sleep(0.15)  # it has noticed by now
     fresh.send(get(b"/fresh"))
     for client, target in ((busy, b"/busy"), (fresh, b"/fresh")):
-        _, headers, body = await client.answer()
+        _, headers, body = await client.read_response()
         assert body == target
         assert headers[b"connection"] == b"close"
-        assert await client.rest() == b""
-    assert await idle.rest() == b""
+        assert await client.read_rest() == b""
+    assert await idle.read_rest() == b""

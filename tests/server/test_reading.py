@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz_sidecar.server.grammar import METHODS, Chunks, Fields, Lines, MalformedError
-from authz_sidecar.server.limits import judged
-from authz_sidecar.server.protocol import RefusedError
+from authz_sidecar.server.limits import validate_head
+from authz_sidecar.server.protocol import RequestRefusedError
 from authz_sidecar.server.reading import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-REFUSALS = (httptools.HttpParserError, MalformedError, RemoteProtocolError, RefusedError)
+REFUSALS = (httptools.HttpParserError, MalformedError, RemoteProtocolError, RequestRefusedError)
 
 
 class Reader:
@@ -61,8 +61,8 @@ class Reader:
         if self._request is None or self._last:
             return
         version = self.parser.get_http_version()
-        if judged(self._request["target"], version, self._request["headers"]) is not None:
-            raise RefusedError
+        if validate_head(self._request["target"], version, self._request["headers"]) is not None:
+            raise RequestRefusedError
         self._request["method"] = self.parser.get_method()
         self._request["version"] = version
         self._request["upgrade"] = self.parser.should_upgrade()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.errors import ConfigError, Problem, StartError, TemporaryError
+from authz_sidecar.errors import ConfigError, Problem, StartupError, TemporaryError
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.server import reloads as module
-from authz_sidecar.server.reload_status import History
-from authz_sidecar.server.reloads import Coalesced, Reloads
+from authz_sidecar.server.reload_status import ReloadStatus
+from authz_sidecar.server.reloads import CoalescingRunner, ReloadRunner
 from tests.server.test_hot_reload import application
 
 if TYPE_CHECKING:
@@ -34,10 +34,12 @@ class Server:
     def __init__(
         self, *, load: tuple[Exception, ...] = (), use: tuple[Exception, ...] = ()
     ) -> None:
-        self.history = History(application(), metrics=Metrics(version="", process=False))
+        self.history = ReloadStatus(
+            application(), metrics=Metrics(version="", with_process_metrics=False)
+        )
         self.loads = self.uses = 0
         self._load_ends, self._use_ends = list(load), list(use)
-        self.reloads = Reloads(load=self._load, use=self._use, history=self.history)
+        self.reloads = ReloadRunner(load=self._load, activate=self._use, history=self.history)
 
     def _load(self) -> Application:
         self.loads += 1
@@ -51,12 +53,12 @@ class Server:
         assert loaded.route_count == 0
         if self._use_ends:
             raise self._use_ends.pop(0)
-        self.history.confirmed(generation)
+        self.history.record_active(generation)
 
     async def reload(self) -> dict[str, Any]:
         """Ask once; the status when nothing is left to do."""
         tasks = BackgroundTasks()
-        tasks.keep(self.reloads.run, name="reloads")
+        tasks.supervise(self.reloads.run, name="reloads")
         self.reloads.request()
         before = (-1, -1)
         async with asyncio.timeout(20):
@@ -77,13 +79,13 @@ async def test_a_usable_configuration() -> None:
 async def test_a_reload_that_is_not_decided_on_is_told() -> None:
     go_on = threading.Event()
     server = Server()
-    reloads = Reloads(
+    reloads = ReloadRunner(
         load=lambda: application(routes=[] if go_on.wait(20) else None),
-        use=server._use,
+        activate=server._use,
         history=server.history,
     )
     tasks = BackgroundTasks()
-    tasks.keep(reloads.run, name="reloads")
+    tasks.supervise(reloads.run, name="reloads")
     assert server.history.status()["reload_pending_since"] is None
     reloads.request()
     assert server.history.status()["reload_pending_since"] is not None
@@ -98,7 +100,7 @@ async def test_a_reload_that_is_not_decided_on_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [BROKEN, StartError("the store's URL is none")], ids=["broken", "unusable"]
+    "error", [BROKEN, StartupError("the store's URL is none")], ids=["broken", "unusable"]
 )
 async def test_what_is_wrong_with_the_configuration_is_told_once(error: Exception) -> None:
     server = Server(load=(error,))
@@ -146,9 +148,12 @@ async def test_a_file_that_is_broken_by_the_next_attempt_is_told() -> None:
 
 async def test_an_older_generation_is_never_told_after_a_newer_one() -> None:
     history = Server().history
-    first, second = history.accepted(application()), history.accepted(application(routes=[]))
-    history.confirmed(second)
-    history.confirmed(first)
+    first, second = (
+        history.record_accepted(application()),
+        history.record_accepted(application(routes=[])),
+    )
+    history.record_active(second)
+    history.record_active(first)
     status = history.status()
     assert (status["generation"], status["generation_wanted"], status["routes"]) == (3, 3, 0)
 
@@ -163,8 +168,8 @@ async def test_requests_that_come_while_one_is_dealt_with_are_one_more() -> None
         going.set()
         await go_on.wait()
 
-    tasks, coalesced = BackgroundTasks(), Coalesced(step)
-    tasks.keep(coalesced.run, name="steps")
+    tasks, coalesced = BackgroundTasks(), CoalescingRunner(step)
+    tasks.supervise(coalesced.run, name="steps")
     coalesced.request()
     await going.wait()
     for _ in range(30):
@@ -189,8 +194,8 @@ async def test_between_two_runs_it_rests_as_long_as_the_last_one_took() -> None:
         ended.append(clock())
 
     tasks = BackgroundTasks()
-    coalesced = Coalesced(step, rest_seconds=0.02)
-    tasks.keep(coalesced.run, name="steps")
+    coalesced = CoalescingRunner(step, rest_seconds=0.02)
+    tasks.supervise(coalesced.run, name="steps")
     coalesced.request()
     async with asyncio.timeout(20):
         while len(began) < 3:  # noqa: ASYNC110 - nothing tells of it
@@ -211,8 +216,8 @@ async def test_a_request_whose_step_failed_is_dealt_with_again() -> None:
             raise ValueError("a bug")
 
     tasks = BackgroundTasks(first_pause_seconds=0.01)
-    coalesced = Coalesced(step)
-    tasks.keep(coalesced.run, name="steps")
+    coalesced = CoalescingRunner(step)
+    tasks.supervise(coalesced.run, name="steps")
     coalesced.request()
     await asyncio.sleep(0.2)
     assert runs == 2

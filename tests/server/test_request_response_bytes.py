@@ -10,38 +10,48 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.server.limits import Limits
-from tests.routes.settings import Settings
-from tests.support.authorizer import APP, asked, house
-from tests.support.fast_path import Both, answer, both_of, bytes_of, listening
+from authz_sidecar.server.limits import ListenerLimits
+from tests.routes.settings import RouteSpec
+from tests.support.authorizer import APP, build_authorizer, raw_request
+from tests.support.fast_path import (
+    FastPathComparison,
+    build_comparison,
+    read_response,
+    running_listeners,
+    serialize_request,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-QUICK = Limits(head_seconds=0.5, body_seconds=0.5, linger_seconds=0.1, connections=4)
+QUICK = ListenerLimits(
+    head_timeout_seconds=0.5, body_timeout_seconds=0.5, linger_seconds=0.1, max_connections=4
+)
 ROUTES = (
-    Settings(name="app", allow_any_authenticated_user=True),
-    Settings(name="admin", prefix="/admin", policy={"allow": {"and": [{"groups": {"has": "x"}}]}}),
+    RouteSpec(name="app", allow_any_authenticated_user=True),
+    RouteSpec(name="admin", prefix="/admin", policy={"allow": {"and": [{"groups": {"has": "x"}}]}}),
 )
 # What a body must never be taken for.
 SMUGGLED = b"GET /auth/traefik HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.fixture
-async def both() -> AsyncIterator[Both]:
-    async with listening(both_of(house(*ROUTES)), limits=QUICK) as both:
-        yield both
+async def comparison() -> AsyncIterator[FastPathComparison]:
+    async with running_listeners(
+        build_comparison(build_authorizer(*ROUTES)), limits=QUICK
+    ) as running:
+        yield running
 
 
 @pytest.fixture(params=["lane", "framework", "h11"])
-def way(request: pytest.FixtureRequest) -> str:
+def listener(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 class Connection:
     """To one of the two listeners, by somebody who is signed in."""
 
-    def __init__(self, both: Both, way: str, cookie: tuple[str, str]) -> None:
+    def __init__(self, both: FastPathComparison, way: str, cookie: tuple[str, str]) -> None:
         self.both, self.way, self.cookie = both, way, cookie
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
@@ -53,14 +63,14 @@ class Connection:
         return self
 
     def question(self, path: str = "/", *lines: tuple[str, str], version: str = "1.1") -> bytes:
-        return bytes_of(asked(f"{APP}{path}", self.cookie, *lines), version=version)
+        return serialize_request(raw_request(f"{APP}{path}", self.cookie, *lines), version=version)
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
     async def answer(self) -> bytes:
         async with asyncio.timeout(20):
-            return await answer(self.reader)
+            return await read_response(self.reader)
 
     async def status(self) -> int:
         got = await self.answer()
@@ -75,13 +85,13 @@ class Connection:
     @property
     def answered(self) -> tuple[int, int]:
         """By the lane, and by anybody."""
-        return self.both.lane.answered, len(self.both.home.records)
+        return self.both.fast_path.response_count, len(self.both.fixture.records)
 
 
 @pytest.fixture
-async def connection(both: Both, way: str) -> AsyncIterator[Connection]:
-    connection = await Connection(both, way, await both.signed_in()).open()
-    both.home.records.clear()
+async def connection(comparison: FastPathComparison, listener: str) -> AsyncIterator[Connection]:
+    connection = await Connection(comparison, listener, await comparison.sign_in()).open()
+    comparison.fixture.records.clear()
     yield connection
     connection.writer.close()
 
@@ -166,37 +176,41 @@ async def test_after_half_a_body_nothing_is_a_question(
     assert connection.answered[1] == 1
 
 
-async def test_who_does_not_read_is_not_written_to(both: Both, way: str) -> None:
-    cookie = await both.signed_in()
-    both.home.records.clear()
+async def test_who_does_not_read_is_not_written_to(
+    comparison: FastPathComparison, listener: str
+) -> None:
+    cookie = await comparison.sign_in()
+    comparison.fixture.records.clear()
     loop = asyncio.get_running_loop()
     with socket.socket() as greedy:
         greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         greedy.setblocking(False)
-        await loop.sock_connect(greedy, ("127.0.0.1", both.ports[way]))
-        question = bytes_of(asked(f"{APP}/admin", cookie, ("accept", "text/html")))
+        await loop.sock_connect(greedy, ("127.0.0.1", comparison.ports[listener]))
+        question = serialize_request(raw_request(f"{APP}/admin", cookie, ("accept", "text/html")))
         pending, quiet = question * 2000, 0
         async with asyncio.timeout(20):
             while quiet < 5:
-                answered = len(both.home.records)
+                answered = len(comparison.fixture.records)
                 for _ in range(20):
                     with contextlib.suppress(BlockingIOError):
                         pending = pending[greedy.send(pending[: len(question)]) :]
                     await asyncio.sleep(0.002)
-                quiet = quiet + 1 if len(both.home.records) == answered else 0
-        assert len(both.home.records) > 1
+                quiet = quiet + 1 if len(comparison.fixture.records) == answered else 0
+        assert len(comparison.fixture.records) > 1
         assert len(pending) > len(question), "everything was taken"
-        other = await Connection(both, way, cookie).open()
+        other = await Connection(comparison, listener, cookie).open()
         other.send(other.question())
         assert await other.status() == 200
         other.writer.close()
 
 
-async def test_an_end_waits_for_who_has_begun_to_ask(way: str) -> None:
+async def test_an_end_waits_for_who_has_begun_to_ask(listener: str) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        both = await stack.enter_async_context(listening(both_of(house(*ROUTES))))
-        begun = await Connection(both, way, await both.signed_in()).open()
-        idle = await Connection(both, way, begun.cookie).open()
+        both = await stack.enter_async_context(
+            running_listeners(build_comparison(build_authorizer(*ROUTES)))
+        )
+        begun = await Connection(both, listener, await both.sign_in()).open()
+        idle = await Connection(both, listener, begun.cookie).open()
         for each in (begun, idle):
             each.send(each.question())
             assert await each.status() == 200
@@ -249,8 +263,12 @@ async def drip(connection: Connection) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_connections_are_bounded(both: Both, connection: Connection) -> None:
-    others = [await Connection(both, connection.way, connection.cookie).open() for _ in range(5)]
+async def test_connections_are_bounded(
+    comparison: FastPathComparison, connection: Connection
+) -> None:
+    others = [
+        await Connection(comparison, connection.way, connection.cookie).open() for _ in range(5)
+    ]
     refused = 0
     for each in others:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):

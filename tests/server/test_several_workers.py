@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from authz_sidecar.cli import main as run_cli
-from authz_sidecar.sessions.cache.batching import MOST_UNDER_WAY
+from authz_sidecar.sessions.cache.batching import MAX_CONCURRENT_READS
 from tests.server.test_dependencies import APP, check, config, provider, sign_in
 from tests.server.test_main import is_alive, metric, workers_of
 from tests.servers.wire import Reader, request_bytes
@@ -219,4 +219,4 @@ def test_a_start_under_load_is_no_stampede_on_redis(
         assert set.union(*pool.map(crowd, range(60))) == {401}
     clients = redis.command("INFO", "stats")["total_connections_received"]
     # Reads, and beside them one that listens, one that asks whether the store is ready, ours.
-    assert clients <= WORKERS * (MOST_UNDER_WAY + 4) + 10
+    assert clients <= WORKERS * (MAX_CONCURRENT_READS + 4) + 10

@@ -18,9 +18,9 @@ import pytest
 
 from authz_sidecar.config.schema import Config
 from authz_sidecar.config.value_parsers import TcpAddress
-from authz_sidecar.observe.metrics import Metrics, page
+from authz_sidecar.observe.metrics import Metrics, render
 from authz_sidecar.server.listeners import bind
-from authz_sidecar.server.worker_pool import Recipe, Workers
+from authz_sidecar.server.worker_pool import WorkerPool, WorkerSpec
 from authz_sidecar.server.worker_timeouts import WorkerTimeouts
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def config(*, public: bool) -> Config:
 class Pool:
     """Workers with everything that an operator can see of them."""
 
-    def __init__(self, workers: Workers, metrics: Metrics, port: int) -> None:
+    def __init__(self, workers: WorkerPool, metrics: Metrics, port: int) -> None:
         self.workers = workers
         self.metrics = metrics
         self.port = port
@@ -67,7 +67,7 @@ class Pool:
         return self.workers.describe()
 
     def metric(self, line: str) -> float:
-        for each in page(self.metrics.report()).decode().splitlines():
+        for each in render(self.metrics.snapshot()).decode().splitlines():
             if each.startswith(f"{line} "):
                 return float(each.rpartition(" ")[2])
         return 0.0
@@ -115,9 +115,9 @@ async def pool() -> Starter:
             for name in ("check", "web"):
                 (listener,) = bind("server.listen", TcpAddress("127.0.0.1", 0))
                 sockets[name] = (opened.enter_context(listener),)
-            metrics = Metrics(version="", process=False)
-            workers = Workers(
-                recipe=Recipe(
+            metrics = Metrics(version="", with_process_metrics=False)
+            workers = WorkerPool(
+                recipe=WorkerSpec(
                     sockets=sockets,
                     log_format="json",
                     log_level="ERROR",
@@ -209,7 +209,7 @@ async def test_a_worker_that_cannot_be_started_is_tried_again(
     program = tmp_path / "python"
     fault(program)
     async with pool(executable=program, timeouts=IMPATIENT) as started:
-        await started.workers.tried()
+        await started.workers.wait_for_first_attempts()
         await started.until(
             lambda: started.metric('authz_worker_restarts_total{reason="not-started"}') > 0
         )
@@ -254,7 +254,7 @@ async def test_a_replacement_that_cannot_be_started_leaves_the_old_worker_and_is
             await started.until(lambda: started.metric(failed) > 1)
             assert started.pids() == [before]
             # A configuration that is wanted meanwhile does not wait for the replacement.
-            await started.workers.want(2, config(public=False))
+            await started.workers.set_target_config(2, config(public=False))
             await started.until(lambda: started.generations[-1:] == [2])
             assert await started.check() == 403
             assert not replacing.done()
@@ -266,7 +266,7 @@ async def test_a_replacement_that_cannot_be_started_leaves_the_old_worker_and_is
 async def test_a_worker_that_hangs_is_killed_and_replaced(
     pool: Starter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    timeouts = WorkerTimeouts(max_missed_beats=5, late_beats=3, first_pause_seconds=0.1)
+    timeouts = WorkerTimeouts(max_missed_heartbeats=5, late_heartbeats=3, first_pause_seconds=0.1)
     async with pool(timeouts=timeouts) as started:
         await started.until(started.all_answer)
         (before,) = started.pids()
@@ -309,7 +309,7 @@ async def test_a_worker_that_is_being_started_never_answers_by_an_old_configurat
         async with asyncio.TaskGroup() as tasks:
             replacing = tasks.create_task(started.workers.replace())
             await asyncio.sleep(0.2)
-            await started.workers.want(2, config(public=False))
+            await started.workers.set_target_config(2, config(public=False))
             await started.until(lambda: started.generations[-1:] == [2])
             assert {await started.check() for _ in range(5)} == {403}
             gate.touch()
@@ -337,7 +337,7 @@ async def test_a_configuration_that_a_worker_does_not_take_is_told_and_the_worke
         assert started.metric('authz_worker_config_generation{worker="1"}') == 1
         assert max(started.generations) == 1
 
-        await started.workers.want(3, config(public=False))
+        await started.workers.set_target_config(3, config(public=False))
         await started.until(lambda: started.generations[-1:] == [3])
         assert await started.check() == 403
         assert started.metric("authz_workers_lagging") == 0

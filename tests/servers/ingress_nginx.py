@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from authz_sidecar.config.value_parsers import TcpAddress
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.snippets import Facts as SnippetFacts
-from authz_sidecar.snippets import write
-from authz_sidecar.snippets.edit import EXAMPLE
-from authz_sidecar.snippets.facts import Certificate
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.snippets import DeploymentFacts as SnippetFacts
+from authz_sidecar.snippets import render_snippet
+from authz_sidecar.snippets.edit import EXAMPLE_HEADERS
+from authz_sidecar.snippets.facts import ForwardedCertificate
 from tests.servers.nginx import LOCAL, Nginx
 from tests.servers.proxy import APP_HOST, AUTH_HOST, OPEN_HOST, Facts, Places
 
@@ -73,12 +73,14 @@ def _manifests(places: Places, *, certificate: bool) -> dict[str, Any]:
         base_path="/.auth",
         hosts=PROTECTED,
         auth_host=AUTH_HOST,
-        headers=EXAMPLE,
+        headers=EXAMPLE_HEADERS,
         cookies=(),
-        certificate=Certificate(header="X-Client-Cert", format="nginx") if certificate else None,
+        certificate=ForwardedCertificate(header="X-Client-Cert", format="nginx")
+        if certificate
+        else None,
     )
-    files = write("ingress-nginx", facts).files
-    return {name: read_text(text, file=name).data for name, text in files.items()}
+    files = render_snippet("ingress-nginx", facts).files
+    return {name: parse_yaml(text, file=name).data for name, text in files.items()}
 
 
 def _configuration(proxy: IngressNginx, places: Places) -> str:
@@ -160,7 +162,7 @@ def _server(name: str, places: Places, more: str, locations: list[str]) -> str:
 
 
 def _paths(page: Mapping[str, Any]) -> Iterator[str]:
-    """As the controller makes locations of a path: `Prefix` counts whole segments."""
+    """As the controller makes locations of a path: `ApiTokenPrefix` counts whole segments."""
     if page["pathType"] == "Prefix" and page["path"] != "/":
         yield f"{page['path']}/"
         yield f"= {page['path']}"

@@ -13,9 +13,9 @@ import pytest
 from authz_sidecar.core.types import Identity, Session
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions.cache import NearCache
-from authz_sidecar.sessions.cache.invalidation import BOUND_SECONDS
+from authz_sidecar.sessions.cache.invalidation import MAX_STALENESS_SECONDS
 from authz_sidecar.sessions.factory import open_store
-from authz_sidecar.sessions.service import Sessions
+from authz_sidecar.sessions.service import SessionService
 from tests.sessions.stores import store_url
 
 if TYPE_CHECKING:
@@ -47,89 +47,93 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class World:
+class StoreFixture:
     """A store, and as many replicas on it as a test wants."""
 
     store: SessionStore
     clock: Clock = field(default_factory=Clock)
-    near: bool = False
+    uses_near_cache: bool = False
     caches: list[NearCache] = field(default_factory=list)
 
-    def sessions(self, *secrets: bytes, store: SessionStore | None = None) -> Sessions:
+    def sessions(self, *secrets: bytes, store: SessionStore | None = None) -> SessionService:
         keys = SecretKeys(secrets or (OLD,))
         options: Any = {"secret_keys": keys, "idle_timeout": HOUR, "clock": self.clock}
-        if self.near and store is None:
+        if self.uses_near_cache and store is None:
             cache = NearCache(self.store, **options)
             self.caches.append(cache)
-            return FoundNear(cache, store=self.store, lifetime=10 * HOUR, **options)
-        return Sessions(store=store or self.store, lifetime=10 * HOUR, **options)
+            return CachedSessions(cache, store=self.store, lifetime=10 * HOUR, **options)
+        return SessionService(store=store or self.store, lifetime=10 * HOUR, **options)
 
 
-class FoundNear(Sessions):
+class CachedSessions(SessionService):
     """Sessions that are found through a near cache, as the gate does. Whoever looks is given the
     time that news take to arrive: these suites are about what is right once they have."""
 
-    def __init__(self, near: NearCache, **options: Any) -> None:
+    def __init__(self, cache: NearCache, **options: Any) -> None:
         super().__init__(**options)
-        self.near = near
-        self._clock_of_tests: Clock = options["clock"]
+        self.cache = cache
+        self._test_clock: Clock = options["clock"]
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
-        await up_to_date(self.near)
-        which: Any = {"scope": scope, "provider": provider}
-        peeked = self.near.peek(token, now=self._clock_of_tests(), **which)
-        found = await self.near.find(token, **which)
+        await wait_for_invalidations(self.cache)
+        lookup: Any = {"scope": scope, "provider": provider}
+        peeked = self.cache.peek(token, now=self._test_clock(), **lookup)
+        found = await self.cache.find(token, **lookup)
         assert peeked in (None, found)
-        again = self.near.peek(token, now=self._clock_of_tests(), **which)
-        assert again == found
+        peeked_again = self.cache.peek(token, now=self._test_clock(), **lookup)
+        assert peeked_again == found
         return found
 
 
-async def up_to_date(near: NearCache) -> None:
+async def wait_for_invalidations(cache: NearCache) -> None:
     """Everything that was done before this has been heard of."""
-    near.start()
-    coherence, began = near._coherence, time.monotonic()
-    while coherence.fresh_until - BOUND_SECONDS <= began:
+    cache.start()
+    coherence, started = cache._coherence, time.monotonic()
+    while coherence.fresh_until - MAX_STALENESS_SECONDS <= started:
         await asyncio.sleep(0.001)
-        assert time.monotonic() - began < 10, "no news"
+        assert time.monotonic() - started < 10, "no news"
 
 
 @contextlib.asynccontextmanager
-async def world_on(kind: str, request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """`near redis` is a Redis whose sessions are found through a near cache."""
+async def open_store_fixture(
+    kind: str, request: pytest.FixtureRequest
+) -> AsyncIterator[StoreFixture]:
+    """`uses_near_cache redis` is a Redis whose sessions are found through a near cache."""
     clock = Clock()
-    near, _, kind = kind.rpartition(" ")
+    uses_near_cache, _, kind = kind.rpartition(" ")
     if kind != "memory":
         request.getfixturevalue(f"redis_{'server' if kind == 'redis' else 'cluster'}").flush()
     store = open_store(store_url(kind, request), clock=clock)
-    world = World(store, clock, near=bool(near))
-    yield world
-    for cache in world.caches:
+    fixture = StoreFixture(store, clock, uses_near_cache=bool(uses_near_cache))
+    yield fixture
+    for cache in fixture.caches:
         await cache.aclose()
     await store.aclose()
 
 
 @pytest.fixture(params=["memory", "redis", "cluster"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async with world_on(request.param, request) as world:
-        yield world
+async def store_fixture(request: pytest.FixtureRequest) -> AsyncIterator[StoreFixture]:
+    async with open_store_fixture(request.param, request) as fixture:
+        yield fixture
 
 
 @pytest.fixture
-def sessions(world: World) -> Sessions:
-    return world.sessions()
+def sessions(store_fixture: StoreFixture) -> SessionService:
+    return store_fixture.sessions()
 
 
-async def sign_in(sessions: Sessions, scope: str = AUTH, **options: Any) -> tuple[str, Session]:
+async def sign_in(
+    sessions: SessionService, scope: str = AUTH, **options: Any
+) -> tuple[str, Session]:
     options = {"identity": ALICE, "provider_session": "sid-1", **options}
     return await sessions.create(scope=scope, **options)
 
 
-async def child(
-    sessions: Sessions, parent: Session, scope: str = APP, **options: Any
+async def create_child(
+    sessions: SessionService, parent: Session, scope: str = APP, **options: Any
 ) -> tuple[str, Session]:
     return await sessions.create(identity=parent.identity, scope=scope, parent=parent, **options)
 
 
-async def lives(sessions: Sessions, token: str, scope: str = AUTH) -> bool:
+async def is_active(sessions: SessionService, token: str, scope: str = AUTH) -> bool:
     return await sessions.find(token, scope=scope, provider="corp") is not None

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.sessions.factory import open_store
 from tests.servers.sidecar import free_ports
-from tests.sessions.caches import sessions_on
+from tests.sessions.caches import build_sessions
 from tests.sessions.forwarder import Forwarder, forwarding
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from authz_sidecar.sessions.service import Sessions
+    from authz_sidecar.sessions.service import SessionService
     from authz_sidecar.sessions.store import SessionStore
     from tests.servers.redis import RedisServer, RedisStarter
 
@@ -60,12 +60,12 @@ class Pair:
     here: SessionStore
     there: SessionStore
 
-    def sessions(self) -> Sessions:
-        return sessions_on(self.here)
+    def sessions(self) -> SessionService:
+        return build_sessions(self.here)
 
-    def elsewhere(self) -> Sessions:
+    def elsewhere(self) -> SessionService:
         """Another replica of ours, which is with the new primary."""
-        return sessions_on(self.there)
+        return build_sessions(self.there)
 
     def fail_over(self, former: Callable[[RedisServer], None]) -> None:
         """All that is in the old server is in the new one; nothing that comes after this is."""
@@ -96,7 +96,7 @@ async def pair(
     for server in (old, new):
         server.command("ACL", "SETUSER", "app", "on", ">pw", "~az:*", *rights)
     target = old.socket_path if socket else old.port
-    async with forwarding(target, socket=socket, marked=marked) as link:
+    async with forwarding(target, socket=socket, marker=marked) as link:
         url = link.url.replace("://", "://app:pw@")
         async with opened(url) as here, opened(new.url) as there:
             try:

@@ -19,14 +19,14 @@ Target = int | str
 
 
 class Forwarder:
-    """Between a client and `target`. `marked` is sent by clients whose connections may be silenced
+    """Between a client and `target`. `marker` is sent by clients whose connections may be silenced
     alone: the invalidation connection says TRACKING, no other does."""
 
-    def __init__(self, target: Target, *, marked: bytes, delay: float) -> None:
+    def __init__(self, target: Target, *, marker: bytes, delay: float) -> None:
         self._target = target
-        self._marked = marked
+        self._marker = marker
         self._delay = delay
-        self._passing = {True: asyncio.Event(), False: asyncio.Event()}
+        self._gates = {True: asyncio.Event(), False: asyncio.Event()}
         self._pumps: set[asyncio.Task[None]] = set()
         self._open = 0
         self._refusing = False
@@ -34,18 +34,18 @@ class Forwarder:
         self.path = ""
         self.connections = 0
         """How many there have been."""
-        self.let_pass(marked=True)
-        self.let_pass(marked=False)
+        self.resume(marked=True)
+        self.resume(marked=False)
 
     @property
     def url(self) -> str:
         return f"unix://{self.path}" if self.path else f"redis://127.0.0.1:{self.port}/0"
 
-    def silence(self, *, marked: bool) -> None:
-        self._passing[marked].clear()
+    def pause(self, *, marked: bool) -> None:
+        self._gates[marked].clear()
 
-    def let_pass(self, *, marked: bool) -> None:
-        self._passing[marked].set()
+    def resume(self, *, marked: bool) -> None:
+        self._gates[marked].set()
 
     def lead_to(self, target: Target) -> None:
         """New connections; those of before stay where they are."""
@@ -60,13 +60,13 @@ class Forwarder:
         self._refusing = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        kind = [False]
+        is_marked = [False]
         self.connections += 1
         self._open += 1
         try:
             with contextlib.suppress(OSError):
                 if not self._refusing:
-                    await self._forward(reader, writer, kind)
+                    await self._forward(reader, writer, is_marked)
         finally:
             writer.close()
             self._open -= 1
@@ -80,7 +80,7 @@ class Forwarder:
             if isinstance(target, str)
             else asyncio.open_connection("127.0.0.1", target)
         )
-        both = (self._pump(reader, there_writer, kind), self._pump(there_reader, writer, kind))
+        both = (self._copy(reader, there_writer, kind), self._copy(there_reader, writer, kind))
         pumps = {asyncio.create_task(pump) for pump in both}
         self._pumps |= pumps
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -90,13 +90,13 @@ class Forwarder:
         self._pumps -= pumps
         there_writer.close()
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: list[bool]
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_marked: list[bool]
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                kind[0] = kind[0] or self._marked in data
-                await self._passing[kind[0]].wait()
+                is_marked[0] = is_marked[0] or self._marker in data
+                await self._gates[is_marked[0]].wait()
                 await asyncio.sleep(self._delay)
                 writer.write(data)
                 await writer.drain()
@@ -111,10 +111,10 @@ class Forwarder:
 
 @contextlib.asynccontextmanager
 async def forwarding(
-    target: Target, *, marked: bytes = b"TRACKING", socket: bool = False, delay: float = 0.0
+    target: Target, *, marker: bytes = b"TRACKING", socket: bool = False, delay: float = 0.0
 ) -> AsyncIterator[Forwarder]:
     """On a port, or on a `socket` of the file system; with seconds of `delay` each way."""
-    forwarder = Forwarder(target, marked=marked, delay=delay)
+    forwarder = Forwarder(target, marker=marker, delay=delay)
     with tempfile.TemporaryDirectory(prefix="forward-") as directory:
         if socket:
             forwarder.path = str(Path(directory) / "redis.sock")

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 _BYTES = [chr(byte) for byte in range(0x100) if chr(byte) not in " \t;="]
 
 
-def look_alikes(name: str) -> st.SearchStrategy[str]:
+def similar_cookie_pairs(name: str) -> st.SearchStrategy[str]:
     """`Cookie` pairs whose name is not `name` to a browser, however much it looks like it."""
-    more = st.text(st.sampled_from(_BYTES), min_size=1, max_size=3)
+    affix = st.text(st.sampled_from(_BYTES), min_size=1, max_size=3)
     value = st.text(st.sampled_from([*ascii_letters, "%", '"', " ", "\x85"]), max_size=50)
     renamed = st.one_of(
         st.sampled_from(_BYTES).map(lambda byte: byte + name),
         st.sampled_from(_BYTES).map(lambda byte: name + byte),
-        st.tuples(more, more).map(lambda ends: ends[0] + name + ends[1]),
+        st.tuples(affix, affix).map(lambda ends: ends[0] + name + ends[1]),
         st.sampled_from([name.lower(), name.upper(), name.removeprefix("__Host-")]),
     ).filter(lambda other: other != name)
     return st.one_of(
@@ -27,6 +27,6 @@ def look_alikes(name: str) -> st.SearchStrategy[str]:
     )
 
 
-def lines_of(pair: str, look_alike: str) -> tuple[tuple[str, ...], ...]:
+def cookie_header_orders(pair: str, other: str) -> tuple[tuple[str, ...], ...]:
     """The ways in which both arrive."""
-    return (f"{look_alike}; {pair}",), (f"{pair}; {look_alike}",), (look_alike, pair)
+    return (f"{other}; {pair}",), (f"{pair}; {other}",), (other, pair)

@@ -13,11 +13,19 @@ import pytest
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.cache import NearLimits
+from authz_sidecar.sessions.cache import NearCacheLimits
 from authz_sidecar.sessions.factory import open_store
-from authz_sidecar.sessions.store import Entry
-from tests.sessions.caches import Watched, find, hold, near, peek, sessions_on, until
-from tests.sessions.conftest import ALICE, APP, AUTH, BOB, HOUR, WIKI, Clock, child, sign_in
+from authz_sidecar.sessions.store import StoreEntry
+from tests.sessions.caches import (
+    RecordingStore,
+    build_sessions,
+    find,
+    load_into_cache,
+    open_near_cache,
+    peek,
+    wait_until,
+)
+from tests.sessions.conftest import ALICE, APP, AUTH, BOB, HOUR, WIKI, Clock, create_child, sign_in
 from tests.sessions.stores import store_url
 from tests.sessions.test_service import PROVIDER_SESSION, USER
 
@@ -25,38 +33,38 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from authz_sidecar.core.types import Session
-    from authz_sidecar.sessions.service import Sessions
+    from authz_sidecar.sessions.service import SessionService
 
 
 @pytest.fixture(params=["memory", "redis", "cluster"])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Watched]:
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[RecordingStore]:
     opened = open_store(store_url(request.param, request))
-    yield Watched(opened)
+    yield RecordingStore(opened)
     await opened.aclose()
 
 
 @pytest.fixture
-async def redis(request: pytest.FixtureRequest) -> AsyncIterator[Watched]:
+async def redis(request: pytest.FixtureRequest) -> AsyncIterator[RecordingStore]:
     opened = open_store(store_url("redis", request))
-    yield Watched(opened)
+    yield RecordingStore(opened)
     await opened.aclose()
 
 
-async def test_the_second_look_asks_nobody(store: Watched) -> None:
-    token, session = await sign_in(sessions_on(store))
-    async with near(store) as cache:
+async def test_the_second_look_asks_nobody(store: RecordingStore) -> None:
+    token, session = await sign_in(build_sessions(store))
+    async with open_near_cache(store) as cache:
         assert peek(cache, token) is None
         assert await find(cache, token) == session
         store.calls.clear()
         assert peek(cache, token) == session
         assert await find(cache, token) == session
         assert store.calls == []
-        assert (cache.counts.misses, cache.counts.hits, cache.entries) == (1, 2, 1)
+        assert (cache.stats.misses, cache.stats.hits, cache.entries) == (1, 2, 1)
 
 
-async def test_what_is_in_memory_is_good_for_its_scope_and_provider(store: Watched) -> None:
-    token, _ = await sign_in(sessions_on(store))
-    async with near(store) as cache:
+async def test_what_is_in_memory_is_good_for_its_scope_and_provider(store: RecordingStore) -> None:
+    token, _ = await sign_in(build_sessions(store))
+    async with open_near_cache(store) as cache:
         await find(cache, token)
         store.calls.clear()
         for scope, provider in ((APP, "corp"), (".example.com", "corp"), (AUTH, "lab")):
@@ -65,7 +73,7 @@ async def test_what_is_in_memory_is_good_for_its_scope_and_provider(store: Watch
         assert store.calls == []
 
 
-END: dict[str, Callable[[Sessions, Session], Awaitable[object]]] = {
+END: dict[str, Callable[[SessionService, Session], Awaitable[object]]] = {
     "the session": lambda sessions, session: sessions.end(session),
     "the user": lambda sessions, _: sessions.end_user(**USER),
     "the provider session": lambda sessions, _: sessions.end_provider_session(**PROVIDER_SESSION),
@@ -73,93 +81,96 @@ END: dict[str, Callable[[Sessions, Session], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("what", END)
-async def test_who_was_signed_out_elsewhere_is_out_here(store: Watched, what: str) -> None:
+async def test_who_was_signed_out_elsewhere_is_out_here(store: RecordingStore, what: str) -> None:
     """The parent and its children, on a replica that was told nothing but what the store tells."""
-    sessions = sessions_on(store)
+    sessions = build_sessions(store)
     token, parent = await sign_in(sessions)
-    app_token, _ = await child(sessions, parent)
+    app_token, _ = await create_child(sessions, parent)
     bobs, _ = await sign_in(sessions, identity=BOB, provider_session="sid-2")
-    async with near(store) as cache:
+    async with open_near_cache(store) as cache:
         for each, scope in ((token, AUTH), (app_token, APP), (bobs, AUTH)):
             assert await find(cache, each, scope) is not None
         await END[what](sessions, parent)
-        await until(lambda: peek(cache, token) is None and peek(cache, app_token, APP) is None)
+        await wait_until(lambda: peek(cache, token) is None and peek(cache, app_token, APP) is None)
         assert await find(cache, token) is None
         assert await find(cache, app_token, APP) is None
         assert peek(cache, bobs) is not None
-        assert cache.counts.invalidations == 2
+        assert cache.stats.invalidations == 2
 
 
 @pytest.mark.parametrize("what", ["user", "provider session", "parent", "itself", "its record"])
-async def test_one_change_is_enough(store: Watched, what: str) -> None:
+async def test_one_change_is_enough(store: RecordingStore, what: str) -> None:
     """Whatever else a revocation does or loses: each of these alone drops a session."""
-    sessions = sessions_on(store)
+    sessions = build_sessions(store)
     _, parent = await sign_in(sessions)
-    token, app = await child(sessions, parent)
+    token, app = await create_child(sessions, parent)
     key = {
-        "user": sessions._naming.user("corp", ALICE.issuer, "alice").watermarks[0],
-        "provider session": sessions._naming.provider_session(
+        "user": sessions._key_names.user("corp", ALICE.issuer, "alice").watermark_keys[0],
+        "provider session": sessions._key_names.provider_session(
             "corp", ALICE.issuer, "sid-1"
-        ).watermarks[0],
-        "parent": keys.ended_key(parent.handle),
-        "itself": keys.ended_key(app.handle),
-        "its record": keys.session_key(app.handle),
+        ).watermark_keys[0],
+        "parent": keys.ended_key(parent.public_id),
+        "itself": keys.ended_key(app.public_id),
+        "its record": keys.session_key(app.public_id),
     }[what]
-    async with near(store) as cache:
-        await hold(cache, token, APP)
-        held = cache.look(token, scope=APP, provider="corp", now=time.time())
+    async with open_near_cache(store) as cache:
+        await load_into_cache(cache, token, APP)
+        held = cache.lookup(token, scope=APP, provider="corp", now=time.time())
         assert held is not None
         assert held.session == app
-        assert cache.still(held, time.time())
+        assert cache.is_current(held, time.time())
         await (
             store.delete(key)
             if what == "its record"
-            else store.write(Entry(key, os.urandom(8), 60))
+            else store.write(StoreEntry(key, os.urandom(8), 60))
         )
-        await until(lambda: peek(cache, token, APP) is None)
-        assert not cache.still(held, time.time())
+        await wait_until(lambda: peek(cache, token, APP) is None)
+        assert not cache.is_current(held, time.time())
         assert await find(cache, token, APP) is None
 
 
-async def test_using_a_session_disturbs_nobody(store: Watched) -> None:
+async def test_using_a_session_disturbs_nobody(store: RecordingStore) -> None:
     clock = Clock()
-    sessions = sessions_on(store, clock=clock)
+    sessions = build_sessions(store, clock=clock)
     token, _ = await sign_in(sessions)
-    async with near(store, clock=clock) as cache, near(store, clock=clock) as other:
+    async with (
+        open_near_cache(store, clock=clock) as cache,
+        open_near_cache(store, clock=clock) as other,
+    ):
         assert await find(cache, token)
         assert await find(other, token)
         clock.now += HOUR / 5
         assert await find(cache, token)
-        assert cache.counts.touches == 1
+        assert cache.stats.touches == 1
         await asyncio.sleep(0.05)
         assert peek(other, token, now=clock.now) is not None
-        assert cache.counts.invalidations == other.counts.invalidations == 0
+        assert cache.stats.invalidations == other.stats.invalidations == 0
 
 
-async def test_many_who_want_the_same_session_share_one_fetch(store: Watched) -> None:
-    token, session = await sign_in(sessions_on(store))
+async def test_many_who_want_the_same_session_share_one_fetch(store: RecordingStore) -> None:
+    token, session = await sign_in(build_sessions(store))
     began = time.monotonic()  # nobody comes late, however busy the machine
-    async with near(store, monotonic=lambda: began) as cache:
+    async with open_near_cache(store, monotonic=lambda: began) as cache:
         store.calls.clear()
         assert await asyncio.gather(*(find(cache, token) for _ in range(50))) == [session] * 50
-        assert len(store.of("read")) == 2
-        assert cache.counts.misses == 1
+        assert len(store.calls_to("read")) == 2
+        assert cache.stats.misses == 1
 
 
-async def test_misses_that_come_together_go_out_together(store: Watched) -> None:
-    sessions = sessions_on(store)
+async def test_misses_that_come_together_go_out_together(store: RecordingStore) -> None:
+    sessions = build_sessions(store)
     made = [await sign_in(sessions, provider_session=f"sid-{number}") for number in range(20)]
-    async with near(store) as cache:
+    async with open_near_cache(store) as cache:
         store.calls.clear()
         found = await asyncio.gather(*(find(cache, token) for token, _ in made))
         assert found == [session for _, session in made]
-        assert len(store.of("read")) == 2
-        assert cache.counts.misses == 20
+        assert len(store.calls_to("read")) == 2
+        assert cache.stats.misses == 20
 
 
-async def test_whoever_goes_away_takes_only_himself_away(store: Watched) -> None:
-    token, session = await sign_in(sessions_on(store))
-    async with near(store) as cache:
+async def test_whoever_goes_away_takes_only_himself_away(store: RecordingStore) -> None:
+    token, session = await sign_in(build_sessions(store))
+    async with open_near_cache(store) as cache:
         first = asyncio.create_task(find(cache, token))
         second = asyncio.create_task(find(cache, token))
         await asyncio.sleep(0)
@@ -172,51 +183,53 @@ async def test_whoever_goes_away_takes_only_himself_away(store: Watched) -> None
         alone.cancel()
         await asyncio.wait([alone])
         assert alone.cancelled()
-        assert cache._fetches._running == {}
+        assert cache._fetcher._running == {}
 
 
-async def test_those_who_shared_the_fetch_of_one_who_goes_share_another(store: Watched) -> None:
-    token, session = await sign_in(sessions_on(store))
-    async with near(store) as cache:
+async def test_those_who_shared_the_fetch_of_one_who_goes_share_another(
+    store: RecordingStore,
+) -> None:
+    token, session = await sign_in(build_sessions(store))
+    async with open_near_cache(store) as cache:
         first, *others = (asyncio.create_task(find(cache, token)) for _ in range(20))
         await asyncio.sleep(0)
         first.cancel()
         assert await asyncio.gather(*others) == [session] * 19
-        assert cache.counts.misses == 2
+        assert cache.stats.misses == 2
 
 
-async def test_those_who_share_a_fetch_hear_that_it_failed(redis: Watched) -> None:
-    token, _ = await sign_in(sessions_on(redis))
-    async with near(redis) as cache:
+async def test_those_who_share_a_fetch_hear_that_it_failed(redis: RecordingStore) -> None:
+    token, _ = await sign_in(build_sessions(redis))
+    async with open_near_cache(redis) as cache:
 
         async def fail() -> None:
             raise StoreUnavailable("gone")
 
-        redis.hinder = fail
+        redis.after_read = fail
         together = asyncio.gather(*(find(cache, token) for _ in range(20)), return_exceptions=True)
         assert {type(each) for each in await together} == {StoreUnavailable}
-        assert cache.counts.misses == 1
-        assert cache._fetches._running == {}
+        assert cache.stats.misses == 1
+        assert cache._fetcher._running == {}
 
 
 @pytest.mark.parametrize("read", [1, 2])
-async def test_the_news_overtakes_the_answer(store: Watched, read: int) -> None:
+async def test_the_news_overtakes_the_answer(store: RecordingStore, read: int) -> None:
     """The store answers, the session is revoked, the news arrives, and only then the answer."""
-    sessions = sessions_on(store)
+    sessions = build_sessions(store)
     token, session = await sign_in(sessions)
-    async with near(store) as cache:
+    async with open_near_cache(store) as cache:
         reads = 0
 
         async def revoke_at_the_worst_moment() -> None:
             nonlocal reads
             reads += 1
             if reads == read:
-                store.hinder = None
+                store.after_read = None
                 await sessions.end_user(**USER)
-                heard = cache._fetches._running[token].fetching
-                await until(lambda: heard.spoilt)
+                heard = cache._fetcher._running[token].fetch
+                await wait_until(lambda: heard.invalidated)
 
-        store.hinder = revoke_at_the_worst_moment
+        store.after_read = revoke_at_the_worst_moment
         late = await find(cache, token)
         # The question came before the revocation, so either answer is right; the next one is not.
         assert late in (session, None)
@@ -226,35 +239,37 @@ async def test_the_news_overtakes_the_answer(store: Watched, read: int) -> None:
         assert await find(cache, token) is None
 
 
-async def test_nobody_joins_a_fetch_that_news_has_spoilt(redis: Watched) -> None:
-    sessions = sessions_on(redis)
+async def test_nobody_joins_a_fetch_that_news_has_spoilt(redis: RecordingStore) -> None:
+    sessions = build_sessions(redis)
     token, session = await sign_in(sessions)
-    async with near(redis) as cache:
+    async with open_near_cache(redis) as cache:
         gate = asyncio.Event()
 
         async def wait() -> None:
-            redis.hinder = None
+            redis.after_read = None
             await gate.wait()
 
         first = asyncio.create_task(find(cache, token))
-        redis.hinder = wait
+        redis.after_read = wait
         await asyncio.sleep(0.05)
         await sessions.end(session)
-        await until(lambda: cache._fetches._running[token].fetching.spoilt)
+        await wait_until(lambda: cache._fetcher._running[token].fetch.invalidated)
         assert await find(cache, token) is None
         gate.set()
         await first
         assert peek(cache, token) is None
-        assert cache._fetches._running == {}
+        assert cache._fetcher._running == {}
 
 
-async def test_revoking_while_everybody_looks_leaves_nobody_in_memory(redis: Watched) -> None:
-    sessions = sessions_on(redis)
+async def test_revoking_while_everybody_looks_leaves_nobody_in_memory(
+    redis: RecordingStore,
+) -> None:
+    sessions = build_sessions(redis)
     users = [{**USER, "subject": f"user-{number}"} for number in range(150)]
     made = [
         await sign_in(sessions, identity=replace(ALICE, subject=user["subject"])) for user in users
     ]
-    async with near(redis) as cache:
+    async with open_near_cache(redis) as cache:
 
         async def look(token: str) -> None:
             for _ in range(6):
@@ -274,8 +289,8 @@ async def test_revoking_while_everybody_looks_leaves_nobody_in_memory(redis: Wat
         assert [token for token, _ in made if peek(cache, token)] == []
 
 
-async def test_a_million_strangers_leave_no_trace(store: Watched) -> None:
-    async with near(store) as cache:
+async def test_a_million_strangers_leave_no_trace(store: RecordingStore) -> None:
+    async with open_near_cache(store) as cache:
         strangers = [
             base64.urlsafe_b64encode(os.urandom(32)).rstrip(b"=").decode() for _ in range(200)
         ]
@@ -285,61 +300,66 @@ async def test_a_million_strangers_leave_no_trace(store: Watched) -> None:
             assert peek(cache, each) is None
         assert cache.entries == cache.bytes == 0
         assert cache._entries.names() == ()
-        assert cache._fetches._running == {}
+        assert cache._fetcher._running == {}
 
 
-async def test_a_session_that_was_not_there_is_found_as_soon_as_it_is(store: Watched) -> None:
-    sessions = sessions_on(store)
+async def test_a_session_that_was_not_there_is_found_as_soon_as_it_is(
+    store: RecordingStore,
+) -> None:
+    sessions = build_sessions(store)
     token, session = await sign_in(sessions)
-    (sealed,) = await store.read(keys.session_key(session.handle))
-    async with near(store) as cache:
-        await store.delete(keys.session_key(session.handle))
+    (sealed,) = await store.read(keys.session_key(session.public_id))
+    async with open_near_cache(store) as cache:
+        await store.delete(keys.session_key(session.public_id))
         assert await find(cache, token) is None
-        await store.write(Entry(keys.session_key(session.handle), sealed, 60))
+        await store.write(StoreEntry(keys.session_key(session.public_id), sealed, 60))
         assert await find(cache, token) == session
 
 
-async def test_there_is_room_for_so_many(store: Watched) -> None:
-    sessions = sessions_on(store)
+async def test_there_is_room_for_so_many(store: RecordingStore) -> None:
+    sessions = build_sessions(store)
     made = [await sign_in(sessions) for _ in range(8)]
-    async with near(store, limits=NearLimits(entries=5)) as cache:
+    async with open_near_cache(store, limits=NearCacheLimits(max_entries=5)) as cache:
         for token, session in made:
             assert await find(cache, token) == session
         assert cache.entries == 5
-        assert cache.counts.evictions == 3
+        assert cache.stats.evictions == 3
 
 
-async def test_what_was_derived_dies_with_the_entry(store: Watched) -> None:
-    sessions = sessions_on(store)
+async def test_what_was_derived_dies_with_the_entry(store: RecordingStore) -> None:
+    sessions = build_sessions(store)
     token, session = await sign_in(sessions)
-    async with near(store) as cache:
+    async with open_near_cache(store) as cache:
         await find(cache, token)
         options: Any = {"scope": AUTH, "provider": "corp", "now": time.time()}
-        entry = cache.look(token, **options)
+        entry = cache.lookup(token, **options)
         assert entry is not None
         before = cache.bytes
         entry.derived["lane"] = b"HTTP/1.1 200 OK"
-        cache.weigh(entry, 300)
+        cache.add_weight(entry, 300)
         assert cache.bytes == before + 300
-        again = cache.look(token, **options)
+        again = cache.lookup(token, **options)
         assert again is not None
         assert again.derived == {"lane": b"HTTP/1.1 200 OK"}
-        await store.rewrite(Entry(keys.session_key(session.handle), b"!", 60))
-        await until(lambda: cache.entries == 0)
+        await store.write_if_present(StoreEntry(keys.session_key(session.public_id), b"!", 60))
+        await wait_until(lambda: cache.entries == 0)
         assert cache.bytes == 0
 
 
 class TestLastUse:
-    async def test_one_write_a_tenth_whoever_serves_it(self, store: Watched) -> None:
+    async def test_one_write_a_tenth_whoever_serves_it(self, store: RecordingStore) -> None:
         clock = Clock()
-        sessions = sessions_on(store, clock=clock)
+        sessions = build_sessions(store, clock=clock)
         token, parent = await sign_in(sessions)
-        made = [await child(sessions, parent, scope) for scope in (APP, WIKI)]
+        made = [await create_child(sessions, parent, scope) for scope in (APP, WIKI)]
         places = [(token, AUTH), *zip((each for each, _ in made), (APP, WIKI), strict=True)]
-        async with near(store, clock=clock) as one, near(store, clock=clock) as two:
+        async with (
+            open_near_cache(store, clock=clock) as one,
+            open_near_cache(store, clock=clock) as two,
+        ):
 
             async def touched(times: int) -> None:
-                await until(lambda: one.counts.touches + two.counts.touches >= times)
+                await wait_until(lambda: one.stats.touches + two.stats.touches >= times)
 
             for cache in (one, two):
                 for each, scope in places:
@@ -354,30 +374,30 @@ class TestLastUse:
                             assert peek(cache, each, scope, now=clock.now)
                     await touched(written)
                     await asyncio.sleep(0.2)
-            assert one.counts.touches + two.counts.touches == 5
-            assert len(store.of("rewrite_all", "write", "rewrite")) == 5
+            assert one.stats.touches + two.stats.touches == 5
+            assert len(store.calls_to("rewrite_all", "write", "rewrite")) == 5
 
-    async def test_uses_of_many_go_in_one_write(self, store: Watched) -> None:
+    async def test_uses_of_many_go_in_one_write(self, store: RecordingStore) -> None:
         clock = Clock()
-        sessions = sessions_on(store, clock=clock)
+        sessions = build_sessions(store, clock=clock)
         made = [await sign_in(sessions, provider_session=f"{number}") for number in range(20)]
-        async with near(store, clock=clock) as cache:
+        async with open_near_cache(store, clock=clock) as cache:
             for token, _ in made:
                 assert await find(cache, token)
             clock.now += HOUR / 5
             store.calls.clear()
             for token, _ in made:
                 assert peek(cache, token, now=clock.now)
-            await until(lambda: cache.counts.touches == 20)
-            assert len(store.of("rewrite_all")) == 1
-            assert len(store.of("read")) <= 1
-        names = [keys.last_use_key(session.handle) for _, session in made]
+            await wait_until(lambda: cache.stats.touches == 20)
+            assert len(store.calls_to("rewrite_all")) == 1
+            assert len(store.calls_to("read")) <= 1
+        names = [keys.last_use_key(session.public_id) for _, session in made]
         assert set(await store.read(*names)) == {b"%d" % (clock.now * 1000)}
 
-    async def test_an_idle_session_in_memory_times_out_exactly(self, store: Watched) -> None:
+    async def test_an_idle_session_in_memory_times_out_exactly(self, store: RecordingStore) -> None:
         clock = Clock()
-        token, _ = await sign_in(sessions_on(store, clock=clock))
-        async with near(store, clock=clock) as cache:
+        token, _ = await sign_in(build_sessions(store, clock=clock))
+        async with open_near_cache(store, clock=clock) as cache:
             assert await find(cache, token)
             began = clock.now
             clock.now = began + HOUR
@@ -385,10 +405,10 @@ class TestLastUse:
             assert await find(cache, token) is None
             assert cache.entries == 0
 
-    async def test_a_use_in_the_last_moment_counts(self, store: Watched) -> None:
+    async def test_a_use_in_the_last_moment_counts(self, store: RecordingStore) -> None:
         clock = Clock()
-        token, session = await sign_in(sessions_on(store, clock=clock))
-        async with near(store, clock=clock) as cache:
+        token, session = await sign_in(build_sessions(store, clock=clock))
+        async with open_near_cache(store, clock=clock) as cache:
             assert await find(cache, token)
             clock.now += HOUR - 0.001
             # Too late to be written later: this must be asked, and is then written at once.
@@ -397,10 +417,13 @@ class TestLastUse:
             clock.now += HOUR - 0.001
             assert await find(cache, token) == session
 
-    async def test_what_another_worker_knows_keeps_a_session(self, store: Watched) -> None:
+    async def test_what_another_worker_knows_keeps_a_session(self, store: RecordingStore) -> None:
         clock = Clock()
-        token, session = await sign_in(sessions_on(store, clock=clock))
-        async with near(store, clock=clock) as one, near(store, clock=clock) as two:
+        token, session = await sign_in(build_sessions(store, clock=clock))
+        async with (
+            open_near_cache(store, clock=clock) as one,
+            open_near_cache(store, clock=clock) as two,
+        ):
             assert await find(one, token)
             assert await find(two, token)
             clock.now += HOUR / 2
@@ -409,41 +432,41 @@ class TestLastUse:
             assert peek(two, token, now=clock.now) is None
             assert await find(two, token) == session
 
-    async def test_a_use_does_not_bring_back_what_is_gone(self, store: Watched) -> None:
+    async def test_a_use_does_not_bring_back_what_is_gone(self, store: RecordingStore) -> None:
         clock = Clock()
-        token, session = await sign_in(sessions_on(store, clock=clock))
-        async with near(store, clock=clock) as cache:
+        token, session = await sign_in(build_sessions(store, clock=clock))
+        async with open_near_cache(store, clock=clock) as cache:
             assert await find(cache, token)
-            await store.delete(keys.last_use_key(session.handle))
+            await store.delete(keys.last_use_key(session.public_id))
             clock.now += HOUR / 5
             assert peek(cache, token, now=clock.now) == session
-            await until(lambda: cache.entries == 0)
-            assert await store.read(keys.last_use_key(session.handle)) == (None,)
+            await wait_until(lambda: cache.entries == 0)
+            assert await store.read(keys.last_use_key(session.public_id)) == (None,)
             assert await find(cache, token) is None
 
-    async def test_a_lifetime_ends_in_memory_too(self, store: Watched) -> None:
+    async def test_a_lifetime_ends_in_memory_too(self, store: RecordingStore) -> None:
         clock = Clock()
-        token, _ = await sign_in(sessions_on(store, clock=clock), lifetime=60.0)
-        async with near(store, clock=clock) as cache:
+        token, _ = await sign_in(build_sessions(store, clock=clock), lifetime=60.0)
+        async with open_near_cache(store, clock=clock) as cache:
             assert await find(cache, token)
             clock.now += 60
             assert peek(cache, token, now=clock.now) is None
             assert await find(cache, token) is None
 
-    async def test_what_was_noted_is_written_at_the_end(self, store: Watched) -> None:
+    async def test_what_was_noted_is_written_at_the_end(self, store: RecordingStore) -> None:
         clock = Clock()
-        token, session = await sign_in(sessions_on(store, clock=clock))
-        async with near(store, clock=clock) as cache:
+        token, session = await sign_in(build_sessions(store, clock=clock))
+        async with open_near_cache(store, clock=clock) as cache:
             assert await find(cache, token)
             clock.now += HOUR / 5
             assert peek(cache, token, now=clock.now)
-        stored = await store.read(keys.last_use_key(session.handle))
+        stored = await store.read(keys.last_use_key(session.public_id))
         assert stored == (b"%d" % (clock.now * 1000),)
 
 
-async def test_before_anything_is_heard_every_look_asks(store: Watched) -> None:
-    token, session = await sign_in(sessions_on(store))
-    async with near(store, start=False) as cache:
+async def test_before_anything_is_heard_every_look_asks(store: RecordingStore) -> None:
+    token, session = await sign_in(build_sessions(store))
+    async with open_near_cache(store, start=False) as cache:
         for _ in range(2):
             assert await find(cache, token) == session
             assert peek(cache, token) is None
@@ -451,19 +474,19 @@ async def test_before_anything_is_heard_every_look_asks(store: Watched) -> None:
         assert not cache.coherent
 
 
-async def test_trouble_is_told_to_all_who_wait(redis: Watched) -> None:
-    token, _ = await sign_in(sessions_on(redis))
-    async with near(redis) as cache:
+async def test_trouble_is_told_to_all_who_wait(redis: RecordingStore) -> None:
+    token, _ = await sign_in(build_sessions(redis))
+    async with open_near_cache(redis) as cache:
 
         async def fail() -> None:
             raise StoreUnavailable("lost")
 
-        redis.hinder = fail
+        redis.after_read = fail
         results = await asyncio.gather(
             *(find(cache, token) for _ in range(3)),
             find(cache, "A" * 43),
             return_exceptions=True,
         )
         assert [type(result) for result in results] == [StoreUnavailable] * 4
-        redis.hinder = None
+        redis.after_read = None
         assert await find(cache, token) is not None

@@ -13,15 +13,20 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Session, SessionKind
 from authz_sidecar.sessions import codec
-from authz_sidecar.sessions.cache.entries import Entries, Fetching, NearEntry, NearLimits
-from authz_sidecar.sessions.records import Record
+from authz_sidecar.sessions.cache.entries import (
+    CachedSession,
+    CacheEntries,
+    InFlightFetch,
+    NearCacheLimits,
+)
+from authz_sidecar.sessions.records import SessionRecord
 from tests.sessions.conftest import ALICE, AUTH
 
 if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
 
 SESSION = Session(
-    handle="h",
+    public_id="h",
     kind=SessionKind.SIGN_IN,
     scope=AUTH,
     identity=ALICE,
@@ -30,15 +35,15 @@ SESSION = Session(
 )
 
 
-def entry(token: str, *names: str, session: Session = SESSION) -> NearEntry:
-    return NearEntry(session, token=token, names=names, epoch=1, verified_at=0.0)
+def entry(token: str, *names: str, session: Session = SESSION) -> CachedSession:
+    return CachedSession(session, token=token, names=names, epoch=1, verified_at=0.0)
 
 
-def room_for(entries: int) -> Entries:
-    return Entries(NearLimits(entries=entries))
+def room_for(entries: int) -> CacheEntries:
+    return CacheEntries(NearCacheLimits(max_entries=entries))
 
 
-def tokens(entries: Entries) -> set[str]:
+def tokens(entries: CacheEntries) -> set[str]:
     return {each.token for each in entries}
 
 
@@ -51,18 +56,18 @@ def test_holds_so_many() -> None:
 
 def test_holds_so_much() -> None:
     one = entry("a", "a").weight
-    entries = Entries(NearLimits(bytes=3 * one))
+    entries = CacheEntries(NearCacheLimits(max_bytes=3 * one))
     for token in "abcde":
         entries.put(entry(token, token))
     assert len(entries) == 3
     assert entries.weight == 3 * one
     kept = next(iter(entries))
-    entries.weigh(kept, one)
+    entries.add_weight(kept, one)
     assert entries.weight <= 3 * one
 
 
 def test_what_is_too_large_is_not_held_and_nobody_goes_for_it() -> None:
-    entries = Entries(NearLimits(bytes=entry("a", "a").weight))
+    entries = CacheEntries(NearCacheLimits(max_bytes=entry("a", "a").weight))
     entries.put(entry("a", "a"))
     large = replace(SESSION, identity=replace(ALICE, claims={"text": "x" * 100_000}))
     assert entries.put(entry("b", "b", session=large)) == 0
@@ -76,7 +81,7 @@ def test_what_was_used_stays() -> None:
     held = entries.get("b")
     assert held is not None
     for token in "defgh":
-        held.used = True
+        held.is_referenced = True
         entries.put(entry(token, token))
     assert "b" in tokens(entries)
 
@@ -87,23 +92,27 @@ def test_a_cookie_has_one_entry() -> None:
     entries.put(first)
     entries.put(second)
     assert entries.get("a") is second
-    assert entries.concerned("x") == ()
+    assert entries.watchers_of("x") == ()
     entries.drop(first)
     assert entries.get("a") is second
 
 
 def test_everybody_concerned_is_found() -> None:
     entries = room_for(9)
-    one, two, fetching = entry("a", "user", "a"), entry("b", "user"), Fetching(epoch=1, began=0.0)
+    one, two, fetching = (
+        entry("a", "user", "a"),
+        entry("b", "user"),
+        InFlightFetch(epoch=1, started_at=0.0),
+    )
     entries.put(one)
     entries.put(two)
     entries.watch(fetching, ("user", "new"))
-    assert set(entries.concerned("user")) == {one, two, fetching}
-    assert set(entries.sharing("user")) == {one, two}
-    assert entries.concerned("new") == (fetching,)
+    assert set(entries.watchers_of("user")) == {one, two, fetching}
+    assert set(entries.entries_named("user")) == {one, two}
+    assert entries.watchers_of("new") == (fetching,)
     entries.drop(one)
     entries.unwatch(fetching)
-    assert entries.concerned("user") == (two,)
+    assert entries.watchers_of("user") == (two,)
     entries.drop(two)
     assert entries.names() == ()
     assert entries.weight == 0
@@ -130,16 +139,16 @@ def test_whatever_happens_the_tables_agree(steps: list[Any], most: int) -> None:
         elif what == "drop":
             entries.drop(held)
         elif what == "use" and held is not None:
-            held.used = True
+            held.is_referenced = True
         elif what == "change":
-            for concerned in entries.sharing(names[0]):
+            for concerned in entries.entries_named(names[0]):
                 entries.drop(concerned)
         living = list(entries)
         assert len(entries) == len(living) <= most
         assert all(entries.get(each.token) is each for each in living)
         assert entries.weight == sum(each.weight for each in living)
         for name in "pqrst":
-            assert set(entries.concerned(name)) == {e for e in living if name in e.names}
+            assert set(entries.watchers_of(name)) == {e for e in living if name in e.names}
     entries.clear()
     assert (len(entries), entries.weight, entries.names()) == (0, 0, ())
 
@@ -184,7 +193,7 @@ def test_the_weight_is_about_what_is_allocated(who: Identity) -> None:
     many = 300
     written = [
         codec.encode_record(
-            Record(
+            SessionRecord(
                 session=replace(
                     SESSION,
                     provider_session=f"sid-{number:032}",
@@ -198,9 +207,9 @@ def test_the_weight_is_about_what_is_allocated(who: Identity) -> None:
     gc.collect()
     tracemalloc.start()
     for number, data in enumerate(written):
-        record = codec.decode_record(data, handle=f"h{number:021}")
+        record = codec.decode_record(data, public_id=f"h{number:021}")
         assert record is not None
-        names = (record.session.handle, f"u{number:021}", f"p{number:021}")
+        names = (record.session.public_id, f"u{number:021}", f"p{number:021}")
         entries.put(entry(f"t{number:042}", *names, session=record.session))
     allocated, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 
 from authz_sidecar.core.types import Identity, Session, SessionKind
 from authz_sidecar.sessions import codec
-from authz_sidecar.sessions.codec import CLAIMS
-from authz_sidecar.sessions.records import Listing, ProviderTokens, Record, SessionSummary
+from authz_sidecar.sessions.codec import CLAIMS_DICTIONARY
+from authz_sidecar.sessions.records import (
+    ProviderTokens,
+    SessionListing,
+    SessionRecord,
+    SessionSummary,
+)
 
 HANDLE = "A" * 22
 
@@ -39,23 +44,23 @@ identities = st.builds(
 )
 sessions = st.builds(
     Session,
-    handle=st.just(HANDLE),
+    public_id=st.just(HANDLE),
     kind=st.sampled_from(SessionKind),
     scope=text,
     identity=identities,
     created_at=moment,
     expires_at=moment,
     provider_session=st.none() | text,
-    parent=st.none() | text,
+    parent_id=st.none() | text,
     routes=st.lists(text, max_size=3).map(tuple),
 ).map(
     lambda session: replace(
         session,
-        identity=replace(session.identity, machine=session.kind is SessionKind.SERVICE_ACCOUNT),
+        identity=replace(session.identity, is_service=session.kind is SessionKind.SERVICE_ACCOUNT),
     )
 )
 marks = st.frozensets(st.binary(max_size=8), max_size=3)
-records = st.builds(Record, session=sessions, seen=marks, vault=st.text())
+records = st.builds(SessionRecord, session=sessions, known_watermarks=marks, vault_key=st.text())
 summaries = st.builds(
     SessionSummary,
     handle=st.just(HANDLE),
@@ -81,27 +86,27 @@ tokens = st.builds(
     expires_at=st.none() | moment,
 )
 
-ALICE = Record(
+ALICE = SessionRecord(
     session=Session(
-        handle=HANDLE,
+        public_id=HANDLE,
         kind=SessionKind.SIGN_IN,
         scope="https://app.example.com",
         identity=Identity(provider="corp", issuer="https://idp.example.com", subject="alice"),
         created_at=1.0,
         expires_at=2.0,
     ),
-    seen=frozenset({b"12345678"}),
+    known_watermarks=frozenset({b"12345678"}),
 )
 
 
 @given(records)
-def test_a_record_comes_back(record: Record) -> None:
-    assert codec.decode_record(codec.encode_record(record), handle=HANDLE) == record
+def test_a_record_comes_back(record: SessionRecord) -> None:
+    assert codec.decode_record(codec.encode_record(record), public_id=HANDLE) == record
 
 
-@given(st.builds(Listing, summary=summaries, seen=marks))
-def test_a_listing_comes_back(listing: Listing) -> None:
-    assert codec.decode_listing(codec.encode_listing(listing), handle=HANDLE) == listing
+@given(st.builds(SessionListing, summary=summaries, known_watermarks=marks))
+def test_a_listing_comes_back(listing: SessionListing) -> None:
+    assert codec.decode_listing(codec.encode_listing(listing), public_id=HANDLE) == listing
 
 
 @given(tokens)
@@ -113,19 +118,19 @@ def test_tokens_come_back(given_tokens: ProviderTokens) -> None:
 def test_garbage_is_no_record(data: bytes, versioned: bool) -> None:  # noqa: FBT001
     data = b"\x01" + data if versioned else data
     assert codec.decode_tokens(data) is None
-    assert codec.decode_record(data, handle=HANDLE) is None
-    assert codec.decode_listing(data, handle=HANDLE) is None
+    assert codec.decode_record(data, public_id=HANDLE) is None
+    assert codec.decode_listing(data, public_id=HANDLE) is None
 
 
 @given(records, st.data())
-def test_a_damaged_record_raises_nothing(record: Record, draw: st.DataObject) -> None:
+def test_a_damaged_record_raises_nothing(record: SessionRecord, draw: st.DataObject) -> None:
     data = bytearray(codec.encode_record(record))
     data[draw.draw(st.integers(0, len(data) - 1))] ^= draw.draw(st.integers(1, 255))
-    codec.decode_record(bytes(data), handle=HANDLE)
+    codec.decode_record(bytes(data), public_id=HANDLE)
 
 
 def packed(value: object, *, trailing: bytes = b"") -> bytes:
-    deflate = zlib.compressobj(wbits=-15, zdict=CLAIMS)
+    deflate = zlib.compressobj(wbits=-15, zdict=CLAIMS_DICTIONARY)
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     return b"\x01" + deflate.compress(body) + deflate.flush() + trailing
 
@@ -137,7 +142,7 @@ FIELDS: list[object] = [
 
 
 def test_the_fields_of_the_next_cases_are_a_record() -> None:
-    assert codec.decode_record(packed(FIELDS), handle=HANDLE) is not None
+    assert codec.decode_record(packed(FIELDS), public_id=HANDLE) is not None
 
 
 @pytest.mark.parametrize(
@@ -167,7 +172,7 @@ def test_the_fields_of_the_next_cases_are_a_record() -> None:
 def test_a_field_of_another_type_is_no_record(at: int, value: object) -> None:
     fields = [*FIELDS]
     fields[at] = value
-    assert codec.decode_record(packed(fields), handle=HANDLE) is None
+    assert codec.decode_record(packed(fields), public_id=HANDLE) is None
 
 
 @pytest.mark.parametrize(
@@ -187,12 +192,12 @@ def test_a_field_of_another_type_is_no_record(at: int, value: object) -> None:
     ],
 )
 def test_another_form_is_no_record(data: bytes) -> None:
-    assert codec.decode_record(data, handle=HANDLE) is None
+    assert codec.decode_record(data, public_id=HANDLE) is None
 
 
 def test_kinds_of_records_are_not_mistaken_for_each_other() -> None:
     data = codec.encode_record(ALICE)
-    assert codec.decode_listing(data, handle=HANDLE) is None
+    assert codec.decode_listing(data, public_id=HANDLE) is None
     assert codec.decode_tokens(data) is None
 
 
@@ -201,7 +206,7 @@ def test_what_could_not_be_read_again_is_not_written() -> None:
         ALICE.session, identity=replace(ALICE.session.identity, claims={"x": "y" * (1 << 20)})
     )
     with pytest.raises(ValueError, match="too large"):
-        codec.encode_record(Record(session=huge))
+        codec.encode_record(SessionRecord(session=huge))
 
 
 def test_tokens_are_not_shown() -> None:
@@ -217,7 +222,7 @@ def test_tokens_are_not_shown() -> None:
     ],
 )
 def test_confinement_is_a_last_field(more: tuple[object, ...], routes: tuple[str, ...]) -> None:
-    record = codec.decode_record(packed([*FIELDS, *more]), handle=HANDLE)
+    record = codec.decode_record(packed([*FIELDS, *more]), public_id=HANDLE)
     assert record is not None
     assert record.session.routes == routes
 
@@ -231,4 +236,4 @@ def test_confinement_is_a_last_field(more: tuple[object, ...], routes: tuple[str
     ],
 )
 def test_other_confinement_is_no_record(more: tuple[object, ...]) -> None:
-    assert codec.decode_record(packed([*FIELDS, *more]), handle=HANDLE) is None
+    assert codec.decode_record(packed([*FIELDS, *more]), public_id=HANDLE) is None

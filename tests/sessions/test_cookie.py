@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_sidecar.core.urls import Origin
-from authz_sidecar.sessions.cookie import SessionCookies, is_token
-from tests.sessions.siblings import lines_of, look_alikes
+from authz_sidecar.sessions.cookie import SessionCookies, is_well_formed_token
+from tests.sessions.siblings import cookie_header_orders, similar_cookie_pairs
 
 APP = Origin("https", "app.example.com")
 LOCAL = Origin("http", "app.localhost", 8080)
@@ -84,12 +84,12 @@ def test_scopes(cookies: SessionCookies, origin: Origin, scope: str) -> None:
     ],
 )
 def test_set(cookies: SessionCookies, origin: Origin, line: str) -> None:
-    assert cookies.set(cookies.name_for("corp", origin), TOKEN, origin=origin) == line
+    assert cookies.set_cookie(cookies.name_for("corp", origin), TOKEN, origin=origin) == line
 
 
 def test_a_cookie_never_outlives_its_age() -> None:
-    assert "; Max-Age=59; " in COOKIES.set(HOST, TOKEN, origin=APP, max_age=59.9)
-    assert "; Max-Age=0; " in COOKIES.set(HOST, TOKEN, origin=APP, max_age=-1)
+    assert "; Max-Age=59; " in COOKIES.set_cookie(HOST, TOKEN, origin=APP, max_age=59.9)
+    assert "; Max-Age=0; " in COOKIES.set_cookie(HOST, TOKEN, origin=APP, max_age=-1)
 
 
 @pytest.mark.parametrize(
@@ -98,11 +98,11 @@ def test_a_cookie_never_outlives_its_age() -> None:
 )
 def test_what_would_break_a_header_is_not_set(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="not a cookie"):
-        COOKIES.set(name, value, origin=APP)
+        COOKIES.set_cookie(name, value, origin=APP)
 
 
 def test_clear_repeats_every_attribute() -> None:
-    assert SHARED.clear("__Secure-authz", origin=APP) == (
+    assert SHARED.clear_cookie("__Secure-authz", origin=APP) == (
         "__Secure-authz=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         "; Path=/; Domain=example.com; Secure; HttpOnly; SameSite=Lax"
     )
@@ -123,7 +123,7 @@ def test_clear_repeats_every_attribute() -> None:
     ],
 )
 def test_read(lines: tuple[str, ...]) -> None:
-    assert COOKIES.read(lines, HOST) == TOKEN
+    assert COOKIES.read_token(lines, HOST) == TOKEN
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_read(lines: tuple[str, ...]) -> None:
     ],
 )
 def test_no_session(lines: tuple[str, ...]) -> None:
-    assert COOKIES.read(lines, HOST) is None
+    assert COOKIES.read_token(lines, HOST) is None
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_no_session(lines: tuple[str, ...]) -> None:
     ],
 )
 def test_strip(lines: tuple[str, ...], left: str | None) -> None:
-    assert COOKIES.strip(lines) == left
+    assert COOKIES.remove_own(lines) == left
 
 
 OURS = st.sampled_from([HOST, "authz", "__Secure-authz", "__Host-authz-flow-1", "authz-loop"])
@@ -201,31 +201,31 @@ ANYTHING = st.text(
     st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters=";"), max_size=12
 )
 THEIRS = ANYTHING.filter(
-    lambda pair: not COOKIES.owns(pair.partition("=")[0]) and pair == pair.strip(" ")
+    lambda pair: not COOKIES.is_own_name(pair.partition("=")[0]) and pair == pair.strip(" ")
 )
 
 
 @given(st.lists(st.text(st.characters(max_codepoint=0xFF), max_size=60), max_size=3).map(tuple))
 def test_whatever_arrives_is_a_token_or_nothing(lines: tuple[str, ...]) -> None:
-    found = COOKIES.read(lines, HOST)
-    assert found is None or is_token(found)
-    COOKIES.strip(lines)
+    found = COOKIES.read_token(lines, HOST)
+    assert found is None or is_well_formed_token(found)
+    COOKIES.remove_own(lines)
 
 
 @given(st.lists(THEIRS.filter(bool)), st.lists(THEIRS.filter(bool)))
 def test_a_cookie_that_was_set_is_read_among_any_others(
     before: list[str], after: list[str]
 ) -> None:
-    pair = COOKIES.set(HOST, TOKEN, origin=APP).partition(";")[0]
+    pair = COOKIES.set_cookie(HOST, TOKEN, origin=APP).partition(";")[0]
     line = "; ".join([*before, pair, *after])
-    assert COOKIES.read((line,), HOST) == TOKEN
-    assert COOKIES.strip((line,)) == "; ".join([*before, *after])
+    assert COOKIES.read_token((line,), HOST) == TOKEN
+    assert COOKIES.remove_own((line,)) == "; ".join([*before, *after])
 
 
 @given(st.lists(THEIRS | st.tuples(OURS, ANYTHING).map("=".join), min_size=1, max_size=8))
 def test_all_but_ours_stays_byte_for_byte(pairs: list[str]) -> None:
-    kept = [pair for pair in pairs if not COOKIES.owns(pair.partition("=")[0])]
-    left = COOKIES.strip(("; ".join(pairs),))
+    kept = [pair for pair in pairs if not COOKIES.is_own_name(pair.partition("=")[0])]
+    left = COOKIES.remove_own(("; ".join(pairs),))
     if len(kept) == len(pairs):
         assert left is None
     else:
@@ -234,12 +234,12 @@ def test_all_but_ours_stays_byte_for_byte(pairs: list[str]) -> None:
 
 @given(st.lists(st.text(st.characters(max_codepoint=0xFF), max_size=60), max_size=3).map(tuple))
 def test_what_was_stripped_holds_none_of_ours(lines: tuple[str, ...]) -> None:
-    left = COOKIES.strip(lines)
-    assert left is None or COOKIES.strip((left,)) is None
+    left = COOKIES.remove_own(lines)
+    assert left is None or COOKIES.remove_own((left,)) is None
 
 
-@given(look_alikes(HOST))
+@given(similar_cookie_pairs(HOST))
 def test_a_cookie_of_a_sibling_host_is_another_one(look_alike: str) -> None:
-    for lines in lines_of(f"{HOST}={TOKEN}", look_alike):
-        assert COOKIES.read(lines, HOST) == TOKEN
-    assert COOKIES.read((look_alike,), HOST) is None
+    for lines in cookie_header_orders(f"{HOST}={TOKEN}", look_alike):
+        assert COOKIES.read_token(lines, HOST) == TOKEN
+    assert COOKIES.read_token((look_alike,), HOST) is None

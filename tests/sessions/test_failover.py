@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.cache import NearLimits
+from authz_sidecar.sessions.cache import NearCacheLimits
 from authz_sidecar.sessions.redis import probe
 from tests.servers.certificate import make_certificate
 from tests.servers.redis_groups import (
@@ -24,8 +24,15 @@ from tests.servers.redis_groups import (
     running_sentinel,
 )
 from tests.servers.sidecar import free_ports
-from tests.sessions.caches import find, hold, near, peek, sessions_on, until
-from tests.sessions.conftest import lives, sign_in
+from tests.sessions.caches import (
+    build_sessions,
+    find,
+    load_into_cache,
+    open_near_cache,
+    peek,
+    wait_until,
+)
+from tests.sessions.conftest import is_active, sign_in
 from tests.sessions.failover import FORMER, copy, opened, pair
 from tests.sessions.forwarder import forwarding
 
@@ -57,7 +64,7 @@ async def is_left(stage: Pair, cache: NearCache, ended: dict[str, Session], *, b
     rounds = 0
     while rounds < 5:
         passing = [await passes(cache, token) for token in ended]
-        keys_of = [keys.session_key(session.handle) for session in ended.values()]
+        keys_of = [keys.session_key(session.public_id) for session in ended.values()]
         try:
             reads = [stage.here.read(*keys_of) for _ in range(8)]
             held = any(value for values in await asyncio.gather(*reads) for value in values)
@@ -90,9 +97,9 @@ async def test_what_is_revoked_after_a_failover_is_refused(
 ) -> None:
     async with pair(start_redis, socket=place == "socket") as stage:
         made = [await sign_in(stage.sessions(), provider_session=f"s-{n}") for n in range(4)]
-        async with near(stage.here) as cache:
+        async with open_near_cache(stage.here) as cache:
             for token, _ in made:
-                await hold(cache, token)
+                await load_into_cache(cache, token)
             # As many connections as a busy worker has.
             await asyncio.gather(*(stage.here.read("az:x") for _ in range(8)))
             stage.fail_over(FORMER[former])
@@ -101,12 +108,12 @@ async def test_what_is_revoked_after_a_failover_is_refused(
             for _, session in leaving:
                 await stage.elsewhere().end(session)
             await is_left(stage, cache, dict(leaving), by=flipped + BOUND)
-            await until(lambda: cache.coherent, within=BOUND)
-            await hold(cache, staying)
+            await wait_until(lambda: cache.coherent, within=BOUND)
+            await load_into_cache(cache, staying)
             assert not any([await passes(cache, token) for token, _ in leaving])
             # And it hears of what happens at the new one.
             await stage.elsewhere().end(stays)
-            await until(lambda: peek(cache, staying) is None)
+            await wait_until(lambda: peek(cache, staying) is None)
 
 
 @pytest.mark.parametrize("former", FORMER)
@@ -115,16 +122,16 @@ async def test_signing_in_and_out_and_being_ready_recover(
 ) -> None:
     async with pair(start_redis) as stage:
         token, session = await sign_in(stage.sessions())
-        async with near(stage.here) as cache:
-            await hold(cache, token)
+        async with open_near_cache(stage.here) as cache:
+            await load_into_cache(cache, token)
             await asyncio.gather(*(stage.here.read("az:x") for _ in range(8)))
             stage.fail_over(FORMER[former])
             flipped = time.monotonic()
             await done(BOUND, lambda: stage.sessions().end(session))
-            assert not await lives(stage.elsewhere(), token)
-            await done(BOUND, stage.here.ready)
+            assert not await is_active(stage.elsewhere(), token)
+            await done(BOUND, stage.here.check_ready)
             token, session = await sign_in(stage.sessions())
-            assert await lives(stage.elsewhere(), token)
+            assert await is_active(stage.elsewhere(), token)
             assert time.monotonic() - flipped < BOUND
 
 
@@ -150,11 +157,11 @@ async def test_a_sign_out_that_was_reported_as_done_is_known_to_the_new_primary(
     """Also in the moment before anybody has noticed that the old one is none any more."""
     async with pair(start_redis) as stage, contextlib.AsyncExitStack() as stack:
         if watched:
-            await stack.enter_async_context(near(stage.here))
+            await stack.enter_async_context(open_near_cache(stage.here))
         token, session = await sign_in(stage.sessions())
         stage.fail_over(FORMER["still thinks it is the primary"])
         await ENDINGS[ending](stage.sessions(), session)
-        assert not await lives(stage.elsewhere(), token)
+        assert not await is_active(stage.elsewhere(), token)
 
 
 async def test_a_sign_out_that_no_server_confirms_is_not_done(start_redis: RedisStarter) -> None:
@@ -166,27 +173,29 @@ async def test_a_sign_out_that_no_server_confirms_is_not_done(start_redis: Redis
 
 
 async def test_the_connections_of_a_former_primary_are_cut(start_redis: RedisStarter) -> None:
-    async with pair(start_redis) as stage, near(stage.here):
+    async with pair(start_redis) as stage, open_near_cache(stage.here):
         await asyncio.gather(*(stage.here.read("az:x") for _ in range(8)))
         stage.fail_over(FORMER["still thinks it is the primary"])
-        await until(lambda: len(stage.old.command("CLIENT", "LIST").splitlines()) == 1, within=2)
+        await wait_until(
+            lambda: len(stage.old.command("CLIENT", "LIST").splitlines()) == 1, within=2
+        )
 
 
 async def test_an_answer_under_way_does_not_survive(
     start_redis: RedisStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was asked of the old server, and the primary changed before it came."""
-    monkeypatch.setattr(probe, "SECONDS_BETWEEN_DIALS", 0.2)
+    monkeypatch.setattr(probe, "PROBE_INTERVAL_SECONDS", 0.2)
     async with pair(start_redis, marked=b"MGET") as stage:
         token, session = await sign_in(stage.sessions())
-        async with near(stage.here) as cache:
-            stage.link.silence(marked=True)
+        async with open_near_cache(stage.here) as cache:
+            stage.link.pause(marked=True)
             finding = asyncio.create_task(find(cache, token))
             await asyncio.sleep(0.05)
             stage.fail_over(FORMER["still thinks it is the primary"])
             await stage.elsewhere().end(session)
-            await until(lambda: cache.counts.losses > 0)
-            stage.link.let_pass(marked=True)
+            await wait_until(lambda: cache.stats.losses > 0)
+            stage.link.resume(marked=True)
             assert await finding is None
             assert not await passes(cache, token)
 
@@ -195,38 +204,38 @@ async def test_connections_are_given_up_when_no_new_one_can_be_made(
     start_redis: RedisStarter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody can know where the address leads by now. It heals by itself."""
-    monkeypatch.setattr(probe, "SECONDS_BETWEEN_DIALS", 0.1)
+    monkeypatch.setattr(probe, "PROBE_INTERVAL_SECONDS", 0.1)
     monkeypatch.setattr(probe, "MAX_SECONDS_WITHOUT_DIAL", 0.5)
     async with pair(start_redis) as stage:
         token, session = await sign_in(stage.sessions())
-        async with near(stage.here) as cache:
-            await hold(cache, token)
+        async with open_near_cache(stage.here) as cache:
+            await load_into_cache(cache, token)
             stage.link.refuse()
             await asyncio.sleep(0.3)
             assert peek(cache, token) == session
-            await until(lambda: peek(cache, token) is None, within=BOUND)
+            await wait_until(lambda: peek(cache, token) is None, within=BOUND)
             with pytest.raises(StoreUnavailable):
                 await find(cache, token)
             stage.link.accept()
-            await until(lambda: cache.coherent, within=BOUND)
+            await wait_until(lambda: cache.coherent, within=BOUND)
             assert await find(cache, token) == session
 
 
 @pytest.mark.parametrize("data", ["kept", "lost"])
 async def test_a_server_that_restarts_is_another_one(start_redis: RedisStarter, data: str) -> None:
     server = start_redis()
-    async with opened(server.url) as store, near(store) as cache:
-        sessions = sessions_on(store)
+    async with opened(server.url) as store, open_near_cache(store) as cache:
+        sessions = build_sessions(store)
         made = [await sign_in(sessions, provider_session=f"s-{n}") for n in range(3)]
         for token, _ in made:
-            await hold(cache, token)
+            await load_into_cache(cache, token)
         epoch, run_id = cache._coherence.epoch, _run_id(server)
         if data == "kept":
             server.command("SAVE")
         server.stop()
         server.start()
         assert _run_id(server) != run_id
-        await until(lambda: cache._coherence.epoch > epoch and cache.coherent, within=BOUND)
+        await wait_until(lambda: cache._coherence.epoch > epoch and cache.coherent, within=BOUND)
         assert not any(peek(cache, token) for token, _ in made)
         for token, session in made:
             assert await find(cache, token) == (session if data == "kept" else None)
@@ -240,25 +249,25 @@ async def test_over_tls_it_is_the_same(start_redis: RedisStarter, tmp_path: Path
     old, new = (start_redis("--tls-port", str(port), *tls) for port in ports)
     async with forwarding(ports[0]) as link:
         url = f"rediss://localhost:{link.port}?ssl_ca_certs={certificate.chain}"
-        async with opened(url) as here, opened(new.url) as there, near(here) as cache:
-            token, session = await sign_in(sessions_on(here))
-            await hold(cache, token)
+        async with opened(url) as here, opened(new.url) as there, open_near_cache(here) as cache:
+            token, session = await sign_in(build_sessions(here))
+            await load_into_cache(cache, token)
             copy(old, new)
             link.lead_to(ports[1])
-            await sessions_on(there).end(session)
-            await until(lambda: peek(cache, token) is None, within=BOUND)
+            await build_sessions(there).end(session)
+            await wait_until(lambda: peek(cache, token) is None, within=BOUND)
             assert await find(cache, token) is None
-            token, session = await sign_in(sessions_on(here))
-            await sessions_on(here).end(session)
-            assert not await lives(sessions_on(there), token)
+            token, session = await sign_in(build_sessions(here))
+            await build_sessions(here).end(session)
+            assert not await is_active(build_sessions(there), token)
 
 
 async def test_an_address_that_cannot_decide_is_never_relied_on(start_redis: RedisStarter) -> None:
     """Two servers that both think they are primaries, and new connections lead to each in turn."""
     async with pair(start_redis) as stage:
         token, session = await sign_in(stage.sessions())
-        async with near(stage.here) as cache:
-            await hold(cache, token)
+        async with open_near_cache(stage.here) as cache:
+            await load_into_cache(cache, token)
             stage.fail_over(FORMER["still thinks it is the primary"])
             await stage.elsewhere().end(session)
             for turn in range(30):
@@ -269,7 +278,7 @@ async def test_an_address_that_cannot_decide_is_never_relied_on(start_redis: Red
             stage.link.lead_to(stage.new.port)
             await asyncio.sleep(1.2)
             assert not await passes(cache, token)
-            await until(lambda: cache.coherent, within=BOUND)
+            await wait_until(lambda: cache.coherent, within=BOUND)
 
 
 class TestWithoutANearCache:
@@ -279,7 +288,9 @@ class TestWithoutANearCache:
     async def test_because_none_is_wanted(self, start_redis: RedisStarter, former: str) -> None:
         async with pair(start_redis) as stage:
             token, session = await sign_in(stage.sessions())
-            async with near(stage.here, start=False, limits=NearLimits(entries=0)) as cache:
+            async with open_near_cache(
+                stage.here, start=False, limits=NearCacheLimits(max_entries=0)
+            ) as cache:
                 cache.start()
                 await fails_over(stage, cache, token, session, former)
 
@@ -294,9 +305,9 @@ class TestWithoutANearCache:
     ) -> None:
         async with pair(start_redis, rights=("+@all", f"-{right}")) as stage:
             token, session = await sign_in(stage.sessions())
-            async with near(stage.here, start=False) as cache:
+            async with open_near_cache(stage.here, start=False) as cache:
                 cache.start()
-                await until(lambda: cache.refused)
+                await wait_until(lambda: cache.refused)
                 await fails_over(stage, cache, token, session, former)
                 assert cache.entries == 0
         [line] = [text for text in caplog.messages if "will not tell" in text]
@@ -318,16 +329,16 @@ async def test_two_generations_of_a_configuration_share_a_store(start_redis: Red
     """As in a reload: neither ends what the other relies on, and both leave a former primary."""
     async with pair(start_redis) as stage:
         token, session = await sign_in(stage.sessions())
-        async with near(stage.here) as old:
-            await hold(old, token)
-            async with near(stage.here) as new:
-                await hold(new, token)
+        async with open_near_cache(stage.here) as old:
+            await load_into_cache(old, token)
+            async with open_near_cache(stage.here) as new:
+                await load_into_cache(new, token)
                 assert peek(old, token) == session
-                assert old.counts.losses == 0
+                assert old.stats.losses == 0
                 stage.fail_over(FORMER["still thinks it is the primary"])
                 await stage.elsewhere().end(session)
-                await until(lambda: not (peek(old, token) or peek(new, token)), within=BOUND)
-                await until(lambda: old.coherent and new.coherent, within=BOUND)
+                await wait_until(lambda: not (peek(old, token) or peek(new, token)), within=BOUND)
+                await wait_until(lambda: old.coherent and new.coherent, within=BOUND)
             assert old.coherent
             assert not await passes(old, token)
 
@@ -338,19 +349,19 @@ class TestSentinel:
             async with (
                 opened(group.url) as store,
                 opened(group.replica.url) as there,
-                near(store) as cache,
+                open_near_cache(store) as cache,
             ):
-                token, session = await sign_in(sessions_on(store))
-                await hold(cache, token)
+                token, session = await sign_in(build_sessions(store))
+                await load_into_cache(cache, token)
                 assert group.primary.command("WAIT", 1, 5000) == 1
                 await done(20, lambda: _failover(group))
-                await until(lambda: _role(group.replica) == "master", within=20)
-                await done(BOUND, lambda: sessions_on(there).end(session))
-                await until(lambda: peek(cache, token) is None, within=BOUND)
+                await wait_until(lambda: _role(group.replica) == "master", within=20)
+                await done(BOUND, lambda: build_sessions(there).end(session))
+                await wait_until(lambda: peek(cache, token) is None, within=BOUND)
                 assert not await passes(cache, token)
-                await done(BOUND, store.ready)
-                again, _ = await sign_in(sessions_on(store))
-                assert await lives(sessions_on(there), again)
+                await done(BOUND, store.check_ready)
+                again, _ = await sign_in(build_sessions(store))
+                assert await is_active(build_sessions(there), again)
 
     async def test_one_that_does_not_know_yet_is_left(self, redis_binary: str) -> None:
         """It hung, and comes back as the primary that it was."""
@@ -358,18 +369,18 @@ class TestSentinel:
             async with (
                 opened(group.url) as store,
                 opened(group.replica.url) as there,
-                near(store) as cache,
+                open_near_cache(store) as cache,
             ):
-                token, session = await sign_in(sessions_on(store))
-                await hold(cache, token)
+                token, session = await sign_in(build_sessions(store))
+                await load_into_cache(cache, token)
                 assert group.primary.command("WAIT", 1, 5000) == 1
                 group.primary.pause()
-                await until(lambda: _role(group.replica) == "master", within=20)
+                await wait_until(lambda: _role(group.replica) == "master", within=20)
                 group.primary.resume()
-                await sessions_on(there).end(session)
-                await until(lambda: peek(cache, token) is None, within=BOUND)
+                await build_sessions(there).end(session)
+                await wait_until(lambda: peek(cache, token) is None, within=BOUND)
                 assert not await passes(cache, token)
-                await until(lambda: cache.coherent, within=5)
+                await wait_until(lambda: cache.coherent, within=5)
                 assert not await passes(cache, token)
 
 
@@ -379,22 +390,24 @@ async def test_a_primary_of_a_cluster_that_was_demoted_is_left(redis_binary: str
         async with (
             opened(cluster.url) as store,
             opened(cluster.url) as there,
-            near(store) as cache,
+            open_near_cache(store) as cache,
         ):
-            made = [await sign_in(sessions_on(store), provider_session=f"s-{n}") for n in range(12)]
+            made = [
+                await sign_in(build_sessions(store), provider_session=f"s-{n}") for n in range(12)
+            ]
             for token, _ in made:
-                await hold(cache, token)
+                await load_into_cache(cache, token)
             assert cluster.nodes[0].command("WAIT", 1, 5000) == 1
             new.command("CLUSTER", "FAILOVER")
-            await until(lambda: _role(cluster.nodes[0]) != "master", within=20)
+            await wait_until(lambda: _role(cluster.nodes[0]) != "master", within=20)
             for _, session in made:
-                await done(BOUND, lambda session=session: sessions_on(there).end(session))  # type: ignore[misc]
-            await until(lambda: not any(peek(cache, token) for token, _ in made), within=BOUND)
+                await done(BOUND, lambda session=session: build_sessions(there).end(session))  # type: ignore[misc]
+            await wait_until(lambda: not any(peek(cache, token) for token, _ in made), within=BOUND)
             assert not any([await passes(cache, token) for token, _ in made])
-            await until(lambda: cache.coherent, within=5)
-            await done(BOUND, store.ready)
-            token, _ = await sign_in(sessions_on(store))
-            await hold(cache, token)
+            await wait_until(lambda: cache.coherent, within=5)
+            await done(BOUND, store.check_ready)
+            token, _ = await sign_in(build_sessions(store))
+            await load_into_cache(cache, token)
 
 
 async def _failover(group: SentinelGroup) -> None:
@@ -425,13 +438,13 @@ class TestReplication:
             opened(replica.url) as there,
         ):
             replica.command("REPLICAOF", "127.0.0.1", slow.port)
-            await until(lambda: has_replica(primary))
-            token, session = await sign_in(sessions_on(store))
-            await until(lambda: replica.all_keys() == primary.all_keys() != [])
-            await sessions_on(store).end(session)
+            await wait_until(lambda: has_replica(primary))
+            token, session = await sign_in(build_sessions(store))
+            await wait_until(lambda: replica.all_keys() == primary.all_keys() != [])
+            await build_sessions(store).end(session)
             primary.stop()
             replica.command("REPLICAOF", "NO", "ONE")
-            assert not await lives(sessions_on(there), token)
+            assert not await is_active(build_sessions(there), token)
 
     async def test_a_replica_that_hangs_keeps_nobody_waiting(
         self, start_redis: RedisStarter, caplog: pytest.LogCaptureFixture
@@ -439,14 +452,14 @@ class TestReplication:
         primary, replica = start_redis("--repl-diskless-sync-delay", "0"), start_redis()
         replica.command("REPLICAOF", "127.0.0.1", primary.port)
         async with opened(primary.url) as store:
-            await until(lambda: has_replica(primary))
+            await wait_until(lambda: has_replica(primary))
             replica.pause()
             for _ in range(2):
-                token, session = await sign_in(sessions_on(store))
+                token, session = await sign_in(build_sessions(store))
                 began = time.monotonic()
-                await sessions_on(store).end(session)
+                await build_sessions(store).end(session)
                 assert time.monotonic() - began < 1
-                assert not await lives(sessions_on(store), token)
+                assert not await is_active(build_sessions(store), token)
             replica.resume()
         [line] = [text for text in caplog.messages if "acknowledged" in text]
         assert "may come back" in line
@@ -458,4 +471,4 @@ class TestReplication:
         async with pair(start_redis, rights=("+@all", *rights)) as stage:
             token, session = await sign_in(stage.sessions())
             await stage.sessions().end(session)
-            assert not await lives(stage.sessions(), token)
+            assert not await is_active(stage.sessions(), token)

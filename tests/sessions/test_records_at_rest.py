@@ -11,7 +11,18 @@ from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import codec
 from authz_sidecar.sessions.factory import open_store
 from authz_sidecar.sessions.records import ProviderTokens
-from tests.sessions.conftest import ALICE, APP, AUTH, HOUR, OLD, Clock, World, child, lives, sign_in
+from tests.sessions.conftest import (
+    ALICE,
+    APP,
+    AUTH,
+    HOUR,
+    OLD,
+    Clock,
+    StoreFixture,
+    create_child,
+    is_active,
+    sign_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,10 +64,10 @@ TYPICAL = Identity(
 
 
 @pytest.fixture
-async def redis_world(redis_server: RedisServer) -> AsyncIterator[World]:
+async def redis_store_fixture(redis_server: RedisServer) -> AsyncIterator[StoreFixture]:
     redis_server.flush()
     store = open_store(redis_server.url)
-    yield World(store, Clock())
+    yield StoreFixture(store, Clock())
     await store.aclose()
 
 
@@ -72,17 +83,17 @@ def dump(server: RedisServer) -> dict[str, bytes]:
 
 
 async def test_a_copy_of_the_store_shows_nothing(
-    redis_world: World, redis_server: RedisServer
+    redis_store_fixture: StoreFixture, redis_server: RedisServer
 ) -> None:
-    sessions = redis_world.sessions()
+    sessions = redis_store_fixture.sessions()
     tokens = ProviderTokens(id_token="the-id-token", refresh_token="the-refresh-token")
     token, parent = await sign_in(
         sessions, identity=TYPICAL, tokens=tokens, client="192.0.2.77", user_agent="Browser/9.9"
     )
-    app_token, _ = await child(sessions, parent)
-    ticket = await sessions.notes.put_ticket(b"the-ticket-payload")
-    await sessions.notes.remember_once("the-state", ttl=60)
-    await sessions.notes.count("the-network", window=60)
+    app_token, _ = await create_child(sessions, parent)
+    ticket = await sessions.one_time.issue_ticket(b"the-ticket-payload")
+    await sessions.one_time.mark_used("the-state", ttl=60)
+    await sessions.one_time.count("the-network", window=60)
     await sessions.end_user(provider="corp", issuer=TYPICAL.issuer, subject="the-other-user")
     held = dump(redis_server)
     everything = b"\n".join([*(key.encode() for key in held), *held.values()]).lower()
@@ -98,26 +109,30 @@ async def test_a_copy_of_the_store_shows_nothing(
 
 
 async def test_the_servers_key_alone_opens_no_identity(
-    redis_world: World, redis_server: RedisServer
+    redis_store_fixture: StoreFixture, redis_server: RedisServer
 ) -> None:
     tokens = ProviderTokens(id_token="the-id-token")
-    _, session = await sign_in(redis_world.sessions(), tokens=tokens)
+    _, session = await sign_in(redis_store_fixture.sessions(), tokens=tokens)
     held, keys = dump(redis_server), SecretKeys([OLD])
     for name, purpose in (("s", "session"), ("t", "provider tokens")):
-        sealed = held[f"az:{name}:{{{session.handle}}}"]
+        sealed = held[f"az:{name}:{{{session.public_id}}}"]
         assert keys.open(purpose, sealed) is None
-        assert keys.open(purpose, sealed, mixed_with=session.handle.encode()) is None
+        assert keys.open(purpose, sealed, extra_secret=session.public_id.encode()) is None
     listing = keys.open(
-        "session listing", held[f"az:m:{{{session.handle}}}"], bound_to=session.handle.encode()
+        "session listing",
+        held[f"az:m:{{{session.public_id}}}"],
+        associated_data=session.public_id.encode(),
     )
     assert listing is not None
-    assert codec.decode_listing(listing, handle=session.handle) is not None
+    assert codec.decode_listing(listing, public_id=session.public_id) is not None
 
 
 async def test_a_typical_session_takes_less_than_a_kilobyte(
-    redis_world: World, redis_server: RedisServer
+    redis_store_fixture: StoreFixture, redis_server: RedisServer
 ) -> None:
-    await sign_in(redis_world.sessions(), identity=TYPICAL, scope="https://grafana.example.com")
+    await sign_in(
+        redis_store_fixture.sessions(), identity=TYPICAL, scope="https://grafana.example.com"
+    )
     sizes = {
         key[:4]: redis_server.command("MEMORY", "USAGE", key)
         for key in redis_server.all_keys()
@@ -128,9 +143,9 @@ async def test_a_typical_session_takes_less_than_a_kilobyte(
 
 
 async def test_a_child_adds_little_to_the_indexes(
-    redis_world: World, redis_server: RedisServer
+    redis_store_fixture: StoreFixture, redis_server: RedisServer
 ) -> None:
-    sessions = redis_world.sessions()
+    sessions = redis_store_fixture.sessions()
     _, parent = await sign_in(sessions, identity=TYPICAL)
     before = sum(
         redis_server.command("MEMORY", "USAGE", key)
@@ -138,7 +153,7 @@ async def test_a_child_adds_little_to_the_indexes(
         if key[3] in "up"
     )
     for _ in range(4):
-        await child(sessions, parent)
+        await create_child(sessions, parent)
     after = sum(
         redis_server.command("MEMORY", "USAGE", key)
         for key in redis_server.all_keys()
@@ -148,9 +163,9 @@ async def test_a_child_adds_little_to_the_indexes(
 
 
 async def test_records_expire_with_the_session_and_use_never_prolongs_them(
-    redis_world: World, redis_server: RedisServer
+    redis_store_fixture: StoreFixture, redis_server: RedisServer
 ) -> None:
-    sessions = redis_world.sessions()
+    sessions = redis_store_fixture.sessions()
     token, session = await sign_in(sessions, tokens=ProviderTokens(id_token="i"))
 
     def seconds() -> dict[str, float]:
@@ -163,10 +178,10 @@ async def test_records_expire_with_the_session_and_use_never_prolongs_them(
     expected: dict[str, Any] = dict.fromkeys(("az:m", "az:p", "az:s", "az:t", "az:u"), whole)
     assert seconds() == expected | {"az:l": idle}
     before = dump(redis_server)
-    redis_world.clock.now = session.expires_at - 60
-    last_use = f"az:l:{{{session.handle}}}"
-    redis_server.command("SET", last_use, int((redis_world.clock.now - HOUR / 2) * 1000))
-    assert await lives(sessions, token)
+    redis_store_fixture.clock.now = session.expires_at - 60
+    last_use = f"az:l:{{{session.public_id}}}"
+    redis_server.command("SET", last_use, int((redis_store_fixture.clock.now - HOUR / 2) * 1000))
+    assert await is_active(sessions, token)
     after = dump(redis_server)
     assert before.pop(last_use) != after.pop(last_use)
     assert after == before
@@ -174,9 +189,9 @@ async def test_records_expire_with_the_session_and_use_never_prolongs_them(
 
 
 async def test_an_index_lives_as_long_as_its_last_member(
-    redis_world: World, redis_server: RedisServer
+    redis_store_fixture: StoreFixture, redis_server: RedisServer
 ) -> None:
-    sessions = redis_world.sessions()
+    sessions = redis_store_fixture.sessions()
     for lifetime in (HOUR, 5 * HOUR, 60.0):
         await sign_in(sessions, provider_session=None, lifetime=lifetime)
     (index,) = (key for key in redis_server.all_keys() if key.startswith("az:u:"))
@@ -184,11 +199,11 @@ async def test_an_index_lives_as_long_as_its_last_member(
 
 
 async def test_last_use_is_written_once_per_tenth_of_the_idle_timeout(
-    redis_world: World, redis_server: RedisServer
+    redis_store_fixture: StoreFixture, redis_server: RedisServer
 ) -> None:
-    sessions = redis_world.sessions()
+    sessions = redis_store_fixture.sessions()
     token, parent = await sign_in(sessions)
-    app_token, _ = await child(sessions, parent)
+    app_token, _ = await create_child(sessions, parent)
 
     def writes() -> int:
         info = redis_server.command("INFO", "commandstats")
@@ -196,9 +211,9 @@ async def test_last_use_is_written_once_per_tenth_of_the_idle_timeout(
 
     start = writes()
     for _ in range(30):
-        redis_world.clock.now += HOUR / 300
-        assert await lives(sessions, token)
-        assert await lives(sessions, app_token, APP)
+        redis_store_fixture.clock.now += HOUR / 300
+        assert await is_active(sessions, token)
+        assert await is_active(sessions, app_token, APP)
     assert writes() - start == 1
 
 
@@ -211,26 +226,26 @@ async def test_last_use_is_written_once_per_tenth_of_the_idle_timeout(
     ],
 )
 async def test_a_damaged_record_is_no_session(
-    redis_world: World, redis_server: RedisServer, damage: bytes | None
+    redis_store_fixture: StoreFixture, redis_server: RedisServer, damage: bytes | None
 ) -> None:
-    sessions = redis_world.sessions()
+    sessions = redis_store_fixture.sessions()
     token, session = await sign_in(sessions)
     _, other = await sign_in(sessions)
     for name in "smt":
-        key = f"az:{name}:{{{session.handle}}}"
-        from_other = redis_server.command("GET", f"az:{name}:{{{other.handle}}}") or b"x"
+        key = f"az:{name}:{{{session.public_id}}}"
+        from_other = redis_server.command("GET", f"az:{name}:{{{other.public_id}}}") or b"x"
         redis_server.command("SET", key, from_other if damage is None else damage)
-    assert not await lives(sessions, token)
-    assert await sessions.tokens(token) is None
+    assert not await is_active(sessions, token)
+    assert await sessions.provider_tokens(token) is None
     user: Any = {"provider": "corp", "issuer": ALICE.issuer, "subject": "alice"}
-    assert [each.handle for each in await sessions.of_user(**user)] == [other.handle]
+    assert [each.handle for each in await sessions.list_for_user(**user)] == [other.public_id]
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b"-1", b"1e9", b"\xff"])
 async def test_a_damaged_last_use_is_no_session(
-    redis_world: World, redis_server: RedisServer, value: bytes
+    redis_store_fixture: StoreFixture, redis_server: RedisServer, value: bytes
 ) -> None:
-    sessions = redis_world.sessions()
+    sessions = redis_store_fixture.sessions()
     token, session = await sign_in(sessions, scope=AUTH)
-    redis_server.command("SET", f"az:l:{{{session.handle}}}", value)
-    assert not await lives(sessions, token)
+    redis_server.command("SET", f"az:l:{{{session.public_id}}}", value)
+    assert not await is_active(sessions, token)

@@ -12,13 +12,13 @@ import pytest
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions.factory import open_store
-from authz_sidecar.sessions.redis.clients import DEADLINE, MAX_CONNECTIONS
-from authz_sidecar.sessions.service import Sessions
-from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.redis.clients import DEADLINE_SECONDS, MAX_CONNECTIONS
+from authz_sidecar.sessions.service import SessionService
+from authz_sidecar.sessions.store import StoreEntry
 from tests.servers.listening import Listening
 from tests.servers.redis_groups import running_sentinel
 from tests.servers.sidecar import free_ports
-from tests.sessions.conftest import HOUR, OLD, lives, sign_in
+from tests.sessions.conftest import HOUR, OLD, is_active, sign_in
 
 if TYPE_CHECKING:
     import socket
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.store import SessionStore
     from tests.servers.redis import RedisServer, RedisStarter
 
-ENTRY = Entry("az:test", b"1", 60)
+ENTRY = StoreEntry("az:test", b"1", 60)
 
 
 @contextlib.asynccontextmanager
@@ -39,13 +39,13 @@ async def opened(url: str) -> AsyncIterator[SessionStore]:
         await store.aclose()
 
 
-def sessions_on(store: SessionStore) -> Sessions:
-    return Sessions(
+def sessions_on(store: SessionStore) -> SessionService:
+    return SessionService(
         store=store, secret_keys=SecretKeys([OLD]), lifetime=10 * HOUR, idle_timeout=HOUR
     )
 
 
-async def refused(asking: Awaitable[object], *, within: float = DEADLINE + 1) -> str:
+async def refused(asking: Awaitable[object], *, within: float = DEADLINE_SECONDS + 1) -> str:
     start = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
         await asking
@@ -59,7 +59,7 @@ async def test_nobody_there(scheme: str) -> None:
     hosts = f"127.0.0.1:{one}" if scheme == "redis" else f"127.0.0.1:{one},127.0.0.1:{other}"
     path = "/sessions" if scheme == "redis+sentinel" else ""
     async with opened(f"{scheme}://:hunter2@{hosts}{path}") as store:
-        for asking in (store.ready(), store.read("az:test"), store.write(ENTRY, ENTRY)):
+        for asking in (store.check_ready(), store.read("az:test"), store.write(ENTRY, ENTRY)):
             message = await refused(asking)
             assert message.startswith(f"the session store `{scheme}://{hosts}{path}` cannot answer")
             assert "hunter2" not in message
@@ -67,7 +67,7 @@ async def test_nobody_there(scheme: str) -> None:
 
 async def test_no_such_socket() -> None:
     async with opened("unix:///nowhere/redis.sock") as store:
-        assert "`unix:///nowhere/redis.sock`" in await refused(store.ready(), within=0.5)
+        assert "`unix:///nowhere/redis.sock`" in await refused(store.check_ready(), within=0.5)
 
 
 async def test_every_operation_is_refused_in_the_same_words() -> None:
@@ -76,15 +76,15 @@ async def test_every_operation_is_refused_in_the_same_words() -> None:
         for asking in (
             store.read("az:test"),
             store.write(ENTRY),
-            store.write_new(ENTRY),
-            store.rewrite(ENTRY),
-            store.take("az:test"),
+            store.write_if_absent(ENTRY),
+            store.write_if_present(ENTRY),
+            store.read_and_delete("az:test"),
             store.delete("az:test"),
-            store.index("az:test", "a", expires_at=2.0, now=1.0),
-            store.indexed("az:test", now=1.0),
-            store.unindex("az:test", "a"),
+            store.add_to_index("az:test", "a", expires_at=2.0, now=1.0),
+            store.read_indexes("az:test", now=1.0),
+            store.remove_from_index("az:test", "a"),
             store.count("az:test", window=60),
-            store.ready(),
+            store.check_ready(),
         ):
             assert "cannot answer" in await refused(asking, within=0.5)
 
@@ -118,7 +118,7 @@ async def test_a_redis_that_hangs_costs_a_bounded_time(start_redis: RedisStarter
         crowd = [refused(store.read("az:test")) for _ in range(4 * MAX_CONNECTIONS)]
         await asyncio.gather(*crowd)
         server.resume()
-        assert await lives(sessions, token)
+        assert await is_active(sessions, token)
         assert await asyncio.gather(*(store.read("az:test") for _ in range(50))) == [(None,)] * 50
 
 
@@ -135,7 +135,7 @@ async def test_nobody_gets_an_answer_that_was_anothers(start_redis: RedisStarter
     server = start_redis()
     async with opened(server.url) as store:
         for number in range(50):
-            await store.write(Entry(f"az:{number}", b"%d" % number, 60))
+            await store.write(StoreEntry(f"az:{number}", b"%d" % number, 60))
 
         async def read(number: int) -> None:
             with contextlib.suppress(TimeoutError):
@@ -151,18 +151,18 @@ async def test_nobody_gets_an_answer_that_was_anothers(start_redis: RedisStarter
 async def test_a_wrong_password(redis_with_password: RedisServer) -> None:
     url = f"redis://:hunter2@127.0.0.1:{redis_with_password.port}"
     async with opened(url) as store:
-        message = await refused(store.ready())
+        message = await refused(store.check_ready())
         assert "WRONGPASS" in message or "invalid username-password" in message
         assert "hunter2" not in message
     async with opened(f"redis://127.0.0.1:{redis_with_password.port}") as store:
-        assert "authenticated" in await refused(store.ready())
+        assert "authenticated" in await refused(store.check_ready())
 
 
 async def test_a_replica_is_not_ready(start_redis: RedisStarter) -> None:
     primary = start_redis()
     replica = start_redis("--replicaof", "127.0.0.1", str(primary.port))
     async with opened(replica.url) as store:
-        assert "read only replica" in await refused(store.ready())
+        assert "read only replica" in await refused(store.check_ready())
 
 
 async def test_a_full_redis_takes_no_sign_in_and_keeps_none_by_halves(
@@ -173,11 +173,11 @@ async def test_a_full_redis_takes_no_sign_in_and_keeps_none_by_halves(
         sessions = sessions_on(store)
         server.command("CONFIG", "SET", "maxmemory", "1")
         assert "maxmemory" in await refused(sign_in(sessions))
-        assert "maxmemory" in await refused(store.ready())
+        assert "maxmemory" in await refused(store.check_ready())
         assert server.all_keys() == []
         server.command("CONFIG", "SET", "maxmemory", "0")
         token, _ = await sign_in(sessions, scope="https://auth.example.com")
-        assert await lives(sessions, token)
+        assert await is_active(sessions, token)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +216,8 @@ async def test_a_failover_is_followed(redis_binary: str) -> None:
             deadline = time.monotonic() + 30
             while True:
                 try:
-                    assert await lives(sessions, token)
-                    await store.ready()
+                    assert await is_active(sessions, token)
+                    await store.check_ready()
                     break
                 except StoreUnavailable:
                     assert time.monotonic() < deadline, "the failover was not followed"

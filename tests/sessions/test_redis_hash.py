@@ -10,9 +10,9 @@ import pytest
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions.redis import RedisHash
-from authz_sidecar.sessions.redis.clients import connect
-from authz_sidecar.sessions.redis.hashes import MOST_BYTES, MOST_FIELDS
-from authz_sidecar.sessions.store_url import parse_location
+from authz_sidecar.sessions.redis.clients import open_client
+from authz_sidecar.sessions.redis.hashes import MAX_BYTES, MAX_FIELDS
+from authz_sidecar.sessions.store_url import parse_store_url
 from tests.servers.redis_groups import running_cluster
 from tests.servers.sidecar import free_ports
 from tests.sessions.failover import FORMER
@@ -30,7 +30,7 @@ IN_REDIS = [name for name in STORES if name != "memory"]
 
 @contextlib.asynccontextmanager
 async def opened(url: str) -> AsyncIterator[RedisHash]:
-    table = RedisHash.at(parse_location(url), key=KEY)
+    table = RedisHash.from_location(parse_store_url(url), key=KEY)
     try:
         yield table
     finally:
@@ -38,7 +38,7 @@ async def opened(url: str) -> AsyncIterator[RedisHash]:
 
 
 async def put(url: str, fields: Mapping[bytes, bytes], *, key: str = KEY) -> None:
-    connected = connect(parse_location(url))
+    connected = open_client(parse_store_url(url))
     try:
         await connected.client.delete(key)
         pairs = [each for pair in fields.items() for each in pair]
@@ -64,8 +64,8 @@ async def test_it_is_read_whole(url: str, size: int) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        pytest.param({b"%d" % number: b"{}" for number in range(MOST_FIELDS + 1)}, id="records"),
-        pytest.param({b"%d" % n: b" " * (MOST_BYTES // 16) for n in range(17)}, id="bytes"),
+        pytest.param({b"%d" % number: b"{}" for number in range(MAX_FIELDS + 1)}, id="records"),
+        pytest.param({b"%d" % n: b" " * (MAX_BYTES // 16) for n in range(17)}, id="bytes"),
     ],
 )
 async def test_one_that_is_too_large_is_refused(

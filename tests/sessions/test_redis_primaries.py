@@ -10,10 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from authz_sidecar.sessions.redis.primaries import NAMED, OutdatedError, Primaries
+from authz_sidecar.sessions.redis.primaries import (
+    SENTINELS_ADDRESS,
+    OutdatedReportError,
+    PrimaryRegistry,
+)
 
 if TYPE_CHECKING:
-    from authz_sidecar.sessions.redis.primaries import Dial
+    from authz_sidecar.sessions.redis.primaries import ConnectionAttempt
 
 
 class Cut:
@@ -26,9 +30,9 @@ class Cut:
         self.is_cut = True
 
 
-def listening(primaries: Primaries, *addresses: str) -> None:
+def listening(primaries: PrimaryRegistry, *addresses: str) -> None:
     """An epoch has begun with these, each of which is the server of its own name."""
-    generations = {primaries.report(primaries.dial(), each, each) for each in addresses}
+    generations = {primaries.report(primaries.begin_attempt(), each, each) for each in addresses}
     primaries.begin_epoch(generations.pop(), addresses)
 
 
@@ -41,109 +45,113 @@ def listening(primaries: Primaries, *addresses: str) -> None:
         pytest.param([("", "a"), ("", "b"), ("", "a")], 2, id="there and back"),
         pytest.param([("1", "a"), ("2", "b"), ("1", "a")], 0, id="two addresses"),
         pytest.param([("1", "a"), ("2", "b"), ("2", "c")], 1, id="one of two addresses"),
-        pytest.param([(NAMED, "1"), ("", "a"), (NAMED, "2")], 1, id="named by the Sentinels"),
+        pytest.param(
+            [(SENTINELS_ADDRESS, "1"), ("", "a"), (SENTINELS_ADDRESS, "2")],
+            1,
+            id="named by the Sentinels",
+        ),
     ],
 )
 def test_a_term_ends_when_another_server_answers(
     reports: list[tuple[str, str]], terms: int
 ) -> None:
-    primaries = Primaries()
+    primaries = PrimaryRegistry()
     for address, identity in reports:
-        primaries.report(primaries.dial(), address, identity)
+        primaries.report(primaries.begin_attempt(), address, identity)
     assert primaries.term == terms
 
 
 class TestReportsThatCrossEachOther:
     def test_the_one_that_began_first_says_less(self) -> None:
-        primaries = Primaries()
-        first, second = primaries.dial(), primaries.dial()
+        primaries = PrimaryRegistry()
+        first, second = primaries.begin_attempt(), primaries.begin_attempt()
         primaries.report(second, "", "new")
-        with pytest.raises(OutdatedError):
+        with pytest.raises(OutdatedReportError):
             primaries.report(first, "", "old")
         assert primaries.term == 0
 
     def test_the_one_that_began_last_says_more(self) -> None:
-        primaries = Primaries()
-        first, second = primaries.dial(), primaries.dial()
+        primaries = PrimaryRegistry()
+        first, second = primaries.begin_attempt(), primaries.begin_attempt()
         primaries.report(first, "", "old")
         primaries.report(second, "", "new")
         assert primaries.term == 1
 
     def test_what_began_in_an_earlier_term_counts_where_it_agrees(self) -> None:
-        primaries = Primaries()
-        primaries.report(primaries.dial(), "", "old")
-        one, other = primaries.dial(), primaries.dial()
-        primaries.report(primaries.dial(), "", "new")
+        primaries = PrimaryRegistry()
+        primaries.report(primaries.begin_attempt(), "", "old")
+        one, other = primaries.begin_attempt(), primaries.begin_attempt()
+        primaries.report(primaries.begin_attempt(), "", "new")
         assert primaries.report(one, "", "new") == primaries.generation
-        with pytest.raises(OutdatedError):
+        with pytest.raises(OutdatedReportError):
             primaries.report(other, "", "old")
         assert primaries.term == 1
 
     def test_what_began_before_a_loss_says_nothing(self) -> None:
-        primaries = Primaries()
-        dial = primaries.dial()
+        primaries = PrimaryRegistry()
+        dial = primaries.begin_attempt()
         primaries.end_term("silence")
-        with pytest.raises(OutdatedError):
+        with pytest.raises(OutdatedReportError):
             primaries.report(dial, "", "old")
 
 
 class TestEpochs:
     def test_one_uses_connections_of_its_own(self) -> None:
-        primaries = Primaries()
-        before = primaries.report(primaries.dial(), "", "a")
+        primaries = PrimaryRegistry()
+        before = primaries.report(primaries.begin_attempt(), "", "a")
         listening(primaries, "")
         assert before != primaries.generation
 
     def test_none_begins_with_what_is_outdated(self) -> None:
-        primaries = Primaries()
-        generation = primaries.report(primaries.dial(), "", "a")
+        primaries = PrimaryRegistry()
+        generation = primaries.report(primaries.begin_attempt(), "", "a")
         primaries.end_term("silence")
-        with pytest.raises(OutdatedError):
+        with pytest.raises(OutdatedReportError):
             primaries.begin_epoch(generation, [""])
-        generation = primaries.report(primaries.dial(), "", "a")
+        generation = primaries.report(primaries.begin_attempt(), "", "a")
         primaries.end_epoch("slots have moved")
-        with pytest.raises(OutdatedError):
+        with pytest.raises(OutdatedReportError):
             primaries.begin_epoch(generation, [""])
 
     def test_none_begins_without_a_report(self) -> None:
-        primaries = Primaries()
-        with pytest.raises(OutdatedError):
+        primaries = PrimaryRegistry()
+        with pytest.raises(OutdatedReportError):
             primaries.begin_epoch(primaries.generation, [""])
 
     def test_two_listeners_agree(self) -> None:
-        primaries = Primaries()
+        primaries = PrimaryRegistry()
         listening(primaries, "1", "2")
         listening(primaries, "1", "2")
         assert primaries.term == 0
 
     def test_or_both_begin_anew(self) -> None:
-        primaries = Primaries()
+        primaries = PrimaryRegistry()
         ended: list[str] = []
         listening(primaries, "1", "2")
         primaries.subscribe(ended.append)
-        with pytest.raises(OutdatedError):
+        with pytest.raises(OutdatedReportError):
             listening(primaries, "1")
         assert len(ended) == 1
 
     def test_a_server_that_nobody_listens_to_ends_it(self) -> None:
-        primaries = Primaries()
+        primaries = PrimaryRegistry()
         ended: list[str] = []
         listening(primaries, "1", "2")
         primaries.subscribe(ended.append)
-        primaries.report(primaries.dial(), "3", "c")
+        primaries.report(primaries.begin_attempt(), "3", "c")
         assert ended == ["a primary answers at which changes are not tracked"]
 
     def test_so_does_one_that_was_only_asked_before(self) -> None:
-        primaries = Primaries()
-        primaries.report(primaries.dial(), "3", "c")
+        primaries = PrimaryRegistry()
+        primaries.report(primaries.begin_attempt(), "3", "c")
         listening(primaries, "1", "2")
         assert primaries.term == 0
-        primaries.report(primaries.dial(), "3", "c")
+        primaries.report(primaries.begin_attempt(), "3", "c")
         assert primaries.term == 1
 
 
 def test_connections_are_cut_with_their_term() -> None:
-    primaries = Primaries()
+    primaries = PrimaryRegistry()
     kept, left = Cut(), Cut()
     for each in (kept, left):
         primaries.register(each)
@@ -155,7 +163,7 @@ def test_connections_are_cut_with_their_term() -> None:
 
 
 def test_connections_that_are_gone_are_forgotten() -> None:
-    primaries = Primaries()
+    primaries = PrimaryRegistry()
     for _ in range(100):
         primaries.register(Cut())
     gc.collect()
@@ -166,15 +174,15 @@ def test_connections_that_are_gone_are_forgotten() -> None:
     ("known", "terms"), [pytest.param(True, 1, id="known"), pytest.param(False, 0, id="new")]
 )
 def test_a_replica_ends_what_was_a_primary(*, known: bool, terms: int) -> None:
-    primaries = Primaries()
+    primaries = PrimaryRegistry()
     if known:
-        primaries.report(primaries.dial(), "", "a")
+        primaries.report(primaries.begin_attempt(), "", "a")
     primaries.report_replica("")
     assert primaries.term == terms
 
 
 def test_whoever_has_left_is_told_nothing() -> None:
-    primaries = Primaries()
+    primaries = PrimaryRegistry()
     told: list[str] = []
     primaries.subscribe(told.append)
     primaries.end_term("one")
@@ -194,10 +202,10 @@ class Failovers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.primaries = Primaries()
+        self.primaries = PrimaryRegistry()
         self.primaries.subscribe(self.ended)
         self.now = dict.fromkeys(ADDRESSES, "a")
-        self.dials: list[tuple[Dial, str, str]] = []
+        self.dials: list[tuple[ConnectionAttempt, str, str]] = []
         self.connections: list[tuple[int, str, str, Cut]] = []
         self.newest: dict[str, tuple[int, str]] = {}
         self.listened: dict[str, str] | None = None
@@ -211,7 +219,7 @@ class Failovers(RuleBasedStateMachine):
 
     @rule(address=st.sampled_from(ADDRESSES))
     def dial(self, address: str) -> None:
-        self.dials.append((self.primaries.dial(), address, self.now[address]))
+        self.dials.append((self.primaries.begin_attempt(), address, self.now[address]))
 
     @precondition(lambda self: self.dials)
     @rule(data=st.data())
@@ -223,7 +231,7 @@ class Failovers(RuleBasedStateMachine):
             self.newest[address] = dial.number, server
         try:
             generation = self.primaries.report(dial, address, server)
-        except OutdatedError:
+        except OutdatedReportError:
             return
         connection = Cut()
         self.primaries.register(connection)
@@ -243,7 +251,7 @@ class Failovers(RuleBasedStateMachine):
         usable = {address: server for _, address, server, _ in self.usable()}
         try:
             self.primaries.begin_epoch(self.primaries.generation, usable.keys())
-        except OutdatedError:
+        except OutdatedReportError:
             return
         self.listened = usable
 

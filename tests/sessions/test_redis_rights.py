@@ -12,11 +12,11 @@ import pytest
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions.redis import RedisHash
-from authz_sidecar.sessions.store import Entry
-from authz_sidecar.sessions.store_url import parse_location
+from authz_sidecar.sessions.store import StoreEntry
+from authz_sidecar.sessions.store_url import parse_store_url
 from tests.servers.redis import running_redis
 from tests.servers.redis_groups import has_replica
-from tests.sessions.caches import find, near, sessions_on, until
+from tests.sessions.caches import build_sessions, find, open_near_cache, wait_until
 from tests.sessions.conftest import sign_in
 from tests.sessions.failover import opened
 
@@ -57,24 +57,24 @@ def url_of(server: RedisServer, words: list[str], *, db: int = 0) -> str:
 
 async def use(store: SessionStore) -> None:
     """Everything that a server does with it."""
-    entry = Entry("az:{x}", b"1", 60)
+    entry = StoreEntry("az:{x}", b"1", 60)
     await store.write(entry, entry)
     await store.read(entry.key)
-    await store.write_new(entry)
-    await store.rewrite(entry)
-    await store.rewrite_all(entry)
-    await store.swap(entry.key, b"1", b"2")
-    await store.take(entry.key)
+    await store.write_if_absent(entry)
+    await store.write_if_present(entry)
+    await store.write_all_if_present(entry)
+    await store.compare_and_swap(entry.key, b"1", b"2")
+    await store.read_and_delete(entry.key)
     await store.delete(entry.key)
-    await store.index("az:i", "a", expires_at=2.0, now=1.0)
-    await store.indexed("az:i", now=1.0)
-    await store.unindex("az:i", "a")
+    await store.add_to_index("az:i", "a", expires_at=2.0, now=1.0)
+    await store.read_indexes("az:i", now=1.0)
+    await store.remove_from_index("az:i", "a")
     await store.count("az:c", window=60)
-    await store.ready()
-    async with near(store, start=False) as cache:
+    await store.check_ready()
+    async with open_near_cache(store, start=False) as cache:
         cache.start()
-        await until(lambda: cache.coherent or cache.refused)
-        sessions = sessions_on(store)
+        await wait_until(lambda: cache.coherent or cache.refused)
+        sessions = build_sessions(store)
         token, session = await sign_in(sessions)
         await find(cache, token)
         await sessions.end(session)
@@ -130,7 +130,7 @@ async def test_a_table_needs_less(start_redis: RedisStarter) -> None:
     server = start_redis()
     key = next(word[1:] for word in TABLE if word.startswith("~"))
     allow(server, TABLE)
-    table = RedisHash.at(parse_location(url_of(server, TABLE, db=2)), key=key)
+    table = RedisHash.from_location(parse_store_url(url_of(server, TABLE, db=2)), key=key)
     assert await table.read() == {}
     await table.aclose()
     assert denied(server) == set()

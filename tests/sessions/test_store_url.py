@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from authz_sidecar.errors import StartError
+from authz_sidecar.errors import StartupError
 from authz_sidecar.sessions.factory import open_store
 from authz_sidecar.sessions.memory_store import MemoryStore
 from authz_sidecar.sessions.store_url import (
-    Place,
-    SentinelLogin,
+    SentinelCredentials,
     StoreKind,
     StoreLocation,
-    Tls,
-    parse_location,
+    StorePath,
+    TLSFiles,
+    parse_store_url,
 )
 
 HOST = (("h", 6379),)
@@ -31,13 +31,13 @@ HOST = (("h", 6379),)
         ),
         pytest.param(
             "redis://127.0.0.1:1234/7",
-            StoreLocation(kind=StoreKind.REDIS, hosts=(("127.0.0.1", 1234),), place=Place(db=7)),
+            StoreLocation(kind=StoreKind.REDIS, hosts=(("127.0.0.1", 1234),), path=StorePath(db=7)),
             "redis://127.0.0.1:1234",
             id="port and database",
         ),
         pytest.param(
             "redis://[::1]:1234?db=7",
-            StoreLocation(kind=StoreKind.REDIS, hosts=(("::1", 1234),), place=Place(db=7)),
+            StoreLocation(kind=StoreKind.REDIS, hosts=(("::1", 1234),), path=StorePath(db=7)),
             "redis://[::1]:1234",
             id="IPv6",
         ),
@@ -55,19 +55,21 @@ HOST = (("h", 6379),)
         ),
         pytest.param(
             "rediss://h?ssl_ca_certs=/etc/ca.pem",
-            StoreLocation(kind=StoreKind.REDIS, hosts=HOST, tls=Tls(ca_certs="/etc/ca.pem")),
+            StoreLocation(kind=StoreKind.REDIS, hosts=HOST, tls=TLSFiles(ca_certs="/etc/ca.pem")),
             "rediss://h:6379",
             id="TLS",
         ),
         pytest.param(
             "unix:///run/r.sock?db=2",
-            StoreLocation(kind=StoreKind.UNIX, place=Place(path="/run/r.sock", db=2)),
+            StoreLocation(kind=StoreKind.UNIX, path=StorePath(socket_path="/run/r.sock", db=2)),
             "unix:///run/r.sock",
             id="socket",
         ),
         pytest.param(
             "unix://:pw@/run/r.sock",
-            StoreLocation(kind=StoreKind.UNIX, place=Place(path="/run/r.sock"), password="pw"),
+            StoreLocation(
+                kind=StoreKind.UNIX, path=StorePath(socket_path="/run/r.sock"), password="pw"
+            ),
             "unix:///run/r.sock",
             id="socket with a password",
         ),
@@ -76,11 +78,11 @@ HOST = (("h", 6379),)
             StoreLocation(
                 kind=StoreKind.SENTINEL,
                 hosts=(("a", 26379), ("b", 1)),
-                place=Place(service="main", db=3),
+                path=StorePath(service="main", db=3),
                 username="u",
                 password="pw",
-                tls=Tls(),
-                sentinel=SentinelLogin(password="spw"),
+                tls=TLSFiles(),
+                sentinel=SentinelCredentials(password="spw"),
             ),
             "redis+sentinel://a:26379,b:1/main",
             id="sentinel",
@@ -94,7 +96,7 @@ HOST = (("h", 6379),)
     ],
 )
 def test_locations(url: str, location: StoreLocation, shown: str) -> None:
-    assert parse_location(url) == location
+    assert parse_store_url(url) == location
     assert str(location) == shown
 
 
@@ -129,7 +131,7 @@ def test_locations(url: str, location: StoreLocation, shown: str) -> None:
 )
 def test_refused(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_location(url)
+        parse_store_url(url)
 
 
 @pytest.mark.parametrize(
@@ -147,14 +149,14 @@ def test_refused(url: str, message: str) -> None:
     ],
 )
 def test_no_message_repeats_a_password(url: str) -> None:
-    with pytest.raises(StartError, match=r"`sessions\.store` ") as caught:
+    with pytest.raises(StartupError, match=r"`sessions\.store` ") as caught:
         open_store(url)
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(caught.value.__cause__)
 
 
 def test_nothing_shown_of_a_location_is_a_password() -> None:
-    location = parse_location("redis+sentinel://u:hunter2@h/s?sentinel_password=hunter2")
+    location = parse_store_url("redis+sentinel://u:hunter2@h/s?sentinel_password=hunter2")
     assert "hunter2" not in f"{location} {location!r}"
 
 

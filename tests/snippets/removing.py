@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.yaml import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,8 +46,8 @@ def _nginx(files: Mapping[str, str]) -> Removals:
 
 
 def _traefik(files: Mapping[str, str]) -> Removals:
-    dynamic = read_text(files["dynamic.yml"], file="dynamic.yml").data
-    static = read_text(files["traefik.yml"], file="traefik.yml").data
+    dynamic = parse_yaml(files["dynamic.yml"], file="dynamic.yml").data
+    static = parse_yaml(files["traefik.yml"], file="traefik.yml").data
     entry = static["entryPoints"]["websecure"]["http"]
     assert entry["middlewares"] == ["authz-clear@file"]
     headers = dynamic["http"]["middlewares"]["authz-clear"]["headers"]["customRequestHeaders"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from authz_sidecar.snippets.edit import EXAMPLE, DriftError, Text, variable
+from authz_sidecar.snippets.edit import EXAMPLE_HEADERS, DriftError, TextFile, variable_name
 
 ALIGNED = """\
 set authz_user       $http_x_auth_user;
@@ -15,11 +15,11 @@ set authz_set_cookie $http_set_cookie;
 
 
 def test_the_examples_own_headers_change_nothing() -> None:
-    assert Text("a", ALIGNED).with_headers(EXAMPLE).content == ALIGNED
+    assert TextFile("a", ALIGNED).with_headers(EXAMPLE_HEADERS).content == ALIGNED
 
 
 def test_columns_are_kept_where_there_is_room() -> None:
-    text = Text("a", ALIGNED).with_headers(("X-Auth-User", "X-Very-Long-Department"))
+    text = TextFile("a", ALIGNED).with_headers(("X-Auth-User", "X-Very-Long-Department"))
     assert text.content == (
         "set authz_user       $http_x_auth_user;\n"
         "set authz_x_very_long_department $http_x_very_long_department;\n"
@@ -28,36 +28,38 @@ def test_columns_are_kept_where_there_is_room() -> None:
 
 
 def test_repetitions_of_several_lines() -> None:
-    lines = "".join(f"@{h[7:].lower()} not {h}\nset @{h[7:].lower()} {h}\n" for h in EXAMPLE)
-    assert Text("a", lines).with_headers(("X-A",)).content == "@x_a not X-A\nset @x_a X-A\n"
+    lines = "".join(
+        f"@{h[7:].lower()} not {h}\nset @{h[7:].lower()} {h}\n" for h in EXAMPLE_HEADERS
+    )
+    assert TextFile("a", lines).with_headers(("X-A",)).content == "@x_a not X-A\nset @x_a X-A\n"
 
 
 def test_a_mention_of_one_header_alone_stays() -> None:
     text = "# `X_Auth_User` and `X-Auth-User` are one\nX-Auth-User\nX-Auth-Email\n"
-    assert Text("a", text).with_headers(("X-A",)).content == text
+    assert TextFile("a", text).with_headers(("X-A",)).content == text
 
 
 def test_blocks() -> None:
-    text = Text("a", "a {\n  x\n}\n\n# about b\nb {\n  inner {\n    y\n  }\n}\n\nc {\n}\n")
+    text = TextFile("a", "a {\n  x\n}\n\n# about b\nb {\n  inner {\n    y\n  }\n}\n\nc {\n}\n")
     assert text.without_block("b {").content == "a {\n  x\n}\n\nc {\n}\n"
     assert text.without_block("y", inside=True).content == (
         "a {\n  x\n}\n\n# about b\nb {\n}\n\nc {\n}\n"
     )
-    yaml = Text("a", "a:\n  # about x\n  x:\n    - 1\n\n  y: 2\n")
+    yaml = TextFile("a", "a:\n  # about x\n  x:\n    - 1\n\n  y: 2\n")
     assert yaml.without_block("  x:").content == "a:\n\n  y: 2\n"
 
 
 def test_lines() -> None:
-    text = Text("a", "  one\n  two\n")
-    assert text.after_line("one", "more").content == "  one\n  more\n  two\n"
+    text = TextFile("a", "  one\n  two\n")
+    assert text.insert_after_line("one", "more").content == "  one\n  more\n  two\n"
     assert text.without_lines("one").content == "  two\n"
 
 
-@pytest.mark.parametrize("edit", ["replace", "without_lines", "after_line", "without_block"])
+@pytest.mark.parametrize("edit", ["replace", "without_lines", "insert_after_line", "without_block"])
 def test_what_is_not_there_cannot_be_edited(edit: str) -> None:
     arguments = ("absent", "new") if edit == "replace" else ("absent",)
     with pytest.raises(DriftError):
-        getattr(Text("a", "text\n"), edit)(*arguments)
+        getattr(TextFile("a", "text\n"), edit)(*arguments)
 
 
 @pytest.mark.parametrize(
@@ -70,4 +72,4 @@ def test_what_is_not_there_cannot_be_edited(edit: str) -> None:
     ],
 )
 def test_variables(header: str, name: str) -> None:
-    assert variable(header) == name
+    assert variable_name(header) == name

@@ -8,9 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from authz_sidecar.core.untrusted_headers import FAMILIES, NAMES, PREFIXES
-from authz_sidecar.identity.headers import PRESETS, managed_names
-from authz_sidecar.snippets import PROXIES, write
+from authz_sidecar.core.untrusted_headers import (
+    UNTRUSTED_FAMILIES,
+    UNTRUSTED_NAMES,
+    UNTRUSTED_PREFIXES,
+)
+from authz_sidecar.identity.headers import PRESETS, managed_header_names
+from authz_sidecar.snippets import PROXIES, render_snippet
 from authz_sidecar.snippets.write import deploy_directory
 from tests.header_names import SEPARATORS, respelled
 from tests.snippets.removing import removals
@@ -36,8 +40,8 @@ def shipped(proxy: str) -> dict[str, str]:
 
 
 def written(proxy: str, preset: str) -> dict[str, str]:
-    headers = managed_names(preset, CLAIMS)
-    return write(proxy, replace(MINE, headers=headers)).files
+    headers = managed_header_names(preset, CLAIMS)
+    return render_snippet(proxy, replace(MINE, headers=headers)).files
 
 
 def promised() -> dict[str, list[str]]:
@@ -50,7 +54,7 @@ def promised() -> dict[str, list[str]]:
 def test_the_readme_lists_what_the_code_does() -> None:
     assert promised() == {
         family.title: [*(f"{prefix}*" for prefix in family.prefixes), *family.names]
-        for family in FAMILIES
+        for family in UNTRUSTED_FAMILIES
     }
 
 
@@ -75,9 +79,9 @@ def test_other_headers_stay(proxy: str) -> None:
 @pytest.mark.parametrize("proxy", PLAIN)
 def test_every_managed_and_every_listed_name_is_removed(proxy: str, preset: str) -> None:
     removed = removals(proxy, written(proxy, preset))
-    managed = managed_names(preset, CLAIMS)
-    families = [f"{prefix}Anything" for prefix in PREFIXES] if proxy in BY_FAMILY else []
-    kept = [name for name in (*managed, *NAMES, *families) if not removed.remove(name)]
+    managed = managed_header_names(preset, CLAIMS)
+    families = [f"{prefix}Anything" for prefix in UNTRUSTED_PREFIXES] if proxy in BY_FAMILY else []
+    kept = [name for name in (*managed, *UNTRUSTED_NAMES, *families) if not removed.remove(name)]
     assert kept == []
 
 
@@ -85,7 +89,7 @@ def test_every_managed_and_every_listed_name_is_removed(proxy: str, preset: str)
 @pytest.mark.parametrize("proxy", PLAIN)
 def test_no_managed_name_passes_in_another_spelling(proxy: str, preset: str) -> None:
     removed = removals(proxy, written(proxy, preset))
-    for name in (*managed_names(preset, CLAIMS), *NAMES):
+    for name in (*managed_header_names(preset, CLAIMS), *UNTRUSTED_NAMES):
         for separator in SEPARATORS:
             kept = [other for other in respelled(name, separator) if not removed.remove(other)]
             assert kept == []
@@ -95,7 +99,7 @@ def test_no_managed_name_passes_in_another_spelling(proxy: str, preset: str) -> 
 def test_nginx_sets_what_it_does_not_clear(preset: str) -> None:
     """Two lines about one header in one location: which of them counts is nginx's business."""
     files = written("nginx", preset)
-    managed = {name.lower() for name in managed_names(preset, CLAIMS)}
+    managed = {name.lower() for name in managed_header_names(preset, CLAIMS)}
     cleared = re.findall(r"^proxy_set_header (\S+)", files["authz/clear-client.conf"], re.MULTILINE)
     assert not managed & {name.lower() for name in cleared}
     assert len({name.lower() for name in cleared}) == len(cleared)

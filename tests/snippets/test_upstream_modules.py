@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from authz_sidecar.snippets import Facts, write
-from authz_sidecar.snippets.edit import DriftError, Text
-from authz_sidecar.snippets.facts import Certificate as Forwarded
+from authz_sidecar.snippets import DeploymentFacts, render_snippet
+from authz_sidecar.snippets.edit import DriftError, TextFile
+from authz_sidecar.snippets.facts import ForwardedCertificate as Forwarded
 from authz_sidecar.snippets.upstream_modules import (
     CGI_MODULES,
-    MAX_HEADER_NAME,
-    MODULES,
-    derived,
+    MAX_HEADER_NAME_LENGTH,
+    UPSTREAM_MODULES,
+    derive_includes,
     is_derived,
-    write_derived,
+    write_derived_includes,
 )
 from authz_sidecar.snippets.write import deploy_directory
 from tests.servers.nginx import Nginx
@@ -26,16 +26,18 @@ from tests.snippets.test_write import MINE
 
 AUTHZ = deploy_directory() / "nginx" / "authz"
 SOURCES = {
-    path.name: Text(path.name, path.read_text())
+    path.name: TextFile(path.name, path.read_text())
     for path in AUTHZ.glob("*.conf")
     if not is_derived(path.name)
 }
-INCLUDES = [f"{kind}-{module}.conf" for kind in ("protect", "unprotected") for module in MODULES]
-LONGEST = f"X-{'a' * (MAX_HEADER_NAME - 2)}"
+INCLUDES = [
+    f"{kind}-{module}.conf" for kind in ("protect", "unprotected") for module in UPSTREAM_MODULES
+]
+LONGEST = f"X-{'a' * (MAX_HEADER_NAME_LENGTH - 2)}"
 
 
-def files_of(facts: Facts) -> dict[str, str]:
-    return {Path(name).name: text for name, text in write("nginx", facts).files.items()}
+def files_of(facts: DeploymentFacts) -> dict[str, str]:
+    return {Path(name).name: text for name, text in render_snippet("nginx", facts).files.items()}
 
 
 DEPLOYED = {path.name: path.read_text() for path in AUTHZ.glob("*.conf")}
@@ -77,7 +79,7 @@ def headers(text: str, module: str) -> dict[str, str]:
 
 
 def test_the_files_of_deploy_are_derived() -> None:
-    expected = {Path(text.name).name: text.content for text in derived(SOURCES)}
+    expected = {Path(text.name).name: text.content for text in derive_includes(SOURCES)}
     found = {name: text for name, text in DEPLOYED.items() if is_derived(name)}
     assert found == expected, "run `make nginx-includes`"
 
@@ -86,12 +88,12 @@ def test_they_are_written_beside_their_sources(tmp_path: Path) -> None:
     for name, text in SOURCES.items():
         (tmp_path / name).write_text(text.content)
     (tmp_path / "app-grpc.conf").write_text("what was there before")
-    write_derived(tmp_path)
+    write_derived_includes(tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == DEPLOYED
 
 
 @EACH_SET
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", UPSTREAM_MODULES)
 @pytest.mark.parametrize("kind", ["protect", "unprotected"])
 def test_each_says_of_every_header_what_is_said_for_proxy_pass(
     files: dict[str, str], kind: str, module: str
@@ -140,7 +142,7 @@ def test_the_user_is_named_last_and_even_when_there_is_none(
 
 
 @EACH_SET
-@pytest.mark.parametrize("module", ["proxy", *MODULES])
+@pytest.mark.parametrize("module", ["proxy", *UPSTREAM_MODULES])
 @pytest.mark.parametrize("kind", ["protect", "unprotected"])
 def test_another_module_gets_no_header_of_the_clients(
     files: dict[str, str], kind: str, module: str
@@ -156,7 +158,7 @@ def test_another_module_gets_no_header_of_the_clients(
 
 
 @EACH_SET
-@pytest.mark.parametrize("module", ["proxy", *MODULES])
+@pytest.mark.parametrize("module", ["proxy", *UPSTREAM_MODULES])
 def test_the_applications_own_refusals_are_its_own(files: dict[str, str], module: str) -> None:
     ending = "" if module == "proxy" else f"-{module}"
     text = whole(files, f"protect{ending}.conf")
@@ -174,12 +176,12 @@ def test_a_certificate_is_cleared_by_all() -> None:
 
 
 def test_a_name_that_nginx_cannot_clear_leaves_them_out() -> None:
-    snippet = write("nginx", replace(MINE, headers=(*MINE.headers, f"{LONGEST}b")))
+    snippet = render_snippet("nginx", replace(MINE, headers=(*MINE.headers, f"{LONGEST}b")))
     names = {Path(name).name for name in snippet.files}
     assert not any(map(is_derived, names))
     assert "not-grpc" not in "".join(snippet.files.values())
     assert any(f"`{LONGEST}b`" in note and "fastcgi_pass" in note for note in snippet.notes)
-    assert not any("fastcgi_pass" in note for note in write("nginx", MORE).notes)
+    assert not any("fastcgi_pass" in note for note in render_snippet("nginx", MORE).notes)
 
 
 @pytest.mark.parametrize(
@@ -195,19 +197,19 @@ def test_a_name_that_nginx_cannot_clear_leaves_them_out() -> None:
     ],
 )
 def test_what_no_rule_translates_is_refused(file: str, line: str) -> None:
-    spoilt = {**SOURCES, file: Text(file, f"{SOURCES[file].content}{line}\n")}
+    spoilt = {**SOURCES, file: TextFile(file, f"{SOURCES[file].content}{line}\n")}
     if "#" in line:
-        assert len(derived(spoilt)) == len(derived(SOURCES))
+        assert len(derive_includes(spoilt)) == len(derive_includes(SOURCES))
         return
     with pytest.raises(DriftError):
-        derived(spoilt)
+        derive_includes(spoilt)
 
 
 @pytest.mark.parametrize(
     "facts",
     [pytest.param(MORE, id="more"), pytest.param(replace(MINE, strip_cookie=False), id="mine")],
 )
-def test_nginx_accepts_them(facts: Facts, tmp_path: Path) -> None:
+def test_nginx_accepts_them(facts: DeploymentFacts, tmp_path: Path) -> None:
     binary = Nginx().binary()
     if binary is None:
         pytest.skip("nginx is not installed")

@@ -11,15 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from authz_sidecar.config.load import load
+from authz_sidecar.config.load import load_config
 from authz_sidecar.config.schema import Config
 from authz_sidecar.config.value_parsers import TcpAddress, UnixAddress
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.core.urls import Origin
 from authz_sidecar.sessions.cookie import SessionCookies
-from authz_sidecar.snippets import PROXIES, Facts, SnippetError, facts_of, write
-from authz_sidecar.snippets.edit import EXAMPLE
-from authz_sidecar.snippets.facts import Certificate as Forwarded
+from authz_sidecar.snippets import (
+    PROXIES,
+    DeploymentFacts,
+    SnippetError,
+    deployment_facts,
+    render_snippet,
+)
+from authz_sidecar.snippets.edit import EXAMPLE_HEADERS
+from authz_sidecar.snippets.facts import ForwardedCertificate as Forwarded
 from authz_sidecar.snippets.write import Snippet, deploy_directory
 from tests.servers.caddy import Caddy
 from tests.servers.certificate import Certificate, make_certificate
@@ -31,7 +37,7 @@ from tests.servers.sidecar import free_ports
 DEPLOY = deploy_directory()
 PLAIN = tuple(proxy for proxy in PROXIES if proxy != "ingress-nginx")
 
-MINE = Facts(
+MINE = DeploymentFacts(
     check=TcpAddress("127.0.0.1", 7180),
     web=TcpAddress("127.0.0.1", 7181),
     base_path="/_auth",
@@ -43,16 +49,16 @@ MINE = Facts(
 
 
 @pytest.fixture(scope="module")
-def example() -> Facts:
+def example() -> DeploymentFacts:
     env = {"AUTHZ_SECRET_KEY": "Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e", "OIDC_CLIENT_SECRET": "x"}
-    config = load(DEPLOY / "authz-sidecar.example.yaml", env=env)
-    return facts_of(config, headers=EXAMPLE)
+    config = load_config(DEPLOY / "authz-sidecar.example.yaml", env=env)
+    return deployment_facts(config, headers=EXAMPLE_HEADERS)
 
 
 @pytest.mark.parametrize("proxy", PLAIN)
-def test_the_example_gives_the_files_of_deploy(example: Facts, proxy: str) -> None:
+def test_the_example_gives_the_files_of_deploy(example: DeploymentFacts, proxy: str) -> None:
     """All but the host that is not asked about, which no configuration of ours knows of."""
-    for name, text in write(proxy, example).files.items():
+    for name, text in render_snippet(proxy, example).files.items():
         original = (DEPLOY / proxy / name).read_text(encoding="utf-8")
         without = original.replace(" open.example.com;", ";").replace(', "open.example.com"]', "]")
         without = without.replace(" || open\n", "\n")
@@ -95,12 +101,12 @@ def test_cookies_are_named_as_they_are_set(domain: str | None, default: str | No
     )
     origin = Origin("https", "a.example.org")
     expected = tuple(cookies.name_for(name, origin) for name in config.identity_providers)
-    assert facts_of(config, headers=EXAMPLE).cookies == expected
+    assert deployment_facts(config, headers=EXAMPLE_HEADERS).cookies == expected
 
 
 @pytest.mark.parametrize("proxy", PLAIN)
 def test_nothing_of_the_example_remains(proxy: str) -> None:
-    lines = "\n".join(write(proxy, MINE).files.values()).splitlines()
+    lines = "\n".join(render_snippet(proxy, MINE).files.values()).splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith(("#", "--")))
     for gone in ("app.example.com", "auth.example.com", "9180", "9181", "authz_groups", "/.auth"):
         assert gone.lower() not in text.lower()
@@ -113,7 +119,7 @@ def test_nothing_of_the_example_remains(proxy: str) -> None:
 
 @pytest.mark.parametrize("proxy", PLAIN)
 def test_every_header_is_cleared_and_set(proxy: str) -> None:
-    text = " ".join("\n".join(write(proxy, MINE).files.values()).lower().split())
+    text = " ".join("\n".join(render_snippet(proxy, MINE).files.values()).lower().split())
     cleared = {
         "nginx": 'proxy_set_header x-department "";',
         "traefik": 'x-department: ""',
@@ -134,7 +140,7 @@ def test_every_header_is_cleared_and_set(proxy: str) -> None:
 
 @pytest.mark.parametrize("proxy", PLAIN)
 def test_cookies_stay_where_the_operator_wants_them(proxy: str) -> None:
-    text = "\n".join(write(proxy, replace(MINE, strip_cookie=False)).files.values())
+    text = "\n".join(render_snippet(proxy, replace(MINE, strip_cookie=False)).files.values())
     handed_back = {
         "nginx": "authz_cookie",
         "traefik": "Cookie]",
@@ -142,7 +148,10 @@ def test_cookies_stay_where_the_operator_wants_them(proxy: str) -> None:
         "caddy": "request_header -Cookie",
         "haproxy": "authz_cookie",
     }
-    assert handed_back[proxy] in "\n".join(write(proxy, MINE).files.values()) or proxy == "envoy"
+    assert (
+        handed_back[proxy] in "\n".join(render_snippet(proxy, MINE).files.values())
+        or proxy == "envoy"
+    )
     assert handed_back[proxy] not in text
 
 
@@ -152,33 +161,33 @@ def test_nginx_repeats_answers_where_the_sidecar_lets_it() -> None:
         return {line.partition(";")[0].strip() for line in text.splitlines()}
 
     cache = {"include authz/cache.conf", "include authz/cache-zone.conf", "proxy_cache authz"}
-    assert cache <= lines(write("nginx", replace(MINE, repeated=True)))
-    assert "cache" not in " ".join(write("nginx", MINE).files)
-    assert not cache & lines(write("nginx", MINE))
+    assert cache <= lines(render_snippet("nginx", replace(MINE, nginx_cache=True)))
+    assert "cache" not in " ".join(render_snippet("nginx", MINE).files)
+    assert not cache & lines(render_snippet("nginx", MINE))
 
 
 @pytest.mark.parametrize("proxy", ["traefik", "haproxy", "ingress-nginx"])
 def test_no_unix_socket_where_the_proxy_cannot(proxy: str) -> None:
     with pytest.raises(SnippetError, match="cannot ask over a Unix socket"):
-        write(proxy, replace(MINE, check=UnixAddress("/run/check.sock")))
+        render_snippet(proxy, replace(MINE, check=UnixAddress("/run/check.sock")))
 
 
 def test_yaml_is_yaml() -> None:
     for proxy in ("traefik", "envoy", "ingress-nginx"):
-        for name, text in write(proxy, MINE).files.items():
-            assert read_text(text, file=name).problems == ()
+        for name, text in render_snippet(proxy, MINE).files.items():
+            assert parse_yaml(text, file=name).problems == ()
 
 
 def test_ingress_annotations_name_every_header() -> None:
-    text = write("ingress-nginx", MINE).files["annotations.yaml"]
+    text = render_snippet("ingress-nginx", MINE).files["annotations.yaml"]
     assert '"X-Auth-User,X-Department,X-Auth-Reason,Cookie"' in text
     assert ':7180/auth/ingress-nginx?host=$host&upgrade=$http_upgrade"' in text
     assert 'proxy-buffer-size: "16k"' in text
 
 
 def test_ingress_nginx_clears_what_nginx_clears_and_every_identity_header() -> None:
-    snippet = write("ingress-nginx", MINE)
-    document = read_text(snippet.files["clear-headers.yaml"], file="clear-headers.yaml").data
+    snippet = render_snippet("ingress-nginx", MINE)
+    document = parse_yaml(snippet.files["clear-headers.yaml"], file="clear-headers.yaml").data
     assert isinstance(document, dict)
     cleared = document["data"]
     assert set(cleared.values()) == {""}
@@ -189,12 +198,14 @@ def test_ingress_nginx_clears_what_nginx_clears_and_every_identity_header() -> N
 
 
 def test_ingress_nginx_is_said_to_be_retired() -> None:
-    assert any("retired" in note for note in write("ingress-nginx", MINE).notes)
-    assert not any("retired" in note for proxy in PLAIN for note in write(proxy, MINE).notes)
+    assert any("retired" in note for note in render_snippet("ingress-nginx", MINE).notes)
+    assert not any(
+        "retired" in note for proxy in PLAIN for note in render_snippet(proxy, MINE).notes
+    )
 
 
 def test_every_page_beside_the_prefix_has_an_ingress_rule() -> None:
-    text = write("ingress-nginx", MINE).files["pages.yaml"]
+    text = render_snippet("ingress-nginx", MINE).files["pages.yaml"]
     beside = (
         "/.well-known/pomerium/jwks.json",
         "/.well-known/oauth-protected-resource",
@@ -217,7 +228,7 @@ FORWARDED = {
 
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_certificates_are_forwarded_where_they_are_wanted(proxy: str) -> None:
-    snippet = write(proxy, replace(MINE, certificate=FORWARDED[proxy]))
+    snippet = render_snippet(proxy, replace(MINE, certificate=FORWARDED[proxy]))
     text = "\n".join(snippet.files.values())
     forwarded = {
         "nginx": 'X-Client-Cert "$ssl_client_verify $ssl_client_escaped_cert";',
@@ -235,21 +246,21 @@ def test_certificates_are_forwarded_where_they_are_wanted(proxy: str) -> None:
     assert forwarded[proxy] in text
     assert cleared.get(proxy, "") in text
     assert any(note.startswith("client certificates: ") for note in snippet.notes)
-    assert forwarded[proxy] not in "\n".join(write(proxy, MINE).files.values())
+    assert forwarded[proxy] not in "\n".join(render_snippet(proxy, MINE).files.values())
 
 
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_certificates_in_a_form_that_the_proxy_cannot_write(proxy: str) -> None:
     other = "xfcc" if FORWARDED[proxy].format != "xfcc" else "nginx"
     with pytest.raises(SnippetError, match="cannot write"):
-        write(proxy, replace(MINE, certificate=Forwarded(header="X-A", format=other)))
+        render_snippet(proxy, replace(MINE, certificate=Forwarded(header="X-A", format=other)))
 
 
 @pytest.mark.parametrize("proxy", ["envoy", "traefik"])
 def test_certificates_in_a_header_that_the_proxy_cannot_choose(proxy: str) -> None:
     wrong = replace(FORWARDED[proxy], header="X-Client-Cert")
     with pytest.raises(SnippetError, match="only"):
-        write(proxy, replace(MINE, certificate=wrong))
+        render_snippet(proxy, replace(MINE, certificate=wrong))
 
 
 Judge = Callable[[str, Path], tuple[str, ...]]
@@ -290,11 +301,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
             replace(MINE, auth_host="login.example.org", strip_cookie=False), id="auth host"
         ),
         pytest.param(replace(MINE, certificate=FORWARDED["nginx"]), id="certificates"),
-        pytest.param(replace(MINE, repeated=True), id="repeating"),
+        pytest.param(replace(MINE, nginx_cache=True), id="repeating"),
     ],
 )
 def test_the_proxy_itself_accepts_it(
-    proxy: str, facts: Facts, tmp_path: Path, certificate: Certificate
+    proxy: str, facts: DeploymentFacts, tmp_path: Path, certificate: Certificate
 ) -> None:
     binary, judge = JUDGES[proxy]
     if binary is None:
@@ -302,7 +313,7 @@ def test_the_proxy_itself_accepts_it(
     http, https = free_ports(2)
     if facts.certificate is not None:
         facts = replace(facts, certificate=FORWARDED[proxy])
-    for name, text in write(proxy, facts).files.items():
+    for name, text in render_snippet(proxy, facts).files.items():
         local = (
             text.replace("/etc/ssl/example.com/fullchain.pem", str(certificate.chain))
             .replace("/etc/ssl/example.com/privkey.pem", str(certificate.key))

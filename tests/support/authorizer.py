@@ -7,32 +7,32 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.adapters.base import RawRequest
-from authz_sidecar.adapters.registry import adapters
-from authz_sidecar.check.authorizer import CheckRecord, Gate
-from authz_sidecar.check.cacheability import Repeating
-from authz_sidecar.check.responses import Answers
+from authz_sidecar.adapters.base import SubRequest
+from authz_sidecar.adapters.registry import enabled_adapters
+from authz_sidecar.check.authorizer import Authorizer, CheckRecord
+from authz_sidecar.check.cacheability import ResponseCacheability
+from authz_sidecar.check.responses import ResponseFactory
 from authz_sidecar.core.types import Identity
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.identity.assertion import AssertionSigner, signing_keys_from
+from authz_sidecar.identity.assertion import AssertionSigner, derive_signing_keys
 from authz_sidecar.identity.groups import AllGroups
-from authz_sidecar.identity.headers import IdentityHeaders, protected_names, templated_names
-from authz_sidecar.identity.templates import Templates
+from authz_sidecar.identity.headers import IdentityHeaders, protected_names, template_header_names
+from authz_sidecar.identity.templates import TemplateRenderer
 from authz_sidecar.policy.certificates import read_certificate
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
-from authz_sidecar.tokens import Callers
+from authz_sidecar.sessions import MemoryStore, SessionCookies, SessionService
+from authz_sidecar.tokens import AuthenticatorChain
 from authz_sidecar.web.pages import Pages
-from tests.adapters.requests import controllers_question
-from tests.routes.settings import Settings, built
+from tests.adapters.requests import ingress_nginx_target
+from tests.routes.settings import RouteSpec, compile_routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from authz_sidecar.adapters.base import Reply
+    from authz_sidecar.adapters.base import HttpResponse
     from authz_sidecar.core.types import Headers
     from authz_sidecar.sessions import SessionStore
-    from authz_sidecar.tokens import CredentialKind
+    from authz_sidecar.tokens import Authenticator
 
 NOW = 1_790_000_000.0
 KEYS = SecretKeys([b"0123456789abcdef0123456789abcdef"])
@@ -54,49 +54,55 @@ ALICE = Identity(
 )
 
 
-def asked(
+def raw_request(
     url: str = f"{APP}/",
     *headers: tuple[str, str],
-    by: str = "traefik",
+    adapter: str = "traefik",
     method: str = "GET",
     client: str | None = "203.0.113.7",
-) -> RawRequest:
-    """The question about `url` as proxy `by` asks it; `headers` are the client's own."""
+) -> SubRequest:
+    """The question about `url` as proxy `adapter` asks it; `headers` are the client's own."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     target = f"{slash}{path}"
-    known: Headers = () if client is None else (("x-forwarded-for", client),)
-    if by == "ingress-nginx":
-        facts: Headers = (
+    client_headers: Headers = () if client is None else (("x-forwarded-for", client),)
+    if adapter == "ingress-nginx":
+        proxy_headers: Headers = (
             ("host", "127.0.0.1:9180"),
             ("x-original-url", url),
             ("x-original-method", method),
         )
         upgrade = ", ".join(value for name, value in headers if name == "upgrade")
-        own = tuple(line for line in headers if line[0] != "upgrade")
-        return _raw("GET", controllers_question(host, upgrade=upgrade), (*facts, *known, *own))
-    if by == "envoy":
-        facts = (("host", host), ("x-forwarded-proto", scheme), ("content-length", "0"))
-        return _raw(method, f"/auth/envoy{target}", (*facts, *known, *headers))
-    facts = (
-        ("host", host if by == "caddy" else "127.0.0.1:9180"),
+        forwarded = tuple(line for line in headers if line[0] != "upgrade")
+        return _build_raw_request(
+            "GET",
+            ingress_nginx_target(host, upgrade=upgrade),
+            (*proxy_headers, *client_headers, *forwarded),
+        )
+    if adapter == "envoy":
+        proxy_headers = (("host", host), ("x-forwarded-proto", scheme), ("content-length", "0"))
+        return _build_raw_request(
+            method, f"/auth/envoy{target}", (*proxy_headers, *client_headers, *headers)
+        )
+    proxy_headers = (
+        ("host", host if adapter == "caddy" else "127.0.0.1:9180"),
         ("x-forwarded-method", method),
         ("x-forwarded-proto", scheme),
         ("x-forwarded-host", host),
         ("x-forwarded-uri", target),
     )
-    path = "nginx/challenge" if by == "nginx-challenge" else by
-    return _raw("GET", f"/auth/{path}", (*facts, *known, *headers))
+    path = "nginx/challenge" if adapter == "nginx-challenge" else adapter
+    return _build_raw_request("GET", f"/auth/{path}", (*proxy_headers, *client_headers, *headers))
 
 
-def _raw(method: str, target: str, headers: Headers) -> RawRequest:
-    return RawRequest(method=method, target=target, headers=headers, peer=PROXY)
+def _build_raw_request(method: str, target: str, headers: Headers) -> SubRequest:
+    return SubRequest(method=method, target=target, headers=headers, peer=PROXY)
 
 
 PAGES = Pages(base_path="/.auth")
 ADAPTERS = {
     adapter.name: adapter
-    for adapter in adapters(
+    for adapter in enabled_adapters(
         ("nginx", "ingress-nginx", "traefik", "envoy", "caddy", "haproxy")
     ).values()
 }
@@ -104,29 +110,31 @@ NAMES = tuple(ADAPTERS)
 
 
 @dataclass(kw_only=True)
-class House:
-    gate: Gate
-    sessions: Sessions
+class AuthorizerFixture:
+    authorizer: Authorizer
+    sessions: SessionService
     cookies: SessionCookies
     signer: AssertionSigner
     records: list[CheckRecord]
-    ready: set[str]
+    ready_providers: set[str]
     now: list[float] = field(default_factory=lambda: [NOW])
 
-    async def ask(
+    async def check(
         self,
         url: str = f"{APP}/",
         *headers: tuple[str, str],
-        by: str = "traefik",
+        adapter: str = "traefik",
         method: str = "GET",
         client: str | None = "203.0.113.7",
-    ) -> Reply:
-        raw = asked(url, *headers, by=by, method=method, client=client)
-        return await self.gate.check(ADAPTERS[by], raw)
+    ) -> HttpResponse:
+        raw = raw_request(url, *headers, adapter=adapter, method=method, client=client)
+        return await self.authorizer.check(ADAPTERS[adapter], raw)
 
-    async def signed_in(self, identity: Identity = ALICE, *, on: str = APP) -> tuple[str, str]:
+    async def sign_in(
+        self, identity: Identity = ALICE, *, origin_url: str = APP
+    ) -> tuple[str, str]:
         """The Cookie header of somebody who signed in on an origin."""
-        origin = parse_origin(on)
+        origin = parse_origin(origin_url)
         token, _ = await self.sessions.create(
             identity=identity, scope=self.cookies.scope_for(origin)
         )
@@ -137,18 +145,18 @@ class House:
         return self.records[-1]
 
 
-class _Records(list[CheckRecord]):
+class _ListRecorder(list[CheckRecord]):
     def record(self, check: CheckRecord) -> None:
         self.append(check)
 
-    def repeated(self, check: CheckRecord) -> Callable[[float, str], None]:
+    def repeat(self, check: CheckRecord) -> Callable[[float, str], None]:
         return lambda seconds, request_id: self.append(
             replace(check, seconds=seconds, request_id=request_id)
         )
 
 
-def house(
-    *routes: Settings,
+def build_authorizer(
+    *routes: RouteSpec,
     providers: Sequence[str] = ("corp",),
     default_provider: str | None = None,
     store: SessionStore | None = None,
@@ -158,17 +166,17 @@ def house(
     nginx_cache: int = 0,
     hops: bool = False,
     token_issuers: Sequence[str] = (),
-    credentials: Sequence[CredentialKind] = (),
+    authenticators: Sequence[Authenticator] = (),
     **cookies: Any,
-) -> House:
+) -> AuthorizerFixture:
     """Everybody's providers are ready until they are taken out of `ready`."""
-    found = built(
+    compiled = compile_routes(
         *routes,
         providers=providers,
         default_provider=default_provider,
         token_issuers=token_issuers,
     )
-    assert not found.problems, found.problems
+    assert not compiled.problems, compiled.problems
     now = [NOW]
     session_cookies = SessionCookies(
         name="authz",
@@ -177,7 +185,7 @@ def house(
         default_provider=default_provider,
         **cookies,
     )
-    sessions = Sessions(
+    sessions = SessionService(
         store=MemoryStore(clock=lambda: now[0]) if store is None else store,
         secret_keys=KEYS,
         lifetime=3600,
@@ -186,56 +194,60 @@ def house(
     )
     claims = claims or {}
     signer = AssertionSigner(
-        signing_keys_from(KEYS),
+        derive_signing_keys(KEYS),
         ttl=300,
-        groups=AllGroups(),
+        group_filter=AllGroups(),
         clock=lambda: now[0],
-        claims=claims.values(),
+        extra_claims=claims.values(),
     )
-    callers = Callers(credentials)
-    ready, records, numbers = set(providers), _Records(), itertools.count(1)
+    authenticator_chain = AuthenticatorChain(authenticators)
+    ready, records, request_numbers = set(providers), _ListRecorder(), itertools.count(1)
     identity_headers = IdentityHeaders(
         preset=preset,
         claims=claims,
-        groups=AllGroups(),
-        assertion=signer.assertion,
-        templates=Templates(assertion=signer.assertion, read_certificate=read_certificate),
-        templated=templated_names(found.index.routes),
+        group_filter=AllGroups(),
+        assertion_for=signer.assertion_for,
+        templates=TemplateRenderer(
+            assertion_for=signer.assertion_for, read_certificate=read_certificate
+        ),
+        template_headers=template_header_names(compiled.index.routes),
     )
-    answers = Answers(
+    response_factory = ResponseFactory(
         cookies=session_cookies,
         strip_cookie=strip_cookie,
         base_path="/.auth",
         identity_headers=identity_headers,
         pages=PAGES,
         provider_ready=ready.__contains__,
-        repeating=Repeating(seconds=nginx_cache, clock=lambda: now[0], hops=hops),
-        challenges=callers.challenges,
+        cacheability=ResponseCacheability(
+            max_seconds=nginx_cache, clock=lambda: now[0], behind_other_proxies=hops
+        ),
+        challenges=authenticator_chain.challenges,
     )
-    gate = Gate(
-        index=found.index,
-        names=protected_names(identity_headers.managed, certificate=None),
+    gate = Authorizer(
+        index=compiled.index,
+        names=protected_names(identity_headers.managed_names, certificate=None),
         sessions=sessions,
-        callers=callers,
+        authenticators=authenticator_chain,
         cookies=session_cookies,
-        answers=answers,
+        responses=response_factory,
         recorder=records,
         clock=lambda: now[0],
         timer=lambda: now[0],
-        request_id=lambda: f"request-{next(numbers)}",
+        request_id=lambda: f"request-{next(request_numbers)}",
     )
-    return House(
-        gate=gate,
+    return AuthorizerFixture(
+        authorizer=gate,
         sessions=sessions,
         cookies=session_cookies,
         signer=signer,
         records=records,
-        ready=ready,
+        ready_providers=ready,
         now=now,
     )
 
 
-def header(reply: Reply, name: str) -> str | None:
+def header(reply: HttpResponse, name: str) -> str | None:
     """The value of a header that may come once at most."""
     values = [value for key, value in reply.headers if key == name]
     assert len(values) <= 1, values

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from authz_sidecar.check.preview import Prospects
+from authz_sidecar.check.preview import DecisionPreview
 from authz_sidecar.config.schema import Config
 from authz_sidecar.core.urls import Origin, parse_origin
-from authz_sidecar.identity.assertion import AssertionSigner, signing_keys_from
+from authz_sidecar.identity.assertion import AssertionSigner, derive_signing_keys
 from authz_sidecar.identity.groups import AllGroups
 from authz_sidecar.login.claims import ClaimRules
-from authz_sidecar.login.context import Desk
-from authz_sidecar.login.host_resolution import Hosts
-from authz_sidecar.login.providers import Provider, ProviderSettings
+from authz_sidecar.login.context import LoginContext
+from authz_sidecar.login.host_resolution import HostResolver
+from authz_sidecar.login.providers import OIDCClient, ProviderSettings
 from authz_sidecar.login.service import LoginService
 from authz_sidecar.observe.metrics import Metrics
-from authz_sidecar.rate_limit import Limits, Throttle
-from authz_sidecar.routes_from_config import ruleset
+from authz_sidecar.rate_limit import RateLimit, RateLimiter
+from authz_sidecar.routes_from_config import compile_routes
 from authz_sidecar.sealing import SecretKeys
-from authz_sidecar.sessions import MemoryStore, SessionCookies, Sessions
-from authz_sidecar.web.login_app import Behind, web_app
+from authz_sidecar.sessions import MemoryStore, SessionCookies, SessionService
+from authz_sidecar.web.login_app import LoginServices, build_web_app
 from authz_sidecar.web.pages import Pages
 from tests.servers.browser import Browser
 from tests.servers.providers import CLIENT_ID, CLIENT_SECRET
@@ -51,14 +51,14 @@ APPS = (APP, ADMIN, WIKI)
 
 @dataclass
 class Clock:
-    ahead: float = 0.0
+    offset: float = 0.0
 
     def __call__(self) -> float:
-        return time.time() + self.ahead
+        return time.time() + self.offset
 
 
 @dataclass(kw_only=True)
-class House:
+class SignInFixture:
     """`providers` by name, each with the settings that differ from the usual."""
 
     issuer: str
@@ -69,10 +69,10 @@ class House:
     cookie_domain: str | None = None
     same_site: Any = "lax"
     instance: str = ""
-    limits: Limits = field(default_factory=Limits)
+    limits: RateLimit = field(default_factory=RateLimit)
     clock: Clock = field(default_factory=Clock)
     keys: SecretKeys = field(default_factory=lambda: SecretKeys([b"k" * 32]))
-    desk: Desk = field(init=False)
+    context: LoginContext = field(init=False)
     app: FastAPI = field(init=False)
     store: MemoryStore = field(init=False)
     signer: AssertionSigner = field(init=False)
@@ -91,10 +91,10 @@ class House:
                 ],
             }
         )
-        built = ruleset(config)
+        built = compile_routes(config)
         assert not built.problems, built.problems
         self.store = MemoryStore(clock=self.clock)
-        sessions = Sessions(
+        sessions = SessionService(
             store=self.store,
             secret_keys=self.keys,
             lifetime=LIFETIME,
@@ -102,10 +102,10 @@ class House:
             clock=self.clock,
         )
         self.signer = AssertionSigner(
-            signing_keys_from(self.keys), ttl=300, groups=AllGroups(), clock=self.clock
+            derive_signing_keys(self.keys), ttl=300, group_filter=AllGroups(), clock=self.clock
         )
         names = tuple(self.providers)
-        self.desk = Desk(
+        self.context = LoginContext(
             keys=self.keys,
             sessions=sessions,
             cookies=SessionCookies(
@@ -116,12 +116,14 @@ class House:
                 default_provider=self.default_provider,
             ),
             pages=Pages(base_path="/.auth"),
-            recorder=Metrics(version="", process=False),
-            throttle=Throttle(sessions.notes, limits=self.limits, clock=self._throttle_clock()),
+            recorder=Metrics(version="", with_process_metrics=False),
+            rate_limiter=RateLimiter(
+                sessions.one_time, limits=self.limits, clock=self._rate_limit_clock()
+            ),
             routes=built.index,
-            prospects=Prospects(index=built.index, clock=self.clock),
-            fresh=sessions,
-            assertion=self.signer.expiring,
+            preview=DecisionPreview(index=built.index, clock=self.clock),
+            refreshed_sessions=sessions,
+            assertion=self.signer.assertion_and_expiry,
             providers={name: self._provider(name, more) for name, more in self.providers.items()},
             default_providers=(self.default_provider,) if self.default_provider else names,
             base_path="/.auth",
@@ -130,11 +132,11 @@ class House:
             clock=self.clock,
             random=secrets.token_bytes,
         )
-        self.app = web_app(
-            Behind(
-                service=LoginService(self.desk),
-                hosts=Hosts(knows=self.desk.knows),
-                resource=lambda _origin, _path: None,
+        self.app = build_web_app(
+            LoginServices(
+                login=LoginService(self.context),
+                hosts=HostResolver(is_known=self.context.is_known_origin),
+                resource_metadata=lambda _origin, _path: None,
                 jwks=self.signer.jwks,
                 client_address=lambda request: (
                     ip_address(request.headers["x-client"])
@@ -145,21 +147,21 @@ class House:
             base_path="/.auth",
         )
 
-    def _throttle_clock(self) -> Callable[[], float]:
+    def _rate_limit_clock(self) -> Callable[[], float]:
         """Set back to where a window began, so that no test meets the next one."""
         behind = self.clock() % self.limits.window
         return lambda: self.clock() - behind
 
-    def _provider(self, name: str, more: Mapping[str, Any]) -> Provider:
-        usual: dict[str, Any] = {
+    def _provider(self, name: str, overrides: Mapping[str, Any]) -> OIDCClient:
+        defaults: dict[str, Any] = {
             "issuer": self.issuer,
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "claims": ClaimRules(),
             "callback": "own",
         }
-        settings = ProviderSettings(name=name, **{**usual, **more})
-        return Provider(settings, clock=time.time)
+        settings = ProviderSettings(name=name, **{**defaults, **overrides})
+        return OIDCClient(settings, clock=time.time)
 
     def transport(self) -> httpx2.ASGITransport:
         return httpx2.ASGITransport(app=self.app)
@@ -168,29 +170,31 @@ class House:
         hosts = {AUTH, *APPS, *more_hosts}
         return Browser({host: self.transport() for host in sorted(hosts)})
 
-    async def session(self, browser: Browser, host: str, provider: str = "corp") -> Session | None:
+    async def find_session(
+        self, browser: Browser, host: str, provider: str = "corp"
+    ) -> Session | None:
         """What the gate would find with the cookies that the browser sends to a host."""
         origin = parse_origin(host)
-        name = self.desk.cookies.name_for(provider, origin)
+        name = self.context.cookies.name_for(provider, origin)
         token = browser.cookies(origin.host).get(name)
-        return None if token is None else await self.session_of(token, origin, provider)
+        return None if token is None else await self.find_session_by_token(token, origin, provider)
 
-    async def session_of(
+    async def find_session_by_token(
         self, token: str, origin: Origin, provider: str = "corp"
     ) -> Session | None:
-        scope = self.desk.cookies.scope_for(origin)
-        return await self.desk.sessions.find(token, scope=scope, provider=provider)
+        scope = self.context.cookies.scope_for(origin)
+        return await self.context.sessions.find(token, scope=scope, provider=provider)
 
     async def aclose(self) -> None:
-        for provider in self.desk.providers.values():
+        for provider in self.context.providers.values():
             await provider.aclose()
-        await self.desk.sessions.aclose()
+        await self.context.sessions.aclose()
 
 
 @asynccontextmanager
-async def house(issuer: str, **differences: Any) -> AsyncIterator[House]:
-    built = House(issuer=issuer, **differences)
+async def running_sign_in(issuer: str, **overrides: Any) -> AsyncIterator[SignInFixture]:
+    fixture = SignInFixture(issuer=issuer, **overrides)
     try:
-        yield built
+        yield fixture
     finally:
-        await built.aclose()
+        await fixture.aclose()

@@ -11,21 +11,21 @@ from authz_sidecar.errors import CredentialsRefused, StoreUnavailable
 if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest
     from authz_sidecar.routes.model import Route
-    from authz_sidecar.tokens import Presented
+    from authz_sidecar.tokens import Credentials
 
 BOT = Identity(
     provider="ci",
     issuer="https://ci.example.com",
     subject="ci/bot",
     claims={"project": "app"},
-    machine=True,
+    is_service=True,
 )
 GOOD = ("authorization", "Bearer good")
 BAD = ("authorization", "Bearer bad")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keyring:
+class FakeAuthenticator:
     """`good` is the bot's, `bad` is revoked, `lost` nobody can tell; all else is another kind's."""
 
     scheme: str = "bearer"
@@ -37,21 +37,21 @@ class Keyring:
         del request
         return (f'{self.scheme.title()} realm="{route.name}"',)
 
-    async def identify(
-        self, given: Presented, request: CheckRequest, route: Route
+    async def authenticate(
+        self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session | None:
-        if given.token68 == "good":
+        if credentials.token68 == "good":
             return Session(
-                handle="g",
+                public_id="g",
                 kind=SessionKind.TOKEN,
                 scope=str(request.origin),
                 identity=BOT,
                 created_at=0.0,
                 expires_at=1e12,
             )
-        if given.token68 == "lost":
+        if credentials.token68 == "lost":
             raise StoreUnavailable("no route to the issuer")
-        if given.token68 == "bad":
+        if credentials.token68 == "bad":
             challenge = f'{self.challenges(request, route)[0]}, error="invalid_token"'
             headers = (("www-authenticate", challenge),)
             raise CredentialsRefused("revoked", kind="bearer", headers=headers)

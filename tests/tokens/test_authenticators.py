@@ -10,27 +10,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.routes.settings import Settings
-from tests.support.authorizer import APP, HTML, JSON, NAMES, NAVIGATION, House, header, house
-from tests.tokens.keyring import BAD, BOT, GOOD, Keyring
+from tests.routes.settings import RouteSpec
+from tests.support.authorizer import (
+    APP,
+    HTML,
+    JSON,
+    NAMES,
+    NAVIGATION,
+    AuthorizerFixture,
+    build_authorizer,
+    header,
+)
+from tests.tokens.keyring import BAD, BOT, GOOD, FakeAuthenticator
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.adapters.base import Reply
+    from authz_sidecar.adapters.base import HttpResponse
     from authz_sidecar.core.types import Headers
 
-SIGNED_IN = Settings(name="app", allow_any_authenticated_user=True)
-MACHINES = Settings(
+SIGNED_IN = RouteSpec(name="app", allow_any_authenticated_user=True)
+MACHINES = RouteSpec(
     name="api", prefix="/api", allow_any_authenticated_user=True, token_issuers=("ci",)
 )
-ALICE_ONLY = Settings(
+ALICE_ONLY = RouteSpec(
     name="alice",
     prefix="/alice",
     token_issuers=("ci",),
     policy={"allow": {"or": [{"user": {"is": "alice"}}, {"user": {"is": "ci/other"}}]}},
 )
-BOTS_ONLY = Settings(
+BOTS_ONLY = RouteSpec(
     name="bots",
     prefix="/bots",
     token_issuers=("ci",),
@@ -39,8 +48,10 @@ BOTS_ONLY = Settings(
 NGINX = ("nginx", "ingress-nginx")
 
 
-def home_with(*more: Settings, providers: Sequence[str] = ("corp",)) -> House:
-    return house(
+def build_machine_fixture(
+    *more: RouteSpec, providers: Sequence[str] = ("corp",)
+) -> AuthorizerFixture:
+    return build_authorizer(
         SIGNED_IN,
         MACHINES,
         ALICE_ONLY,
@@ -48,18 +59,18 @@ def home_with(*more: Settings, providers: Sequence[str] = ("corp",)) -> House:
         *more,
         providers=providers,
         token_issuers=("ci",),
-        credentials=(Keyring(),),
+        authenticators=(FakeAuthenticator(),),
     )
 
 
-def lines(reply: Reply, name: str) -> list[str]:
+def lines(reply: HttpResponse, name: str) -> list[str]:
     return [value for key, value in reply.headers if key == name]
 
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_a_credential_passes_where_the_route_names_its_kind(by: str) -> None:
-    home = home_with()
-    reply = await home.ask(f"{APP}/api/x", GOOD, by=by)
+    home = build_machine_fixture()
+    reply = await home.check(f"{APP}/api/x", GOOD, adapter=by)
     if by == "nginx-challenge":
         return
     assert reply.status == 200
@@ -72,18 +83,18 @@ async def test_a_credential_passes_where_the_route_names_its_kind(by: str) -> No
 
 
 async def test_policies_tell_machines_from_people() -> None:
-    home = home_with()
-    alice = await home.signed_in()
-    assert (await home.ask(f"{APP}/bots", GOOD)).status == 200
-    assert (await home.ask(f"{APP}/bots", alice)).status == 403
-    assert (await home.ask(f"{APP}/alice", GOOD)).status == 403
-    assert (await home.ask(f"{APP}/alice", alice)).status == 200
+    home = build_machine_fixture()
+    alice = await home.sign_in()
+    assert (await home.check(f"{APP}/bots", GOOD)).status == 200
+    assert (await home.check(f"{APP}/bots", alice)).status == 403
+    assert (await home.check(f"{APP}/alice", GOOD)).status == 403
+    assert (await home.check(f"{APP}/alice", alice)).status == 200
 
 
 async def test_names_of_machines_are_the_same_on_routes_of_several_providers() -> None:
     route = replace(BOTS_ONLY, name="both", prefix="/both", identity_provider=("corp", "partners"))
-    home = home_with(route, providers=("corp", "partners"))
-    assert (await home.ask(f"{APP}/both", GOOD)).status == 200
+    home = build_machine_fixture(route, providers=("corp", "partners"))
+    assert (await home.check(f"{APP}/both", GOOD)).status == 200
 
 
 @pytest.mark.parametrize("by", NAMES)
@@ -104,9 +115,9 @@ async def test_names_of_machines_are_the_same_on_routes_of_several_providers() -
 async def test_what_does_not_count_is_refused_and_no_session_speaks_for_it(
     by: str, line: tuple[str, str], asking: Headers
 ) -> None:
-    home = home_with()
-    cookie = await home.signed_in()
-    reply = await home.ask(f"{APP}/api/x", line, cookie, *asking, by=by)
+    home = build_machine_fixture()
+    cookie = await home.sign_in()
+    reply = await home.check(f"{APP}/api/x", line, cookie, *asking, adapter=by)
     assert reply.status == 401
     assert header(reply, "location") is None
     assert (home.record.outcome, home.record.status) == ("refused", 401)
@@ -121,9 +132,9 @@ async def test_what_does_not_count_is_refused_and_no_session_speaks_for_it(
 
 
 async def test_the_challenge_of_nginx_says_why() -> None:
-    home = home_with()
+    home = build_machine_fixture()
     reason = ("x-authz-reason", "credentials")
-    reply = await home.ask(f"{APP}/api/x", BAD, reason, by="nginx-challenge")
+    reply = await home.check(f"{APP}/api/x", BAD, reason, adapter="nginx-challenge")
     assert reply.status == 401
     assert header(reply, "www-authenticate") == 'Bearer realm="api", error="invalid_token"'
 
@@ -138,19 +149,19 @@ async def test_the_challenge_of_nginx_says_why() -> None:
     ],
 )
 async def test_where_a_route_names_no_kind_the_line_is_the_apps(line: tuple[str, str]) -> None:
-    home = home_with()
-    assert (await home.ask(f"{APP}/", line, HTML)).status == 302
-    reply = await home.ask(f"{APP}/", line, await home.signed_in())
+    home = build_machine_fixture()
+    assert (await home.check(f"{APP}/", line, HTML)).status == 302
+    reply = await home.check(f"{APP}/", line, await home.sign_in())
     assert reply.status == 200
     assert header(reply, "x-auth-user") == "alice"
 
 
 async def test_a_scheme_that_the_route_does_not_accept_is_the_apps() -> None:
-    home = home_with()
+    home = build_machine_fixture()
     line = ("authorization", "Basic eDp5")
-    assert (await home.ask(f"{APP}/api", line)).status == 401
+    assert (await home.check(f"{APP}/api", line)).status == 401
     assert home.record.outcome == "sign-in"
-    assert (await home.ask(f"{APP}/api", line, await home.signed_in())).status == 200
+    assert (await home.check(f"{APP}/api", line, await home.sign_in())).status == 200
 
 
 LINES = st.one_of(
@@ -162,8 +173,8 @@ LINES = st.one_of(
 @settings(max_examples=300)
 @given(line=LINES)
 async def test_no_line_passes_but_the_one_that_counts(line: str) -> None:
-    home = home_with()
-    reply = await home.ask(f"{APP}/api", ("authorization", line), JSON)
+    home = build_machine_fixture()
+    reply = await home.check(f"{APP}/api", ("authorization", line), JSON)
     scheme, _, rest = line.partition(" ")
     counts = scheme.lower() == "bearer" and rest.lstrip(" ") == "good"
     assert reply.status == (200 if counts else 401)
@@ -171,16 +182,16 @@ async def test_no_line_passes_but_the_one_that_counts(line: str) -> None:
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_several_lines_are_never_read(by: str) -> None:
-    home = home_with()
-    reply = await home.ask(f"{APP}/api", GOOD, GOOD, by=by)
+    home = build_machine_fixture()
+    reply = await home.check(f"{APP}/api", GOOD, GOOD, adapter=by)
     assert reply.status == (403 if by in NGINX else 400)
     assert home.record.outcome == "refused"
 
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_what_cannot_be_known_now_is_our_trouble_and_never_a_pass(by: str) -> None:
-    home = home_with(
-        Settings(
+    home = build_machine_fixture(
+        RouteSpec(
             name="open",
             prefix="/open",
             allow_public_unauthenticated_access=True,
@@ -188,32 +199,32 @@ async def test_what_cannot_be_known_now_is_our_trouble_and_never_a_pass(by: str)
         )
     )
     for path in ("/api", "/open"):
-        reply = await home.ask(
-            f"{APP}{path}", ("authorization", "Bearer lost"), await home.signed_in(), by=by
+        reply = await home.check(
+            f"{APP}{path}", ("authorization", "Bearer lost"), await home.sign_in(), adapter=by
         )
         assert reply.status == 503
         assert home.record.outcome == "unavailable"
 
 
 async def test_who_brings_nothing_is_told_what_the_route_takes() -> None:
-    home = home_with()
-    reply = await home.ask(f"{APP}/api", JSON)
+    home = build_machine_fixture()
+    reply = await home.check(f"{APP}/api", JSON)
     assert lines(reply, "www-authenticate") == ['Bearer realm="api"']
     assert json.loads(reply.body)["error"] == "unauthenticated"
-    assert (await home.ask(f"{APP}/api", *NAVIGATION)).status == 302
+    assert (await home.check(f"{APP}/api", *NAVIGATION)).status == 302
 
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_where_nobody_can_sign_in_a_token_is_asked_for(by: str) -> None:
-    home = home_with(providers=())
-    reply = await home.ask(f"{APP}/api", HTML, by=by)
+    home = build_machine_fixture(providers=())
+    reply = await home.check(f"{APP}/api", HTML, adapter=by)
     assert reply.status == 401
     assert header(reply, "location") is None
     assert by in NGINX or lines(reply, "www-authenticate") == ['Bearer realm="api"']
 
 
 async def test_a_program_is_never_sent_to_sign_in_once_more() -> None:
-    step_up = Settings(
+    step_up = RouteSpec(
         name="fresh",
         prefix="/fresh",
         token_issuers=("ci",),
@@ -221,6 +232,6 @@ async def test_a_program_is_never_sent_to_sign_in_once_more() -> None:
             "allow": {"and": [{"authenticated_user": True}, {"authentication": {"max_age": "5m"}}]}
         },
     )
-    home = home_with(step_up)
-    reply = await home.ask(f"{APP}/fresh", GOOD, *NAVIGATION)
+    home = build_machine_fixture(step_up)
+    reply = await home.check(f"{APP}/fresh", GOOD, *NAVIGATION)
     assert reply.status == 403

@@ -12,19 +12,19 @@ from urllib.parse import parse_qs, unquote_plus
 
 import pytest
 
-from authz_sidecar.errors import Throttled
-from authz_sidecar.tokens.settings import ClaimNames
+from authz_sidecar.errors import RateLimited
+from authz_sidecar.tokens.settings import TokenClaimNames
 from tests.servers.hostile_provider import Answer, document
 from tests.support.authorizer import NOW, header
 from tests.tokens.issuers import (
     API,
     AUDIENCE,
     KEY,
+    build_token_fixture,
     claims,
-    introspected,
-    introspects,
-    office,
-    settings,
+    introspection_settings,
+    issuer_settings,
+    serve_introspection,
 )
 
 if TYPE_CHECKING:
@@ -38,12 +38,14 @@ GOOD: dict[str, object] = {"sub": "robot", "aud": AUDIENCE, "scope": "read write
 async def test_an_active_token_passes_and_its_issuer_is_asked_as_a_client(
     server: HostileProvider, by: str
 ) -> None:
-    introspects(server, {"good": GOOD})
-    async with aclosing(office(server, introspected(server, client_authentication=by))) as home:
-        reply = await home.ask("good")
+    serve_introspection(server, {"good": GOOD})
+    async with aclosing(
+        build_token_fixture(server, introspection_settings(server, client_authentication=by))
+    ) as home:
+        reply = await home.check("good")
     assert reply.status == 200
     assert header(reply, "x-auth-user") == "as/robot"
-    assert home.house.record.credential == "introspected"
+    assert home.authorizer_fixture.record.credential == "introspected"
     method, _, headers, body = server.seen[-1]
     form = parse_qs(body.decode())
     assert (method, form["token"]) == ("POST", ["good"])
@@ -79,18 +81,22 @@ async def test_what_its_issuer_says(
 ) -> None:
     said = {name: value for name, value in answer.items() if value is not None}
     server.answers["/introspect"] = document(said)
-    async with aclosing(office(server, introspected(server, scopes=("read",)))) as home:
-        cookie = await home.house.signed_in()
-        assert (await home.ask("token", cookie)).status == status
+    async with aclosing(
+        build_token_fixture(server, introspection_settings(server, scopes=("read",)))
+    ) as home:
+        cookie = await home.authorizer_fixture.sign_in()
+        assert (await home.check("token", cookie)).status == status
 
 
 async def test_an_issuer_that_names_no_audience_has_to_be_allowed_to(
     server: HostileProvider,
 ) -> None:
     server.answers["/introspect"] = document({"active": True, "client_id": "bot"})
-    configured = introspected(server, require_audience=False, claims=ClaimNames(user="client_id"))
-    async with aclosing(office(server, configured)) as home:
-        reply = await home.ask("token")
+    configured = introspection_settings(
+        server, require_audience=False, claims=TokenClaimNames(user="client_id")
+    )
+    async with aclosing(build_token_fixture(server, configured)) as home:
+        reply = await home.check("token")
         assert header(reply, "x-auth-user") == "as/bot"
 
 
@@ -110,71 +116,75 @@ async def test_an_issuer_in_trouble_is_503_and_never_a_pass(
     server: HostileProvider, answer: Answer
 ) -> None:
     server.answers["/introspect"] = answer
-    async with aclosing(office(server, introspected(server))) as home:
-        reply = await home.ask("token", await home.house.signed_in())
+    async with aclosing(build_token_fixture(server, introspection_settings(server))) as home:
+        reply = await home.check("token", await home.authorizer_fixture.sign_in())
         if answer.delay is not None:
             answer.delay.set()
     assert reply.status == 503
-    assert home.house.record.outcome == "unavailable"
+    assert home.authorizer_fixture.record.outcome == "unavailable"
 
 
 async def test_answers_are_believed_for_a_while_and_not_beyond_the_token(
     server: HostileProvider,
 ) -> None:
-    introspects(server, {"long": GOOD, "short": {**GOOD, "exp": NOW_ + 10}})
-    async with aclosing(office(server, introspected(server, cache=30.0))) as home:
+    serve_introspection(server, {"long": GOOD, "short": {**GOOD, "exp": NOW_ + 10}})
+    async with aclosing(
+        build_token_fixture(server, introspection_settings(server, cache_seconds=30.0))
+    ) as home:
         for token, seconds in (("long", 30), ("short", 10)):
-            home.house.now[0] = NOW
+            home.authorizer_fixture.now[0] = NOW
             server.seen.clear()
-            assert (await home.ask(token)).status == 200
-            home.house.now[0] = NOW + seconds - 1
-            assert (await home.ask(token)).status == 200
+            assert (await home.check(token)).status == 200
+            home.authorizer_fixture.now[0] = NOW + seconds - 1
+            assert (await home.check(token)).status == 200
             assert server.asked_for("/introspect") == 1
-            home.house.now[0] = NOW + seconds
-            await home.ask(token)
+            home.authorizer_fixture.now[0] = NOW + seconds
+            await home.check(token)
             assert server.asked_for("/introspect") == 2
 
 
 async def test_a_revoked_token_stops_counting(server: HostileProvider) -> None:
-    introspects(server, {"good": GOOD})
-    async with aclosing(office(server, introspected(server, cache=30.0))) as home:
-        assert (await home.ask("good")).status == 200
-        introspects(server, {})
-        home.house.now[0] += 30
-        assert (await home.ask("good")).status == 401
+    serve_introspection(server, {"good": GOOD})
+    async with aclosing(
+        build_token_fixture(server, introspection_settings(server, cache_seconds=30.0))
+    ) as home:
+        assert (await home.check("good")).status == 200
+        serve_introspection(server, {})
+        home.authorizer_fixture.now[0] += 30
+        assert (await home.check("good")).status == 401
 
 
 async def test_what_does_not_count_is_not_asked_about_at_once_again(
     server: HostileProvider,
 ) -> None:
-    introspects(server, {})
-    async with aclosing(office(server, introspected(server))) as home:
+    serve_introspection(server, {})
+    async with aclosing(build_token_fixture(server, introspection_settings(server))) as home:
         for _ in range(10):
-            assert (await home.ask("bad")).status == 401
+            assert (await home.check("bad")).status == 401
         assert server.asked_for("/introspect") == 1
-        home.house.now[0] += 5
-        introspects(server, {"bad": GOOD})
-        assert (await home.ask("bad")).status == 200
+        home.authorizer_fixture.now[0] += 5
+        serve_introspection(server, {"bad": GOOD})
+        assert (await home.check("bad")).status == 200
 
 
 async def test_many_at_once_ask_once(server: HostileProvider) -> None:
-    introspects(server, {"good": GOOD})
-    async with aclosing(office(server, introspected(server))) as home:
-        replies = await asyncio.gather(*(home.ask("good") for _ in range(20)))
+    serve_introspection(server, {"good": GOOD})
+    async with aclosing(build_token_fixture(server, introspection_settings(server))) as home:
+        replies = await asyncio.gather(*(home.check("good") for _ in range(20)))
         assert {reply.status for reply in replies} == {200}
         assert server.asked_for("/introspect") == 1
-        assert len(home.throttling.admitted) == 1
+        assert len(home.rate_limiter.admitted) == 1
 
 
 async def test_whoever_guesses_is_throttled(server: HostileProvider) -> None:
-    introspects(server, {"good": GOOD})
-    async with aclosing(office(server, introspected(server))) as home:
-        assert (await home.ask("good")).status == 200
-        assert [str(client) for client in home.throttling.admitted] == ["203.0.113.7"]
-        home.throttling.refusal = Throttled("too many", retry_after=9)
-        reply = await home.ask("guess")
+    serve_introspection(server, {"good": GOOD})
+    async with aclosing(build_token_fixture(server, introspection_settings(server))) as home:
+        assert (await home.check("good")).status == 200
+        assert [str(client) for client in home.rate_limiter.admitted] == ["203.0.113.7"]
+        home.rate_limiter.error = RateLimited("too many", retry_after=9)
+        reply = await home.check("guess")
         assert (reply.status, header(reply, "retry-after")) == (429, "9")
-        assert (await home.ask("good")).status == 200
+        assert (await home.check("good")).status == 200
         assert server.asked_for("/introspect") == 1
 
 
@@ -182,16 +192,16 @@ async def test_what_one_configuration_was_told_is_nothing_to_another(
     server: HostileProvider,
 ) -> None:
     """CVE-2021-32701, CVE-2026-33496: the same token, where another scope or audience is wanted."""
-    introspects(server, {"good": GOOD})
+    serve_introspection(server, {"good": GOOD})
     other = replace(API, name="b", prefix="/b", token_issuers=("admin",))
     configured = (
-        introspected(server, scopes=("read",)),
-        introspected(server, name="admin", scopes=("admin",)),
+        introspection_settings(server, scopes=("read",)),
+        introspection_settings(server, name="admin", scopes=("admin",)),
     )
-    async with aclosing(office(server, *configured, routes=(API, other))) as home:
+    async with aclosing(build_token_fixture(server, *configured, routes=(API, other))) as home:
         for _ in range(2):
-            assert (await home.ask("good")).status == 200
-            assert (await home.ask("good", path="/b")).status == 403
+            assert (await home.check("good")).status == 200
+            assert (await home.check("good", path="/b")).status == 403
 
 
 @pytest.mark.parametrize(
@@ -204,9 +214,9 @@ async def test_what_one_configuration_was_told_is_nothing_to_another(
     ],
 )
 async def test_what_can_be_no_token_is_not_asked_about(server: HostileProvider, token: str) -> None:
-    introspects(server, {"good": GOOD})
-    async with aclosing(office(server, introspected(server))) as home:
-        assert (await home.ask(token)).status == 401
+    serve_introspection(server, {"good": GOOD})
+    async with aclosing(build_token_fixture(server, introspection_settings(server))) as home:
+        assert (await home.check(token)).status == 401
     assert not server.asked_for("/introspect")
 
 
@@ -215,21 +225,21 @@ async def test_a_signed_token_is_asked_about_at_its_own_issuer_alone(
 ) -> None:
     own = KEY.sign(claims(server))
     other = KEY.sign(claims(server, iss="https://other.example"))
-    introspects(server, {own: GOOD, other: GOOD})
-    async with aclosing(office(server, introspected(server))) as home:
-        assert (await home.ask(own)).status == 200
-        assert (await home.ask(other)).status == 401
+    serve_introspection(server, {own: GOOD, other: GOOD})
+    async with aclosing(build_token_fixture(server, introspection_settings(server))) as home:
+        assert (await home.check(own)).status == 200
+        assert (await home.check(other)).status == 401
     assert server.asked_for("/introspect") == 1
 
 
 async def test_signed_and_opaque_tokens_are_told_apart(server: HostileProvider) -> None:
-    introspects(server, {"opaque": GOOD})
+    serve_introspection(server, {"opaque": GOOD})
     configured: tuple[Any, ...] = (
-        settings(server),
-        introspected(server, issuer="https://as.example"),
+        issuer_settings(server),
+        introspection_settings(server, issuer="https://as.example"),
     )
-    async with aclosing(office(server, *configured)) as home:
-        assert header(await home.ask("opaque"), "x-auth-user") == "as/robot"
-        signed = await home.ask(KEY.sign(claims(server)))
+    async with aclosing(build_token_fixture(server, *configured)) as home:
+        assert header(await home.check("opaque"), "x-auth-user") == "as/robot"
+        signed = await home.check(KEY.sign(claims(server)))
         assert header(signed, "x-auth-user") == "ci/repo:octo/app"
     assert server.asked_for("/introspect") == 1

@@ -9,12 +9,12 @@ import pytest
 from starlette.testclient import TestClient
 
 from authz_sidecar.core.urls import parse_origin
-from authz_sidecar.login.host_resolution import Hosts
-from authz_sidecar.tokens.protected_resource import Resources
-from authz_sidecar.web.login_app import Behind, web_app
-from tests.routes.settings import Settings, built
+from authz_sidecar.login.host_resolution import HostResolver
+from authz_sidecar.tokens.protected_resource import ProtectedResources
+from authz_sidecar.web.login_app import LoginServices, build_web_app
+from tests.routes.settings import RouteSpec, compile_routes
 from tests.support.authorizer import APP, JSON, header
-from tests.tokens.issuers import API, office, settings
+from tests.tokens.issuers import API, build_token_fixture, issuer_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,33 +23,37 @@ if TYPE_CHECKING:
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 ROUTES = (
-    Settings(name="app", allow_any_authenticated_user=True),
-    Settings(name="api", prefix="/api", allow_any_authenticated_user=True, token_issuers=("ci",)),
-    Settings(name="keys", prefix="/keys", allow_any_authenticated_user=True, token_issuers=("as",)),
-    Settings(
+    RouteSpec(name="app", allow_any_authenticated_user=True),
+    RouteSpec(name="api", prefix="/api", allow_any_authenticated_user=True, token_issuers=("ci",)),
+    RouteSpec(
+        name="keys", prefix="/keys", allow_any_authenticated_user=True, token_issuers=("as",)
+    ),
+    RouteSpec(
         name="secret", prefix="/secret", allow_any_authenticated_user=True, token_issuers=("k8s",)
     ),
-    Settings(name="other", from_="https://other.example.com", allow_any_authenticated_user=True),
+    RouteSpec(name="other", from_="https://other.example.com", allow_any_authenticated_user=True),
 )
 
 
 @pytest.fixture
-def resources(server: HostileProvider) -> Resources:
+def resources(server: HostileProvider) -> ProtectedResources:
     configured = (
-        settings(server, scopes=("read",)),
-        settings(server, name="as", issuer="https://as.example.com", require_dpop=True),
-        settings(server, name="k8s", issuer="https://kubernetes.default.svc", advertised=False),
+        issuer_settings(server, scopes=("read",)),
+        issuer_settings(server, name="as", issuer="https://as.example.com", require_dpop=True),
+        issuer_settings(
+            server, name="k8s", issuer="https://kubernetes.default.svc", advertised=False
+        ),
     )
     issuers = {each.name: each for each in configured}
-    return Resources(built(*ROUTES, token_issuers=tuple(issuers)).index, issuers)
+    return ProtectedResources(compile_routes(*ROUTES, token_issuers=tuple(issuers)).index, issuers)
 
 
-def asked(resources: Resources, path: str, host: str = APP) -> Mapping[str, object] | None:
+def asked(resources: ProtectedResources, path: str, host: str = APP) -> Mapping[str, object] | None:
     return resources.metadata(parse_origin(host), path)
 
 
 def test_a_path_is_told_whose_tokens_count_there(
-    server: HostileProvider, resources: Resources
+    server: HostileProvider, resources: ProtectedResources
 ) -> None:
     found = asked(resources, "/api/things")
     assert found is not None
@@ -61,7 +65,7 @@ def test_a_path_is_told_whose_tokens_count_there(
 
 
 def test_the_host_as_a_whole_names_all_of_them(
-    server: HostileProvider, resources: Resources
+    server: HostileProvider, resources: ProtectedResources
 ) -> None:
     found = asked(resources, "")
     assert found is not None
@@ -69,7 +73,7 @@ def test_the_host_as_a_whole_names_all_of_them(
     assert found["authorization_servers"] == [server.issuer, "https://as.example.com"]
 
 
-def test_where_a_proof_is_required_it_is_said(resources: Resources) -> None:
+def test_where_a_proof_is_required_it_is_said(resources: ProtectedResources) -> None:
     found = asked(resources, "/keys")
     assert found is not None
     assert found["dpop_bound_access_tokens_required"] is True
@@ -87,19 +91,19 @@ def test_where_a_proof_is_required_it_is_said(resources: Resources) -> None:
         pytest.param("api", APP, id="no slash"),
     ],
 )
-def test_nothing_is_told_elsewhere(resources: Resources, path: str, host: str) -> None:
+def test_nothing_is_told_elsewhere(resources: ProtectedResources, path: str, host: str) -> None:
     assert asked(resources, path, host) is None
 
 
-def test_the_web_listener_serves_it_to_anybody(resources: Resources) -> None:
-    behind = Behind(
-        service=cast("Any", None),
-        hosts=Hosts(knows=lambda origin: str(origin) == APP),
+def test_the_web_listener_serves_it_to_anybody(resources: ProtectedResources) -> None:
+    behind = LoginServices(
+        login=cast("Any", None),
+        hosts=HostResolver(is_known=lambda origin: str(origin) == APP),
         jwks=dict,
-        resource=resources.metadata,
+        resource_metadata=resources.metadata,
         client_address=lambda _request: None,
     )
-    app = web_app(behind, base_path="/.auth")
+    app = build_web_app(behind, base_path="/.auth")
     with TestClient(app, base_url=APP) as client:
         found = client.get(f"{WELL_KNOWN}/api")
         assert found.status_code == 200
@@ -127,14 +131,14 @@ async def test_who_brings_nothing_is_led_there(
     server: HostileProvider, place: dict[str, str], path: str, suffix: str
 ) -> None:
     host = "https://api.example.com"
-    route = Settings(
+    route = RouteSpec(
         from_=host,
         allow_any_authenticated_user=True,
         token_issuers=("ci",),
         **place,  # type: ignore[arg-type]
     )
-    async with aclosing(office(server, routes=(API, route))) as home:
-        reply = await home.house.ask(f"{host}{path}", JSON)
+    async with aclosing(build_token_fixture(server, routes=(API, route))) as home:
+        reply = await home.authorizer_fixture.check(f"{host}{path}", JSON)
     assert reply.status == 401
     expected = f'Bearer resource_metadata="{host}{WELL_KNOWN}{suffix}"'
     assert header(reply, "www-authenticate") == expected

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from authz_sidecar.adapters.registry import NAMES, adapters
-from authz_sidecar.adapters.trusted_peers import Networks
-from authz_sidecar.config.value_parsers import UnixAddress, network
-from authz_sidecar.core.browser_headers import ISOLATION
-from authz_sidecar.server.http_server import Serving
-from authz_sidecar.server.listeners import bind, release
+from authz_sidecar.adapters.registry import NAMES, enabled_adapters
+from authz_sidecar.adapters.trusted_peers import NetworkSet
+from authz_sidecar.config.value_parsers import UnixAddress, parse_exact_network
+from authz_sidecar.core.browser_headers import ISOLATION_HEADERS
+from authz_sidecar.server.http_server import ListenerConfig
+from authz_sidecar.server.listeners import bind, remove_socket_file
 from authz_sidecar.web.check_app import CheckApp
-from tests.routes.settings import Settings
+from tests.routes.settings import RouteSpec
 from tests.servers.wire import Lines, Message, Reader, request_bytes
-from tests.support.authorizer import House, house
+from tests.support.authorizer import AuthorizerFixture, build_authorizer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "PROPFIND", "LOCK")
-PUBLIC = Settings(name="public", prefix="/public/", allow_public_unauthenticated_access=True)
-SIGNED_IN = Settings(name="app", allow_any_authenticated_user=True)
+PUBLIC = RouteSpec(name="public", prefix="/public/", allow_public_unauthenticated_access=True)
+SIGNED_IN = RouteSpec(name="app", allow_any_authenticated_user=True)
 ENVOY: Lines = (("Host", "app.example.com"), ("X-Forwarded-Proto", "https"))
 
 
@@ -40,9 +40,9 @@ def traefik(target: str, method: str = "GET") -> Lines:
     )
 
 
-class Running:
-    def __init__(self, home: House, address: object) -> None:
-        self.home = home
+class RunningCheckApp:
+    def __init__(self, home: AuthorizerFixture, address: object) -> None:
+        self.fixture = home
         self._address = address
 
     async def send(
@@ -73,39 +73,45 @@ class Running:
 @contextlib.asynccontextmanager
 async def serving(
     listener: socket.socket, *, names: tuple[str, ...], trusted: str
-) -> AsyncIterator[Running]:
-    home = house(PUBLIC, SIGNED_IN)
-    app = CheckApp(gate=home.gate, adapters=adapters(names), trusted=Networks((network(trusted),)))
-    server = Serving(app=app, drain_seconds=2).listener()
+) -> AsyncIterator[RunningCheckApp]:
+    home = build_authorizer(PUBLIC, SIGNED_IN)
+    app = CheckApp(
+        authorizer=home.authorizer,
+        adapters=enabled_adapters(names),
+        trusted_peers=NetworkSet((parse_exact_network(trusted),)),
+    )
+    server = ListenerConfig(app=app, drain_seconds=2).create_server()
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)
     try:
-        yield Running(home, listener.getsockname())
+        yield RunningCheckApp(home, listener.getsockname())
     finally:
         server.should_exit = True
         await task
 
 
 @pytest.fixture
-async def check() -> AsyncIterator[Running]:
+async def check() -> AsyncIterator[RunningCheckApp]:
     listener = socket.create_server(("127.0.0.1", 0))
     async with serving(listener, names=NAMES, trusted="127.0.0.1/32") as running:
         yield running
 
 
 @pytest.mark.parametrize("method", METHODS)
-async def test_every_method_is_answered(check: Running, method: str) -> None:
+async def test_every_method_is_answered(check: RunningCheckApp, method: str) -> None:
     answer = await check.send(method, "/auth/traefik", traefik("/public/x"))
     assert (answer.status, answer.body) == (200, b"")
     answer = await check.send(method, "/auth/envoy/x", ENVOY)
     assert answer.status == 401
-    record = check.home.record.request
+    record = check.fixture.record.request
     assert record is not None
     assert record.method == method
 
 
-async def test_an_answer_to_head_has_the_length_of_a_body_and_no_body(check: Running) -> None:
+async def test_an_answer_to_head_has_the_length_of_a_body_and_no_body(
+    check: RunningCheckApp,
+) -> None:
     lines = (*ENVOY, ("Accept", "application/json"))
     full = await check.send("GET", "/auth/envoy/x", lines)
     head = await check.send("HEAD", "/auth/envoy/x", lines)
@@ -125,10 +131,10 @@ async def test_an_answer_to_head_has_the_length_of_a_body_and_no_body(check: Run
     ],
 )
 async def test_the_path_is_judged_as_it_came(
-    check: Running, target: str, path: str, query: str | None
+    check: RunningCheckApp, target: str, path: str, query: str | None
 ) -> None:
     await check.send("GET", target, ENVOY)
-    request = check.home.record.request
+    request = check.fixture.record.request
     assert request is not None
     assert (request.path, request.query) == (path, query)
 
@@ -153,27 +159,27 @@ async def test_the_path_is_judged_as_it_came(
         "/.auth/start",
     ],
 )
-async def test_nothing_else_is_there(check: Running, target: str) -> None:
+async def test_nothing_else_is_there(check: RunningCheckApp, target: str) -> None:
     answer = await check.send("GET", target, (*traefik("/public/x"), *ENVOY[1:1]))
     assert answer.status == 404
-    assert {name: answer.one(name) for name, _ in ISOLATION} == dict(ISOLATION)
-    assert not check.home.records
+    assert {name: answer.one(name) for name, _ in ISOLATION_HEADERS} == dict(ISOLATION_HEADERS)
+    assert not check.fixture.records
 
 
-async def test_nothing_is_taken_from_the_query(check: Running) -> None:
+async def test_nothing_is_taken_from_the_query(check: RunningCheckApp) -> None:
     target = "/auth/traefik?x-forwarded-uri=/public/x&rd=https://evil.example/"
     answer = await check.send("GET", target, traefik("/x"))
     assert answer.status == 401
     assert "evil" not in answer.text
 
 
-async def test_a_body_is_never_waited_for(check: Running) -> None:
+async def test_a_body_is_never_waited_for(check: RunningCheckApp) -> None:
     lines = (*traefik("/public/x"), ("Content-Length", "7"))
     answer = await check.send("POST", "/auth/traefik", lines)
     assert answer.status == 200
 
 
-async def test_a_websocket_handshake_is_a_question_like_any_other(check: Running) -> None:
+async def test_a_websocket_handshake_is_a_question_like_any_other(check: RunningCheckApp) -> None:
     upgrade = (("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
     answer = await check.send("GET", "/auth/caddy", (*traefik("/public/x"), *upgrade))
     assert answer.status == 200
@@ -182,7 +188,7 @@ async def test_a_websocket_handshake_is_a_question_like_any_other(check: Running
 
 
 async def test_strangers_may_not_ask_and_are_told_nothing(
-    check: Running, caplog: pytest.LogCaptureFixture
+    check: RunningCheckApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     said = set()
     for target in ("/public/x", "/x"):
@@ -191,16 +197,16 @@ async def test_strangers_may_not_ask_and_are_told_nothing(
     answer = await check.send("GET", "/nowhere", traefik("/"), source="127.0.0.2")
     said.add((answer.status, answer.body))
     assert said == {(403, b"Forbidden.\n")}
-    assert not check.home.records
+    assert not check.fixture.records
     assert "127.0.0.2" in caplog.text
 
 
-async def test_a_claim_to_be_the_proxy_changes_nothing(check: Running) -> None:
+async def test_a_claim_to_be_the_proxy_changes_nothing(check: RunningCheckApp) -> None:
     claims = (("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "127.0.0.1"))
     lines = (*traefik("/public/x"), *claims)
     answer = await check.send("GET", "/auth/traefik", lines, source="127.0.0.2")
     assert answer.status == 403
-    assert {name: answer.one(name) for name, _ in ISOLATION} == dict(ISOLATION)
+    assert {name: answer.one(name) for name, _ in ISOLATION_HEADERS} == dict(ISOLATION_HEADERS)
 
 
 async def test_a_unix_sockets_permissions_decide(tmp_path: Path) -> None:
@@ -211,7 +217,7 @@ async def test_a_unix_sockets_permissions_decide(tmp_path: Path) -> None:
             answer = await running.send("GET", "/auth/traefik", traefik("/public/x"))
             assert answer.status == 200
     finally:
-        release(address)
+        remove_socket_file(address)
 
 
 async def test_only_enabled_adapters_answer() -> None:
@@ -223,10 +229,14 @@ async def test_only_enabled_adapters_answer() -> None:
         assert (await running.send("GET", "/auth/envoy/public/x", ENVOY)).status == 404
 
 
-async def test_a_tcp_peer_without_an_address_is_nobody(check: Running) -> None:
+async def test_a_tcp_peer_without_an_address_is_nobody(check: RunningCheckApp) -> None:
     """A connection that was reset has no peer any more, which is no Unix socket."""
     sent: list[object] = []
-    app = CheckApp(gate=check.home.gate, adapters=adapters(NAMES), trusted=Networks())
+    app = CheckApp(
+        authorizer=check.fixture.authorizer,
+        adapters=enabled_adapters(NAMES),
+        trusted_peers=NetworkSet(),
+    )
     scope = {
         "type": "http",
         "method": "GET",
@@ -244,4 +254,4 @@ async def test_a_tcp_peer_without_an_address_is_nobody(check: Running) -> None:
 
     await app(scope, receive, send)
     assert "'status': 403" in str(sent[0])
-    assert not check.home.records
+    assert not check.fixture.records

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.core.browser_headers import ISOLATION
+from authz_sidecar.core.browser_headers import ISOLATION_HEADERS
 from authz_sidecar.core.types import Identity
-from authz_sidecar.login.interfaces import SessionLine
-from authz_sidecar.login.loop_detection import Circle
+from authz_sidecar.login.interfaces import SessionRow
+from authz_sidecar.login.loop_detection import LoopCause
 from authz_sidecar.policy.reasons import CODES
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
-from authz_sidecar.web.reason_texts import explanations
+from authz_sidecar.web.reason_texts import explain_reasons
 
 PAGES = Pages(base_path="/.auth")
 HOSTILE = """"'><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}&amp;"""
@@ -47,14 +47,14 @@ EVERY_PAGE: dict[str, Render] = {
         request_id=text,
         switch_account_url=None,
     ),
-    "trouble": lambda text, url: PAGES.trouble(
+    "trouble": lambda text, url: PAGES.error(
         title=text, message=text, request_id=text, retry_url=url, hints=(text, "another")
     ),
     "provider-down": lambda text, url: PAGES.provider_down(
         provider=text, retry_url=url, request_id=text
     ),
     "too-many-redirects": lambda text, url: PAGES.too_many_redirects(
-        host=text, request_id=text, circle=Circle.STILL_ASKED
+        host=text, request_id=text, cause=LoopCause.STILL_ASKED
     ),
     "other-account": lambda text, url: PAGES.other_account(
         identity=identity(text), continue_url=url, back_url=url, request_id=text
@@ -69,13 +69,13 @@ EVERY_PAGE: dict[str, Render] = {
         identity=None, action_url=url, csrf=text, everywhere=False
     ),
     "signed-out": lambda text, url: PAGES.signed_out(home_url=url),
-    "who": lambda text, url: PAGES.who(
+    "who": lambda text, url: PAGES.who_am_i(
         identity=identity(text), provider=text, expires_at=1_800_000_000.0, sign_out_url=url
     ),
     "sessions": lambda text, url: PAGES.sessions(
         identity=identity(text),
         lines=(
-            SessionLine(
+            SessionRow(
                 handle=text,
                 provider=text,
                 device=text,
@@ -269,7 +269,7 @@ def test_the_page_that_goes_on_keeps_the_whole_address() -> None:
 
 
 def test_the_expiry_is_a_date_that_machines_read_too() -> None:
-    page = PAGES.who(
+    page = PAGES.who_am_i(
         identity=identity("a"), provider="Corp", expires_at=1_800_000_000.0, sign_out_url="/s"
     )
     assert Outline(page).all("time") == [{"datetime": "2027-01-15T08:00:00+00:00"}]
@@ -291,7 +291,7 @@ def test_every_response_carries_the_fixed_headers() -> None:
     headers = dict(PAGES.headers())
     assert headers["content-security-policy"] == Pages.CONTENT_SECURITY_POLICY
     assert headers["x-frame-options"] == "DENY"
-    assert headers.items() >= {**dict(ISOLATION), "referrer-policy": "same-origin"}.items()
+    assert headers.items() >= {**dict(ISOLATION_HEADERS), "referrer-policy": "same-origin"}.items()
     assert headers["referrer-policy"] == "same-origin"
     assert headers["cache-control"] == "no-store"
 
@@ -314,7 +314,7 @@ def test_pages_name_assets_that_exist_and_load_nothing_else() -> None:
 def test_every_reason_of_a_policy_has_words() -> None:
     """Save those that only say that something is as it should be."""
     as_it_should_be = {"accept", "cors-request", "mcp-tool-match", "valid-client-certificate"}
-    silent = {code for code in CODES if not explanations(frozenset({code}))}
+    silent = {code for code in CODES if not explain_reasons(frozenset({code}))}
     assert silent == as_it_should_be
 
 
@@ -335,4 +335,4 @@ def test_every_reason_of_a_policy_has_words() -> None:
     ],
 )
 def test_reasons_in_words(reasons: set[str], expected: tuple[str, ...]) -> None:
-    assert explanations(frozenset(reasons)) == expected
+    assert explain_reasons(frozenset(reasons)) == expected

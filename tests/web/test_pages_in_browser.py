@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from authz_sidecar.core.types import Identity
-from authz_sidecar.login.interfaces import SessionLine
-from authz_sidecar.login.loop_detection import Circle
+from authz_sidecar.login.interfaces import SessionRow
+from authz_sidecar.login.loop_detection import LoopCause
 from authz_sidecar.web.assets import load_assets
 from authz_sidecar.web.pages import Pages
 
@@ -45,7 +45,7 @@ SHOWN = {
         request_id=LONG,
         switch_account_url="/.auth/start",
     ),
-    "trouble": PAGES.trouble(
+    "trouble": PAGES.error(
         title="This sign-in has expired",
         message="Please start again.",
         request_id="r",
@@ -54,7 +54,7 @@ SHOWN = {
     ),
     "provider-down": PAGES.provider_down(provider=LONG, retry_url="/denied", request_id="r"),
     "too-many-redirects": PAGES.too_many_redirects(
-        host=f"{LONG}.example.com", request_id="r", circle=Circle.COOKIE_LOST
+        host=f"{LONG}.example.com", request_id="r", cause=LoopCause.COOKIE_LOST
     ),
     "other-account": PAGES.other_account(
         identity=SOMEBODY, continue_url="/a", back_url="/b", request_id="r"
@@ -73,7 +73,7 @@ SHOWN = {
         fields=(("state", "s"),),
     ),
     "signed-out": PAGES.signed_out(home_url="/"),
-    "who": PAGES.who(
+    "who": PAGES.who_am_i(
         identity=SOMEBODY,
         provider="Corporate login",
         expires_at=1_800_000_000.0,
@@ -83,7 +83,7 @@ SHOWN = {
     "sessions": PAGES.sessions(
         identity=SOMEBODY,
         lines=tuple(
-            SessionLine(
+            SessionRow(
                 handle=handle,
                 provider="Corporate login",
                 device=device,

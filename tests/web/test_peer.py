@@ -7,8 +7,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 from starlette.requests import Request
 
-from authz_sidecar.adapters.trusted_peers import Networks
-from authz_sidecar.web.check_app import address_of
+from authz_sidecar.adapters.trusted_peers import NetworkSet
+from authz_sidecar.web.check_app import client_address_resolver
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ def test_address(peer: str | None, forwarded: list[str], expected: str | None) -
             "headers": [(b"x-forwarded-for", value.encode()) for value in forwarded],
         }
     )
-    address = address_of(
-        trusted=Networks((ip_network("127.0.0.1/32"),)), hops=Networks((ip_network("10.0.0.0/8"),))
+    address = client_address_resolver(
+        trusted_peers=NetworkSet((ip_network("127.0.0.1/32"),)),
+        trusted_hops=NetworkSet((ip_network("10.0.0.0/8"),)),
     )
     assert address(request) == (None if expected is None else ip_address(expected))

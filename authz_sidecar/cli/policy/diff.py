@@ -9,24 +9,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.cli.explain_text import for_stream, shown
-from authz_sidecar.cli.load_routes import load_rules
-from authz_sidecar.errors import StartError
-from authz_sidecar.routes.replay import LackingError, NotACheckError, Recorded, read_line, replay
+from authz_sidecar.cli.explain_text import adapt_to_stream, format_value
+from authz_sidecar.cli.load_routes import load_compiled_routes
+from authz_sidecar.errors import StartupError
+from authz_sidecar.routes.replay import (
+    IncompleteLogLineError,
+    LoggedCheck,
+    NotACheckLineError,
+    parse_log_line,
+    replay,
+)
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
     from authz_sidecar.routes import RouteIndex
 
 
-def count(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser(
         "diff", help="replay the requests of a log against an old and a new configuration"
     )
@@ -44,85 +50,89 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 1 where any verdict changes, 2 where a log tells nothing about that."""
-    old, new = load_rules(arguments.old).index, load_rules(arguments.new).index
-    report = _Report()
+    old, new = load_compiled_routes(arguments.old).index, load_compiled_routes(arguments.new).index
+    report = _DiffReport()
     schemes = _schemes(old, new)
-    for line in _lines(arguments.requests):
-        report.take(line, old, new, schemes)
+    for line in _read_lines(arguments.requests):
+        report.add(line, old, new, schemes)
     for text in report.lines():
-        print(for_stream(text, sys.stdout))
-    if not report.replayed and (report.lacking or report.others):
+        print(adapt_to_stream(text, sys.stdout))
+    if not report.replayed and (report.missing or report.other_lines):
         print(f"nothing in `{arguments.requests}` could be replayed", file=sys.stderr)
         return 2
     return 1 if report.changes else 0
 
 
-class _Change(NamedTuple):
+class _VerdictChange(NamedTuple):
     route: str
     verdicts: str
     request: str
-    who: str
+    identity: str
 
 
 @dataclass(slots=True)
-class _Report:
-    changes: Counter[_Change] = field(default_factory=Counter)
-    lacking: Counter[str] = field(default_factory=Counter)
+class _DiffReport:
+    changes: Counter[_VerdictChange] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
     replayed: int = 0
-    others: int = 0
+    other_lines: int = 0
 
-    def take(
+    def add(
         self, line: bytes, old: RouteIndex, new: RouteIndex, schemes: Mapping[str, str]
     ) -> None:
         try:
-            recorded = read_line(json.loads(line), scheme_of=schemes)
-        except LackingError as lacking:
-            self.lacking[str(lacking)] += 1
+            logged_check = parse_log_line(json.loads(line), scheme_of=schemes)
+        except IncompleteLogLineError as error:
+            self.missing[str(error)] += 1
             return
-        except (NotACheckError, ValueError, RecursionError):
-            self.others += 1
+        except (NotACheckLineError, ValueError, RecursionError):
+            self.other_lines += 1
             return
-        before, after = replay(old, recorded), replay(new, recorded)
+        before, after = replay(old, logged_check), replay(new, logged_check)
         if before.verdict is None or after.verdict is None:
-            self.lacking[" and ".join(sorted(before.lacking | after.lacking))] += 1
+            self.missing[" and ".join(sorted(before.missing_fields | after.missing_fields))] += 1
             return
         self.replayed += 1
         if before.verdict is not after.verdict:
-            routes = dict.fromkeys(each.route or "no route" for each in (before, after))
+            routes = dict.fromkeys(result.route or "no route" for result in (before, after))
             verdicts = f"{before.verdict} → {after.verdict}"
-            self.changes[_Change(" → ".join(routes), verdicts, *_described(recorded))] += 1
+            self.changes[
+                _VerdictChange(" → ".join(routes), verdicts, *_describe_check(logged_check))
+            ] += 1
 
     def lines(self) -> Iterator[str]:
-        widths = [max((len(change[at]) for change in self.changes), default=0) for at in (1, 2, 3)]
+        widths = [
+            max((len(change[column]) for change in self.changes), default=0) for column in (1, 2, 3)
+        ]
         route = None
-        for change, times in sorted(self.changes.items()):
+        for change, count in sorted(self.changes.items()):
             if change.route != route:
                 route = change.route
                 yield route
             cells = (f"{cell:<{width}}" for cell, width in zip(change[1:], widths, strict=True))
-            yield f"  {'  '.join(cells)}  {times}x"
+            yield f"  {'  '.join(cells)}  {count}x"
         changed = sum(self.changes.values())
-        yield f"{count(self.replayed, 'request')} replayed, {changed} changed"
-        for what, times in sorted(self.lacking.items()):
-            yield f"{count(times, 'request')} could not be replayed: the log lacks {what}"
-        if self.others:
-            yield f"{count(self.others, 'line')} of other kinds"
+        yield f"{pluralize(self.replayed, 'request')} replayed, {changed} changed"
+        for fields, count in sorted(self.missing.items()):
+            yield f"{pluralize(count, 'request')} could not be replayed: the log lacks {fields}"
+        if self.other_lines:
+            yield f"{pluralize(self.other_lines, 'line')} of other kinds"
 
 
-def _described(recorded: Recorded) -> tuple[str, str]:
-    request, who = recorded.request, recorded.identity
-    name = "nobody" if who is None else who.email or who.subject
-    return f"{shown(request.method)} {shown(request.url)}", shown(name)
+def _describe_check(logged_check: LoggedCheck) -> tuple[str, str]:
+    request, identity = logged_check.request, logged_check.identity
+    name = "nobody" if identity is None else identity.email or identity.subject
+    return f"{format_value(request.method)} {format_value(request.url)}", format_value(name)
 
 
 def _schemes(*indexes: RouteIndex) -> dict[str, str]:
     """Logs name hosts without a scheme; where routes know one as `http` alone, it is that."""
     origins = [origin for index in indexes for origin in index.origins]
     schemes = {origin.authority: origin.scheme for origin in origins}
-    return schemes | {it.authority: "https" for it in origins if it.scheme == "https"}
+    return schemes | {origin.authority: "https" for origin in origins if origin.scheme == "https"}
 
 
-def _lines(path: Path) -> Iterable[bytes]:
+def _read_lines(path: Path) -> Iterable[bytes]:
     if str(path) == "-":
         yield from sys.stdin.buffer
         return
@@ -131,4 +141,4 @@ def _lines(path: Path) -> Iterable[bytes]:
             yield from file
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StartError(f"cannot read `{path}`: {reason}") from None
+        raise StartupError(f"cannot read `{path}`: {reason}") from None

@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.core.source_locations import unplaced
-from authz_sidecar.errors import StartError
-from authz_sidecar.policy.vectors import InputError, RefusedPolicy, load_policy, read_case
-from authz_sidecar.policy.vectors import run as run_case
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.core.source_locations import unknown_locations
+from authz_sidecar.errors import StartupError
+from authz_sidecar.policy.vectors import InputError, PolicyRejected, load_policy, read_case
+from authz_sidecar.policy.vectors import evaluate_case as run_case
 from authz_sidecar.routes.vectors import load_route
 
 if TYPE_CHECKING:
     import argparse
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
     from authz_sidecar.policy import Policy
 
-Answer = dict[str, object]
+VectorResultJson = dict[str, object]
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("eval", help="evaluate a file of policies and inputs")
     parser.add_argument("vectors", type=Path, metavar="VECTORS.json")
     parser.set_defaults(run=run)
@@ -34,39 +34,39 @@ def run(arguments: argparse.Namespace) -> int:
     """Exit code 1 where a policy was refused or an input could not be interpreted."""
     code = 0
     now = time.time()
-    for vector in _vectors(arguments.vectors):
-        answer = answer_of(vector, clock=now)
+    for vector in _read_vectors(arguments.vectors):
+        output = evaluate_vector(vector, clock=now)
         # ASCII alone, so that no character of a vector can fail to be printed.
-        print(json.dumps(answer, ensure_ascii=True))
-        code |= "error" in answer
+        print(json.dumps(output, ensure_ascii=True))
+        code |= "error" in output
     return code
 
 
-def answer_of(vector: object, *, clock: float) -> Answer:
+def evaluate_vector(vector: object, *, clock: float) -> VectorResultJson:
     """What becomes of one vector. Never raises; `clock` is the time where the input names none."""
     name = vector.get("id") if isinstance(vector, Mapping) else None
     try:
         if not isinstance(vector, Mapping):
             raise InputError("a vector is an object")  # noqa: TRY301 - told like the rest
-        return {"id": name, **_evaluated(vector, clock)}
-    except RefusedPolicy as refused:
-        return _error(name, refused.stage, str(refused))
-    except InputError as wrong:
-        return _error(name, "input", str(wrong))
+        return {"id": name, **_evaluate(vector, clock)}
+    except PolicyRejected as rejected:
+        return _error_json(name, rejected.stage, str(rejected))
+    except InputError as error:
+        return _error_json(name, "input", str(error))
     except RecursionError:
-        return _error(name, "input", "nested too deeply")
-    except Exception as wrong:  # noqa: BLE001 - one bad vector must not cost the others theirs
-        return _error(name, "internal", f"{type(wrong).__name__}: {wrong}")
+        return _error_json(name, "input", "nested too deeply")
+    except Exception as error:  # noqa: BLE001 - one bad vector must not cost the others theirs
+        return _error_json(name, "internal", f"{type(error).__name__}: {error}")
 
 
-def _evaluated(vector: Mapping[str, object], clock: float) -> Answer:
-    policy = _policy(vector)
-    given = vector.get("input", {})
-    if not isinstance(given, Mapping):
+def _evaluate(vector: Mapping[str, object], clock: float) -> VectorResultJson:
+    policy = _load_vector_policy(vector)
+    case_input = vector.get("input", {})
+    if not isinstance(case_input, Mapping):
         raise InputError("`input` takes an object")
-    result = run_case(policy, read_case(given, clock=clock))
+    result = run_case(policy, read_case(case_input, clock=clock))
     evaluation = result.evaluation
-    answer: Answer = {
+    output: VectorResultJson = {
         "allow": evaluation.allow.holds,
         "deny": evaluation.deny.holds,
         "allow_reasons": sorted(evaluation.allow.reasons),
@@ -74,38 +74,38 @@ def _evaluated(vector: Mapping[str, object], clock: float) -> Answer:
         "outcome": str(result.outcome),
     }
     if result.device_type is not None:
-        answer["additional_data"] = {"device_type": result.device_type}
-    return answer
+        output["additional_data"] = {"device_type": result.device_type}
+    return output
 
 
-def _policy(vector: Mapping[str, object]) -> Policy:
+def _load_vector_policy(vector: Mapping[str, object]) -> Policy:
     """`policy_text` counts before `policy`; without either, a whole `route` stands for its policy."""
-    where = unplaced("policy")
+    where = unknown_locations("policy")
     if (text := vector.get("policy_text")) is not None:
         if not isinstance(text, str):
             raise InputError("`policy_text` takes a string")
-        document = read_text(text, file="policy")
+        document = parse_yaml(text, file="policy")
         if document.problems:
-            raise RefusedPolicy("parse", document.problems)
-        return load_policy(document.data, where=document.positions)
+            raise PolicyRejected("parse", document.problems)
+        return load_policy(document.data, source_map=document.source_map)
     route = vector.get("route")
     if vector.get("policy") is None and isinstance(route, Mapping):
-        return load_route(route, where=unplaced("route"))
-    return load_policy(vector.get("policy"), where=where)
+        return load_route(route, source_map=unknown_locations("route"))
+    return load_policy(vector.get("policy"), source_map=where)
 
 
-def _error(name: object, stage: str, message: str) -> Answer:
+def _error_json(name: object, stage: str, message: str) -> VectorResultJson:
     return {"id": name, "error": {"stage": stage, "message": message}}
 
 
-def _vectors(path: Path) -> list[object]:
+def _read_vectors(path: Path) -> list[object]:
     try:
         vectors = json.loads(path.read_bytes())
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StartError(f"cannot read `{path}`: {reason}") from None
+        raise StartupError(f"cannot read `{path}`: {reason}") from None
     except (ValueError, RecursionError) as error:
-        raise StartError(f"`{path}` is not json: {error}") from None
+        raise StartupError(f"`{path}` is not json: {error}") from None
     if not isinstance(vectors, list):
-        raise StartError(f"`{path}` holds no list of vectors")
+        raise StartupError(f"`{path}` holds no list of vectors")
     return vectors

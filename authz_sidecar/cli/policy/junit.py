@@ -9,44 +9,45 @@ from xml.etree import ElementTree as ET
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.routes.test_runner import Result
+    from authz_sidecar.routes.test_runner import CaseResult
 
 # XML 1.0 section 2.2: these cannot be written in any way.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(results: Sequence[Result]) -> bytes:
+def to_junit_xml(results: Sequence[CaseResult]) -> bytes:
     """One suite for each file."""
-    files = dict.fromkeys(result.case.place[0] for result in results)
+    files = dict.fromkeys(result.case.location[0] for result in results)
     root = ET.Element("testsuites", _counts(results))
     for file in files:
-        of_file = [result for result in results if result.case.place[0] == file]
-        suite = ET.SubElement(root, "testsuite", {"name": _sound(file), **_counts(of_file)})
-        for result in of_file:
-            _case(suite, result)
+        file_results = [result for result in results if result.case.location[0] == file]
+        suite = ET.SubElement(root, "testsuite", {"name": _xml_safe(file), **_counts(file_results)})
+        for result in file_results:
+            _add_case(suite, result)
     ET.indent(root)
     return bytes(ET.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
-def _case(suite: ET.Element, result: Result) -> None:
-    file, line, _ = result.case.place
+def _add_case(suite: ET.Element, result: CaseResult) -> None:
+    file, line, _ = result.case.location
     case = ET.SubElement(
         suite,
         "testcase",
-        {"name": _sound(result.case.name), "classname": _sound(file), "line": str(line)},
+        {"name": _xml_safe(result.case.name), "classname": _xml_safe(file), "line": str(line)},
     )
     if result.differences:
         lines = [
-            f"{it.what}: expected {it.expected}, found {it.found}" for it in result.differences
+            f"{difference.what}: expected {difference.expected}, found {difference.found}"
+            for difference in result.differences
         ]
-        failure = ET.SubElement(case, "failure", {"message": _sound(lines[0])})
-        failure.text = _sound("\n".join(lines))
+        failure = ET.SubElement(case, "failure", {"message": _xml_safe(lines[0])})
+        failure.text = _xml_safe("\n".join(lines))
 
 
-def _counts(results: Sequence[Result]) -> dict[str, str]:
+def _counts(results: Sequence[CaseResult]) -> dict[str, str]:
     failed = sum(not result.passed for result in results)
     return {"tests": str(len(results)), "failures": str(failed), "errors": "0"}
 
 
-def _sound(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
+def _xml_safe(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

@@ -8,29 +8,29 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.explain_text import drawn, for_stream
-from authz_sidecar.cli.load_routes import Rules, load_rules
-from authz_sidecar.cli.options import add_config, config_path
-from authz_sidecar.cli.policy.junit import junit
-from authz_sidecar.config.yaml import read_text
-from authz_sidecar.errors import ConfigError, StartError
-from authz_sidecar.policy.test_cases import Case, read_cases
-from authz_sidecar.routes.explain_json import tell
-from authz_sidecar.routes.test_runner import Result, decisive_rules, rules_of, run_case
-from authz_sidecar.routes_from_config import delivered_facts
+from authz_sidecar.cli.explain_text import adapt_to_stream, render
+from authz_sidecar.cli.load_routes import LoadedRoutes, load_compiled_routes
+from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.policy.junit import to_junit_xml
+from authz_sidecar.config.yaml import parse_yaml
+from authz_sidecar.errors import ConfigError, StartupError
+from authz_sidecar.policy.test_cases import PolicyTestCase, parse_cases
+from authz_sidecar.routes.explain_json import to_json
+from authz_sidecar.routes.test_runner import CaseResult, decisive_rules, rules_of, run_case
+from authz_sidecar.routes_from_config import available_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from authz_sidecar.cli.options import Commands
+    from authz_sidecar.cli.options import Subparsers
     from authz_sidecar.errors import Problem
 
 _SUFFIXES = (".test.yaml", ".test.yml")
 
 
-def add(commands: Commands) -> None:
+def add(commands: Subparsers) -> None:
     parser = commands.add_parser("test", help="run the tests of a configuration's policies")
-    add_config(parser)
+    add_config_option(parser)
     parser.add_argument(
         "tests",
         nargs="*",
@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument(
         "--min-coverage",
-        type=_percent,
+        type=_parse_percent,
         metavar="PERCENT",
         help="fail where fewer of the rules are ever decisive",
     )
@@ -53,85 +53,90 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     path = config_path(arguments)
-    rules = load_rules(path)
-    cases = _cases(arguments.tests or _beside(path))
-    facts, now = delivered_facts(rules.config), time.time()
+    rules = load_compiled_routes(path)
+    cases = _read_cases(arguments.tests or _find_test_files(path))
+    facts, now = available_attributes(rules.config), time.time()
     results = [
-        run_case(rules.index, case, names=rules.names, facts=facts, now=now) for case in cases
+        run_case(rules.index, case, names=rules.protected_names, facts=facts, now=now)
+        for case in cases
     ]
     for result in results:
-        _say(_result(result, rules))
+        _print(_format_result(result, rules))
     if arguments.junit is not None:
-        _write(arguments.junit, junit(results))
+        _write(arguments.junit, to_junit_xml(results))
     failed = sum(not result.passed for result in results)
-    _say(f"{len(results) - failed} passed, {failed} failed")
-    covered = _coverage(arguments, rules, results)
+    _print(f"{len(results) - failed} passed, {failed} failed")
+    covered = _check_coverage(arguments, rules, results)
     return 0 if covered and not failed else 1
 
 
-def _result(result: Result, rules: Rules) -> str:
-    file, line, _ = result.case.place
+def _format_result(result: CaseResult, rules: LoadedRoutes) -> str:
+    file, line, _ = result.case.location
     if result.passed:
         return f"✓ {result.case.name}"
     lines = [f"✗ {result.case.name}  ({file}:{line})"]
-    widest = max(len(it.expected) for it in result.differences)
+    width = max(len(difference.expected) for difference in result.differences)
     lines += [
-        f"    {it.what:<8} expected {it.expected:<{widest}}  found {it.found}"
-        for it in result.differences
+        f"    {difference.what:<8} expected {difference.expected:<{width}}  found {difference.found}"
+        for difference in result.differences
     ]
-    told = tell(
+    explanation = to_json(
         result.explained,
-        where=rules.config.positions,
+        source_map=rules.config.source_map,
         base_path=rules.config.server.base_path,
     )
-    lines += [f"    {each}".rstrip() for each in ("", *drawn(told).splitlines(), "")]
+    lines += [
+        f"    {text_line}".rstrip() for text_line in ("", *render(explanation).splitlines(), "")
+    ]
     return "\n".join(lines)
 
 
-def _coverage(arguments: argparse.Namespace, rules: Rules, results: Sequence[Result]) -> bool:
-    wanted: float | None = arguments.min_coverage
-    if not arguments.coverage and wanted is None:
+def _check_coverage(
+    arguments: argparse.Namespace, rules: LoadedRoutes, results: Sequence[CaseResult]
+) -> bool:
+    min_percent: float | None = arguments.min_coverage
+    if not arguments.coverage and min_percent is None:
         return True
-    every, decisive = rules_of(rules.index), decisive_rules(results)
-    unused = [rule for rule in every if rule not in decisive]
-    percent = 100.0 if not every else 100 * (len(every) - len(unused)) / len(every)
+    all_rules, decisive = rules_of(rules.index), decisive_rules(results)
+    unused = [rule for rule in all_rules if rule not in decisive]
+    percent = 100.0 if not all_rules else 100 * (len(all_rules) - len(unused)) / len(all_rules)
     for rule in unused:
-        _say(str(rules.config.positions.problem("was never decisive", *rule)))
-    _say(f"coverage {percent:.0f} %: {len(every) - len(unused)} of {len(every)} rules")
-    if wanted is not None and percent < wanted:
-        _say(f"✗ less than {wanted:g} %")
+        _print(str(rules.config.source_map.problem("was never decisive", *rule)))
+    _print(f"coverage {percent:.0f} %: {len(all_rules) - len(unused)} of {len(all_rules)} rules")
+    if min_percent is not None and percent < min_percent:
+        _print(f"✗ less than {min_percent:g} %")
         return False
     return True
 
 
-def _say(text: str) -> None:
-    print(for_stream(text, sys.stdout))
+def _print(text: str) -> None:
+    print(adapt_to_stream(text, sys.stdout))
 
 
-def _cases(files: Iterable[Path]) -> list[Case]:
-    cases: list[Case] = []
+def _read_cases(files: Iterable[Path]) -> list[PolicyTestCase]:
+    cases: list[PolicyTestCase] = []
     problems: list[Problem] = []
     for file in files:
         try:
             text = file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text in UTF-8"
-            raise StartError(f"cannot read `{file}`: {(reason or '').lower()}") from None
-        document = read_text(text, file=str(file))
+            raise StartupError(f"cannot read `{file}`: {(reason or '').lower()}") from None
+        document = parse_yaml(text, file=str(file))
         problems += document.problems
-        if not document.broken:
-            cases += read_cases(document.data, where=document.positions, problems=problems)
+        if not document.unreadable_paths:
+            cases += parse_cases(document.data, source_map=document.source_map, problems=problems)
     if problems:
         raise ConfigError(tuple(sorted(problems)))
     return cases
 
 
-def _beside(path: Path) -> list[Path]:
+def _find_test_files(path: Path) -> list[Path]:
     directory = path if path.is_dir() else path.parent
-    found = sorted(each for each in directory.iterdir() if each.name.endswith(_SUFFIXES))
-    if not found:
-        raise StartError(f"no `*.test.yaml` beside `{path}`, and no file of tests was named")
-    return found
+    files = sorted(entry for entry in directory.iterdir() if entry.name.endswith(_SUFFIXES))
+    if not files:
+        raise StartupError(f"no `*.test.yaml` beside `{path}`, and no file of tests was named")
+    return files
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -139,10 +144,10 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise StartError(f"cannot write `{path}`: {reason}") from None
+        raise StartupError(f"cannot write `{path}`: {reason}") from None
 
 
-def _percent(text: str) -> float:
+def _parse_percent(text: str) -> float:
     try:
         percent = float(text.removesuffix("%"))
     except ValueError:

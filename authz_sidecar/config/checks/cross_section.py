@@ -8,52 +8,52 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.checks.callbacks import callback_rules
-from authz_sidecar.config.checks.credentials import asks_for_sign_in, caller_rules
-from authz_sidecar.config.checks.headers import header_rules, place_of
-from authz_sidecar.config.checks.ingress_nginx import ingress_nginx_rules
-from authz_sidecar.config.checks.passwords import account_problems
-from authz_sidecar.config.checks.records import table_rules
-from authz_sidecar.config.checks.server import server_rules
-from authz_sidecar.config.checks.stores import STORES, no_store
-from authz_sidecar.config.value_parsers import is_private_key
+from authz_sidecar.config.checks.callbacks import check_callbacks
+from authz_sidecar.config.checks.credentials import check_credentials, uses_login
+from authz_sidecar.config.checks.headers import check_headers, route_origin
+from authz_sidecar.config.checks.ingress_nginx import check_ingress_nginx
+from authz_sidecar.config.checks.passwords import check_accounts
+from authz_sidecar.config.checks.records import check_records
+from authz_sidecar.config.checks.server import check_server
+from authz_sidecar.config.checks.stores import STORE_SCHEMES, store_url_problem
+from authz_sidecar.config.value_parsers import looks_like_private_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import Config
-    from authz_sidecar.core.source_locations import Found
+    from authz_sidecar.core.source_locations import RuleViolation
     from authz_sidecar.errors import Problem
 
 MIN_KEY_BYTES = 32
 
-MOST_HOSTS_TOGETHER = 5
+MAX_DEPENDENT_HOSTS = 5
 """Beside a route's own: browsers follow about twenty redirects."""
 
 
-def problems(config: Config) -> tuple[Problem, ...]:
+def find_problems(config: Config) -> tuple[Problem, ...]:
     rules = (
-        _secret_keys,
-        server_rules,
-        ingress_nginx_rules,
-        _sessions,
-        caller_rules,
-        callback_rules,
-        account_problems,
-        _cookie_domain,
-        header_rules,
-        _assertion,
-        _dependencies,
-        table_rules,
+        _check_secret_keys,
+        check_server,
+        check_ingress_nginx,
+        _check_sessions,
+        check_credentials,
+        check_callbacks,
+        check_accounts,
+        _check_cookie_domain,
+        check_headers,
+        _check_assertion,
+        _check_dependencies,
+        check_records,
     )
-    positions = config.positions
+    source_map = config.source_map
     return tuple(
-        positions.problem(message, *path) for rule in rules for message, path in rule(config)
+        source_map.problem(message, *path) for rule in rules for message, path in rule(config)
     )
 
 
-def _secret_keys(config: Config) -> Iterator[Found]:
-    for at, key in enumerate(config.secret_keys):
+def _check_secret_keys(config: Config) -> Iterator[RuleViolation]:
+    for index, key in enumerate(config.secret_keys):
         size = len(key.reveal().encode())
         if size < MIN_KEY_BYTES:
             yield (
@@ -61,15 +61,15 @@ def _secret_keys(config: Config) -> Iterator[Found]:
                     f"has {size} bytes and needs at least {MIN_KEY_BYTES},"
                     " `authz-sidecar keys new` makes a good one"
                 ),
-                ("secret_keys", at),
+                ("secret_keys", index),
             )
-        elif key in config.secret_keys[:at]:
-            yield "is the same as one before it", ("secret_keys", at)
+        elif key in config.secret_keys[:index]:
+            yield "is the same as one before it", ("secret_keys", index)
 
 
-def _sessions(config: Config) -> Iterator[Found]:
+def _check_sessions(config: Config) -> Iterator[RuleViolation]:
     sessions = config.sessions
-    if problem := no_store(sessions.store, STORES):
+    if problem := store_url_problem(sessions.store, STORE_SCHEMES):
         yield problem, ("sessions", "store")
     if sessions.store.reveal().startswith("memory:") and config.server.workers > 1:
         yield "must be 1 with `memory://`, processes do not share memory", ("server", "workers")
@@ -83,39 +83,39 @@ def _sessions(config: Config) -> Iterator[Found]:
         yield "is longer than `sessions.lifetime`", ("sessions", "grace")
 
 
-def _cookie_domain(config: Config) -> Iterator[Found]:
+def _check_cookie_domain(config: Config) -> Iterator[RuleViolation]:
     domain = config.sessions.cookie.domain
     if domain is None:
         return
-    for at, route in enumerate(config.routes):
-        place = place_of(route)
-        if place is None or not asks_for_sign_in(route):
+    for index, route in enumerate(config.routes):
+        origin = route_origin(route)
+        if origin is None or not uses_login(route):
             continue
-        if place.host != domain and not place.host.endswith(f".{domain}"):
+        if origin.host != domain and not origin.host.endswith(f".{domain}"):
             yield (
                 (
-                    f"`{place.host}` is outside `sessions.cookie.domain`, its users could never be"
+                    f"`{origin.host}` is outside `sessions.cookie.domain`, its users could never be"
                     " signed in"
                 ),
-                ("routes", at, "from"),
+                ("routes", index, "from"),
             )
 
 
-def _assertion(config: Config) -> Iterator[Found]:
+def _check_assertion(config: Config) -> Iterator[RuleViolation]:
     if not 1 <= config.assertion.ttl <= 86400:
         yield "must be between `1s` and `1d`", ("assertion", "ttl")
-    for at, key in enumerate(config.assertion.signing_keys):
-        if not is_private_key(key.reveal()):
+    for index, key in enumerate(config.assertion.signing_keys):
+        if not looks_like_private_key(key.reveal()):
             message = "is not a private key in PEM, `authz-sidecar keys new --assertion` makes one"
-            yield message, ("assertion", "signing_keys", at)
+            yield message, ("assertion", "signing_keys", index)
 
 
-def _dependencies(config: Config) -> Iterator[Found]:
-    for at, route in enumerate(config.routes):
-        path = ("routes", at, "depends_on")
-        if len(route.depends_on) > MOST_HOSTS_TOGETHER:
-            named = len(route.depends_on)
-            yield f"names {named} hosts, at most {MOST_HOSTS_TOGETHER} are signed in together", path
-        for number, origin in enumerate(route.depends_on):
+def _check_dependencies(config: Config) -> Iterator[RuleViolation]:
+    for index, route in enumerate(config.routes):
+        path = ("routes", index, "depends_on")
+        if len(route.depends_on) > MAX_DEPENDENT_HOSTS:
+            count = len(route.depends_on)
+            yield f"names {count} hosts, at most {MAX_DEPENDENT_HOSTS} are signed in together", path
+        for position, origin in enumerate(route.depends_on):
             if route.from_ == str(origin):
-                yield "is the route's own host, which is signed in anyway", (*path, number)
+                yield "is the route's own host, which is signed in anyway", (*path, position)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import Config, RouteConfig
-    from authz_sidecar.core.source_locations import Found
+    from authz_sidecar.core.source_locations import RuleViolation
 
 # RFC 9110 sections 7 and 10.1: those that frame or route the message, and those that we or the
 # proxy own. An identity header of such a name would change what the request is.
@@ -36,30 +36,35 @@ _RESERVED_HEADERS = frozenset(
         "x-request-id",
     }
 )
-_RESERVED_FAMILIES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
+_RESERVED_PREFIXES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "sec-")
 
 
-def header_rules(config: Config) -> Iterator[Found]:
-    yield from _headers(config)
-    yield from _headers_of_routes(config)
+def check_headers(config: Config) -> Iterator[RuleViolation]:
+    yield from _check_claim_headers(config)
+    yield from _check_route_headers(config)
 
 
-def _headers(config: Config) -> Iterator[Found]:
+def _check_claim_headers(config: Config) -> Iterator[RuleViolation]:
     seen: dict[str, str] = {}
     for header in config.headers.claims:
-        plain = header.lower().replace("_", "-")
-        if not is_ours(header):
+        normalized = header.lower().replace("_", "-")
+        if not is_settable_header(header):
             yield f"`{header}` is not ours to set", ("headers", "claims", header)
-        elif plain in seen:
-            yield f"differs from `{seen[plain]}` in spelling only", ("headers", "claims", header)
-        seen[plain] = header
+        elif normalized in seen:
+            yield (
+                f"differs from `{seen[normalized]}` in spelling only",
+                ("headers", "claims", header),
+            )
+        seen[normalized] = header
     groups = config.headers.groups
     if len(groups) > 1 and {"policy", "all"} & set(groups):
         yield "is `policy`, `all`, or a list of names, not a mixture", ("headers", "groups")
     if (certificate := config.server.client_certificate) is not None:
-        plain = certificate.header.lower()
-        usual = plain in ("x-forwarded-client-cert", "x-forwarded-tls-client-cert")
-        if plain in _RESERVED_HEADERS or (plain.startswith(_RESERVED_FAMILIES) and not usual):
+        normalized = certificate.header.lower()
+        is_standard = normalized in ("x-forwarded-client-cert", "x-forwarded-tls-client-cert")
+        if normalized in _RESERVED_HEADERS or (
+            normalized.startswith(_RESERVED_PREFIXES) and not is_standard
+        ):
             yield (
                 f"`{certificate.header}` says something else",
                 (
@@ -70,24 +75,24 @@ def _headers(config: Config) -> Iterator[Found]:
             )
 
 
-def _headers_of_routes(config: Config) -> Iterator[Found]:
-    for at, route in enumerate(config.routes):
+def _check_route_headers(config: Config) -> Iterator[RuleViolation]:
+    for index, route in enumerate(config.routes):
         seen: dict[str, str] = {}
         for header in route.set_request_headers:
-            path = ("routes", at, "set_request_headers", header)
+            path = ("routes", index, "set_request_headers", header)
             first = seen.setdefault(header.lower(), header)
-            if not is_ours(header):
+            if not is_settable_header(header):
                 yield f"`{header}` is not ours to set, let the proxy do it", path
             elif first != header:
                 yield f"differs from `{first}` in spelling only", path
 
 
-def is_ours(header: str) -> bool:
-    plain = header.lower()
-    return plain not in _RESERVED_HEADERS and not plain.startswith(_RESERVED_FAMILIES)
+def is_settable_header(header: str) -> bool:
+    lowercase = header.lower()
+    return lowercase not in _RESERVED_HEADERS and not lowercase.startswith(_RESERVED_PREFIXES)
 
 
-def place_of(route: RouteConfig) -> Origin | None:
+def route_origin(route: RouteConfig) -> Origin | None:
     """The origin of a route, of its parent name where it has a wildcard; None where `routes` will
     complain."""
     scheme, separator, authority = route.from_.partition("://")

@@ -5,40 +5,40 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.checks.headers import place_of
+from authz_sidecar.config.checks.headers import route_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import Config
-    from authz_sidecar.core.source_locations import Found
+    from authz_sidecar.core.source_locations import RuleViolation
     from authz_sidecar.core.urls import Origin
 
-_ONE_LABEL, _ANY_DEPTH = "*.", "**."
+_ONE_LABEL_PREFIX, _ANY_DEPTH_PREFIX = "*.", "**."
 
-Pattern = tuple[str, str, str]
+OriginPattern = tuple[str, str, str]
 """Scheme, wildcard and host."""
 
 
-def ingress_nginx_rules(config: Config) -> Iterator[Found]:
+def check_ingress_nginx(config: Config) -> Iterator[RuleViolation]:
     """The controller serves a host's application at every port, and the port is the client's word."""
-    if not _is_chosen(config):
+    if not _is_listed_explicitly(config):
         return
-    places = [
-        (at, wildcard_of(route.from_), place)
-        for at, route in enumerate(config.routes)
-        if (place := place_of(route)) is not None
+    origins = [
+        (index, wildcard_prefix(route.from_), origin)
+        for index, route in enumerate(config.routes)
+        if (origin := route_origin(route)) is not None
     ]
-    ports: dict[Pattern, dict[int | None, str]] = {}
-    for _, wildcard, place in places:
-        known = ports.setdefault((place.scheme, wildcard, place.host), {})
-        known.setdefault(place.port, f"{place.scheme}://{wildcard}{place.authority}")
-    for at, wildcard, place in places:
+    ports: dict[OriginPattern, dict[int | None, str]] = {}
+    for _, wildcard, origin in origins:
+        known = ports.setdefault((origin.scheme, wildcard, origin.host), {})
+        known.setdefault(origin.port, f"{origin.scheme}://{wildcard}{origin.authority}")
+    for index, wildcard, origin in origins:
         others = (
             text
-            for pattern in _covering(wildcard, place)
+            for pattern in _covering_patterns(wildcard, origin)
             for port, text in ports.get(pattern, {}).items()
-            if port != place.port
+            if port != origin.port
         )
         if (other := next(others, None)) is not None:
             yield (
@@ -46,12 +46,12 @@ def ingress_nginx_rules(config: Config) -> Iterator[Found]:
                     f"differs from `{other}` by its port, which ingress-nginx leaves to the client:"
                     " give both the same"
                 ),
-                ("routes", at, "from"),
+                ("routes", index, "from"),
             )
 
 
-def ingress_nginx_warnings(config: Config) -> Iterator[Found]:
-    if _is_chosen(config):
+def find_ingress_nginx_warnings(config: Config) -> Iterator[RuleViolation]:
+    if _is_listed_explicitly(config):
         yield (
             (
                 "ingress-nginx is retired and gets no security fixes since March 2026, plan to move:"
@@ -62,24 +62,26 @@ def ingress_nginx_warnings(config: Config) -> Iterator[Found]:
         )
 
 
-def wildcard_of(from_: str) -> str:
+def wildcard_prefix(from_: str) -> str:
     authority = from_.partition("://")[2]
-    return next((each for each in (_ANY_DEPTH, _ONE_LABEL) if authority.startswith(each)), "")
+    return next(
+        (each for each in (_ANY_DEPTH_PREFIX, _ONE_LABEL_PREFIX) if authority.startswith(each)), ""
+    )
 
 
-def _is_chosen(config: Config) -> bool:
+def _is_listed_explicitly(config: Config) -> bool:
     """Named, and not only one of all that answer by default."""
     server = config.server
     return "adapters" in server.model_fields_set and "ingress-nginx" in server.adapters
 
 
-def _covering(wildcard: str, place: Origin) -> Iterator[Pattern]:
+def _covering_patterns(wildcard: str, origin: Origin) -> Iterator[OriginPattern]:
     """The patterns that cover a host of this place: of two that share a host, one covers the other's."""
     if not wildcard:
-        yield place.scheme, "", place.host
-    labels = (f"x.{place.host}" if wildcard else place.host).split(".")
+        yield origin.scheme, "", origin.host
+    labels = (f"x.{origin.host}" if wildcard else origin.host).split(".")
     for depth in range(1, len(labels)):
         parent = ".".join(labels[depth:])
         if depth == 1:
-            yield place.scheme, _ONE_LABEL, parent
-        yield place.scheme, _ANY_DEPTH, parent
+            yield origin.scheme, _ONE_LABEL_PREFIX, parent
+        yield origin.scheme, _ANY_DEPTH_PREFIX, parent

@@ -4,40 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.checks.stores import REDIS, no_store
-from authz_sidecar.config.records import read_table
+from authz_sidecar.config.checks.stores import REDIS_SCHEMES, store_url_problem
+from authz_sidecar.config.records import parse_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import Config, RecordHash
-    from authz_sidecar.core.source_locations import Found, Step
+    from authz_sidecar.core.source_locations import PathStep, RuleViolation
 
 
-def table_rules(config: Config) -> Iterator[Found]:
+def check_records(config: Config) -> Iterator[RuleViolation]:
     for name, settings in config.records.items():
-        at, given = ("records", name), settings.model_fields_set
+        path, given_keys = ("records", name), settings.model_fields_set
         if settings.redis is None:
-            if "table" not in given:
-                yield "needs a `table`, or where it is in `redis`", at
+            if "table" not in given_keys:
+                yield "needs a `table`, or where it is in `redis`", path
             else:
-                for problem in read_table(settings).problems:
-                    yield problem, (*at, "table")
+                for problem in parse_table(settings).problems:
+                    yield problem, (*path, "table")
             continue
-        for key in sorted(given & {"table", "format"}):
-            yield "is for tables that are not in `redis`", (*at, key)
-        yield from _hash(config, settings.redis, (*at, "redis"))
+        for key in sorted(given_keys & {"table", "format"}):
+            yield "is for tables that are not in `redis`", (*path, key)
+        yield from _check_redis_hash(config, settings.redis, (*path, "redis"))
 
 
-def _hash(config: Config, table: RecordHash, at: tuple[Step, ...]) -> Iterator[Found]:
+def _check_redis_hash(
+    config: Config, table: RecordHash, path: tuple[PathStep, ...]
+) -> Iterator[RuleViolation]:
     if table.url is None and config.sessions.store.reveal().startswith("memory:"):
-        yield "needs a `url`, `sessions.store` is no Redis", at
-    elif table.url is not None and (problem := no_store(table.url, REDIS)):
-        yield problem, (*at, "url")
+        yield "needs a `url`, `sessions.store` is no Redis", path
+    elif table.url is not None and (problem := store_url_problem(table.url, REDIS_SCHEMES)):
+        yield problem, (*path, "url")
     if table.every < 1:
-        yield "must be a second at least", (*at, "every")
+        yield "must be a second at least", (*path, "every")
     elif table.max_age < 2 * table.every:
         yield (
             "must be twice `every` at least, or one answer lost makes it unknown",
-            (*at, "max_age"),
+            (*path, "max_age"),
         )

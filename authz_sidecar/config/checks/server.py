@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import Config
-    from authz_sidecar.core.source_locations import Found
+    from authz_sidecar.core.source_locations import RuleViolation
 
-MOST_SECONDS_IN_NGINX = 60
-
-
-def server_rules(config: Config) -> Iterator[Found]:
-    yield from _listeners(config)
-    yield from _throttle(config)
-    yield from _nginx_cache(config)
-    yield from _auth_host(config)
+MAX_NGINX_CACHE_SECONDS = 60
 
 
-def _listeners(config: Config) -> Iterator[Found]:
+def check_server(config: Config) -> Iterator[RuleViolation]:
+    yield from _check_listeners(config)
+    yield from _check_throttle(config)
+    yield from _check_nginx_cache(config)
+    yield from _check_auth_host(config)
+
+
+def _check_listeners(config: Config) -> Iterator[RuleViolation]:
     server = config.server
-    named: dict[str, ListenAddress] = {
+    addresses: dict[str, ListenAddress] = {
         "listen": server.listen,
         "web_listen": server.web_listen,
         "ops_listen": server.ops_listen,
     }
-    for (one, address), (other, same) in combinations(named.items(), 2):
-        if _collide(address, same):
+    for (one, address), (other, other_address) in combinations(addresses.items(), 2):
+        if _collide(address, other_address):
             yield (
                 f"is the same address as `server.{one}`, each listener needs its own",
                 (
@@ -40,10 +40,10 @@ def _listeners(config: Config) -> Iterator[Found]:
                 ),
             )
     for name in ("listen", "web_listen"):
-        if not named[name].is_loopback and "trusted_proxies" not in server.model_fields_set:
+        if not addresses[name].is_loopback and "trusted_proxies" not in server.model_fields_set:
             yield (
                 (
-                    f"`{named[name]}` can be reached from other machines:"
+                    f"`{addresses[name]}` can be reached from other machines:"
                     " say in `server.trusted_proxies` which of them are your proxies"
                 ),
                 ("server", name),
@@ -53,39 +53,39 @@ def _listeners(config: Config) -> Iterator[Found]:
 def _collide(one: ListenAddress, other: ListenAddress) -> bool:
     if not isinstance(one, TcpAddress) or not isinstance(other, TcpAddress):
         return one == other
-    anywhere = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
+    wildcards = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
     return (
         one.port == other.port
         and one.port != 0
-        and (one.host == other.host or one.host in anywhere or other.host in anywhere)
+        and (one.host == other.host or one.host in wildcards or other.host in wildcards)
     )
 
 
-def _throttle(config: Config) -> Iterator[Found]:
+def _check_throttle(config: Config) -> Iterator[RuleViolation]:
     if config.server.throttle.window < 1:
         yield "must be a second at least", ("server", "throttle", "window")
 
 
-def _nginx_cache(config: Config) -> Iterator[Found]:
+def _check_nginx_cache(config: Config) -> Iterator[RuleViolation]:
     server, path = config.server, ("server", "nginx_cache")
     seconds = server.nginx_cache
     if not seconds:
         return
-    if not seconds.is_integer() or not 1 <= seconds <= MOST_SECONDS_IN_NGINX:
-        yield f"must be whole seconds, {MOST_SECONDS_IN_NGINX} at most", path
+    if not seconds.is_integer() or not 1 <= seconds <= MAX_NGINX_CACHE_SECONDS:
+        yield f"must be whole seconds, {MAX_NGINX_CACHE_SECONDS} at most", path
     if "nginx" not in server.adapters:
         yield "is for `nginx`, which is not among `server.adapters`", path
     # What is repeated counts as no use, and carries the assertion as it was: an active session must
     # not fall idle, nor an assertion end, while nginx answers for us.
-    for name, whole in (
+    for name, duration in (
         ("sessions.idle_timeout", config.sessions.idle_timeout),
         ("assertion.ttl", config.assertion.ttl),
     ):
-        if seconds >= whole / 10:
+        if seconds >= duration / 10:
             yield f"must be shorter than a tenth of `{name}`", path
 
 
-def _auth_host(config: Config) -> Iterator[Found]:
+def _check_auth_host(config: Config) -> Iterator[RuleViolation]:
     host = config.server.auth_host
     if host is None:
         return

@@ -5,92 +5,94 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from authz_sidecar.config.checks.callbacks import callback_warnings
-from authz_sidecar.config.checks.ingress_nginx import ingress_nginx_warnings
-from authz_sidecar.provider_presets import KINDS
+from authz_sidecar.config.checks.callbacks import find_callback_warnings
+from authz_sidecar.config.checks.ingress_nginx import find_ingress_nginx_warnings
+from authz_sidecar.provider_presets import PROVIDER_PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from authz_sidecar.config.schema import Config, RouteConfig
-    from authz_sidecar.core.header_template import Reference
-    from authz_sidecar.core.source_locations import Found
+    from authz_sidecar.core.header_template import TemplateReference
+    from authz_sidecar.core.source_locations import RuleViolation
     from authz_sidecar.errors import Problem
 
 # `openssl rand -hex 16`, the least random text of 32 bytes that people make, has 16 or fewer;
 # a phrase or a row of zeros has fewer still.
-_MIN_DISTINCT = 10
+_MIN_DISTINCT_CHARACTERS = 10
 
-_REFERENCES = frozenset(
+_KNOWN_REFERENCES = frozenset(
     {"jwt", "client_cert_fingerprint", "client_cert_san_dns", "client_cert_san_email"}
 )
 
-_WIDEST = {4: 8, 6: 16}
+_MIN_PREFIX_LENGTHS = {4: 8, 6: 16}
 
 
 def find_warnings(config: Config) -> tuple[Problem, ...]:
     rules = (
         _weak_keys,
-        _trusted,
-        _insecure,
+        _large_trusted_networks,
+        _insecure_http,
         _shared_cookie,
         _nginx_cache,
-        ingress_nginx_warnings,
-        _bare_certificate,
-        _routes,
-        _templates,
+        find_ingress_nginx_warnings,
+        _unverified_certificates,
+        _unreachable_routes,
+        _useless_references,
         _unused,
         _unused_passwords,
-        callback_warnings,
-        _unverified,
-        _groups_of_anybody,
-        _open_issuers,
-        _id_tokens,
+        find_callback_warnings,
+        _unverified_emails,
+        _self_service_groups,
+        _public_issuers,
+        _id_token_audiences,
     )
-    positions = config.positions
-    found = (positions.problem(message, *path) for rule in rules for message, path in rule(config))
-    return tuple(sorted(found))
+    source_map = config.source_map
+    warnings = (
+        source_map.problem(message, *path) for rule in rules for message, path in rule(config)
+    )
+    return tuple(sorted(warnings))
 
 
-def _weak_keys(config: Config) -> Iterator[Found]:
-    for at, key in enumerate(config.secret_keys):
-        if len(set(key.reveal())) < _MIN_DISTINCT:
+def _weak_keys(config: Config) -> Iterator[RuleViolation]:
+    for index, key in enumerate(config.secret_keys):
+        if len(set(key.reveal())) < _MIN_DISTINCT_CHARACTERS:
             yield (
                 "does not look random, `authz-sidecar keys new` makes a good one",
                 (
                     "secret_keys",
-                    at,
+                    index,
                 ),
             )
 
 
-def _trusted(config: Config) -> Iterator[Found]:
-    for at, network in enumerate(config.server.trusted_proxies):
-        if network.prefixlen < _WIDEST[network.version]:
+def _large_trusted_networks(config: Config) -> Iterator[RuleViolation]:
+    for index, network in enumerate(config.server.trusted_proxies):
+        if network.prefixlen < _MIN_PREFIX_LENGTHS[network.version]:
             yield (
                 f"`{network}` trusts a large part of the internet",
                 (
                     "server",
                     "trusted_proxies",
-                    at,
+                    index,
                 ),
             )
 
 
-def _unused_passwords(config: Config) -> Iterator[Found]:
+def _unused_passwords(config: Config) -> Iterator[RuleViolation]:
     if config.basic_auth is not None and not any(route.basic_auth for route in config.routes):
         yield "no route takes these users, with `basic_auth: true`", ("basic_auth",)
 
 
-def _insecure(config: Config) -> Iterator[Found]:
+def _insecure_http(config: Config) -> Iterator[RuleViolation]:
     if config.server.auth_host is not None and config.server.auth_host.scheme == "http":
         yield "sessions on `http://` have cookies without `Secure`", ("server", "auth_host")
-    for at, route in enumerate(config.routes):
+    for index, route in enumerate(config.routes):
         if route.from_.startswith("http://"):
-            yield "sessions on `http://` have cookies without `Secure`", ("routes", at, "from")
+            yield "sessions on `http://` have cookies without `Secure`", ("routes", index, "from")
 
 
-def _shared_cookie(config: Config) -> Iterator[Found]:
+def _shared_cookie(config: Config) -> Iterator[RuleViolation]:
     domain = config.sessions.cookie.domain
     if domain is not None:
         yield (
@@ -102,7 +104,7 @@ def _shared_cookie(config: Config) -> Iterator[Found]:
         )
 
 
-def _nginx_cache(config: Config) -> Iterator[Found]:
+def _nginx_cache(config: Config) -> Iterator[RuleViolation]:
     if seconds := config.server.nginx_cache:
         yield (
             f"who is signed out or loses a right may pass nginx for {seconds + 1:g} seconds more",
@@ -110,7 +112,7 @@ def _nginx_cache(config: Config) -> Iterator[Found]:
         )
 
 
-def _bare_certificate(config: Config) -> Iterator[Found]:
+def _unverified_certificates(config: Config) -> Iterator[RuleViolation]:
     certificate = config.server.client_certificate
     if certificate is not None and certificate.format == "pem":
         yield (
@@ -122,13 +124,13 @@ def _bare_certificate(config: Config) -> Iterator[Found]:
         )
 
 
-def _routes(config: Config) -> Iterator[Found]:
+def _unreachable_routes(config: Config) -> Iterator[RuleViolation]:
     if not config.routes:
         yield "there are no routes: every request will be refused", ("routes",)
     base = config.server.base_path
-    for at, route in enumerate(config.routes):
-        if not _says_who(route):
-            yield "nobody can pass, the route says of nobody that they may", ("routes", at)
+    for index, route in enumerate(config.routes):
+        if not _has_allow_rule(route):
+            yield "nobody can pass, the route says of nobody that they may", ("routes", index)
         for key in ("path", "prefix"):
             path = getattr(route, key)
             if path is not None and (path == base or path.startswith(f"{base}/")):
@@ -136,38 +138,38 @@ def _routes(config: Config) -> Iterator[Found]:
                     f"is under `{base}`, which belongs to the sidecar's own pages",
                     (
                         "routes",
-                        at,
+                        index,
                         key,
                     ),
                 )
 
 
-def _templates(config: Config) -> Iterator[Found]:
-    for at, route in enumerate(config.routes):
+def _useless_references(config: Config) -> Iterator[RuleViolation]:
+    for index, route in enumerate(config.routes):
         for name, template in route.set_request_headers.items():
-            path = ("routes", at, "set_request_headers", name)
+            path = ("routes", index, "set_request_headers", name)
             for reference in template.references:
-                written = f"`${{{'.'.join(reference)}}}`"
+                text = f"`${{{'.'.join(reference)}}}`"
                 if not _is_known(reference):
-                    yield f"{written} is no reference, it is always empty", path
+                    yield f"{text} is no reference, it is always empty", path
                 elif (
                     reference[1].startswith("client_cert_")
                     and config.server.client_certificate is None
                 ):
-                    yield f"{written} is empty without `server.client_certificate`", path
+                    yield f"{text} is empty without `server.client_certificate`", path
 
 
-def _is_known(reference: Reference) -> bool:
+def _is_known(reference: TemplateReference) -> bool:
     match reference:
         case ("pomerium", name):
-            return name in _REFERENCES
+            return name in _KNOWN_REFERENCES
         case ("pomerium", "request", "headers", _):
             return True
         case _:
             return False
 
 
-def _says_who(route: RouteConfig) -> bool:
+def _has_allow_rule(route: RouteConfig) -> bool:
     return bool(
         route.policy is not None
         or route.policies
@@ -179,7 +181,7 @@ def _says_who(route: RouteConfig) -> bool:
     )
 
 
-def _unused(config: Config) -> Iterator[Found]:
+def _unused(config: Config) -> Iterator[RuleViolation]:
     used = {name for route in config.routes for name in route.policies}
     for name in config.policies:
         if name not in used:
@@ -192,21 +194,21 @@ def _unused(config: Config) -> Iterator[Found]:
         yield "apps will receive the session's cookie", ("server", "strip_cookie")
 
 
-def _unverified(config: Config) -> Iterator[Found]:
+def _unverified_emails(config: Config) -> Iterator[RuleViolation]:
     for name, provider in config.identity_providers.items():
-        kind = KINDS[provider.type]
+        preset = PROVIDER_PRESETS[provider.type]
         if provider.allow_unverified_email:
             yield (
                 "whoever can enter any address there passes as its owner",
                 ("identity_providers", name, "allow_unverified_email"),
             )
-        elif kind.defaults.get("require_verified_email") and not provider.require_verified_email:
+        elif preset.defaults.get("require_verified_email") and not provider.require_verified_email:
             message = (
-                f"`{kind.name}` says which addresses are verified, believing others lets whoever can"
+                f"`{preset.name}` says which addresses are verified, believing others lets whoever can"
                 " enter any pass as its owner"
             )
             yield message, ("identity_providers", name, "require_verified_email")
-        if not provider.allowed_tenants and kind.tenant_template(provider.issuer) is not None:
+        if not provider.allowed_tenants and preset.tenant_template(provider.issuer) is not None:
             message = (
                 "everybody with an account in any organisation can sign in: name yours in the issuer,"
                 " or several in `allowed_tenants`"
@@ -214,58 +216,60 @@ def _unverified(config: Config) -> Iterator[Found]:
             yield message, ("identity_providers", name, "issuer")
 
 
-def _groups_of_anybody(config: Config) -> Iterator[Found]:
+def _self_service_groups(config: Config) -> Iterator[RuleViolation]:
     """A rule about groups does not ask whose they are."""
-    for at, route in enumerate(config.routes):
-        several = route.identity_provider or ()
+    for index, route in enumerate(config.routes):
+        provider_names = route.identity_provider or ()
         documents = (route.policy, *map(config.policies.get, route.policies))
-        if len(several) < 2 or not any(map(_asks_for_groups, documents)):
+        if len(provider_names) < 2 or not any(map(_uses_groups, documents)):
             continue
-        for name in several:
+        for name in provider_names:
             provider = config.identity_providers.get(name)
-            if provider and KINDS[provider.type].groups_by_anybody:
+            if provider and PROVIDER_PRESETS[provider.type].groups_are_self_service:
                 yield (
                     (
                         f"whoever makes a group at `{name}` that is called like one of another"
                         " provider's passes for its member: give each provider a route"
                     ),
-                    ("routes", at, "identity_provider"),
+                    ("routes", index, "identity_provider"),
                 )
 
 
-def _asks_for_groups(document: object) -> bool:
+def _uses_groups(document: object) -> bool:
     match document:
         case Mapping():
-            return "groups" in document or any(map(_asks_for_groups, document.values()))
+            return "groups" in document or any(map(_uses_groups, document.values()))
         case list() | tuple():
-            return any(map(_asks_for_groups, document))
+            return any(map(_uses_groups, document))
         case _:
             return False
 
 
 # Whoever has an account there gets a token there, for any audience.
-_OPEN_TO_THE_WORLD = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
+_PUBLIC_ISSUERS = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
 
 
-def _open_issuers(config: Config) -> Iterator[Found]:
-    for at, route in enumerate(config.routes):
+def _public_issuers(config: Config) -> Iterator[RuleViolation]:
+    for index, route in enumerate(config.routes):
         if not (route.allow_any_authenticated_user or route.allow_public_unauthenticated_access):
             continue
         for name in route.token_issuers:
             issuer = config.token_issuers.get(name)
-            if issuer and issuer.issuer in _OPEN_TO_THE_WORLD and not issuer.require:
+            if issuer and issuer.issuer in _PUBLIC_ISSUERS and not issuer.require:
                 yield (
                     (
                         f"anybody's program passes with a token of `{name}`, which serves the whole"
                         f" world: say in `token_issuers.{name}.require` whose"
                     ),
-                    ("routes", at, "token_issuers"),
+                    ("routes", index, "token_issuers"),
                 )
 
 
-def _id_tokens(config: Config) -> Iterator[Found]:
+def _id_token_audiences(config: Config) -> Iterator[RuleViolation]:
     """RFC 9068 section 5: an ID token is distinguished by its audience, or by its type."""
-    clients = {(each.issuer, each.client_id) for each in config.identity_providers.values()}
+    clients = {
+        (provider.issuer, provider.client_id) for provider in config.identity_providers.values()
+    }
     for name, issuer in config.token_issuers.items():
         for audience in issuer.audiences:
             if (issuer.issuer, audience) in clients and "jwt" in issuer.types:

@@ -11,10 +11,10 @@ from typing import Annotated, Self
 from pydantic import Field, PrivateAttr
 
 from authz_sidecar.config.schema.accounts import BasicAuth
-from authz_sidecar.config.schema.headers import Assertion, Headers
+from authz_sidecar.config.schema.headers import Assertion, HeaderSettings
 from authz_sidecar.config.schema.kinds import (
-    Listed,
-    Mapped,
+    MustBeList,
+    MustBeMap,
     Name,
     Secret,
     SecretText,
@@ -23,11 +23,11 @@ from authz_sidecar.config.schema.kinds import (
 )
 from authz_sidecar.config.schema.providers import ALGORITHMS, IdentityProvider
 from authz_sidecar.config.schema.records import RecordHash, RecordTable
-from authz_sidecar.config.schema.routes import RouteConfig, Routes
+from authz_sidecar.config.schema.routes import RouteConfig, RouteConfigs
 from authz_sidecar.config.schema.server import ADAPTERS, Server
 from authz_sidecar.config.schema.sessions import Sessions
 from authz_sidecar.config.schema.tokens import TokenIssuer
-from authz_sidecar.core.source_locations import Positions, unplaced
+from authz_sidecar.core.source_locations import SourceMap, unknown_locations
 
 __all__ = [
     "ADAPTERS",
@@ -38,7 +38,7 @@ __all__ = [
     "RecordHash",
     "RecordTable",
     "RouteConfig",
-    "Routes",
+    "RouteConfigs",
     "Secret",
     "TokenIssuer",
 ]
@@ -52,64 +52,64 @@ class Config(Section):
         default=None,
         description="A file, or a directory of them, that this one [stands on](environments.md).",
     )
-    variables: Annotated[dict[Name, object], Mapped] = Field(
+    variables: Annotated[dict[Name, object], MustBeMap] = Field(
         default_factory=dict,
         description='Values of any type by name, for `{var: NAME}` and `{text: "…{NAME}…"}`.',
     )
-    server: Annotated[Server, Mapped] = Field(
+    server: Annotated[Server, MustBeMap] = Field(
         default_factory=Server, description="Where the sidecar listens and whom it answers."
     )
-    secret_keys: Annotated[tuple[SecretText, ...], Listed] = Field(
+    secret_keys: Annotated[tuple[SecretText, ...], MustBeList] = Field(
         min_length=1,
         description="Secrets of at least 32 bytes that everything else is derived from. The first"
         " seals, all open: rotation signs nobody out. `authz-sidecar keys new` makes one.",
     )
-    sessions: Annotated[Sessions, Mapped] = Field(
+    sessions: Annotated[Sessions, MustBeMap] = Field(
         description="Where sessions are kept and for how long."
     )
-    identity_providers: Annotated[dict[Name, Annotated[IdentityProvider, Mapped]], Mapped] = Field(
-        default_factory=dict, description="Where people sign in, by a name of your choice."
+    identity_providers: Annotated[dict[Name, Annotated[IdentityProvider, MustBeMap]], MustBeMap] = (
+        Field(default_factory=dict, description="Where people sign in, by a name of your choice.")
     )
     default_identity_provider: Name | None = Field(
         default=None,
         description="The provider of routes that name none. Required with several providers unless"
         " every route names its own.",
     )
-    token_issuers: Annotated[dict[Name, Annotated[TokenIssuer, Mapped]], Mapped] = Field(
+    token_issuers: Annotated[dict[Name, Annotated[TokenIssuer, MustBeMap]], MustBeMap] = Field(
         default_factory=dict,
         description="Whose [tokens](machines.md) programs may bring, by a name of your choice.",
     )
-    basic_auth: Annotated[BasicAuth, Mapped] | None = Field(
+    basic_auth: Annotated[BasicAuth, MustBeMap] | None = Field(
         default=None,
         description="HTTP Basic for [clients that know nothing else](machines.md#http-basic).",
     )
-    headers: Annotated[Headers, Mapped] = Field(
-        default_factory=Headers, description="What the app is told about the user."
+    headers: Annotated[HeaderSettings, MustBeMap] = Field(
+        default_factory=HeaderSettings, description="What the app is told about the user."
     )
-    assertion: Annotated[Assertion, Mapped] = Field(
+    assertion: Annotated[Assertion, MustBeMap] = Field(
         default_factory=Assertion,
         description="The signed statement of identity that apps can verify.",
     )
-    policies: Annotated[dict[Text, object], Mapped] = Field(
+    policies: Annotated[dict[Text, object], MustBeMap] = Field(
         default_factory=dict, description="Policies by name, for use in several routes, in PPL."
     )
-    records: Annotated[dict[Name, Annotated[RecordTable, Mapped]], Mapped] = Field(
+    records: Annotated[dict[Name, Annotated[RecordTable, MustBeMap]], MustBeMap] = Field(
         default_factory=dict,
         description="Tables by name, for the criterion `record`.",
     )
-    routes: Routes = Field(
+    routes: RouteConfigs = Field(
         default=(), description="What is protected. A host without a route is refused."
     )
 
-    _positions: Positions = PrivateAttr(default_factory=lambda: unplaced("configuration"))
+    _positions: SourceMap = PrivateAttr(default_factory=lambda: unknown_locations("configuration"))
 
     @property
-    def positions(self) -> Positions:
+    def source_map(self) -> SourceMap:
         """Where each key was written."""
         return self._positions
 
-    def placed(self, positions: Positions) -> Self:
+    def with_source_map(self, source_map: SourceMap) -> Self:
         """The same configuration, knowing where it was written."""
         copy = self.model_copy()
-        copy._positions = positions  # noqa: SLF001 -- a copy of its own
+        copy._positions = source_map  # noqa: SLF001 -- a copy of its own
         return copy

@@ -6,7 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from authz_sidecar.config.schema.kinds import Listed, Mapped, Number, SecretText, Section, Text
+from authz_sidecar.config.schema.kinds import (
+    MustBeList,
+    MustBeMap,
+    Number,
+    SecretText,
+    Section,
+    Text,
+)
 
 
 class BasicAuth(Section):
@@ -17,7 +24,7 @@ class BasicAuth(Section):
         " `htpasswd -B` writes them (bcrypt), or with Argon2id hashes. Read with the configuration.",
     )
     realm: Text = Field(default="authz", description="What clients show when they ask.")
-    groups: Annotated[dict[Text, Annotated[tuple[Text, ...], Listed]], Mapped] = Field(
+    groups: Annotated[dict[Text, Annotated[tuple[Text, ...], MustBeList]], MustBeMap] = Field(
         default_factory=dict, description="Groups of these users, for policies: names by group."
     )
     guesses: Number = Field(

@@ -9,8 +9,8 @@ from pydantic import Field
 from authz_sidecar.config.schema.kinds import (
     Duration,
     HeaderName,
-    Listed,
-    Mapped,
+    MustBeList,
+    MustBeMap,
     OneOrMany,
     OneOrManySchema,
     SecretText,
@@ -19,7 +19,7 @@ from authz_sidecar.config.schema.kinds import (
 )
 
 
-class Headers(Section):
+class HeaderSettings(Section):
     """What the app is told about the user."""
 
     preset: Literal["default", "pomerium", "oauth2-proxy", "authelia"] = Field(
@@ -27,10 +27,10 @@ class Headers(Section):
         description="The names of the identity headers: `default` is `X-Auth-User`, `-Email`,"
         " `-Groups`, `-Name` and `-Assertion`; the others are those that each product sends.",
     )
-    claims: Annotated[dict[HeaderName, Text], Mapped] = Field(
+    claims: Annotated[dict[HeaderName, Text], MustBeMap] = Field(
         default_factory=dict, description="More headers: name of the header, name of the claim."
     )
-    groups: Annotated[tuple[Text, ...], Listed, OneOrMany, OneOrManySchema] = Field(
+    groups: Annotated[tuple[Text, ...], MustBeList, OneOrMany, OneOrManySchema] = Field(
         default=("policy",),
         description="Which groups are passed on: `policy` (those that the host's policies mention),"
         " `all`, or a list of names.",
@@ -41,7 +41,7 @@ class Assertion(Section):
     """The signed statement of identity that apps can verify."""
 
     ttl: Duration = Field(default=300.0, description="How long one is valid.")
-    signing_keys: Annotated[tuple[SecretText, ...], Listed] = Field(
+    signing_keys: Annotated[tuple[SecretText, ...], MustBeList] = Field(
         default=(),
         description="Private keys in PEM. The first signs, all are published; derived from"
         " `secret_keys` (ES256) when absent.",

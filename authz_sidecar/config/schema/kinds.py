@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from authz_sidecar.config import value_parsers
-from authz_sidecar.config.references import FromOutside
+from authz_sidecar.config.references import ExternalText
 from authz_sidecar.core.header_template import HeaderTemplate, parse_header_template
 from authz_sidecar.core.urls import Origin
 
@@ -45,7 +45,7 @@ class Secret:
         return hash(self._text)
 
 
-def _text(value: object) -> str:
+def _require_text(value: object) -> str:
     if isinstance(value, str):
         return str(value)
     if value is None:
@@ -55,103 +55,107 @@ def _text(value: object) -> str:
     raise ValueError("must be text")
 
 
-def _parsed(parse: Callable[[str], T], **schema: Any) -> tuple[PlainValidator, WithJsonSchema]:
+def _parsed_text(parse: Callable[[str], T], **schema: Any) -> tuple[PlainValidator, WithJsonSchema]:
     """A type that is written as text."""
     return (
-        PlainValidator(lambda value: parse(_text(value))),
+        PlainValidator(lambda value: parse(_require_text(value))),
         WithJsonSchema({"type": "string", **schema}),
     )
 
 
-def _duration(value: object) -> float:
+def _parse_duration(value: object) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise ValueError(f"needs a unit, such as `{value}s`")
-    return value_parsers.duration(_text(value))
+    return value_parsers.parse_duration(_require_text(value))
 
 
-def _number(value: object) -> object:
+def _parse_number(value: object) -> object:
     """Variables and files hold text; a number in one is read here."""
-    if isinstance(value, FromOutside) and value.strip().isdecimal():
+    if isinstance(value, ExternalText) and value.strip().isdecimal():
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError("must be a whole number")
     return value
 
 
-def _truth(value: object) -> object:
-    if isinstance(value, FromOutside) and value in ("true", "false"):
+def _parse_boolean(value: object) -> object:
+    if isinstance(value, ExternalText) and value in ("true", "false"):
         return value == "true"
     if not isinstance(value, bool):
         raise ValueError("must be `true` or `false`")
     return value
 
 
-def _one_or_many(value: object) -> object:
+def _wrap_single(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _list(value: object) -> object:
+def _require_list(value: object) -> object:
     if not isinstance(value, list | tuple):
         raise ValueError("must be a list")
     return value
 
 
-def _map(value: object) -> object:
+def _require_map(value: object) -> object:
     if not isinstance(value, dict | BaseModel):
         raise ValueError("must be a map of keys and values")
     return value
 
 
-def _secret(text: str) -> Secret:
+def _parse_secret(text: str) -> Secret:
     if not text:
         raise ValueError("must not be empty")
     return Secret(text)
 
 
-def _filled(text: str) -> str:
+def _require_nonempty(text: str) -> str:
     if not text:
         raise ValueError("must not be empty")
     return text
 
 
-def _unique(values: tuple[T, ...]) -> tuple[T, ...]:
-    for at, value in enumerate(values):
-        if value in values[:at]:
+def _require_unique(values: tuple[T, ...]) -> tuple[T, ...]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
             raise ValueError(f"`{value}` is given twice")
     return values
 
 
-Text = Annotated[str, *_parsed(_filled)]
-SecretText = Annotated[Secret, *_parsed(_secret)]
-Number = Annotated[int, BeforeValidator(_number)]
-Truth = Annotated[bool, BeforeValidator(_truth)]
+Text = Annotated[str, *_parsed_text(_require_nonempty)]
+SecretText = Annotated[Secret, *_parsed_text(_parse_secret)]
+Number = Annotated[int, BeforeValidator(_parse_number)]
+Boolean = Annotated[bool, BeforeValidator(_parse_boolean)]
 Duration = Annotated[
     float,
-    PlainValidator(_duration),
+    PlainValidator(_parse_duration),
     WithJsonSchema({"type": "string", "examples": ["14h", "1h30m", "30s"]}),
 ]
-Listen = Annotated[value_parsers.ListenAddress, *_parsed(value_parsers.listen_address)]
-NetworkText = Annotated[value_parsers.Network, *_parsed(value_parsers.network)]
-OriginText = Annotated[Origin, *_parsed(value_parsers.origin, examples=["https://app.example.com"])]
-Issuer = Annotated[str, *_parsed(value_parsers.issuer)]
-TenantId = Annotated[str, *_parsed(value_parsers.tenant_id)]
-Name = Annotated[str, *_parsed(value_parsers.name)]
-HeaderName = Annotated[str, *_parsed(value_parsers.header_name)]
+ListenAddressText = Annotated[
+    value_parsers.ListenAddress, *_parsed_text(value_parsers.parse_listen_address)
+]
+NetworkText = Annotated[value_parsers.Network, *_parsed_text(value_parsers.parse_exact_network)]
+OriginText = Annotated[
+    Origin, *_parsed_text(value_parsers.parse_origin_text, examples=["https://app.example.com"])
+]
+Issuer = Annotated[str, *_parsed_text(value_parsers.parse_issuer)]
+TenantId = Annotated[str, *_parsed_text(value_parsers.parse_tenant_id)]
+Name = Annotated[str, *_parsed_text(value_parsers.parse_name)]
+HeaderName = Annotated[str, *_parsed_text(value_parsers.parse_header_name)]
 TemplateText = Annotated[
     HeaderTemplate,
-    *_parsed(parse_header_template, examples=["Bearer ${pomerium.jwt}"]),
+    *_parsed_text(parse_header_template, examples=["Bearer ${pomerium.jwt}"]),
 ]
-CookieName = Annotated[str, *_parsed(value_parsers.cookie_name)]
-CookieDomain = Annotated[str, *_parsed(value_parsers.cookie_domain)]
-BasePath = Annotated[str, *_parsed(value_parsers.base_path)]
+CookieName = Annotated[str, *_parsed_text(value_parsers.parse_cookie_name)]
+CookieDomain = Annotated[str, *_parsed_text(value_parsers.parse_cookie_domain)]
+BasePath = Annotated[str, *_parsed_text(value_parsers.parse_base_path)]
 
-Listed = BeforeValidator(_list)
-Mapped = BeforeValidator(_map)
-OneOrMany = BeforeValidator(_one_or_many)
+MustBeList = BeforeValidator(_require_list)
+MustBeMap = BeforeValidator(_require_map)
+OneOrMany = BeforeValidator(_wrap_single)
 OneOrManySchema = WithJsonSchema(
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 )
-Distinct = AfterValidator(_unique)
+Unique = AfterValidator(_require_unique)
 
 
 class Section(BaseModel):

@@ -8,26 +8,26 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import ConfigDict, Field, model_validator
 
 from authz_sidecar.config.schema.kinds import (
-    Distinct,
+    Boolean,
     Issuer,
-    Listed,
-    Mapped,
+    MustBeList,
+    MustBeMap,
     OneOrMany,
     OneOrManySchema,
     SecretText,
     Section,
     TenantId,
     Text,
-    Truth,
+    Unique,
 )
-from authz_sidecar.provider_presets import KINDS
+from authz_sidecar.provider_presets import PROVIDER_PRESETS
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
 ]
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 
-KindName = Literal[
+ProviderType = Literal[
     "oidc",
     "google",
     "azure",
@@ -42,23 +42,23 @@ KindName = Literal[
     "ping",
 ]
 
-_OneOrMore = Annotated[tuple[Text, ...], OneOrMany, Distinct, OneOrManySchema]
+_UniqueTexts = Annotated[tuple[Text, ...], OneOrMany, Unique, OneOrManySchema]
 
 
-class Claims(Section):
+class ProviderClaims(Section):
     """Which claim says what about a user. A name is a claim, or a path with dots where no claim has
     that very name, into the claim with the longest name that begins it, as names may have dots
     themselves; `{client_id}` as a part of a path stands for the client."""
 
     user: Text = Field(default="sub", description="The claim that identifies the user.")
-    email: _OneOrMore = Field(
+    email: _UniqueTexts = Field(
         default=("email",),
         min_length=1,
         description="The claim with the e-mail address, or several of which the first that is there"
         " counts. What the provider vouches for is the first; the others are believed where"
         " nothing has to be verified.",
     )
-    groups: _OneOrMore = Field(
+    groups: _UniqueTexts = Field(
         default=("groups",),
         min_length=1,
         description="The claim with the groups, or several that are added up.",
@@ -66,7 +66,7 @@ class Claims(Section):
     name: Text = Field(default="name", description="The claim with the name to show.")
 
 
-def _as_it_may_be_written(schema: dict[str, Any]) -> None:
+def _make_issuer_optional(schema: dict[str, Any]) -> None:
     """Whether an issuer is required depends on the kind, which fills it in before it is missed."""
     schema["required"] = [name for name in schema["required"] if name != "issuer"]
 
@@ -75,9 +75,9 @@ class IdentityProvider(Section):
     """A provider that people sign in with. Defaults depend on `type`, see
     [providers.md](providers.md)."""
 
-    model_config = ConfigDict(json_schema_extra=_as_it_may_be_written)
+    model_config = ConfigDict(json_schema_extra=_make_issuer_optional)
 
-    type: KindName = Field(default="oidc", description="What kind of provider it is.")
+    type: ProviderType = Field(default="oidc", description="What kind of provider it is.")
     label: Text | None = Field(
         default=None,
         description="What people read where they choose. The name of the kind when absent, for"
@@ -114,12 +114,12 @@ class IdentityProvider(Section):
         " `https://api.github.com`, and `/api/v3` of an `issuer` of your own) and Microsoft Graph"
         " for `azure` (otherwise `https://graph.microsoft.com/v1.0`).",
     )
-    allowed_tenants: Annotated[tuple[TenantId, ...], Listed, Distinct] = Field(
+    allowed_tenants: Annotated[tuple[TenantId, ...], MustBeList, Unique] = Field(
         default=(),
         description="Which tenants' users may sign in, by id, where the `issuer` of `azure` is"
         " `common` or `organizations`. All of them when empty.",
     )
-    authorization_parameters: Annotated[dict[Text, str], Mapped] = Field(
+    authorization_parameters: Annotated[dict[Text, str], MustBeMap] = Field(
         default_factory=dict,
         description="What to add to the request for sign-in, such as `{hd: example.com}`. What the"
         " kind adds by itself stays unless it is given here; an empty text leaves it out.",
@@ -145,18 +145,18 @@ class IdentityProvider(Section):
         description="Whether an answer without `iss` is refused (RFC 9207): `auto` where discovery"
         " promises it, `required` always. One that is there has to be right in any case.",
     )
-    scopes: Annotated[tuple[Text, ...], Listed, Distinct] = Field(
+    scopes: Annotated[tuple[Text, ...], MustBeList, Unique] = Field(
         default=("openid", "profile", "email"),
         description="What to ask for; `openid` is required, except for `github`.",
     )
-    claims: Annotated[Claims, Mapped] = Field(
-        default_factory=Claims, description="Which claim says what about a user."
+    claims: Annotated[ProviderClaims, MustBeMap] = Field(
+        default_factory=ProviderClaims, description="Which claim says what about a user."
     )
-    allow_unverified_email: Truth = Field(
+    allow_unverified_email: Boolean = Field(
         default=False,
         description="Believe an e-mail address that the provider does not call verified.",
     )
-    require_verified_email: Truth = Field(
+    require_verified_email: Boolean = Field(
         default=False,
         description="Believe an e-mail address only where the provider says that it is verified, not"
         " also where it says nothing. True for kinds that always say it.",
@@ -169,7 +169,7 @@ class IdentityProvider(Section):
         " `client_key`; otherwise what the provider offers when absent, `client_secret_basic`"
         " first.",
     )
-    algorithms: Annotated[tuple[Algorithm, ...], Listed, Distinct] = Field(
+    algorithms: Annotated[tuple[Algorithm, ...], MustBeList, Unique] = Field(
         default=ALGORITHMS,
         min_length=1,
         description="The signatures that its tokens may have; name fewer to accept fewer.",
@@ -177,20 +177,20 @@ class IdentityProvider(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_its_kind(cls, data: Any) -> Any:
+    def _apply_preset(cls, data: Any) -> Any:
         """What the operator left unsaid, as the kind has it."""
         if not isinstance(data, Mapping):
             return data
         name = data.get("type", "oidc")
-        if not isinstance(name, str) or name not in KINDS:
+        if not isinstance(name, str) or name not in PROVIDER_PRESETS:
             return data
-        filled = dict(data)
-        if filled.get("allow_unverified_email") in (True, "true"):
-            filled.setdefault("require_verified_email", False)
-        for key, value in KINDS[name].defaults.items():
-            given = filled.get(key)
+        completed = dict(data)
+        if completed.get("allow_unverified_email") in (True, "true"):
+            completed.setdefault("require_verified_email", False)
+        for key, value in PROVIDER_PRESETS[name].defaults.items():
+            given = completed.get(key)
             if isinstance(value, Mapping) and isinstance(given, Mapping):
-                filled[key] = {**value, **given}
+                completed[key] = {**value, **given}
             else:
-                filled.setdefault(key, value)
-        return filled
+                completed.setdefault(key, value)
+        return completed

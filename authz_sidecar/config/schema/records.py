@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from authz_sidecar.config.schema.kinds import Duration, Mapped, SecretText, Section, Text
+from authz_sidecar.config.schema.kinds import Duration, MustBeMap, SecretText, Section, Text
 
 
 class RecordHash(Section):
@@ -46,7 +46,7 @@ class RecordTable(Section):
         description="The records: a map from users or networks to maps of fields, or text, which"
         " `{file: PATH}` reads from a file of up to 1 MiB; [more](policy.md#tables).",
     )
-    redis: Annotated[RecordHash, Mapped] | None = Field(
+    redis: Annotated[RecordHash, MustBeMap] | None = Field(
         default=None,
         description="Where the records are [in Redis](policy.md#tables-in-redis) instead.",
     )

@@ -9,17 +9,17 @@ from pydantic import Field
 from authz_sidecar.config import value_parsers
 from authz_sidecar.config.schema.kinds import (
     BasePath,
-    Distinct,
+    Boolean,
     Duration,
     HeaderName,
-    Listed,
-    Listen,
-    Mapped,
+    ListenAddressText,
+    MustBeList,
+    MustBeMap,
     NetworkText,
     Number,
     OriginText,
     Section,
-    Truth,
+    Unique,
 )
 
 AdapterName = Literal["nginx", "ingress-nginx", "traefik", "envoy", "caddy", "haproxy"]
@@ -33,7 +33,7 @@ ADAPTERS: tuple[AdapterName, ...] = (
 )
 
 
-class ClientCertificate(Section):
+class ClientCertificateSettings(Section):
     """Client certificates, where the proxy verifies them and forwards what it found."""
 
     header: HeaderName = Field(
@@ -55,7 +55,7 @@ class Throttle(Section):
         default=300, ge=1, description="So many in one window; one sign-in takes about four."
     )
     window: Duration = Field(default=60.0, description="The length of a window.")
-    exempt: Annotated[tuple[NetworkText, ...], Listed] = Field(
+    exempt: Annotated[tuple[NetworkText, ...], MustBeList] = Field(
         default=(),
         description="Networks that are not counted: the address of an office with many people, or"
         " `[0.0.0.0/0, ::/0]` where somebody else throttles.",
@@ -65,21 +65,21 @@ class Throttle(Section):
 class Server(Section):
     """Where the sidecar listens and whom it answers."""
 
-    listen: Listen = Field(
+    listen: ListenAddressText = Field(
         default=value_parsers.TcpAddress("127.0.0.1", 9180),
         description="Where proxies ask: `address:port` or `unix:/path`. Anything but loopback needs"
         " `trusted_proxies` spelled out.",
     )
-    web_listen: Listen = Field(
+    web_listen: ListenAddressText = Field(
         default=value_parsers.TcpAddress("127.0.0.1", 9181),
         description="Where sign-in, sign-out and their pages are served; the proxy routes"
         " `base_path` of every protected host here.",
     )
-    ops_listen: Listen = Field(
+    ops_listen: ListenAddressText = Field(
         default=value_parsers.TcpAddress("127.0.0.1", 9182),
         description="Health, metrics and status, for operators.",
     )
-    adapters: Annotated[tuple[AdapterName, ...], Listed, Distinct] = Field(
+    adapters: Annotated[tuple[AdapterName, ...], MustBeList, Unique] = Field(
         default=ADAPTERS,
         min_length=1,
         description="The check endpoints that answer. Name yours: the others only invite mistakes.",
@@ -89,11 +89,14 @@ class Server(Section):
         default="/.auth",
         description="The path under which sign-in lives on every protected host.",
     )
-    trusted_proxies: Annotated[tuple[NetworkText, ...], Listed] = Field(
-        default=(value_parsers.network("127.0.0.1/32"), value_parsers.network("::1/128")),
+    trusted_proxies: Annotated[tuple[NetworkText, ...], MustBeList] = Field(
+        default=(
+            value_parsers.parse_exact_network("127.0.0.1/32"),
+            value_parsers.parse_exact_network("::1/128"),
+        ),
         description="Networks that may ask. A Unix socket's file permissions decide for itself.",
     )
-    trusted_hops: Annotated[tuple[NetworkText, ...], Listed] = Field(
+    trusted_hops: Annotated[tuple[NetworkText, ...], MustBeList] = Field(
         default=(),
         description="Networks of proxies before your proxy: skipped, from the right, when the"
         " client's address is read from `X-Forwarded-For`.",
@@ -103,11 +106,11 @@ class Server(Section):
         description="A central sign-in host: one callback URL at the provider, and single sign-on"
         " across all other hosts, whatever their domains.",
     )
-    client_certificate: ClientCertificate | None = Field(
+    client_certificate: ClientCertificateSettings | None = Field(
         default=None,
         description="Only if the proxy verifies client certificates and overwrites this header.",
     )
-    fast_lane: Truth = Field(
+    fast_lane: Boolean = Field(
         default=True,
         description="Answer checks from memory where everything is at hand. The answers are the same"
         " without; to be turned off only to find that out. Has no effect where `httptools` is missing.",
@@ -118,17 +121,17 @@ class Server(Section):
         " `deploy/nginx/`: whole seconds, 60 at most. For as long, and up to a second more, it notices"
         " neither a sign-out elsewhere nor a revocation nor another policy. `0s` is not at all.",
     )
-    throttle: Annotated[Throttle, Mapped] = Field(
+    throttle: Annotated[Throttle, MustBeMap] = Field(
         default_factory=Throttle,
         description="How often one network may ask for what costs work. Too often is 429 with"
         " `Retry-After`.",
     )
-    strip_cookie: Truth = Field(
+    strip_cookie: Boolean = Field(
         default=True,
         description="Hand the proxy a `Cookie` header without our own cookies, so that apps never"
         " see a session.",
     )
-    allow_insecure_http: Truth = Field(
+    allow_insecure_http: Boolean = Field(
         default=False,
         description="Allow `http://` routes on names that are not loopback: cookies then travel in"
         " the clear.",

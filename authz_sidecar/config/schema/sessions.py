@@ -34,7 +34,7 @@ class Cookie(Section):
     )
 
 
-class NearCache(Section):
+class NearCacheSettings(Section):
     """Verified sessions in the memory of each worker, dropped the moment Redis says that something
     about them has changed."""
 
@@ -68,7 +68,7 @@ class Sessions(Section):
         description="How long sessions already verified and in memory may serve while the store is"
         " down.",
     )
-    near_cache: NearCache = Field(
-        default_factory=NearCache, description="Sessions in the memory of each worker."
+    near_cache: NearCacheSettings = Field(
+        default_factory=NearCacheSettings, description="Sessions in the memory of each worker."
     )
     cookie: Cookie = Field(default_factory=Cookie, description="The session's cookie.")

@@ -7,21 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from authz_sidecar.config.schema.kinds import (
-    Distinct,
+    Boolean,
     Duration,
     Issuer,
-    Listed,
-    Mapped,
+    MustBeList,
+    MustBeMap,
     OneOrMany,
     OneOrManySchema,
     SecretText,
     Section,
     Text,
-    Truth,
+    Unique,
 )
 from authz_sidecar.config.schema.providers import ALGORITHMS, Algorithm
 
-Texts = Annotated[tuple[Text, ...], Listed, OneOrMany, Distinct, OneOrManySchema]
+UniqueTexts = Annotated[tuple[Text, ...], MustBeList, OneOrMany, Unique, OneOrManySchema]
 
 
 class TokenClaims(Section):
@@ -55,7 +55,7 @@ class Introspection(Section):
         description="How long an active token is believed without asking again, five minutes at most;"
         " that long a revocation may go unnoticed.",
     )
-    require_audience: Truth = Field(
+    require_audience: Boolean = Field(
         default=True,
         description="Refuse an answer without `aud`. With `false`, every token of the issuer counts"
         " whose answer names no audience.",
@@ -68,12 +68,12 @@ class TokenIssuer(Section):
     issuer: Issuer = Field(
         description="Its `iss`, letter by letter. `http://` on loopback names only."
     )
-    audiences: Texts = Field(
+    audiences: UniqueTexts = Field(
         min_length=1,
         description="What `aud` has to name, one of them at least: a token for somebody else opens"
         " nothing.",
     )
-    additional_audiences: Texts = Field(
+    additional_audiences: UniqueTexts = Field(
         default=(),
         description="Who else a token may be for beside one of `audiences`. A token that others hold"
         " as well is refused without.",
@@ -81,38 +81,40 @@ class TokenIssuer(Section):
     jwks_uri: Issuer | None = Field(
         default=None, description="Where its keys are. Found by discovery when absent."
     )
-    algorithms: Annotated[tuple[Algorithm, ...], Listed, Distinct] = Field(
+    algorithms: Annotated[tuple[Algorithm, ...], MustBeList, Unique] = Field(
         default=ALGORITHMS,
         min_length=1,
         description="The signatures that its tokens may have; name fewer to accept fewer.",
     )
-    types: Texts = Field(
+    types: UniqueTexts = Field(
         default=("jwt", "at+jwt"),
         min_length=1,
         description="What a token may call itself in `typ`. `[at+jwt]` accepts access tokens of RFC"
         " 9068 alone; a token that names no type counts with the default only.",
     )
-    claims: Annotated[TokenClaims, Mapped] = Field(
+    claims: Annotated[TokenClaims, MustBeMap] = Field(
         default_factory=TokenClaims, description="Which claim says what about a program."
     )
-    require: Annotated[dict[Text, Texts], Mapped] = Field(
+    require: Annotated[dict[Text, UniqueTexts], MustBeMap] = Field(
         default_factory=dict,
         description="What claims have to say, each one of the given texts; `*` stands for any"
         " letters. Claims are named as in `claims`. Of an issuer that serves the whole world, name your"
         " part of it.",
     )
-    scopes: Texts = Field(default=(), description="Scopes that a token must have, all of them.")
+    scopes: UniqueTexts = Field(
+        default=(), description="Scopes that a token must have, all of them."
+    )
     leeway: Duration = Field(
         default=30.0, description="How far clocks may differ, five minutes at most."
     )
     max_lifetime: Duration = Field(
         default=86400.0, description="Tokens made for longer than this are refused."
     )
-    require_dpop: Truth = Field(
+    require_dpop: Boolean = Field(
         default=False,
         description="Refuse tokens that are not bound to a key by DPoP (RFC 9449).",
     )
-    dpop_nonce: Truth = Field(
+    dpop_nonce: Boolean = Field(
         default=False,
         description="Ask DPoP proofs for a nonce of ours, against clocks put forward.",
     )
@@ -123,10 +125,10 @@ class TokenIssuer(Section):
         default=None,
         description="A file with a token to fetch the keys with, as Kubernetes wants it.",
     )
-    introspection: Annotated[Introspection, Mapped] | None = Field(
+    introspection: Annotated[Introspection, MustBeMap] | None = Field(
         default=None, description="Ask the issuer about its tokens instead of reading them."
     )
-    advertised: Truth = Field(
+    advertised: Boolean = Field(
         default=True,
         description="Name it in the metadata of protected resources (RFC 9728), which all can read.",
     )

@@ -5,7 +5,14 @@ stay text, duplicate keys are refused and neither depth nor aliases can make the
 """
 
 from authz_sidecar.config.yaml.composer import MAX_DEPTH, MAX_FINDINGS, MAX_KEYS, MAX_VALUES
-from authz_sidecar.config.yaml.reader import read_text
-from authz_sidecar.config.yaml.scalars import core_value
+from authz_sidecar.config.yaml.reader import parse_yaml
+from authz_sidecar.config.yaml.scalars import resolve_plain_scalar
 
-__all__ = ["MAX_DEPTH", "MAX_FINDINGS", "MAX_KEYS", "MAX_VALUES", "core_value", "read_text"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_FINDINGS",
+    "MAX_KEYS",
+    "MAX_VALUES",
+    "parse_yaml",
+    "resolve_plain_scalar",
+]

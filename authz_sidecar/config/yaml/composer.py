@@ -7,20 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from authz_sidecar.config.document import COLUMN_BITS, Children, Finding, Spot, Tree, spot
+from authz_sidecar.config.document import (
+    COLUMN_BITS,
+    ChildNodes,
+    Finding,
+    PackedPosition,
+    SourceNode,
+    pack_position,
+)
 from authz_sidecar.config.references import (
-    FromOutside,
-    Pending,
-    Surroundings,
-    UnreadableError,
+    DeferredReference,
+    ExternalText,
+    ReferenceResolver,
+    UnresolvedReferenceError,
     reference_kind,
 )
-from authz_sidecar.config.yaml.scalars import core_value, tagged_value
+from authz_sidecar.config.yaml.scalars import resolve_plain_scalar, resolve_tagged_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.core.source_locations import Place, Step
+    from authz_sidecar.core.source_locations import PathStep, SourceLocation
 
 # A hundred thousand routes are about a million values.
 MAX_VALUES = 2_000_000
@@ -35,121 +42,123 @@ _MERGE = object()
 """Stands where a key would while the value of `<<` is read."""
 
 
-class Stop(Exception):
+class ComposeError(Exception):
     """The rest of this text cannot be understood."""
 
-    def __init__(self, place: Place, message: str) -> None:
+    def __init__(self, location: SourceLocation, message: str) -> None:
         super().__init__(message)
-        self.finding = Finding(place, message)
+        self.finding = Finding(location, message)
 
 
 @dataclass(slots=True)
-class _Anchored:
+class _AnchoredValue:
     """`size` and `height` are those of what the value is when its own aliases are followed."""
 
     data: Any
-    children: Children
+    children: ChildNodes
     size: int
     height: int
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenCollection:
     """A collection whose end has not come yet. In a map, `key` is None while one is expected."""
 
     data: Any
-    tree: Tree
+    tree: SourceNode
     anchor: str | None
-    before: int
+    values_before: int
     is_map: bool
     height: int = 1
     key: Any = None
-    key_spot: Spot = 0
-    merges: list[tuple[Any, Tree]] | None = None
+    key_position: PackedPosition = 0
+    merge_sources: list[tuple[Any, SourceNode]] | None = None
 
     @property
-    def wants_key(self) -> bool:
+    def expects_key(self) -> bool:
         return self.key is None and self.is_map
 
 
 @dataclass(slots=True, kw_only=True)
 class Composer:
     file: str
-    surroundings: Surroundings | None
+    resolver: ReferenceResolver | None
     findings: list[Finding] = field(default_factory=list)
-    broken: list[tuple[Step, ...]] = field(default_factory=list)
-    anchors: dict[str, _Anchored] = field(default_factory=dict)
-    open: list[_Open] = field(default_factory=list)
-    values: int = 0
-    most: int = MAX_VALUES
-    documents: int = 0
-    pending: bool = False
-    root: tuple[Any, Tree] = field(init=False)
+    unreadable_paths: list[tuple[PathStep, ...]] = field(default_factory=list)
+    anchors: dict[str, _AnchoredValue] = field(default_factory=dict)
+    open_collections: list[_OpenCollection] = field(default_factory=list)
+    value_count: int = 0
+    max_values: int = MAX_VALUES
+    document_count: int = 0
+    has_deferred_references: bool = False
+    root: tuple[Any, SourceNode] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.root = (None, Tree(self.file, None, spot(1, 1)))
+        self.root = (None, SourceNode(self.file, None, pack_position(1, 1)))
 
     def compose(self, next_event: Callable[[], Any]) -> None:
-        steps = {
-            yaml.ScalarEvent: self._scalar,
-            yaml.AliasEvent: self._alias,
+        handlers = {
+            yaml.ScalarEvent: self._add_scalar,
+            yaml.AliasEvent: self._add_alias,
             yaml.MappingStartEvent: self._begin_map,
             yaml.SequenceStartEvent: self._begin_list,
             yaml.MappingEndEvent: self._end,
             yaml.SequenceEndEvent: self._end,
             yaml.DocumentStartEvent: self._begin_document,
         }
-        end, step_of = yaml.StreamEndEvent, steps.get
+        end, handler_of = yaml.StreamEndEvent, handlers.get
         while True:
             event = next_event()
             kind = type(event)
-            if (step := step_of(kind)) is not None:
-                step(event)
+            if (handler := handler_of(kind)) is not None:
+                handler(event)
             elif kind is end:
                 return
 
     def _begin_document(self, event: Any) -> None:
-        self.documents += 1
-        if self.documents > 1:
-            raise self._stop(event, "a second document begins here, one file holds one")
+        self.document_count += 1
+        if self.document_count > 1:
+            raise self._error_at(event, "a second document begins here, one file holds one")
 
-    def _scalar(self, event: Any) -> None:
+    def _add_scalar(self, event: Any) -> None:
         # Most of what is read is read here, so a few calls are spared.
-        parent = self.open[-1] if self.open else None
+        parent = self.open_collections[-1] if self.open_collections else None
         mark = event.start_mark
-        at = mark.line + 1 << COLUMN_BITS | mark.column + 1
+        position = mark.line + 1 << COLUMN_BITS | mark.column + 1
         value = event.value
         if parent is not None and parent.key is None and parent.is_map:
             # A key is text whatever it looks like, as in JSON.
             parent.key = _MERGE if value == "<<" and event.implicit[0] else value
-            parent.key_spot = at
+            parent.key_position = position
             return
-        self.values += 1
-        if self.values > self.most:
-            self._count(0, event)
+        self.value_count += 1
+        if self.value_count > self.max_values:
+            self._count_values(0, event)
         if event.tag is None:
-            data = core_value(value) if event.implicit[0] else value
+            data = resolve_plain_scalar(value) if event.implicit[0] else value
         else:
             try:
-                data = tagged_value(value, event.tag)
-            except ValueError as wrong:
-                raise self._stop(event, str(wrong)) from None
-        tree = Tree(self.file, None, at)
+                data = resolve_tagged_scalar(value, event.tag)
+            except ValueError as error:
+                raise self._error_at(event, str(error)) from None
+        tree = SourceNode(self.file, None, position)
         if event.anchor is not None:
-            self.anchors[event.anchor] = _Anchored(data, None, 1, 0)
+            self.anchors[event.anchor] = _AnchoredValue(data, None, 1, 0)
         self._add(parent, data, tree)
 
-    def _alias(self, event: Any) -> None:
+    def _add_alias(self, event: Any) -> None:
         if (target := self.anchors.get(event.anchor)) is None:
-            raise self._stop(event, f"no anchor `{event.anchor}` stands before this alias")
-        parent = self.open[-1] if self.open else None
-        if parent is None or parent.wants_key:
-            raise self._stop(event, "a key must be text")
-        self._count(target.size, event)
-        if len(self.open) + target.height > MAX_DEPTH:
-            raise self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
+            raise self._error_at(event, f"no anchor `{event.anchor}` stands before this alias")
+        parent = self.open_collections[-1] if self.open_collections else None
+        if parent is None or parent.expects_key:
+            raise self._error_at(event, "a key must be text")
+        self._count_values(target.size, event)
+        if len(self.open_collections) + target.height > MAX_DEPTH:
+            raise self._error_at(event, f"nested deeper than {MAX_DEPTH} levels")
         parent.height = max(parent.height, target.height + 1)
-        self._add(parent, target.data, Tree(self.file, None, _spot(event), target.children))
+        self._add(
+            parent, target.data, SourceNode(self.file, None, _position_of(event), target.children)
+        )
 
     def _begin_map(self, event: Any) -> None:
         self._begin(event, {}, {}, _MAP_TAGS)
@@ -158,47 +167,53 @@ class Composer:
         self._begin(event, [], [], _LIST_TAGS)
 
     def _begin(self, event: Any, data: Any, children: Any, tags: frozenset[str | None]) -> None:
-        if self.open and self.open[-1].wants_key:
-            raise self._stop(event, "a key must be text")
+        if self.open_collections and self.open_collections[-1].expects_key:
+            raise self._error_at(event, "a key must be text")
         if event.tag not in tags:
-            raise self._stop(event, f"the tag `{event.tag}` is not supported")
-        if len(self.open) >= MAX_DEPTH:
-            raise self._stop(event, f"nested deeper than {MAX_DEPTH} levels")
-        tree = Tree(self.file, None, _spot(event), children)
-        self.open.append(_Open(data, tree, event.anchor, self.values, type(data) is dict))
-        self._count(1, event)
+            raise self._error_at(event, f"the tag `{event.tag}` is not supported")
+        if len(self.open_collections) >= MAX_DEPTH:
+            raise self._error_at(event, f"nested deeper than {MAX_DEPTH} levels")
+        tree = SourceNode(self.file, None, _position_of(event), children)
+        self.open_collections.append(
+            _OpenCollection(data, tree, event.anchor, self.value_count, type(data) is dict)
+        )
+        self._count_values(1, event)
 
     def _end(self, _event: Any) -> None:
-        closed = self.open.pop()
+        closed = self.open_collections.pop()
         data, tree = closed.data, closed.tree
-        for source in closed.merges or ():
-            _merge(source, data, tree)
-        if closed.is_map and len(data) == 1 and self.surroundings is not None:
-            data = self._followed(data, tree, self.surroundings)
+        for source in closed.merge_sources or ():
+            _apply_merge_key(source, data, tree)
+        if closed.is_map and len(data) == 1 and self.resolver is not None:
+            data = self._resolve_reference(data, tree, self.resolver)
         if closed.anchor is not None:
-            size = self.values - closed.before
-            self.anchors[closed.anchor] = _Anchored(data, tree.children, size, closed.height)
-        parent = self.open[-1] if self.open else None
+            size = self.value_count - closed.values_before
+            self.anchors[closed.anchor] = _AnchoredValue(data, tree.children, size, closed.height)
+        parent = self.open_collections[-1] if self.open_collections else None
         if parent is not None and parent.height <= closed.height:
             parent.height = closed.height + 1
         self._add(parent, data, tree)
 
-    def _followed(self, data: dict[str, Any], tree: Tree, surroundings: Surroundings) -> object:
+    def _resolve_reference(
+        self, data: dict[str, Any], tree: SourceNode, resolver: ReferenceResolver
+    ) -> object:
         """The text that a reference leads to; the map itself when it is none."""
         if (kind := reference_kind(data)) is None:
             return data
         tree.children = None
         try:
-            value = surroundings.look_up(kind, data[kind])
-        except UnreadableError as error:
+            value = resolver.resolve(kind, data[kind])
+        except UnresolvedReferenceError as error:
             path = self._path()
-            self._find(Finding(tree.place, str(error), path))
-            self.broken.append(path)
-            return FromOutside()
-        self.pending = self.pending or isinstance(value, Pending)
+            self._add_finding(Finding(tree.location, str(error), path))
+            self.unreadable_paths.append(path)
+            return ExternalText()
+        self.has_deferred_references = self.has_deferred_references or isinstance(
+            value, DeferredReference
+        )
         return value
 
-    def _add(self, parent: _Open | None, data: Any, tree: Tree) -> None:
+    def _add(self, parent: _OpenCollection | None, data: Any, tree: SourceNode) -> None:
         if parent is None:
             self.root = (data, tree)
         elif not parent.is_map:
@@ -206,59 +221,68 @@ class Composer:
             parent.tree.children.append(tree)  # type: ignore[union-attr]
         else:
             key, parent.key = parent.key, None
-            tree.key = parent.key_spot
+            tree.key_position = parent.key_position
             if key is _MERGE:
-                parent.merges = [*(parent.merges or ()), (data, tree)]
+                parent.merge_sources = [*(parent.merge_sources or ()), (data, tree)]
             elif key in parent.data:
-                self._twice(parent, key, tree)
+                self._report_duplicate_key(parent, key, tree)
             elif len(parent.data) < MAX_KEYS:
                 parent.data[key] = data
                 parent.tree.children[key] = tree  # type: ignore[index]
             else:
-                raise Stop(tree.key_place, f"more than {MAX_KEYS} keys in one map")
+                raise ComposeError(tree.key_location, f"more than {MAX_KEYS} keys in one map")
 
-    def _twice(self, parent: _Open, key: str, tree: Tree) -> None:
+    def _report_duplicate_key(self, parent: _OpenCollection, key: str, tree: SourceNode) -> None:
         first = parent.tree.child(key)
-        line = first.key_place[1] if first else 0
+        line = first.key_location[1] if first else 0
         message = f"given twice, first on line {line}"
-        self._find(Finding(tree.key_place, message, (*self._path(), key)))
+        self._add_finding(Finding(tree.key_location, message, (*self._path(), key)))
 
-    def _find(self, finding: Finding) -> None:
+    def _add_finding(self, finding: Finding) -> None:
         self.findings.append(finding)
         if len(self.findings) >= MAX_FINDINGS:
-            raise Stop(finding.place, f"{MAX_FINDINGS} problems up to here, the rest was not read")
+            raise ComposeError(
+                finding.location, f"{MAX_FINDINGS} problems up to here, the rest was not read"
+            )
 
-    def _path(self) -> tuple[Step, ...]:
+    def _path(self) -> tuple[PathStep, ...]:
         """Of what is being read inside the innermost open collection."""
-        steps = (len(at.data) if type(at.data) is list else at.key for at in self.open)
+        steps = (
+            len(collection.data) if type(collection.data) is list else collection.key
+            for collection in self.open_collections
+        )
         return tuple(step for step in steps if isinstance(step, str | int))
 
-    def _count(self, size: int, event: Any) -> None:
-        self.values += size
-        if self.values > self.most:
-            raise self._stop(
+    def _count_values(self, size: int, event: Any) -> None:
+        self.value_count += size
+        if self.value_count > self.max_values:
+            raise self._error_at(
                 event, f"more than {MAX_VALUES} values, aliases counted as often as used"
             )
 
-    def _stop(self, event: Any, message: str) -> Stop:
+    def _error_at(self, event: Any, message: str) -> ComposeError:
         mark = event.start_mark
-        return Stop((self.file, mark.line + 1, mark.column + 1), message)
+        return ComposeError((self.file, mark.line + 1, mark.column + 1), message)
 
 
-def _merge(source: tuple[Any, Tree], data: dict[str, Any], tree: Tree) -> None:
+def _apply_merge_key(
+    source: tuple[Any, SourceNode], data: dict[str, Any], tree: SourceNode
+) -> None:
     """`<<` as https://yaml.org/type/merge.html has it: own keys win, earlier maps over later ones."""
-    value, place = source
-    maps = zip(value, place.children or (), strict=True) if isinstance(value, list) else [source]
+    value, source_tree = source
+    maps = (
+        zip(value, source_tree.children or (), strict=True) if isinstance(value, list) else [source]
+    )
     for entries, entries_tree in maps:
-        inner = entries_tree.children if isinstance(entries_tree, Tree) else None
-        if not isinstance(entries, dict) or not isinstance(inner, dict):
-            raise Stop(place.place, "`<<` takes a map or a list of maps")
+        entry_nodes = entries_tree.children if isinstance(entries_tree, SourceNode) else None
+        if not isinstance(entries, dict) or not isinstance(entry_nodes, dict):
+            raise ComposeError(source_tree.location, "`<<` takes a map or a list of maps")
         for key, entry in entries.items():
             if key not in data:
                 data[key] = entry
-                tree.children[key] = inner[key]  # type: ignore[index]
+                tree.children[key] = entry_nodes[key]  # type: ignore[index]
 
 
-def _spot(event: Any) -> Spot:
+def _position_of(event: Any) -> PackedPosition:
     mark = event.start_mark
-    return spot(mark.line + 1, mark.column + 1)
+    return pack_position(mark.line + 1, mark.column + 1)

@@ -6,42 +6,42 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from authz_sidecar.config.document import Document, Finding, Tree, spot
-from authz_sidecar.config.yaml.composer import MAX_VALUES, Composer, Stop
+from authz_sidecar.config.document import Document, Finding, SourceNode, pack_position
+from authz_sidecar.config.yaml.composer import MAX_VALUES, ComposeError, Composer
 
 if TYPE_CHECKING:
-    from authz_sidecar.config.references import Surroundings
+    from authz_sidecar.config.references import ReferenceResolver
 
 
-def read_text(
-    text: str, *, file: str, surroundings: Surroundings | None = None, most: int = MAX_VALUES
+def parse_yaml(
+    text: str, *, file: str, resolver: ReferenceResolver | None = None, max_values: int = MAX_VALUES
 ) -> Document:
     """One YAML document of at most so many values. `{env:}` and `{file:}` are followed where
-    `surroundings` are given, `{var:}` and `{text:}` noted."""
-    composer = Composer(file=file, surroundings=surroundings, most=most)
+    `resolver` are given, `{var:}` and `{text:}` noted."""
+    composer = Composer(file=file, resolver=resolver, max_values=max_values)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    whole = False
+    is_complete = False
     try:
         composer.compose(loader(text).get_event)
-        whole = True
-    except Stop as stop:
-        composer.findings.append(stop.finding)
+        is_complete = True
+    except ComposeError as compose_error:
+        composer.findings.append(compose_error.finding)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        place = (file, mark.line + 1, mark.column + 1) if mark else (file, 0, 0)
-        said = ", ".join(part for part in (error.context, error.problem) if part)
-        composer.findings.append(Finding(place, f"not valid yaml: {said}"))
+        location = (file, mark.line + 1, mark.column + 1) if mark else (file, 0, 0)
+        details = ", ".join(part for part in (error.context, error.problem) if part)
+        composer.findings.append(Finding(location, f"not valid yaml: {details}"))
     except yaml.reader.ReaderError as error:
         line, column = _line_and_column(text, error.position)
         composer.findings.append(Finding((file, line, column), f"not valid yaml: {error.reason}"))
-    root = composer.root if whole else (None, Tree(file, None, spot(1, 1)))
+    root = composer.root if is_complete else (None, SourceNode(file, None, pack_position(1, 1)))
     return Document(
         data=root[0],
         tree=root[1],
         findings=tuple(composer.findings),
-        broken=frozenset(composer.broken if whole else [()]),
-        pending=composer.pending,
-        values=composer.values,
+        unreadable_paths=frozenset(composer.unreadable_paths if is_complete else [()]),
+        has_deferred_references=composer.has_deferred_references,
+        value_count=composer.value_count,
     )
 
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 
 # YAML 1.2.2 section 10.3.2, the core schema.
-_WORDS: dict[str, object] = {
+_NULLS_AND_BOOLEANS: dict[str, object] = {
     **dict.fromkeys(("null", "Null", "NULL", "~", "")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
+_INFINITY = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
 _NAN = re.compile(r"\.(?:nan|NaN|NAN)")
 # Python converts longer ones in quadratic time, or refuses.
 _MAX_DIGITS = 1000
 
 
-def core_value(text: str) -> object:
+def resolve_plain_scalar(text: str) -> object:
     """What a plain scalar is in YAML 1.2's core schema; text when it is nothing else."""
     if not text or text[0] in "nN~tTfF":
-        return _WORDS.get(text, text)
+        return _NULLS_AND_BOOLEANS.get(text, text)
     return _number(text) if text[0] in "+-.0123456789" and len(text) <= _MAX_DIGITS else text
 
 
@@ -30,21 +30,21 @@ def _number(text: str) -> object:
         return int(text, 0 if text[:2] in ("0o", "0x") else 10)
     if _FLOAT.fullmatch(text):
         return float(text)
-    if found := _INFINITE.fullmatch(text):
-        return float(f"{found[1]}inf")
+    if match := _INFINITY.fullmatch(text):
+        return float(f"{match[1]}inf")
     return float("nan") if _NAN.fullmatch(text) else text
 
 
 _TAG = "tag:yaml.org,2002:"
-_KINDS = {"null": type(None), "bool": bool, "int": int, "float": float}
+_TAG_TYPES = {"null": type(None), "bool": bool, "int": int, "float": float}
 
 
-def tagged_value(text: str, tag: str) -> object:
+def resolve_tagged_scalar(text: str, tag: str) -> object:
     """Raises `ValueError` for a tag that the text cannot have, or that is not of the core schema."""
-    kind = tag.removeprefix(_TAG)
-    if tag == "!" or kind == "str":
+    tag_name = tag.removeprefix(_TAG)
+    if tag == "!" or tag_name == "str":
         return text
-    value = core_value(text)
-    if kind not in _KINDS or type(value) is not _KINDS[kind]:
+    value = resolve_plain_scalar(text)
+    if tag_name not in _TAG_TYPES or type(value) is not _TAG_TYPES[tag_name]:
         raise ValueError(f"`{text}` cannot have the tag `{tag}`")
     return value

@@ -8,17 +8,17 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from authz_sidecar.core.encoding import base64url
+from authz_sidecar.core.encoding import base64url_encode
 from authz_sidecar.core.urls import parse_url
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.providers.client_authentication import proof_of
-from authz_sidecar.oidc.http_client import Connection, post_form
+from authz_sidecar.login.providers.client_authentication import client_credentials
+from authz_sidecar.oidc.http_client import HttpConnection, post_form
 
 if TYPE_CHECKING:
     from authz_sidecar.login.providers.settings import ProviderSettings
-    from authz_sidecar.oidc.metadata import Metadata
+    from authz_sidecar.oidc.metadata import ProviderMetadata
 
-_LONGEST_REQUEST_URI = 2048
+_MAX_REQUEST_URI_LENGTH = 2048
 
 
 def authorization_request(
@@ -32,7 +32,7 @@ def authorization_request(
 ) -> dict[str, str]:
     """The parameters of RFC 6749 section 4.1.1 and OpenID Connect Core 3.1.2.1. `extra` is of this
     one request and wins over what the configuration adds to all."""
-    plain, mode = settings.kind.plain_oauth is not None, settings.response_mode
+    plain, mode = settings.kind.oauth2 is not None, settings.response_mode
     scopes = settings.scopes if plain else dict.fromkeys(("openid", *settings.scopes))
     added = {**settings.authorization_parameters, **extra}
     return {
@@ -44,18 +44,18 @@ def authorization_request(
         "state": state,
         **({} if plain else {"nonce": nonce}),
         # RFC 7636 section 4.2: BASE64URL-ENCODE(SHA256(ASCII(code_verifier))); never `plain`.
-        "code_challenge": base64url(sha256(verifier.encode("ascii")).digest()),
+        "code_challenge": base64url_encode(sha256(verifier.encode("ascii")).digest()),
         "code_challenge_method": "S256",
         **({} if mode == "query" else {"response_mode": mode}),
     }
 
 
 async def authorization_url(
-    connection: Connection,
+    connection: HttpConnection,
     request: Mapping[str, str],
     *,
     settings: ProviderSettings,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
     now: float,
 ) -> str:
     """Raises `ProviderUnavailable`, and `LoginRefused` when a request that is handed in is not taken:
@@ -76,15 +76,15 @@ async def authorization_url(
 
 
 async def _pushed(
-    connection: Connection,
+    connection: HttpConnection,
     endpoint: str,
     request: Mapping[str, str],
     settings: ProviderSettings,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
     *,
     now: float,
 ) -> str:
-    proof = proof_of(settings, metadata, endpoint=endpoint, now=now)
+    proof = client_credentials(settings, metadata, endpoint=endpoint, now=now)
     client = await connection.client()
     form = {**request, **proof.form}
     status, answer = await post_form(client, endpoint, form, headers=proof.headers)
@@ -99,7 +99,7 @@ async def _pushed(
     if (
         status not in (200, 201)
         or not isinstance(request_uri, str)
-        or not 0 < len(request_uri) <= _LONGEST_REQUEST_URI
+        or not 0 < len(request_uri) <= _MAX_REQUEST_URI_LENGTH
     ):
         raise ProviderUnavailable(f"`{endpoint}`: status {status} and no request URI")
     return request_uri
@@ -107,15 +107,15 @@ async def _pushed(
 
 def end_session_url(
     settings: ProviderSettings,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
     *,
     id_token: str | None,
     return_to: str,
     state: str,
 ) -> str | None:
     """RP-Initiated Logout 1.0, section 2, or as the kind has it; None where there is neither."""
-    endpoint, by_its_kind = metadata.end_session_endpoint, settings.kind.sign_out
-    if by_its_kind is not None and (by_its_kind.instead or endpoint is None):
+    endpoint, by_its_kind = metadata.end_session_endpoint, settings.kind.logout_override
+    if by_its_kind is not None and (by_its_kind.replaces_discovered or endpoint is None):
         origin, _ = parse_url(metadata.authorization_endpoint)
         parameters = {"client_id": settings.client_id, by_its_kind.parameter: return_to}
         return f"{origin}{by_its_kind.path}?{urlencode(parameters)}"

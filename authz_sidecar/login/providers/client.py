@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.errors import LoginRefused
-from authz_sidecar.login.claims import identity_of, merge_userinfo
+from authz_sidecar.login.claims import identity_from_claims, merge_userinfo
 from authz_sidecar.login.providers.authorization_request import (
     authorization_request,
     authorization_url,
@@ -23,10 +23,22 @@ from authz_sidecar.login.providers.authorization_request import (
 from authz_sidecar.login.providers.discovery import Discovery
 from authz_sidecar.login.providers.github import github_claims
 from authz_sidecar.login.providers.microsoft_graph import graph_groups, groups_are_left_out
-from authz_sidecar.login.providers.token_response import RefreshRefused, Tokens
-from authz_sidecar.login.providers.token_verifier import Verifier
-from authz_sidecar.login.providers.userinfo import SIGNED, api_of, plain_userinfo, posted_name
-from authz_sidecar.oidc.http_client import Body, Connection, NotGiven, Trust, exchange, fetch
+from authz_sidecar.login.providers.token_response import RefreshRefused, TokenResponse
+from authz_sidecar.login.providers.token_verifier import TokenVerifier
+from authz_sidecar.login.providers.userinfo import (
+    SIGNED,
+    api_url,
+    name_from_form_post,
+    plain_userinfo,
+)
+from authz_sidecar.oidc.http_client import (
+    AccessDenied,
+    HttpBody,
+    HttpConnection,
+    TLSContext,
+    bounded_exchange,
+    fetch,
+)
 from authz_sidecar.oidc.id_token import VerifiedClaims
 
 if TYPE_CHECKING:
@@ -35,11 +47,11 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Identity
     from authz_sidecar.login.providers.settings import ProviderSettings
     from authz_sidecar.oidc.logout_token import LogoutToken
-    from authz_sidecar.oidc.metadata import Metadata
+    from authz_sidecar.oidc.metadata import ProviderMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignedIn:
+class AuthenticationResult:
     """A sign-in that succeeded at the provider. `session` is the provider's own name for it."""
 
     identity: Identity
@@ -50,15 +62,19 @@ class SignedIn:
     expires_at: float | None
 
 
-class Provider:
+class OIDCClient:
     def __init__(
-        self, settings: ProviderSettings, *, clock: Callable[[], float], trust: Trust | None = None
+        self,
+        settings: ProviderSettings,
+        *,
+        clock: Callable[[], float],
+        trust: TLSContext | None = None,
     ) -> None:
         self.settings = settings
         self._clock = clock
-        self._connection = Connection(trust or Trust())
+        self._connection = HttpConnection(trust or TLSContext())
         self._discovery = Discovery(settings, self._get, clock=clock)
-        self._tokens = Verifier(
+        self._tokens = TokenVerifier(
             settings, metadata=self._discovery.metadata, fetch=self._get, clock=clock
         )
         self._tasks = BackgroundTasks()
@@ -79,13 +95,13 @@ class Provider:
 
     async def start(self) -> None:
         """Try in the background until the provider is reached once. Returns at once."""
-        self._tasks.keep(self._discovery.reach, name=f"identity provider `{self.name}`")
+        self._tasks.supervise(self._discovery.reach, name=f"identity provider `{self.name}`")
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
         await self._connection.aclose()
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self) -> ProviderMetadata:
         """Raises `ProviderUnavailable` at once while the provider is known to be down."""
         return await self._discovery.metadata()
 
@@ -123,7 +139,7 @@ class Provider:
         nonce: str,
         redirect_uri: str,
         posted_user: str | None = None,
-    ) -> SignedIn:
+    ) -> AuthenticationResult:
         """Exchange a code whose state has been checked; raises `LoginRefused`. `posted_user` is what
         the browser brought along about the user, of which only a name is taken, to be shown."""
         metadata = await self.metadata()
@@ -143,20 +159,20 @@ class Provider:
         if tokens.id_token is not None:
             claims = await self._tokens.id_token(tokens.id_token, tokens.access_token, nonce=nonce)
         session = claims.get("sid")
-        claims = await self._with_more(claims, tokens.access_token)
-        identity = identity_of(claims, provider=self.name, rules=self.settings.claims)
-        if self.settings.kind.posts_user and identity.name is None:
-            identity = replace(identity, name=posted_name(posted_user))
-        return SignedIn(
+        claims = await self._enrich_claims(claims, tokens.access_token)
+        identity = identity_from_claims(claims, provider=self.name, rules=self.settings.claims)
+        if self.settings.kind.posts_user_name and identity.name is None:
+            identity = replace(identity, name=name_from_form_post(posted_user))
+        return AuthenticationResult(
             identity=identity,
             session=session if isinstance(session, str) and session else None,
             id_token=tokens.id_token,
             access_token=tokens.access_token,
             refresh_token=tokens.refresh_token,
-            expires_at=None if tokens.lifetime is None else self._clock() + tokens.lifetime,
+            expires_at=None if tokens.expires_in is None else self._clock() + tokens.expires_in,
         )
 
-    async def refresh(self, refresh_token: str) -> Tokens:
+    async def refresh(self, refresh_token: str) -> TokenResponse:
         """New tokens; raises `RefreshRefused` when there will be none. Keep them before `read`."""
         metadata = await self.metadata()
         await _import_token_endpoint()
@@ -170,15 +186,15 @@ class Provider:
             now=self._clock(),
         )
 
-    async def read_again(self, tokens: Tokens, *, before: Identity) -> Identity:
+    async def refreshed_identity(self, tokens: TokenResponse, *, before: Identity) -> Identity:
         """Who the provider says this is now; raises `LoginRefused` when it is somebody else."""
         if tokens.id_token is not None:
             claims = await self._tokens.id_token(tokens.id_token, tokens.access_token, nonce=None)
         else:
             # What only ID tokens say stays as it was said last.
             claims = VerifiedClaims({"iss": before.issuer, **before.claims})
-        claims = await self._with_more(claims, tokens.access_token)
-        now = identity_of(claims, provider=self.name, rules=self.settings.claims)
+        claims = await self._enrich_claims(claims, tokens.access_token)
+        now = identity_from_claims(claims, provider=self.name, rules=self.settings.claims)
         # OpenID Connect Core, 12.2: `iss` and `sub` must be the same, `auth_time` the original.
         same = (now.issuer, now.subject) == (before.issuer, before.subject)
         if not same or claims.get("sub") != before.claims.get("sub", claims.get("sub")):
@@ -191,19 +207,19 @@ class Provider:
             amr=now.amr or before.amr,
         )
 
-    async def _with_more(self, claims: VerifiedClaims, access_token: str) -> VerifiedClaims:
+    async def _enrich_claims(self, claims: VerifiedClaims, access_token: str) -> VerifiedClaims:
         """The claims of the ID token, and what the provider says beside it."""
         settings, ask = self.settings, partial(self._api, access_token)
-        if settings.kind.about_user == "github":
-            async with exchange(f"`{api_of(settings)}`"):
+        if settings.kind.claims_source == "github":
+            async with bounded_exchange(f"`{api_url(settings)}`"):
                 return await github_claims(
-                    ask, api=api_of(settings), issuer=settings.issuer, scopes=settings.scopes
+                    ask, api=api_url(settings), issuer=settings.issuer, scopes=settings.scopes
                 )
-        left_out = settings.kind.about_user == "graph" and groups_are_left_out(claims)
+        left_out = settings.kind.claims_source == "graph" and groups_are_left_out(claims)
         claims = await self._with_userinfo(claims, access_token)
         if left_out:
-            async with exchange(f"`{api_of(settings)}`"):
-                groups = await graph_groups(ask, api=api_of(settings))
+            async with bounded_exchange(f"`{api_url(settings)}`"):
+                groups = await graph_groups(ask, api=api_url(settings))
             claims = VerifiedClaims({**claims, "groups": groups})
         return claims
 
@@ -214,15 +230,15 @@ class Provider:
         body = await self._fetch(endpoint, bearer=access_token)
         signed = body.kind == SIGNED
         said = await self._tokens.userinfo(body) if signed else plain_userinfo(body)
-        return merge_userinfo(claims, said, verified_by=self.settings.claims.verified_by)
+        return merge_userinfo(claims, said, verified_claim=self.settings.claims.verified_claim)
 
     async def _api(self, access_token: str, url: str) -> object:
         try:
             return (await self._fetch(url, bearer=access_token)).json()
-        except NotGiven as error:
+        except AccessDenied as error:
             raise LoginRefused(
                 f"{error}: were the scopes and permissions for it granted?",
-                public="The sign-in provider does not say enough about your account.",
+                public_message="The sign-in provider does not say enough about your account.",
             ) from error
 
     async def logout_token(self, token: str) -> LogoutToken:
@@ -242,7 +258,7 @@ class Provider:
     async def _get(self, url: str) -> object:
         return (await self._fetch(url)).json()
 
-    async def _fetch(self, url: str, *, bearer: str | None = None) -> Body:
+    async def _fetch(self, url: str, *, bearer: str | None = None) -> HttpBody:
         client = await self._connection.client()
         return await fetch(client, url, bearer=bearer)
 

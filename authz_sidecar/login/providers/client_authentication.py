@@ -6,22 +6,24 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from authz_sidecar.oidc.client_authentication import Proof, by_secret
-from authz_sidecar.oidc.client_key import ASSERTION_TYPE, client_assertion, signed_secret
+from authz_sidecar.oidc.client_authentication import ClientCredentials, secret_credentials
+from authz_sidecar.oidc.client_key import ASSERTION_TYPE, client_assertion, client_secret_jwt
 
 if TYPE_CHECKING:
     from authz_sidecar.login.providers.settings import ProviderSettings
-    from authz_sidecar.oidc.metadata import Metadata
+    from authz_sidecar.oidc.metadata import ProviderMetadata
 
 _RANDOM_BYTES = 16
 
 
-def proof_of(settings: ProviderSettings, metadata: Metadata, *, endpoint: str, now: float) -> Proof:
+def client_credentials(
+    settings: ProviderSettings, metadata: ProviderMetadata, *, endpoint: str, now: float
+) -> ClientCredentials:
     """The client's credentials for a request to `endpoint`, one of the provider's own."""
     client_id, key = settings.client_id, settings.client_key
     secret = settings.client_secret
-    if key is not None and settings.kind.signs_its_secret:
-        secret = signed_secret(
+    if key is not None and settings.kind.secret_is_signed_jwt:
+        secret = client_secret_jwt(
             key,
             client_id=client_id,
             team_id=settings.team_id or "",
@@ -39,7 +41,7 @@ def proof_of(settings: ProviderSettings, metadata: Metadata, *, endpoint: str, n
             now=now,
             random=secrets.token_bytes(_RANDOM_BYTES),
         )
-        return Proof(
+        return ClientCredentials(
             form={
                 "client_id": client_id,
                 "client_assertion_type": ASSERTION_TYPE,
@@ -47,11 +49,11 @@ def proof_of(settings: ProviderSettings, metadata: Metadata, *, endpoint: str, n
             }
         )
     if secret is None:
-        return Proof(form={"client_id": client_id})
-    return by_secret(client_id, secret, in_form=_by_post(settings, metadata))
+        return ClientCredentials(form={"client_id": client_id})
+    return secret_credentials(client_id, secret, in_form=_by_post(settings, metadata))
 
 
-def _by_post(settings: ProviderSettings, metadata: Metadata) -> bool:
+def _by_post(settings: ProviderSettings, metadata: ProviderMetadata) -> bool:
     if settings.client_authentication is not None:
         return settings.client_authentication == "client_secret_post"
     offered = metadata.token_endpoint_authentication

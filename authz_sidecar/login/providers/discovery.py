@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from authz_sidecar.errors import ProviderUnavailable
 from authz_sidecar.login.providers.settings import METADATA_FRESH_SECONDS, ProviderSettings
 from authz_sidecar.oidc.backoff import BackOff
-from authz_sidecar.oidc.metadata import Metadata, discovery_url, parse_metadata, plain_metadata
+from authz_sidecar.oidc.metadata import (
+    ProviderMetadata,
+    discovery_url,
+    parse_metadata,
+    static_metadata,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,8 +32,8 @@ class Discovery:
         self._settings = settings
         self._fetch = fetch
         self._clock = clock
-        plain = settings.kind.plain_oauth
-        self.known = None if plain is None else plain_metadata(plain, issuer=settings.issuer)
+        plain = settings.kind.oauth2
+        self.known = None if plain is None else static_metadata(plain, issuer=settings.issuer)
         self._fresh_until = 0.0 if plain is None else float("inf")
         self._back_off = BackOff(f"identity provider `{settings.name}`", clock=clock)
         self._lock = asyncio.Lock()
@@ -41,7 +46,7 @@ class Discovery:
             except ProviderUnavailable:
                 await self._back_off.pause()
 
-    async def metadata(self) -> Metadata:
+    async def metadata(self) -> ProviderMetadata:
         """Raises `ProviderUnavailable` at once while the provider is known to be down."""
         if not self._is_due() or (self.known is not None and self._lock.locked()):
             return self._known()  # old news is good enough while somebody asks for newer
@@ -51,9 +56,9 @@ class Discovery:
         return self._known()
 
     def _is_due(self) -> bool:
-        return self._clock() >= self._fresh_until and not self._back_off.waits
+        return self._clock() >= self._fresh_until and not self._back_off.is_backing_off
 
-    def _known(self) -> Metadata:
+    def _known(self) -> ProviderMetadata:
         if self.known is None:
             raise ProviderUnavailable(self._back_off.reason)
         return self.known
@@ -66,5 +71,5 @@ class Discovery:
         except ProviderUnavailable as error:
             self._back_off.failed(str(error))
             return
-        self._back_off.answered()
+        self._back_off.succeeded()
         self._fresh_until = self._clock() + METADATA_FRESH_SECONDS

@@ -15,7 +15,7 @@ from authz_sidecar.oidc.id_token import VerifiedClaims
 
 Fetch = Callable[[str], Awaitable[object]]
 
-MOST_PAGES: Final = 20
+MAX_PAGES: Final = 20
 _PAGE_SIZE: Final = 100
 _FOR_GROUPS = frozenset({"read:org", "write:org", "admin:org", "user"})
 _FOR_EMAILS = frozenset({"user:email", "user"})
@@ -50,14 +50,14 @@ async def github_claims(
 async def _all(fetch: Fetch, url: str) -> list[Mapping[str, object]]:
     """Every page, counted by us: an address in an answer is not followed."""
     found: list[Mapping[str, object]] = []
-    for page in range(1, MOST_PAGES + 1):
+    for page in range(1, MAX_PAGES + 1):
         values = await fetch(f"{url}?per_page={_PAGE_SIZE}&page={page}")
         if not isinstance(values, list) or not all(isinstance(it, Mapping) for it in values):
             raise ProviderUnavailable(f"`{url}`: not a list of objects")
         found += values
         if len(values) < _PAGE_SIZE:
             return found
-    raise LoginRefused(f"`{url}` has more than {MOST_PAGES * _PAGE_SIZE} entries")
+    raise LoginRefused(f"`{url}` has more than {MAX_PAGES * _PAGE_SIZE} entries")
 
 
 def _primary(emails: list[Mapping[str, object]]) -> dict[str, object]:

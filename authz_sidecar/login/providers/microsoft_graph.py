@@ -11,7 +11,7 @@ from typing import Final
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
 
 GRAPH: Final = "https://graph.microsoft.com/v1.0"
-MOST_PAGES: Final = 20
+MAX_PAGES: Final = 20
 _GROUP = "#microsoft.graph.group"
 _MEMBERSHIPS = "me/transitiveMemberOf"
 
@@ -27,7 +27,7 @@ async def graph_groups(fetch: Callable[[str], Awaitable[object]], *, api: str) -
     members = f"{api.removesuffix('/')}/{_MEMBERSHIPS}?"
     url: object = f"{members}$select=id&$top=999"
     groups: list[str] = []
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         # Pages are named by the provider, and asked for with somebody's token.
         if not isinstance(url, str) or not url.startswith(members):
             raise ProviderUnavailable("Microsoft Graph names a next page elsewhere")
@@ -45,4 +45,4 @@ async def graph_groups(fetch: Callable[[str], Awaitable[object]], *, api: str) -
         url = page.get("@odata.nextLink")
         if url is None:
             return groups
-    raise LoginRefused(f"the user is in more groups than {MOST_PAGES} pages of Graph hold")
+    raise LoginRefused(f"the user is in more groups than {MAX_PAGES} pages of Graph hold")

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from authz_sidecar.login.claims import ClaimRules
-from authz_sidecar.oidc.id_token import Tenants
+from authz_sidecar.oidc.id_token import TenantIssuers
 from authz_sidecar.oidc.jws import ALGORITHMS
-from authz_sidecar.provider_presets import OPENID, Kind
+from authz_sidecar.provider_presets import OPENID, ProviderPreset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +28,7 @@ class ProviderSettings:
     name: str
     issuer: str
     client_id: str
-    kind: Kind = OPENID
+    kind: ProviderPreset = OPENID
     label: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     client_key: ClientKey | None = None
@@ -49,14 +49,14 @@ class ProviderSettings:
     ) = None
 
     @property
-    def tenants(self) -> Tenants | None:
+    def tenants(self) -> TenantIssuers | None:
         """Whose tokens we take, where each is issued by the tenant of its user."""
         template = self.kind.tenant_template(self.issuer)
         if template is None:
             return None
-        return Tenants(template=template, allowed=frozenset(self.allowed_tenants))
+        return TenantIssuers(template=template, allowed=frozenset(self.allowed_tenants))
 
     def issues(self, issuer: str | None) -> bool:
         """Whether this is an issuer that tokens of ours may have."""
         tenants = self.tenants
-        return issuer == self.issuer if tenants is None else tenants.issue(issuer)
+        return issuer == self.issuer if tenants is None else tenants.accepts(issuer)

@@ -13,32 +13,32 @@ from authlib.integrations.base_client import OAuthError  # type: ignore[import-u
 from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.providers.client_authentication import proof_of
-from authz_sidecar.login.providers.token_response import RefreshRefused, Tokens
-from authz_sidecar.oidc.http_client import Connection, exchange
+from authz_sidecar.login.providers.client_authentication import client_credentials
+from authz_sidecar.login.providers.token_response import RefreshRefused, TokenResponse
+from authz_sidecar.oidc.http_client import HttpConnection, bounded_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from authz_sidecar.login.providers.settings import ProviderSettings
-    from authz_sidecar.oidc.client_authentication import Proof
-    from authz_sidecar.oidc.metadata import Metadata
+    from authz_sidecar.oidc.client_authentication import ClientCredentials
+    from authz_sidecar.oidc.metadata import ProviderMetadata
 
 
 async def redeem_code(
-    connection: Connection,
+    connection: HttpConnection,
     *,
     settings: ProviderSettings,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
     code: str,
     verifier: str,
     redirect_uri: str,
     now: float,
-) -> Tokens:
+) -> TokenResponse:
     """Raises `LoginRefused` when the provider does not take the code, or gives no ID token where its
     kind has any."""
     try:
-        token = await _asked(
+        token = await _request_token(
             connection,
             settings,
             metadata,
@@ -52,7 +52,7 @@ async def redeem_code(
         raise LoginRefused(
             f"identity provider `{settings.name}` refused the code: `{error.error!s:.60}`"
         ) from None
-    if settings.kind.plain_oauth is not None:
+    if settings.kind.oauth2 is not None:
         return _tokens(token, id_token=None)
     id_token = _text(token, "id_token")
     if id_token is None:
@@ -61,17 +61,17 @@ async def redeem_code(
 
 
 async def redeem_refresh_token(
-    connection: Connection,
+    connection: HttpConnection,
     *,
     settings: ProviderSettings,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
     refresh_token: str,
     now: float,
-) -> Tokens:
+) -> TokenResponse:
     """Raises `RefreshRefused` when the token is no longer good (RFC 6749 section 5.2), and
     `ProviderUnavailable` for everything that may pass, a wrong client secret included."""
     try:
-        token = await _asked(
+        token = await _request_token(
             connection,
             settings,
             metadata,
@@ -85,14 +85,14 @@ async def redeem_refresh_token(
             raise RefreshRefused(message) from None
         raise ProviderUnavailable(message) from None
     # OpenID Connect Core, 12.2: an ID token may come along and need not.
-    has_any = settings.kind.plain_oauth is None
+    has_any = settings.kind.oauth2 is None
     return _tokens(token, id_token=_text(token, "id_token") if has_any else None)
 
 
-async def _asked(
-    connection: Connection,
+async def _request_token(
+    connection: HttpConnection,
     settings: ProviderSettings,
-    metadata: Metadata,
+    metadata: ProviderMetadata,
     *,
     now: float,
     **parameters: str,
@@ -103,11 +103,11 @@ async def _asked(
     client = AsyncOAuth2Client(
         client_id=settings.client_id,
         token_endpoint_auth_method=_presented(
-            proof_of(settings, metadata, endpoint=metadata.token_endpoint, now=now)
+            client_credentials(settings, metadata, endpoint=metadata.token_endpoint, now=now)
         ),
         **await connection.options(),
     )
-    async with exchange(f"`{metadata.token_endpoint}`"):
+    async with bounded_exchange(f"`{metadata.token_endpoint}`"):
         try:
             token: Mapping[str, object] = await client.fetch_token(
                 metadata.token_endpoint, **parameters
@@ -119,7 +119,7 @@ async def _asked(
     return token
 
 
-def _tokens(token: Mapping[str, object], *, id_token: str | None) -> Tokens:
+def _tokens(token: Mapping[str, object], *, id_token: str | None) -> TokenResponse:
     if str(token.get("token_type", "")).lower() != "bearer":
         raise LoginRefused("the provider sent no bearer token")
     access_token = _text(token, "access_token")
@@ -127,11 +127,11 @@ def _tokens(token: Mapping[str, object], *, id_token: str | None) -> Tokens:
         raise LoginRefused("the provider sent no access token")
     lifetime = token.get("expires_in")
     known = isinstance(lifetime, int | float) and 0 < lifetime < 1e9
-    return Tokens(
+    return TokenResponse(
         id_token=id_token,
         access_token=access_token,
         refresh_token=_text(token, "refresh_token"),
-        lifetime=lifetime if known and isinstance(lifetime, int | float) else None,
+        expires_in=lifetime if known and isinstance(lifetime, int | float) else None,
     )
 
 
@@ -140,7 +140,9 @@ def _text(token: Mapping[str, object], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _presented(proof: Proof) -> Callable[..., tuple[str, MutableMapping[str, str], object]]:
+def _presented(
+    proof: ClientCredentials,
+) -> Callable[..., tuple[str, MutableMapping[str, str], object]]:
     def present(
         _client: object, _method: str, uri: str, headers: MutableMapping[str, str], body: object
     ) -> tuple[str, MutableMapping[str, str], object]:

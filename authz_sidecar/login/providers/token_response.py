@@ -8,13 +8,13 @@ from authz_sidecar.errors import LoginRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """`lifetime` is that of the access token, in seconds."""
+class TokenResponse:
+    """`expires_in` is that of the access token, in seconds."""
 
     id_token: str | None = field(repr=False)
     access_token: str = field(repr=False)
     refresh_token: str | None = field(repr=False)
-    lifetime: float | None
+    expires_in: float | None
 
 
 class RefreshRefused(LoginRefused):

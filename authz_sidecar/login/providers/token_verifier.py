@@ -6,30 +6,30 @@ from typing import TYPE_CHECKING, TypeVar
 
 from authz_sidecar.errors import LoginRefused
 from authz_sidecar.login.providers.userinfo import signed_header, signed_userinfo
-from authz_sidecar.oidc.id_token import KINDS, Expected, VerifiedClaims, verify
-from authz_sidecar.oidc.jwks_cache import KeyCache, key_set
-from authz_sidecar.oidc.jws import Jwk, TokenHeader, read_header
+from authz_sidecar.oidc.id_token import KINDS, ExpectedClaims, VerifiedClaims, verify_id_token
+from authz_sidecar.oidc.jwks_cache import JWKSCache, parse_jwks
+from authz_sidecar.oidc.jws import Jwk, TokenHeader, parse_header
 from authz_sidecar.oidc.logout_token import KINDS as LOGOUT_KINDS
-from authz_sidecar.oidc.logout_token import LogoutToken, verify_logout
+from authz_sidecar.oidc.logout_token import LogoutToken, verify_logout_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from authz_sidecar.login.providers.settings import ProviderSettings
-    from authz_sidecar.oidc.http_client import Body
-    from authz_sidecar.oidc.metadata import Metadata
+    from authz_sidecar.oidc.http_client import HttpBody
+    from authz_sidecar.oidc.metadata import ProviderMetadata
 
 T = TypeVar("T")
 
 
-class Verifier:
+class TokenVerifier:
     """`metadata` and `fetch` ask the provider; they raise `ProviderUnavailable`."""
 
     def __init__(
         self,
         settings: ProviderSettings,
         *,
-        metadata: Callable[[], Awaitable[Metadata]],
+        metadata: Callable[[], Awaitable[ProviderMetadata]],
         fetch: Callable[[str], Awaitable[object]],
         clock: Callable[[], float],
     ) -> None:
@@ -37,13 +37,13 @@ class Verifier:
         self._metadata = metadata
         self._fetch = fetch
         self._clock = clock
-        self._keys = KeyCache(self._fetch_keys, clock=clock)
+        self._keys = JWKSCache(self._fetch_keys, clock=clock)
 
     async def id_token(self, token: str, access_token: str, *, nonce: str | None) -> VerifiedClaims:
         """The claims of an ID token that goes with this access token; raises `LoginRefused`."""
         settings = self._settings
-        header = read_header(token, algorithms=settings.algorithms, kinds=KINDS)
-        expected = Expected(
+        header = parse_header(token, algorithms=settings.algorithms, kinds=KINDS)
+        expected = ExpectedClaims(
             issuer=settings.issuer,
             client_id=settings.client_id,
             tenants=settings.tenants,
@@ -53,17 +53,19 @@ class Verifier:
 
         def judged(key: Jwk) -> VerifiedClaims:
             now = self._clock()
-            return verify(token, key=key, expected=expected, now=now, access_token=access_token)
+            return verify_id_token(
+                token, key=key, expected=expected, now=now, access_token=access_token
+            )
 
         return await self._with_key(header, judged)
 
     async def logout_token(self, token: str) -> LogoutToken:
         """What a logout token of this provider for us says; raises `LoginRefused`."""
         settings = self._settings
-        header = read_header(token, algorithms=settings.algorithms, kinds=LOGOUT_KINDS)
+        header = parse_header(token, algorithms=settings.algorithms, kinds=LOGOUT_KINDS)
 
         def judged(key: Jwk) -> LogoutToken:
-            return verify_logout(
+            return verify_logout_token(
                 token,
                 key=key,
                 issuer=settings.issuer,
@@ -74,7 +76,7 @@ class Verifier:
 
         return await self._with_key(header, judged)
 
-    async def userinfo(self, body: Body) -> Mapping[str, object]:
+    async def userinfo(self, body: HttpBody) -> Mapping[str, object]:
         """What signed userinfo says; raises `LoginRefused`."""
         settings, text = self._settings, body.content.decode(errors="replace").strip()
         header = signed_header(text, algorithms=settings.algorithms)
@@ -85,10 +87,10 @@ class Verifier:
         return await self._with_key(header, judged)
 
     async def _with_key(self, header: TokenHeader, judged: Callable[[Jwk], T]) -> T:
-        return await self._keys.judge(header, judged, names_are_reused=True)
+        return await self._keys.verify_with_key(header, judged, kid_may_be_reused=True)
 
     async def _fetch_keys(self) -> tuple[Jwk, ...]:
         uri = (await self._metadata()).jwks_uri
         if uri is None:
             raise LoginRefused(f"identity provider `{self._settings.name}` signs nothing")
-        return key_set(await self._fetch(uri), url=uri)
+        return parse_jwks(await self._fetch(uri), url=uri)

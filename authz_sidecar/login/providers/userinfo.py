@@ -13,7 +13,7 @@ from authz_sidecar.oidc.jws import (
     Jwk,
     TokenHeader,
     check_times,
-    read_header,
+    parse_header,
     verify_signature,
 )
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authz_sidecar.login.providers.settings import ProviderSettings
-    from authz_sidecar.oidc.http_client import Body
+    from authz_sidecar.oidc.http_client import HttpBody
 
 SIGNED = "application/jwt"
 _KINDS = frozenset({"jwt"})
 
 
-def plain_userinfo(body: Body) -> Mapping[str, object]:
+def plain_userinfo(body: HttpBody) -> Mapping[str, object]:
     """Raises `ProviderUnavailable` unless it is a JSON object."""
     said = body.json()
     if not isinstance(said, Mapping):
@@ -37,7 +37,7 @@ def plain_userinfo(body: Body) -> Mapping[str, object]:
 
 def signed_header(text: str, *, algorithms: Sequence[str]) -> TokenHeader:
     """Raises `LoginRefused`; also for an encrypted answer, for which we have no key."""
-    return read_header(text, algorithms=algorithms, kinds=_KINDS)
+    return parse_header(text, algorithms=algorithms, kinds=_KINDS)
 
 
 def signed_userinfo(
@@ -69,13 +69,13 @@ def signed_userinfo(
     return claims
 
 
-_LONGEST_NAME = 200
-_LONGEST_USER = 4096
+_MAX_NAME_LENGTH = 200
+_MAX_USER_LENGTH = 4096
 
 
-def api_of(settings: ProviderSettings) -> str:
+def api_url(settings: ProviderSettings) -> str:
     """The base of the provider's API, without a slash at its end."""
-    plain, issuer = settings.kind.plain_oauth, settings.issuer.removesuffix("/")
+    plain, issuer = settings.kind.oauth2, settings.issuer.removesuffix("/")
     if settings.api is not None:
         return settings.api.removesuffix("/")
     if plain is None:
@@ -83,10 +83,10 @@ def api_of(settings: ProviderSettings) -> str:
     return plain.hosted_api if issuer == plain.hosted else f"{issuer}{plain.api_path}"
 
 
-def posted_name(text: str | None) -> str | None:
+def name_from_form_post(text: str | None) -> str | None:
     """The name in what Apple has the browser post at the first sign-in ("Receive the authorization
     response"). Nobody vouches for it: it is shown, and no policy reads it."""
-    if text is None or len(text) > _LONGEST_USER:
+    if text is None or len(text) > _MAX_USER_LENGTH:
         return None
     try:
         user = json.loads(text)
@@ -97,4 +97,4 @@ def posted_name(text: str | None) -> str | None:
         return None
     parts = (name.get(part) for part in ("firstName", "lastName"))
     whole = " ".join(part.strip() for part in parts if isinstance(part, str)).strip()
-    return whole if whole.isprintable() and 0 < len(whole) <= _LONGEST_NAME else None
+    return whole if whole.isprintable() and 0 < len(whole) <= _MAX_NAME_LENGTH else None

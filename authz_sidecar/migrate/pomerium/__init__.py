@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from authz_sidecar.migrate.pomerium.convert import Imported, import_pomerium
-from authz_sidecar.migrate.pomerium.report_text import report
-from authz_sidecar.migrate.pomerium.yaml_writer import written
+from authz_sidecar.migrate.pomerium.convert import ConversionResult, import_pomerium
+from authz_sidecar.migrate.pomerium.report_text import format_report
+from authz_sidecar.migrate.pomerium.yaml_writer import to_yaml
 
-__all__ = ["Imported", "import_pomerium", "report", "written"]
+__all__ = ["ConversionResult", "format_report", "import_pomerium", "to_yaml"]

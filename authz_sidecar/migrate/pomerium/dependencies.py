@@ -5,45 +5,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.core.urls import MalformedUrl, Origin, parse_origin
-from authz_sidecar.migrate.pomerium.go_values import texts
-from authz_sidecar.migrate.pomerium.report import Ledger, unsupported
-from authz_sidecar.routes.model import Depth, HostPattern
+from authz_sidecar.migrate.pomerium.go_values import parse_string_list
+from authz_sidecar.migrate.pomerium.report import ConversionReport, unsupported
+from authz_sidecar.routes.model import HostPattern, WildcardDepth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from authz_sidecar.core.source_locations import Step
+    from authz_sidecar.core.source_locations import PathStep
 
-MOST_HOSTS = 5
+MAX_DEPENDENT_HOSTS = 5
 
 
-def dependencies(
+def convert_dependencies(
     route: Mapping[str, Any],
-    at: tuple[Step, ...],
+    path: tuple[PathStep, ...],
     *,
     host: HostPattern,
     hosts: Iterable[HostPattern],
-    ledger: Ledger,
+    report: ConversionReport,
 ) -> list[str]:
     """Pomerium names hosts, with a port where it is not the default one; `hosts` are those of the
     routes that were taken over."""
-    patterns, found, left_out = tuple(hosts), dict[str, None](), list[str]()
-    for name in texts(route.get("depends_on")):
+    patterns, origins, left_out = tuple(hosts), dict[str, None](), list[str]()
+    for name in parse_string_list(route.get("depends_on")):
         try:
             origin = parse_origin(f"{host.scheme}://{name}")
         except MalformedUrl:
             left_out.append(name)
             continue
         if any(_covers(pattern, origin) for pattern in patterns):
-            found[str(origin)] = None
+            origins[str(origin)] = None
         else:
             left_out.append(name)
-    kept = [*found][:MOST_HOSTS]
-    left_out += [*found][MOST_HOSTS:]
+    kept = [*origins][:MAX_DEPENDENT_HOSTS]
+    left_out += [*origins][MAX_DEPENDENT_HOSTS:]
     if left_out:
         names = ", ".join(f"`{name}`" for name in left_out)
-        reason = f"no route protects {names}, or there are more than {MOST_HOSTS}: left out"
-        ledger.note((*at, "depends_on"), unsupported(reason), route["depends_on"])
+        reason = (
+            f"no route protects {names}, or there are more than {MAX_DEPENDENT_HOSTS}: left out"
+        )
+        report.record((*path, "depends_on"), unsupported(reason), route["depends_on"])
     return kept
 
 
@@ -51,9 +53,9 @@ def _covers(pattern: HostPattern, origin: Origin) -> bool:
     if (pattern.scheme, pattern.port) != (origin.scheme, origin.port):
         return False
     match pattern.depth:
-        case Depth.EXACT:
+        case WildcardDepth.EXACT:
             return origin.host == pattern.name
-        case Depth.ONE_LABEL:
+        case WildcardDepth.ONE_LABEL:
             return origin.host.partition(".")[2] == pattern.name
-        case Depth.ANY:
+        case WildcardDepth.ANY:
             return origin.host.endswith(f".{pattern.name}")

@@ -6,35 +6,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.config.yaml import read_text
+from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.errors import ConfigError
 from authz_sidecar.migrate.pomerium.go_values import (
-    are_claims,
-    are_names,
-    folded,
-    is_truth,
-    says_nothing,
-    texts,
-    truth,
+    is_claim_map,
+    is_go_bool,
+    is_string_list,
+    is_unset,
+    lower_keys,
+    parse_go_bool,
+    parse_string_list,
 )
 from authz_sidecar.migrate.pomerium.report import (
-    Handling,
-    Ledger,
-    Path,
+    ConversionReport,
+    Disposition,
+    DocumentPath,
     not_needed,
     translated,
     unsupported,
 )
 from authz_sidecar.policy import compile_policy
-from authz_sidecar.policy.compile import ALL_FACTS
+from authz_sidecar.policy.compile import ALL_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from authz_sidecar.core.types import Fact
+    from authz_sidecar.core.types import RequestAttribute
 
-NOBODY: list[dict[str, Any]] = [{"deny": {"or": [{"accept": True}]}}]
-_REFUSES = "; the route refuses everybody until you have written it anew"
+DENY_ALL: list[dict[str, Any]] = [{"deny": {"or": [{"accept": True}]}}]
+_DENIES_EVERYBODY = "; the route refuses everybody until you have written it anew"
 
 _FLAGS = (
     "allow_public_unauthenticated_access",
@@ -42,13 +42,13 @@ _FLAGS = (
     "cors_allow_preflight",
 )
 _LISTS = ("allowed_domains", "allowed_users")
-_SHAPES: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
-    (_FLAGS, is_truth, "`true` or `false`"),
-    (_LISTS, are_names, "list of names"),
-    (("allowed_idp_claims",), are_claims, "map of claims"),
+_EXPECTED_TYPES: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
+    (_FLAGS, is_go_bool, "`true` or `false`"),
+    (_LISTS, is_string_list, "list of names"),
+    (("allowed_idp_claims",), is_claim_map, "map of claims"),
     (("sub_policies",), lambda value: isinstance(value, list), "list"),
 )
-_SUB_KEYS = {
+_SUB_POLICY_KEYS = {
     "id": not_needed("policies have names"),
     "name": not_needed("the rules stand on the route"),
     "explanation": not_needed("a refusal names its reasons in its own words"),
@@ -57,87 +57,100 @@ _SUB_KEYS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyReader:
+class PolicyConverter:
     """`facts` are those that every proxy delivers."""
 
-    ledger: Ledger
-    facts: frozenset[Fact] = ALL_FACTS
+    report: ConversionReport
+    facts: frozenset[RequestAttribute] = ALL_ATTRIBUTES
 
-    def settings(self, route: Mapping[str, Any], at: Path) -> dict[str, Any]:
+    def convert(self, route: Mapping[str, Any], path: DocumentPath) -> dict[str, Any]:
         """What our route says about who may pass."""
         shorthands = dict(_shorthands(route))
-        sound = self._in_shape(route, at) and self._agree(shorthands, at)
+        is_valid = self._check_types(route, path) and self._check_shorthands(shorthands, path)
         documents: list[Any] = []
-        if not says_nothing(policy := route.get("policy")):
-            sound = self._document(policy, (*at, "policy"), documents) and sound
-        subs = route.get("sub_policies")
-        for place, sub in enumerate(subs if isinstance(subs, list) else ()):
-            sound = self._sub(folded(sub), (*at, "sub_policies", place), documents) and sound
-        if not sound:
-            return {"policy": NOBODY}
+        if not is_unset(policy := route.get("policy")):
+            is_valid = self._add_document(policy, (*path, "policy"), documents) and is_valid
+        sub_policies = route.get("sub_policies")
+        for index, sub_policy in enumerate(sub_policies if isinstance(sub_policies, list) else ()):
+            is_valid = (
+                self._add_sub_policy(
+                    lower_keys(sub_policy), (*path, "sub_policies", index), documents
+                )
+                and is_valid
+            )
+        if not is_valid:
+            return {"policy": DENY_ALL}
         return shorthands | ({"policy": documents} if documents else {})
 
-    def _in_shape(self, route: Mapping[str, Any], at: Path) -> bool:
+    def _check_types(self, route: Mapping[str, Any], path: DocumentPath) -> bool:
         """Pomerium refuses to start with what is of another type than it expects."""
-        sound = True
-        for names, fits, what in _SHAPES:
+        is_valid = True
+        for names, has_type, type_name in _EXPECTED_TYPES:
             for name in names:
                 value = route.get(name)
-                if not says_nothing(value) and not fits(value):
-                    self._refuse((*at, name), f"is no {what}", value)
-                    sound = False
-        return sound
+                if not is_unset(value) and not has_type(value):
+                    self._record_unsupported((*path, name), f"is no {type_name}", value)
+                    is_valid = False
+        return is_valid
 
-    def _agree(self, shorthands: Mapping[str, Any], at: Path) -> bool:
+    def _check_shorthands(self, shorthands: Mapping[str, Any], path: DocumentPath) -> bool:
         """Pomerium refuses to start with shorthands that contradict each other."""
         wide = next((name for name in _FLAGS[:2] if name in shorthands), None)
         narrow = [name for name in (_FLAGS[1], *_LISTS) if name in shorthands and name != wide]
         if wide is None or not narrow:
             return True
-        self._refuse((*at, narrow[0]), f"contradicts `{wide}`", shorthands[narrow[0]])
+        self._record_unsupported((*path, narrow[0]), f"contradicts `{wide}`", shorthands[narrow[0]])
         return False
 
-    def _document(self, policy: object, path: Path, documents: list[Any]) -> bool:
+    def _add_document(self, policy: object, path: DocumentPath, documents: list[Any]) -> bool:
         if isinstance(policy, str):
-            read = read_text(policy, file="")
-            if read.problems:
-                self._refuse(path, f"cannot be read: {read.problems[0].message}", policy)
+            document = parse_yaml(policy, file="")
+            if document.problems:
+                self._record_unsupported(
+                    path, f"cannot be read: {document.problems[0].message}", policy
+                )
                 return False
-            policy = read.data
+            policy = document.data
         try:
-            compile_policy(policy, where=self.ledger.where, at=path, facts=self.facts)
+            compile_policy(policy, source_map=self.report.source_map, at=path, facts=self.facts)
         except ConfigError as error:
-            self._refuse(path, "; ".join(it.message for it in error.problems), policy)
+            self._record_unsupported(
+                path, "; ".join(problem.message for problem in error.problems), policy
+            )
             return False
         documents += policy if isinstance(policy, list) else [policy]
         return True
 
-    def _sub(self, sub: Mapping[str, Any], path: Path, documents: list[Any]) -> bool:
-        sound, criteria = True, list(_criteria(sub))
-        for key, value in sub.items():
-            self.ledger.note((*path, key), _SUB_KEYS.get(key, translated("policy")), value)
+    def _add_sub_policy(
+        self, sub_policy: Mapping[str, Any], path: DocumentPath, documents: list[Any]
+    ) -> bool:
+        is_valid, criteria = True, list(_criteria(sub_policy))
+        for key, value in sub_policy.items():
+            self.report.record((*path, key), _SUB_POLICY_KEYS.get(key, translated("policy")), value)
         if criteria:
             documents.append({"allow": {"or": criteria}})
-        source = sub.get("source_ppl")
-        if not says_nothing(source):
-            sound = self._document(source, (*path, "source_ppl"), documents)
-        if not says_nothing(rego := sub.get("rego")):
-            if says_nothing(source):
-                self._refuse((*path, "rego"), "Rego is not read, write it as a policy", rego)
+        source = sub_policy.get("source_ppl")
+        if not is_unset(source):
+            is_valid = self._add_document(source, (*path, "source_ppl"), documents)
+        if not is_unset(rego := sub_policy.get("rego")):
+            if is_unset(source):
+                self._record_unsupported(
+                    (*path, "rego"), "Rego is not read, write it as a policy", rego
+                )
                 return False
-            handling = not_needed("compiled from `source_ppl`, which is translated")
-            self.ledger.note((*path, "rego"), handling, "…")
-        return sound
+            disposition = not_needed("compiled from `source_ppl`, which is translated")
+            self.report.record((*path, "rego"), disposition, "…")
+        return is_valid
 
-    def _refuse(self, path: Path, why: str, value: object) -> None:
-        handling: Handling = unsupported(f"{why}{_REFUSES}", decisive=True)
-        self.ledger.note(path, handling, value)
+    def _record_unsupported(self, path: DocumentPath, reason: str, value: object) -> None:
+        disposition: Disposition = unsupported(f"{reason}{_DENIES_EVERYBODY}", decisive=True)
+        self.report.record(path, disposition, value)
 
 
 def _shorthands(route: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from ((name, True) for name in _FLAGS if truth(route.get(name)))
+    yield from ((name, True) for name in _FLAGS if parse_go_bool(route.get(name)))
     for name in _LISTS:
-        if given := texts(route.get(name)):
+        if given := parse_string_list(route.get(name)):
             yield name, given
     if claims := _claims(route):
         yield "allowed_idp_claims", claims
@@ -151,12 +164,12 @@ def _claims(route: Mapping[str, Any]) -> dict[str, list[Any]]:
     }
 
 
-def _criteria(sub: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _criteria(sub_policy: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Shorthands of a sub-policy as what they stand for (`routes.shorthands`)."""
-    for domain in texts(sub.get("allowed_domains")):
+    for domain in parse_string_list(sub_policy.get("allowed_domains")):
         yield {"domain": {"is": domain}}
-    for claim, values in _claims(sub).items():
+    for claim, values in _claims(sub_policy).items():
         yield from ({f"claim/{claim}": value} for value in values)
-    for user in texts(sub.get("allowed_users")):
+    for user in parse_string_list(sub_policy.get("allowed_users")):
         yield {"user": {"is": user}}
         yield {"email": {"is": user}}

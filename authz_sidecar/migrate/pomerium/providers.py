@@ -9,183 +9,196 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.config.checks.providers import RESERVED_PARAMETERS
-from authz_sidecar.config.value_parsers import issuer as checked_issuer
+from authz_sidecar.config.value_parsers import parse_issuer as checked_issuer
 from authz_sidecar.core.urls import MalformedUrl
-from authz_sidecar.migrate.pomerium.go_values import says_nothing, texts
-from authz_sidecar.migrate.pomerium.report import Ledger, translated, unsupported
-from authz_sidecar.provider_presets import KINDS as OURS
+from authz_sidecar.migrate.pomerium.go_values import is_unset, parse_string_list
+from authz_sidecar.migrate.pomerium.report import ConversionReport, translated, unsupported
+from authz_sidecar.provider_presets import PROVIDER_PRESETS as PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PLACEHOLDER = "https://idp.example.com"
-CALLBACK = {"callback": "own"}
+PLACEHOLDER_ISSUER = "https://idp.example.com"
+OWN_CALLBACK = {"callback": "own"}
 """Pomerium's redirect URI is another one anyway, so each provider gets its own."""
-_SECRET = "OIDC_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
+_SECRET_VARIABLE = "OIDC_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """`url` is Pomerium's default where ours has none. `remains` is what the operator still has to
-    do; `decisive`, who may pass depends on it."""
+class ProviderConversion:
+    """`default_url` is Pomerium's default where ours has none. `remaining_work` is what the
+    operator still has to do; `decisive`, who may pass depends on it."""
 
-    url: str | None = None
-    slash: bool = False
+    default_url: str | None = None
+    needs_trailing_slash: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
-    remains: str | None = None
+    remaining_work: str | None = None
     decisive: bool = False
 
 
-KINDS: Mapping[str, Kind] = {
-    "oidc": Kind(),
-    "google": Kind(remains="Google sends no groups: policies that ask for them find none"),
-    "azure": Kind(
-        url="https://login.microsoftonline.com/common/v2.0",
+PROVIDER_CONVERSIONS: Mapping[str, ProviderConversion] = {
+    "oidc": ProviderConversion(),
+    "google": ProviderConversion(
+        remaining_work="Google sends no groups: policies that ask for them find none"
+    ),
+    "azure": ProviderConversion(
+        default_url="https://login.microsoftonline.com/common/v2.0",
         settings={"claims": {"user": "oid"}},
-        remains="addresses are believed only with the optional claim `xms_edov`, or with"
+        remaining_work="addresses are believed only with the optional claim `xms_edov`, or with"
         " `allow_unverified_email: true`: until then policies on `email` and `domain` find none."
         " Groups arrive as object ids",
         decisive=True,
     ),
-    "okta": Kind(remains="groups arrive once the tenant's claim `groups` is configured"),
-    "auth0": Kind(
-        slash=True,
-        remains="groups arrive once an action of the tenant emits them: set `claims.groups` to its"
+    "okta": ProviderConversion(
+        remaining_work="groups arrive once the tenant's claim `groups` is configured"
+    ),
+    "auth0": ProviderConversion(
+        needs_trailing_slash=True,
+        remaining_work="groups arrive once an action of the tenant emits them: set `claims.groups` to its"
         " claim",
     ),
-    "cognito": Kind(),
-    "gitlab": Kind(),
-    "github": Kind(
-        remains="`user` is the number of the account here, `groups` are `org` and `org/team`:"
+    "cognito": ProviderConversion(),
+    "gitlab": ProviderConversion(),
+    "github": ProviderConversion(
+        remaining_work="`user` is the number of the account here, `groups` are `org` and `org/team`:"
         " policies that name users have to be rewritten",
         decisive=True,
     ),
-    "keycloak": Kind(),
-    "onelogin": Kind(
-        url="https://openid-connect.onelogin.com/oidc",
-        remains="OneLogin gives tenants an issuer of their own, `https://NAME.onelogin.com/oidc/2`",
+    "keycloak": ProviderConversion(),
+    "onelogin": ProviderConversion(
+        default_url="https://openid-connect.onelogin.com/oidc",
+        remaining_work="OneLogin gives tenants an issuer of their own, `https://NAME.onelogin.com/oidc/2`",
     ),
-    "ping": Kind(),
-    "apple": Kind(
-        settings={"client_secret": {"env": _SECRET}},
-        remains="give `client_key`, `client_key_id` and `team_id` instead of `client_secret`, which"
+    "ping": ProviderConversion(),
+    "apple": ProviderConversion(
+        settings={"client_secret": {"env": _SECRET_VARIABLE}},
+        remaining_work="give `client_key`, `client_key_id` and `team_id` instead of `client_secret`, which"
         " has to be renewed every six months",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
+class ConvertedProvider:
     name: str
     settings: dict[str, Any]
 
 
-def default_provider(options: Mapping[str, Any], ledger: Ledger) -> Provider:
+def default_provider(options: Mapping[str, Any], report: ConversionReport) -> ConvertedProvider:
     """The provider of the whole installation; one to be filled in where Pomerium used its own."""
-    kind_name = str(options.get("idp_provider") or "hosted").lower()
-    kind = KINDS.get(kind_name)
-    if kind is None:
+    provider_type = str(options.get("idp_provider") or "hosted").lower()
+    conversion = PROVIDER_CONVERSIONS.get(provider_type)
+    if conversion is None:
         if "idp_provider" in options:
-            message = f"there is no provider of kind `{kind_name}` here: fill in your own"
-            ledger.note(
+            message = f"there is no provider of kind `{provider_type}` here: fill in your own"
+            report.record(
                 ("idp_provider",), unsupported(message, decisive=True), options["idp_provider"]
             )
         else:
-            ledger.remark(
+            report.add_remark(
                 "no identity provider is configured, Pomerium used its vendor's: register a client"
                 " at your own provider and fill in `identity_providers.idp`"
             )
-        filled_in = {"issuer": PLACEHOLDER, "client_id": "change-me", **CALLBACK}
-        return Provider(name="idp", settings=filled_in)
+        placeholder_settings = {
+            "issuer": PLACEHOLDER_ISSUER,
+            "client_id": "change-me",
+            **OWN_CALLBACK,
+        }
+        return ConvertedProvider(name="idp", settings=placeholder_settings)
     settings: dict[str, Any] = {
-        "type": kind_name,
-        "issuer": _issuer(kind_name, kind, options, ledger),
+        "type": provider_type,
+        "issuer": _issuer(provider_type, conversion, options, report),
         "client_id": str(options.get("idp_client_id") or "change-me"),
-        **CALLBACK,
-        **kind.settings,
+        **OWN_CALLBACK,
+        **conversion.settings,
     }
     if settings["issuer"] is None:
         del settings["issuer"]
-    if secret := _secret(options, _SECRET):
+    if secret := _secret(options, _SECRET_VARIABLE):
         settings["client_secret"] = secret
-    if scopes := texts(options.get("idp_scopes")):
-        settings["scopes"] = _scopes(kind_name, scopes, ledger)
-    if parameters := _parameters(options.get("idp_request_params"), ledger):
+    if scopes := parse_string_list(options.get("idp_scopes")):
+        settings["scopes"] = _scopes(provider_type, scopes, report)
+    if parameters := _parameters(options.get("idp_request_params"), report):
         settings["authorization_parameters"] = parameters
-    if kind.remains is not None:
-        ledger.note(
+    if conversion.remaining_work is not None:
+        report.record(
             ("idp_provider",),
-            translated(f"identity_providers.{kind_name}; {kind.remains}", decisive=kind.decisive),
+            translated(
+                f"identity_providers.{provider_type}; {conversion.remaining_work}",
+                decisive=conversion.decisive,
+            ),
             options["idp_provider"],
         )
-    return Provider(name=kind_name, settings=settings)
+    return ConvertedProvider(name=provider_type, settings=settings)
 
 
 def route_provider(
-    route: Mapping[str, Any], default: Provider, others: list[Provider]
-) -> Provider | None:
+    route: Mapping[str, Any], default: ConvertedProvider, other_providers: list[ConvertedProvider]
+) -> ConvertedProvider | None:
     """Another client at the same provider, shared by the routes that name the same one."""
     client = route.get("idp_client_id")
-    if says_nothing(client) and says_nothing(route.get("idp_client_secret")):
+    if is_unset(client) and is_unset(route.get("idp_client_secret")):
         return None
     settings = default.settings | {"client_id": str(client or default.settings["client_id"])}
-    for other in others:
+    for other in other_providers:
         if other.settings["client_id"] == settings["client_id"]:
             return other
-    number = len(others) + 2
-    if secret := _secret(route, f"{_SECRET}_{number}"):
+    number = len(other_providers) + 2
+    if secret := _secret(route, f"{_SECRET_VARIABLE}_{number}"):
         settings["client_secret"] = secret
-    provider = Provider(name=f"{default.name}-{number}", settings=settings)
-    others.append(provider)
+    provider = ConvertedProvider(name=f"{default.name}-{number}", settings=settings)
+    other_providers.append(provider)
     return provider
 
 
 def _secret(options: Mapping[str, Any], variable: str) -> dict[str, str] | None:
-    if not says_nothing(options.get("idp_client_secret")):
+    if not is_unset(options.get("idp_client_secret")):
         return {"env": variable}
-    if not says_nothing(file := options.get("idp_client_secret_file")):
+    if not is_unset(file := options.get("idp_client_secret_file")):
         return {"file": str(file)}
     return None
 
 
-def _issuer(name: str, kind: Kind, options: Mapping[str, Any], ledger: Ledger) -> str | None:
+def _issuer(
+    name: str, conversion: ProviderConversion, options: Mapping[str, Any], report: ConversionReport
+) -> str | None:
     """None where our kind knows it."""
-    known = OURS[name].defaults.get("issuer")
+    known = PRESETS[name].defaults.get("issuer")
     given = str(options.get("idp_provider_url") or "")
-    url = given or kind.url
+    url = given or conversion.default_url
     if url is None and known is not None:
         return None
     if url is None:
-        ledger.remark(f"`{name}` has no `idp_provider_url`: fill in its issuer")
-        return PLACEHOLDER
-    if OURS[name].tenant_template(url) is not None:
-        ledger.remark(
+        report.add_remark(f"`{name}` has no `idp_provider_url`: fill in its issuer")
+        return PLACEHOLDER_ISSUER
+    if PRESETS[name].tenant_template(url) is not None:
+        report.add_remark(
             "everybody with an account at any organisation can sign in: name your tenant in the"
-            f" issuer, `{OURS[name].example}`, or several in `allowed_tenants`"
+            f" issuer, `{PRESETS[name].example}`, or several in `allowed_tenants`"
         )
-    if kind.slash and not url.endswith("/"):
+    if conversion.needs_trailing_slash and not url.endswith("/"):
         url += "/"
     try:
         issuer = checked_issuer(url)
-    except (ValueError, MalformedUrl) as wrong:
-        message = f"{wrong}: fill in an issuer"
-        ledger.note(("idp_provider_url",), unsupported(message, decisive=True), given)
-        return PLACEHOLDER
+    except (ValueError, MalformedUrl) as error:
+        message = f"{error}: fill in an issuer"
+        report.record(("idp_provider_url",), unsupported(message, decisive=True), given)
+        return PLACEHOLDER_ISSUER
     return None if issuer == known else issuer
 
 
-def _scopes(name: str, scopes: list[str], ledger: Ledger) -> list[str]:
+def _scopes(name: str, scopes: list[str], report: ConversionReport) -> list[str]:
     scopes = list(dict.fromkeys(scopes))
-    if "openid" in scopes or OURS[name].plain_oauth is not None:
+    if "openid" in scopes or PRESETS[name].oauth2 is not None:
         return scopes
-    handling = translated("identity_providers; `openid` was added, sign-in needs it")
-    ledger.note(("idp_scopes",), handling, scopes)
+    disposition = translated("identity_providers; `openid` was added, sign-in needs it")
+    report.record(("idp_scopes",), disposition, scopes)
     return ["openid", *scopes]
 
 
-def _parameters(given: object, ledger: Ledger) -> dict[str, str]:
+def _parameters(given: object, report: ConversionReport) -> dict[str, str]:
     """What is added to the request for sign-in, less what would break it."""
-    if says_nothing(given):
+    if is_unset(given):
         return {}
     parameters = given if isinstance(given, dict) else {}
     kept = {
@@ -193,9 +206,9 @@ def _parameters(given: object, ledger: Ledger) -> dict[str, str]:
         for name, value in parameters.items()
         if str(name) and str(name) not in RESERVED_PARAMETERS and isinstance(value, str | int)
     }
-    left = [str(name) for name in parameters if str(name) not in kept]
-    if left or not isinstance(given, dict):
-        what = ", ".join(f"`{name:.60}`" for name in left) or "what is no map"
-        message = f"{what} cannot be set here, the rest is in `authorization_parameters`"
-        ledger.note(("idp_request_params",), unsupported(message), given)
+    dropped = [str(name) for name in parameters if str(name) not in kept]
+    if dropped or not isinstance(given, dict):
+        subject = ", ".join(f"`{name:.60}`" for name in dropped) or "what is no map"
+        message = f"{subject} cannot be set here, the rest is in `authorization_parameters`"
+        report.record(("idp_request_params",), unsupported(message), given)
     return kept

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from authz_sidecar.core.source_locations import Place, Positions, Step
+    from authz_sidecar.core.source_locations import PathStep, SourceLocation, SourceMap
 
-Path = tuple["Step", ...]
+DocumentPath = tuple["PathStep", ...]
 
 
-class Outcome(StrEnum):
+class ConversionOutcome(StrEnum):
     TRANSLATED = "translated"
-    PROXY = "proxy work"
+    PROXY_WORK = "proxy work"
     NOT_NEEDED = "not needed"
     UNSUPPORTED = "not supported"
 
 
-class Work(StrEnum):
+class ProxyFeature(StrEnum):
     """The parts of a proxy's configuration that work is done in."""
 
     UPSTREAM = "upstream"
     REWRITE = "rewrite"
-    ANSWER = "answer"
+    RESPONSE = "answer"
     REQUEST_HEADERS = "request headers"
     RESPONSE_HEADERS = "response headers"
     TIMEOUTS = "timeouts"
@@ -42,75 +42,92 @@ class Work(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handling:
+class Disposition:
     """`text` says where it went, why it is not needed, or what to do instead. `decisive`: who may
     pass, or whether anybody can, depends on something being done about it. `secret` values are
     never shown."""
 
-    outcome: Outcome
+    outcome: ConversionOutcome
     text: str
-    work: Work | None = None
+    proxy_feature: ProxyFeature | None = None
     decisive: bool = False
     secret: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ReportEntry:
     """One key of the input. `value` is what may be shown of it."""
 
-    path: Path
-    place: Place
-    handling: Handling
+    path: DocumentPath
+    location: SourceLocation
+    disposition: Disposition
     value: object = None
 
 
-BEARER = "name the issuers whose tokens count in `token_issuers`, and on the route those it takes"
+BEARER_ADVICE = (
+    "name the issuers whose tokens count in `token_issuers`, and on the route those it takes"
+)
 """What to do instead of whatever of Pomerium's is about bearer tokens."""
 
 
-def translated(text: str, *, secret: bool = False, decisive: bool = False) -> Handling:
-    return Handling(outcome=Outcome.TRANSLATED, text=text, secret=secret, decisive=decisive)
+def translated(text: str, *, secret: bool = False, decisive: bool = False) -> Disposition:
+    return Disposition(
+        outcome=ConversionOutcome.TRANSLATED, text=text, secret=secret, decisive=decisive
+    )
 
 
-def proxy(work: Work, text: str, *, secret: bool = False, decisive: bool = False) -> Handling:
-    return Handling(outcome=Outcome.PROXY, text=text, work=work, secret=secret, decisive=decisive)
+def left_to_proxy(
+    feature: ProxyFeature, text: str, *, secret: bool = False, decisive: bool = False
+) -> Disposition:
+    return Disposition(
+        outcome=ConversionOutcome.PROXY_WORK,
+        text=text,
+        proxy_feature=feature,
+        secret=secret,
+        decisive=decisive,
+    )
 
 
-def not_needed(why: str, *, secret: bool = False) -> Handling:
-    return Handling(outcome=Outcome.NOT_NEEDED, text=why, secret=secret)
+def not_needed(reason: str, *, secret: bool = False) -> Disposition:
+    return Disposition(outcome=ConversionOutcome.NOT_NEEDED, text=reason, secret=secret)
 
 
-def unsupported(instead: str, *, decisive: bool = False, secret: bool = False) -> Handling:
-    return Handling(outcome=Outcome.UNSUPPORTED, text=instead, decisive=decisive, secret=secret)
+def unsupported(advice: str, *, decisive: bool = False, secret: bool = False) -> Disposition:
+    return Disposition(
+        outcome=ConversionOutcome.UNSUPPORTED, text=advice, decisive=decisive, secret=secret
+    )
 
 
-def every(names: str, handling: Handling) -> dict[str, Handling]:
+def for_options(names: str, disposition: Disposition) -> dict[str, Disposition]:
     """The same for several keys, separated by spaces."""
-    return dict.fromkeys(names.split(), handling)
+    return dict.fromkeys(names.split(), disposition)
 
 
 @dataclass(slots=True)
-class Ledger:
+class ConversionReport:
     """`remarks` are about no single key."""
 
-    where: Positions
-    entries: dict[Path, Entry] = field(default_factory=dict)
+    source_map: SourceMap
+    entries: dict[DocumentPath, ReportEntry] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
-    def note(self, path: Path, handling: Handling, value: object = None) -> None:
+    def record(self, path: DocumentPath, disposition: Disposition, value: object = None) -> None:
         """What was said last about a key counts: tables speak first, translators after them."""
-        shown = "(not shown)" if handling.secret and value else value
-        self.entries[path] = Entry(
-            path=path, place=self.where.at(*path), handling=handling, value=shown
+        shown = "(not shown)" if disposition.secret and value else value
+        self.entries[path] = ReportEntry(
+            path=path,
+            location=self.source_map.location_of(*path),
+            disposition=disposition,
+            value=shown,
         )
 
-    def remark(self, text: str) -> None:
+    def add_remark(self, text: str) -> None:
         if text not in self.remarks:
             self.remarks.append(text)
 
-    def of(self, outcome: Outcome) -> Iterator[Entry]:
-        return (it for it in self.entries.values() if it.handling.outcome is outcome)
+    def with_outcome(self, outcome: ConversionOutcome) -> Iterator[ReportEntry]:
+        return (entry for entry in self.entries.values() if entry.disposition.outcome is outcome)
 
     @property
-    def decisive(self) -> tuple[Entry, ...]:
-        return tuple(it for it in self.entries.values() if it.handling.decisive)
+    def decisive(self) -> tuple[ReportEntry, ...]:
+        return tuple(entry for entry in self.entries.values() if entry.disposition.decisive)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from authz_sidecar.migrate.pomerium.report import (
-    BEARER,
-    Handling,
-    Work,
-    every,
+    BEARER_ADVICE,
+    Disposition,
+    ProxyFeature,
+    for_options,
+    left_to_proxy,
     not_needed,
-    proxy,
     translated,
     unsupported,
 )
@@ -18,16 +18,16 @@ from authz_sidecar.migrate.pomerium.report import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PORTAL = "there is no list of applications to show it in"
-_MCP = "MCP needs the body of a request, which is not read yet: keep Pomerium for this route"
+_NO_PORTAL = "there is no list of applications to show it in"
+_NO_MCP = "MCP needs the body of a request, which is not read yet: keep Pomerium for this route"
 
 
-ROUTE_OPTIONS: Mapping[str, Handling] = {
+ROUTE_OPTIONS: Mapping[str, Disposition] = {
     "name": translated("name"),
     "from": translated("from"),
-    **every("prefix path regex", translated("its path")),
+    **for_options("prefix path regex", translated("its path")),
     "regex_priority_order": not_needed("Pomerium orders routes of its database by it, never a file's"),
-    **every(
+    **for_options(
         "allow_public_unauthenticated_access allow_any_authenticated_user cors_allow_preflight"
         " allowed_domains allowed_users allowed_idp_claims policy sub_policies",
         translated("policy"),
@@ -37,53 +37,53 @@ ROUTE_OPTIONS: Mapping[str, Handling] = {
     ),
     "idp_client_id": translated("an identity provider of its own"),
     "idp_client_secret": translated("an identity provider of its own, by reference", secret=True),
-    **every("set_request_headers", translated("set_request_headers")),
+    **for_options("set_request_headers", translated("set_request_headers")),
     "pass_identity_headers": translated("headers: identity headers are always passed"),
     "jwt_groups_filter": translated("headers.groups, for all hosts together"),
     "jwt_issuer_format": not_needed("the issuer of the assertion is the host"),
     "jwt_claims_headers": unsupported("say it in `headers.claims`, for all routes"),
-    **every(
+    **for_options(
         "bearer_token_format idp_access_token_allowed_audiences identity_providers",
-        unsupported(BEARER, decisive=True),
+        unsupported(BEARER_ADVICE, decisive=True),
     ),
     "depends_on": translated("depends_on"),
     # The application.
-    **every("to _to_weights load_balancing_weights", proxy(Work.UPSTREAM, "where it is")),
-    **every(
+    **for_options("to _to_weights load_balancing_weights", left_to_proxy(ProxyFeature.UPSTREAM, "where it is")),
+    **for_options(
         "load_balancing_policy lb_policy lb_config envoy_opts health_checks outlier_detection"
         " circuit_breaker_thresholds healthy_panic_threshold",
-        proxy(Work.UPSTREAM, "how its instances are chosen and watched"),
+        left_to_proxy(ProxyFeature.UPSTREAM, "how its instances are chosen and watched"),
     ),
-    **every(
+    **for_options(
         "prefix_rewrite regex_rewrite_pattern regex_rewrite_substitution",
-        proxy(Work.REWRITE, "of the path; the sidecar judges the path before it"),
+        left_to_proxy(ProxyFeature.REWRITE, "of the path; the sidecar judges the path before it"),
     ),
-    **every(
+    **for_options(
         "host_rewrite host_rewrite_header host_path_regex_rewrite_pattern"
         " host_path_regex_rewrite_substitution preserve_host_header",
-        proxy(Work.REWRITE, "of the host"),
+        left_to_proxy(ProxyFeature.REWRITE, "of the host"),
     ),
-    **every("timeout idle_timeout", proxy(Work.TIMEOUTS, "of this route")),
-    **every("allow_websockets allow_spdy allow_upgrades", proxy(Work.UPGRADES, "of connections")),
-    "redirect": proxy(Work.ANSWER, "redirect"),
-    "response": proxy(Work.ANSWER, "answer with this"),
-    "remove_request_headers": proxy(Work.REQUEST_HEADERS, "remove these from requests"),
-    "set_response_headers": proxy(Work.RESPONSE_HEADERS, "set these on answers"),
-    "rewrite_response_headers": proxy(Work.RESPONSE_HEADERS, "rewrite these in answers"),
-    **every(
+    **for_options("timeout idle_timeout", left_to_proxy(ProxyFeature.TIMEOUTS, "of this route")),
+    **for_options("allow_websockets allow_spdy allow_upgrades", left_to_proxy(ProxyFeature.UPGRADES, "of connections")),
+    "redirect": left_to_proxy(ProxyFeature.RESPONSE, "redirect"),
+    "response": left_to_proxy(ProxyFeature.RESPONSE, "answer with this"),
+    "remove_request_headers": left_to_proxy(ProxyFeature.REQUEST_HEADERS, "remove these from requests"),
+    "set_response_headers": left_to_proxy(ProxyFeature.RESPONSE_HEADERS, "set these on answers"),
+    "rewrite_response_headers": left_to_proxy(ProxyFeature.RESPONSE_HEADERS, "rewrite these in answers"),
+    **for_options(
         "tls_skip_verify tls_server_name tls_upstream_server_name tls_custom_ca tls_custom_ca_file"
         " tls_client_cert tls_client_cert_file tls_client_key_file"
         " tls_upstream_allow_renegotiation",
-        proxy(Work.UPSTREAM_TLS, "toward the application"),
+        left_to_proxy(ProxyFeature.UPSTREAM_TLS, "toward the application"),
     ),
-    "tls_client_key": proxy(Work.UPSTREAM_TLS, "toward the application", secret=True),
-    "tls_downstream_server_name": proxy(Work.LISTENER, "the name this route is reached under"),
-    **every(
+    "tls_client_key": left_to_proxy(ProxyFeature.UPSTREAM_TLS, "toward the application", secret=True),
+    "tls_downstream_server_name": left_to_proxy(ProxyFeature.LISTENER, "the name this route is reached under"),
+    **for_options(
         "tls_downstream_client_ca tls_downstream_client_ca_file",
-        proxy(Work.CLIENT_CERTIFICATES, "require client certificates of this authority",
+        left_to_proxy(ProxyFeature.CLIENT_CERTIFICATES, "require client certificates of this authority",
               decisive=True),
     ),
-    **every(
+    **for_options(
         "kubernetes_service_account_token kubernetes_service_account_token_file",
         unsupported(
             "the API server has to be told who it is: have the proxy add the token and set"
@@ -91,11 +91,11 @@ ROUTE_OPTIONS: Mapping[str, Handling] = {
     ),
     "enable_google_cloud_serverless_authentication": unsupported("have the proxy add Google's token"),
     # What is shown.
-    **every("description logo_url", not_needed(_PORTAL)),
+    **for_options("description logo_url", not_needed(_NO_PORTAL)),
     "show_error_details": not_needed("a refusal always names its reason"),
     # Other protocols.
-    "mcp": unsupported(_MCP, decisive=True),
-    **every(
+    "mcp": unsupported(_NO_MCP, decisive=True),
+    **for_options(
         "upstream_tunnel ssh_policy session_recording",
         unsupported("SSH is no web traffic: keep Pomerium, or another bastion, for it"),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from authz_sidecar.routes.patterns import PlaceError, parse_host_pattern, parse_path_rule
+from authz_sidecar.routes.patterns import RoutePatternError, parse_host_pattern, parse_path_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.model import HostPattern, PathRule
 
 
-class NoPlaceError(ValueError):
+class UnsupportedPatternError(ValueError):
     """`key` is the option that cannot be carried over, `host` where the route was, if that is
-    known. `never`: the route never answered anyway."""
+    known. `never_matched`: the route never answered anyway."""
 
-    def __init__(self, key: str, message: str, *, never: bool = False) -> None:
+    def __init__(self, key: str, message: str, *, never_matched: bool = False) -> None:
         super().__init__(message)
         self.key = key
-        self.never = never
+        self.never_matched = never_matched
         self.host: HostPattern | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Paths:
+class _PathOptions:
     prefix: str | None = None
     path: str | None = None
     regex: str | None = None
@@ -33,7 +33,7 @@ class _Paths:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RoutePattern:
     """`settings` are what our route says; host and paths what that means."""
 
     settings: dict[str, Any]
@@ -41,61 +41,63 @@ class Place:
     paths: PathRule
 
 
-def place_of(route: Mapping[str, Any]) -> Place:
-    origin = _origin(route.get("from"))
+def parse_route_pattern(route: Mapping[str, Any]) -> RoutePattern:
+    origin = _convert_origin(route.get("from"))
     try:
         host = parse_host_pattern(origin)
-    except PlaceError as wrong:
-        raise NoPlaceError("from", str(wrong)) from None
+    except RoutePatternError as error:
+        raise UnsupportedPatternError("from", str(error)) from None
     try:
-        settings: dict[str, Any] = dict(_paths(route))
-        rule = parse_path_rule(_Paths(**settings))
-    except PlaceError as wrong:
-        raise _on(host, NoPlaceError(wrong.key or "prefix", str(wrong))) from None
-    except NoPlaceError as wrong:
-        raise _on(host, wrong) from None
-    return Place({"from": origin} | settings, host, rule)
+        settings: dict[str, Any] = dict(_path_options(route))
+        rule = parse_path_rule(_PathOptions(**settings))
+    except RoutePatternError as error:
+        raise _with_host(host, UnsupportedPatternError(error.key or "prefix", str(error))) from None
+    except UnsupportedPatternError as error:
+        raise _with_host(host, error) from None
+    return RoutePattern({"from": origin} | settings, host, rule)
 
 
-def _on(host: HostPattern, error: NoPlaceError) -> NoPlaceError:
+def _with_host(host: HostPattern, error: UnsupportedPatternError) -> UnsupportedPatternError:
     error.host = host
     return error
 
 
-def _origin(written: object) -> str:
+def _convert_origin(written: object) -> str:
     text = str(written or "").strip().removesuffix("/")
     scheme, separator, authority = text.partition("://")
     scheme = scheme.lower()
     if scheme not in ("http", "https") or not separator:
         kind = f"`{scheme}` is" if separator else "this is"
-        raise NoPlaceError("from", f"{kind} no web traffic: keep Pomerium, or another way, for it")
+        raise UnsupportedPatternError(
+            "from", f"{kind} no web traffic: keep Pomerium, or another way, for it"
+        )
     if "*" not in authority:
         return f"{scheme}://{authority}"
     rest = authority.removeprefix("*.")
     if rest == authority or "*" in rest:
-        raise NoPlaceError(
+        raise UnsupportedPatternError(
             "from", "only `*.` in front of a name is a pattern here: name the hosts one by one"
         )
     # In Pomerium a star spans dots.
     return f"{scheme}://**.{rest}"
 
 
-def _paths(route: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _path_options(route: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """As in Pomerium's proxy: a pattern comes before a path before a prefix."""
     if pattern := route.get("regex"):
         yield "regex", _unanchored(str(pattern))
     elif path := route.get("path"):
-        yield "path", _absolute("path", path)
+        yield "path", _require_absolute("path", path)
     elif (prefix := route.get("prefix")) and prefix != "/":
-        yield "prefix", _absolute("prefix", prefix)
+        yield "prefix", _require_absolute("prefix", prefix)
         yield "prefix_match", "plain"
 
 
-def _absolute(key: str, path: object) -> str:
+def _require_absolute(key: str, path: object) -> str:
     text = str(path)
     if not text.startswith("/"):
         message = "no path begins like this, so the route never answered"
-        raise NoPlaceError(key, message, never=True)
+        raise UnsupportedPatternError(key, message, never_matched=True)
     return text
 
 
@@ -109,7 +111,7 @@ def _unanchored(pattern: str) -> str:
     return pattern
 
 
-def ignored_paths(route: Mapping[str, Any]) -> tuple[str, ...]:
+def ignored_path_options(route: Mapping[str, Any]) -> tuple[str, ...]:
     """Those of a route's path options that Pomerium's proxy does not look at."""
     given = [key for key in ("regex", "path", "prefix") if route.get(key)]
     return tuple(given[1:])

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.regex import whole_match
-from authz_sidecar.routes.model import Depth, HostPattern, PathKind, PathRule
+from authz_sidecar.policy.regex import compile_full_match
+from authz_sidecar.routes.model import HostPattern, PathKind, PathRule, WildcardDepth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,62 +22,64 @@ _PREFIXES = (PathKind.PREFIX, PathKind.PLAIN_PREFIX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """One route's place in order. `at` is its place in the input."""
+class RoutePosition:
+    """One route's place in order. `path` is its place in the input."""
 
     name: str
     host: HostPattern
     paths: PathRule
-    at: tuple[str | int, ...] = ()
+    path: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """`before` answered what both could answer, and `now` does here."""
+class PrecedenceChange:
+    """`earlier` answered what both could answer, and `later` does here."""
 
-    before: Standing
-    now: Standing
+    earlier: RoutePosition
+    later: RoutePosition
 
 
-def changed_winners(routes: Sequence[Standing]) -> Iterator[Changed]:
+def find_precedence_changes(routes: Sequence[RoutePosition]) -> Iterator[PrecedenceChange]:
     """Every pair about which they may disagree; patterns that might meet count as meeting."""
-    by_host: dict[HostPattern, list[Standing]] = {}
+    by_host: dict[HostPattern, list[RoutePosition]] = {}
     for route in routes:
         by_host.setdefault(route.host, []).append(route)
-    for host, of_host in by_host.items():
-        if host.depth is Depth.EXACT:
-            yield from _among(of_host)
-    yield from _among([route for route in routes if route.host.depth is not Depth.EXACT])
+    for host, same_host in by_host.items():
+        if host.depth is WildcardDepth.EXACT:
+            yield from _changes_among(same_host)
+    yield from _changes_among(
+        [route for route in routes if route.host.depth is not WildcardDepth.EXACT]
+    )
 
 
-def uncovered(
-    routes: Sequence[Standing], *, emptied: Sequence[HostPattern] = ()
+def find_uncovered_hosts(
+    routes: Sequence[RoutePosition], *, hosts_without_route: Sequence[HostPattern] = ()
 ) -> Iterator[HostPattern]:
     """Exact hosts on which a pattern could answer where none of their own routes does. Pomerium
-    answers not found there, because a host of its own is asked alone. `emptied` are those that
-    lost a route."""
-    patterns = [route for route in routes if route.host.depth is not Depth.EXACT]
-    own: dict[HostPattern, list[PathRule]] = {
-        host: [] for host in emptied if host.depth is Depth.EXACT
+    answers not found there, because a host of its own is asked alone. `hosts_without_route` are
+    those that lost a route."""
+    patterns = [route for route in routes if route.host.depth is not WildcardDepth.EXACT]
+    rules_by_host: dict[HostPattern, list[PathRule]] = {
+        host: [] for host in hosts_without_route if host.depth is WildcardDepth.EXACT
     }
     for route in routes:
-        if route.host.depth is Depth.EXACT:
-            own.setdefault(route.host, []).append(route.paths)
-    for host, rules in own.items():
+        if route.host.depth is WildcardDepth.EXACT:
+            rules_by_host.setdefault(route.host, []).append(route.paths)
+    for host, rules in rules_by_host.items():
         if any(_covers(pattern.host, host) for pattern in patterns) and not any(
             rule.kind in _PREFIXES and rule.text == "/" for rule in rules
         ):
             yield host
 
 
-def _among(routes: Sequence[Standing]) -> Iterator[Changed]:
-    for place, later in enumerate(routes):
-        for earlier in routes[:place]:
-            if _overtakes(later, earlier) and _meet(earlier.paths, later.paths):
-                yield Changed(earlier, later)
+def _changes_among(routes: Sequence[RoutePosition]) -> Iterator[PrecedenceChange]:
+    for index, later in enumerate(routes):
+        for earlier in routes[:index]:
+            if _takes_precedence(later, earlier) and _may_overlap(earlier.paths, later.paths):
+                yield PrecedenceChange(earlier, later)
 
 
-def _overtakes(later: Standing, earlier: Standing) -> bool:
+def _takes_precedence(later: RoutePosition, earlier: RoutePosition) -> bool:
     """Whether here the later one comes first, where both apply."""
     if later.host == earlier.host:
         return _rank(later.paths) > _rank(earlier.paths)
@@ -94,20 +96,20 @@ def _covers(wide: HostPattern, narrow: HostPattern) -> bool:
     """Whether a pattern takes in another host, or a pattern below it."""
     return (
         (wide.scheme, wide.port) == (narrow.scheme, narrow.port)
-        and wide.depth is Depth.ANY
+        and wide.depth is WildcardDepth.ANY
         and narrow.name.endswith(f".{wide.name}")
     )
 
 
-def _meet(one: PathRule, other: PathRule) -> bool:
+def _may_overlap(one: PathRule, other: PathRule) -> bool:
     """Whether some path belongs to both; for two patterns, whether that cannot be excluded."""
     if one.kind is PathKind.REGEX or other.kind is PathKind.REGEX:
         pattern, rule = (one, other) if one.kind is PathKind.REGEX else (other, one)
         if rule.kind is PathKind.EXACT:
-            return whole_match(pattern.text)(rule.text)
-        begins = _begins(pattern.text)
-        text = _begins(rule.text) if rule.kind is PathKind.REGEX else rule.text
-        return begins.startswith(text) or text.startswith(begins)
+            return compile_full_match(pattern.text)(rule.text)
+        literal_prefix = _literal_prefix(pattern.text)
+        text = _literal_prefix(rule.text) if rule.kind is PathKind.REGEX else rule.text
+        return literal_prefix.startswith(text) or text.startswith(literal_prefix)
     if one.kind is PathKind.EXACT:
         return (
             one.text.startswith(other.text) if other.kind in _PREFIXES else one.text == other.text
@@ -117,13 +119,13 @@ def _meet(one: PathRule, other: PathRule) -> bool:
     return one.text.startswith(other.text) or other.text.startswith(one.text)
 
 
-def _begins(pattern: str) -> str:
+def _literal_prefix(pattern: str) -> str:
     """Letters that every match begins with."""
     if "|" in pattern or "(?" in pattern:
         return ""
     literal = _LITERAL.match(pattern)
-    found = literal.group() if literal else ""
-    if pattern[len(found) : len(found) + 1] in ("?", "*", "{"):
+    prefix = literal.group() if literal else ""
+    if pattern[len(prefix) : len(prefix) + 1] in ("?", "*", "{"):
         # The last letter may be missing.
-        found = re.sub(r"(?:\\.|.)\Z", "", found, flags=re.DOTALL)
-    return re.sub(r"\\(.)", r"\1", found)
+        prefix = re.sub(r"(?:\\.|.)\Z", "", prefix, flags=re.DOTALL)
+    return re.sub(r"\\(.)", r"\1", prefix)

@@ -6,15 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from authz_sidecar.config.yaml import core_value
+from authz_sidecar.config.yaml import resolve_plain_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from authz_sidecar.migrate.pomerium.convert import Imported
+    from authz_sidecar.migrate.pomerium.convert import ConversionResult
 
-_WIDTH = 96
-_PLAIN = re.compile(r"[A-Za-z0-9_/.$][A-Za-z0-9_/.$@+*-]*(?:[:=][A-Za-z0-9_/.$@+*-]+)*")
+_MAX_WIDTH = 96
+_PLAIN_SCALAR = re.compile(r"[A-Za-z0-9_/.$][A-Za-z0-9_/.$@+*-]*(?:[:=][A-Za-z0-9_/.$@+*-]+)*")
 _UNPRINTABLE = re.compile(
     r"[^\x20-\x7e\xa0-\u2027\u2030-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -30,24 +30,24 @@ _COMMENTS = {
 }
 
 
-def written(imported: Imported, *, source: str) -> str:
+def to_yaml(conversion: ConversionResult, *, source: str) -> str:
     lines = [f"# Written by `authz-sidecar import pomerium` from {_printable(source)}.", ""]
-    for key, value in imported.data.items():
+    for key, value in conversion.data.items():
         if comment := _COMMENTS.get(key):
             lines.append(f"# {comment}")
         if key == "routes":
-            lines += _routes(value, imported.added)
+            lines += _routes(value, conversion.added_routes)
         else:
             lines += _entry(key, value, "")
         lines.append("")
     return "\n".join(lines[:-1]) + "\n"
 
 
-def _routes(routes: list[dict[str, Any]], added: Mapping[int, str]) -> Iterator[str]:
+def _routes(routes: list[dict[str, Any]], comments: Mapping[int, str]) -> Iterator[str]:
     yield "routes:" if routes else "routes: []"
-    for place, route in enumerate(routes):
-        if place in added:
-            yield f"  # {_printable(added[place])}."
+    for index, route in enumerate(routes):
+        if index in comments:
+            yield f"  # {_printable(comments[index])}."
         inner = [line for key, value in route.items() for line in _entry(key, value, "    ")]
         yield f"  - {inner[0][4:]}"
         yield from inner[1:]
@@ -57,7 +57,7 @@ def _entry(key: str, value: Any, indent: str) -> Iterator[str]:
     """A key and its value, on one line where that is short."""
     head = f"{indent}{_scalar(key)}:"
     flat = _flow(value)
-    long = len(head) + len(flat) + 1 > _WIDTH
+    long = len(head) + len(flat) + 1 > _MAX_WIDTH
     if not isinstance(value, dict | list) or not value or not (long or _is_tall(value, indent)):
         yield f"{head} {flat}"
         return
@@ -72,7 +72,7 @@ def _entry(key: str, value: Any, indent: str) -> Iterator[str]:
 
 def _item(item: Any, indent: str) -> Iterator[str]:
     flat = _flow(item)
-    short = len(indent) + 2 + len(flat) <= _WIDTH
+    short = len(indent) + 2 + len(flat) <= _MAX_WIDTH
     flat_anyway = isinstance(item, dict) and not any(
         isinstance(inner, dict | list) for inner in item.values()
     )
@@ -88,8 +88,8 @@ def _item(item: Any, indent: str) -> Iterator[str]:
         yield from inner[1:]
     else:
         yield f"{indent}-"
-        for each in item:
-            yield from _item(each, f"{indent}  ")
+        for inner_item in item:
+            yield from _item(inner_item, f"{indent}  ")
 
 
 def _is_tall(value: Any, indent: str) -> bool:
@@ -117,7 +117,7 @@ def _scalar(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     text = str(value)
-    if _PLAIN.fullmatch(text) and core_value(text) == text:
+    if _PLAIN_SCALAR.fullmatch(text) and resolve_plain_scalar(text) == text:
         return text
     return _printable(json.dumps(text, ensure_ascii=False))
 
@@ -133,4 +133,4 @@ def _float(value: float) -> str:
 
 def _printable(text: str) -> str:
     """YAML takes printable characters alone; the others are escaped, as in double quotes."""
-    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)

@@ -1,6 +1,6 @@
 """Counts for Prometheus. Every label takes few values, so that no client can make the registry grow."""
 
-from authz_sidecar.observe.metrics.exposition import page
+from authz_sidecar.observe.metrics.exposition import render
 from authz_sidecar.observe.metrics.registry import Metrics
 
-__all__ = ["Metrics", "page"]
+__all__ = ["Metrics", "render"]

@@ -15,59 +15,59 @@ if TYPE_CHECKING:
 
 # From a tenth of a millisecond, an answer from memory, to the patience of a proxy.
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
-_SHORTEST = _BUCKETS[0]
+_SMALLEST_BUCKET = _BUCKETS[0]
 
 
-class _Durations:
-    __slots__ = ("buckets", "seconds")
+class _DurationHistogram:
+    __slots__ = ("buckets", "sum_seconds")
 
     def __init__(self) -> None:
         self.buckets = [0] * (len(_BUCKETS) + 1)
-        self.seconds = 0.0
+        self.sum_seconds = 0.0
 
 
-class Tally:
-    """Of one kind of check: `add` counts one, and the seconds that it took."""
+class CheckCounter:
+    """Of one kind of check: `observe` counts one, and the seconds that it took."""
 
     __slots__ = ("_durations", "count")
 
-    def __init__(self, durations: _Durations) -> None:
+    def __init__(self, durations: _DurationHistogram) -> None:
         self.count = 0
         self._durations = durations
 
-    def add(self, seconds: float) -> None:
+    def observe(self, seconds: float) -> None:
         durations = self._durations
         self.count += 1
-        durations.seconds += seconds
+        durations.sum_seconds += seconds
         # Most are answered from memory.
-        durations.buckets[bisect_left(_BUCKETS, seconds) if seconds > _SHORTEST else 0] += 1
+        durations.buckets[bisect_left(_BUCKETS, seconds) if seconds > _SMALLEST_BUCKET else 0] += 1
 
 
-class Checks(Collector):
+class CheckMetrics(Collector):
     def __init__(self) -> None:
-        self._tallies: dict[tuple[str, str, int], Tally] = {}
-        self._durations: dict[str, _Durations] = {}
+        self._counters: dict[tuple[str, str, int], CheckCounter] = {}
+        self._durations: dict[str, _DurationHistogram] = {}
 
-    def tally(self, adapter: str, decision: str, status: int) -> Tally:
+    def counter(self, adapter: str, decision: str, status: int) -> CheckCounter:
         key = adapter, decision, status
-        tally = self._tallies.get(key)
-        if tally is None:
-            durations = self._durations.setdefault(adapter, _Durations())
-            tally = self._tallies[key] = Tally(durations)
-        return tally
+        counter = self._counters.get(key)
+        if counter is None:
+            durations = self._durations.setdefault(adapter, _DurationHistogram())
+            counter = self._counters[key] = CheckCounter(durations)
+        return counter
 
     def collect(self) -> Iterable[Metric]:
         checks = CounterMetricFamily(
             "authz_checks", "Checks answered.", labels=("adapter", "decision", "status")
         )
-        for (adapter, decision, status), tally in self._tallies.items():
-            checks.add_metric((adapter, decision, str(status)), tally.count)
+        for (adapter, decision, status), counter in self._counters.items():
+            checks.add_metric((adapter, decision, str(status)), counter.count)
         yield checks
         durations = HistogramMetricFamily(
             "authz_check_duration_seconds", "How long a check took.", labels=("adapter",)
         )
         bounds = (*map(str, _BUCKETS), "+Inf")
-        for adapter, each in self._durations.items():
-            buckets = list(zip(bounds, map(float, accumulate(each.buckets)), strict=True))
-            durations.add_metric((adapter,), buckets, each.seconds)
+        for adapter, histogram in self._durations.items():
+            buckets = list(zip(bounds, map(float, accumulate(histogram.buckets)), strict=True))
+            durations.add_metric((adapter,), buckets, histogram.sum_seconds)
         yield durations

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-class NearCounts(Protocol):
+class NearCacheStats(Protocol):
     """What the near cache counts by itself: a check from memory has no time for a `Counter`."""
 
     hits: int
@@ -26,7 +26,7 @@ class NearCounts(Protocol):
 
 class NearCache(Protocol):
     @property
-    def counts(self) -> NearCounts: ...
+    def stats(self) -> NearCacheStats: ...
     @property
     def entries(self) -> int: ...
     @property
@@ -37,11 +37,11 @@ class NearCache(Protocol):
     def refused(self) -> bool: ...
 
 
-class Table(Protocol):
-    def now(self) -> object | None: ...
+class PolledTable(Protocol):
+    def current(self) -> object | None: ...
 
 
-class Worker(Protocol):
+class MonitoredWorker(Protocol):
     """`generation` is that of the configuration that it answers by; 0 while it does not run."""
 
     @property
@@ -54,20 +54,20 @@ class Worker(Protocol):
     def lagging(self) -> bool: ...
 
 
-class Near(Collector):
+class NearCacheCollector(Collector):
     def __init__(self) -> None:
         self.cache: NearCache | None = None
 
     def collect(self) -> Iterable[Metric]:
         cache = self.cache
-        counts = cache.counts if cache else None
+        stats = cache.stats if cache else None
         lookups = CounterMetricFamily(
             "authz_near_cache_lookups",
             "Sessions looked for, by where they were found.",
             labels=("from",),
         )
         for source, name in (("memory", "hits"), ("store", "misses"), ("grace", "graced")):
-            lookups.add_metric((source,), getattr(counts, name, 0))
+            lookups.add_metric((source,), getattr(stats, name, 0))
         yield lookups
         for name, text in (
             ("invalidations", "Sessions dropped because the store told of a change."),
@@ -76,7 +76,7 @@ class Near(Collector):
             ("touches", "Last uses written to the store."),
         ):
             yield CounterMetricFamily(
-                f"authz_near_cache_{name}", text, value=getattr(counts, name, 0)
+                f"authz_near_cache_{name}", text, value=getattr(stats, name, 0)
             )
         for name, text in (
             ("entries", "Sessions in memory, in all workers."),
@@ -87,9 +87,9 @@ class Near(Collector):
             yield GaugeMetricFamily(f"authz_near_cache_{name}", text, value=getattr(cache, name, 0))
 
 
-class Tables(Collector):
+class RecordTableCollector(Collector):
     def __init__(self) -> None:
-        self.tables: Mapping[str, Table] = {}
+        self.tables: Mapping[str, PolledTable] = {}
 
     def collect(self) -> Iterable[Metric]:
         known = GaugeMetricFamily(
@@ -98,15 +98,15 @@ class Tables(Collector):
             labels=("table",),
         )
         for name, table in self.tables.items():
-            known.add_metric((name,), int(table.now() is not None))
+            known.add_metric((name,), int(table.current() is not None))
         yield known
 
 
-class Workers(Collector):
+class WorkerCollector(Collector):
     """Of the process that knows all of them; the gauges of the others are not added up."""
 
     def __init__(self) -> None:
-        self.workers: Callable[[], Iterable[Worker]] = tuple
+        self.workers: Callable[[], Iterable[MonitoredWorker]] = tuple
 
     def collect(self) -> Iterable[Metric]:
         workers = tuple(self.workers())

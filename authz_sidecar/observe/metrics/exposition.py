@@ -9,25 +9,25 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from authz_sidecar.observe.snapshot import Family, Report
+from authz_sidecar.observe.snapshot import MetricFamily, MetricsSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def report_of(registry: CollectorRegistry) -> Report:
-    return tuple(_family(metric) for metric in registry.collect())
+def collect_snapshot(registry: CollectorRegistry) -> MetricsSnapshot:
+    return tuple(_to_family(metric) for metric in registry.collect())
 
 
-def page(report: Report) -> bytes:
+def render(snapshot: MetricsSnapshot) -> bytes:
     """The text that Prometheus reads."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Reported(report))
+    registry.register(_SnapshotCollector(snapshot))
     return generate_latest(registry)
 
 
-def _family(metric: Metric) -> Family:
-    return Family(
+def _to_family(metric: Metric) -> MetricFamily:
+    return MetricFamily(
         name=metric.name,
         kind=metric.type,
         help=metric.documentation,
@@ -39,12 +39,12 @@ def _family(metric: Metric) -> Family:
     )
 
 
-class _Reported(Collector):
-    def __init__(self, report: Report) -> None:
-        self._report = report
+class _SnapshotCollector(Collector):
+    def __init__(self, snapshot: MetricsSnapshot) -> None:
+        self._snapshot = snapshot
 
     def collect(self) -> Iterable[Metric]:
-        for family in self._report:
+        for family in self._snapshot:
             metric = Metric(family.name, family.help, family.kind)
             for name, labels, value in family.samples:
                 metric.add_sample(name, dict(labels), value)

@@ -7,26 +7,30 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
-from authz_sidecar.observe.metrics.check_metrics import Checks
-from authz_sidecar.observe.metrics.collectors import Near, Tables, Workers
-from authz_sidecar.observe.metrics.exposition import report_of
+from authz_sidecar.observe.metrics.check_metrics import CheckMetrics
+from authz_sidecar.observe.metrics.collectors import (
+    NearCacheCollector,
+    RecordTableCollector,
+    WorkerCollector,
+)
+from authz_sidecar.observe.metrics.exposition import collect_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from authz_sidecar.observe.metrics.check_metrics import Tally
-    from authz_sidecar.observe.metrics.collectors import NearCache, Table, Worker
-    from authz_sidecar.observe.snapshot import Report
+    from authz_sidecar.observe.metrics.check_metrics import CheckCounter
+    from authz_sidecar.observe.metrics.collectors import MonitoredWorker, NearCache, PolledTable
+    from authz_sidecar.observe.snapshot import MetricsSnapshot
 
 
 class Metrics:
     """What this process counts, in a registry of its own."""
 
-    def __init__(self, *, version: str, process: bool = True) -> None:
+    def __init__(self, *, version: str, with_process_metrics: bool = True) -> None:
         self._registry = registry = CollectorRegistry(auto_describe=False)
-        if process:
+        if with_process_metrics:
             ProcessCollector(registry=registry)
-        self._checks = Checks()
+        self._checks = CheckMetrics()
         registry.register(self._checks)
         self._sign_ins = Counter(
             "authz_sign_ins",
@@ -83,11 +87,11 @@ class Metrics:
             "Routes that refuse everything, because they or their policies are broken.",
             registry=registry,
         )
-        self._near = Near()
-        registry.register(self._near)
-        self._tables = Tables()
-        registry.register(self._tables)
-        self._workers = Workers()
+        self._near_cache = NearCacheCollector()
+        registry.register(self._near_cache)
+        self._record_tables = RecordTableCollector()
+        registry.register(self._record_tables)
+        self._workers = WorkerCollector()
         registry.register(self._workers)
         self._restarts = Counter(
             "authz_worker_restarts",
@@ -99,53 +103,55 @@ class Metrics:
             version, platform.python_version()
         ).set(1)
 
-    def checks(self, *, adapter: str, decision: str, status: int) -> Tally:
+    def check_counter(self, *, adapter: str, decision: str, status: int) -> CheckCounter:
         """Of one kind of check: `add` counts one, and the seconds that it took."""
-        return self._checks.tally(adapter, decision, status)
+        return self._checks.counter(adapter, decision, status)
 
-    def sign_in(self, *, provider: str, outcome: str) -> None:
+    def count_sign_in(self, *, provider: str, outcome: str) -> None:
         self._sign_ins.labels(provider, outcome).inc()
 
-    def throttled(self, *, endpoint: str) -> None:
+    def count_throttled(self, *, endpoint: str) -> None:
         self._throttled.labels(endpoint).inc()
 
-    def credential(self, *, kind: str, outcome: str) -> None:
+    def count_credentials(self, *, kind: str, outcome: str) -> None:
         self._credentials.labels(kind, outcome).inc()
 
-    def store_error(self) -> None:
+    def count_store_error(self) -> None:
         self._store_errors.inc()
 
-    def refusal(self, *, listener: str, status: int) -> None:
+    def count_refused_connection(self, *, listener: str, status: int) -> None:
         self._refusals.labels(listener, str(status)).inc()
 
-    def loaded(self, *, generation: int, at: float, routes: int, refused: int) -> None:
+    def set_loaded(
+        self, *, generation: int, loaded_at: float, routes: int, refused_routes: int
+    ) -> None:
         self._generation.set(generation)
-        self._loaded_at.set(at)
+        self._loaded_at.set(loaded_at)
         self._routes.set(routes)
-        self._routes_refused.set(refused)
+        self._routes_refused.set(refused_routes)
 
-    def wanted(self, *, generation: int) -> None:
+    def set_target_generation(self, *, generation: int) -> None:
         self._wanted.set(generation)
         self._reload_ok.set(1)
 
-    def reload_failed(self) -> None:
+    def set_reload_failed(self) -> None:
         self._reload_ok.set(0)
 
-    def near_cache(self, cache: NearCache) -> None:
+    def track_near_cache(self, cache: NearCache) -> None:
         """The one whose state is told from now on."""
-        self._near.cache = cache
+        self._near_cache.cache = cache
 
-    def tables(self, tables: Mapping[str, Table]) -> None:
+    def track_record_tables(self, tables: Mapping[str, PolledTable]) -> None:
         """Those whose state is told from now on."""
-        self._tables.tables = tables
+        self._record_tables.tables = tables
 
-    def workers(self, workers: Callable[[], Iterable[Worker]]) -> None:
+    def track_workers(self, workers: Callable[[], Iterable[MonitoredWorker]]) -> None:
         """Who tells of each worker from now on."""
         self._workers.workers = workers
 
-    def worker_restart(self, reason: str) -> None:
+    def count_worker_restart(self, reason: str) -> None:
         """`reason` is `died`, `hung`, `lagging` or `not-started`."""
         self._restarts.labels(reason).inc()
 
-    def report(self) -> Report:
-        return report_of(self._registry)
+    def snapshot(self) -> MetricsSnapshot:
+        return collect_snapshot(self._registry)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from authz_sidecar.policy.criteria.authentication import authentication
-from authz_sidecar.policy.criteria.base import About, Builder, Criterion, Site, accept, reject
+from authz_sidecar.policy.criteria.base import (
+    Builder,
+    CompileContext,
+    Criterion,
+    Dependency,
+    accept,
+    reject,
+)
 from authz_sidecar.policy.criteria.certificate import (
     client_certificate,
     invalid_client_certificate,
@@ -31,7 +38,7 @@ from authz_sidecar.policy.criteria.user import (
     user,
 )
 
-__all__ = ["BUILDERS", "WITHOUT_TRANSPORT", "About", "Criterion", "Site"]
+__all__ = ["BUILDERS", "WITHOUT_TRANSPORT", "CompileContext", "Criterion", "Dependency"]
 
 BUILDERS: MappingProxyType[str, Builder] = MappingProxyType(
     {

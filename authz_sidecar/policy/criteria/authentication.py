@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.step_up import StepUp
-from authz_sidecar.core.suggest import unknown
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
-from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
+from authz_sidecar.core.step_up import AuthenticationRequirement
+from authz_sidecar.core.suggest import unknown_name_message
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
+from authz_sidecar.policy.reasons import UNAUTHENTICATED, outcome_of_failure, outcome_of_success
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.subject import Subject
@@ -27,14 +27,14 @@ _SECONDS = (86400, 3600, 60, 1)
 _ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
-def authentication(data: object, site: Site) -> Criterion | None:
+def authentication(data: object, site: CompileContext) -> Criterion | None:
     if not isinstance(data, Mapping) or not data:
         site.problem("takes an object with `max_age`, `acr` or `amr`")
         return None
     before = len(site.problems)
     for key in data:
         if key not in _KEYS:
-            site.problem(unknown("condition", key, _KEYS), str(key))
+            site.problem(unknown_name_message("condition", key, _KEYS), str(key))
     max_age = _max_age(data, site)
     acr = _names(data, "acr", site)
     amr = _names(data, "amr", site)
@@ -42,19 +42,24 @@ def authentication(data: object, site: Site) -> Criterion | None:
         site.problem("no provider can be asked for a level with white space or quotes in it", "acr")
     if len(site.problems) > before:
         return None
-    return _criterion(StepUp(max_age=max_age, acr=acr, amr=tuple(sorted(amr))), site)
+    return _criterion(
+        AuthenticationRequirement(max_age=max_age, acr=acr, amr=tuple(sorted(amr))), site
+    )
 
 
-def _criterion(demand: StepUp, site: Site) -> Criterion:
+def _criterion(demand: AuthenticationRequirement, site: CompileContext) -> Criterion:
     max_age = demand.max_age
-    ok = holds("authentication-ok")
-    too_old = fails("authentication-too-old")
-    wrong_acr, wrong_amr = fails("authentication-acr"), fails("authentication-amr")
+    ok = outcome_of_success("authentication-ok")
+    too_old = outcome_of_failure("authentication-too-old")
+    wrong_acr, wrong_amr = (
+        outcome_of_failure("authentication-acr"),
+        outcome_of_failure("authentication-amr"),
+    )
 
     def test(_request: object, subject: Subject | None, now: float, _evidence: object) -> int:
         if subject is None:
             return UNAUTHENTICATED
-        missing = demand.missing(subject, now=now)
+        missing = demand.unmet_by(subject, now=now)
         if missing is None:
             return ok
         return (
@@ -69,11 +74,11 @@ def _criterion(demand: StepUp, site: Site) -> Criterion:
         ends = subject.authenticated_at + max_age
         return ends if now < ends else float("inf")
 
-    criterion = site.criterion(test, About.SUBJECT | About.TIME, until=until)
-    return replace(criterion, demand=demand)
+    criterion = site.criterion(test, Dependency.SUBJECT | Dependency.TIME, until=until)
+    return replace(criterion, requirement=demand)
 
 
-def _max_age(data: Mapping[str, object], site: Site) -> float | None:
+def _max_age(data: Mapping[str, object], site: CompileContext) -> float | None:
     if "max_age" not in data:
         return None
     value = data["max_age"]
@@ -90,7 +95,7 @@ def _max_age(data: Mapping[str, object], site: Site) -> float | None:
     return seconds
 
 
-def _names(data: Mapping[str, object], key: str, site: Site) -> tuple[str, ...]:
+def _names(data: Mapping[str, object], key: str, site: CompileContext) -> tuple[str, ...]:
     """`acr`: any of them will do; `amr`: all of them are needed."""
     if key not in data:
         return ()

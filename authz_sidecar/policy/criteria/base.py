@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 from enum import Flag, auto
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
+from authz_sidecar.policy.reasons import UNAUTHENTICATED, outcome_of_failure, outcome_of_success
 from authz_sidecar.policy.subject import Subject
 
 if TYPE_CHECKING:
-    from authz_sidecar.core.source_locations import Positions, Step
-    from authz_sidecar.core.step_up import StepUp
-    from authz_sidecar.core.types import Fact
+    from authz_sidecar.core.source_locations import PathStep, SourceMap
+    from authz_sidecar.core.step_up import AuthenticationRequirement
+    from authz_sidecar.core.types import RequestAttribute
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.combinators import Test
     # HOUSE-REMOVED
 
 
-class About(Flag):
+class Dependency(Flag):
     """What an outcome depends on; whatever depends on neither request nor evidence is known as
     soon as it is known who asks, and when."""
 
@@ -31,7 +31,7 @@ class About(Flag):
     SUBJECT = auto()
     TIME = auto()
     REQUEST = auto()
-    EVIDENCE = auto()
+    RECORDS = auto()
 
 
 Until = Callable[[Subject | None, float], float]
@@ -40,65 +40,66 @@ Until = Callable[[Subject | None, float], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """`path` leads to it in the document, `data` is what stands there; `facts` are those without
-    which it is unknown; `groups` are the group names it mentions. `constant` is the outcome where
-    it is always the same, `device_type` the kind of device asked for, `demand` what it asks of a
-    sign-in."""
+    """`path` leads to it in the document, `data` is what stands there; `attributes` are those
+    without which it is unknown; `groups` are the group names it mentions. `constant` is the
+    outcome where it is always the same, `device_type` the kind of device asked for, `requirement`
+    what it asks of a sign-in."""
 
     name: str
     sub_path: str
     data: object
-    path: tuple[Step, ...]
+    path: tuple[PathStep, ...]
     test: Test
-    about: About
-    facts: frozenset[Fact] = frozenset()
-    until: Until | None = None
+    depends_on: Dependency
+    attributes: frozenset[RequestAttribute] = frozenset()
+    stable_until: Until | None = None
     groups: tuple[str, ...] = ()
     constant: int | None = None
     device_type: str | None = None
-    demand: StepUp | None = None
+    requirement: AuthenticationRequirement | None = None
 
     @property
-    def written(self) -> str:
+    def source_text(self) -> str:
         """Its name as it stands in the policy."""
         return f"{self.name}/{self.sub_path}" if self.sub_path else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class CompileContext:
     """Where a criterion stands. `sub_path` is what follows the first `/` of its name, `data` its
     value.
 
-    `unknown` is what the criterion counts as when its fact did not arrive: whatever makes its rule
-    refuse. None stands for the upstream meaning, in which an absent input simply does not match.
+    `outcome_when_unknown` is what the criterion counts as when its fact did not arrive: whatever
+    makes its rule refuse. None stands for the upstream meaning, in which an absent input simply
+    does not match.
     """
 
     name: str
     sub_path: str
     data: object
-    where: Positions
-    path: tuple[Step, ...]
-    unknown: bool | None
+    source_map: SourceMap
+    path: tuple[PathStep, ...]
+    outcome_when_unknown: bool | None
     problems: list[Problem]
 
-    def problem(self, message: str, *steps: Step) -> None:
-        self.problems.append(self.where.problem(message, *self.path, *steps))
+    def problem(self, message: str, *steps: PathStep) -> None:
+        self.problems.append(self.source_map.problem(message, *self.path, *steps))
 
-    def below(self, *steps: Step) -> Site:
+    def scoped(self, *steps: PathStep) -> CompileContext:
         """For a matcher inside of the data."""
         return replace(self, path=(*self.path, *steps))
 
     def when_unknown(self, *, code: str, failing: int) -> int:
-        if self.unknown is None:
+        if self.outcome_when_unknown is None:
             return failing
-        return holds(code) if self.unknown else fails(code)
+        return outcome_of_success(code) if self.outcome_when_unknown else outcome_of_failure(code)
 
     def criterion(
         self,
         test: Test,
-        about: About,
+        about: Dependency,
         *,
-        facts: frozenset[Fact] = frozenset(),
+        facts: frozenset[RequestAttribute] = frozenset(),
         until: Until | None = None,
         groups: tuple[str, ...] = (),
     ) -> Criterion:
@@ -108,13 +109,13 @@ class Site:
             data=self.data,
             path=self.path,
             test=test,
-            about=about,
-            facts=facts,
-            until=until,
+            depends_on=about,
+            attributes=facts,
+            stable_until=until,
             groups=groups,
         )
 
-    def about_subject(
+    def subject_criterion(
         self,
         held: Callable[[Subject], bool],
         *,
@@ -123,28 +124,28 @@ class Site:
         groups: tuple[str, ...] = (),
     ) -> Criterion:
         """A question about a signed-in user; nobody signed in is the same answer to all of them."""
-        passing, failing = holds(ok), fails(failed)
+        passing, failing = outcome_of_success(ok), outcome_of_failure(failed)
 
         def test(_request: object, subject: Subject | None, _now: float, _evidence: object) -> int:
             if subject is None:
                 return UNAUTHENTICATED
             return passing if held(subject) else failing
 
-        return self.criterion(test, About.SUBJECT, groups=groups)
+        return self.criterion(test, Dependency.SUBJECT, groups=groups)
 
-    def constant(self, outcome: int) -> Criterion:
+    def constant_criterion(self, outcome: int) -> Criterion:
         def test(_request: object, _subject: object, _now: float, _evidence: object) -> int:
             return outcome
 
-        return replace(self.criterion(test, About.NOTHING), constant=outcome)
+        return replace(self.criterion(test, Dependency.NOTHING), constant=outcome)
 
 
-Builder = Callable[[object, Site], Criterion | None]
+Builder = Callable[[object, CompileContext], Criterion | None]
 
 
-def accept(_data: object, site: Site) -> Criterion:
-    return site.constant(holds("accept"))
+def accept(_data: object, site: CompileContext) -> Criterion:
+    return site.constant_criterion(outcome_of_success("accept"))
 
 
-def reject(_data: object, site: Site) -> Criterion:
-    return site.constant(fails("reject"))
+def reject(_data: object, site: CompileContext) -> Criterion:
+    return site.constant_criterion(outcome_of_failure("reject"))

@@ -9,14 +9,14 @@ import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
 
-from authz_sidecar.core.suggest import unknown as unknown_name
-from authz_sidecar.core.types import CheckRequest, Fact
+from authz_sidecar.core.suggest import unknown_name_message as unknown_name
+from authz_sidecar.core.types import CheckRequest, RequestAttribute
 from authz_sidecar.policy.certificates import CertificateFacts, read_certificate
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
 from authz_sidecar.policy.matchers import operators_of
-from authz_sidecar.policy.reasons import fails, holds
+from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
 
-_FACTS = frozenset({Fact.CERTIFICATE})
+_FACTS = frozenset({RequestAttribute.CERTIFICATE})
 _SHORT = re.compile(r"[0-9a-f]{64}")
 _LONG = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){31}")
 _SHA256_BYTES = 32
@@ -24,7 +24,7 @@ _SHA256_BYTES = 32
 CertificateTest = Callable[[CertificateFacts], bool]
 
 
-def client_certificate(data: object, site: Site) -> Criterion | None:
+def client_certificate(data: object, site: CompileContext) -> Criterion | None:
     if not isinstance(data, Mapping):
         site.problem(f"takes an object with {', '.join(f'`{key}`' for key in _CONDITIONS)}")
         return None
@@ -35,7 +35,10 @@ def client_certificate(data: object, site: Site) -> Criterion | None:
     )
     if len(conditions) < len(data):
         return None
-    passing, failing = holds("client-certificate-ok"), fails("client-certificate-unauthorized")
+    passing, failing = (
+        outcome_of_success("client-certificate-ok"),
+        outcome_of_failure("client-certificate-unauthorized"),
+    )
     unknown = site.when_unknown(code="client-certificate-unknown", failing=failing)
 
     def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
@@ -52,13 +55,13 @@ def client_certificate(data: object, site: Site) -> Criterion | None:
                 return failing
         return passing
 
-    return site.criterion(test, About.REQUEST, facts=_FACTS)
+    return site.criterion(test, Dependency.REQUEST, facts=_FACTS)
 
 
-def invalid_client_certificate(_data: object, site: Site) -> Criterion:
-    valid = fails("valid-client-certificate")
-    missing = holds("client-certificate-required")
-    invalid = holds("invalid-client-certificate")
+def invalid_client_certificate(_data: object, site: CompileContext) -> Criterion:
+    valid = outcome_of_failure("valid-client-certificate")
+    missing = outcome_of_success("client-certificate-required")
+    invalid = outcome_of_success("invalid-client-certificate")
     # Upstream, with no authority configured, every certificate and none at all count as valid.
     unknown = site.when_unknown(code="client-certificate-unknown", failing=valid)
 
@@ -70,29 +73,31 @@ def invalid_client_certificate(_data: object, site: Site) -> Criterion:
             return valid
         return invalid if certificate.presented else missing
 
-    return site.criterion(test, About.REQUEST, facts=_FACTS)
+    return site.criterion(test, Dependency.REQUEST, facts=_FACTS)
 
 
-def _condition(key: str, value: object, site: Site) -> CertificateTest | None:
+def _condition(key: str, value: object, site: CompileContext) -> CertificateTest | None:
     build = _CONDITIONS.get(key)
     if build is None:
         site.problem(unknown_name("certificate condition", key, _CONDITIONS), key)
         return None
-    return build(value, site.below(key))
+    return build(value, site.scoped(key))
 
 
-def _fingerprint(value: object, site: Site) -> CertificateTest | None:
+def _fingerprint(value: object, site: CompileContext) -> CertificateTest | None:
     """Of the whole certificate, SHA-256."""
     known = _each(value, site, _normal_fingerprint)
     return None if known is None else lambda facts: facts.fingerprint in known
 
 
-def _spki_hash(value: object, site: Site) -> CertificateTest | None:
+def _spki_hash(value: object, site: CompileContext) -> CertificateTest | None:
     known = _each(value, site, _normal_spki_hash)
     return None if known is None else lambda facts: facts.spki_hash in known
 
 
-def _each(value: object, site: Site, normal: Callable[[str], str]) -> frozenset[str] | None:
+def _each(
+    value: object, site: CompileContext, normal: Callable[[str], str]
+) -> frozenset[str] | None:
     before = len(site.problems)
     known = set()
     for text in value if isinstance(value, list | tuple) else [value]:
@@ -129,7 +134,7 @@ def _normal_spki_hash(text: str) -> str:
 def _san(names: Callable[[CertificateFacts], tuple[str, ...]]) -> Condition:
     """Existential, operator by operator: each may be satisfied by another of the names."""
 
-    def condition(value: object, site: Site) -> CertificateTest | None:
+    def condition(value: object, site: CompileContext) -> CertificateTest | None:
         operators = operators_of(value, site)
         if operators is None:
             return None
@@ -138,7 +143,7 @@ def _san(names: Callable[[CertificateFacts], tuple[str, ...]]) -> Condition:
     return condition
 
 
-Condition = Callable[[object, Site], CertificateTest | None]
+Condition = Callable[[object, CompileContext], CertificateTest | None]
 
 _CONDITIONS: dict[str, Condition] = {
     "fingerprint": _fingerprint,

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.suggest import unknown
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
-from authz_sidecar.policy.reasons import ABOUT_DEVICE, UNAUTHENTICATED, fails, holds
+from authz_sidecar.core.suggest import unknown_name_message
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
+from authz_sidecar.policy.reasons import (
+    ABOUT_DEVICE,
+    UNAUTHENTICATED,
+    outcome_of_failure,
+    outcome_of_success,
+)
 
 if TYPE_CHECKING:
     from authz_sidecar.policy.subject import Subject
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 _KEYS = ("approved", "is", "type")
 
 
-def device(data: object, site: Site) -> Criterion | None:
+def device(data: object, site: CompileContext) -> Criterion | None:
     if not isinstance(data, Mapping):
         site.problem("takes an object with `type`, `is` or `approved`")
         return None
@@ -26,9 +31,9 @@ def device(data: object, site: Site) -> Criterion | None:
     credential = data.get("is")
     approved = _truthy(data["approved"]) if "approved" in data else None
     nobody = UNAUTHENTICATED | ABOUT_DEVICE
-    missing = fails("device-unauthenticated") | ABOUT_DEVICE
-    passing = holds("device-ok") | ABOUT_DEVICE
-    failing = fails("device-unauthorized") | ABOUT_DEVICE
+    missing = outcome_of_failure("device-unauthenticated") | ABOUT_DEVICE
+    passing = outcome_of_success("device-ok") | ABOUT_DEVICE
+    failing = outcome_of_failure("device-unauthorized") | ABOUT_DEVICE
 
     def test(_request: object, subject: Subject | None, _now: float, _evidence: object) -> int:
         if subject is None:
@@ -40,14 +45,14 @@ def device(data: object, site: Site) -> Criterion | None:
             return failing
         return failing if approved not in (None, found.approved) else passing
 
-    return replace(site.criterion(test, About.SUBJECT), device_type=kind)
+    return replace(site.criterion(test, Dependency.SUBJECT), device_type=kind)
 
 
-def _sound(data: Mapping[object, object], site: Site) -> bool:
+def _sound(data: Mapping[object, object], site: CompileContext) -> bool:
     before = len(site.problems)
     for key in data:
         if key not in _KEYS:
-            site.problem(unknown("device condition", key, _KEYS), str(key))
+            site.problem(unknown_name_message("device condition", key, _KEYS), str(key))
     for key in ("is", "type"):
         if key in data and not isinstance(data[key], str):
             site.problem("takes a string", key)

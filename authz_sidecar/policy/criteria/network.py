@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.networks import Network, parse_network, unmapped
-from authz_sidecar.core.types import CheckRequest, Fact
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
-from authz_sidecar.policy.reasons import fails, holds
+from authz_sidecar.core.networks import Network, parse_network, unmap_ipv4
+from authz_sidecar.core.types import CheckRequest, RequestAttribute
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
+from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_FACTS = frozenset({Fact.CLIENT_ADDRESS})
+_FACTS = frozenset({RequestAttribute.CLIENT_ADDRESS})
 
 
-def source_ip(data: object, site: Site) -> Criterion | None:
+def source_ip(data: object, site: CompileContext) -> Criterion | None:
     if not isinstance(data, str | list | tuple):
         site.problem("takes an address, a network such as `10.0.0.0/8`, or an array of them")
         return None
@@ -24,24 +24,27 @@ def source_ip(data: object, site: Site) -> Criterion | None:
     ranges = _ranges(network for network in networks if network is not None)
     if None in networks:
         return None
-    passing, failing = holds("source-ip-ok"), fails("source-ip-unauthorized")
+    passing, failing = (
+        outcome_of_success("source-ip-ok"),
+        outcome_of_failure("source-ip-unauthorized"),
+    )
     unknown = site.when_unknown(code="source-ip-unknown", failing=failing)
 
     def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
         client = request.client
         if client is None:
             return unknown
-        client = unmapped(client)
+        client = unmap_ipv4(client)
         value, version = int(client), client.version
         for first, last, family in ranges:
             if first <= value <= last and family == version:
                 return passing
         return failing
 
-    return site.criterion(test, About.REQUEST, facts=_FACTS)
+    return site.criterion(test, Dependency.REQUEST, facts=_FACTS)
 
 
-def _network(text: object, site: Site, at: int) -> Network | None:
+def _network(text: object, site: CompileContext, at: int) -> Network | None:
     if not isinstance(text, str):
         site.problem("takes addresses and networks written as strings", at)
         return None

@@ -6,17 +6,17 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.networks import unmapped
-from authz_sidecar.core.suggest import unknown as unknown_name
-from authz_sidecar.core.types import CheckRequest, Fact
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
-from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS, OperandError, equal
-from authz_sidecar.policy.reasons import UNAUTHENTICATED, fails, holds
+from authz_sidecar.core.networks import unmap_ipv4
+from authz_sidecar.core.suggest import unknown_name_message as unknown_name
+from authz_sidecar.core.types import CheckRequest, RequestAttribute
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
+from authz_sidecar.policy.matchers import LIST_OPERATORS, STRING_OPERATORS, OperandError, json_equal
+from authz_sidecar.policy.reasons import UNAUTHENTICATED, outcome_of_failure, outcome_of_success
 
 if TYPE_CHECKING:
-    from authz_sidecar.policy.subject import Evidence, Subject
+    from authz_sidecar.policy.subject import Context, Subject
 
-_ADDRESS = frozenset({Fact.CLIENT_ADDRESS})
+_ADDRESS = frozenset({RequestAttribute.CLIENT_ADDRESS})
 _BY = ("address", "user")
 _KEYS = ("by", "field", "type")
 
@@ -24,7 +24,7 @@ ValueTest = Callable[[object], bool]
 """Of the field's value, None where there is no record or no such field."""
 
 
-def record(data: object, site: Site) -> Criterion | None:
+def record(data: object, site: CompileContext) -> Criterion | None:
     if not isinstance(data, Mapping):
         site.problem("takes an object with `type`, `field` and an operator")
         return None
@@ -60,12 +60,12 @@ def table_of(criterion: Criterion) -> tuple[str, str] | None:
 
 
 def _of_user(
-    table: str, held: Callable[[Mapping[str, object] | None], bool], site: Site
+    table: str, held: Callable[[Mapping[str, object] | None], bool], site: CompileContext
 ) -> Criterion:
-    passing, failing = holds("record-ok"), fails("record-unauthorized")
+    passing, failing = outcome_of_success("record-ok"), outcome_of_failure("record-unauthorized")
     unknown = site.when_unknown(code="record-unknown", failing=failing)
 
-    def test(_request: object, subject: Subject | None, _now: float, evidence: Evidence) -> int:
+    def test(_request: object, subject: Subject | None, _now: float, evidence: Context) -> int:
         if subject is None:
             return UNAUTHENTICATED
         users = None if evidence.records is None else evidence.records.users(table)
@@ -73,25 +73,25 @@ def _of_user(
             return unknown
         return passing if held(users.get(subject.user)) else failing
 
-    return site.criterion(test, About.SUBJECT | About.EVIDENCE)
+    return site.criterion(test, Dependency.SUBJECT | Dependency.RECORDS)
 
 
 def _of_address(
-    table: str, held: Callable[[Mapping[str, object] | None], bool], site: Site
+    table: str, held: Callable[[Mapping[str, object] | None], bool], site: CompileContext
 ) -> Criterion:
-    passing, failing = holds("record-ok"), fails("record-unauthorized")
+    passing, failing = outcome_of_success("record-ok"), outcome_of_failure("record-unauthorized")
     unknown = site.when_unknown(code="record-unknown", failing=failing)
 
-    def test(request: CheckRequest, _subject: object, _now: float, evidence: Evidence) -> int:
+    def test(request: CheckRequest, _subject: object, _now: float, evidence: Context) -> int:
         networks = None if evidence.records is None else evidence.records.networks(table)
         if networks is None or request.client is None:
             return unknown
-        return passing if held(networks.of(unmapped(request.client))) else failing
+        return passing if held(networks.find(unmap_ipv4(request.client))) else failing
 
-    return site.criterion(test, About.REQUEST | About.EVIDENCE, facts=_ADDRESS)
+    return site.criterion(test, Dependency.REQUEST | Dependency.RECORDS, facts=_ADDRESS)
 
 
-def _name(data: Mapping[str, object], key: str, site: Site) -> str:
+def _name(data: Mapping[str, object], key: str, site: CompileContext) -> str:
     name = data.get(key)
     if isinstance(name, str) and name:
         return name
@@ -99,7 +99,7 @@ def _name(data: Mapping[str, object], key: str, site: Site) -> str:
     return ""
 
 
-def _operator(name: str, operand: object, site: Site) -> ValueTest | None:
+def _operator(name: str, operand: object, site: CompileContext) -> ValueTest | None:
     try:
         return _value_test(name, operand)
     except KeyError:
@@ -117,9 +117,9 @@ def _value_test(name: str, operand: object) -> ValueTest:
             raise OperandError("takes `true` or `false`")
         return lambda value: (value is not None) is operand
     if name in ("is", "="):
-        return lambda value: value is not None and equal(value, operand)
+        return lambda value: value is not None and json_equal(value, operand)
     if name == "not":
-        return lambda value: value is not None and not equal(value, operand)
+        return lambda value: value is not None and not json_equal(value, operand)
     if name in _COMPARISONS:
         return _comparison(name, operand)
     if name in LIST_OPERATORS:

@@ -10,48 +10,60 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus
 
-from authz_sidecar.core.types import CheckRequest, Fact
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
+from authz_sidecar.core.types import CheckRequest, RequestAttribute
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
 from authz_sidecar.policy.matchers import string_matcher
-from authz_sidecar.policy.paths import decoded
-from authz_sidecar.policy.reasons import fails, holds
+from authz_sidecar.policy.paths import decode_path
+from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def http_method(data: object, site: Site) -> Criterion | None:
-    return _compared(data, site, Fact.METHOD, lambda request: (request.method,), "http-method")
+def http_method(data: object, site: CompileContext) -> Criterion | None:
+    return _compared(
+        data, site, RequestAttribute.METHOD, lambda request: (request.method,), "http-method"
+    )
 
 
-def http_path(data: object, site: Site) -> Criterion | None:
-    return _compared(data, site, Fact.PATH, lambda request: (decoded(request.path),), "http-path")
+def http_path(data: object, site: CompileContext) -> Criterion | None:
+    return _compared(
+        data, site, RequestAttribute.PATH, lambda request: (decode_path(request.path),), "http-path"
+    )
 
 
-def http_header(data: object, site: Site) -> Criterion | None:
+def http_header(data: object, site: CompileContext) -> Criterion | None:
     name = site.sub_path.lower()
     if not name:
         site.problem("`http_header` needs the name of a header: `http_header/x-team`")
         return None
     return _compared(
-        data, site, Fact.HEADERS, lambda request: request.header_values(name), "http-header"
+        data,
+        site,
+        RequestAttribute.HEADERS,
+        lambda request: request.header_values(name),
+        "http-header",
     )
 
 
-def query(data: object, site: Site) -> Criterion | None:
+def query(data: object, site: CompileContext) -> Criterion | None:
     name = site.sub_path
     if not name:
         site.problem("`query` needs the name of a parameter: `query/tab`")
         return None
     return _compared(
-        data, site, Fact.QUERY, lambda request: parameter_values(request.query or "", name), "query"
+        data,
+        site,
+        RequestAttribute.QUERY,
+        lambda request: parameter_values(request.query or "", name),
+        "query",
     )
 
 
 def _compared(
     data: object,
-    site: Site,
-    fact: Fact,
+    site: CompileContext,
+    fact: RequestAttribute,
     values_of: Callable[[CheckRequest], Sequence[str]],
     code: str,
 ) -> Criterion | None:
@@ -59,11 +71,11 @@ def _compared(
     if matches is None:
         return None
     facts = frozenset({fact})
-    passing, failing = holds(f"{code}-ok"), fails(f"{code}-unauthorized")
+    passing, failing = outcome_of_success(f"{code}-ok"), outcome_of_failure(f"{code}-unauthorized")
     unknown = site.when_unknown(code=f"{code}-unknown", failing=failing)
 
     def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
-        if not request.facts >= facts:
+        if not request.attributes >= facts:
             return unknown
         values = values_of(request)
         if not values:
@@ -72,7 +84,7 @@ def _compared(
             return unknown
         return passing if matches(values[0]) else failing
 
-    return site.criterion(test, About.REQUEST, facts=facts)
+    return site.criterion(test, Dependency.REQUEST, facts=facts)
 
 
 def parameter_values(text: str, name: str) -> list[str]:
@@ -93,19 +105,19 @@ def _split(pairs: list[str], name: str) -> list[str]:
     ]
 
 
-_FACTS = frozenset({Fact.METHOD, Fact.HEADERS})
+_FACTS = frozenset({RequestAttribute.METHOD, RequestAttribute.HEADERS})
 
 
-def cors_preflight(_data: object, site: Site) -> Criterion:
-    passing, failing = holds("cors-request"), fails("non-cors-request")
+def cors_preflight(_data: object, site: CompileContext) -> Criterion:
+    passing, failing = outcome_of_success("cors-request"), outcome_of_failure("non-cors-request")
     unknown = site.when_unknown(code="cors-request-unknown", failing=failing)
 
     def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
-        if not request.facts >= _FACTS:
+        if not request.attributes >= _FACTS:
             return unknown
         if request.method != "OPTIONS":
             return failing
         asked = any(request.header_values("access-control-request-method"))
         return passing if asked and any(request.header_values("origin")) else failing
 
-    return site.criterion(test, About.REQUEST, facts=_FACTS)
+    return site.criterion(test, Dependency.REQUEST, facts=_FACTS)

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
 from typing import TypeVar
 
-from authz_sidecar.core.suggest import unknown
+from authz_sidecar.core.suggest import unknown_name_message
 from authz_sidecar.policy import times
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
-from authz_sidecar.policy.reasons import fails, holds
-from authz_sidecar.policy.times import CalendarError
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
+from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
+from authz_sidecar.policy.times import TimeFormatError
 
 T = TypeVar("T")
 
 _NEVER = float("inf")
 
 
-def date(data: object, site: Site) -> Criterion | None:
+def date(data: object, site: CompileContext) -> Criterion | None:
     fields = _fields(data, site, ("after", "before", "timezone"))
     if fields is None:
         return None
@@ -26,7 +26,7 @@ def date(data: object, site: Site) -> Criterion | None:
     place = _zone(fields, site) or UTC
 
     def read(text: str) -> float:
-        return times.instant(text, bare=place)
+        return times.parse_instant(text, default_zone=place)
 
     first, last = _read(fields, "after", read, site), _read(fields, "before", read, site)
     if first is not None and last is not None and last <= first:
@@ -42,76 +42,76 @@ def date(data: object, site: Site) -> Criterion | None:
     return _timed(lambda now: start <= now < end, site, "date", until)
 
 
-def day_of_week(data: object, site: Site) -> Criterion | None:
+def day_of_week(data: object, site: CompileContext) -> Criterion | None:
     if isinstance(data, str):
-        days = _parsed(data, times.days, site)
+        days = _parsed(data, times.parse_days, site)
         return None if days is None else _on_days(days, UTC, site)
     fields = _fields(data, site, ("days", "timezone"), needed="days")
     if fields is None:
         return None
     before = len(site.problems)
     place = _zone(fields, site) or UTC
-    days = _read(fields, "days", times.days, site)
+    days = _read(fields, "days", times.parse_days, site)
     if days is None or len(site.problems) > before:
         return None
     return _on_days(days, place, site)
 
 
-def _on_days(days: frozenset[int], place: tzinfo, site: Site) -> Criterion:
+def _on_days(days: frozenset[int], place: tzinfo, site: CompileContext) -> Criterion:
     def until(_subject: object, now: float) -> float:
-        _, seconds = times.local(now, place)
-        return min(now + times.DAY - seconds, times.steady_until(now))
+        _, seconds = times.local_time(now, place)
+        return min(now + times.DAY_SECONDS - seconds, times.next_minute(now))
 
-    return _timed(lambda now: times.local(now, place)[0] in days, site, "day-of-week", until)
+    return _timed(lambda now: times.local_time(now, place)[0] in days, site, "day-of-week", until)
 
 
-def time_of_day(data: object, site: Site) -> Criterion | None:
+def time_of_day(data: object, site: CompileContext) -> Criterion | None:
     fields = _fields(data, site, ("after", "before", "timezone"), needed="timezone")
     if fields is None:
         return None
     before = len(site.problems)
     place = _zone(fields, site)
-    first = _read(fields, "after", times.time_of_day, site)
-    last = _read(fields, "before", times.time_of_day, site)
+    first = _read(fields, "after", times.parse_time_of_day, site)
+    last = _read(fields, "before", times.parse_time_of_day, site)
     if first is not None and first == last:
         site.problem("never holds: `after` and `before` are the same")
     elif first is None and last == 0:
         site.problem("never holds: no time of a day is before midnight")
     if place is None or len(site.problems) > before:
         return None
-    start, end = first or 0.0, times.DAY if last is None else last
+    start, end = first or 0.0, times.DAY_SECONDS if last is None else last
     around = start > end
 
     def held(now: float) -> bool:
-        _, seconds = times.local(now, place)
+        _, seconds = times.local_time(now, place)
         if around:
             return seconds >= start or seconds < end
         return start <= seconds < end
 
     def until(_subject: object, now: float) -> float:
-        _, seconds = times.local(now, place)
-        ahead = [bound - seconds for bound in (start, end, times.DAY) if bound > seconds]
-        return min(now + min(ahead), times.steady_until(now))
+        _, seconds = times.local_time(now, place)
+        ahead = [bound - seconds for bound in (start, end, times.DAY_SECONDS) if bound > seconds]
+        return min(now + min(ahead), times.next_minute(now))
 
     return _timed(held, site, "time-of-day", until)
 
 
 def _timed(
     held: Callable[[float], bool],
-    site: Site,
+    site: CompileContext,
     code: str,
     until: Callable[[object, float], float],
 ) -> Criterion:
-    passing, failing = holds(f"{code}-ok"), fails(f"{code}-unauthorized")
+    passing, failing = outcome_of_success(f"{code}-ok"), outcome_of_failure(f"{code}-unauthorized")
 
     def test(_request: object, _subject: object, now: float, _evidence: object) -> int:
         return passing if held(now) else failing
 
-    return site.criterion(test, About.TIME, until=until)
+    return site.criterion(test, Dependency.TIME, until=until)
 
 
 def _fields(
-    data: object, site: Site, known: tuple[str, ...], *, needed: str | None = None
+    data: object, site: CompileContext, known: tuple[str, ...], *, needed: str | None = None
 ) -> Mapping[str, object] | None:
     """The data when it is an object with known keys and at least one bound."""
     if not isinstance(data, Mapping):
@@ -120,7 +120,7 @@ def _fields(
     before = len(site.problems)
     for key in data:
         if key not in known:
-            site.problem(unknown("condition", key, known), str(key))
+            site.problem(unknown_name_message("condition", key, known), str(key))
     if needed is not None and needed not in data:
         site.problem(f"needs `{needed}`")
     if not any(key in data for key in known if key != "timezone"):
@@ -128,11 +128,13 @@ def _fields(
     return data if len(site.problems) == before else None
 
 
-def _zone(fields: Mapping[str, object], site: Site) -> tzinfo | None:
-    return _read(fields, "timezone", times.zone, site)
+def _zone(fields: Mapping[str, object], site: CompileContext) -> tzinfo | None:
+    return _read(fields, "timezone", times.parse_zone, site)
 
 
-def _read(fields: Mapping[str, object], key: str, read: Callable[[str], T], site: Site) -> T | None:
+def _read(
+    fields: Mapping[str, object], key: str, read: Callable[[str], T], site: CompileContext
+) -> T | None:
     if key not in fields:
         return None
     text = fields[key]
@@ -142,9 +144,9 @@ def _read(fields: Mapping[str, object], key: str, read: Callable[[str], T], site
     return _parsed(text, read, site, key)
 
 
-def _parsed(text: str, read: Callable[[str], T], site: Site, *steps: str) -> T | None:
+def _parsed(text: str, read: Callable[[str], T], site: CompileContext, *steps: str) -> T | None:
     try:
         return read(text)
-    except CalendarError as wrong:
+    except TimeFormatError as wrong:
         site.problem(str(wrong), *steps)
         return None

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.core.types import Fact
-from authz_sidecar.policy.criteria.base import About, Criterion, Site
+from authz_sidecar.core.types import RequestAttribute
+from authz_sidecar.policy.criteria.base import CompileContext, Criterion, Dependency
 from authz_sidecar.policy.matchers import string_matcher
-from authz_sidecar.policy.reasons import fails, holds
+from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
 
 if TYPE_CHECKING:
-    from authz_sidecar.policy.subject import Evidence
+    from authz_sidecar.policy.subject import Context
 
-_FACTS = frozenset({Fact.BODY})
+_FACTS = frozenset({RequestAttribute.BODY})
 
 
-def mcp_tool(data: object, site: Site) -> Criterion | None:
+def mcp_tool(data: object, site: CompileContext) -> Criterion | None:
     matches = string_matcher(data, site)
     if matches is None:
         return None
-    passing, failing = holds("mcp-tool-match"), fails("mcp-tool-no-match")
-    no_call = fails("mcp-not-a-tool-call")
+    passing, failing = outcome_of_success("mcp-tool-match"), outcome_of_failure("mcp-tool-no-match")
+    no_call = outcome_of_failure("mcp-not-a-tool-call")
     unknown = site.when_unknown(code="mcp-tool-unknown", failing=no_call)
 
-    def test(_request: object, _subject: object, _now: float, evidence: Evidence) -> int:
+    def test(_request: object, _subject: object, _now: float, evidence: Context) -> int:
         call = evidence.call
         if call is None:
             return unknown
@@ -31,4 +31,4 @@ def mcp_tool(data: object, site: Site) -> Criterion | None:
             return no_call
         return passing if call.tool is not None and matches(call.tool) else failing
 
-    return site.criterion(test, About.EVIDENCE, facts=_FACTS)
+    return site.criterion(test, Dependency.RECORDS, facts=_FACTS)

@@ -6,21 +6,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from authz_sidecar.policy.claims import claim_values
+from authz_sidecar.policy.claims import values_at
 from authz_sidecar.policy.matchers import list_matcher, string_matcher
 
 if TYPE_CHECKING:
-    from authz_sidecar.policy.criteria.base import Criterion, Site
+    from authz_sidecar.policy.criteria.base import CompileContext, Criterion
     from authz_sidecar.policy.subject import Subject
 
 
-def authenticated_user(_data: object, site: Site) -> Criterion:
-    return site.about_subject(
+def authenticated_user(_data: object, site: CompileContext) -> Criterion:
+    return site.subject_criterion(
         lambda subject: bool(subject.user), ok="user-ok", failed="user-unauthorized"
     )
 
 
-def user(data: object, site: Site) -> Criterion | None:
+def user(data: object, site: CompileContext) -> Criterion | None:
     matches = string_matcher(data, site)
     if matches is None:
         return None
@@ -28,19 +28,19 @@ def user(data: object, site: Site) -> Criterion | None:
     def held(subject: Subject) -> bool:
         return subject.user is not None and matches(subject.user)
 
-    return site.about_subject(held, ok="user-ok", failed="user-unauthorized")
+    return site.subject_criterion(held, ok="user-ok", failed="user-unauthorized")
 
 
-def email(data: object, site: Site) -> Criterion | None:
+def email(data: object, site: CompileContext) -> Criterion | None:
     matches = string_matcher(data, site)
     if matches is None:
         return None
-    return site.about_subject(
+    return site.subject_criterion(
         lambda subject: matches(subject.email), ok="email-ok", failed="email-unauthorized"
     )
 
 
-def domain(data: object, site: Site) -> Criterion | None:
+def domain(data: object, site: CompileContext) -> Criterion | None:
     matches = string_matcher(data, site)
     if matches is None:
         return None
@@ -51,10 +51,10 @@ def domain(data: object, site: Site) -> Criterion | None:
         pieces = subject.email.split("@", 2)
         return len(pieces) > 1 and matches(pieces[1])
 
-    return site.about_subject(held, ok="domain-ok", failed="domain-unauthorized")
+    return site.subject_criterion(held, ok="domain-ok", failed="domain-unauthorized")
 
 
-def groups(data: object, site: Site) -> Criterion | None:
+def groups(data: object, site: CompileContext) -> Criterion | None:
     matches = list_matcher(data, site)
     if matches is None:
         return None
@@ -62,12 +62,12 @@ def groups(data: object, site: Site) -> Criterion | None:
     def held(subject: Subject) -> bool:
         return subject.groups is not None and matches(subject.groups)
 
-    return site.about_subject(
+    return site.subject_criterion(
         held, ok="groups-ok", failed="groups-unauthorized", groups=_mentioned(data)
     )
 
 
-def claim(data: object, site: Site) -> Criterion | None:
+def claim(data: object, site: CompileContext) -> Criterion | None:
     path = site.sub_path
     if not path:
         site.problem("`claim` needs the name of a claim: `claim/department`")
@@ -75,8 +75,8 @@ def claim(data: object, site: Site) -> Criterion | None:
     matches = list_matcher(data, site)
     if matches is None:
         return None
-    return site.about_subject(
-        lambda subject: matches(claim_values(subject.claims, path)),
+    return site.subject_criterion(
+        lambda subject: matches(values_at(subject.claims, path)),
         ok="claim-ok",
         failed="claim-unauthorized",
         groups=_mentioned(data) if path == "groups" else (),

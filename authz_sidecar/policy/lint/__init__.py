@@ -1,6 +1,6 @@
 """Policies that load and say something else than their authors mean."""
 
-from authz_sidecar.policy.lint.codes import CODES, Code, Lines, Severity, is_ignored
-from authz_sidecar.policy.lint.document import Found, lint
+from authz_sidecar.policy.lint.codes import CODES, LintCode, Severity, SourceLines, is_ignored
+from authz_sidecar.policy.lint.document import LintMatch, find_lint
 
-__all__ = ["CODES", "Code", "Found", "Lines", "Severity", "is_ignored", "lint"]
+__all__ = ["CODES", "LintCode", "LintMatch", "Severity", "SourceLines", "find_lint", "is_ignored"]

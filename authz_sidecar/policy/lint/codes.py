@@ -20,7 +20,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class LintCode:
     """`fix` says in words what to write instead."""
 
     severity: Severity
@@ -30,100 +30,100 @@ class Code:
 
 _WARNING, _HINT = Severity.WARNING, Severity.HINT
 
-CODES: Mapping[str, Code] = MappingProxyType(
+CODES: Mapping[str, LintCode] = MappingProxyType(
     {
-        "AZ101": Code(
+        "AZ101": LintCode(
             _WARNING,
             "several operators of one rule are alternatives: any of them is enough",
             "write one operator a rule, and all conditions that belong together in one `and`",
         ),
-        "AZ102": Code(
+        "AZ102": LintCode(
             _HINT,
             "`nor` holds as soon as one of its criteria does not",
             "write `not` where none of them may hold",
         ),
-        "AZ103": Code(
+        "AZ103": LintCode(
             _WARNING,
             "a list is compared as one value and never matches",
             "write `in: […]` for a string, or one criterion for each value in an `or`",
         ),
-        "AZ104": Code(
+        "AZ104": LintCode(
             _HINT,
             "`is` wants a list of exactly this one value",
             "write `has` where others may stand beside it",
         ),
-        "AZ105": Code(
+        "AZ105": LintCode(
             _WARNING,
             "`reject` never holds, so that this denies nobody",
             "write `accept` in a `deny` to shut everybody out",
         ),
-        "AZ106": Code(
+        "AZ106": LintCode(
             _WARNING,
             "is empty and never applies, not even an empty `and`",
             "leave it out, or say `accept: true`",
         ),
-        "AZ107": Code(
+        "AZ107": LintCode(
             _WARNING,
             "a matcher without an operator matches every value",
             "write `authenticated_user: true`, or compare with something",
         ),
-        "AZ108": Code(
+        "AZ108": LintCode(
             _WARNING,
             "one of several negations in an `or` always holds",
             "put them in an `and`, or list the values in one `not_in`",
         ),
-        "AZ109": Code(
+        "AZ109": LintCode(
             _HINT,
             "compares letters, not segments: `/admin` is the beginning of `/administrator` too",
             "end the prefix with `/`, and compare the bare path with `is`",
         ),
-        "AZ110": Code(
+        "AZ110": LintCode(
             _WARNING,
             "what is compared is always text, this is none and never equal to it",
             "put it in quotes",
         ),
-        "AZ111": Code(
+        "AZ111": LintCode(
             _WARNING,
             "its value is ignored, also `false`",
             "write `true`, or leave the criterion out",
         ),
-        "AZ112": Code(
+        "AZ112": LintCode(
             _WARNING,
             "compares letters: `example.com` is the end of `notexample.com` too",
             "begin with `@`, or with `.` for what is below a domain, or compare `domain` with `is`",
         ),
-        "AZ113": Code(
+        "AZ113": LintCode(
             _WARNING,
             "what is compared is never like this: methods are upper case, paths begin with `/` and"
             " are decoded, domains have no `@`",
             "write it as it is compared",
         ),
-        "AZ201": Code(
+        "AZ201": LintCode(
             _WARNING,
             "can never answer",
             "remove it, or give it a place of its own",
         ),
-        "AZ202": Code(
+        "AZ202": LintCode(
             _WARNING,
             "this asks who the user is, so that everybody has to sign in to the public route",
             "deny by something else than identity, or make the route a protected one",
         ),
-        "AZ203": Code(
+        "AZ203": LintCode(
             _WARNING,
             "nobody can pass: no rule of the route can ever allow anything",
             "add an `allow`; rules that deny only take away",
         ),
-        "AZ204": Code(
+        "AZ204": LintCode(
             _WARNING,
             "everybody passes already: the route is public, and this allows nothing more",
             "remove it, or remove `allow_public_unauthenticated_access`",
         ),
-        "AZ205": Code(
+        "AZ205": LintCode(
             _WARNING,
             "says nothing about trust: certificates of any authority are compared",
             "add `deny: {or: [{invalid_client_certificate: true}]}` to the route",
         ),
-        "AZ301": Code(
+        "AZ301": LintCode(
             _HINT,
             "HAProxy before 3.2 cannot drop the trailers of a request, in which a client writes headers",
             "keep the lines of `deploy/haproxy/haproxy.cfg` that refuse bodies without a length, or use"
@@ -134,18 +134,18 @@ CODES: Mapping[str, Code] = MappingProxyType(
 
 _COMMENT = re.compile(r"#\s*lint:\s*ignore\[([A-Z0-9,\s]*)\]")
 
-Lines = Callable[[str], Sequence[str]]
+SourceLines = Callable[[str], Sequence[str]]
 """The lines of a file by its name."""
 
 
-def is_ignored(code: str, *, file: str, line: int, lines: Lines) -> bool:
+def is_ignored(code: str, *, file: str, line: int, lines: SourceLines) -> bool:
     """Whether a comment on the line, or alone on the line above it, takes this code away."""
     text = lines(file)
-    own = text[line - 1] if 0 < line <= len(text) else ""
+    same_line = text[line - 1] if 0 < line <= len(text) else ""
     above = text[line - 2] if 1 < line <= len(text) + 1 else ""
-    comments = [own, above if above.lstrip().startswith("#") else ""]
+    comments = [same_line, above if above.lstrip().startswith("#") else ""]
     return any(
-        code in {each.strip() for each in found[1].split(",")}
+        code in {ignored_code.strip() for ignored_code in match[1].split(",")}
         for comment in comments
-        for found in _COMMENT.finditer(comment)
+        for match in _COMMENT.finditer(comment)
     )

@@ -5,23 +5,23 @@ meaning: the record does not exist, the attribute does not match.
 """
 
 from authz_sidecar.policy.vectors.evaluating import (
-    Case,
-    Evaluated,
-    RefusedPolicy,
+    PolicyRejected,
+    VectorCase,
+    VectorResult,
+    compile_nodes,
+    evaluate_case,
     load_policy,
-    loaded,
     read_case,
-    run,
 )
 from authz_sidecar.policy.vectors.values import InputError
 
 __all__ = [
-    "Case",
-    "Evaluated",
     "InputError",
-    "RefusedPolicy",
+    "PolicyRejected",
+    "VectorCase",
+    "VectorResult",
+    "compile_nodes",
+    "evaluate_case",
     "load_policy",
-    "loaded",
     "read_case",
-    "run",
 ]

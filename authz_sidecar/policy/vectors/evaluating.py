@@ -5,49 +5,55 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from authz_sidecar.policy.compile import ALL_FACTS, Purpose, build
+from authz_sidecar.policy.compile import ALL_ATTRIBUTES, Purpose, compile_operators
 from authz_sidecar.policy.decide import Evaluation, evaluate
-from authz_sidecar.policy.document import parse
-from authz_sidecar.policy.model import Policy, policy_of
+from authz_sidecar.policy.document import parse_document
+from authz_sidecar.policy.model import Policy, link_policy
 from authz_sidecar.policy.reasons import ABOUT_DEVICE
-from authz_sidecar.policy.subject import Evidence, Subject, ToolCall
-from authz_sidecar.policy.vectors.people import People
-from authz_sidecar.policy.vectors.request import request_of
-from authz_sidecar.policy.vectors.values import Object, instant, known, object_in, text_in
-from authz_sidecar.policy.verdict import Outcome, outcome
+from authz_sidecar.policy.subject import Context, Subject, ToolCall
+from authz_sidecar.policy.vectors.people import Principals
+from authz_sidecar.policy.vectors.request import build_vector_request
+from authz_sidecar.policy.vectors.values import (
+    Object,
+    optional_object,
+    optional_text,
+    parse_timestamp,
+    require_known_keys,
+)
+from authz_sidecar.policy.verdict import PomeriumOutcome, pomerium_outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from authz_sidecar.core.source_locations import Positions
+    from authz_sidecar.core.source_locations import SourceMap
 
     # HOUSE-REMOVED
     from authz_sidecar.core.types import CheckRequest
     from authz_sidecar.errors import Problem
-    from authz_sidecar.policy.document import WrittenOperator
+    from authz_sidecar.policy.document import OperatorNode
 
 
-class Case(NamedTuple):
+class VectorCase(NamedTuple):
     request: CheckRequest
     subject: Subject | None
-    evidence: Evidence
+    evidence: Context
     now: float
 
 
-def read_case(given: Object, *, clock: float) -> Case:
+def read_case(given: Object, *, clock: float) -> VectorCase:
     """`clock` is the time where the input names none. Raises `InputError`."""
-    known(given, "")
-    now = instant(given["now"]) if "now" in given else clock
-    subject = People(given, now).subject()
+    require_known_keys(given, "")
+    now = parse_timestamp(given["now"]) if "now" in given else clock
+    subject = Principals(given, now).subject()
     call = None
     if "mcp" in given:
-        mcp = object_in(given, "mcp")
-        call = ToolCall(text_in(mcp, "method"), text_in(mcp, "tool"))
-    return Case(request_of(given), subject, Evidence(call=call), now)
+        mcp = optional_object(given, "mcp")
+        call = ToolCall(optional_text(mcp, "method"), optional_text(mcp, "tool"))
+    return VectorCase(build_vector_request(given), subject, Context(call=call), now)
 
 
-class RefusedPolicy(Exception):
-    """A policy that does not load; `stage` is `parse` or `compile`."""
+class PolicyRejected(Exception):
+    """A policy that does not load; `stage` is `parse_document` or `compile`."""
 
     def __init__(self, stage: str, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -56,36 +62,44 @@ class RefusedPolicy(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class VectorResult:
     evaluation: Evaluation
-    outcome: Outcome
+    outcome: PomeriumOutcome
     device_type: str | None
 
 
-def load_policy(document: object, *, where: Positions) -> Policy:
-    """Raises `RefusedPolicy`."""
+def load_policy(document: object, *, source_map: SourceMap) -> Policy:
+    """Raises `PolicyRejected`."""
     problems: list[Problem] = []
-    return loaded(parse(document, where=where, at=(), problems=problems), problems, where=where)
+    return compile_nodes(
+        parse_document(document, source_map=source_map, at=(), problems=problems),
+        problems,
+        source_map=source_map,
+    )
 
 
-def loaded(
-    written: Sequence[WrittenOperator], problems: list[Problem], *, where: Positions
+def compile_nodes(
+    written: Sequence[OperatorNode], problems: list[Problem], *, source_map: SourceMap
 ) -> Policy:
-    """What has been parsed, with the problems that parsing found. Raises `RefusedPolicy`."""
+    """What has been parsed, with the problems that parsing found. Raises `PolicyRejected`."""
     if problems:
-        raise RefusedPolicy("parse", sorted(problems))
-    operators = build(
-        written, where=where, facts=ALL_FACTS, purpose=Purpose.EVALUATE, problems=problems
+        raise PolicyRejected("parse", sorted(problems))
+    operators = compile_operators(
+        written,
+        source_map=source_map,
+        facts=ALL_ATTRIBUTES,
+        purpose=Purpose.EVALUATE,
+        problems=problems,
     )
     if problems:
-        raise RefusedPolicy("compile", sorted(problems))
-    return policy_of(operators)
+        raise PolicyRejected("compile", sorted(problems))
+    return link_policy(operators)
 
 
-def run(policy: Policy, case: Case) -> Evaluated:
+def evaluate_case(policy: Policy, case: VectorCase) -> VectorResult:
     evaluation = evaluate(policy, case.request, case.subject, now=case.now, evidence=case.evidence)
     allow, deny = evaluation.allow.outcome, evaluation.deny.outcome
     about_device = bool((allow | deny) & ABOUT_DEVICE)
     types = (criterion.device_type for criterion in policy.criteria if criterion.device_type)
     device_type = next(types, None) if about_device else None
-    return Evaluated(evaluation, outcome(allow, deny), device_type)
+    return VectorResult(evaluation, pomerium_outcome(allow, deny), device_type)

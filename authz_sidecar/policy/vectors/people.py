@@ -8,17 +8,17 @@ from authz_sidecar.policy.subject import Device, Subject
 from authz_sidecar.policy.vectors.values import (
     InputError,
     Object,
-    array_in,
-    instant,
-    known,
-    object_in,
-    objects_in,
-    strings,
-    text_in,
+    list_of_objects,
+    optional_array,
+    optional_object,
+    optional_text,
+    parse_timestamp,
+    require_known_keys,
+    string_list,
 )
 
 
-class People:
+class Principals:
     """The caller is a service account, else the session or whom it impersonates."""
 
     def __init__(self, given: Object, now: float) -> None:
@@ -28,12 +28,12 @@ class People:
         self._users = self._by_id("user", "other_users")
 
     def subject(self) -> Subject | None:
-        account = object_in(self._given, "service_account")
-        presented = text_in(self._given, "presented_session_id") or next(
+        account = optional_object(self._given, "service_account")
+        presented = optional_text(self._given, "presented_session_id") or next(
             (
                 found
                 for name in ("service_account", "session")
-                if (found := text_in(object_in(self._given, name), "id"))
+                if (found := optional_text(optional_object(self._given, name), "id"))
             ),
             None,
         )
@@ -42,48 +42,52 @@ class People:
         session = self._session(presented)
         if session is None:
             return None
-        impersonated = text_in(session, "impersonate_session_id")
+        impersonated = optional_text(session, "impersonate_session_id")
         if impersonated:
             session = self._session(impersonated)
         return None if session is None else self._subject(session)
 
     def _by_id(self, one: str, others: str) -> dict[str | None, Object]:
-        records = [object_in(self._given, one)] if one in self._given else []
-        for other in array_in(self._given, others):
+        records = [optional_object(self._given, one)] if one in self._given else []
+        for other in optional_array(self._given, others):
             if not isinstance(other, Mapping):
                 raise InputError(f"`{others}` takes objects")
-            known(other, one)
+            require_known_keys(other, one)
             records.append(other)
-        return {text_in(record, "id"): record for record in records}
+        return {optional_text(record, "id"): record for record in records}
 
     def _session(self, name: str | None) -> Object | None:
         session = self._sessions.get(name) if name else None
         return session if session is not None and self._alive(session) else None
 
     def _alive(self, record: Object) -> bool:
-        return "expires_at" not in record or instant(record["expires_at"]) > self._now
+        return "expires_at" not in record or parse_timestamp(record["expires_at"]) > self._now
 
     def _subject(self, session: Object) -> Subject:
-        user_id = text_in(session, "user_id")
+        user_id = optional_text(session, "user_id")
         user = self._users.get(user_id, {}) if user_id else {}
-        directory = object_in(self._given, "directory_user")
+        directory = optional_object(self._given, "directory_user")
         in_directory = bool(user_id) and directory.get("id") == user_id
-        email = (in_directory and text_in(directory, "email")) or text_in(user, "email") or ""
+        email = (
+            (in_directory and optional_text(directory, "email"))
+            or optional_text(user, "email")
+            or ""
+        )
         groups = directory.get("group_ids") or () if in_directory else self._given.get("groups")
         return Subject(
             user_id,
             email,
-            None if groups is None else tuple(strings(groups)),
-            {**object_in(session, "claims"), **object_in(user, "claims")},
+            None if groups is None else tuple(string_list(groups)),
+            {**optional_object(session, "claims"), **optional_object(user, "claims")},
             devices=tuple(self._devices(session)),
         )
 
     def _devices(self, session: Object) -> list[Device]:
-        records = object_in(self._given, "devices")
-        credentials = {each["id"]: each for each in objects_in(records, "credentials")}
-        enrollments = {each["id"]: each for each in objects_in(records, "enrollments")}
+        records = optional_object(self._given, "devices")
+        credentials = {each["id"]: each for each in list_of_objects(records, "credentials")}
+        enrollments = {each["id"]: each for each in list_of_objects(records, "enrollments")}
         found = []
-        for each in objects_in(session, "device_credentials"):
+        for each in list_of_objects(session, "device_credentials"):
             credential = credentials.get(each["id"])
             enrollment = credential and enrollments.get(credential.get("enrollment_id"))
             approved = bool(enrollment and enrollment.get("approved_by"))

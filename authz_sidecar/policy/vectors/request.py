@@ -5,35 +5,47 @@ from __future__ import annotations
 from ipaddress import ip_address
 from urllib.parse import quote
 
-from authz_sidecar.core.types import Address, CheckRequest, ClientCertificate, Fact, Headers
+from authz_sidecar.core.types import (
+    Address,
+    CheckRequest,
+    ClientCertificate,
+    Headers,
+    RequestAttribute,
+)
 from authz_sidecar.core.urls import Origin
-from authz_sidecar.policy.vectors.values import InputError, Object, object_in, strings, text_in
+from authz_sidecar.policy.vectors.values import (
+    InputError,
+    Object,
+    optional_object,
+    optional_text,
+    string_list,
+)
 
 
-def request_of(given: Object) -> CheckRequest:
-    http = object_in(given, "http")
-    facts = {Fact.QUERY, Fact.HEADERS} if http else set()
-    method, path = text_in(http, "method"), text_in(http, "path")
+def build_vector_request(given: Object) -> CheckRequest:
+    http = optional_object(given, "http")
+    facts = {RequestAttribute.QUERY, RequestAttribute.HEADERS} if http else set()
+    method, path = optional_text(http, "method"), optional_text(http, "path")
     if method is not None:
-        facts.add(Fact.METHOD)
+        facts.add(RequestAttribute.METHOD)
     if path is not None:
-        facts.add(Fact.PATH)
-    host = text_in(http, "host") or "vector.invalid"
+        facts.add(RequestAttribute.PATH)
+    host = optional_text(http, "host") or "vector.invalid"
     return CheckRequest(
         adapter="vector",
         method=method or "",
         origin=Origin("https", host),
         path=quote(path or "", safe="/!$&'()*+,;=:@~-._", errors="surrogatepass"),
-        query=text_in(http, "query"),
+        query=optional_text(http, "query"),
         client=_address(given),
-        headers=_headers(object_in(http, "headers")),
+        headers=_headers(optional_object(http, "headers")),
         certificate=_certificate(given),
-        facts=frozenset(facts),
+        attributes=frozenset(facts),
     )
 
 
 def _address(given: Object) -> Address | None:
-    text = text_in(given, "source_ip")
+    text = optional_text(given, "source_ip")
     try:
         return ip_address(text) if text else None
     except ValueError:
@@ -43,8 +55,8 @@ def _address(given: Object) -> Address | None:
 def _certificate(given: Object) -> ClientCertificate | None:
     if "client_certificate" not in given:
         return None
-    certificate = object_in(given, "client_certificate")
-    pem = text_in(certificate, "pem")
+    certificate = optional_object(given, "client_certificate")
+    pem = optional_text(certificate, "pem")
     if pem is None and certificate.keys() - {"presented", "valid"}:
         raise InputError("`client_certificate` has properties but no `pem`")
     return ClientCertificate(
@@ -57,5 +69,5 @@ def _certificate(given: Object) -> ClientCertificate | None:
 def _headers(headers: Object) -> Headers:
     lines: list[tuple[str, str]] = []
     for name, value in headers.items():
-        lines.extend((name.lower(), text) for text in strings(value))
+        lines.extend((name.lower(), text) for text in string_list(value))
     return tuple(lines)

@@ -55,53 +55,53 @@ class InputError(ValueError):
     """The input of a vector cannot be interpreted."""
 
 
-def known(record: Object, kind: str) -> None:
+def require_known_keys(record: Object, kind: str) -> None:
     if strange := sorted(record.keys() - _KEYS[kind]):
         raise InputError(f"unknown input `{strange[0]}`{f' in `{kind}`' if kind else ''}")
 
 
-def object_in(record: Object, key: str) -> Object:
+def optional_object(record: Object, key: str) -> Object:
     value = record.get(key)
     if value is None:
         return {}
     if not isinstance(value, Mapping):
         raise InputError(f"`{key}` takes an object")
     if key in _KEYS:
-        known(value, key)
+        require_known_keys(value, key)
     return value
 
 
-def array_in(record: Object, key: str) -> Sequence[object]:
+def optional_array(record: Object, key: str) -> Sequence[object]:
     value = record.get(key, ())
     if not isinstance(value, list | tuple):
         raise InputError(f"`{key}` takes an array")
     return value
 
 
-def objects_in(record: Object, key: str) -> list[Object]:
+def list_of_objects(record: Object, key: str) -> list[Object]:
     found = []
-    for value in array_in(record, key):
+    for value in optional_array(record, key):
         if not isinstance(value, Mapping) or not isinstance(value.get("id"), str):
             raise InputError(f"`{key}` takes objects with an `id`")
         found.append(value)
     return found
 
 
-def text_in(record: Object, key: str) -> str | None:
+def optional_text(record: Object, key: str) -> str | None:
     value = record.get(key)
     if value is None or isinstance(value, str):
         return value
     raise InputError(f"`{key}` takes a string")
 
 
-def strings(value: object) -> list[str]:
+def string_list(value: object) -> list[str]:
     values = value if isinstance(value, list | tuple) else [value]
     if all(isinstance(each, str) for each in values):
         return [str(each) for each in values]
     raise InputError("takes a string or an array of strings")
 
 
-def instant(value: object) -> float:
+def parse_timestamp(value: object) -> float:
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC).timestamp()

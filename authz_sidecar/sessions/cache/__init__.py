@@ -1,7 +1,7 @@
 """Verified sessions in memory, in front of the store, dropped the moment the store says so."""
 
 from authz_sidecar.sessions.cache.cache import NearCache
-from authz_sidecar.sessions.cache.entries import NearEntry, NearLimits
-from authz_sidecar.sessions.cache.stats import NearCounts
+from authz_sidecar.sessions.cache.entries import CachedSession, NearCacheLimits
+from authz_sidecar.sessions.cache.stats import NearCacheStats
 
-__all__ = ["NearCache", "NearCounts", "NearEntry", "NearLimits"]
+__all__ = ["CachedSession", "NearCache", "NearCacheLimits", "NearCacheStats"]

@@ -13,45 +13,45 @@ from typing import TYPE_CHECKING
 from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.lookup import idle_after, read_time, write_time
-from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.lookup import effective_idle_timeout, format_last_use, parse_last_use
+from authz_sidecar.sessions.store import StoreEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from authz_sidecar.sessions.cache.entries import NearEntry
-    from authz_sidecar.sessions.cache.stats import NearCounts
+    from authz_sidecar.sessions.cache.entries import CachedSession
+    from authz_sidecar.sessions.cache.stats import NearCacheStats
     from authz_sidecar.sessions.store import SessionStore
 
-_LONGEST_DELAY = 0.1
-_JUST_READ = 0.1
-_AT_ONCE = 500
+_MAX_DELAY_SECONDS = 0.1
+_RECENT_READ_SECONDS = 0.1
+_MAX_KEYS_PER_WRITE = 500
 
 
-class LastUses:
+class ActivityTracker:
     def __init__(
         self,
         store: SessionStore,
         *,
         idle_timeout: float,
-        counts: NearCounts,
-        sharing: Callable[[str], Iterable[NearEntry]],
-        gone: Callable[[NearEntry], None],
+        stats: NearCacheStats,
+        entries_named: Callable[[str], Iterable[CachedSession]],
+        drop: Callable[[CachedSession], None],
         monotonic: Callable[[], float],
     ) -> None:
         self._store = store
         self._idle_timeout = idle_timeout
-        self._counts = counts
-        self._sharing = sharing
-        self._gone = gone
+        self._stats = stats
+        self._entries_named = entries_named
+        self._drop = drop
         self._monotonic = monotonic
-        self._delay = min(_LONGEST_DELAY, idle_timeout / 100)
-        self._round = _Round()
+        self._delay = min(_MAX_DELAY_SECONDS, idle_timeout / 100)
+        self._batch = _WriteBatch()
         self._timer: asyncio.TimerHandle | None = None
         self._background = BackgroundTasks()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def known(self, entry: NearEntry, last_use: float) -> None:
+    def set_last_use(self, entry: CachedSession, last_use: float) -> None:
         """The store has this last use of it."""
         session = entry.session
         entry.last_use = last_use
@@ -59,134 +59,140 @@ class LastUses:
         if session.refresh_at is not None:
             entry.renew_at = min(entry.renew_at, session.refresh_at)
 
-    def idle(self, entry: NearEntry, now: float) -> bool:
-        return now - entry.last_use >= idle_after(entry.session, self._idle_timeout)
+    def is_idle(self, entry: CachedSession, now: float) -> bool:
+        return now - entry.last_use >= effective_idle_timeout(entry.session, self._idle_timeout)
 
-    def nearly_idle(self, entry: NearEntry, now: float) -> bool:
+    def is_nearly_idle(self, entry: CachedSession, now: float) -> bool:
         """Too late to rely on a write that is yet to come."""
-        return now - entry.last_use >= idle_after(entry.session, self._idle_timeout) / 2
+        return now - entry.last_use >= effective_idle_timeout(entry.session, self._idle_timeout) / 2
 
-    def is_due(self, entry: NearEntry, now: float) -> bool:
+    def is_write_due(self, entry: CachedSession, now: float) -> bool:
         return now - entry.last_use >= self._idle_timeout / 10
 
-    def note(self, entry: NearEntry, now: float) -> None:
+    def touch_later(self, entry: CachedSession, now: float) -> None:
         """To be written in a moment, with others."""
-        if not entry.touching:
-            entry.touching = True
-            self._round.add(entry, now)
+        if not entry.is_touch_pending:
+            entry.is_touch_pending = True
+            self._batch.add(entry, now)
             if self._timer is None:
                 loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(self._delay, self._begin)
+                self._timer = loop.call_later(self._delay, self._flush)
 
-    async def touch(self, entry: NearEntry, now: float) -> bool:
+    async def touch(self, entry: CachedSession, now: float) -> bool:
         """Written when this returns; False when the session is gone. Raises `StoreUnavailable`."""
-        this = self._round
-        entry.touching = True
-        this.add(entry, now)
-        if not this.urgent:
-            this.urgent = True
-            asyncio.get_running_loop().call_soon(self._begin_if, this)
-        await this.over.wait()
-        if this.error is not None:
-            raise StoreUnavailable(str(this.error)) from this.error
-        return _keeper(entry) not in this.gone
+        batch = self._batch
+        entry.is_touch_pending = True
+        batch.add(entry, now)
+        if not batch.is_scheduled:
+            batch.is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush_if_current, batch)
+        await batch.done.wait()
+        if batch.error is not None:
+            raise StoreUnavailable(str(batch.error)) from batch.error
+        return _root_id(entry) not in batch.missing_names
 
     async def aclose(self) -> None:
         """What was noted is still written."""
-        if self._round.used:
-            self._begin()
+        if self._batch.uses:
+            self._flush()
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _begin_if(self, this: _Round) -> None:
-        if this is self._round:
-            self._begin()
+    def _flush_if_current(self, batch: _WriteBatch) -> None:
+        if batch is self._batch:
+            self._flush()
 
-    def _begin(self) -> None:
+    def _flush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        this, self._round = self._round, _Round()
-        task = self._background.start(self._write(this), name="last uses")
+        batch, self._batch = self._batch, _WriteBatch()
+        task = self._background.start(self._write_batch(batch), name="last uses")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _write(self, this: _Round) -> None:
+    async def _write_batch(self, batch: _WriteBatch) -> None:
         try:
-            names = tuple(this.used)
-            for at in range(0, len(names), _AT_ONCE):
-                await self._write_some(this, names[at : at + _AT_ONCE])
-            this.error = None
+            names = tuple(batch.uses)
+            for start in range(0, len(names), _MAX_KEYS_PER_WRITE):
+                await self._write_names(batch, names[start : start + _MAX_KEYS_PER_WRITE])
+            batch.error = None
         except StoreUnavailable as error:
-            this.error = error
+            batch.error = error
         finally:
-            for entries, _ in this.used.values():
+            for entries, _ in batch.uses.values():
                 for entry in entries:
-                    entry.touching = False
-            this.over.set()
+                    entry.is_touch_pending = False
+            batch.done.set()
 
-    async def _write_some(self, this: _Round, names: tuple[str, ...]) -> None:
-        stored = await self._stored(this, names)
+    async def _write_names(self, batch: _WriteBatch, names: tuple[str, ...]) -> None:
+        stored = await self._stored_last_uses(batch, names)
         writes = []
         for name in names:
-            entries, used_at = this.used[name]
+            entries, used_at = batch.uses[name]
             if used_at - stored[name] < self._idle_timeout / 10:
-                self._all_known(entries, stored[name])
+                self._set_last_uses(entries, stored[name])
                 continue
-            ends = max(entry.session.expires_at for entry in entries)
-            ttl = min(idle_after(entries[0].session, self._idle_timeout), ends - used_at)
-            writes.append(Entry(keys.last_use_key(name), write_time(used_at), ttl))
-        kept = await self._store.rewrite_all(*writes) if writes else ()
-        self._counts.touches += len(writes)
-        for name, stands in zip((keys.name_of(write.key) for write in writes), kept, strict=True):
-            entries, used_at = this.used[name]
+            expires_at = max(entry.session.expires_at for entry in entries)
+            ttl = min(
+                effective_idle_timeout(entries[0].session, self._idle_timeout), expires_at - used_at
+            )
+            writes.append(StoreEntry(keys.last_use_key(name), format_last_use(used_at), ttl))
+        results = await self._store.write_all_if_present(*writes) if writes else ()
+        self._stats.touches += len(writes)
+        for name, still_exists in zip(
+            (keys.name_from_key(write.key) for write in writes), results, strict=True
+        ):
+            entries, used_at = batch.uses[name]
             # Also those who were not asked for meanwhile: what is known of one is known of all.
-            everybody = {*entries, *self._sharing(name)}
-            if stands:
-                self._all_known(everybody, used_at)
+            all_entries = {*entries, *self._entries_named(name)}
+            if still_exists:
+                self._set_last_uses(all_entries, used_at)
             else:
-                this.gone.add(name)
-                for entry in everybody:
-                    self._gone(entry)
+                batch.missing_names.add(name)
+                for entry in all_entries:
+                    self._drop(entry)
 
-    async def _stored(self, this: _Round, names: tuple[str, ...]) -> dict[str, float]:
+    async def _stored_last_uses(
+        self, batch: _WriteBatch, names: tuple[str, ...]
+    ) -> dict[str, float]:
         """What the store has by now: another worker may have written what we were about to."""
         stored: dict[str, float] = {}
-        fresh_since = self._monotonic() - _JUST_READ
+        fresh_since = self._monotonic() - _RECENT_READ_SECONDS
         for name in names:
-            entries, _ = this.used[name]
+            entries, _ = batch.uses[name]
             newest = max(entries, key=lambda entry: entry.verified_at)
             if newest.verified_at > fresh_since:
                 stored[name] = newest.last_use
-        asked = [name for name in names if name not in stored]
-        if asked:
-            values = await self._store.read(*map(keys.last_use_key, asked))
-            for name, value in zip(asked, values, strict=True):
-                stored[name] = read_time(value) or 0.0
+        missing = [name for name in names if name not in stored]
+        if missing:
+            values = await self._store.read(*map(keys.last_use_key, missing))
+            for name, value in zip(missing, values, strict=True):
+                stored[name] = parse_last_use(value) or 0.0
         return stored
 
-    def _all_known(self, entries: Iterable[NearEntry], last_use: float) -> None:
+    def _set_last_uses(self, entries: Iterable[CachedSession], last_use: float) -> None:
         for entry in entries:
-            self.known(entry, last_use)
+            self.set_last_use(entry, last_use)
 
 
-class _Round:
+class _WriteBatch:
     """Uses that are written together; a session and its children count as one."""
 
     def __init__(self) -> None:
-        self.used: dict[str, tuple[list[NearEntry], float]] = {}
-        self.urgent = False
-        self.over = asyncio.Event()
+        self.uses: dict[str, tuple[list[CachedSession], float]] = {}
+        self.is_scheduled = False
+        self.done = asyncio.Event()
         self.error: StoreUnavailable | None = StoreUnavailable("a last use was not written")
-        self.gone: set[str] = set()
+        self.missing_names: set[str] = set()
 
-    def add(self, entry: NearEntry, now: float) -> None:
-        entries, latest = self.used.get(_keeper(entry), ([], now))
+    def add(self, entry: CachedSession, now: float) -> None:
+        entries, latest = self.uses.get(_root_id(entry), ([], now))
         if entry not in entries:
             entries.append(entry)
-        self.used[_keeper(entry)] = (entries, max(latest, now))
+        self.uses[_root_id(entry)] = (entries, max(latest, now))
 
 
-def _keeper(entry: NearEntry) -> str:
-    return entry.session.parent or entry.session.handle
+def _root_id(entry: CachedSession) -> str:
+    return entry.session.parent_id or entry.session.public_id

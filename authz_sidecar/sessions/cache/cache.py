@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import StoreUnavailable
 from authz_sidecar.sessions import keys
-from authz_sidecar.sessions.cache.activity import LastUses
-from authz_sidecar.sessions.cache.batching import GatheredReads
-from authz_sidecar.sessions.cache.entries import Entries, NearEntry, NearLimits
-from authz_sidecar.sessions.cache.fetcher import Fetches
-from authz_sidecar.sessions.cache.invalidation import Coherence, NewsOfChanges
-from authz_sidecar.sessions.cache.stats import NearCounts
-from authz_sidecar.sessions.cookie import is_token
-from authz_sidecar.sessions.lookup import Finder
-from authz_sidecar.sessions.record_sealing import Envelopes
+from authz_sidecar.sessions.cache.activity import ActivityTracker
+from authz_sidecar.sessions.cache.batching import BatchingReader
+from authz_sidecar.sessions.cache.entries import CachedSession, CacheEntries, NearCacheLimits
+from authz_sidecar.sessions.cache.fetcher import SingleFlightFetcher
+from authz_sidecar.sessions.cache.invalidation import Coherence, InvalidationHandler
+from authz_sidecar.sessions.cache.stats import NearCacheStats
+from authz_sidecar.sessions.cookie import is_well_formed_token
+from authz_sidecar.sessions.lookup import SessionLookup
+from authz_sidecar.sessions.record_sealing import RecordSealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from authz_sidecar.sealing import SecretKeys
     from authz_sidecar.sessions.store import SessionStore
 
-_UNREACHABLE_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _PROBE_SECONDS = 3.0
 
 
@@ -44,114 +44,118 @@ class NearCache:
         secret_keys: SecretKeys,
         idle_timeout: float,
         grace: float = 0.0,
-        limits: NearLimits | None = None,
-        counts: NearCounts | None = None,
+        limits: NearCacheLimits | None = None,
+        stats: NearCacheStats | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.counts = counts = NearCounts() if counts is None else counts
+        self.stats = stats = NearCacheStats() if stats is None else stats
         self._grace = grace
         self._clock = clock
         self._monotonic = monotonic
-        self._limits = NearLimits() if limits is None else limits
-        self._entries = entries = Entries(self._limits)
+        self._limits = NearCacheLimits() if limits is None else limits
+        self._entries = entries = CacheEntries(self._limits)
         self._coherence = coherence = Coherence()
         self._unreachable_until = -math.inf
-        self._last_uses = LastUses(
+        self._activity = ActivityTracker(
             store,
             idle_timeout=idle_timeout,
-            counts=counts,
-            sharing=entries.sharing,
-            gone=entries.drop,
+            stats=stats,
+            entries_named=entries.entries_named,
+            drop=entries.drop,
             monotonic=monotonic,
         )
-        self._fetches = Fetches(
-            Finder(GatheredReads(store), keys.Naming(secret_keys), Envelopes(secret_keys)),
+        self._fetcher = SingleFlightFetcher(
+            SessionLookup(
+                BatchingReader(store), keys.KeyNames(secret_keys), RecordSealer(secret_keys)
+            ),
             entries=entries,
             coherence=coherence,
-            last_uses=self._last_uses,
-            counts=counts,
-            keep_suspect=grace > 0,
+            activity=self._activity,
+            stats=stats,
+            keep_unconfirmed=grace > 0,
             monotonic=monotonic,
         )
-        news = NewsOfChanges(entries=entries, coherence=coherence, counts=counts)
-        self._watch = store.watch(news, prefixes=keys.DECIDING if self._limits.entries else ())
+        handler = InvalidationHandler(entries=entries, coherence=coherence, stats=stats)
+        self._subscription = store.subscribe(
+            handler, prefixes=keys.VALIDITY_PREFIXES if self._limits.max_entries else ()
+        )
 
     def start(self) -> None:
         """Begin to listen for changes, in the background; until then every find asks the store."""
-        self._watch.start()
+        self._subscription.start()
 
     async def aclose(self) -> None:
-        await self._watch.aclose()
-        await self._last_uses.aclose()
+        await self._subscription.aclose()
+        await self._activity.aclose()
         self._entries.clear()
 
     def peek(self, token: str, *, scope: str, provider: str, now: float) -> Session | None:
         """The living session of this cookie, if that is certain without asking anybody. Counts as
         its use, which is written later. None says nothing about the session."""
-        entry = self.look(token, scope=scope, provider=provider, now=now)
+        entry = self.lookup(token, scope=scope, provider=provider, now=now)
         return None if entry is None else entry.session
 
-    def look(self, token: str, *, scope: str, provider: str, now: float) -> NearEntry | None:
+    def lookup(self, token: str, *, scope: str, provider: str, now: float) -> CachedSession | None:
         """As `peek`: the entry, for whoever derives something from its session."""
         entry = self._entries.get(token)
-        if entry is None or _fitting(entry, scope, provider) is None:
+        if entry is None or _if_scope_matches(entry, scope, provider) is None:
             return None
-        return entry if self.still(entry, now) else None
+        return entry if self.is_current(entry, now) else None
 
-    def still(self, entry: NearEntry, now: float) -> bool:
-        """As `look`, of an entry that it gave before."""
+    def is_current(self, entry: CachedSession, now: float) -> bool:
+        """As `lookup`, of an entry that it gave before."""
         coherence = self._coherence
         if (
-            entry.place < 0
+            entry.ring_index < 0
             or entry.epoch != coherence.epoch
             or self._monotonic() >= coherence.fresh_until
         ):
             return False
         if now >= entry.renew_at:
-            if self._needs_more(entry, now):
+            if self._needs_store(entry, now):
                 return False
-            if self._last_uses.is_due(entry, now):
-                self._last_uses.note(entry, now)
-        entry.used = True
-        self.counts.hits += 1
+            if self._activity.is_write_due(entry, now):
+                self._activity.touch_later(entry, now)
+        entry.is_referenced = True
+        self.stats.hits += 1
         return True
 
-    def weigh(self, entry: NearEntry, more: int) -> None:
+    def add_weight(self, entry: CachedSession, size: int) -> None:
         """Count the bytes of what was put into `entry.derived`."""
-        self._entries.weigh(entry, more)
+        self._entries.add_weight(entry, size)
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
         """The living session of this cookie, for this scope and provider. Counts as its use.
         Raises `StoreUnavailable`."""
-        entry = await self.entry(token, scope=scope, provider=provider)
+        entry = await self.fetch(token, scope=scope, provider=provider)
         return None if entry is None else entry.session
 
-    async def entry(self, token: str, *, scope: str, provider: str) -> NearEntry | None:
+    async def fetch(self, token: str, *, scope: str, provider: str) -> CachedSession | None:
         """As `find`: the entry, which may be kept or not."""
-        if not is_token(token):
+        if not is_well_formed_token(token):
             return None
         try:
-            entry = self._certain(token)
-            if entry is None and self._is_away():
-                entry = self._graced(token)
+            entry = self._certain_entry(token)
+            if entry is None and self._skip_store():
+                entry = self._entry_in_grace(token)
                 if entry is not None:
-                    return _fitting(entry, scope, provider)
-            entry = entry or await self._fetched(token)
-            if entry is None or _fitting(entry, scope, provider) is None:
+                    return _if_scope_matches(entry, scope, provider)
+            entry = entry or await self._fetch_entry(token)
+            if entry is None or _if_scope_matches(entry, scope, provider) is None:
                 return None
             now = self._clock()
-            if self._last_uses.is_due(entry, now) and not await self._touch(entry, now):
+            if self._activity.is_write_due(entry, now) and not await self._touch(entry, now):
                 return None
         except StoreUnavailable:
-            self._unreachable_until = self._monotonic() + _UNREACHABLE_SECONDS
-            entry = self._graced(token)
+            self._unreachable_until = self._monotonic() + _RETRY_SECONDS
+            entry = self._entry_in_grace(token)
             if entry is None:
                 raise
-        return _fitting(entry, scope, provider)
+        return _if_scope_matches(entry, scope, provider)
 
     @property
-    def away(self) -> bool:
+    def is_store_down(self) -> bool:
         """Whether the store did not answer a moment ago."""
         return self._monotonic() < self._unreachable_until
 
@@ -163,7 +167,7 @@ class NearCache:
     @property
     def refused(self) -> bool:
         """Whether the store will not tell of changes, so that there is no near cache at all."""
-        return self._coherence.refused
+        return self._coherence.is_unsupported
 
     @property
     def entries(self) -> int:
@@ -174,15 +178,15 @@ class NearCache:
         """How much memory they take, as estimated."""
         return self._entries.weight
 
-    def _certain(self, token: str) -> NearEntry | None:
+    def _certain_entry(self, token: str) -> CachedSession | None:
         entry = self._entries.get(token)
-        if entry is None or not self._is_fresh(entry) or not self._lives(entry):
+        if entry is None or not self._is_fresh(entry) or not self._is_active(entry):
             return None
-        entry.used = True
-        self.counts.hits += 1
+        entry.is_referenced = True
+        self.stats.hits += 1
         return entry
 
-    def _is_away(self) -> bool:
+    def _skip_store(self) -> bool:
         """The store did not answer a moment ago. Now and then one caller is told that it is not
         away, to try; the others need not wait for what may never come."""
         now = self._monotonic()
@@ -192,47 +196,47 @@ class NearCache:
             self._unreachable_until = now + _PROBE_SECONDS
         return False
 
-    async def _fetched(self, token: str) -> NearEntry | None:
-        entry = await self._fetches.fetch(token)
+    async def _fetch_entry(self, token: str) -> CachedSession | None:
+        entry = await self._fetcher.fetch(token)
         self._unreachable_until = -math.inf
-        if entry is not None and not self._lives(entry):
+        if entry is not None and not self._is_active(entry):
             self._entries.drop(entry)
             return None
         return entry
 
-    async def _touch(self, entry: NearEntry, now: float) -> bool:
+    async def _touch(self, entry: CachedSession, now: float) -> bool:
         try:
-            return await self._last_uses.touch(entry, now)
+            return await self._activity.touch(entry, now)
         except StoreUnavailable:
-            if self._is_fresh(entry) and not self._last_uses.nearly_idle(entry, now):
+            if self._is_fresh(entry) and not self._activity.is_nearly_idle(entry, now):
                 return True  # as it would have been by `peek`
             raise
 
-    def _graced(self, token: str) -> NearEntry | None:
+    def _entry_in_grace(self, token: str) -> CachedSession | None:
         entry = self._entries.get(token)
-        if entry is None or not self._lives(entry):
+        if entry is None or not self._is_active(entry):
             return None
-        certain = max(entry.verified_at, self._coherence.confirmed(entry.epoch))
-        if self._monotonic() - certain >= self._grace:
+        last_confirmed_at = max(entry.verified_at, self._coherence.last_confirmed_at(entry.epoch))
+        if self._monotonic() - last_confirmed_at >= self._grace:
             return None
-        self.counts.graced += 1
+        self.stats.graced += 1
         return entry
 
-    def _is_fresh(self, entry: NearEntry) -> bool:
+    def _is_fresh(self, entry: CachedSession) -> bool:
         coherence = self._coherence
         return entry.epoch == coherence.epoch and self._monotonic() < coherence.fresh_until
 
-    def _needs_more(self, entry: NearEntry, now: float) -> bool:
+    def _needs_store(self, entry: CachedSession, now: float) -> bool:
         """More than a look into memory: it may be over, or somebody has to be asked."""
         session = entry.session
-        refresh = session.is_to_be_refreshed(now)
-        return refresh or now >= session.expires_at or self._last_uses.nearly_idle(entry, now)
+        refresh = session.needs_refresh(now)
+        return refresh or now >= session.expires_at or self._activity.is_nearly_idle(entry, now)
 
-    def _lives(self, entry: NearEntry) -> bool:
+    def _is_active(self, entry: CachedSession) -> bool:
         now = self._clock()
-        return now < entry.session.expires_at and not self._last_uses.idle(entry, now)
+        return now < entry.session.expires_at and not self._activity.is_idle(entry, now)
 
 
-def _fitting(entry: NearEntry, scope: str, provider: str) -> NearEntry | None:
+def _if_scope_matches(entry: CachedSession, scope: str, provider: str) -> CachedSession | None:
     session = entry.session
     return entry if session.scope == scope and session.identity.provider == provider else None

@@ -13,62 +13,71 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
 
 
-_SESSION = 500  # the entry, its cookie, the session and the identity, and their places in tables
-_NAME = 150  # one name under which the entry is found when something changes
-_TEXT = 52
-_LIST = 64
-_MAPPING = 184
-_PLACE = 8
-_PAIR = 40  # of a mapping; its key is shared with everybody else's
+_SESSION_BYTES = (
+    500  # the entry, its cookie, the session and the identity, and their places in tables
+)
+_NAME_BYTES = 150  # one name under which the entry is found when something changes
+_TEXT_BYTES = 52
+_LIST_BYTES = 64
+_MAPPING_BYTES = 184
+_ELEMENT_BYTES = 8
+_PAIR_BYTES = 40  # of a mapping; its key is shared with everybody else's
 
 
-def weight(session: Session, *, names: int) -> int:
-    who = session.identity
-    own = (session.provider_session, who.subject, who.email, who.name, who.amr, who.claims)
+def estimate_weight(session: Session, *, names: int) -> int:
+    identity = session.identity
+    own = (
+        session.provider_session,
+        identity.subject,
+        identity.email,
+        identity.name,
+        identity.amr,
+        identity.claims,
+    )
     # Groups are shared, as scope, provider and issuer are.
-    shared = _LIST + _PLACE * len(who.groups)
-    return _SESSION + _NAME * names + shared + _all(own)
+    shared = _LIST_BYTES + _ELEMENT_BYTES * len(identity.groups)
+    return _SESSION_BYTES + _NAME_BYTES * names + shared + _estimate_values(own)
 
 
-def _of(value: object) -> int:
+def _estimate_value(value: object) -> int:
     if isinstance(value, str):
-        return _TEXT + len(value)
+        return _TEXT_BYTES + len(value)
     if isinstance(value, dict):
-        return _MAPPING + _PAIR * len(value) + _all(value.values())
+        return _MAPPING_BYTES + _PAIR_BYTES * len(value) + _estimate_values(value.values())
     if isinstance(value, list | tuple):
-        return _LIST + _PLACE * len(value) + _all(value)
+        return _LIST_BYTES + _ELEMENT_BYTES * len(value) + _estimate_values(value)
     return 0 if value is None or isinstance(value, bool) else 32
 
 
-def _all(values: Iterable[object]) -> int:
+def _estimate_values(values: Iterable[object]) -> int:
     total = 0
     for value in values:
-        total += _TEXT + len(value) if isinstance(value, str) else _of(value)
+        total += _TEXT_BYTES + len(value) if isinstance(value, str) else _estimate_value(value)
     return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NearLimits:
+class NearCacheLimits:
     """Of one worker."""
 
-    entries: int = 100_000
-    bytes: int = 128 << 20
+    max_entries: int = 100_000
+    max_bytes: int = 128 << 20
 
 
-class NearEntry:
+class CachedSession:
     """A session as it was verified. `derived` is for whoever serves it: it dies with the entry."""
 
     __slots__ = (
         "_derived",
         "epoch",
+        "is_referenced",
+        "is_touch_pending",
         "last_use",
         "names",
-        "place",
         "renew_at",
+        "ring_index",
         "session",
         "token",
-        "touching",
-        "used",
         "verified_at",
         "weight",
     )
@@ -87,13 +96,13 @@ class NearEntry:
         self.names = names
         self.epoch = epoch
         self.verified_at = verified_at
-        self.weight = weight(session, names=len(names))
+        self.weight = estimate_weight(session, names=len(names))
         # Set by those who keep last use.
         self.last_use = self.renew_at = 0.0
-        self.touching = False
+        self.is_touch_pending = False
         # Ours.
-        self.used = False
-        self.place = -1
+        self.is_referenced = False
+        self.ring_index = -1
         self._derived: dict[object, object] | None = None
 
     @property
@@ -103,136 +112,140 @@ class NearEntry:
         return self._derived
 
 
-class Fetching:
-    """A fetch under way. `spoilt` when something that it looks at has changed meanwhile."""
+class InFlightFetch:
+    """A fetch under way. `invalidated` when something that it looks at has changed meanwhile."""
 
-    __slots__ = ("began", "epoch", "names", "spoilt")
+    __slots__ = ("epoch", "invalidated", "names", "started_at")
 
-    def __init__(self, *, epoch: int, began: float) -> None:
+    def __init__(self, *, epoch: int, started_at: float) -> None:
         self.epoch = epoch
-        self.began = began
+        self.started_at = started_at
         self.names: list[str] = []
-        self.spoilt = False
+        self.invalidated = False
 
 
-Concerned = NearEntry | Fetching
+Watcher = CachedSession | InFlightFetch
 
 
-class Entries:
+class CacheEntries:
     """Bounded in number and weight. What was not used since the hand last came by goes first
     (the clock algorithm): a hit has nothing to move."""
 
-    def __init__(self, limits: NearLimits) -> None:
+    def __init__(self, limits: NearCacheLimits) -> None:
         self._limits = limits
-        self._by_token: dict[str, NearEntry] = {}
-        self._ring: list[NearEntry] = []
+        self._by_token: dict[str, CachedSession] = {}
+        self._ring: list[CachedSession] = []
         self._hand = 0
         # Nearly always there is one: a set for each name would be most of the memory.
-        self._by_name: dict[str, Concerned | set[Concerned]] = {}
+        self._by_name: dict[str, Watcher | set[Watcher]] = {}
         self.weight = 0
         self.get = self._by_token.get
 
     def __len__(self) -> int:
         return len(self._ring)
 
-    def __iter__(self) -> Iterator[NearEntry]:
+    def __iter__(self) -> Iterator[CachedSession]:
         return iter(self._ring)
 
-    def watch(self, fetching: Fetching, names: Iterable[str]) -> None:
+    def watch(self, fetch: InFlightFetch, names: Iterable[str]) -> None:
         for name in names:
-            fetching.names.append(name)
-            self._concern(name, fetching)
+            fetch.names.append(name)
+            self._register(name, fetch)
 
-    def unwatch(self, fetching: Fetching) -> None:
-        for name in fetching.names:
-            self._unconcern(name, fetching)
+    def unwatch(self, fetch: InFlightFetch) -> None:
+        for name in fetch.names:
+            self._unregister(name, fetch)
 
-    def concerned(self, name: str) -> tuple[Concerned, ...]:
+    def watchers_of(self, name: str) -> tuple[Watcher, ...]:
         """Who must know that something of this name has changed."""
-        held = self._by_name.get(name)
-        if held is None:
+        registered = self._by_name.get(name)
+        if registered is None:
             return ()
-        return tuple(held) if isinstance(held, set) else (held,)
+        return tuple(registered) if isinstance(registered, set) else (registered,)
 
-    def sharing(self, name: str) -> tuple[NearEntry, ...]:
-        return tuple(each for each in self.concerned(name) if isinstance(each, NearEntry))
+    def entries_named(self, name: str) -> tuple[CachedSession, ...]:
+        return tuple(
+            watcher for watcher in self.watchers_of(name) if isinstance(watcher, CachedSession)
+        )
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._by_name)
 
-    def put(self, entry: NearEntry) -> int:
+    def put(self, entry: CachedSession) -> int:
         """How many others had to go."""
         self.drop(self._by_token.get(entry.token))
         evicted = 0
-        if entry.weight <= self._limits.bytes and self._limits.entries:
+        if entry.weight <= self._limits.max_bytes and self._limits.max_entries:
             while self._ring and not self._room_for(entry):
                 self._evict()
                 evicted += 1
             self._insert(entry)
         return evicted
 
-    def weigh(self, entry: NearEntry, more: int) -> None:
+    def add_weight(self, entry: CachedSession, size: int) -> None:
         """Derived data has come to an entry."""
-        if entry.place >= 0:
-            entry.weight += more
-            self.weight += more
-            while self.weight > self._limits.bytes:
+        if entry.ring_index >= 0:
+            entry.weight += size
+            self.weight += size
+            while self.weight > self._limits.max_bytes:
                 self._evict()
 
-    def drop(self, entry: NearEntry | None) -> None:
-        if entry is None or entry.place < 0:
+    def drop(self, entry: CachedSession | None) -> None:
+        if entry is None or entry.ring_index < 0:
             return
         last = self._ring.pop()
         if last is not entry:
-            self._ring[entry.place] = last
-            last.place = entry.place
-        entry.place = -1
+            self._ring[entry.ring_index] = last
+            last.ring_index = entry.ring_index
+        entry.ring_index = -1
         del self._by_token[entry.token]
         self.weight -= entry.weight
         for name in entry.names:
-            self._unconcern(name, entry)
+            self._unregister(name, entry)
 
     def clear(self) -> None:
         for entry in tuple(self._ring):
             self.drop(entry)
 
-    def _insert(self, entry: NearEntry) -> None:
+    def _insert(self, entry: CachedSession) -> None:
         self._by_token[entry.token] = entry
-        entry.place = len(self._ring)
+        entry.ring_index = len(self._ring)
         self._ring.append(entry)
         self.weight += entry.weight
         for name in entry.names:
-            self._concern(name, entry)
+            self._register(name, entry)
 
-    def _room_for(self, entry: NearEntry) -> bool:
+    def _room_for(self, entry: CachedSession) -> bool:
         limits = self._limits
-        return len(self._ring) < limits.entries and self.weight + entry.weight <= limits.bytes
+        return (
+            len(self._ring) < limits.max_entries and self.weight + entry.weight <= limits.max_bytes
+        )
 
     def _evict(self) -> None:
         while True:
             if self._hand >= len(self._ring):
                 self._hand = 0
             entry = self._ring[self._hand]
-            if not entry.used:
+            if not entry.is_referenced:
                 self.drop(entry)
                 return
-            entry.used = False
+            entry.is_referenced = False
             self._hand += 1
 
-    def _concern(self, name: str, who: Concerned) -> None:
-        held = self._by_name.get(name)
-        if held is None:
-            self._by_name[name] = who
-        elif isinstance(held, set):
-            held.add(who)
-        elif held is not who:
-            self._by_name[name] = {held, who}
+    def _register(self, name: str, watcher: Watcher) -> None:
+        registered = self._by_name.get(name)
+        if registered is None:
+            self._by_name[name] = watcher
+        elif isinstance(registered, set):
+            registered.add(watcher)
+        elif registered is not watcher:
+            self._by_name[name] = {registered, watcher}
 
-    def _unconcern(self, name: str, who: Concerned) -> None:
-        held = self._by_name.get(name)
-        if held is who:
+    def _unregister(self, name: str, watcher: Watcher) -> None:
+        registered = self._by_name.get(name)
+        if registered is watcher:
             del self._by_name[name]
-        elif isinstance(held, set):
-            held.discard(who)
-            if len(held) == 1:
-                self._by_name[name] = held.pop()
+        elif isinstance(registered, set):
+            registered.discard(watcher)
+            if len(registered) == 1:
+                self._by_name[name] = registered.pop()

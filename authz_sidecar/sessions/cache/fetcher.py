@@ -10,140 +10,143 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from authz_sidecar.sessions.cache.entries import Fetching, NearEntry
+from authz_sidecar.sessions.cache.entries import CachedSession, InFlightFetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from authz_sidecar.sessions.cache.activity import LastUses
-    from authz_sidecar.sessions.cache.entries import Entries
+    from authz_sidecar.sessions.cache.activity import ActivityTracker
+    from authz_sidecar.sessions.cache.entries import CacheEntries
     from authz_sidecar.sessions.cache.invalidation import Coherence
-    from authz_sidecar.sessions.cache.stats import NearCounts
-    from authz_sidecar.sessions.lookup import Finder
+    from authz_sidecar.sessions.cache.stats import NearCacheStats
+    from authz_sidecar.sessions.lookup import SessionLookup
 
-_OLDEST_TO_JOIN = 0.5
+_MAX_JOIN_AGE_SECONDS = 0.5
 """Whoever comes later asks anew: an answer must not be much older than its question."""
 
 
-class Fetches:
-    """`keep_suspect`: whether sessions are kept that cannot be relied on, for a time of grace."""
+class SingleFlightFetcher:
+    """`keep_unconfirmed`: whether sessions are kept that cannot be relied on, for a time of
+    grace."""
 
     def __init__(
         self,
-        finder: Finder,
+        lookup: SessionLookup,
         *,
-        entries: Entries,
+        entries: CacheEntries,
         coherence: Coherence,
-        last_uses: LastUses,
-        counts: NearCounts,
-        keep_suspect: bool,
+        activity: ActivityTracker,
+        stats: NearCacheStats,
+        keep_unconfirmed: bool,
         monotonic: Callable[[], float],
     ) -> None:
-        self._finder = finder
+        self._lookup = lookup
         self._entries = entries
         self._coherence = coherence
-        self._last_uses = last_uses
-        self._counts = counts
-        self._keep_suspect = keep_suspect
+        self._activity = activity
+        self._stats = stats
+        self._keep_unconfirmed = keep_unconfirmed
         self._monotonic = monotonic
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, _SharedFetch] = {}
 
-    async def fetch(self, token: str) -> NearEntry | None:
+    async def fetch(self, token: str) -> CachedSession | None:
         """The session of this cookie as the store has it, standing; it may be idle. Raises
         `StoreUnavailable`."""
         while True:
             now = self._monotonic()
-            running = self._running.get(token)
+            shared = self._running.get(token)
             epoch = self._coherence.epoch
-            if running is None or not running.may_be_joined(now, epoch=epoch):
-                return await self._lead(token, now)
+            if shared is None or not shared.is_joinable(now, epoch=epoch):
+                return await self._fetch_as_leader(token, now)
             # Whoever goes away takes only himself away.
-            answer = await asyncio.shield(running.joined())
-            if not isinstance(answer, _Gone):
-                return answer
+            result = await asyncio.shield(shared.result())
+            if not isinstance(result, _Cancelled):
+                return result
 
-    async def _lead(self, token: str, now: float) -> NearEntry | None:
+    async def _fetch_as_leader(self, token: str, now: float) -> CachedSession | None:
         """In the caller's own task: most come alone, and a task costs as much as a round trip."""
-        fetching = Fetching(epoch=self._coherence.epoch, began=now)
-        running = self._running[token] = _Running(fetching)
-        self._counts.misses += 1
+        fetch = InFlightFetch(epoch=self._coherence.epoch, started_at=now)
+        shared = self._running[token] = _SharedFetch(fetch)
+        self._stats.misses += 1
         try:
-            entry = await self._fetch(token, fetching)
+            entry = await self._fetch(token, fetch)
         except Exception as error:
-            running.failed(error)
+            shared.set_exception(error)
             raise
         except BaseException:
-            running.answered(_GONE)
+            shared.set_result(_CANCELLED)
             raise
         else:
-            running.answered(entry)
+            shared.set_result(entry)
             return entry
         finally:
-            self._entries.unwatch(fetching)
-            if self._running.get(token) is running:
+            self._entries.unwatch(fetch)
+            if self._running.get(token) is shared:
                 del self._running[token]
 
-    async def _fetch(self, token: str, fetching: Fetching) -> NearEntry | None:
-        def before(names: Iterable[str]) -> None:
-            self._entries.watch(fetching, names)
+    async def _fetch(self, token: str, fetch: InFlightFetch) -> CachedSession | None:
+        def watch_keys(names: Iterable[str]) -> None:
+            self._entries.watch(fetch, names)
 
-        fetched = await self._finder.fetch(token, before=before)
+        fetched = await self._lookup.fetch(token, watch_keys=watch_keys)
         last_use = None
         if fetched is not None:
-            last_use = await self._finder.standing(fetched, before=before)
+            last_use = await self._lookup.last_use_if_valid(fetched, watch_keys=watch_keys)
         if fetched is None or last_use is None:
             self._entries.drop(self._entries.get(token))
             return None
-        entry = NearEntry(
+        entry = CachedSession(
             fetched.record.session,
             token=token,
-            names=tuple(fetching.names),
-            epoch=fetching.epoch,
-            verified_at=fetching.began,
+            names=tuple(fetch.names),
+            epoch=fetch.epoch,
+            verified_at=fetch.started_at,
         )
-        self._last_uses.known(entry, last_use)
-        self._keep(entry, fetching)
+        self._activity.set_last_use(entry, last_use)
+        self._cache(entry, fetch)
         return entry
 
-    def _keep(self, entry: NearEntry, fetching: Fetching) -> None:
-        same = self._coherence.tracked and fetching.epoch == self._coherence.epoch
-        if fetching.spoilt or not (same or (self._keep_suspect and not self._coherence.refused)):
+    def _cache(self, entry: CachedSession, fetch: InFlightFetch) -> None:
+        is_current = self._coherence.is_tracking and fetch.epoch == self._coherence.epoch
+        if fetch.invalidated or not (
+            is_current or (self._keep_unconfirmed and not self._coherence.is_unsupported)
+        ):
             self._entries.drop(self._entries.get(entry.token))
         else:
-            self._counts.evictions += self._entries.put(entry)
+            self._stats.evictions += self._entries.put(entry)
 
 
-class _Gone:
+class _Cancelled:
     """Instead of an answer: whoever fetched has been cancelled."""
 
 
-_GONE = _Gone()
+_CANCELLED = _Cancelled()
 
 
-class _Running:
+class _SharedFetch:
     """A fetch, and what those are told who came while it was under way."""
 
-    __slots__ = ("_answer", "fetching")
+    __slots__ = ("_result", "fetch")
 
-    def __init__(self, fetching: Fetching) -> None:
-        self.fetching = fetching
-        self._answer: asyncio.Future[NearEntry | _Gone | None] | None = None
+    def __init__(self, fetch: InFlightFetch) -> None:
+        self.fetch = fetch
+        self._result: asyncio.Future[CachedSession | _Cancelled | None] | None = None
 
-    def may_be_joined(self, now: float, *, epoch: int) -> bool:
-        fetching = self.fetching
-        fits = fetching.epoch == epoch and not fetching.spoilt
-        return fits and now - fetching.began <= _OLDEST_TO_JOIN
+    def is_joinable(self, now: float, *, epoch: int) -> bool:
+        fetching = self.fetch
+        fits = fetching.epoch == epoch and not fetching.invalidated
+        return fits and now - fetching.started_at <= _MAX_JOIN_AGE_SECONDS
 
-    def joined(self) -> asyncio.Future[NearEntry | _Gone | None]:
-        if self._answer is None:
-            self._answer = asyncio.get_running_loop().create_future()
-        return self._answer
+    def result(self) -> asyncio.Future[CachedSession | _Cancelled | None]:
+        if self._result is None:
+            self._result = asyncio.get_running_loop().create_future()
+        return self._result
 
-    def answered(self, answer: NearEntry | _Gone | None) -> None:
-        if self._answer is not None:
-            self._answer.set_result(answer)
+    def set_result(self, result: CachedSession | _Cancelled | None) -> None:
+        if self._result is not None:
+            self._result.set_result(result)
 
-    def failed(self, error: Exception) -> None:
-        if self._answer is not None:
-            self._answer.set_exception(error)
-            self._answer.exception()  # looked at, though everybody who waited may have gone
+    def set_exception(self, error: Exception) -> None:
+        if self._result is not None:
+            self._result.set_exception(error)
+            self._result.exception()  # looked at, though everybody who waited may have gone

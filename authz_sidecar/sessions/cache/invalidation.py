@@ -9,91 +9,93 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from authz_sidecar.sessions.cache.entries import NearEntry
-from authz_sidecar.sessions.keys import name_of
+from authz_sidecar.sessions.cache.entries import CachedSession
+from authz_sidecar.sessions.keys import name_from_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     # HOUSE-REMOVED
-    from authz_sidecar.sessions.cache.entries import Entries
-    from authz_sidecar.sessions.cache.stats import NearCounts
+    from authz_sidecar.sessions.cache.entries import CacheEntries
+    from authz_sidecar.sessions.cache.stats import NearCacheStats
 
-BOUND_SECONDS = 1.5
+MAX_STALENESS_SECONDS = 1.5
 """How old the last confirmation may be: the longest that a revocation can go unnoticed."""
 
-_EPOCHS_REMEMBERED = 16
+_MAX_EPOCHS = 16
 
 
 class Coherence:
     """All times are of the monotonic clock."""
 
-    __slots__ = ("_confirmed", "epoch", "fresh_until", "refused", "tracked")
+    __slots__ = ("_last_confirmed_at", "epoch", "fresh_until", "is_tracking", "is_unsupported")
 
     def __init__(self) -> None:
         self.epoch = 0
-        self.tracked = False
-        self.refused = False
+        self.is_tracking = False
+        self.is_unsupported = False
         self.fresh_until = -math.inf
         # When each of the last epochs was confirmed for the last time.
-        self._confirmed = {0: -math.inf}
+        self._last_confirmed_at = {0: -math.inf}
 
-    def begun(self, at: float) -> None:
+    def start_epoch(self, confirmed_at: float) -> None:
         self.epoch += 1
-        self.tracked, self.refused = True, False
-        self._confirmed[self.epoch] = at
-        self._confirmed.pop(self.epoch - _EPOCHS_REMEMBERED, None)
-        self.answered(at)
+        self.is_tracking, self.is_unsupported = True, False
+        self._last_confirmed_at[self.epoch] = confirmed_at
+        self._last_confirmed_at.pop(self.epoch - _MAX_EPOCHS, None)
+        self.confirm(confirmed_at)
 
-    def answered(self, at: float) -> None:
-        if self.tracked:
-            self._confirmed[self.epoch] = at
-            self.fresh_until = at + BOUND_SECONDS
+    def confirm(self, confirmed_at: float) -> None:
+        if self.is_tracking:
+            self._last_confirmed_at[self.epoch] = confirmed_at
+            self.fresh_until = confirmed_at + MAX_STALENESS_SECONDS
 
-    def lost(self) -> None:
-        self.tracked = False
+    def suspend(self) -> None:
+        self.is_tracking = False
         self.fresh_until = -math.inf
 
-    def confirmed(self, epoch: int) -> float:
+    def last_confirmed_at(self, epoch: int) -> float:
         """Until when it is certain that everything verified in this epoch stood."""
-        return self._confirmed.get(epoch, -math.inf)
+        return self._last_confirmed_at.get(epoch, -math.inf)
 
 
-class NewsOfChanges:
+class InvalidationHandler:
     """A `Listener` of the store."""
 
-    def __init__(self, *, entries: Entries, coherence: Coherence, counts: NearCounts) -> None:
+    def __init__(
+        self, *, entries: CacheEntries, coherence: Coherence, stats: NearCacheStats
+    ) -> None:
         self._entries = entries
         self._coherence = coherence
-        self._counts = counts
+        self._stats = stats
 
-    def begun(self, at: float) -> None:
-        self._coherence.begun(at)
+    def on_connected(self, confirmed_at: float) -> None:
+        self._coherence.start_epoch(confirmed_at)
 
-    def answered(self, at: float) -> None:
-        self._coherence.answered(at)
+    def on_confirmed(self, confirmed_at: float) -> None:
+        self._coherence.confirm(confirmed_at)
 
-    def lost(self) -> None:
-        self._counts.losses += self._coherence.tracked
-        self._coherence.lost()
+    def on_disconnected(self) -> None:
+        self._stats.losses += self._coherence.is_tracking
+        self._coherence.suspend()
 
-    def refused(self) -> None:
-        self._coherence.lost()
-        self._coherence.refused = True
+    def on_unsupported(self) -> None:
+        self._coherence.suspend()
+        self._coherence.is_unsupported = True
         self._entries.clear()
 
-    def changed(self, keys: Iterable[str]) -> None:
+    def on_invalidated(self, keys: Iterable[str]) -> None:
         for key in keys:
-            self._changed(name_of(key))
+            self._invalidate(name_from_key(key))
 
-    def all_changed(self) -> None:
+    def on_all_invalidated(self) -> None:
         for name in self._entries.names():
-            self._changed(name)
+            self._invalidate(name)
 
-    def _changed(self, name: str) -> None:
-        for concerned in self._entries.concerned(name):
-            if isinstance(concerned, NearEntry):
-                self._entries.drop(concerned)
-                self._counts.invalidations += 1
+    def _invalidate(self, name: str) -> None:
+        for watcher in self._entries.watchers_of(name):
+            if isinstance(watcher, CachedSession):
+                self._entries.drop(watcher)
+                self._stats.invalidations += 1
             else:
-                concerned.spoilt = True
+                watcher.invalidated = True

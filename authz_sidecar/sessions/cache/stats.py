@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class NearCounts:
+class NearCacheStats:
     """One for a process, whatever number of configurations come and go."""
 
     hits: int = 0

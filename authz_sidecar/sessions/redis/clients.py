@@ -29,7 +29,7 @@ from authz_sidecar.sessions.redis.connections import (
     TlsConnection,
     UnixConnection,
 )
-from authz_sidecar.sessions.redis.primaries import Primaries
+from authz_sidecar.sessions.redis.primaries import PrimaryRegistry
 from authz_sidecar.sessions.store_url import StoreKind, StoreLocation
 
 if TYPE_CHECKING:
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 
     # HOUSE-REMOVED
 
-CONNECT_TIMEOUT = 1.0
-READ_TIMEOUT = 1.0
+CONNECT_SECONDS = 1.0
+READ_SECONDS = 1.0
 MAX_CONNECTIONS = 32
 # A Sentinel that does not answer must leave time for the next one.
-_SENTINEL_TIMEOUT = 0.3
+_SENTINEL_SECONDS = 0.3
 
 
-class Closing(Protocol):
+class AsyncClosable(Protocol):
     async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connected:
+class RedisConnections:
     """A client that has connected to nothing yet, what its connections report, and whatever else
     goes with it."""
 
     client: Redis | RedisCluster
-    primaries: Primaries = field(default_factory=Primaries)
-    companions: tuple[Closing, ...] = ()
+    primaries: PrimaryRegistry = field(default_factory=PrimaryRegistry)
+    sentinels: tuple[AsyncClosable, ...] = ()
 
     @property
     def is_cluster(self) -> bool:
@@ -66,56 +66,56 @@ class Connected:
         are."""
         client = self.client
         if isinstance(client, RedisCluster):
-            await _look(client)
-            return [_to(node) for node in client.get_primaries()]
+            await _refresh_topology(client)
+            return [_new_connection(node) for node in client.get_primaries()]
         return [client.connection_pool.make_connection()]  # type: ignore[no-untyped-call]
 
     async def dedicated_connection_for(self, key: str) -> IdentifiedConnection:
         """The same, to the primary that holds the key."""
         client = self.client
         if isinstance(client, RedisCluster):
-            await _look(client)
+            await _refresh_topology(client)
             node = client.get_node_from_key(key)
             if node is None:
                 raise RedisConnectionError("no primary holds the key")
-            return _to(node)
+            return _new_connection(node)
         [connection] = await self.dedicated_connections()
         return connection
 
     def dedicated_connection_to(self, host: str, port: int) -> IdentifiedConnection:
         """The same, to a server of a cluster that another one has named."""
         assert isinstance(self.client, RedisCluster)  # noqa: S101  nobody else names servers
-        return _to(ClusterNode(host, port, **self.client.connection_kwargs))
+        return _new_connection(ClusterNode(host, port, **self.client.connection_kwargs))
 
     async def aclose(self) -> None:
-        for each in (self.client, *self.companions):
-            await each.aclose()
+        for client in (self.client, *self.sentinels):
+            await client.aclose()
 
 
-async def _look(client: RedisCluster) -> None:
+async def _refresh_topology(client: RedisCluster) -> None:
     await client.initialize()
     await client.nodes_manager.initialize()
 
 
-def _to(node: ClusterNode) -> IdentifiedConnection:
+def _new_connection(node: ClusterNode) -> IdentifiedConnection:
     connection = node.connection_class(**node.connection_kwargs)
     assert isinstance(connection, IdentifiedConnection)  # noqa: S101  for types
     return connection
 
 
-def connect(location: StoreLocation, *, identified: bool = True) -> Connected:
-    """The client for a location. `identified` is that of `Primaries`."""
-    place, options = location.place, _options(location)
-    primaries = Primaries(identified=identified)
+def open_client(location: StoreLocation, *, identified: bool = True) -> RedisConnections:
+    """The client for a location. `identified` is that of `PrimaryRegistry`."""
+    path, options = location.path, _client_options(location)
+    primaries = PrimaryRegistry(identified=identified)
     tls = location.tls is not None
     match location.kind:
         case StoreKind.SENTINEL:
-            return _behind_sentinels(location, primaries)
+            return _open_sentinel_client(location, primaries)
         case StoreKind.CLUSTER:
             return _cluster(location, primaries)
         case StoreKind.UNIX:
             kind: type[IdentifiedConnection] = UnixConnection
-            options |= {"path": place.path}
+            options |= {"path": path.socket_path}
             del options["socket_keepalive"]
         case _:
             kind = TlsConnection if tls else TcpConnection
@@ -123,39 +123,41 @@ def connect(location: StoreLocation, *, identified: bool = True) -> Connected:
             options |= {"host": host, "port": port}
     options.pop("ssl", None)
     pool = ConnectionPool(
-        connection_class=kind, primaries=primaries, db=place.db, retry=_retry(1), **options
+        connection_class=kind, primaries=primaries, db=path.db, retry=_retry(1), **options
     )
-    return Connected(client=Redis.from_pool(pool), primaries=primaries)
+    return RedisConnections(client=Redis.from_pool(pool), primaries=primaries)
 
 
-def _behind_sentinels(location: StoreLocation, primaries: Primaries) -> Connected:
+def _open_sentinel_client(location: StoreLocation, primaries: PrimaryRegistry) -> RedisConnections:
     login = location.sentinel
-    options = _options(location)
+    options = _client_options(location)
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs=options
         | {
             "username": login and login.username,
             "password": login and login.password,
-            "socket_timeout": _SENTINEL_TIMEOUT,
-            "socket_connect_timeout": _SENTINEL_TIMEOUT,
+            "socket_timeout": _SENTINEL_SECONDS,
+            "socket_connect_timeout": _SENTINEL_SECONDS,
             "retry": _retry(0),
         },
     )
     primary = sentinel.master_for(
-        location.place.service,
+        location.path.service,
         connection_class=SentinelTlsConnection if location.tls else SentinelConnection,
         primaries=primaries,
-        db=location.place.db,
+        db=location.path.db,
         retry=_retry(1),
         **options,
     )
-    return Connected(client=primary, primaries=primaries, companions=tuple(sentinel.sentinels))
+    return RedisConnections(
+        client=primary, primaries=primaries, sentinels=tuple(sentinel.sentinels)
+    )
 
 
-def _cluster(location: StoreLocation, primaries: Primaries) -> Connected:
+def _cluster(location: StoreLocation, primaries: PrimaryRegistry) -> RedisConnections:
     nodes = [ClusterNode(host, port) for host, port in location.hosts]
-    client = RedisCluster(startup_nodes=nodes, retry=_retry(2), **_options(location))
+    client = RedisCluster(startup_nodes=nodes, retry=_retry(2), **_client_options(location))
     # The client offers no choice of the class of its connections. What it makes of nodes that it
     # hears of later follows these options.
     kind = ClusterTlsConnection if location.tls else ClusterConnection
@@ -164,15 +166,15 @@ def _cluster(location: StoreLocation, primaries: Primaries) -> Connected:
     for node in startup:
         node.connection_class = kind
         node.connection_kwargs["primaries"] = primaries
-    return Connected(client=client, primaries=primaries)
+    return RedisConnections(client=client, primaries=primaries)
 
 
-def _options(location: StoreLocation) -> dict[str, Any]:
+def _client_options(location: StoreLocation) -> dict[str, Any]:
     options: dict[str, Any] = {
         "username": location.username,
         "password": location.password,
-        "socket_connect_timeout": CONNECT_TIMEOUT,
-        "socket_timeout": READ_TIMEOUT,
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": READ_SECONDS,
         "socket_keepalive": True,
         "health_check_interval": 0,
         "max_connections": MAX_CONNECTIONS,
@@ -199,47 +201,48 @@ def _retry(retries: int) -> Retry:
     return Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
 
 
-DEADLINE = 2.0
+DEADLINE_SECONDS = 2.0
 
 T = TypeVar("T")
 
 _REPLICA_ERRORS = ("READONLY", "MASTERDOWN")
 
 
-class Asking:
-    """`what` and `name` say who does not answer. Calls that wait for a connection wait here."""
+class BoundedClient:
+    """`kind` and `name` say who does not answer. Calls that wait for a connection wait here."""
 
-    __slots__ = ("_connected", "_name", "_places", "_what")
+    __slots__ = ("_connections", "_kind", "_name", "_slots")
 
-    def __init__(self, connected: Connected, *, what: str, name: str) -> None:
-        self._connected = connected
-        self._what = what
+    def __init__(self, connections: RedisConnections, *, kind: str, name: str) -> None:
+        self._connections = connections
+        self._kind = kind
         self._name = name
-        self._places = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
 
-    async def __call__(self, ask: Callable[[Any], Awaitable[T]]) -> T:
-        """What `ask` returns, given the client. It is called a second time after a replica has
+    async def __call__(self, command: Callable[[Any], Awaitable[T]]) -> T:
+        """What `command` returns, given the client. It is called a second time after a replica has
         refused it, or the primary has changed while it connected. Raises `StoreUnavailable`."""
-        async with self.bounded():
+        async with self.deadline():
             try:
-                return await ask(self._connected.client)
+                return await command(self._connections.client)
             except PrimaryChangedError:
                 pass
             except ResponseError as error:
                 if not any(word in str(error) for word in _REPLICA_ERRORS):
                     raise
-                self._connected.primaries.end_term("it refuses as a replica does")
-            return await ask(self._connected.client)
+                self._connections.primaries.end_term("it refuses as a replica does")
+            return await command(self._connections.client)
 
     @contextlib.asynccontextmanager
-    async def bounded(self) -> AsyncIterator[None]:
-        """`DEADLINE` seconds for what is done inside. Raises `StoreUnavailable` for its errors."""
+    async def deadline(self) -> AsyncIterator[None]:
+        """`DEADLINE_SECONDS` seconds for what is done inside. Raises `StoreUnavailable` for its
+        errors."""
         try:
-            async with asyncio.timeout(DEADLINE), self._places:
+            async with asyncio.timeout(DEADLINE_SECONDS), self._slots:
                 yield
         # Beside its own errors the client lets those of sockets, DNS and its parsers through.
         except (RedisError, RedisClusterException, OSError, ValueError, RuntimeError) as error:
             raise self.unavailable(str(error) or type(error).__name__) from error
 
     def unavailable(self, reason: str) -> StoreUnavailable:
-        return StoreUnavailable(f"{self._what} `{self._name}` cannot answer: {reason}")
+        return StoreUnavailable(f"{self._kind} `{self._name}` cannot answer: {reason}")

@@ -21,12 +21,12 @@ from redis.asyncio.sentinel import SentinelManagedConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import MovedError, ResponseError
 
-from authz_sidecar.sessions.redis.primaries import NAMED, OutdatedError
+from authz_sidecar.sessions.redis.primaries import SENTINELS_ADDRESS, OutdatedReportError
 
 if TYPE_CHECKING:
-    from authz_sidecar.sessions.redis.primaries import Dial, Primaries
+    from authz_sidecar.sessions.redis.primaries import ConnectionAttempt, PrimaryRegistry
 
-_NEVER = -1
+_NO_GENERATION = -1
 _RUN_ID = b"\r\nrun_id:"
 
 
@@ -35,14 +35,15 @@ class PrimaryChangedError(RedisConnectionError):
 
 
 class IdentifiedConnection(AbstractConnection):
-    """A connection that reports its server to `Primaries`, and refuses a replica. `generation` is
-    that of `Primaries` in which it was made; `run_id` is None where the user may not ask for it."""
+    """A connection that reports its server to `PrimaryRegistry`, and refuses a replica.
+    `generation` is that of `PrimaryRegistry` in which it was made; `run_id` is None where the user
+    may not ask for it."""
 
-    def __init__(self, *, primaries: Primaries, **options: Any) -> None:
+    def __init__(self, *, primaries: PrimaryRegistry, **options: Any) -> None:
         super().__init__(**options)
         self._primaries = primaries
-        self._dial: Dial = primaries.dial()
-        self.generation = _NEVER
+        self._attempt: ConnectionAttempt = primaries.begin_attempt()
+        self.generation = _NO_GENERATION
         self.run_id: str | None = None
 
     @property
@@ -71,8 +72,8 @@ class IdentifiedConnection(AbstractConnection):
 
     async def _connect(self) -> None:
         self._primaries.unregister(self)
-        self._dial = self._primaries.dial()
-        self.generation = _NEVER
+        self._attempt = self._primaries.begin_attempt()
+        self.generation = _NO_GENERATION
         await super()._connect()  # type: ignore[no-untyped-call, safe-super]
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
@@ -81,29 +82,29 @@ class IdentifiedConnection(AbstractConnection):
         if self._primaries.identified:
             questions.append(("INFO", "server"))
         await self.send_packed_command(self.pack_commands(questions), check_health=False)
-        hello, *infos = [await self.answer() for _ in questions]
+        hello, *infos = [await self.read_response_or_error() for _ in questions]
         self.run_id = _run_id(infos[0]) if infos else None
         role = hello.get(b"role") if isinstance(hello, dict) else None
         try:
-            self.generation = self._reported(role)
-        except OutdatedError:
+            self.generation = self._check_role(role)
+        except OutdatedReportError:
             raise PrimaryChangedError("its primary has changed meanwhile") from None
         self._primaries.register(self)
 
-    def _reported(self, role: bytes | None) -> int:
+    def _check_role(self, role: bytes | None) -> int:
         if role == b"master":
-            return self._report(self.address, self.run_id)
+            return self._report_identity(self.address, self.run_id)
         self._primaries.report_replica(self.address)
         if role is None:
             raise RedisConnectionError("the server does not say whether it is a primary")
         raise RedisConnectionError("the server is a read only replica, not a primary")
 
-    def _report(self, address: str, identity: str | None) -> int:
+    def _report_identity(self, address: str, identity: str | None) -> int:
         if identity is None:
-            return _NEVER
-        return self._primaries.report(self._dial, address, identity)
+            return _NO_GENERATION
+        return self._primaries.report(self._attempt, address, identity)
 
-    async def answer(self) -> Any:
+    async def read_response_or_error(self) -> Any:
         """The next answer, or the error that it is."""
         try:
             return await self.read_response()
@@ -133,8 +134,8 @@ class UnixConnection(IdentifiedConnection, _UnixConnection):
 class _SentinelConnection(SentinelManagedConnection):
     """The Sentinels are asked whenever it connects, also in the middle of a command."""
 
-    _dial: Dial
-    _primaries: Primaries
+    _attempt: ConnectionAttempt
+    _primaries: PrimaryRegistry
 
     async def _connect_retry(self) -> None:
         if not self.is_connected:
@@ -143,10 +144,10 @@ class _SentinelConnection(SentinelManagedConnection):
     async def _connect(self) -> None:
         self.host, self.port = await self.connection_pool.get_master_address()
         try:
-            self._primaries.report(self._dial, NAMED, f"{self.host}:{self.port}")
-        except OutdatedError:
+            self._primaries.report(self._attempt, SENTINELS_ADDRESS, f"{self.host}:{self.port}")
+        except OutdatedReportError:
             raise PrimaryChangedError("the Sentinels name another primary by now") from None
-        self._dial = self._primaries.dial()
+        self._attempt = self._primaries.begin_attempt()
         await super()._connect()  # type: ignore[no-untyped-call]
 
 
@@ -177,12 +178,12 @@ class ClusterConnection(IdentifiedConnection, Connection):
             self._primaries.end_epoch("slots have moved")
             raise
 
-    def _reported(self, role: bytes | None) -> int:
+    def _check_role(self, role: bytes | None) -> int:
         if role == b"master":
-            return self._report(self.address, self.run_id)
+            return self._report_identity(self.address, self.run_id)
         # It tells where the slots are, and nothing else.
         self._primaries.report_replica(self.address)
-        return _NEVER
+        return _NO_GENERATION
 
 
 class ClusterTlsConnection(ClusterConnection, SSLConnection):

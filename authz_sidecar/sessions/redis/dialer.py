@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.sessions.redis.clients import Connected
+    from authz_sidecar.sessions.redis.clients import RedisConnections
     from authz_sidecar.sessions.redis.connections import IdentifiedConnection
 
 _SECONDS = 1.5
@@ -23,7 +23,7 @@ class Dialer:
 
     def __init__(
         self,
-        connected: Connected,
+        connected: RedisConnections,
         *,
         then: Callable[[IdentifiedConnection], Awaitable[None]] | None = None,
     ) -> None:
@@ -37,7 +37,7 @@ class Dialer:
 
     async def dial(self) -> None:
         """Return when every primary has been connected to since this call; what was found is in
-        `Primaries`. Callers at the same time share one dial. Raises the client's errors."""
+        `PrimaryRegistry`. Callers at the same time share one dial. Raises the client's errors."""
         wanted = self._begun
         async with self._turn:
             if self._done > wanted:

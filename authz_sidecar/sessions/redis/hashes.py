@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import AskError, MovedError, RedisError
 
-from authz_sidecar.sessions.redis.clients import Asking, Connected, connect
+from authz_sidecar.sessions.redis.clients import BoundedClient, RedisConnections, open_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.redis.connections import IdentifiedConnection
     from authz_sidecar.sessions.store_url import StoreLocation
 
-MOST_FIELDS = 100_000
-MOST_BYTES = 16 << 20
+MAX_FIELDS = 100_000
+MAX_BYTES = 16 << 20
 
-_FIELDS_AT_A_TIME = 500
+_FIELDS_PER_SCAN = 500
 MAX_REDIRECTS = 3
 
 
@@ -27,54 +27,56 @@ class RedisHash:
     address leads to at that time, which must be a primary; and it comes from that server alone,
     since a cursor means nothing to another one."""
 
-    def __init__(self, connected: Connected, *, key: str, name: str) -> None:
-        self._connected = connected
+    def __init__(self, connections: RedisConnections, *, key: str, name: str) -> None:
+        self._connections = connections
         self._key = key
-        self._asking = Asking(connected, what="the Redis", name=name)
+        self._client = BoundedClient(connections, kind="the Redis", name=name)
         self._connection: IdentifiedConnection | None = None
 
     @classmethod
-    def at(cls, location: StoreLocation, *, key: str) -> RedisHash:
+    def from_location(cls, location: StoreLocation, *, key: str) -> RedisHash:
         """Connects to nothing yet."""
-        return cls(connect(location, identified=False), key=key, name=str(location))
+        return cls(open_client(location, identified=False), key=key, name=str(location))
 
     async def read(self) -> dict[bytes, bytes]:
         """Each field as it was at some moment since the call; empty where there is no such hash, or
         none any more. Raises `StoreUnavailable`, and `ValueError` for
         a hash that is too large."""
-        async with self._asking.bounded():
-            connection = await self._connected.dedicated_connection_for(self._key)
+        async with self._client.deadline():
+            connection = await self._connections.dedicated_connection_for(self._key)
         asking = False
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 return await self._read(connection, asking=asking)
             except _RedirectError as elsewhere:
-                connection = self._connected.dedicated_connection_to(elsewhere.host, elsewhere.port)
+                connection = self._connections.dedicated_connection_to(
+                    elsewhere.host, elsewhere.port
+                )
                 asking = elsewhere.asking
-        raise self._asking.unavailable("its servers do not agree on which of them has the key")
+        raise self._client.unavailable("its servers do not agree on which of them has the key")
 
     async def _read(self, to: IdentifiedConnection, *, asking: bool) -> dict[bytes, bytes]:
         # HSCAN: "a full iteration always retrieves all the elements that were present in the
         # collection from the start to the end of a full iteration", also across a RENAME, since
         # the server hashes every field alike. https://redis.io/docs/latest/commands/scan/
         async with self._opened(to) as connection:
-            scan = _Scan(self._asking, connection, self._key, asking=asking)
+            scan = _Scan(self._client, connection, self._key, asking=asking)
             found: dict[bytes, bytes] = {}
             size = cursor = 0
             while True:
-                cursor, some = await scan.some(cursor, count=_FIELDS_AT_A_TIME)
+                cursor, some = await scan.next_page(cursor, count=_FIELDS_PER_SCAN)
                 size += sum(len(field) + len(value) for field, value in some.items())
                 found |= some
-                if len(found) > MOST_FIELDS or size > MOST_BYTES:
+                if len(found) > MAX_FIELDS or size > MAX_BYTES:
                     raise ValueError(
-                        f"`{self._key}` holds more than {MOST_FIELDS:,} records or"
-                        f" {MOST_BYTES >> 20} MiB"
+                        f"`{self._key}` holds more than {MAX_FIELDS:,} records or"
+                        f" {MAX_BYTES >> 20} MiB"
                     )
                 if cursor == 0:
                     break
             # A hash that goes away on the way ends it as well: what was read until then is no
             # table.
-            following, left = await scan.some(0, count=1)
+            following, left = await scan.next_page(0, count=1)
             return found if left or following else {}
 
     @contextlib.asynccontextmanager
@@ -84,7 +86,7 @@ class RedisHash:
         if connection is None or connection.address != to.address:
             connection = self._connection = to
         try:
-            async with self._asking.bounded():
+            async with self._client.deadline():
                 await connection.connect()
             yield connection
         finally:
@@ -92,7 +94,7 @@ class RedisHash:
                 await connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
-        await self._connected.aclose()
+        await self._connections.aclose()
 
 
 class _RedirectError(Exception):
@@ -106,15 +108,15 @@ class _RedirectError(Exception):
 
 class _Scan:
     def __init__(
-        self, bounds: Asking, connection: IdentifiedConnection, key: str, *, asking: bool
+        self, bounds: BoundedClient, connection: IdentifiedConnection, key: str, *, asking: bool
     ) -> None:
-        self._bounds = bounds
+        self._client = bounds
         self._connection = connection
         self._key = key
         self._asking = asking
 
-    async def some(self, cursor: int, *, count: int) -> tuple[int, dict[bytes, bytes]]:
-        async with self._bounds.bounded():
+    async def next_page(self, cursor: int, *, count: int) -> tuple[int, dict[bytes, bytes]]:
+        async with self._client.deadline():
             if self._asking:
                 await self._connection.send_command("ASKING")
                 await self._connection.read_response()

@@ -18,35 +18,39 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisClusterException, RedisError
 
 from authz_sidecar.background_tasks import BackgroundTasks
-from authz_sidecar.sessions.redis.primaries import OutdatedError
-from authz_sidecar.sessions.redis.probe import Probe
-from authz_sidecar.sessions.redis.tracking_connection import Link, MovedError, RefusedError
+from authz_sidecar.sessions.redis.primaries import OutdatedReportError
+from authz_sidecar.sessions.redis.probe import PrimaryProbe
+from authz_sidecar.sessions.redis.tracking_connection import (
+    TopologyChangedError,
+    TrackingConnection,
+    TrackingUnsupportedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.sessions.redis.clients import Connected
-    from authz_sidecar.sessions.store import Listener
+    from authz_sidecar.sessions.redis.clients import RedisConnections
+    from authz_sidecar.sessions.store import InvalidationListener
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_PINGS = 0.5
-SECONDS_OF_SILENCE = 3.0
+PING_INTERVAL_SECONDS = 0.5
+MAX_SILENCE_SECONDS = 3.0
 """After which a connection is given up; whoever listens stops to rely on it long before."""
 
-SECONDS_TO_SPREAD = 0.1
+START_JITTER_SECONDS = 0.1
 """Over which the first connections of those who start at the same moment are spread."""
 
-SECONDS_WHILE_REFUSED = 60.0
+UNSUPPORTED_RETRY_SECONDS = 60.0
 
-_SECONDS_TO_OPEN = 3.0
+_OPEN_SECONDS = 3.0
 _SECONDS_TO_CANCEL = 0.1
-_SECONDS_BETWEEN_LINES = 60.0
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 1.0
+_LOG_INTERVAL_SECONDS = 60.0
+_MIN_BACK_OFF_SECONDS, _MAX_BACK_OFF_SECONDS = 0.05, 1.0
 
 # The client forgets its socket when it is closed while somebody writes (`AttributeError`); answers
 # to nothing that we asked are no answers (`LookupError`).
-_LOSSES = (
+_CONNECTION_ERRORS = (
     RedisError,
     RedisClusterException,
     OSError,
@@ -54,7 +58,7 @@ _LOSSES = (
     RuntimeError,
     AttributeError,
     LookupError,
-    OutdatedError,
+    OutdatedReportError,
 )
 
 
@@ -62,15 +66,15 @@ class _RetryTrackingError(Exception):
     """It is time to ask again for what was refused."""
 
 
-class Tracking:
-    """A `Watch` over one Redis, a primary behind Sentinels, or all primaries of a cluster. Without
-    prefixes, and where the server does not track changes for us, it only sees to it that a former
-    primary is left."""
+class InvalidationTracker:
+    """A `InvalidationSubscription` over one Redis, a primary behind Sentinels, or all primaries of
+    a cluster. Without prefixes, and where the server does not track changes for us, it only sees
+    to it that a former primary is left."""
 
     def __init__(
         self,
-        connected: Connected,
-        listener: Listener,
+        connected: RedisConnections,
+        listener: InvalidationListener,
         *,
         prefixes: tuple[str, ...],
         name: str,
@@ -78,31 +82,31 @@ class Tracking:
     ) -> None:
         self._connected = connected
         self._primaries = connected.primaries
-        self._probe = Probe(connected, clock=clock)
+        self._probe = PrimaryProbe(connected, clock=clock)
         self._listener = listener
         self._prefixes = prefixes
         self._name = name
         self._clock = clock
-        self._question = ("CLUSTER", "INFO") if connected.is_cluster else ("HELLO", "3")
+        self._ping_command = ("CLUSTER", "INFO") if connected.is_cluster else ("HELLO", "3")
         self._background = BackgroundTasks()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
-        self._over = asyncio.Event()
+        self._epoch_ended = asyncio.Event()
         self._closed = False
-        self._refused_until = -math.inf
+        self._retry_tracking_at = -math.inf
         self._warned = False
         self._warned_at = -math.inf
 
     def start(self) -> None:
         if not self._tasks:
-            self._primaries.subscribe(self._ended)
+            self._primaries.subscribe(self._on_epoch_end)
             self._tasks = (
-                self._background.keep(self._run, name="session changes"),
-                self._background.keep(self._probe.run, name="session store addresses"),
+                self._background.supervise(self._run, name="session changes"),
+                self._background.supervise(self._probe.run, name="session store addresses"),
             )
 
     async def aclose(self) -> None:
         self._closed = True
-        self._primaries.unsubscribe(self._ended)
+        self._primaries.unsubscribe(self._on_epoch_end)
         pending = set(self._tasks)
         while pending:
             # Python 3.11 may swallow a cancellation (`wait_for`, with which the client writes).
@@ -111,60 +115,71 @@ class Tracking:
             _, pending = await asyncio.wait(pending, timeout=_SECONDS_TO_CANCEL)
 
     async def _run(self) -> None:
-        wait = _SHORTEST_WAIT
+        back_off = _MIN_BACK_OFF_SECONDS
         # Workers start together, and so do replicas.
-        await asyncio.sleep(random.uniform(0, SECONDS_TO_SPREAD))  # noqa: S311
+        await asyncio.sleep(random.uniform(0, START_JITTER_SECONDS))  # noqa: S311
         # Asked for each time: Python 3.11 forgets that the task was cancelled when a task of its
         # group fails at the same moment.
         while not self._closed:
-            began = self._clock()
-            prefixes = self._prefixes if began >= self._refused_until else ()
+            started_at = self._clock()
+            prefixes = self._prefixes if started_at >= self._retry_tracking_at else ()
             try:
-                await self._listen(prefixes)
-            except* RefusedError as refused:
-                self._refused(_first(refused))
-                wait = _SHORTEST_WAIT if prefixes else SECONDS_WHILE_REFUSED
+                await self._track(prefixes)
+            except* TrackingUnsupportedError as unsupported:
+                self._on_unsupported(_first_error(unsupported))
+                back_off = _MIN_BACK_OFF_SECONDS if prefixes else UNSUPPORTED_RETRY_SECONDS
             except* _RetryTrackingError:
-                wait = _SHORTEST_WAIT
-            except* (MovedError, *_LOSSES) as lost:
-                logger.debug("out of touch with changes in `%s`: %s", self._name, _first(lost))
-                lasted = self._clock() - began > 2 * _SECONDS_TO_OPEN
-                wait = _SHORTEST_WAIT if lasted else min(2 * wait, _LONGEST_WAIT)
+                back_off = _MIN_BACK_OFF_SECONDS
+            except* (TopologyChangedError, *_CONNECTION_ERRORS) as error:
+                logger.debug(
+                    "out of touch with changes in `%s`: %s", self._name, _first_error(error)
+                )
+                was_stable = self._clock() - started_at > 2 * _OPEN_SECONDS
+                back_off = (
+                    _MIN_BACK_OFF_SECONDS
+                    if was_stable
+                    else min(2 * back_off, _MAX_BACK_OFF_SECONDS)
+                )
             except* Exception:
                 # Whatever this was, the next attempt may succeed; without one there is no near cache.
                 logger.exception("changes in `%s` cannot be followed", self._name)
-                wait = _LONGEST_WAIT
+                back_off = _MAX_BACK_OFF_SECONDS
             finally:
-                self._listener.lost()
+                self._listener.on_disconnected()
             if not self._closed:
                 # Not all workers at the same moment.
-                await asyncio.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311
+                await asyncio.sleep(back_off * random.uniform(0.5, 1.5))  # noqa: S311
 
-    async def _listen(self, prefixes: tuple[str, ...]) -> None:
+    async def _track(self, prefixes: tuple[str, ...]) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            async with asyncio.timeout(_SECONDS_TO_OPEN):
-                links = await self._opened(stack, prefixes)
-            self._begin(links, prefixes)
-            self._over.clear()
+            async with asyncio.timeout(_OPEN_SECONDS):
+                connections = await self._open_connections(stack, prefixes)
+            self._begin_epoch(connections, prefixes)
+            self._epoch_ended.clear()
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    for link in links:
-                        tasks.create_task(self._read(link, links))
-                    tasks.create_task(self._ask(links))
-                    tasks.create_task(self._wait_until_over())
+                    for connection in connections:
+                        tasks.create_task(self._read_responses(connection, connections))
+                    tasks.create_task(self._ping(connections))
+                    tasks.create_task(self._wait_for_epoch_end())
                     if prefixes != self._prefixes:
-                        tasks.create_task(self._wait_while_refused())
+                        tasks.create_task(self._wait_for_retry())
             except* _RetryTrackingError:
                 raise
             except* Exception as lost:
-                self._lost(_first(lost))
+                self._end_term(_first_error(lost))
                 raise
 
-    async def _opened(
+    async def _open_connections(
         self, stack: contextlib.AsyncExitStack, prefixes: tuple[str, ...]
-    ) -> list[Link]:
+    ) -> list[TrackingConnection]:
         links = [
-            Link(connection, question=self._question, on_keys=self._changed, clock=self._clock)
+            TrackingConnection(
+                connection,
+                ping_command=self._ping_command,
+                on_keys=self._on_keys,
+                clock=self._clock,
+            )
             for connection in await self._connected.dedicated_connections()
         ]
         for link in links:
@@ -172,34 +187,34 @@ class Tracking:
         async with asyncio.TaskGroup() as tasks:
             for link in links:
                 tasks.create_task(link.open(prefixes))
-        if len({link.shape for link in links}) != 1:
-            raise MovedError("the cluster does not agree with itself yet")
+        if len({link.topology for link in links}) != 1:
+            raise TopologyChangedError("the cluster does not agree with itself yet")
         return links
 
-    def _begin(self, links: list[Link], prefixes: tuple[str, ...]) -> None:
+    def _begin_epoch(self, links: list[TrackingConnection], prefixes: tuple[str, ...]) -> None:
         generations = {link.connection.generation for link in links}
         if prefixes:
             if len(generations) != 1:
-                raise MovedError("it has changed meanwhile")
+                raise TopologyChangedError("it has changed meanwhile")
             addresses = {link.connection.address for link in links}
             self._primaries.begin_epoch(generations.pop(), addresses)
-            self._listener.begun(min(link.answered_at for link in links))
+            self._listener.on_connected(min(link.confirmed_at for link in links))
 
-    def _lost(self, reason: BaseException) -> None:
+    def _end_term(self, reason: BaseException) -> None:
         """End the term, or the epoch of a cluster, unless it has ended already."""
-        if self._closed or self._over.is_set():
+        if self._closed or self._epoch_ended.is_set():
             return
         if self._connected.is_cluster:
             self._primaries.end_epoch(str(reason))
         else:
             self._primaries.end_term(str(reason))
 
-    def _ended(self, reason: str) -> None:
+    def _on_epoch_end(self, reason: str) -> None:
         """Called at the moment at which an epoch or term ends, whatever has noticed it."""
-        self._over.set()
-        self._listener.lost()
+        self._epoch_ended.set()
+        self._listener.on_disconnected()
         now = self._clock()
-        if now - self._warned_at >= _SECONDS_BETWEEN_LINES:
+        if now - self._warned_at >= _LOG_INTERVAL_SECONDS:
             logger.warning(
                 "the session store `%s` may have a new primary (%s): connections to it are"
                 " replaced, and sessions in memory are verified again",
@@ -208,36 +223,38 @@ class Tracking:
             )
             self._warned_at = now
 
-    async def _read(self, link: Link, links: list[Link]) -> None:
+    async def _read_responses(
+        self, connection: TrackingConnection, connections: list[TrackingConnection]
+    ) -> None:
         while True:
-            await link.read()
-            self._listener.answered(min(each.answered_at for each in links))
+            await connection.read_response()
+            self._listener.on_confirmed(min(each.confirmed_at for each in connections))
 
-    async def _ask(self, links: list[Link]) -> None:
+    async def _ping(self, connections: list[TrackingConnection]) -> None:
         while True:
-            await asyncio.sleep(SECONDS_BETWEEN_PINGS)
-            for link in links:
-                if self._clock() - link.answered_at > SECONDS_OF_SILENCE:
+            await asyncio.sleep(PING_INTERVAL_SECONDS)
+            for connection in connections:
+                if self._clock() - connection.confirmed_at > MAX_SILENCE_SECONDS:
                     raise TimeoutError("silence")
-                await link.ask()
+                await connection.ping()
 
-    async def _wait_until_over(self) -> None:
-        await self._over.wait()
-        raise MovedError("the primary may have changed")
+    async def _wait_for_epoch_end(self) -> None:
+        await self._epoch_ended.wait()
+        raise TopologyChangedError("the primary may have changed")
 
-    async def _wait_while_refused(self) -> None:
-        await asyncio.sleep(self._refused_until - self._clock())
+    async def _wait_for_retry(self) -> None:
+        await asyncio.sleep(self._retry_tracking_at - self._clock())
         raise _RetryTrackingError
 
-    def _changed(self, keys: list[bytes] | None) -> None:
+    def _on_keys(self, keys: list[bytes] | None) -> None:
         if keys is None:
-            self._listener.all_changed()
+            self._listener.on_all_invalidated()
         else:
-            self._listener.changed([key.decode("utf-8", "replace") for key in keys])
+            self._listener.on_invalidated([key.decode("utf-8", "replace") for key in keys])
 
-    def _refused(self, reason: BaseException) -> None:
-        self._refused_until = self._clock() + SECONDS_WHILE_REFUSED
-        self._listener.refused()
+    def _on_unsupported(self, reason: BaseException) -> None:
+        self._retry_tracking_at = self._clock() + UNSUPPORTED_RETRY_SECONDS
+        self._listener.on_unsupported()
         if not self._warned:
             logger.warning(
                 "the session store `%s` will not tell of changes (%s): no session is kept in"
@@ -248,7 +265,7 @@ class Tracking:
             self._warned = True
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

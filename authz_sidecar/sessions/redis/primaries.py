@@ -19,11 +19,11 @@ from weakref import WeakSet
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-NAMED = "the Sentinels"
+SENTINELS_ADDRESS = "the Sentinels"
 """Stands for an address: which primary the Sentinels name is a report like any other."""
 
 
-class OutdatedError(Exception):
+class OutdatedReportError(Exception):
     """A report that newer ones have overtaken."""
 
 
@@ -34,7 +34,7 @@ class Abortable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
+class ConnectionAttempt:
     """The beginning of a connection attempt; `number` gives their order."""
 
     number: int
@@ -47,7 +47,7 @@ class _Report:
     number: int
 
 
-class Primaries:
+class PrimaryRegistry:
     """The terms and epochs of one Redis. `generation` rises with every `term` and every epoch; a
     connection of an earlier generation is not used again. `identified` says whether connections ask
     for the `run_id` of their server; where each is used once, they need not."""
@@ -67,20 +67,20 @@ class Primaries:
         """Whether any server was reported in this term."""
         return bool(self._reports)
 
-    def dial(self) -> Dial:
+    def begin_attempt(self) -> ConnectionAttempt:
         """The number of a connection attempt, to be taken before it begins."""
-        return Dial(next(self._dials), self.term)
+        return ConnectionAttempt(next(self._dials), self.term)
 
-    def report(self, dial: Dial, address: str, identity: str) -> int:
+    def report(self, dial: ConnectionAttempt, address: str, identity: str) -> int:
         """The generation of a connection that has reached this server at this address. Ends the
         term if another server was there before, or if an epoch is on that does not know the
-        address. Raises `OutdatedError` if the connection began before a newer one that has reached
-        another server, or before the term."""
+        address. Raises `OutdatedReportError` if the connection began before a newer one that has
+        reached another server, or before the term."""
         known = self._reports.get(address)
         if known is not None and known.identity == identity:
             number = max(known.number, dial.number)
         elif dial.term != self.term or (known is not None and dial.number < known.number):
-            raise OutdatedError
+            raise OutdatedReportError
         else:
             number = dial.number
             if known is not None:
@@ -121,17 +121,17 @@ class Primaries:
 
     def begin_epoch(self, generation: int, addresses: Collection[str]) -> None:
         """Begin an epoch, in which changes are tracked at these addresses, on connections of this
-        generation. Raises `OutdatedError` if that is not the current one."""
+        generation. Raises `OutdatedReportError` if that is not the current one."""
         if generation != self.generation or not self._reports.keys() >= set(addresses):
-            raise OutdatedError
+            raise OutdatedReportError
         listened = frozenset(addresses)
         if self._tracked not in (None, listened):
             self.end_term("its primaries have changed")
-            raise OutdatedError
+            raise OutdatedReportError
         self._reports = {
             address: report
             for address, report in self._reports.items()
-            if address in listened or address == NAMED
+            if address in listened or address == SENTINELS_ADDRESS
         }
         self._tracked = listened
         self.generation += 1

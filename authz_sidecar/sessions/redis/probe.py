@@ -19,19 +19,19 @@ from authz_sidecar.sessions.redis.dialer import Dialer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from authz_sidecar.sessions.redis.clients import Connected
+    from authz_sidecar.sessions.redis.clients import RedisConnections
 
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_DIALS = 1.0
+PROBE_INTERVAL_SECONDS = 1.0
 MAX_SECONDS_WITHOUT_DIAL = 5.0
 """How long connections are used although no new one can be made: nobody knows then where the address
 leads by now. A name server may well be silent for some seconds."""
 
 
-class Probe:
+class PrimaryProbe:
     def __init__(
-        self, connected: Connected, *, clock: Callable[[], float] = time.monotonic
+        self, connected: RedisConnections, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._primaries = connected.primaries
         self._dialer = Dialer(connected)
@@ -41,7 +41,7 @@ class Probe:
         """Dial for ever; end the term when that has failed for `MAX_SECONDS_WITHOUT_DIAL`."""
         failing_since = math.inf
         # Workers start together, and so do replicas.
-        await asyncio.sleep(random.uniform(0, SECONDS_BETWEEN_DIALS))  # noqa: S311
+        await asyncio.sleep(random.uniform(0, PROBE_INTERVAL_SECONDS))  # noqa: S311
         while True:
             began = self._clock()
             try:
@@ -55,7 +55,7 @@ class Probe:
             else:
                 failing_since = math.inf
             # Not all workers at the same moment.
-            pause = SECONDS_BETWEEN_DIALS * random.uniform(0.8, 1.0)  # noqa: S311
+            pause = PROBE_INTERVAL_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311
             await asyncio.sleep(max(0.0, began + pause - self._clock()))
 
     def _failed(self, error: Exception, since: float) -> float:

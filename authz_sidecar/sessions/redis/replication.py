@@ -41,14 +41,17 @@ class Replication:
         none, and after `SECONDS_FOR_A_REPLICA` at the latest, which is logged. Does nothing where
         the user may not ask."""
         await connection.send_command("INFO", "replication")
-        info = await connection.answer()
+        info = await connection.read_response_or_error()
         if not isinstance(info, bytes) or _ONLINE not in info:
             return
         wait = ("WAIT", 1, round(SECONDS_FOR_A_REPLICA * 1000))
         await connection.send_packed_command(
             connection.pack_commands([_LAST, wait]), check_health=False
         )
-        _, acknowledged = await connection.answer(), await connection.answer()
+        _, acknowledged = (
+            await connection.read_response_or_error(),
+            await connection.read_response_or_error(),
+        )
         if acknowledged == 0:
             self._warn()
 

@@ -1,7 +1,8 @@
 """The store's commands in Redis or Valkey. Knows nothing of what the values mean.
 
-Every call ends within `DEADLINE` seconds, as an answer or as `StoreUnavailable`. Connections are
-made when they are needed, so a Redis that was away is used again as soon as it is back.
+Every call ends within `DEADLINE_SECONDS` seconds, as an answer or as `StoreUnavailable`.
+Connections are made when they are needed, so a Redis that was away is used again as soon as it is
+back.
 """
 
 from __future__ import annotations
@@ -11,16 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from redis.asyncio.cluster import RedisCluster
 
 from authz_sidecar.errors import StoreUnavailable
-from authz_sidecar.sessions.redis.clients import Asking, Connected, connect
+from authz_sidecar.sessions.redis.clients import BoundedClient, RedisConnections, open_client
 from authz_sidecar.sessions.redis.dialer import Dialer
-from authz_sidecar.sessions.redis.invalidation import Tracking
+from authz_sidecar.sessions.redis.invalidation import InvalidationTracker
 from authz_sidecar.sessions.redis.replication import Replication
-from authz_sidecar.sessions.store import Entry
+from authz_sidecar.sessions.store import StoreEntry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from authz_sidecar.sessions.store import Listener
+    from authz_sidecar.sessions.store import InvalidationListener
     from authz_sidecar.sessions.store_url import StoreLocation
 
 T = TypeVar("T")
@@ -34,21 +35,21 @@ redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 return 1
 """
 
-_READY = Entry("az:ready", b"1", 1.0)
+_READINESS_PROBE = StoreEntry("az:ready", b"1", 1.0)
 
 
 class RedisStore:
     """The client's commands, each bounded, and its errors in one word."""
 
-    def __init__(self, connected: Connected, *, name: str) -> None:
-        self._connected = connected
+    def __init__(self, connections: RedisConnections, *, name: str) -> None:
+        self._connections = connections
         self._name = name
-        self._asking = Asking(connected, what="the session store", name=name)
-        self._dialer = Dialer(connected, then=Replication(name=name).wait_for_replica)
+        self._client = BoundedClient(connections, kind="the session store", name=name)
+        self._dialer = Dialer(connections, then=Replication(name=name).wait_for_replica)
 
     @classmethod
-    def at(cls, location: StoreLocation) -> RedisStore:
-        return cls(connect(location), name=str(location))
+    def from_location(cls, location: StoreLocation) -> RedisStore:
+        return cls(open_client(location), name=str(location))
 
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
         if not keys:
@@ -60,30 +61,30 @@ class RedisStore:
             # As `mget` asks, without what that does to find out about its arguments.
             return tuple(await client.execute_command("MGET", *keys))
 
-        return await self._asking(ask)
+        return await self._client(ask)
 
-    async def write(self, *entries: Entry) -> None:
+    async def write(self, *entries: StoreEntry) -> None:
         async def ask(client: Any) -> None:
             async with client.pipeline(transaction=True) as pipe:
                 for entry in entries:
                     pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl))
                 await pipe.execute()
 
-        await self._asking(ask)
+        await self._client(ask)
 
-    async def write_new(self, entry: Entry) -> bool:
+    async def write_if_absent(self, entry: StoreEntry) -> bool:
         return await self._set(entry, nx=True)
 
-    async def rewrite(self, entry: Entry) -> bool:
+    async def write_if_present(self, entry: StoreEntry) -> bool:
         return await self._set(entry, xx=True)
 
-    async def _set(self, entry: Entry, **only: bool) -> bool:
+    async def _set(self, entry: StoreEntry, **only: bool) -> bool:
         ttl = _milliseconds(entry.ttl)
         return bool(
-            await self._asking(lambda client: client.set(entry.key, entry.value, px=ttl, **only))
+            await self._client(lambda client: client.set(entry.key, entry.value, px=ttl, **only))
         )
 
-    async def rewrite_all(self, *entries: Entry) -> tuple[bool, ...]:
+    async def write_all_if_present(self, *entries: StoreEntry) -> tuple[bool, ...]:
         if not entries:
             return ()
 
@@ -93,19 +94,19 @@ class RedisStore:
                     pipe.set(entry.key, entry.value, px=_milliseconds(entry.ttl), xx=True)
                 return tuple(map(bool, await pipe.execute()))
 
-        return await self._asking(ask)
+        return await self._client(ask)
 
-    async def swap(self, key: str, old: bytes, new: bytes) -> bool:
-        return bool(await self._asking(lambda client: client.eval(_SWAP, 1, key, old, new)))
+    async def compare_and_swap(self, key: str, expected: bytes, value: bytes) -> bool:
+        return bool(await self._client(lambda client: client.eval(_SWAP, 1, key, expected, value)))
 
-    async def take(self, key: str) -> bytes | None:
-        value: bytes | None = await self._asking(lambda client: client.getdel(key))
+    async def read_and_delete(self, key: str) -> bytes | None:
+        value: bytes | None = await self._client(lambda client: client.getdel(key))
         return value
 
     async def delete(self, *keys: str) -> None:
-        await self._asking(lambda client: client.delete(*keys))
+        await self._client(lambda client: client.delete(*keys))
 
-    async def index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
+    async def add_to_index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
         ttl = _milliseconds(expires_at - now)
 
         async def ask(client: Any) -> None:
@@ -117,9 +118,9 @@ class RedisStore:
                 pipe.pexpire(key, ttl, gt=True)
                 await pipe.execute()
 
-        await self._asking(ask)
+        await self._client(ask)
 
-    async def indexed(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
+    async def read_indexes(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
         async def ask(client: Any) -> tuple[tuple[str, ...], ...]:
             async with client.pipeline(transaction=False) as pipe:
                 for key in keys:
@@ -128,10 +129,10 @@ class RedisStore:
                     tuple(member.decode() for member in members) for members in await pipe.execute()
                 )
 
-        return await self._asking(ask)
+        return await self._client(ask)
 
-    async def unindex(self, key: str, *members: str) -> None:
-        await self._asking(lambda client: client.zrem(key, *members))
+    async def remove_from_index(self, key: str, *members: str) -> None:
+        await self._client(lambda client: client.zrem(key, *members))
 
     async def count(self, key: str, *, window: float) -> int:
         async def ask(client: Any) -> int:
@@ -140,34 +141,36 @@ class RedisStore:
                 pipe.incr(key)
                 return int((await pipe.execute())[1])
 
-        return await self._asking(ask)
+        return await self._client(ask)
 
-    async def confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
-        primaries = self._connected.primaries
+    async def run_confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
+        primaries = self._connections.primaries
         for _ in range(MAX_ATTEMPTS):
             term = primaries.term
             result = await write()
             try:
-                async with self._asking.bounded():
+                async with self._client.deadline():
                     await self._dialer.dial()
             except StoreUnavailable:
                 # The servers of a cluster themselves refuse keys that they do not hold, and the one
                 # that is away need not be the one that was written to.
-                if not self._connected.is_cluster:
+                if not self._connections.is_cluster:
                     raise
             if primaries.term == term:
                 return result
-        raise self._asking.unavailable("its primary keeps changing")
+        raise self._client.unavailable("its primary keeps changing")
 
-    def watch(self, listener: Listener, *, prefixes: tuple[str, ...]) -> Tracking:
-        return Tracking(self._connected, listener, prefixes=prefixes, name=self._name)
+    def subscribe(
+        self, listener: InvalidationListener, *, prefixes: tuple[str, ...]
+    ) -> InvalidationTracker:
+        return InvalidationTracker(self._connections, listener, prefixes=prefixes, name=self._name)
 
-    async def ready(self) -> None:
+    async def check_ready(self) -> None:
         # A write, because a replica or a full Redis answers PING just as well.
-        await self.write(_READY)
+        await self.write(_READINESS_PROBE)
 
     async def aclose(self) -> None:
-        await self._connected.aclose()
+        await self._connections.aclose()
 
 
 def _milliseconds(seconds: float) -> int:

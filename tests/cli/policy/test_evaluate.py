@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_sidecar.cli.policy.evaluate import answer_of
+from authz_sidecar.cli.policy.evaluate import evaluate_vector
 from authz_sidecar.policy.criteria import BUILDERS
 from tests.policy.test_ppl_vectors import FILE, VECTORS, is_about_ssh, offered
 
@@ -129,7 +129,7 @@ ACCEPT = {"allow": {"and": [{"accept": 1}]}}
     ],
 )  # fmt: skip
 def test_what_cannot_be_evaluated(vector: Any, stage: str) -> None:
-    answer: Any = answer_of(vector, clock=0)
+    answer: Any = evaluate_vector(vector, clock=0)
     assert answer["error"]["stage"] == stage
     assert answer["error"]["message"]
 
@@ -163,18 +163,18 @@ ANYTHING = st.recursive(
 
 @given(policy=ANYTHING | st.just(ACCEPT), given_=ANYTHING | st.dictionaries(WORDS, ANYTHING))
 def test_nothing_stops_it(policy: object, given_: object) -> None:
-    answer: Any = answer_of({"id": 1, "policy": policy, "input": given_}, clock=0)
+    answer: Any = evaluate_vector({"id": 1, "policy": policy, "input": given_}, clock=0)
     assert json.loads(json.dumps(answer))["id"] == 1
     assert answer.get("error", {}).get("stage") != "internal"
 
 
 @given(vector=ANYTHING)
 def test_no_vector_stops_it(vector: object) -> None:
-    answer: Any = answer_of(vector, clock=0)
+    answer: Any = evaluate_vector(vector, clock=0)
     assert answer.get("error", {}).get("stage") != "internal"
 
 
 def test_a_path_that_is_no_unicode() -> None:
     policy = {"allow": {"or": [{"http_path": {"starts_with": "/a"}}]}}
     vector = {"policy": policy, "input": {"http": {"path": "/a\ud800"}}}
-    assert answer_of(vector, clock=0)["allow"] is True
+    assert evaluate_vector(vector, clock=0)["allow"] is True

@@ -14,9 +14,14 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable
-from authz_sidecar.login.providers import Provider, ProviderSettings, SignedIn, Trust
-from authz_sidecar.oidc.http_client import LARGEST_ANSWER
-from tests.login.dishonest_provider import Lies
+from authz_sidecar.login.providers import (
+    AuthenticationResult,
+    OIDCClient,
+    ProviderSettings,
+    TLSContext,
+)
+from authz_sidecar.oidc.http_client import MAX_RESPONSE_BYTES
+from tests.login.dishonest_provider import TamperedProvider
 from tests.servers.browser import Browser
 from tests.servers.hostile_provider import Answer, HostileProvider, document
 from tests.servers.providers import (
@@ -36,16 +41,16 @@ VERIFIER = "v" * 43
 
 
 @asynccontextmanager
-async def client_of(issuer: str, **settings: Any) -> AsyncIterator[Provider]:
+async def client_of(issuer: str, **settings: Any) -> AsyncIterator[OIDCClient]:
     given = {"name": "corp", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET} | settings
-    provider = Provider(ProviderSettings(issuer=issuer, **given), clock=time.time)
+    provider = OIDCClient(ProviderSettings(issuer=issuer, **given), clock=time.time)
     try:
         yield provider
     finally:
         await provider.aclose()
 
 
-async def code_for(provider: Provider, user: str, *, nonce: str = "n") -> dict[str, str]:
+async def code_for(provider: OIDCClient, user: str, *, nonce: str = "n") -> dict[str, str]:
     """Sign in with a browser; the parameters that come back to the callback."""
     async with Browser({}) as browser:
         url = await provider.authorization_url(
@@ -55,7 +60,7 @@ async def code_for(provider: Provider, user: str, *, nonce: str = "n") -> dict[s
         return dict(parse_qsl(urlsplit(last.headers["location"]).query))
 
 
-async def sign_in(provider: Provider, user: str = "alice") -> SignedIn:
+async def sign_in(provider: OIDCClient, user: str = "alice") -> AuthenticationResult:
     answer = await code_for(provider, user)
     return await provider.redeem(
         code=answer["code"], verifier=VERIFIER, nonce="n", redirect_uri=CALLBACK
@@ -68,11 +73,11 @@ def scopes_of(real: RunningProvider) -> tuple[str, ...]:
     return ("openid", "profile", "email", *groups)
 
 
-async def test_a_sign_in_gives_an_identity(real: RunningProvider) -> None:
-    async with client_of(real.issuer, scopes=scopes_of(real)) as provider:
+async def test_a_sign_in_gives_an_identity(real_provider: RunningProvider) -> None:
+    async with client_of(real_provider.issuer, scopes=scopes_of(real_provider)) as provider:
         signed_in = await sign_in(provider)
     identity = signed_in.identity
-    assert (identity.issuer, identity.subject) == (real.issuer, "alice")
+    assert (identity.issuer, identity.subject) == (real_provider.issuer, "alice")
     assert (identity.email, identity.name) == ("alice@example.com", "Alice Adams")
     assert identity.groups == ("admins", "staff")
     assert signed_in.id_token
@@ -149,14 +154,14 @@ async def test_an_unverified_address_is_not_believed(certified_provider: Running
 
 async def test_the_answer_names_its_issuer(certified_provider: RunningProvider) -> None:
     async with client_of(certified_provider.issuer) as provider:
-        assert (await provider.metadata()).sends_issuer
+        assert (await provider.metadata()).promises_iss
         assert (await code_for(provider, "alice"))["iss"] == certified_provider.issuer
 
 
-async def test_rotated_keys_are_fetched(real: RunningProvider) -> None:
-    async with client_of(real.issuer) as provider:
+async def test_rotated_keys_are_fetched(real_provider: RunningProvider) -> None:
+    async with client_of(real_provider.issuer) as provider:
         await sign_in(provider)
-        await asyncio.to_thread(real.restart)
+        await asyncio.to_thread(real_provider.restart)
         assert (await sign_in(provider)).identity.subject == "alice"
 
 
@@ -181,21 +186,21 @@ async def test_where_to_sign_out(certified_provider: RunningProvider) -> None:
 # A provider that does not behave
 
 
-async def redeemed(issuer: str) -> SignedIn:
+async def redeemed(issuer: str) -> AuthenticationResult:
     async with client_of(issuer) as provider:
         return await provider.redeem(
             code="a-code", verifier=VERIFIER, nonce="n", redirect_uri=CALLBACK
         )
 
 
-async def test_the_truth_is_believed(hostile: HostileProvider) -> None:
-    Lies(hostile)
-    assert (await redeemed(hostile.issuer)).identity.subject == "alice"
-    headers = next(headers for _, path, headers, _ in hostile.seen if path == "/userinfo")
+async def test_the_truth_is_believed(hostile_provider: HostileProvider) -> None:
+    TamperedProvider(hostile_provider)
+    assert (await redeemed(hostile_provider.issuer)).identity.subject == "alice"
+    headers = next(headers for _, path, headers, _ in hostile_provider.seen if path == "/userinfo")
     assert headers["authorization"] == "Bearer at"
 
 
-FLOOD = Answer(body=b" " * (LARGEST_ANSWER + 1))
+FLOOD = Answer(body=b" " * (MAX_RESPONSE_BYTES + 1))
 GARBAGE = Answer(body=b"<html>not JSON</html>")
 NOT_AN_OBJECT = document(["a list"])
 DEEP = Answer(body=b"[" * 100_000)
@@ -220,13 +225,13 @@ BOMB = Answer(body=b"\x1f\x8b", headers={"content-encoding": "gzip"})
     ],
 )
 async def test_nonsense_is_an_outage_and_nobody_gets_in(
-    hostile: HostileProvider, path: str, answer: Answer
+    hostile_provider: HostileProvider, path: str, answer: Answer
 ) -> None:
-    Lies(hostile)
-    hostile.answers[path] = answer
+    TamperedProvider(hostile_provider)
+    hostile_provider.answers[path] = answer
     with pytest.raises(ProviderUnavailable):
-        await redeemed(hostile.issuer)
-    assert not hostile.asked_for("/elsewhere")
+        await redeemed(hostile_provider.issuer)
+    assert not hostile_provider.asked_for("/elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -242,11 +247,11 @@ async def test_nonsense_is_an_outage_and_nobody_gets_in(
     ],
 )
 async def test_a_bad_token_response_is_refused(
-    hostile: HostileProvider, changes: dict[str, object], why: str
+    hostile_provider: HostileProvider, changes: dict[str, object], why: str
 ) -> None:
-    Lies(hostile).token(**changes)
+    TamperedProvider(hostile_provider).set_token_response(**changes)
     with pytest.raises(LoginRefused, match=why):
-        await redeemed(hostile.issuer)
+        await redeemed(hostile_provider.issuer)
 
 
 @pytest.mark.parametrize(
@@ -257,49 +262,54 @@ async def test_a_bad_token_response_is_refused(
     ],
 )
 async def test_a_token_without_kid(
-    hostile: HostileProvider, key_ids: tuple[str, ...], *, taken: bool
+    hostile_provider: HostileProvider, key_ids: tuple[str, ...], *, taken: bool
 ) -> None:
     """OpenID Connect Core, 10.1: with several keys in the set the token has to say which."""
-    lies = Lies(hostile)
+    lies = TamperedProvider(hostile_provider)
     keys = [signed_tokens.signing_key("RS256", name) for name in key_ids]
-    hostile.answers["/jwks"] = document({"keys": [key.jwk for key in keys]})
+    hostile_provider.answers["/jwks"] = document({"keys": [key.jwk for key in keys]})
     now = int(time.time())
-    claims = signed_tokens.claims(iss=hostile.issuer, iat=now, exp=now + 60, nonce="n")
-    lies.token(id_token=keys[0].sign(claims, kid=None))
+    claims = signed_tokens.claims(iss=hostile_provider.issuer, iat=now, exp=now + 60, nonce="n")
+    lies.set_token_response(id_token=keys[0].sign(claims, kid=None))
     if taken:
-        assert (await redeemed(hostile.issuer)).identity.subject == "alice"
+        assert (await redeemed(hostile_provider.issuer)).identity.subject == "alice"
     else:
         with pytest.raises(LoginRefused, match="which of several keys"):
-            await redeemed(hostile.issuer)
+            await redeemed(hostile_provider.issuer)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA"])
 async def test_a_sign_in_with_each_family_of_signatures(
-    hostile: HostileProvider, algorithm: str
+    hostile_provider: HostileProvider, algorithm: str
 ) -> None:
-    lies, key = Lies(hostile), signed_tokens.signing_key(algorithm)
-    hostile.answers["/jwks"] = document({"keys": [key.jwk]})
+    tampered_provider, key = (
+        TamperedProvider(hostile_provider),
+        signed_tokens.signing_key(algorithm),
+    )
+    hostile_provider.answers["/jwks"] = document({"keys": [key.jwk]})
     now = int(time.time())
-    claims = signed_tokens.claims(iss=hostile.issuer, iat=now, exp=now + 60, nonce="n")
-    lies.token(id_token=key.sign(claims))
-    assert (await redeemed(hostile.issuer)).identity.subject == "alice"
-    lies.token(id_token=signed_tokens.signing_key(algorithm).sign(claims))
+    claims = signed_tokens.claims(iss=hostile_provider.issuer, iat=now, exp=now + 60, nonce="n")
+    tampered_provider.set_token_response(id_token=key.sign(claims))
+    assert (await redeemed(hostile_provider.issuer)).identity.subject == "alice"
+    tampered_provider.set_token_response(id_token=signed_tokens.signing_key(algorithm).sign(claims))
     with pytest.raises(LoginRefused, match="wrong signature"):
-        await redeemed(hostile.issuer)
+        await redeemed(hostile_provider.issuer)
 
 
-async def test_userinfo_of_somebody_else_is_refused(hostile: HostileProvider) -> None:
-    Lies(hostile)
-    hostile.answers["/userinfo"] = document({"sub": "bob"})
+async def test_userinfo_of_somebody_else_is_refused(hostile_provider: HostileProvider) -> None:
+    TamperedProvider(hostile_provider)
+    hostile_provider.answers["/userinfo"] = document({"sub": "bob"})
     with pytest.raises(LoginRefused, match="another `sub`"):
-        await redeemed(hostile.issuer)
+        await redeemed(hostile_provider.issuer)
 
 
-async def test_nothing_secret_is_in_an_error(hostile: HostileProvider) -> None:
-    Lies(hostile)
-    hostile.answers["/token"] = document({"error": "x", "error_description": "a-code"}, 400)
+async def test_nothing_secret_is_in_an_error(hostile_provider: HostileProvider) -> None:
+    TamperedProvider(hostile_provider)
+    hostile_provider.answers["/token"] = document(
+        {"error": "x", "error_description": "a-code"}, 400
+    )
     with pytest.raises(LoginRefused) as caught:
-        await redeemed(hostile.issuer)
+        await redeemed(hostile_provider.issuer)
     assert "a-code" not in str(caught.value)
 
 
@@ -315,26 +325,26 @@ async def test_nothing_secret_is_in_an_error(hostile: HostileProvider) -> None:
     ],
 )
 async def test_discovery_is_read_with_suspicion(
-    hostile: HostileProvider, changes: dict[str, object], why: str
+    hostile_provider: HostileProvider, changes: dict[str, object], why: str
 ) -> None:
-    hostile.offers(**changes)
-    async with client_of(hostile.issuer) as provider:
+    hostile_provider.offers(**changes)
+    async with client_of(hostile_provider.issuer) as provider:
         with pytest.raises(ProviderUnavailable, match=why):
             await provider.metadata()
         assert not provider.ready
 
 
 async def test_a_slow_provider_costs_bounded_time(
-    hostile: HostileProvider, monkeypatch: pytest.MonkeyPatch
+    hostile_provider: HostileProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("authz_sidecar.oidc.http_client.TOTAL_SECONDS", 0.2)
     release = threading.Event()
-    Lies(hostile)
-    hostile.answers["/token"] = replace(document({}), delay=release)
+    TamperedProvider(hostile_provider)
+    hostile_provider.answers["/token"] = replace(document({}), delay=release)
     started = time.monotonic()
     try:
         with pytest.raises(ProviderUnavailable, match="within"):
-            await redeemed(hostile.issuer)
+            await redeemed(hostile_provider.issuer)
     finally:
         release.set()
     assert time.monotonic() - started < 5
@@ -347,17 +357,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_an_outage_is_said_once_and_ends_by_itself(
-    hostile: HostileProvider, caplog: pytest.LogCaptureFixture
+    hostile_provider: HostileProvider, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hostile.answers["/.well-known/openid-configuration"] = BROKEN
+    hostile_provider.answers["/.well-known/openid-configuration"] = BROKEN
     caplog.set_level(logging.INFO, logger="authz_sidecar")
-    async with client_of(hostile.issuer) as provider:
+    async with client_of(hostile_provider.issuer) as provider:
         await provider.start()
-        await until(lambda: hostile.asked_for("/.well-known/openid-configuration") >= 2)
+        await until(lambda: hostile_provider.asked_for("/.well-known/openid-configuration") >= 2)
         assert not provider.ready
         with pytest.raises(ProviderUnavailable):
             await provider.metadata()
-        hostile.offers()
+        hostile_provider.offers()
         await until(lambda: provider.ready)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "`corp` is out of reach" in caplog.text
@@ -365,25 +375,25 @@ async def test_an_outage_is_said_once_and_ends_by_itself(
 
 
 async def test_a_provider_known_to_be_down_is_not_asked_again_at_once(
-    hostile: HostileProvider,
+    hostile_provider: HostileProvider,
 ) -> None:
-    hostile.answers["/.well-known/openid-configuration"] = BROKEN
-    async with client_of(hostile.issuer) as provider:
+    hostile_provider.answers["/.well-known/openid-configuration"] = BROKEN
+    async with client_of(hostile_provider.issuer) as provider:
         for _ in range(20):
             with pytest.raises(ProviderUnavailable):
                 await provider.metadata()
-    assert hostile.asked_for("/.well-known/openid-configuration") == 1
+    assert hostile_provider.asked_for("/.well-known/openid-configuration") == 1
 
 
-async def test_metadata_outlives_an_outage(hostile: HostileProvider) -> None:
-    hostile.offers()
+async def test_metadata_outlives_an_outage(hostile_provider: HostileProvider) -> None:
+    hostile_provider.offers()
     now = time.time()
-    settings = ProviderSettings(name="corp", issuer=hostile.issuer, client_id=CLIENT_ID)
-    provider = Provider(settings, clock=lambda: now)
+    settings = ProviderSettings(name="corp", issuer=hostile_provider.issuer, client_id=CLIENT_ID)
+    provider = OIDCClient(settings, clock=lambda: now)
     await provider.metadata()
-    hostile.answers.clear()
+    hostile_provider.answers.clear()
     now += 3601
-    assert (await provider.metadata()).issuer == hostile.issuer
+    assert (await provider.metadata()).issuer == hostile_provider.issuer
     assert provider.ready
     await provider.aclose()
 
@@ -395,6 +405,6 @@ async def test_nobody_home() -> None:
 
 
 async def test_whom_to_trust_is_read_once_and_beside_the_event_loop() -> None:
-    trust = Trust()
+    trust = TLSContext()
     first, second = await asyncio.gather(trust.context(), trust.context())
     assert first is second

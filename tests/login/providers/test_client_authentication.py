@@ -20,16 +20,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from authz_sidecar.errors import AuthzError, LoginRefused, ProviderUnavailable
-from authz_sidecar.login.providers import client_key
+from authz_sidecar.login.providers import load_client_key
 from authz_sidecar.oidc.client_key import client_assertion
-from tests.login.dishonest_provider import KEY, Lies
+from tests.login.dishonest_provider import KEY, TamperedProvider
 from tests.login.providers.test_client import CALLBACK, VERIFIER, client_of, redeemed, sign_in
 from tests.servers.hostile_provider import Answer, HostileProvider, document
 from tests.servers.providers import CLIENT_ID, RunningProvider, running_certified_provider
 from tests.support import signed_tokens
-from tests.support.sign_in import APP, house
+from tests.support.sign_in import APP, running_sign_in
 from tests.support.sign_in_steps import sign_in as whole_sign_in
-from tests.support.sign_in_steps import start
+from tests.support.sign_in_steps import start_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def key_settings(algorithm: str) -> dict[str, Any]:
     key = KEYS[algorithm]
     return {
         "client_secret": None,
-        "client_key": client_key(pem_of(key.private), key_id=key.key_id),
+        "client_key": load_client_key(pem_of(key.private), key_id=key.key_id),
     }
 
 
@@ -84,19 +84,22 @@ async def test_private_key_jwt_with_pushed_requests_and_signed_userinfo(
 async def test_the_whole_sign_in_with_a_key(strict: RunningProvider) -> None:
     providers = {"corp": key_settings("ES256")}
     async with (
-        house(strict.issuer, auth_host=None, providers=providers) as at,
+        running_sign_in(strict.issuer, auth_host=None, providers=providers) as at,
         at.browser() as browser,
     ):
-        asked = await browser.get(start(APP, "/x"))
+        asked = await browser.get(start_url(APP, "/x"))
         query = dict(parse_qsl(urlsplit(asked.headers["location"]).query))
         assert query.keys() == {"client_id", "request_uri"}
         assert await whole_sign_in(browser, rd="/x") == f"{APP}/x"
-        assert await at.session(browser, APP) is not None
+        assert await at.find_session(browser, APP) is not None
 
 
 async def test_another_key_is_refused(strict: RunningProvider) -> None:
     key = signed_tokens.signing_key("ES256", "key-ES256")
-    mine = {"client_secret": None, "client_key": client_key(pem_of(key.private), key_id=key.key_id)}
+    mine = {
+        "client_secret": None,
+        "client_key": load_client_key(pem_of(key.private), key_id=key.key_id),
+    }
     async with client_of(strict.issuer, **mine) as provider:
         with pytest.raises(LoginRefused, match="invalid_client"):
             await sign_in(provider)
@@ -107,12 +110,12 @@ async def test_refresh_with_a_key(strict: RunningProvider) -> None:
         first = await sign_in(provider)
         assert first.refresh_token is not None
         tokens = await provider.refresh(first.refresh_token)
-        assert (await provider.read_again(tokens, before=first.identity)).subject == "alice"
+        assert (await provider.refreshed_identity(tokens, before=first.identity)).subject == "alice"
 
 
 def test_an_assertion_says_who_for_whom_and_for_how_long() -> None:
     key = KEYS["ES256"]
-    mine = client_key(pem_of(key.private), key_id=key.key_id)
+    mine = load_client_key(pem_of(key.private), key_id=key.key_id)
     random = (b"a" * 16, b"b" * 16)
     one, other = (
         jwt.decode(
@@ -139,7 +142,7 @@ def test_an_assertion_says_who_for_whom_and_for_how_long() -> None:
 )
 def test_a_key_that_cannot_sign_is_refused(pem: str) -> None:
     with pytest.raises(ValueError, match="not a private key"):
-        client_key(pem, key_id=None)
+        load_client_key(pem, key_id=None)
 
 
 # Pushed requests
@@ -160,16 +163,16 @@ PUSHED = document({"request_uri": "urn:ietf:params:oauth:request_uri:1", "expire
 
 
 async def test_a_pushed_request_carries_everything_and_the_browser_nothing(
-    hostile: HostileProvider,
+    hostile_provider: HostileProvider,
 ) -> None:
-    hostile.offers(pushed_authorization_request_endpoint=f"{hostile.issuer}/par")
-    hostile.answers["/par"] = PUSHED
-    url = urlsplit(await asked_of(hostile.issuer))
+    hostile_provider.offers(pushed_authorization_request_endpoint=f"{hostile_provider.issuer}/par")
+    hostile_provider.answers["/par"] = PUSHED
+    url = urlsplit(await asked_of(hostile_provider.issuer))
     assert dict(parse_qsl(url.query)) == {
         "client_id": CLIENT_ID,
         "request_uri": "urn:ietf:params:oauth:request_uri:1",
     }
-    [(method, _, headers, body)] = [seen for seen in hostile.seen if seen[1] == "/par"]
+    [(method, _, headers, body)] = [seen for seen in hostile_provider.seen if seen[1] == "/par"]
     assert method == "POST"
     assert headers["authorization"].startswith("Basic ")
     form = dict(parse_qsl(body.decode()))
@@ -179,34 +182,39 @@ async def test_a_pushed_request_carries_everything_and_the_browser_nothing(
 
 @pytest.mark.parametrize("chosen", ["issuer", "token_endpoint"])
 async def test_an_assertion_is_for_the_endpoint_that_it_is_sent_to(
-    hostile: HostileProvider, chosen: Any
+    hostile_provider: HostileProvider, chosen: Any
 ) -> None:
     """A provider may call the token endpoint of another its own, to get an assertion for it."""
-    endpoint = f"{hostile.issuer}/par"
-    hostile.offers(
+    endpoint = f"{hostile_provider.issuer}/par"
+    hostile_provider.offers(
         pushed_authorization_request_endpoint=endpoint,
         token_endpoint="https://idp.example.net/token",
     )
-    hostile.answers["/par"] = PUSHED
-    await asked_of(hostile.issuer, **key_settings("ES256"), client_assertion_audience=chosen)
-    [body] = [body for _, path, _, body in hostile.seen if path == "/par"]
+    hostile_provider.answers["/par"] = PUSHED
+    await asked_of(
+        hostile_provider.issuer, **key_settings("ES256"), client_assertion_audience=chosen
+    )
+    [body] = [body for _, path, _, body in hostile_provider.seen if path == "/par"]
     assertion = dict(parse_qsl(body.decode()))["client_assertion"]
     said = jwt.decode(assertion, options={"verify_signature": False})
-    assert said["aud"] == {"issuer": hostile.issuer, "token_endpoint": endpoint}[chosen]
+    assert said["aud"] == {"issuer": hostile_provider.issuer, "token_endpoint": endpoint}[chosen]
 
 
 @pytest.mark.parametrize("chosen", ["issuer", "token_endpoint"])
 async def test_an_assertion_with_a_code_is_for_the_token_endpoint(
-    hostile: HostileProvider, chosen: Any
+    hostile_provider: HostileProvider, chosen: Any
 ) -> None:
-    Lies(hostile)
+    TamperedProvider(hostile_provider)
     settings = {**key_settings("ES256"), "client_assertion_audience": chosen}
-    async with client_of(hostile.issuer, **settings) as provider:
+    async with client_of(hostile_provider.issuer, **settings) as provider:
         await provider.redeem(code="c", verifier=VERIFIER, nonce="n", redirect_uri=CALLBACK)
-    [body] = [body for _, path, _, body in hostile.seen if path == "/token"]
+    [body] = [body for _, path, _, body in hostile_provider.seen if path == "/token"]
     assertion = dict(parse_qsl(body.decode()))["client_assertion"]
     said = jwt.decode(assertion, options={"verify_signature": False})
-    expected = {"issuer": hostile.issuer, "token_endpoint": f"{hostile.issuer}/token"}
+    expected = {
+        "issuer": hostile_provider.issuer,
+        "token_endpoint": f"{hostile_provider.issuer}/token",
+    }
     assert said["aud"] == expected[chosen]
 
 
@@ -220,29 +228,33 @@ async def test_an_assertion_with_a_code_is_for_the_token_endpoint(
     ],
 )
 async def test_when_requests_are_pushed(
-    hostile: HostileProvider, setting: Any, *, offered: bool, pushed: bool
+    hostile_provider: HostileProvider, setting: Any, *, offered: bool, pushed: bool
 ) -> None:
-    endpoint = {"pushed_authorization_request_endpoint": f"{hostile.issuer}/par"}
-    hostile.offers(**(endpoint if offered else {}))
-    hostile.answers["/par"] = PUSHED
-    url = await asked_of(hostile.issuer, pushed_authorization_requests=setting)
+    endpoint = {"pushed_authorization_request_endpoint": f"{hostile_provider.issuer}/par"}
+    hostile_provider.offers(**(endpoint if offered else {}))
+    hostile_provider.answers["/par"] = PUSHED
+    url = await asked_of(hostile_provider.issuer, pushed_authorization_requests=setting)
     assert ("request_uri=" in url) == pushed
-    assert hostile.asked_for("/par") == pushed
+    assert hostile_provider.asked_for("/par") == pushed
 
 
-async def test_required_and_not_offered_is_an_error(hostile: HostileProvider) -> None:
-    hostile.offers()
+async def test_required_and_not_offered_is_an_error(hostile_provider: HostileProvider) -> None:
+    hostile_provider.offers()
     with pytest.raises(ProviderUnavailable, match="offers no pushed"):
-        await asked_of(hostile.issuer, pushed_authorization_requests="required")
+        await asked_of(hostile_provider.issuer, pushed_authorization_requests="required")
 
 
-async def test_a_provider_that_requires_them_overrules_never(hostile: HostileProvider) -> None:
-    hostile.offers(
-        pushed_authorization_request_endpoint=f"{hostile.issuer}/par",
+async def test_a_provider_that_requires_them_overrules_never(
+    hostile_provider: HostileProvider,
+) -> None:
+    hostile_provider.offers(
+        pushed_authorization_request_endpoint=f"{hostile_provider.issuer}/par",
         require_pushed_authorization_requests=True,
     )
-    hostile.answers["/par"] = PUSHED
-    assert "request_uri=" in await asked_of(hostile.issuer, pushed_authorization_requests="never")
+    hostile_provider.answers["/par"] = PUSHED
+    assert "request_uri=" in await asked_of(
+        hostile_provider.issuer, pushed_authorization_requests="never"
+    )
 
 
 @pytest.mark.parametrize(
@@ -261,13 +273,13 @@ async def test_a_provider_that_requires_them_overrules_never(hostile: HostilePro
     ],
 )
 async def test_a_request_that_is_not_taken_is_not_sent_in_the_open(
-    hostile: HostileProvider, answer: Answer, error: type[AuthzError]
+    hostile_provider: HostileProvider, answer: Answer, error: type[AuthzError]
 ) -> None:
-    hostile.offers(pushed_authorization_request_endpoint=f"{hostile.issuer}/par")
-    hostile.answers["/par"] = answer
+    hostile_provider.offers(pushed_authorization_request_endpoint=f"{hostile_provider.issuer}/par")
+    hostile_provider.answers["/par"] = answer
     with pytest.raises(error):
-        await asked_of(hostile.issuer)
-    assert not hostile.asked_for("/else")
+        await asked_of(hostile_provider.issuer)
+    assert not hostile_provider.asked_for("/else")
 
 
 # Signed userinfo
@@ -278,10 +290,12 @@ def signed(**claims: object) -> Answer:
     return Answer(body=body, headers={"content-type": "application/jwt; charset=utf-8"})
 
 
-async def test_signed_userinfo_is_verified(hostile: HostileProvider) -> None:
-    Lies(hostile)
-    hostile.answers["/userinfo"] = signed(iss=hostile.issuer, aud="authz", email="a@example.com")
-    assert (await redeemed(hostile.issuer)).identity.email == "a@example.com"
+async def test_signed_userinfo_is_verified(hostile_provider: HostileProvider) -> None:
+    TamperedProvider(hostile_provider)
+    hostile_provider.answers["/userinfo"] = signed(
+        iss=hostile_provider.issuer, aud="authz", email="a@example.com"
+    )
+    assert (await redeemed(hostile_provider.issuer)).identity.email == "a@example.com"
 
 
 def not_signed(header: dict[str, object]) -> Answer:
@@ -326,55 +340,59 @@ def not_signed(header: dict[str, object]) -> Answer:
     ],
 )
 async def test_signed_userinfo_that_is_wrong_is_refused(
-    hostile: HostileProvider, answer: Answer
+    hostile_provider: HostileProvider, answer: Answer
 ) -> None:
-    Lies(hostile)
-    hostile.answers["/userinfo"] = answer
+    TamperedProvider(hostile_provider)
+    hostile_provider.answers["/userinfo"] = answer
     with pytest.raises(LoginRefused):
-        await redeemed(hostile.issuer)
+        await redeemed(hostile_provider.issuer)
 
 
-async def test_keys_rotated_between_discovery_and_signing(hostile: HostileProvider) -> None:
+async def test_keys_rotated_between_discovery_and_signing(
+    hostile_provider: HostileProvider,
+) -> None:
     """Also of a provider that does not name its keys, so that the old one seems to fit."""
-    lies = Lies(hostile)
+    lies = TamperedProvider(hostile_provider)
     for name in ("k2", None):
         old = signed_tokens.signing_key("RS256", name)
         new = signed_tokens.signing_key("RS256", "k3" if name else None)
-        hostile.answers["/jwks"] = document({"keys": [old.jwk]})
-        async with client_of(hostile.issuer) as provider:
+        hostile_provider.answers["/jwks"] = document({"keys": [old.jwk]})
+        async with client_of(hostile_provider.issuer) as provider:
             now = int(time.time())
-            claims = signed_tokens.claims(iss=hostile.issuer, iat=now, exp=now + 60, nonce="n")
+            claims = signed_tokens.claims(
+                iss=hostile_provider.issuer, iat=now, exp=now + 60, nonce="n"
+            )
             once = {"code": "c", "verifier": VERIFIER, "nonce": "n", "redirect_uri": CALLBACK}
-            lies.token(id_token=old.sign(claims))
+            lies.set_token_response(id_token=old.sign(claims))
             await provider.redeem(**once)
-            hostile.answers["/jwks"] = document({"keys": [new.jwk]})
-            lies.token(id_token=new.sign(claims))
+            hostile_provider.answers["/jwks"] = document({"keys": [new.jwk]})
+            lies.set_token_response(id_token=new.sign(claims))
             assert (await provider.redeem(**once)).identity.subject == "alice"
 
 
 async def test_aggregated_and_distributed_claims_are_neither_fetched_nor_believed(
-    hostile: HostileProvider,
+    hostile_provider: HostileProvider,
 ) -> None:
     """OpenID Connect Core, 5.6.2."""
-    lies = Lies(hostile)
+    lies = TamperedProvider(hostile_provider)
     aggregated = KEY.sign({"sub": "alice", "groups": ["admins"]})
     sources = {
         "_claim_names": {"groups": "s1", "email": "s2"},
         "_claim_sources": {
             "s1": {"JWT": aggregated},
-            "s2": {"endpoint": f"{hostile.issuer}/claims", "access_token": "x"},
+            "s2": {"endpoint": f"{hostile_provider.issuer}/claims", "access_token": "x"},
         },
     }
-    lies.token(id_token=lies.id_token(**sources))
-    hostile.answers["/userinfo"] = document({"sub": "alice", **sources})
-    hostile.answers["/claims"] = document({"email": "boss@example.com"})
-    identity = (await redeemed(hostile.issuer)).identity
+    lies.set_token_response(id_token=lies.id_token(**sources))
+    hostile_provider.answers["/userinfo"] = document({"sub": "alice", **sources})
+    hostile_provider.answers["/claims"] = document({"email": "boss@example.com"})
+    identity = (await redeemed(hostile_provider.issuer)).identity
     assert (identity.groups, identity.email) == ((), None)
     assert not {"_claim_names", "_claim_sources"} & identity.claims.keys()
-    assert not hostile.asked_for("/claims")
+    assert not hostile_provider.asked_for("/claims")
 
 
 def test_an_rsa_key_too_short_is_none() -> None:
     short = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     with pytest.raises(ValueError, match="not a private key"):
-        client_key(pem_of(short), key_id=None)
+        load_client_key(pem_of(short), key_id=None)

@@ -13,31 +13,31 @@ import jwt
 import pytest
 
 from authz_sidecar.config.checks import cross_section
-from authz_sidecar.config.load import examine
+from authz_sidecar.config.load import examine_config
 from authz_sidecar.config.schema import Config
-from authz_sidecar.login.providers.github import MOST_PAGES as MOST_GITHUB_PAGES
-from authz_sidecar.oidc.http_client import LARGEST_ANSWER
-from authz_sidecar.provider_presets import KINDS
+from authz_sidecar.login.providers.github import MAX_PAGES as MOST_GITHUB_PAGES
+from authz_sidecar.oidc.http_client import MAX_RESPONSE_BYTES
+from authz_sidecar.provider_presets import PROVIDER_PRESETS
 from tests.login.documented_provider import (
     CLIENT_KEY,
     KEY,
     OTHER_TENANT,
     TENANT,
-    Documented,
-    Playing,
+    DocumentedProvider,
+    SimulatedProvider,
 )
 from tests.login.provider_documents import (
     APPLE,
     AZURE,
     COGNITO,
-    DOCUMENTED,
+    DOCUMENTED_PROVIDERS,
     GITHUB,
     GOOGLE,
     PING,
 )
 from tests.servers.hostile_provider import Answer, HostileProvider, document
-from tests.support.sign_in import APP, house
-from tests.support.sign_in_steps import start
+from tests.support.sign_in import APP, running_sign_in
+from tests.support.sign_in_steps import start_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,67 +46,73 @@ GRAPH = "/graph/v1.0/me/transitiveMemberOf"
 
 
 def test_every_kind_is_documented() -> None:
-    assert DOCUMENTED.keys() == KINDS.keys() - {"oidc"}
+    assert DOCUMENTED_PROVIDERS.keys() == PROVIDER_PRESETS.keys() - {"oidc"}
 
 
-@pytest.mark.parametrize("documented", DOCUMENTED.values(), ids=DOCUMENTED)
-async def test_a_sign_in_as_documented(hostile: HostileProvider, documented: Documented) -> None:
-    played = Playing(documented, hostile)
+@pytest.mark.parametrize("documented", DOCUMENTED_PROVIDERS.values(), ids=DOCUMENTED_PROVIDERS)
+async def test_a_sign_in_as_documented(
+    hostile_provider: HostileProvider, documented: DocumentedProvider
+) -> None:
+    played = SimulatedProvider(documented, hostile_provider)
     providers = {"corp": played.settings()}
     async with (
-        house(played.issuer, auth_host=None, providers=providers) as at,
+        running_sign_in(played.issuer, auth_host=None, providers=providers) as at,
         at.browser() as browser,
     ):
-        asked = await browser.get(start(APP, "/x"))
+        asked = await browser.get(start_url(APP, "/x"))
         url = urlsplit(asked.headers["location"])
         assert f"{url.scheme}://{url.netloc}{url.path}" == (
             f"{played.base}{documented.endpoints['authorization_endpoint']}"
         )
         query = dict(parse_qsl(url.query))
-        assert {name: query.get(name) for name in documented.asked} == documented.asked
+        assert {
+            name: query.get(name) for name in documented.expected_parameters
+        } == documented.expected_parameters
         assert query["code_challenge_method"] == "S256"
 
         reply = await played.sign_in(browser)
         assert (reply.status_code, reply.headers.get("location")) == (303, f"{APP}/x"), reply.text
-        session = await at.session(browser, APP)
+        session = await at.find_session(browser, APP)
         assert session is not None
         identity = session.identity
-        assert {name: getattr(identity, name) for name in documented.identity} == {
-            name: played.filled(value) for name, value in documented.identity.items()
+        assert {name: getattr(identity, name) for name in documented.expected_identity} == {
+            name: played.fill_base(value) for name, value in documented.expected_identity.items()
         }
-        ended = at.desk.providers["corp"].end_session_url(
+        ended = at.context.providers["corp"].end_session_url(
             id_token="t", return_to=f"{APP}/.auth/signed_out", state="s"
         )
-        if documented.signed_out is None:
+        if documented.expected_logout_url is None:
             assert ended is None
         else:
             assert ended is not None
-            assert ended.startswith(played.filled(documented.signed_out))
-        assert not [path for _, path, _, _ in hostile.seen if "windows.net" in path]
+            assert ended.startswith(played.fill_base(documented.expected_logout_url))
+        assert not [path for _, path, _, _ in hostile_provider.seen if "windows.net" in path]
 
 
-async def signed_in(
-    hostile: HostileProvider, documented: Documented, status: int = 303, **configured: Any
+async def sign_in_as_documented(
+    hostile: HostileProvider, documented: DocumentedProvider, status: int = 303, **configured: Any
 ) -> Any:
     """The identity, where the sign-in ends with `status`."""
-    played = Playing(documented, hostile)
-    return await outcome(played, status, **configured)
+    played = SimulatedProvider(documented, hostile)
+    return await sign_in_identity(played, status, **configured)
 
 
-async def outcome(played: Playing, status: int = 303, **configured: Any) -> Any:
-    providers = {"corp": played.settings(**configured)}
+async def sign_in_identity(
+    simulated: SimulatedProvider, status: int = 303, **configured: Any
+) -> Any:
+    providers = {"corp": simulated.settings(**configured)}
     async with (
-        house(played.issuer, auth_host=None, providers=providers) as at,
+        running_sign_in(simulated.issuer, auth_host=None, providers=providers) as at,
         at.browser() as browser,
     ):
-        reply = await played.sign_in(browser)
+        reply = await simulated.sign_in(browser)
         assert reply.status_code == status, reply.text
-        session = await at.session(browser, APP)
+        session = await at.find_session(browser, APP)
         assert (session is not None) == (status == 303)
         return None if session is None else session.identity
 
 
-def changed(documented: Documented, **changes: object) -> Documented:
+def with_claims(documented: DocumentedProvider, **changes: object) -> DocumentedProvider:
     """With other claims, of which None removes one."""
     claims = {**(documented.claims or {}), **changes}
     left = {name: value for name, value in claims.items() if value is not None}
@@ -129,21 +135,21 @@ def changed(documented: Documented, **changes: object) -> Documented:
     ],
 )
 async def test_a_token_of_a_doubtful_tenant_is_refused(
-    hostile: HostileProvider, changes: dict[str, object]
+    hostile_provider: HostileProvider, changes: dict[str, object]
 ) -> None:
-    await signed_in(hostile, changed(AZURE, **changes), status=403)
+    await sign_in_as_documented(hostile_provider, with_claims(AZURE, **changes), status=403)
 
 
-async def test_only_allowed_tenants_sign_in(hostile: HostileProvider) -> None:
-    assert await signed_in(hostile, AZURE, allowed_tenants=[TENANT.upper()])
-    await signed_in(hostile, AZURE, status=403, allowed_tenants=[OTHER_TENANT])
+async def test_only_allowed_tenants_sign_in(hostile_provider: HostileProvider) -> None:
+    assert await sign_in_as_documented(hostile_provider, AZURE, allowed_tenants=[TENANT.upper()])
+    await sign_in_as_documented(hostile_provider, AZURE, status=403, allowed_tenants=[OTHER_TENANT])
 
 
-async def test_a_key_of_another_tenant_is_refused(hostile: HostileProvider) -> None:
-    played = Playing(AZURE, hostile)
+async def test_a_key_of_another_tenant_is_refused(hostile_provider: HostileProvider) -> None:
+    played = SimulatedProvider(AZURE, hostile_provider)
     key = {**KEY.jwk, "issuer": f"{played.base}/{OTHER_TENANT}/v2.0"}
-    hostile.answers["/common/discovery/v2.0/keys"] = document({"keys": [key]})
-    await outcome(played, 403)
+    hostile_provider.answers["/common/discovery/v2.0/keys"] = document({"keys": [key]})
+    await sign_in_identity(played, 403)
 
 
 @pytest.mark.parametrize(
@@ -160,26 +166,28 @@ async def test_a_key_of_another_tenant_is_refused(hostile: HostileProvider) -> N
     ],
 )  # fmt: skip
 async def test_an_address_that_any_tenant_could_claim_is_not_believed(
-    hostile: HostileProvider,
+    hostile_provider: HostileProvider,
     changes: dict[str, object],
     configured: dict[str, Any],
     email: str | None,
 ) -> None:
-    identity = await signed_in(hostile, changed(AZURE, **changes), **configured)
+    identity = await sign_in_as_documented(
+        hostile_provider, with_claims(AZURE, **changes), **configured
+    )
     assert identity.email == email
     if email is None:
         assert not {"email", "preferred_username"} & identity.claims.keys()
 
 
 async def test_a_user_name_counts_as_an_address_only_where_allowed(
-    hostile: HostileProvider,
+    hostile_provider: HostileProvider,
 ) -> None:
-    nameless = dataclasses.replace(changed(AZURE, email=None), userinfo=None)
+    nameless = dataclasses.replace(with_claims(AZURE, email=None), userinfo=None)
     nameless = dataclasses.replace(
         nameless, endpoints={k: v for k, v in AZURE.endpoints.items() if "userinfo" not in k}
     )
-    assert (await signed_in(hostile, nameless)).email is None
-    allowed = await signed_in(hostile, nameless, allow_unverified_email=True)
+    assert (await sign_in_as_documented(hostile_provider, nameless)).email is None
+    allowed = await sign_in_as_documented(hostile_provider, nameless, allow_unverified_email=True)
     assert allowed.email == "alice@example.com"
 
 
@@ -192,7 +200,7 @@ async def test_a_user_name_counts_as_an_address_only_where_allowed(
         pytest.param(Answer(body=b"<html>"), 503, id="garbage"),
         pytest.param(document([]), 503, id="a list"),
         pytest.param(document({"value": "x"}), 503, id="no groups"),
-        pytest.param(Answer(body=b" " * (LARGEST_ANSWER + 1)), 503, id="a flood"),
+        pytest.param(Answer(body=b" " * (MAX_RESPONSE_BYTES + 1)), 503, id="a flood"),
         pytest.param(Answer(status=302, headers={"location": "/else"}), 503, id="a redirect"),
         pytest.param(document({"value": [], "@odata.nextLink": "https://evil.example/"}), 503,
                      id="the next page elsewhere"),
@@ -200,35 +208,39 @@ async def test_a_user_name_counts_as_an_address_only_where_allowed(
     ],
 )  # fmt: skip
 async def test_groups_that_cannot_be_had_let_nobody_in(
-    hostile: HostileProvider, page: Answer, status: int
+    hostile_provider: HostileProvider, page: Answer, status: int
 ) -> None:
-    played = Playing(AZURE, hostile)
-    hostile.answers[GRAPH] = page
-    await outcome(played, status)
-    assert not hostile.asked_for("/else")
+    played = SimulatedProvider(AZURE, hostile_provider)
+    hostile_provider.answers[GRAPH] = page
+    await sign_in_identity(played, status)
+    assert not hostile_provider.asked_for("/else")
 
 
-async def test_pages_without_end_are_given_up(hostile: HostileProvider) -> None:
-    played = Playing(AZURE, hostile)
+async def test_pages_without_end_are_given_up(hostile_provider: HostileProvider) -> None:
+    played = SimulatedProvider(AZURE, hostile_provider)
     more = {"value": [], "@odata.nextLink": f"{played.base}{GRAPH}?$skiptoken=x"}
-    hostile.answers[GRAPH] = document(more)
-    await outcome(played, 403)
-    assert hostile.asked_for(GRAPH) == 20
+    hostile_provider.answers[GRAPH] = document(more)
+    await sign_in_identity(played, 403)
+    assert hostile_provider.asked_for(GRAPH) == 20
 
 
-async def test_graph_is_not_asked_where_the_token_has_the_groups(hostile: HostileProvider) -> None:
-    told = changed(AZURE, _claim_names=None, _claim_sources=None, groups=["g-9"])
-    assert (await signed_in(hostile, told)).groups == ("g-9",)
-    assert not hostile.asked_for(GRAPH)
+async def test_graph_is_not_asked_where_the_token_has_the_groups(
+    hostile_provider: HostileProvider,
+) -> None:
+    told = with_claims(AZURE, _claim_names=None, _claim_sources=None, groups=["g-9"])
+    assert (await sign_in_as_documented(hostile_provider, told)).groups == ("g-9",)
+    assert not hostile_provider.asked_for(GRAPH)
 
 
-async def test_one_tenant_has_its_own_issuer(hostile: HostileProvider) -> None:
+async def test_one_tenant_has_its_own_issuer(hostile_provider: HostileProvider) -> None:
     issuer = f"{{base}}/{TENANT}/v2.0"
     own = dataclasses.replace(AZURE, path=f"/{TENANT}/v2.0", discovery={"issuer": issuer})
-    assert (await signed_in(hostile, own)).issuer == f"{hostile.issuer}/{TENANT}/v2.0"
+    assert (
+        await sign_in_as_documented(hostile_provider, own)
+    ).issuer == f"{hostile_provider.issuer}/{TENANT}/v2.0"
     elsewhere = f"{{base}}/{OTHER_TENANT}/v2.0"
     other = dataclasses.replace(own, claims={**(own.claims or {}), "iss": elsewhere})
-    await signed_in(hostile, other, status=403)
+    await sign_in_as_documented(hostile_provider, other, status=403)
 
 
 # GitHub
@@ -247,11 +259,11 @@ async def test_one_tenant_has_its_own_issuer(hostile: HostileProvider) -> None:
     ],
 )  # fmt: skip
 async def test_of_github_only_a_verified_primary_address_is_believed(
-    hostile: HostileProvider, emails: list[object], email: str | None
+    hostile_provider: HostileProvider, emails: list[object], email: str | None
 ) -> None:
-    played = Playing(GITHUB, hostile)
-    hostile.answers["/api/v3/user/emails"] = document(emails)
-    assert (await outcome(played)).email == email
+    played = SimulatedProvider(GITHUB, hostile_provider)
+    hostile_provider.answers["/api/v3/user/emails"] = document(emails)
+    assert (await sign_in_identity(played)).email == email
 
 
 @pytest.mark.parametrize(
@@ -266,62 +278,68 @@ async def test_of_github_only_a_verified_primary_address_is_believed(
         pytest.param(Answer(body=b"<html>"), 503, id="garbage"),
         pytest.param(document("text"), 503, id="another shape"),
         pytest.param(document(["x"]), 503, id="a list of texts"),
-        pytest.param(Answer(body=b" " * (LARGEST_ANSWER + 1)), 503, id="a flood"),
+        pytest.param(Answer(body=b" " * (MAX_RESPONSE_BYTES + 1)), 503, id="a flood"),
         pytest.param(Answer(status=301, headers={"location": "/else"}), 503, id="a redirect"),
     ],
 )
 async def test_a_github_that_says_nothing_of_use_lets_nobody_in(
-    hostile: HostileProvider, path: str, answer: Answer, status: int
+    hostile_provider: HostileProvider, path: str, answer: Answer, status: int
 ) -> None:
-    played = Playing(GITHUB, hostile)
-    hostile.answers[path] = answer
-    await outcome(played, status)
-    assert not hostile.asked_for("/else")
+    played = SimulatedProvider(GITHUB, hostile_provider)
+    hostile_provider.answers[path] = answer
+    await sign_in_identity(played, status)
+    assert not hostile_provider.asked_for("/else")
 
 
 @pytest.mark.parametrize("number", [None, "583231", True, 1.5])
-async def test_a_github_user_is_a_number(hostile: HostileProvider, number: object) -> None:
-    played = Playing(GITHUB, hostile)
-    hostile.answers["/api/v3/user"] = document({"login": "x", "id": number})
-    await outcome(played, 503)
+async def test_a_github_user_is_a_number(hostile_provider: HostileProvider, number: object) -> None:
+    played = SimulatedProvider(GITHUB, hostile_provider)
+    hostile_provider.answers["/api/v3/user"] = document({"login": "x", "id": number})
+    await sign_in_identity(played, 503)
 
 
 async def test_github_lists_are_read_page_by_page_and_not_for_ever(
-    hostile: HostileProvider,
+    hostile_provider: HostileProvider,
 ) -> None:
-    played = Playing(GITHUB, hostile)
+    played = SimulatedProvider(GITHUB, hostile_provider)
     orgs = [{"login": f"org-{number}"} for number in range(100)]
 
     def page(_: bytes) -> Answer:
-        return document(orgs if hostile.seen[-1][1].endswith("&page=1") else [{"login": "last"}])
+        return document(
+            orgs if hostile_provider.seen[-1][1].endswith("&page=1") else [{"login": "last"}]
+        )
 
-    hostile.answers["/api/v3/user/orgs"] = page
-    assert len((await outcome(played)).groups) == 102
-    hostile.answers["/api/v3/user/orgs"] = document(orgs)
-    before = hostile.asked_for("/api/v3/user/orgs")
-    await outcome(played, 403)
-    assert hostile.asked_for("/api/v3/user/orgs") - before == MOST_GITHUB_PAGES
+    hostile_provider.answers["/api/v3/user/orgs"] = page
+    assert len((await sign_in_identity(played)).groups) == 102
+    hostile_provider.answers["/api/v3/user/orgs"] = document(orgs)
+    before = hostile_provider.asked_for("/api/v3/user/orgs")
+    await sign_in_identity(played, 403)
+    assert hostile_provider.asked_for("/api/v3/user/orgs") - before == MOST_GITHUB_PAGES
 
 
-async def test_github_is_asked_for_what_the_scopes_allow(hostile: HostileProvider) -> None:
-    identity = await signed_in(hostile, GITHUB, scopes=["read:user"])
+async def test_github_is_asked_for_what_the_scopes_allow(hostile_provider: HostileProvider) -> None:
+    identity = await sign_in_as_documented(hostile_provider, GITHUB, scopes=["read:user"])
     assert (identity.subject, identity.email, identity.groups) == ("583231", None, ())
-    assert not hostile.asked_for("/api/v3/user/emails")
-    assert not hostile.asked_for("/api/v3/user/orgs")
+    assert not hostile_provider.asked_for("/api/v3/user/emails")
+    assert not hostile_provider.asked_for("/api/v3/user/orgs")
 
 
-async def test_github_is_asked_with_the_token_in_the_head(hostile: HostileProvider) -> None:
-    await signed_in(hostile, GITHUB)
-    asked = [(path, head) for _, path, head, _ in hostile.seen if path.startswith("/api/")]
+async def test_github_is_asked_with_the_token_in_the_head(
+    hostile_provider: HostileProvider,
+) -> None:
+    await sign_in_as_documented(hostile_provider, GITHUB)
+    asked = [(path, head) for _, path, head, _ in hostile_provider.seen if path.startswith("/api/")]
     assert all(head["authorization"] == "Bearer at" for _, head in asked)
     assert not [path for path, _ in asked if "at=" in path or "token" in path]
 
 
-async def test_a_github_error_with_status_200_is_refused(hostile: HostileProvider) -> None:
-    played = Playing(GITHUB, hostile)
-    hostile.answers["/login/oauth/access_token"] = document({"error": "bad_verification_code"})
-    await outcome(played, 403)
-    assert not hostile.asked_for("/api/v3/user")
+async def test_a_github_error_with_status_200_is_refused(hostile_provider: HostileProvider) -> None:
+    played = SimulatedProvider(GITHUB, hostile_provider)
+    hostile_provider.answers["/login/oauth/access_token"] = document(
+        {"error": "bad_verification_code"}
+    )
+    await sign_in_identity(played, 403)
+    assert not hostile_provider.asked_for("/api/v3/user")
 
 
 @pytest.mark.parametrize(
@@ -332,15 +350,18 @@ async def test_a_github_error_with_status_200_is_refused(hostile: HostileProvide
     ],
 )
 async def test_an_api_that_is_slow_costs_bounded_time(
-    hostile: HostileProvider, documented: Documented, path: str, monkeypatch: pytest.MonkeyPatch
+    hostile_provider: HostileProvider,
+    documented: DocumentedProvider,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("authz_sidecar.oidc.http_client.TOTAL_SECONDS", 0.5)
     release = threading.Event()
-    played = Playing(documented, hostile)
-    hostile.answers[path] = dataclasses.replace(document([]), delay=release)
+    played = SimulatedProvider(documented, hostile_provider)
+    hostile_provider.answers[path] = dataclasses.replace(document([]), delay=release)
     try:
         async with asyncio.timeout(15):
-            await outcome(played, 503)
+            await sign_in_identity(played, 503)
     finally:
         release.set()
 
@@ -348,10 +369,10 @@ async def test_an_api_that_is_slow_costs_bounded_time(
 # Apple
 
 
-async def test_apple_takes_a_secret_that_we_sign(hostile: HostileProvider) -> None:
-    played = Playing(APPLE, hostile)
-    await outcome(played)
-    form = played.form_of_token_request()
+async def test_apple_takes_a_secret_that_we_sign(hostile_provider: HostileProvider) -> None:
+    played = SimulatedProvider(APPLE, hostile_provider)
+    await sign_in_identity(played)
+    form = played.token_request_form()
     secret = form["client_secret"]
     assert jwt.get_unverified_header(secret) == {
         "alg": "ES256",
@@ -381,38 +402,44 @@ async def test_apple_takes_a_secret_that_we_sign(hostile: HostileProvider) -> No
     ],
 )
 async def test_what_the_browser_says_of_its_user_is_shown_and_never_judged(
-    hostile: HostileProvider, posted: str | None, name: str | None
+    hostile_provider: HostileProvider, posted: str | None, name: str | None
 ) -> None:
     form = {} if posted is None else {"user": posted}
-    identity = await signed_in(hostile, dataclasses.replace(APPLE, posted=form))
+    identity = await sign_in_as_documented(
+        hostile_provider, dataclasses.replace(APPLE, form_post_parameters=form)
+    )
     assert identity.name == name
     assert "name" not in identity.claims
     assert identity.email == "x7@privaterelay.appleid.com"
 
 
-async def test_other_providers_post_nothing_about_their_user(hostile: HostileProvider) -> None:
+async def test_other_providers_post_nothing_about_their_user(
+    hostile_provider: HostileProvider,
+) -> None:
     by_post = dataclasses.replace(
-        changed(GOOGLE, name=None), userinfo=None, posted=APPLE.posted,
+        with_claims(GOOGLE, name=None), userinfo=None, form_post_parameters=APPLE.form_post_parameters,
         settings={"response_mode": "form_post"},
         endpoints={k: v for k, v in GOOGLE.endpoints.items() if "userinfo" not in k},
     )  # fmt: skip
-    assert (await signed_in(hostile, by_post)).name is None
+    assert (await sign_in_as_documented(hostile_provider, by_post)).name is None
 
 
 # Addresses of the others
 
 
 async def test_an_address_that_the_provider_denies_is_denied_by_any_name(
-    hostile: HostileProvider,
+    hostile_provider: HostileProvider,
 ) -> None:
     doubted = dataclasses.replace(PING, userinfo={**(PING.userinfo or {}), "email_verified": False})
-    assert (await signed_in(hostile, doubted)).email is None
+    assert (await sign_in_as_documented(hostile_provider, doubted)).email is None
 
 
-async def test_a_kind_that_always_says_verified_is_held_to_it(hostile: HostileProvider) -> None:
+async def test_a_kind_that_always_says_verified_is_held_to_it(
+    hostile_provider: HostileProvider,
+) -> None:
     silent = {k: v for k, v in (COGNITO.userinfo or {}).items() if k != "email_verified"}
-    documented = dataclasses.replace(changed(COGNITO, email_verified=None), userinfo=silent)
-    assert (await signed_in(hostile, documented)).email is None
+    documented = dataclasses.replace(with_claims(COGNITO, email_verified=None), userinfo=silent)
+    assert (await sign_in_as_documented(hostile_provider, documented)).email is None
 
 
 # Configuration
@@ -427,24 +454,28 @@ def problems(**provider: Any) -> list[str]:
             "routes": [],
         }
     )
-    return [problem.message for problem in cross_section.problems(config)]
+    return [problem.message for problem in cross_section.find_problems(config)]
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(PROVIDER_PRESETS))
 def test_an_issuer_may_be_left_out_where_the_kind_knows_it(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(
         f"secret_keys: [Vq0xG7m2Zt5yLs9kNc4bRf8hJd3wPa6e]\nsessions: {{store: redis://127.0.0.1}}\n"
         f"identity_providers: {{corp: {{type: {kind}, client_id: x}}}}\nroutes: []\n"
     )
-    found = [each.message for each in examine(path, env={}).problems if ".issuer: " in each.message]
-    if "issuer" in KINDS[kind].defaults:
+    found = [
+        each.message
+        for each in examine_config(path, env={}).problems
+        if ".issuer: " in each.message
+    ]
+    if "issuer" in PROVIDER_PRESETS[kind].defaults:
         assert found == []
     else:
         assert found == [
             (
                 f"identity_providers.corp.issuer: is required for `{kind}`,"
-                f" such as `{KINDS[kind].example}`"
+                f" such as `{PROVIDER_PRESETS[kind].example}`"
             )
         ]
 
