@@ -60,6 +60,13 @@ class IdentifiedConnection(AbstractConnection):
         if self._writer is not None:
             self._writer.transport.abort()
 
+    async def _send_packed_command(self, command: Any) -> None:
+        # The client closes the connections of a node that it replaces, also those that are just
+        # being made, and would then write to nothing.
+        if self._writer is None:
+            raise RedisConnectionError("the connection was closed while it was in use")
+        await super()._send_packed_command(command)
+
     async def connect(self) -> None:
         """Connect unless it is connected; what is outdated is connected anew."""
         if self.is_connected and self.is_outdated():
