@@ -23,32 +23,32 @@ _HEADERS = (
 
 
 class AssertionEndpoint:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
 
     async def respond(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         if not _is_same_origin_script(request):
             return self._error(request, "cross-origin", "Only pages of this very host may ask.")
         page = _referring_page(request)
-        providers = desk.providers_for(page)
-        active = await desk.active_session(request, (*providers, *desk.providers))
+        providers = context.providers_for(page)
+        active = await context.active_session(request, (*providers, *context.providers))
         if active is None:
             return self._error(request, "unauthenticated", "Sign in first.", page=page)
         session = await self._refreshed_session(active.token, active.session)
         if session is None:
             return self._error(request, "unauthenticated", "Sign in first.", page=page)
-        if not receives_identity(request, session.identity, desk.preview, address=page):
+        if not receives_identity(request, session.identity, context.preview, address=page):
             # Who may not open the page is no user of the application; and a page that is told of
             # nobody, as a public one, is no way around those that are.
             return self._error(request, "forbidden", "This page is not open to you.", page=page)
-        assertion, expires_at = desk.assertion(session, request.origin)
-        left = max(0, int(expires_at - desk.clock()))
+        assertion, expires_at = context.assertion(session, request.origin)
+        left = max(0, int(expires_at - context.clock()))
         return _json({"assertion": assertion, "expires_at": int(expires_at), "expires_in": left})
 
     async def _refreshed_session(self, token: str, session: Session) -> Session | None:
         """As the gate has it: asked again of its provider when its time has come."""
-        return await self._desk.refreshed_sessions.find(
+        return await self._context.refreshed_sessions.find(
             token, scope=session.scope, provider=session.identity.provider
         )
 
@@ -57,7 +57,7 @@ class AssertionEndpoint:
     ) -> LoginResponse:
         document: dict[str, object] = {"error": error, "message": message}
         if page is not None:
-            document["sign_in_url"] = self._desk.url(request.origin, "start", rd=page)
+            document["sign_in_url"] = self._context.url(request.origin, "start", rd=page)
         return _json(document, status=401).with_header("www-authenticate", "Bearer")
 
 

@@ -60,8 +60,8 @@ def parse_response(pairs: Pairs, *, posted: bool) -> AuthorizationResponse:
     )
 
 
-def check_state(response: AuthorizationResponse, attempt: LoginTransaction) -> None:
-    if not hmac.compare_digest(response.state.encode(), attempt.state.encode()):
+def check_state(response: AuthorizationResponse, transaction: LoginTransaction) -> None:
+    if not hmac.compare_digest(response.state.encode(), transaction.state.encode()):
         raise TransactionLost("state is not that of the attempt")
 
 

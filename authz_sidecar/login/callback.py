@@ -41,60 +41,60 @@ _log = logging.getLogger(__name__)
 
 class CallbackEndpoint:
     def __init__(
-        self, desk: LoginContext, landing: LoginCompletion, handover: SessionHandoff
+        self, context: LoginContext, completion: LoginCompletion, handover: SessionHandoff
     ) -> None:
-        self._desk = desk
-        self._landing = landing
+        self._context = context
+        self._completion = completion
         self._handover = handover
 
     async def respond(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         posted = request.method == "POST"
         answer = parse_response(request.form if posted else request.query, posted=posted)
         parts = parse_state(answer.state)
-        attempt = parts and desk.transactions.find(
-            request.cookies, parts.attempt, origin=request.origin
+        transaction = parts and context.transactions.find(
+            request.cookies, parts.transaction_id, origin=request.origin
         )
-        if not attempt:
-            restarted = parts is not None and parts.instance != desk.instance
-            return await self._landing.transaction_lost(
+        if not transaction:
+            restarted = parts is not None and parts.instance != context.instance
+            return await self._completion.transaction_lost(
                 request,
                 TransactionLost("no cookie holds the attempt of this state"),
                 number=1 if parts is None else parts.round,
                 hints=(OTHER_INSTANCE,) if restarted else (),
             )
-        check_state(answer, attempt)
-        provider = desk.providers.get(attempt.provider or "")
+        check_state(answer, transaction)
+        provider = context.providers.get(transaction.provider or "")
         # From here on the attempt is used up, whatever becomes of it.
-        used_up = desk.transactions.clear(
-            attempt,
+        used_up = context.transactions.clear(
+            transaction,
             origin=request.origin,
             cross_site=provider is not None and provider.settings.response_mode == "form_post",
         )
         try:
-            reply = await self._complete(request, answer, attempt, provider)
+            reply = await self._complete(request, answer, transaction, provider)
         except AuthzError as error:
             if not isinstance(error, LoginError):
-                desk.recorder.count_sign_in(
-                    provider=attempt.provider or "", outcome=_outcome(error)
+                context.recorder.count_sign_in(
+                    provider=transaction.provider or "", outcome=_outcome(error)
                 )
             _log.warning("sign-in failed: %s", error)
             reply = error_page(
-                self._with_retry(error, attempt, here=request.origin),
-                desk.pages,
+                self._with_retry(error, transaction, here=request.origin),
+                context.pages,
                 request_id=request.request_id,
             )
         return reply.with_cookies(used_up)
 
     def _with_retry(
-        self, error: AuthzError, attempt: LoginTransaction, *, here: Origin
+        self, error: AuthzError, transaction: LoginTransaction, *, here: Origin
     ) -> AuthzError:
         if isinstance(error, LoginError):
             return error
-        provider = self._desk.providers.get(attempt.provider or "")
+        provider = self._context.providers.get(transaction.provider or "")
         return LoginError(
             error,
-            retry=self._desk.restart_url(attempt, here=here),
+            retry=self._context.restart_url(transaction, here=here),
             provider=None if provider is None else provider.label,
         )
 
@@ -102,26 +102,26 @@ class CallbackEndpoint:
         self,
         request: LoginRequest,
         answer: AuthorizationResponse,
-        attempt: LoginTransaction,
+        transaction: LoginTransaction,
         provider: OIDCClient | None,
     ) -> LoginResponse:
-        desk = self._desk
-        if not attempt.is_fresh(desk.clock()):
-            return await self._landing.transaction_lost(
-                request, TransactionLost("the attempt is too old"), attempt=attempt
+        context = self._context
+        if not transaction.is_fresh(context.clock()):
+            return await self._completion.transaction_lost(
+                request, TransactionLost("the attempt is too old"), transaction=transaction
             )
-        if attempt.instance != desk.instance:
-            return await self._landing.transaction_lost(
+        if transaction.instance != context.instance:
+            return await self._completion.transaction_lost(
                 request,
                 TransactionLost("the attempt was begun with another instance"),
-                attempt=attempt,
+                transaction=transaction,
                 hints=(OTHER_INSTANCE,),
             )
         try:
-            desk.redirect_uris.check_response_path(attempt, path=request.path)
+            context.redirect_uris.check_response_path(transaction, path=request.path)
         except TransactionPredatesUpdate as error:
-            return await self._landing.transaction_lost(
-                request, error, attempt=attempt, hints=(UPDATED,)
+            return await self._completion.transaction_lost(
+                request, error, transaction=transaction, hints=(UPDATED,)
             )
         if provider is None:
             raise LoginRefused("the attempt's identity provider is no longer configured")
@@ -129,43 +129,47 @@ class CallbackEndpoint:
         code = validate_response(
             answer,
             issuer=metadata.issuer,
-            requires_iss=desk.redirect_uris.requires_iss(attempt, provider.settings, metadata),
+            requires_iss=context.redirect_uris.requires_iss(
+                transaction, provider.settings, metadata
+            ),
             requires_form_post=provider.settings.response_mode == "form_post",
         )
-        since = await desk.sessions.recent_revocations(provider.name)
+        since = await context.sessions.recent_revocations(provider.name)
         signed_in = await provider.redeem(
             code=code,
-            verifier=attempt.verifier,
-            nonce=attempt.nonce,
-            redirect_uri=desk.redirect_uris.for_transaction(request.origin, attempt),
+            verifier=transaction.verifier,
+            nonce=transaction.nonce,
+            redirect_uri=context.redirect_uris.for_transaction(request.origin, transaction),
             posted_user=answer.user_json if answer.posted else None,
         )
-        digest = hashlib.sha256(attempt.state.encode()).hexdigest()
-        if not await desk.sessions.one_time.mark_used(f"state:{digest}", ttl=MAX_AGE_SECONDS + 120):
+        digest = hashlib.sha256(transaction.state.encode()).hexdigest()
+        if not await context.sessions.one_time.mark_used(
+            f"state:{digest}", ttl=MAX_AGE_SECONDS + 120
+        ):
             raise TransactionLost("the answer was used before")
-        if attempt.step_up is not None:
-            causes = check_step_up(attempt.step_up, signed_in.identity, now=desk.clock())
+        if transaction.step_up is not None:
+            causes = check_step_up(transaction.step_up, signed_in.identity, now=context.clock())
             if causes:
-                raise self._not_stepped_up(attempt, provider, causes, here=request.origin)
-        reply = await self._signed_in(request, attempt, signed_in, since=since)
-        desk.recorder.count_sign_in(provider=provider.name, outcome="success")
+                raise self._not_stepped_up(transaction, provider, causes, here=request.origin)
+        reply = await self._signed_in(request, transaction, signed_in, since=since)
+        context.recorder.count_sign_in(provider=provider.name, outcome="success")
         return reply
 
     def _not_stepped_up(
         self,
-        attempt: LoginTransaction,
+        transaction: LoginTransaction,
         provider: OIDCClient,
         causes: tuple[str, ...],
         *,
         here: Origin,
     ) -> LoginError:
-        self._desk.recorder.count_sign_in(provider=provider.name, outcome="refused")
+        self._context.recorder.count_sign_in(provider=provider.name, outcome="refused")
         error = StepUpNotSatisfied(
             f"`{provider.name}` did not step up as asked: {' '.join(causes)}"
         )
         return LoginError(
             error,
-            retry=self._desk.restart_url(attempt, here=here),
+            retry=self._context.restart_url(transaction, here=here),
             provider=provider.name,
             hints=causes,
         )
@@ -173,12 +177,12 @@ class CallbackEndpoint:
     async def _signed_in(
         self,
         request: LoginRequest,
-        attempt: LoginTransaction,
+        transaction: LoginTransaction,
         signed_in: AuthenticationResult,
         *,
         since: frozenset[str],
     ) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         tokens = ProviderTokens(
             id_token=signed_in.id_token,
             access_token=signed_in.access_token,
@@ -188,27 +192,27 @@ class CallbackEndpoint:
         _log.info(
             "signed in with `%s` (request %s)", signed_in.identity.provider, request.request_id
         )
-        found = await self._landing.create_session(
+        found = await self._completion.create_session(
             request,
-            attempt,
+            transaction,
             identity=signed_in.identity,
             tokens=tokens,
             provider_session=signed_in.session,
             revocations_before=since,
         )
-        if attempt.flow is None:
-            return self._landing.complete(request, attempt, found)
-        origin, _ = parse_url(attempt.return_to)
-        if not desk.is_known_origin(origin):
+        if transaction.flow is None:
+            return self._completion.complete(request, transaction, found)
+        origin, _ = parse_url(transaction.return_to)
+        if not context.is_known_origin(origin):
             raise LoginRefused(f"`{origin}` is no longer protected here")
-        cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
-        if attempt.user and not is_same_user(attempt.user, signed_in.identity):
-            page = self._landing.other_account(
-                request, attempt, found.session, url=desk.start_url(attempt.return_to)
+        cookie = context.session_cookie(found.session, found.token, origin=request.origin)
+        if transaction.user and not is_same_user(transaction.user, signed_in.identity):
+            page = self._completion.other_account(
+                request, transaction, found.session, url=context.start_url(transaction.return_to)
             )
             return page.with_cookies(cookie)
         reply = await self._handover.send_ticket(
-            found, return_to=attempt.return_to, flow=attempt.flow
+            found, return_to=transaction.return_to, flow=transaction.flow
         )
         return reply.with_cookies(cookie)
 

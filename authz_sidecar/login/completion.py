@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 
 class LoginCompletion:
-    def __init__(self, desk: LoginContext, host_chain: HostChain) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext, host_chain: HostChain) -> None:
+        self._context = context
         self._host_chain = host_chain
 
     async def create_session(
         self,
         request: LoginRequest,
-        attempt: LoginTransaction,
+        transaction: LoginTransaction,
         *,
         identity: Identity,
         tokens: ProviderTokens | None,
@@ -44,12 +44,12 @@ class LoginCompletion:
         """Never an id that anybody else has seen; what the cookie held before is ended, also where
         it does not come along from the provider (`same_site: strict`). `revocations_before` is
         what was revoked before the provider was asked who this is."""
-        desk = self._desk
-        await desk.admit_account(identity, endpoint="sign-in")
-        previous = await desk.active_session(request, (identity.provider,))
-        token, session = await desk.sessions.create(
+        context = self._context
+        await context.admit_account(identity, endpoint="sign-in")
+        previous = await context.active_session(request, (identity.provider,))
+        token, session = await context.sessions.create(
             identity=identity,
-            scope=desk.cookies.scope_for(request.origin),
+            scope=context.cookies.scope_for(request.origin),
             provider_session=provider_session,
             tokens=tokens,
             client="" if request.client is None else str(request.client),
@@ -59,11 +59,11 @@ class LoginCompletion:
             parent_token=parent_token,
         )
         if previous is not None:
-            await desk.sessions.end(previous.session)
-        elif attempt.previous_session and (
-            old := await desk.sessions.find_summary(attempt.previous_session)
+            await context.sessions.end(previous.session)
+        elif transaction.previous_session and (
+            old := await context.sessions.find_summary(transaction.previous_session)
         ):
-            await desk.sessions.end_listed(old)
+            await context.sessions.end_listed(old)
         _log.info(
             "signed in on `%s` with `%s`: session `%s`",
             request.origin,
@@ -73,83 +73,87 @@ class LoginCompletion:
         return ActiveSession(token=token, session=session)
 
     def complete(
-        self, request: LoginRequest, attempt: LoginTransaction, found: ActiveSession
+        self, request: LoginRequest, transaction: LoginTransaction, found: ActiveSession
     ) -> LoginResponse:
         """Signed in on this very host: its cookie, and back to where it began."""
-        desk = self._desk
-        rounds = desk.loop_detector.count_round(
-            request.cookies, origin=request.origin, now=desk.clock()
+        context = self._context
+        rounds = context.loop_detector.count_round(
+            request.cookies, origin=request.origin, now=context.clock()
         )
-        cookie = desk.session_cookie(found.session, found.token, origin=request.origin)
-        return self._return_response(request, attempt, found.session).with_cookies(cookie, rounds)
+        cookie = context.session_cookie(found.session, found.token, origin=request.origin)
+        return self._return_response(request, transaction, found.session).with_cookies(
+            cookie, rounds
+        )
 
     def _return_response(
-        self, request: LoginRequest, attempt: LoginTransaction, session: Session
+        self, request: LoginRequest, transaction: LoginTransaction, session: Session
     ) -> LoginResponse:
-        desk, provider = self._desk, session.identity.provider
-        if attempt.walk:
+        context, provider = self._context, session.identity.provider
+        if transaction.walk:
             url = self._host_chain.next_step(
-                attempt.walk, provider=provider, current=request.origin
+                transaction.walk, provider=provider, current=request.origin
             )
         else:
-            back = desk.revalidate_return_url(attempt.return_to, origin=request.origin)
+            back = context.revalidate_return_url(transaction.return_to, origin=request.origin)
             url = self._host_chain.first_step(back, provider=provider)
-        if attempt.user and not is_same_user(attempt.user, session.identity):
-            return self.other_account(request, attempt, session, url=url)
-        if attempt.shortened:
-            html = desk.pages.error(
+        if transaction.user and not is_same_user(transaction.user, session.identity):
+            return self.other_account(request, transaction, session, url=url)
+        if transaction.shortened:
+            html = context.pages.error(
                 title="You are signed in",
                 message="The address you came from was too long to keep whole. Its beginning is"
                 " kept; if something is missing there, go back and follow the link again.",
                 request_id=request.request_id,
                 retry_url=url,
             )
-            return desk.page(html)
-        if desk.uses_strict_cookies or url != desk.revalidate_return_url(
-            attempt.return_to, origin=request.origin
+            return context.page(html)
+        if context.uses_strict_cookies or url != context.revalidate_return_url(
+            transaction.return_to, origin=request.origin
         ):
             # The request that follows a redirect from the provider is still the provider's doing,
             # and a strict cookie would not come along. On a walk a page at every host begins a new
             # chain of redirects, of which browsers follow about 20.
-            return desk.page(desk.pages.continue_to(url=url))
+            return context.page(context.pages.continue_to(url=url))
         return redirect(url)
 
     def other_account(
-        self, request: LoginRequest, attempt: LoginTransaction, session: Session, *, url: str
+        self, request: LoginRequest, transaction: LoginTransaction, session: Session, *, url: str
     ) -> LoginResponse:
         """A step-up that somebody else came back from: nobody goes on as another user unawares."""
-        desk = self._desk
-        html = desk.pages.other_account(
+        context = self._context
+        html = context.pages.other_account(
             identity=session.identity,
             continue_url=url,
-            back_url=f"{desk.start_url(attempt.return_to)}&switch=1",
+            back_url=f"{context.start_url(transaction.return_to)}&switch=1",
             request_id=request.request_id,
         )
-        return desk.page(html)
+        return context.page(html)
 
     async def transaction_lost(
         self,
         request: LoginRequest,
         error: TransactionLost,
         *,
-        attempt: LoginTransaction | None = None,
+        transaction: LoginTransaction | None = None,
         number: int = 1,
         hints: tuple[str, ...] = (),
     ) -> LoginResponse:
         """Somebody who is signed in already only used the back button. Others may start again."""
-        desk = self._desk
-        if await desk.active_session(request, tuple(desk.providers)) is not None:
-            return redirect(desk.default_url(request.origin))
-        desk.recorder.count_sign_in(provider=(attempt and attempt.provider) or "", outcome="lost")
+        context = self._context
+        if await context.active_session(request, tuple(context.providers)) is not None:
+            return redirect(context.default_url(request.origin))
+        context.recorder.count_sign_in(
+            provider=(transaction and transaction.provider) or "", outcome="lost"
+        )
         return_to, number = (
-            (desk.default_url(request.origin), number)
-            if attempt is None
-            else (attempt.return_to, attempt.round)
+            (context.default_url(request.origin), number)
+            if transaction is None
+            else (transaction.return_to, transaction.round)
         )
         origin, _ = parse_url(return_to)
-        return_to = desk.revalidate_return_url(return_to, origin=origin)
+        return_to = context.revalidate_return_url(return_to, origin=origin)
         if not request.cookies:
             hints = (*hints, COOKIES_REFUSED)
         raise LoginError(
-            error, retry=desk.start_url(return_to, round_number=number + 1), hints=hints
+            error, retry=context.start_url(return_to, round_number=number + 1), hints=hints
         ) from error

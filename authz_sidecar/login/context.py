@@ -116,14 +116,14 @@ class LoginContext:
     def start_url(self, return_to: str, *, round_number: int = 1) -> str:
         """Begin again, on the host that the sign-in is for."""
         origin, _ = parse_url(return_to)
-        attempt = str(round_number) if round_number > 1 else None
-        return self.url(origin, "start", rd=return_to, attempt=attempt)
+        transaction = str(round_number) if round_number > 1 else None
+        return self.url(origin, "start", rd=return_to, attempt=transaction)
 
-    def restart_url(self, attempt: LoginTransaction, *, here: Origin) -> str:
+    def restart_url(self, transaction: LoginTransaction, *, here: Origin) -> str:
         """Begin again what an attempt was for; on a walk, go on to where it ends."""
-        if attempt.walk:
-            return self.revalidate_return_url(attempt.walk[-1], origin=here)
-        return self.start_url(attempt.return_to, round_number=attempt.round + 1)
+        if transaction.walk:
+            return self.revalidate_return_url(transaction.walk[-1], origin=here)
+        return self.start_url(transaction.return_to, round_number=transaction.round + 1)
 
     def revalidate_return_url(self, return_to: str, *, origin: Origin) -> str:
         """The return address, judged again: routes may have changed since it was stored."""

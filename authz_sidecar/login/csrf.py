@@ -26,9 +26,13 @@ class CsrfProtection:
     purpose: str
 
     def token(self, request: LoginRequest, found: ActiveSession) -> str:
-        desk = self.context
-        data = json.dumps([found.session.public_id, desk.clock() + MAX_FORM_AGE_SECONDS]).encode()
-        return desk.keys.seal_text(self.purpose, data, associated_data=str(request.origin).encode())
+        context = self.context
+        data = json.dumps(
+            [found.session.public_id, context.clock() + MAX_FORM_AGE_SECONDS]
+        ).encode()
+        return context.keys.seal_text(
+            self.purpose, data, associated_data=str(request.origin).encode()
+        )
 
     def check_origin(self, request: LoginRequest) -> None:
         """What the browser itself says of where the form was; asked before anything else. `null`
@@ -42,13 +46,13 @@ class CsrfProtection:
 
     def check_token(self, request: LoginRequest, found: tuple[ActiveSession, ...]) -> None:
         """The form was shown to one of these very sessions: nobody else could have asked for it."""
-        desk = self.context
+        context = self.context
         sealed = single_parameter(request.form, "csrf") or ""
-        data = desk.keys.open_text(
+        data = context.keys.open_text(
             self.purpose, sealed, associated_data=str(request.origin).encode()
         )
         if data is None:
             raise BadRequest(f"{self.purpose} without its token")
         handle, expires_at = json.loads(data)
-        if handle not in {each.session.public_id for each in found} or expires_at < desk.clock():
+        if handle not in {each.session.public_id for each in found} or expires_at < context.clock():
             raise BadRequest(f"{self.purpose} with the token of another session, or an old one")

@@ -25,43 +25,43 @@ MAX_HOSTS = 5
 
 
 class HostChain:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
 
     def first_step(self, url: str, *, provider: str) -> str:
         """Where to go from a sign-in that is for `url`: there, or first to a host it depends on."""
         origin, _ = parse_url(url)
         hosts = tuple(
             host
-            for host in self._desk.depends_on(url)[:MAX_HOSTS]
+            for host in self._context.depends_on(url)[:MAX_HOSTS]
             if self._can_sign_in(host, origin, provider)
         )
         return self.next_step((*hosts, url), provider=provider, current=origin)
 
     def next_step(self, remaining: tuple[str, ...], *, provider: str, current: Origin) -> str:
         """The next step of those that are left; the last one is an address, not a host."""
-        desk = self._desk
+        context = self._context
         if len(remaining) == 1:
-            return desk.revalidate_return_url(remaining[0], origin=current)
+            return context.revalidate_return_url(remaining[0], origin=current)
         host = parse_origin(remaining[0])
         sealed = seal_intent(
-            LoginIntent(return_to=desk.default_url(host), walk=remaining[1:], provider=provider),
-            desk.keys,
+            LoginIntent(return_to=context.default_url(host), walk=remaining[1:], provider=provider),
+            context.keys,
             purpose=HOST_CHAIN_PURPOSE,
             origin=host,
-            expires_at=desk.clock() + HOST_CHAIN_SECONDS,
+            expires_at=context.clock() + HOST_CHAIN_SECONDS,
         )
-        return desk.url(host, "start", walk=sealed)
+        return context.url(host, "start", walk=sealed)
 
     def _can_sign_in(self, host: str, own: Origin, provider: str) -> bool:
-        desk = self._desk
+        context = self._context
         try:
             origin = parse_origin(host)
         except MalformedUrl:
             return False
         return (
             origin != own
-            and desk.routes.is_known_origin(origin)
-            and not desk.shares_session(origin, own)
-            and provider in desk.providers_for(desk.default_url(origin))
+            and context.routes.is_known_origin(origin)
+            and not context.shares_session(origin, own)
+            and provider in context.providers_for(context.default_url(origin))
         )

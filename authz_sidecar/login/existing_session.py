@@ -20,52 +20,52 @@ if TYPE_CHECKING:
 
 
 class ExistingSessionCheck:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
 
     async def with_requirement(
-        self, request: LoginRequest, errand: LoginIntent, providers: tuple[str, ...]
+        self, request: LoginRequest, intent: LoginIntent, providers: tuple[str, ...]
     ) -> LoginIntent:
         """The errand, with what the address needs of those who are signed in, if none of them may
         open it as they are, and one might after another sign-in."""
-        if errand.walk and not errand.asked:
-            return errand
-        needed, signed_in = errand, False
+        if intent.walk and not intent.asked:
+            return intent
+        needed, signed_in = intent, False
         for provider in providers:
-            found = await self._desk.active_session(request, (provider,))
+            found = await self._context.active_session(request, (provider,))
             if found is None:
                 continue
             identity = found.session.identity
             decision = preview_decision(
                 request,
                 identity,
-                self._desk.preview,
-                address=errand.return_to,
-                asked=errand.asked,
+                self._context.preview,
+                address=intent.return_to,
+                asked=intent.asked,
             )
             if isinstance(decision, Allow):
-                return errand
+                return intent
             step_up = step_up_for(decision)
             if step_up is not None and needed.step_up is None:
                 needed = replace(
-                    errand, step_up=step_up, provider=provider, user=user_fingerprint(identity)
+                    intent, step_up=step_up, provider=provider, user=user_fingerprint(identity)
                 )
             signed_in = True
         if signed_in:
             return needed
         wish = preferred_requirement(
-            request, self._desk.preview, address=errand.return_to, asked=errand.asked
+            request, self._context.preview, address=intent.return_to, asked=intent.asked
         )
-        return replace(errand, wish=wish)
+        return replace(intent, wish=wish)
 
     async def satisfying_session(
-        self, request: LoginRequest, errand: LoginIntent, providers: tuple[str, ...]
+        self, request: LoginRequest, intent: LoginIntent, providers: tuple[str, ...]
     ) -> ActiveSession | None:
         """A living session, unless it is the very one that has to be stepped up. On the central
         host it may have been, for another host."""
-        desk = self._desk
-        found = await desk.active_session(request, providers)
-        if found is None or errand.step_up is None:
+        context = self._context
+        found = await context.active_session(request, providers)
+        if found is None or intent.step_up is None:
             return found
-        missing = errand.step_up.unmet_by(found.session.identity, now=desk.clock())
+        missing = intent.step_up.unmet_by(found.session.identity, now=context.clock())
         return found if missing is None else None

@@ -29,15 +29,15 @@ _TICKET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 class SessionHandoff:
-    def __init__(self, desk: LoginContext, completion: LoginCompletion) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext, completion: LoginCompletion) -> None:
+        self._context = context
         self._completion = completion
 
     async def send_ticket(
         self, found: ActiveSession, *, return_to: str, flow: str
     ) -> LoginResponse:
         """On the central host: send the browser on, with a ticket for the host it came from."""
-        desk = self._desk
+        context = self._context
         target, _ = parse_url(return_to)
         payload = json.dumps(
             {
@@ -47,17 +47,17 @@ class SessionHandoff:
                 "token": found.token,
             }
         )
-        ticket = await desk.sessions.one_time.issue_ticket(payload.encode(), ttl=TICKET_SECONDS)
-        return redirect(desk.url(target, "handover", ticket=ticket))
+        ticket = await context.sessions.one_time.issue_ticket(payload.encode(), ttl=TICKET_SECONDS)
+        return redirect(context.url(target, "handover", ticket=ticket))
 
     async def redeem_ticket(self, request: LoginRequest) -> LoginResponse:
         """On the host that asked: the ticket becomes a session of its own."""
-        desk = self._desk
+        context = self._context
         ticket = single_parameter(request.query, "ticket")
         if ticket is None or not _TICKET.fullmatch(ticket):
             raise BadRequest("hand-over without a usable ticket")
-        waiting = desk.transactions.awaiting_handoff(
-            request.cookies, origin=request.origin, now=desk.clock()
+        waiting = context.transactions.awaiting_handoff(
+            request.cookies, origin=request.origin, now=context.clock()
         )
         if not waiting:
             # Whoever brings a ticket without having begun here is not the one it was made for,
@@ -65,59 +65,61 @@ class SessionHandoff:
             return await self._completion.transaction_lost(
                 request, TransactionLost("no sign-in was begun here")
             )
-        payload = await desk.sessions.one_time.redeem_ticket(ticket)
+        payload = await context.sessions.one_time.redeem_ticket(ticket)
         if payload is None:
             return await self._completion.transaction_lost(
-                request, TransactionLost("ticket is unknown, used or too old"), attempt=waiting[0]
+                request,
+                TransactionLost("ticket is unknown, used or too old"),
+                transaction=waiting[0],
             )
         fields = json.loads(payload)
-        attempt = _transaction_with(waiting, fields["flow"])
-        if attempt is None or fields["origin"] != str(request.origin):
+        transaction = _transaction_with(waiting, fields["flow"])
+        if transaction is None or fields["origin"] != str(request.origin):
             raise LoginError(
                 TransactionLost("ticket was made for another browser or host"),
-                retry=desk.start_url(desk.default_url(request.origin)),
+                retry=context.start_url(context.default_url(request.origin)),
             )
         try:
-            reply = await self._redeem(request, attempt, fields)
+            reply = await self._redeem(request, transaction, fields)
         except AuthzError as error:
             reply = error_page(
-                LoginError(error, retry=desk.restart_url(attempt, here=request.origin)),
-                desk.pages,
+                LoginError(error, retry=context.restart_url(transaction, here=request.origin)),
+                context.pages,
                 request_id=request.request_id,
             )
         return reply.with_cookies(
-            desk.transactions.clear(attempt, origin=request.origin, cross_site=False)
+            context.transactions.clear(transaction, origin=request.origin, cross_site=False)
         )
 
     async def _redeem(
-        self, request: LoginRequest, attempt: LoginTransaction, fields: dict[str, str]
+        self, request: LoginRequest, transaction: LoginTransaction, fields: dict[str, str]
     ) -> LoginResponse:
-        desk, central = self._desk, self._desk.auth_host
+        context, central = self._context, self._context.auth_host
         if central is None:
             raise TransactionLost("the central host is no longer configured")
-        parent = await desk.sessions.find(
+        parent = await context.sessions.find(
             fields["token"],
-            scope=desk.cookies.scope_for(central),
+            scope=context.cookies.scope_for(central),
             provider=fields["provider"],
         )
         if parent is None:
             raise TransactionLost("the sign-in ended before its ticket was used")
         # A copy of the ID token, so that this host too can sign out at the provider.
-        tokens = await desk.sessions.provider_tokens(fields["token"])
+        tokens = await context.sessions.provider_tokens(fields["token"])
         kept = None if tokens is None else ProviderTokens(id_token=tokens.id_token)
         found = await self._completion.create_session(
             request,
-            attempt,
+            transaction,
             identity=parent.identity,
             tokens=kept,
             parent=parent,
             parent_token=fields["token"],
         )
-        return self._completion.complete(request, attempt, found)
+        return self._completion.complete(request, transaction, found)
 
 
 def _transaction_with(waiting: tuple[LoginTransaction, ...], flow: str) -> LoginTransaction | None:
-    for attempt in waiting:
-        if hmac.compare_digest(attempt.flow_hash, flow):
-            return attempt
+    for transaction in waiting:
+        if hmac.compare_digest(transaction.flow_hash, flow):
+            return transaction
     return None

@@ -71,13 +71,13 @@ def open_intent(
     expires_at, fields = json.loads(data)
     step_up, wish = fields.pop("step_up", None), fields.pop("wish", None)
     walk = tuple(fields.pop("walk", ()))
-    errand = LoginIntent(
+    intent = LoginIntent(
         **fields,
         step_up=step_up and step_up_from_json(step_up),
         wish=wish and step_up_from_json(wish),
         walk=walk,
     )
-    return errand, now < expires_at
+    return intent, now < expires_at
 
 
 def step_up_from_json(fields: dict[str, Any]) -> AuthenticationRequirement:
@@ -91,38 +91,38 @@ _HINT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
 
 class LoginRequestParser:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
 
     def parse_query(self, request: LoginRequest, pairs: Pairs) -> LoginIntent:
         """Of what anybody may ask for: where to, and hints."""
-        desk = self._desk
+        context = self._context
         raw = single_parameter(pairs, "rd")
         # OpenID Connect Core, 4: a third party names the target so, and the issuer it believes in.
         target = single_parameter(pairs, "target_link_uri")
         raw = target if raw is None else raw
-        hint, issuer, attempt = (
+        hint, issuer, round_text = (
             single_parameter(pairs, name) for name in ("login_hint", "iss", "attempt")
         )
         asked = single_parameter(pairs, "for") or ""
         if raw is None:
-            raw = desk.default_url(request.origin)
+            raw = context.default_url(request.origin)
         if hint is not None and not _HINT.fullmatch(hint):
             raise BadRequest("unusable login_hint")
-        if attempt is not None and not re.fullmatch(r"[0-9]{1,2}", attempt):
+        if round_text is not None and not re.fullmatch(r"[0-9]{1,2}", round_text):
             raise BadRequest("unusable attempt number")
         if asked and (len(asked) > MAX_STEP_UP_REQUEST_BYTES or not is_readable_request(asked)):
             raise BadRequest("unusable question")
-        address = desk.return_urls.parse(raw, base_origin=request.origin)
+        address = context.return_urls.parse(raw, base_origin=request.origin)
         walk: tuple[str, ...] = ()
-        if asked and request.origin not in {address.origin, desk.auth_host}:
+        if asked and request.origin not in {address.origin, context.auth_host}:
             # A page of another host asked something here: here is where somebody has to sign in.
             walk, address = (address.url,), self._protected_return_url(asked, request)
         return LoginIntent(
             return_to=address.url,
             walk=walk,
             shortened=address.is_truncated or single_parameter(pairs, "shortened") == "1",
-            round=max(1, int(attempt or 1)),
+            round=max(1, int(round_text or 1)),
             switch=single_parameter(pairs, "switch") == "1",
             login_hint=hint,
             issuer=issuer,
@@ -133,13 +133,13 @@ class LoginRequestParser:
         """Where the question went, as far as anybody may be sent there."""
         _, _, path = asked.partition(" ")
         try:
-            return self._desk.return_urls.parse(path, base_origin=request.origin)
+            return self._context.return_urls.parse(path, base_origin=request.origin)
         except BadReturnUrl:
-            return self._desk.return_urls.parse("/", base_origin=request.origin)
+            return self._context.return_urls.parse("/", base_origin=request.origin)
 
     def open_sealed(self, request: LoginRequest, pairs: Pairs) -> LoginIntent | None:
         """Of what only we can have asked for."""
-        desk = self._desk
+        context = self._context
         names = {HANDOFF_PURPOSE: "request", CHOICE_PURPOSE: "choice", HOST_CHAIN_PURPOSE: "walk"}
         sealed = {purpose: single_parameter(pairs, name) for purpose, name in names.items()}
         given = [(purpose, text) for purpose, text in sealed.items() if text is not None]
@@ -147,22 +147,22 @@ class LoginRequestParser:
             return None
         if len(given) > 1:
             raise BadRequest("more than one sealed request")
-        if given[0][0] == HANDOFF_PURPOSE and request.origin != desk.auth_host:
-            raise wrong_central_host(request.origin, desk.auth_host)
+        if given[0][0] == HANDOFF_PURPOSE and request.origin != context.auth_host:
+            raise wrong_central_host(request.origin, context.auth_host)
         purpose, text = given[0]
         opened = open_intent(
-            text, desk.keys, purpose=purpose, origin=request.origin, now=desk.clock()
+            text, context.keys, purpose=purpose, origin=request.origin, now=context.clock()
         )
         if opened is None:
             raise LoginError(
                 BadRequest("sealed request is not ours"), retry=None, hints=(OTHER_KEYS,)
             )
-        errand, fresh = opened
+        intent, fresh = opened
         if not fresh:
             retry = (
-                desk.revalidate_return_url(errand.walk[-1], origin=request.origin)
-                if errand.walk
-                else desk.start_url(errand.return_to, round_number=errand.round + 1)
+                context.revalidate_return_url(intent.walk[-1], origin=request.origin)
+                if intent.walk
+                else context.start_url(intent.return_to, round_number=intent.round + 1)
             )
             raise LoginError(TransactionLost("sealed request has expired"), retry=retry)
-        return errand
+        return intent

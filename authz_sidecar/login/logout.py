@@ -25,9 +25,9 @@ _STATE_PURPOSE = "signed-out home"
 
 
 class LogoutEndpoint:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
-        self._form = CsrfProtection(context=desk, purpose="sign-out form")
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
+        self._form = CsrfProtection(context=context, purpose="sign-out form")
 
     async def sign_out(self, request: LoginRequest) -> LoginResponse:
         if request.method == "POST":
@@ -35,43 +35,43 @@ class LogoutEndpoint:
         return await self._confirmation_page(request)
 
     async def signed_out(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
-        return desk.page(desk.pages.signed_out(home_url=self._signed_out_url(request)))
+        context = self._context
+        return context.page(context.pages.signed_out(home_url=self._signed_out_url(request)))
 
     async def _confirmation_page(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
-        found = await desk.active_sessions(request)
+        context = self._context
+        found = await context.active_sessions(request)
         if not found:
-            return redirect(desk.url(request.origin, "signed_out"))
+            return redirect(context.url(request.origin, "signed_out"))
         first = found[0].session
-        html = desk.pages.sign_out(
+        html = context.pages.sign_out(
             identity=first.identity,
-            action_url=f"{desk.base_path}/sign_out",
+            action_url=f"{context.base_path}/sign_out",
             csrf=self._form.token(request, found[0]),
             everywhere=any(each.session.kind is SessionKind.CHILD for each in found),
         )
         # A form on a page without referrers is posted with `Origin: null` (Fetch, "append a
         # request Origin header"), which would say nothing.
-        return desk.page(html).with_header("referrer-policy", "same-origin")
+        return context.page(html).with_header("referrer-policy", "same-origin")
 
     async def _end_sessions(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         self._form.check_origin(request)
-        found = await desk.active_sessions(request)
+        found = await context.active_sessions(request)
         if not found:
-            return redirect(desk.url(request.origin, "signed_out"))
+            return redirect(context.url(request.origin, "signed_out"))
         self._form.check_token(request, found)
         here_only = single_parameter(request.form, "scope") == "site"
         at_provider = None if here_only else await self._provider_url(request, found[0])
         for each in found:
             ended = each.session if here_only else each.session.root_session
-            await desk.sessions.end(ended)
+            await context.sessions.end(ended)
             if here_only:
                 await self._end_tools(request, each.session)
             _log.info("signed out on `%s`: session `%s`", request.origin, ended.public_id)
         cookies = (
-            desk.cookies.clear_cookie(
-                desk.cookies.name_for(each.session.identity.provider, request.origin),
+            context.cookies.clear_cookie(
+                context.cookies.name_for(each.session.identity.provider, request.origin),
                 origin=request.origin,
             )
             for each in found
@@ -79,44 +79,46 @@ class LogoutEndpoint:
         # A redirect after a form may only stay with us (CSP form-action covers it too); the
         # provider is reached from a page that goes on by itself.
         reply = (
-            redirect(desk.url(request.origin, "signed_out", state=self._signed_out_state(request)))
+            redirect(
+                context.url(request.origin, "signed_out", state=self._signed_out_state(request))
+            )
             if at_provider is None
-            else desk.page(desk.pages.continue_to(url=at_provider))
+            else context.page(context.pages.continue_to(url=at_provider))
         )
         return reply.with_cookies(*cookies)
 
     async def _end_tools(self, request: LoginRequest, session: Session) -> None:
         """Those that act for this person here; they came of the sign-in, which goes on elsewhere."""
         who, scope = session.identity, tool_scope(request.origin)
-        for summary in await self._desk.sessions.list_for_user(
+        for summary in await self._context.sessions.list_for_user(
             provider=who.provider, issuer=who.issuer, subject=who.subject
         ):
             if summary.scope == scope and summary.parent == session.root_session.public_id:
-                await self._desk.sessions.end_listed(summary)
+                await self._context.sessions.end_listed(summary)
 
     async def _provider_url(self, request: LoginRequest, found: ActiveSession) -> str | None:
-        desk = self._desk
-        tokens = await desk.sessions.provider_tokens(found.token)
+        context = self._context
+        tokens = await context.sessions.provider_tokens(found.token)
         # One address registered at the provider is enough: the central host's, where there is one.
-        host = desk.auth_host or request.origin
-        return desk.providers[found.session.identity.provider].end_session_url(
+        host = context.auth_host or request.origin
+        return context.providers[found.session.identity.provider].end_session_url(
             id_token=None if tokens is None else tokens.id_token,
-            return_to=desk.url(host, "signed_out"),
+            return_to=context.url(host, "signed_out"),
             state=self._signed_out_state(request),
         )
 
     def _signed_out_state(self, request: LoginRequest) -> str:
-        return self._desk.keys.seal_text(_STATE_PURPOSE, str(request.origin).encode())
+        return self._context.keys.seal_text(_STATE_PURPOSE, str(request.origin).encode())
 
     def _signed_out_url(self, request: LoginRequest) -> str:
-        desk = self._desk
+        context = self._context
         sealed = single_parameter(request.query, "state") or ""
-        data = desk.keys.open_text(_STATE_PURPOSE, sealed) if len(sealed) < 1024 else None
+        data = context.keys.open_text(_STATE_PURPOSE, sealed) if len(sealed) < 1024 else None
         if data is not None:
             try:
                 origin = parse_origin(data.decode())
             except MalformedUrl:
-                return desk.default_url(request.origin)
-            if desk.is_known_origin(origin):
-                return desk.default_url(origin)
-        return desk.default_url(request.origin)
+                return context.default_url(request.origin)
+            if context.is_known_origin(origin):
+                return context.default_url(origin)
+        return context.default_url(request.origin)

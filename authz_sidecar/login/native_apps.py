@@ -83,9 +83,9 @@ def parse_native_app_request(pairs: Pairs) -> NativeAppRequest:
 
 
 class NativeAppLogin:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
-        self._form = CsrfProtection(context=desk, purpose="tool form")
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
+        self._form = CsrfProtection(context=context, purpose="tool form")
 
     async def respond(self, request: LoginRequest) -> LoginResponse:
         if request.method == "POST":
@@ -93,20 +93,20 @@ class NativeAppLogin:
         return await self._ask(request)
 
     async def _ask(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         tool = parse_native_app_request(request.query)
         _check_navigation(request)
         found = await self._found(request)
         if found is None:
             query = urlencode(request.query)
-            back = f"{request.origin}{desk.base_path}/{PATH}?{query}"
-            return redirect(desk.url(request.origin, "start", rd=back))
-        html = desk.pages.allow_tool(
+            back = f"{request.origin}{context.base_path}/{PATH}?{query}"
+            return redirect(context.url(request.origin, "start", rd=back))
+        html = context.pages.allow_tool(
             identity=found.session.identity,
             site=request.origin.authority,
             tool=tool.redirect_uri,
             ends_at=found.session.expires_at,
-            action_url=f"{desk.base_path}/{PATH}",
+            action_url=f"{context.base_path}/{PATH}",
             csrf=self._form.token(request, found),
             fields=(
                 ("redirect_uri", tool.redirect_uri),
@@ -115,10 +115,10 @@ class NativeAppLogin:
                 *((("state", tool.state),) if tool.state is not None else ()),
             ),
         )
-        return desk.page(html)
+        return context.page(html)
 
     async def _answer(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         self._form.check_origin(request)
         _check_navigation(request)
         tool = parse_native_app_request(request.form)
@@ -129,8 +129,8 @@ class NativeAppLogin:
         if single_parameter(request.form, "allow") != "1":
             return self._back(tool.response_url(error="access_denied"))
         identity = found.session.identity
-        await desk.admit_account(identity, endpoint="api/login")
-        code = await desk.sessions.one_time.issue_ticket(
+        await context.admit_account(identity, endpoint="api/login")
+        code = await context.sessions.one_time.issue_ticket(
             json.dumps(
                 {
                     "for": CODE_PURPOSE,
@@ -151,20 +151,20 @@ class NativeAppLogin:
 
     async def _found(self, request: LoginRequest) -> ActiveSession | None:
         """Whoever is signed in here with a provider that tools of this host may come from."""
-        desk = self._desk
-        routes = desk.routes.for_host(request.origin)
+        context = self._context
+        routes = context.routes.for_host(request.origin)
         names = dict.fromkeys(
             name for route in routes if route.command_line_tools for name in route.providers
         )
-        providers = tuple(name for name in names if name in desk.providers)
+        providers = tuple(name for name in names if name in context.providers)
         if not providers:
             raise LoginRefused(
                 f"no route of `{request.origin}` takes tools", public_message=_NOT_HERE
             )
-        found = await desk.active_session(request, providers)
+        found = await context.active_session(request, providers)
         if found is None:
-            here = desk.url(request.origin, PATH)
-            if not set(providers) & set(desk.providers_for(here)):
+            here = context.url(request.origin, PATH)
+            if not set(providers) & set(context.providers_for(here)):
                 raise LoginRefused(
                     f"sign-in at `{here}` leads to no provider of a route that takes tools",
                     public_message=_NOT_HERE,
@@ -174,9 +174,9 @@ class NativeAppLogin:
     def _back(self, url: str) -> LoginResponse:
         """By a page, since a redirect after a form may only stay with us. The page is a stranger to
         all other pages of this host, so that none of them can read the code off it."""
-        desk = self._desk
-        policy = dict(desk.pages.headers())["content-security-policy"]
-        reply = desk.page(desk.pages.continue_to(url=url))
+        context = self._context
+        policy = dict(context.pages.headers())["content-security-policy"]
+        reply = context.page(context.pages.continue_to(url=url))
         reply = reply.with_header("content-security-policy", f"{policy}; sandbox allow-scripts")
         # HTML, "Navigation": with an opener policy, a sandboxed document is a network error.
         return reply.with_header(OPENER_POLICY, "unsafe-none")

@@ -37,8 +37,8 @@ _FRAME = (
 
 
 class OpInitiatedLogout:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
 
     async def back_channel(self, request: LoginRequest) -> LoginResponse:
         """Section 2.8: 200 when it is done, 400 when the token is refused; anything else and the
@@ -54,20 +54,20 @@ class OpInitiatedLogout:
         return LoginResponse(status=200, headers=NO_STORE)
 
     async def _back_channel(self, request: LoginRequest) -> None:
-        desk = self._desk
+        context = self._context
         text = single_parameter(request.form, "logout_token")
         if not text:
             raise BadRequest("back-channel logout without a token")
         sender, token = await self._verified(text)
         used = f"logout token {token.issuer} {sender.settings.client_id} {token.id}"
-        if await desk.sessions.one_time.was_used(used):
+        if await context.sessions.one_time.was_used(used):
             raise LoginRefused("logout token was used before")
         ended = 0
         for provider in self._providers_of_issuer(token.issuer):
             if provider.settings.client_id == sender.settings.client_id:
                 ended += await self._end(provider, token)
         # Only now: what failed half-way may be sent again.
-        await desk.sessions.one_time.mark_used(used, ttl=MAX_AGE_SECONDS + 2 * LEEWAY_SECONDS)
+        await context.sessions.one_time.mark_used(used, ttl=MAX_AGE_SECONDS + 2 * LEEWAY_SECONDS)
         _log.info("signed out by `%s`: %d sessions", sender.name, ended)
 
     async def front_channel(self, request: LoginRequest) -> LoginResponse:
@@ -80,7 +80,7 @@ class OpInitiatedLogout:
         ended = 0
         for provider in self._providers_of_issuer(issuer):
             # Anybody can ask this, so it may only write where there is something to end.
-            ended += await self._desk.sessions.end_provider_session(
+            ended += await self._context.sessions.end_provider_session(
                 provider=provider.name, issuer=issuer, sid=session, only_if_known=True
             )
         _log.info("signed out by a frame of `%.200s`: %d sessions", issuer, ended)
@@ -97,7 +97,7 @@ class OpInitiatedLogout:
         raise refusal
 
     async def _end(self, provider: OIDCClient, token: LogoutToken) -> int:
-        sessions = self._desk.sessions
+        sessions = self._context.sessions
         if token.session is not None:
             return await sessions.end_provider_session(
                 provider=provider.name, issuer=token.issuer, sid=token.session
@@ -112,5 +112,5 @@ class OpInitiatedLogout:
         )
 
     def _providers_of_issuer(self, issuer: str | None) -> tuple[OIDCClient, ...]:
-        providers = self._desk.providers.values()
+        providers = self._context.providers.values()
         return tuple(each for each in providers if each.settings.issues(issuer))

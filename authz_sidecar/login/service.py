@@ -33,11 +33,11 @@ _log = logging.getLogger(__name__)
 class LoginService:
     def __init__(self, context: LoginContext) -> None:
         self._context = context
-        walking = HostChain(context)
-        landing = LoginCompletion(context, walking)
-        handover = SessionHandoff(context, landing)
-        self._starting = StartEndpoint(context, handover, walking)
-        self._returning = CallbackEndpoint(context, landing, handover)
+        host_chain = HostChain(context)
+        completion = LoginCompletion(context, host_chain)
+        handover = SessionHandoff(context, completion)
+        self._starting = StartEndpoint(context, handover, host_chain)
+        self._returning = CallbackEndpoint(context, completion, handover)
         self._handover = handover
         self._leaving = LogoutEndpoint(context)
         self._mine = SessionList(context)

@@ -64,63 +64,63 @@ _log = logging.getLogger(__name__)
 
 
 class SessionList:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
-        self._form = CsrfProtection(context=desk, purpose="sessions form")
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
+        self._form = CsrfProtection(context=context, purpose="sessions form")
 
     async def page(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
-        if desk.auth_host is not None and request.origin != desk.auth_host:
-            return redirect(desk.url(desk.auth_host, "sessions"))
-        found = await desk.active_sessions(request)
+        context = self._context
+        if context.auth_host is not None and request.origin != context.auth_host:
+            return redirect(context.url(context.auth_host, "sessions"))
+        found = await context.active_sessions(request)
         if not found:
-            return desk.not_signed_in_page(request, return_path="sessions")
+            return context.not_signed_in_page(request, return_path="sessions")
         lines = [
             line
             for each in found
             for line in _rows(
                 each,
                 await self._summaries(each),
-                label=desk.providers[each.session.identity.provider].label,
+                label=context.providers[each.session.identity.provider].label,
             )
         ]
-        html = desk.pages.sessions(
+        html = context.pages.sessions(
             identity=found[0].session.identity,
             lines=tuple(lines),
-            action_url=f"{desk.base_path}/sessions/revoke",
+            action_url=f"{context.base_path}/sessions/revoke",
             csrf=self._form.token(request, found[0]),
         )
-        return desk.page(html)
+        return context.page(html)
 
     async def revoke(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
-        if desk.uses_central_host(request.origin):
+        context = self._context
+        if context.uses_central_host(request.origin):
             raise BadRequest("sessions are ended on the central host")
         self._form.check_origin(request)
-        found = await desk.active_sessions(request)
+        found = await context.active_sessions(request)
         if not found:
-            return redirect(desk.url(request.origin, "sessions"))
+            return redirect(context.url(request.origin, "sessions"))
         self._form.check_token(request, found)
         gone = await self._end(request, found)
         cookies = (
-            desk.cookies.clear_cookie(
-                desk.cookies.name_for(each.session.identity.provider, request.origin),
+            context.cookies.clear_cookie(
+                context.cookies.name_for(each.session.identity.provider, request.origin),
                 origin=request.origin,
             )
             for each in gone
         )
         left = "signed_out" if len(gone) == len(found) else "sessions"
-        return redirect(desk.url(request.origin, left)).with_cookies(*cookies)
+        return redirect(context.url(request.origin, left)).with_cookies(*cookies)
 
     async def _end(
         self, request: LoginRequest, found: tuple[ActiveSession, ...]
     ) -> tuple[ActiveSession, ...]:
         """End what the form asks for; which of this browser's own sessions went with it."""
-        desk = self._desk
+        context = self._context
         if single_parameter(request.form, "all") == "1":
             for each in found:
                 who = each.session.identity
-                count = await desk.sessions.end_user(
+                count = await context.sessions.end_user(
                     provider=who.provider, issuer=who.issuer, subject=who.subject
                 )
                 _log.info("signed out everywhere: %d sessions of `%s`", count, who.provider)
@@ -130,13 +130,13 @@ class SessionList:
             for summary in await self._summaries(each):
                 # Only what is listed as theirs: a handle alone is no right to anything.
                 if summary.handle == handle:
-                    await desk.sessions.end_listed(summary)
+                    await context.sessions.end_listed(summary)
                     _log.info("session `%s` was ended by its user", handle)
         return tuple(each for each in found if each.session.public_id == handle)
 
     async def _summaries(self, found: ActiveSession) -> tuple[SessionSummary, ...]:
         who = found.session.identity
-        return await self._desk.sessions.list_for_user(
+        return await self._context.sessions.list_for_user(
             provider=who.provider, issuer=who.issuer, subject=who.subject
         )
 

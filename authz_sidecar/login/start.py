@@ -33,255 +33,262 @@ if TYPE_CHECKING:
 
 
 class StartEndpoint:
-    def __init__(self, desk: LoginContext, handover: SessionHandoff, walking: HostChain) -> None:
-        self._desk = desk
+    def __init__(
+        self, context: LoginContext, handover: SessionHandoff, host_chain: HostChain
+    ) -> None:
+        self._context = context
         self._handover = handover
-        self._walking = walking
-        self._asking = LoginRequestParser(desk)
-        self._sufficing = ExistingSessionCheck(desk)
+        self._host_chain = host_chain
+        self._asking = LoginRequestParser(context)
+        self._sufficing = ExistingSessionCheck(context)
 
     async def start(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         pairs = (*request.query, *request.form)
-        errand = self._asking.open_sealed(request, pairs) or self._asking.parse_query(
+        intent = self._asking.open_sealed(request, pairs) or self._asking.parse_query(
             request, pairs
         )
         if single_parameter(pairs, "choice") is not None and not _is_same_origin_navigation(
             request
         ):
             # Others may have got the link from the chooser, and chosen for somebody else.
-            sealed = self._choice(request, errand, None)
-            return redirect(desk.url(request.origin, "choose", choice=sealed))
-        if errand.round > MAX_ROUNDS or desk.loop_detector.is_looping(
-            request.cookies, origin=request.origin, now=desk.clock()
+            sealed = self._choice(request, intent, None)
+            return redirect(context.url(request.origin, "choose", choice=sealed))
+        if intent.round > MAX_ROUNDS or context.loop_detector.is_looping(
+            request.cookies, origin=request.origin, now=context.clock()
         ):
             # On a walk nobody is kept from where they were going.
-            return self._skip_host(request, errand) or await desk.loop_page(request)
-        if errand.flow is None:
-            origin, _ = parse_url(errand.return_to)
-            if not desk.shares_session(origin, request.origin):
-                return redirect(self._elsewhere(errand))
+            return self._skip_host(request, intent) or await context.loop_page(request)
+        if intent.flow is None:
+            origin, _ = parse_url(intent.return_to)
+            if not context.shares_session(origin, request.origin):
+                return redirect(self._elsewhere(intent))
         if (
-            desk.uses_strict_cookies
+            context.uses_strict_cookies
             and single_parameter(pairs, "again") is None
             and _comes_from_elsewhere(request)
         ):
             return self._same_site_bounce(request)
-        return await self._sign_in(request, errand)
+        return await self._sign_in(request, intent)
 
     async def choose(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
-        errand = self._asking.open_sealed(request, request.query)
-        if errand is None:
-            errand = self._asking.parse_query(request, request.query)
-            origin, _ = parse_url(errand.return_to)
-            if desk.uses_central_host(request.origin) or origin != request.origin:
-                return redirect(self._elsewhere(errand))
-        providers = desk.providers_for(errand.return_to)
+        context = self._context
+        intent = self._asking.open_sealed(request, request.query)
+        if intent is None:
+            intent = self._asking.parse_query(request, request.query)
+            origin, _ = parse_url(intent.return_to)
+            if context.uses_central_host(request.origin) or origin != request.origin:
+                return redirect(self._elsewhere(intent))
+        providers = context.providers_for(intent.return_to)
         if len(providers) < 2:
-            return redirect(self._elsewhere(errand))
-        return self._chooser(request, errand, providers)
+            return redirect(self._elsewhere(intent))
+        return self._chooser(request, intent, providers)
 
     def _chooser(
-        self, request: LoginRequest, errand: LoginIntent, providers: tuple[str, ...]
+        self, request: LoginRequest, intent: LoginIntent, providers: tuple[str, ...]
     ) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         options = tuple(
-            (label, desk.url(request.origin, "start", choice=self._choice(request, errand, name)))
-            for name, label in zip(providers, desk.labels(providers), strict=True)
+            (
+                label,
+                context.url(request.origin, "start", choice=self._choice(request, intent, name)),
+            )
+            for name, label in zip(providers, context.labels(providers), strict=True)
         )
-        origin, _ = parse_url(errand.return_to)
-        return desk.page(desk.pages.choose_provider(options=options, host=origin.authority))
+        origin, _ = parse_url(intent.return_to)
+        return context.page(context.pages.choose_provider(options=options, host=origin.authority))
 
-    def _elsewhere(self, errand: LoginIntent) -> str:
+    def _elsewhere(self, intent: LoginIntent) -> str:
         """The `start` of the host that the return address is on."""
-        origin, _ = parse_url(errand.return_to)
-        return self._desk.url(
+        origin, _ = parse_url(intent.return_to)
+        return self._context.url(
             origin,
             "start",
-            rd=errand.return_to,
-            attempt=str(errand.round) if errand.round > 1 else None,
-            switch="1" if errand.switch else None,
-            login_hint=errand.login_hint,
-            iss=errand.issuer,
-            **({"for": errand.asked} if errand.asked else {}),
+            rd=intent.return_to,
+            attempt=str(intent.round) if intent.round > 1 else None,
+            switch="1" if intent.switch else None,
+            login_hint=intent.login_hint,
+            iss=intent.issuer,
+            **({"for": intent.asked} if intent.asked else {}),
         )
 
     def _same_site_bounce(self, request: LoginRequest) -> LoginResponse:
         """A strict cookie stays at home when another site sends the browser; a page of our own that
         goes on by itself makes the next request one of ours."""
         parameters = dict((*request.query, *request.form)) | {"again": "1"}
-        url = self._desk.url(request.origin, "start", **parameters)
-        return self._desk.page(self._desk.pages.continue_to(url=url))
+        url = self._context.url(request.origin, "start", **parameters)
+        return self._context.page(self._context.pages.continue_to(url=url))
 
-    async def _sign_in(self, request: LoginRequest, errand: LoginIntent) -> LoginResponse:
-        desk = self._desk
-        providers = self._allowed(errand)
-        if not errand.switch and errand.flow is None and errand.step_up is None:
-            errand = await self._sufficing.with_requirement(request, errand, providers)
-            providers = self._allowed(errand)
+    async def _sign_in(self, request: LoginRequest, intent: LoginIntent) -> LoginResponse:
+        context = self._context
+        providers = self._allowed(intent)
+        if not intent.switch and intent.flow is None and intent.step_up is None:
+            intent = await self._sufficing.with_requirement(request, intent, providers)
+            providers = self._allowed(intent)
         found = None
-        if not errand.switch:
-            named = self._named(errand, providers)
-            found = await self._sufficing.satisfying_session(request, errand, named)
-        if found is not None and errand.flow is not None:
+        if not intent.switch:
+            named = self._named(intent, providers)
+            found = await self._sufficing.satisfying_session(request, intent, named)
+        if found is not None and intent.flow is not None:
             return await self._handover.send_ticket(
-                found, return_to=errand.return_to, flow=errand.flow
+                found, return_to=intent.return_to, flow=intent.flow
             )
         if found is not None:
-            return self._resume(request, errand, found)
-        if desk.uses_central_host(request.origin):
-            return await self._to_central_host(request, errand)
-        if len(providers) > 1 and errand.issuer is not None:
+            return self._resume(request, intent, found)
+        if context.uses_central_host(request.origin):
+            return await self._to_central_host(request, intent)
+        if len(providers) > 1 and intent.issuer is not None:
             # What a third party begins goes no further by itself.
-            return self._chooser(request, errand, providers)
+            return self._chooser(request, intent, providers)
         if len(providers) > 1:
-            sealed = self._choice(request, errand, None)
-            return redirect(desk.url(request.origin, "choose", choice=sealed))
-        return await self._to_provider(request, errand, providers[0])
+            sealed = self._choice(request, intent, None)
+            return redirect(context.url(request.origin, "choose", choice=sealed))
+        return await self._to_provider(request, intent, providers[0])
 
     def _resume(
-        self, request: LoginRequest, errand: LoginIntent, found: ActiveSession
+        self, request: LoginRequest, intent: LoginIntent, found: ActiveSession
     ) -> LoginResponse:
         """On to where somebody was going who is signed in as it takes."""
-        desk, provider = self._desk, found.session.identity.provider
-        if errand.walk:
-            url = self._walking.next_step(errand.walk, provider=provider, current=request.origin)
+        context, provider = self._context, found.session.identity.provider
+        if intent.walk:
+            url = self._host_chain.next_step(intent.walk, provider=provider, current=request.origin)
         else:
-            url = self._walking.first_step(errand.return_to, provider=provider)
-        if errand.walk and not errand.asked:
+            url = self._host_chain.first_step(intent.return_to, provider=provider)
+        if intent.walk and not intent.asked:
             return redirect(url)  # a step of our own, which comes once
-        round_ = desk.loop_detector.count_round(
-            request.cookies, origin=request.origin, now=desk.clock()
+        round_ = context.loop_detector.count_round(
+            request.cookies, origin=request.origin, now=context.clock()
         )
         return redirect(url).with_cookies(round_)
 
-    def _skip_host(self, request: LoginRequest, errand: LoginIntent) -> LoginResponse | None:
+    def _skip_host(self, request: LoginRequest, intent: LoginIntent) -> LoginResponse | None:
         """On a walk: the next step, without a sign-in on this host."""
-        if not errand.walk or errand.provider is None:
+        if not intent.walk or intent.provider is None:
             return None
         return redirect(
-            self._walking.next_step(errand.walk, provider=errand.provider, current=request.origin)
+            self._host_chain.next_step(
+                intent.walk, provider=intent.provider, current=request.origin
+            )
         )
 
-    def _allowed(self, errand: LoginIntent) -> tuple[str, ...]:
+    def _allowed(self, intent: LoginIntent) -> tuple[str, ...]:
         """The providers of the route, or the one of them that was chosen. Which issuer was asked for
         narrows nothing: a link of a third party does not choose for the visitor."""
-        providers = self._desk.providers_for(errand.return_to)
-        if errand.provider is not None:
-            providers = tuple(name for name in providers if name == errand.provider)
-        if not self._named(errand, providers):
+        providers = self._context.providers_for(intent.return_to)
+        if intent.provider is not None:
+            providers = tuple(name for name in providers if name == intent.provider)
+        if not self._named(intent, providers):
             raise LoginRefused(
-                f"no identity provider for `{errand.return_to.partition('?')[0]:.200}`",
+                f"no identity provider for `{intent.return_to.partition('?')[0]:.200}`",
                 public_message="No identity provider is set up for this address.",
             )
         return providers
 
-    def _named(self, errand: LoginIntent, providers: tuple[str, ...]) -> tuple[str, ...]:
+    def _named(self, intent: LoginIntent, providers: tuple[str, ...]) -> tuple[str, ...]:
         """Those of the issuer that was asked for, until one was chosen."""
-        if errand.issuer is None or errand.provider is not None:
+        if intent.issuer is None or intent.provider is not None:
             return providers
-        settings = {name: self._desk.providers[name].settings for name in providers}
-        return tuple(name for name in providers if settings[name].issuer == errand.issuer)
+        settings = {name: self._context.providers[name].settings for name in providers}
+        return tuple(name for name in providers if settings[name].issuer == intent.issuer)
 
-    async def _to_central_host(self, request: LoginRequest, errand: LoginIntent) -> LoginResponse:
-        desk, central = self._desk, self._desk.auth_host
+    async def _to_central_host(self, request: LoginRequest, intent: LoginIntent) -> LoginResponse:
+        context, central = self._context, self._context.auth_host
         assert central is not None  # noqa: S101  # `uses_central_host`
-        if desk.shares_session(request.origin, central):
-            url = self._elsewhere(errand)
+        if context.shares_session(request.origin, central):
+            url = self._elsewhere(intent)
             return redirect(f"{central}{url.removeprefix(str(parse_url(url)[0]))}")
-        there = await desk.active_session(request, self._named(errand, self._allowed(errand)))
-        attempt = self._attempt(errand, provider=None, there=there)
+        there = await context.active_session(request, self._named(intent, self._allowed(intent)))
+        transaction = self._transaction(intent, provider=None, there=there)
         sealed = seal_intent(
             # Where the walk goes on is the business of the host that it came to.
-            replace(errand, flow=attempt.flow_hash, walk=()),
-            desk.keys,
+            replace(intent, flow=transaction.flow_hash, walk=()),
+            context.keys,
             purpose=HANDOFF_PURPOSE,
             origin=central,
-            expires_at=desk.clock() + HANDOFF_SECONDS,
+            expires_at=context.clock() + HANDOFF_SECONDS,
         )
-        cookies = desk.transactions.keep(
-            attempt, request.cookies, origin=request.origin, cross_site=False
+        cookies = context.transactions.keep(
+            transaction, request.cookies, origin=request.origin, cross_site=False
         )
-        return redirect(desk.url(central, "start", request=sealed)).with_cookies(*cookies)
+        return redirect(context.url(central, "start", request=sealed)).with_cookies(*cookies)
 
     async def _to_provider(
-        self, request: LoginRequest, errand: LoginIntent, provider_name: str
+        self, request: LoginRequest, intent: LoginIntent, provider_name: str
     ) -> LoginResponse:
-        desk = self._desk
-        provider = desk.providers[provider_name]
-        there = await desk.active_session(request, (provider_name,))
-        attempt = self._attempt(
-            errand,
+        context = self._context
+        provider = context.providers[provider_name]
+        there = await context.active_session(request, (provider_name,))
+        transaction = self._transaction(
+            intent,
             provider=provider_name,
             there=there,
             callback=provider.settings.callback or "own",
         )
-        extra = {"login_hint": errand.login_hint} if errand.login_hint else {}
-        extra |= {"prompt": "login"} if errand.switch else {}
-        if errand.step_up is not None:
-            insist = needs_prompt_login(errand.step_up, round_number=errand.round)
-            extra |= authentication_parameters(errand.step_up, prompt_login=insist)
-        elif errand.wish is not None:
-            extra |= authentication_parameters(errand.wish, prompt_login=False)
+        extra = {"login_hint": intent.login_hint} if intent.login_hint else {}
+        extra |= {"prompt": "login"} if intent.switch else {}
+        if intent.step_up is not None:
+            insist = needs_prompt_login(intent.step_up, round_number=intent.round)
+            extra |= authentication_parameters(intent.step_up, prompt_login=insist)
+        elif intent.wish is not None:
+            extra |= authentication_parameters(intent.wish, prompt_login=False)
         try:
-            uris, settings = desk.redirect_uris, provider.settings
+            uris, settings = context.redirect_uris, provider.settings
             uris.check_registration(settings, origin=request.origin)
             uris.check_iss_support(settings, await provider.metadata(), origin=request.origin)
             url = await provider.authorization_url(
-                state=attempt.state,
-                nonce=attempt.nonce,
-                verifier=attempt.verifier,
-                redirect_uri=uris.for_transaction(request.origin, attempt),
+                state=transaction.state,
+                nonce=transaction.nonce,
+                verifier=transaction.verifier,
+                redirect_uri=uris.for_transaction(request.origin, transaction),
                 extra=extra,
             )
         except (ProviderUnavailable, RedirectUriNotReady) as error:
-            if (onward := self._skip_host(request, errand)) is not None:
+            if (onward := self._skip_host(request, intent)) is not None:
                 return onward
-            retry = desk.start_url(errand.return_to)
+            retry = context.start_url(intent.return_to)
             raise LoginError(error, retry=retry, provider=provider.label) from error
-        cookies = desk.transactions.keep(
-            attempt,
+        cookies = context.transactions.keep(
+            transaction,
             request.cookies,
             origin=request.origin,
             cross_site=provider.settings.response_mode == "form_post",
         )
         return redirect(url).with_cookies(*cookies)
 
-    def _attempt(
+    def _transaction(
         self,
-        errand: LoginIntent,
+        intent: LoginIntent,
         *,
         provider: str | None,
         there: ActiveSession | None,
         callback: CallbackMode | None = None,
     ) -> LoginTransaction:
-        desk, now = self._desk, self._desk.clock()
+        context, now = self._context, self._context.clock()
         return LoginTransaction(
-            id=transaction_id(now, desk.random(6)),
-            secret=desk.random(32),
-            return_to=errand.return_to,
+            id=transaction_id(now, context.random(6)),
+            secret=context.random(32),
+            return_to=intent.return_to,
             started_at=now,
             provider=provider,
-            flow=errand.flow,
-            shortened=errand.shortened,
-            round=errand.round,
-            instance=desk.instance,
-            step_up=errand.step_up,
-            user=errand.user,
-            walk=errand.walk,
+            flow=intent.flow,
+            shortened=intent.shortened,
+            round=intent.round,
+            instance=context.instance,
+            step_up=intent.step_up,
+            user=intent.user,
+            walk=intent.walk,
             previous_session="" if there is None else there.session.public_id,
             callback=callback,
         )
 
-    def _choice(self, request: LoginRequest, errand: LoginIntent, provider: str | None) -> str:
-        desk = self._desk
+    def _choice(self, request: LoginRequest, intent: LoginIntent, provider: str | None) -> str:
+        context = self._context
         return seal_intent(
-            replace(errand, provider=provider),
-            desk.keys,
+            replace(intent, provider=provider),
+            context.keys,
             purpose=CHOICE_PURPOSE,
             origin=request.origin,
-            expires_at=desk.clock() + CHOICE_SECONDS,
+            expires_at=context.clock() + CHOICE_SECONDS,
         )
 
 

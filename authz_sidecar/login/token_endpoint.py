@@ -40,11 +40,11 @@ class GrantRefused(LoginRefused):
 
 
 class TokenEndpoint:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
 
     async def respond(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
+        context = self._context
         grant = single_parameter(request.form, "grant_type")
         if grant is None:
             raise GrantRefused("invalid_request", "no grant_type")
@@ -54,7 +54,7 @@ class TokenEndpoint:
         code, verifier = given["code"] or "", given["code_verifier"] or ""
         if not code or not _VERIFIER.fullmatch(verifier):
             raise GrantRefused("invalid_request", "no code, or no usable code_verifier")
-        payload = await desk.sessions.one_time.redeem_ticket(code)
+        payload = await context.sessions.one_time.redeem_ticket(code)
         # From here on the code is used up, whoever brought it.
         fields = {} if payload is None else json.loads(payload)
         matching = (
@@ -68,16 +68,16 @@ class TokenEndpoint:
         return self._token_response(*await self._session(request, fields))
 
     async def _session(self, request: LoginRequest, fields: dict[str, str]) -> tuple[str, Session]:
-        desk = self._desk
-        here = await desk.sessions.find(
+        context = self._context
+        here = await context.sessions.find(
             fields["token"],
-            scope=desk.cookies.scope_for(request.origin),
+            scope=context.cookies.scope_for(request.origin),
             provider=fields["provider"],
         )
         if here is None:
             raise GrantRefused("invalid_grant", "the sign-in has ended in the meantime")
         try:
-            secret, session = await desk.sessions.create(
+            secret, session = await context.sessions.create(
                 identity=here.identity,
                 scope=tool_scope(request.origin),
                 client="" if request.client is None else str(request.client),
@@ -99,7 +99,7 @@ class TokenEndpoint:
             {
                 "access_token": format_api_token(ApiTokenPrefix.TOOL, secret),
                 "token_type": "Bearer",
-                "expires_in": max(0, int(session.expires_at - self._desk.clock())),
+                "expires_in": max(0, int(session.expires_at - self._context.clock())),
             },
         )
 

@@ -105,7 +105,7 @@ def transaction_id(now: float, random: bytes) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedState:
-    attempt: str
+    transaction_id: str
     round: int
     instance: str
 
@@ -115,7 +115,7 @@ def parse_state(state: str) -> ParsedState | None:
     found = _STATE.fullmatch(state)
     if found is None:
         return None
-    return ParsedState(attempt=found[1], round=int(found[2]), instance=found[3])
+    return ParsedState(transaction_id=found[1], round=int(found[2]), instance=found[3])
 
 
 class TransactionCookies:
@@ -125,10 +125,10 @@ class TransactionCookies:
         self._names = re.compile(rf"(?:__Host-)?{re.escape(self._base)}({_ID})")
 
     def find(
-        self, cookie_lines: Sequence[str], attempt: str, *, origin: Origin
+        self, cookie_lines: Sequence[str], transaction: str, *, origin: Origin
     ) -> LoginTransaction | None:
         """The attempt of that id; None when its cookie is gone, doubled or changed."""
-        name = self._name(attempt, origin)
+        name = self._name(transaction, origin)
         values = [value for key, value in self._transaction_cookies(cookie_lines) if key == name]
         return self._open(name, values[0], origin) if len(values) == 1 else None
 
@@ -147,7 +147,7 @@ class TransactionCookies:
 
     def keep(
         self,
-        attempt: LoginTransaction,
+        transaction: LoginTransaction,
         cookie_lines: Sequence[str],
         *,
         origin: Origin,
@@ -157,9 +157,9 @@ class TransactionCookies:
 
         `cross_site`: the provider will answer by a POST from its own page (form_post).
         """
-        name = self._name(attempt.id, origin)
+        name = self._name(transaction.id, origin)
         sealed = self._keys.seal_text(
-            _PURPOSE, _encode(attempt), associated_data=_binding(name, origin)
+            _PURPOSE, _encode(transaction), associated_data=_binding(name, origin)
         )
         # A cookie that is to come along on a cross-site POST must say SameSite=None, which
         # browsers take only with Secure; on loopback they take both over http as well.
@@ -174,21 +174,21 @@ class TransactionCookies:
             set(self._transaction_cookies(cookie_lines)), key=self._age, reverse=True
         ):
             left -= len(other) + len(value) + 3
-            if left < 0 or _too_old(self._age((other, value)), attempt.started_at):
+            if left < 0 or _too_old(self._age((other, value)), transaction.started_at):
                 evicted.append(self._clear(other))
         return (new, *evicted[:_MAX_EVICTED])
 
-    def clear(self, attempt: LoginTransaction, *, origin: Origin, cross_site: bool) -> str:
-        return self._clear(self._name(attempt.id, origin), secure=cross_site)
+    def clear(self, transaction: LoginTransaction, *, origin: Origin, cross_site: bool) -> str:
+        return self._clear(self._name(transaction.id, origin), secure=cross_site)
 
     def _clear(self, name: str, *, secure: bool = False) -> str:
         # A Secure cookie can only be removed by one that says so as well (RFC 6265bis 5.7).
         flag = "; Secure" if secure or name.startswith("__Host-") else ""
         return f"{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{flag}"
 
-    def _name(self, attempt: str, origin: Origin) -> str:
+    def _name(self, transaction: str, origin: Origin) -> str:
         prefix = "__Host-" if origin.scheme == "https" else ""
-        return f"{prefix}{self._base}{attempt}"
+        return f"{prefix}{self._base}{transaction}"
 
     def _transaction_cookies(self, cookie_lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
         pairs = cookie_pairs(cookie_lines)
@@ -198,48 +198,48 @@ class TransactionCookies:
         return cookie[0].rpartition(self._base)[2]
 
     def _open(self, name: str, value: str, origin: Origin) -> LoginTransaction | None:
-        attempt, binding = self._age((name, "")), _binding(name, origin)
+        transaction, binding = self._age((name, "")), _binding(name, origin)
         if (data := self._keys.open_text(_PURPOSE, value, associated_data=binding)) is not None:
-            return _decode(attempt, json.loads(data))
+            return _decode(transaction, json.loads(data))
         data = self._keys.open_text(_EARLIER_PURPOSE, value, associated_data=binding)
-        return None if data is None else _decode(attempt, json.loads(data))
+        return None if data is None else _decode(transaction, json.loads(data))
 
 
-def _too_old(attempt: str, now: float) -> bool:
-    return int(attempt[:8], 16) + MAX_AGE_SECONDS < now
+def _too_old(transaction: str, now: float) -> bool:
+    return int(transaction[:8], 16) + MAX_AGE_SECONDS < now
 
 
 def _binding(name: str, origin: Origin) -> bytes:
     return f"{origin} {name}".encode()
 
 
-def _encode(attempt: LoginTransaction) -> bytes:
-    step_up = attempt.step_up
+def _encode(transaction: LoginTransaction) -> bytes:
+    step_up = transaction.step_up
     fields = [
-        attempt.provider,
-        attempt.return_to,
-        attempt.started_at,
-        attempt.flow,
-        int(attempt.shortened),
-        attempt.round,
-        attempt.instance,
-        base64url_encode(attempt.secret),
+        transaction.provider,
+        transaction.return_to,
+        transaction.started_at,
+        transaction.flow,
+        int(transaction.shortened),
+        transaction.round,
+        transaction.instance,
+        base64url_encode(transaction.secret),
         None if step_up is None else (step_up.max_age, step_up.acr, step_up.amr),
-        attempt.user,
-        attempt.walk,
-        attempt.previous_session,
-        attempt.callback,
+        transaction.user,
+        transaction.walk,
+        transaction.previous_session,
+        transaction.callback,
     ]
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def _decode(attempt: str, fields: list[Any]) -> LoginTransaction:
+def _decode(transaction: str, fields: list[Any]) -> LoginTransaction:
     """Of fields that we sealed ourselves."""
     provider, return_to, started_at, flow, shortened, number, instance, seed, *more = fields
     # What was sealed before an upgrade lacks the last ones.
     step_up, user, walk, replaces, callback = (*more, *_LATER_FIELDS[len(more) :])
     return LoginTransaction(
-        id=attempt,
+        id=transaction,
         secret=urlsafe_b64decode(f"{seed}="),
         return_to=return_to,
         started_at=started_at,

@@ -14,40 +14,43 @@ if TYPE_CHECKING:
 
 
 class WhoAmIEndpoint:
-    def __init__(self, desk: LoginContext) -> None:
-        self._desk = desk
+    def __init__(self, context: LoginContext) -> None:
+        self._context = context
 
     async def page(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
-        found = await desk.active_session(request, tuple(desk.providers))
+        context = self._context
+        found = await context.active_session(request, tuple(context.providers))
         if found is None:
-            return desk.not_signed_in_page(request, return_path="")
+            return context.not_signed_in_page(request, return_path="")
         identity = found.session.identity
-        html = desk.pages.who_am_i(
+        html = context.pages.who_am_i(
             identity=identity,
-            provider=desk.providers[identity.provider].label,
+            provider=context.providers[identity.provider].label,
             expires_at=found.session.expires_at,
-            sign_out_url=f"{desk.base_path}/sign_out",
-            sessions_url=desk.url(desk.auth_host or request.origin, "sessions"),
+            sign_out_url=f"{context.base_path}/sign_out",
+            sessions_url=context.url(context.auth_host or request.origin, "sessions"),
         )
-        return desk.page(html)
+        return context.page(html)
 
     async def redirect_to_page(self, request: LoginRequest) -> LoginResponse:
         """For addresses beside the page: without its slash, or the bare central host."""
-        return redirect(self._desk.url(request.origin, ""))
+        return redirect(self._context.url(request.origin, ""))
 
     async def root(self, request: LoginRequest) -> LoginResponse:
         """`/` is an app's, and reaches us only where a proxy has nothing else to send it to."""
-        desk = self._desk
-        if request.origin == desk.auth_host and desk.routes.match(request.origin, "/") is None:
+        context = self._context
+        if (
+            request.origin == context.auth_host
+            and context.routes.match(request.origin, "/") is None
+        ):
             return await self.redirect_to_page(request)
         return LoginResponse(status=404, headers=NO_STORE)
 
     async def userinfo(self, request: LoginRequest) -> LoginResponse:
-        desk = self._desk
-        found = await desk.active_session(request, tuple(desk.providers))
+        context = self._context
+        found = await context.active_session(request, tuple(context.providers))
         if found is None:
-            start = desk.url(request.origin, "start")
+            start = context.url(request.origin, "start")
             return _json({"error": "unauthenticated", "sign_in": start}, status=401)
         return _json(_userinfo(found.session))
 

@@ -51,9 +51,9 @@ def walk_to(
     seconds: float = 60,
     purpose: str = HOST_CHAIN_PURPOSE,
 ) -> str:
-    errand = LoginIntent(return_to=f"{host}/", walk=steps, provider="corp")
+    intent = LoginIntent(return_to=f"{host}/", walk=steps, provider="corp")
     sealed = seal_intent(
-        errand,
+        intent,
         at.keys,
         purpose=purpose,
         origin=parse_origin(host),

@@ -225,8 +225,8 @@ def sealed(at: SignInFixture, **changes: Any) -> str:
         "origin": parse_origin(AUTH),
         "expires_at": at.clock() + 60,
     }
-    errand = LoginIntent(return_to=f"{APP}/x", flow="f" * 43)
-    return seal_intent(errand, at.keys, **{**given, **changes})
+    intent = LoginIntent(return_to=f"{APP}/x", flow="f" * 43)
+    return seal_intent(intent, at.keys, **{**given, **changes})
 
 
 @pytest.mark.parametrize(

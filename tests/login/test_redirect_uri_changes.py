@@ -200,9 +200,9 @@ async def test_a_walk_passes_it_by(corp: StrictProvider, partners: StrictProvide
         running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
         at.browser() as browser,
     ):
-        errand = LoginIntent(return_to=f"{APP}/", walk=(f"{ADMIN}/x",), provider="corp")
+        intent = LoginIntent(return_to=f"{APP}/", walk=(f"{ADMIN}/x",), provider="corp")
         sealed = seal_intent(
-            errand,
+            intent,
             at.keys,
             purpose=HOST_CHAIN_PURPOSE,
             origin=parse_origin(APP),

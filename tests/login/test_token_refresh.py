@@ -45,17 +45,20 @@ class RefreshFixture:
     tampered_provider: TamperedProvider
 
     def worker(self) -> RefreshingSessionFinder:
-        desk = self.fixture.context
+        context = self.fixture.context
         return RefreshingSessionFinder(
-            desk.sessions, sessions=desk.sessions, providers=desk.providers, clock=desk.clock
+            context.sessions,
+            sessions=context.sessions,
+            providers=context.providers,
+            clock=context.clock,
         )
 
     async def check(
         self, host: str = APP, *, worker: RefreshingSessionFinder | None = None
     ) -> Session | None:
-        desk, origin = self.fixture.context, parse_origin(host)
-        token = self.browser.cookies(origin.host)[desk.cookies.name_for("corp", origin)]
-        scope = desk.cookies.scope_for(origin)
+        context, origin = self.fixture.context, parse_origin(host)
+        token = self.browser.cookies(origin.host)[context.cookies.name_for("corp", origin)]
+        scope = context.cookies.scope_for(origin)
         return await (worker or self.worker()).find(token, scope=scope, provider="corp")
 
     def refreshes(self) -> list[str]:
@@ -288,9 +291,9 @@ async def test_whoever_was_overtaken_stores_nothing(hostile_provider: HostilePro
         session = await scene.check()
         assert session is not None
         scene.advance_clock()
-        desk = scene.fixture.context
+        context = scene.fixture.context
         token = scene.browser.cookies("app.example.com")["__Host-authz"]
-        slow = await desk.sessions.refresh.acquire(token, session, now=desk.clock())
+        slow = await context.sessions.refresh.acquire(token, session, now=context.clock())
         assert isinstance(slow, RefreshLease)
         scene.advance_clock(LEASE_SECONDS - 10)
         assert isinstance(await scene.check(), type(session))
@@ -298,7 +301,7 @@ async def test_whoever_was_overtaken_stores_nothing(hostile_provider: HostilePro
         scene.advance_clock(11)
         await scene.check()
         assert scene.refreshes() == ["r0"]
-        assert await desk.sessions.refresh.commit(slow, slow.vault) is None
+        assert await context.sessions.refresh.commit(slow, slow.vault) is None
         scene.advance_clock()
         await scene.check()
         assert scene.refreshes() == ["r0", "r1"]
@@ -357,23 +360,23 @@ async def test_memory_leaves_it_to_those_who_can_ask_the_provider(
     hostile_provider: HostileProvider,
 ) -> None:
     async with signed_in(hostile_provider) as scene:
-        desk, origin = scene.fixture.context, parse_origin(APP)
+        context, origin = scene.fixture.context, parse_origin(APP)
         near = NearCache(
             scene.fixture.store,
             secret_keys=scene.fixture.keys,
             idle_timeout=LIFETIME,
             grace=0,
-            clock=desk.clock,
+            clock=context.clock,
         )
         near.start()
         worker = RefreshingSessionFinder(
-            near, sessions=desk.sessions, providers=desk.providers, clock=desk.clock
+            near, sessions=context.sessions, providers=context.providers, clock=context.clock
         )
         token = scene.browser.cookies("app.example.com")["__Host-authz"]
 
         def at_hand() -> Session | None:
-            scope = desk.cookies.scope_for(origin)
-            entry = near.lookup(token, scope=scope, provider="corp", now=desk.clock())
+            scope = context.cookies.scope_for(origin)
+            entry = near.lookup(token, scope=scope, provider="corp", now=context.clock())
             return None if entry is None else entry.session
 
         try:

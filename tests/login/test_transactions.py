@@ -122,7 +122,7 @@ def test_a_state_says_where_its_attempt_is() -> None:
     one = attempt()
     parts = parse_state(one.state)
     assert parts is not None
-    assert (parts.attempt, parts.round, parts.instance) == (one.id, 2, "0123456789abcdef")
+    assert (parts.transaction_id, parts.round, parts.instance) == (one.id, 2, "0123456789abcdef")
 
 
 @given(st.text())
