@@ -375,7 +375,7 @@ class TestLastUse:
                     await touched(written)
                     await asyncio.sleep(0.2)
             assert one.stats.touches + two.stats.touches == 5
-            assert len(store.calls_to("rewrite_all", "write", "rewrite")) == 5
+            assert len(store.calls_to("write_all_if_present", "write", "write_if_present")) == 5
 
     async def test_uses_of_many_go_in_one_write(self, store: RecordingStore) -> None:
         clock = Clock()
@@ -389,7 +389,7 @@ class TestLastUse:
             for token, _ in made:
                 assert peek(cache, token, now=clock.now)
             await wait_until(lambda: cache.stats.touches == 20)
-            assert len(store.calls_to("rewrite_all")) == 1
+            assert len(store.calls_to("write_all_if_present")) == 1
             assert len(store.calls_to("read")) <= 1
         names = [keys.last_use_key(session.public_id) for _, session in made]
         assert set(await store.read(*names)) == {b"%d" % (clock.now * 1000)}

@@ -144,7 +144,7 @@ ENDINGS: dict[str, Callable[[Any, Session], Awaitable[Any]]] = {
         provider="corp", issuer=session.identity.issuer, sid="sid-1"
     ),
     "a provider's session, if known": lambda sessions, session: sessions.end_provider_session(
-        provider="corp", issuer=session.identity.issuer, sid="sid-1", known_only=True
+        provider="corp", issuer=session.identity.issuer, sid="sid-1", only_if_known=True
     ),
 }
 

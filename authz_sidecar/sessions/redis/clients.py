@@ -222,16 +222,21 @@ class BoundedClient:
     async def __call__(self, command: Callable[[Any], Awaitable[T]]) -> T:
         """What `command` returns, given the client. It is called a second time after a replica has
         refused it, or the primary has changed while it connected. Raises `StoreUnavailable`."""
+        client = self._connections.client
         async with self.deadline():
+            if isinstance(client, RedisCluster) and client.get_default_node() is None:
+                # Until it knows the slots the client sends commands to any node, and every `MOVED`
+                # would end the epoch.
+                await client.initialize()
             try:
-                return await command(self._connections.client)
+                return await command(client)
             except PrimaryChangedError:
                 pass
             except ResponseError as error:
                 if not any(word in str(error) for word in _REPLICA_ERRORS):
                     raise
                 self._connections.primaries.end_term("it refuses as a replica does")
-            return await command(self._connections.client)
+            return await command(client)
 
     @contextlib.asynccontextmanager
     async def deadline(self) -> AsyncIterator[None]:
