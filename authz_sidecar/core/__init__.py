@@ -1,2 +1,4 @@
-"""Values and grammars everything else is built from. Standard library only: no clock, no
-randomness, no logging, no I/O."""
+"""Values and grammars that everything else is built from.
+
+Standard library only: no clock, no randomness, no logging, no I/O.
+"""

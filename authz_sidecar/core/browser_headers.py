@@ -1,4 +1,4 @@
-"""Response headers that keep what a browser is shown apart from every other page in it."""
+"""Response headers that isolate a page from every other page in the browser."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ ISOLATION_HEADERS: Headers = (
     ("referrer-policy", "no-referrer"),
     ("x-content-type-options", "nosniff"),
 )
-"""For every page and every refusal. What a response says of these itself stands."""
+"""For every page and every refusal. A header that the response sets itself is kept."""
 
 
 def with_isolation_headers(status: int, headers: Headers) -> Headers:
-    """The headers of a response with those of `ISOLATION_HEADERS` that it lacks.
+    """Returns the headers of a response, with those of `ISOLATION_HEADERS` that it lacks.
 
-    A redirect shows nothing and is left as it is: with an opener policy it would cut a page off from
+    A redirect shows nothing and is left as it is: an opener policy on it would cut a page off from
     the window in which its visitor signs in again.
     """
     if 300 <= status < 400:

@@ -1,4 +1,4 @@
-"""What was worked out once, kept while it is asked for and there is room."""
+"""Bounded caches in memory. Neither has a clock: the caller gives the time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ V = TypeVar("V")
 
 
 class TwoGenerationCache(Generic[K, V]):
-    """Two tables: what is asked for moves to the younger one; when that is full it becomes the
-    older one, and what was not asked for meanwhile is forgotten. `max_size` is the size of both."""
+    """A cache that forgets what was not read lately; `max_size` bounds the sizes of all entries
+    together.
+
+    An entry that is read moves to the young table. When that one is half of `max_size`, it becomes
+    the old table, and the entries of the old table that were not read are dropped.
+    """
 
     __slots__ = ("_half", "_old", "_size", "_young")
 
@@ -23,16 +27,18 @@ class TwoGenerationCache(Generic[K, V]):
         self._young: dict[K, tuple[V, int]] = {}
 
     def get(self, key: K) -> V | None:
-        found = self._young.get(key)
-        if found is not None:
-            return found[0]
-        found = self._old.get(key)
-        if found is None:
+        """Returns the value of `key`, or None."""
+        entry = self._young.get(key)
+        if entry is not None:
+            return entry[0]
+        entry = self._old.get(key)
+        if entry is None:
             return None
-        self._put(key, found)
-        return found[0]
+        self._put(key, entry)
+        return entry[0]
 
     def put(self, key: K, value: V, *, size: int = 1) -> None:
+        """Stores `value`; `size` is its share of `max_size`."""
         self._put(key, (value, size))
 
     def _put(self, key: K, sized: tuple[V, int]) -> None:
@@ -46,18 +52,24 @@ T = TypeVar("T")
 
 
 class TTLCache(Generic[T]):
-    """`max_entries` entries; each until a time of its own."""
+    """A cache by token, with an expiry time for each entry; the least recently read entry is
+    dropped first.
+
+    It holds SHA-256 hashes of the tokens and no token itself.
+    """
 
     def __init__(self, *, max_entries: int) -> None:
         self._max_entries = max_entries
         self._entries: OrderedDict[bytes, tuple[T, float]] = OrderedDict()
 
     def get(self, token: str, *, now: float) -> T | None:
+        """Returns the value of `token`, or None once `now` has reached its expiry time (Unix
+        seconds)."""
         key = _hash(token)
-        kept = self._entries.get(key)
-        if kept is None:
+        entry = self._entries.get(key)
+        if entry is None:
             return None
-        value, until = kept
+        value, until = entry
         if now >= until:
             del self._entries[key]
             return None
@@ -65,6 +77,7 @@ class TTLCache(Generic[T]):
         return value
 
     def put(self, token: str, value: T, *, until: float) -> None:
+        """Stores `value` until the Unix time `until`."""
         self._entries[_hash(token)] = value, until
         while len(self._entries) > self._max_entries:
             self._entries.popitem(last=False)

@@ -1,8 +1,8 @@
 """How a configuration points to a claim: by its name, or by a path with dots into it.
 
-Names may have dots themselves (`kubernetes.io`, `https://example.com/groups`), so one rule says what
-a dot is: a claim of the whole name counts; else the one with the longest name that begins the path
-is looked into, in the same way, and no other.
+Names may have dots themselves (`kubernetes.io`, `https://example.com/groups`), so one rule says
+what a dot is: a claim whose name is the whole path comes first; otherwise the claim with the
+longest name that begins the path is followed, in the same way, and no other.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ _EMAIL = re.compile(r"[^\s@,;<>()\x00-\x1f\x7f]{1,64}@[^\s@,;<>()\x00-\x1f\x7f]{
 
 
 def find_claim(claims: Mapping[str, object], path: str, *, client_id: str | None = None) -> object:
-    """None where the path leads nowhere. A part of it that is `{client_id}` stands for `client_id`,
-    dots and all, if one is given."""
+    """Returns the value at `path`, or None when the path leads nowhere.
+
+    A part that is `{client_id}` stands for `client_id`, dots included, if one is given.
+    """
     return _resolve(claims, _split_path(path, client_id))
 
 
 def candidate_claim_names(path: str, *, client_id: str | None = None) -> frozenset[str]:
-    """The names of all claims that a path can lead to or into, whichever of them there are."""
+    """Returns the names of all claims that a path can lead to or into."""
     parts = _split_path(path, client_id)
     return frozenset(".".join(parts[:end]) for end in range(1, len(parts) + 1))
 
@@ -47,7 +49,8 @@ def _resolve(claims: Mapping[str, object], parts: tuple[str, ...]) -> object:
 
 
 def text_values(value: object) -> tuple[str, ...]:
-    """A claim that lists names: a list of strings and numbers, or a single string."""
+    """Returns the strings and numbers of a claim that lists names, or its single string, as text
+    without doubles."""
     values = value if isinstance(value, list) else [value]
     texts = (
         str(item)
@@ -58,10 +61,11 @@ def text_values(value: object) -> tuple[str, ...]:
 
 
 def is_email_address(value: object) -> TypeGuard[str]:
-    """Two `@` or white space would let one address pass for another."""
+    """Whether `value` is one e-mail address: two `@` or white space would let one address pass for
+    another."""
     return isinstance(value, str) and _EMAIL.fullmatch(value) is not None
 
 
 def is_email_unverified(claims: Mapping[str, object]) -> bool:
-    """Whether these very claims say that their e-mail address is not verified."""
+    """Whether the claims say that their e-mail address is not verified (OpenID Connect Core, 5.1)."""
     return str(claims.get("email_verified", "true")).lower() not in TRUE_TEXTS

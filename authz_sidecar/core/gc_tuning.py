@@ -1,5 +1,8 @@
-"""When the cyclic garbage collector may run. It looks at everything that is alive, again and again
-while there is ever more of it: half the time of loading ten thousand routes."""
+"""When the cyclic garbage collector runs.
+
+The collector visits the live objects again and again while their number grows: half the time of
+loading ten thousand routes.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,21 @@ if TYPE_CHECKING:
 
 
 _GC_THRESHOLDS = (10_000, 20, 50)
-"""New objects between two looks at the youngest, and how many looks at one generation there are to
-one at the next. What a check leaves behind is freed by counting; with Python's own figures (700, 10,
-10) everything that is remembered about questions was looked at several times a second under load,
-for 27 ms each time."""
+"""New objects between two collections of the youngest generation, and how many collections of one
+generation there are for one of the next.
+
+What a check leaves behind is freed by reference counting. With Python's own figures (700, 10, 10)
+all cached responses were visited several times a second under load, for 27 ms each time.
+"""
 
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """For code that makes much and throws away little. All of it is then old in the collector's eyes,
-    as if it had been looked at: what was thrown away after all goes with the next full round."""
+    """Pauses the collector, for code that creates many objects and drops few.
+
+    All of them then belong to the oldest generation, as if they had been visited; what was dropped
+    after all is collected with the next full collection.
+    """
     if not gc.isenabled():
         yield
         return
@@ -31,18 +39,20 @@ def gc_paused() -> Iterator[None]:
     finally:
         # Into the permanent generation and out of it again is into the oldest one, at no cost. Where
         # everything else is left out already, so is what was made now.
-        settled = gc.get_freeze_count() > 0
+        is_heap_frozen = gc.get_freeze_count() > 0
         gc.freeze()
-        if not settled:
+        if not is_heap_frozen:
             gc.unfreeze()
         gc.enable()
 
 
 def freeze_heap() -> None:
-    """What is alive now stays: the collector need not look at it again until the next call, which
-    also collects what has ceased to be in use meanwhile. With a hundred thousand routes a full look
-    takes more than a second, in which nothing is answered; it is better taken before than between
-    the answers."""
+    """Takes every live object out of later collections, and collects what is no longer in use since
+    the last call.
+
+    With a hundred thousand routes a full collection takes more than a second, in which no request
+    is answered; it is better taken before serving than while serving.
+    """
     gc.set_threshold(*_GC_THRESHOLDS)
     gc.unfreeze()
     gc.collect()

@@ -1,9 +1,10 @@
-"""Header names as applications may read them: which names of a request belong to a header that a
-client must not bring, without being spelled like it.
+"""Header names as applications may read them: which names of a request an application can take for
+a header that no client may send.
 
-CGI, WSGI, PHP and their likes make one variable of every spelling: `HTTP_X_AUTH_USER` is `X-Auth-User`,
-`X_Auth_User` and `X.Auth.User` (RFC 3875 section 4.1.18; lighttpd and others replace every byte that
-is no letter and no digit). What a proxy removes by its exact name comes back in another one.
+CGI, WSGI, PHP and others map several spellings to one variable: `HTTP_X_AUTH_USER` is
+`X-Auth-User`, `X_Auth_User` and `X.Auth.User` (RFC 3875 section 4.1.18; lighttpd and others replace
+every byte that is no letter and no digit). A header that a proxy removes by its exact name would
+come back in another spelling.
 """
 
 from __future__ import annotations
@@ -22,15 +23,20 @@ _PREFIXES = tuple(prefix.lower() for family in UNTRUSTED_FAMILIES for prefix in 
 
 
 def canonical_name(name: str) -> str:
-    """The name in lower case with a hyphen for every byte outside `[a-z0-9]`. Names that a server
-    could take for each other have the same one."""
+    """Returns the name in lower case with a hyphen for every byte outside `[a-z0-9]`.
+
+    Two names that a server could take for each other have the same canonical name.
+    """
     return _NOT_CANONICAL.sub("-", name.lower())
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectedNames:
-    """Judges header names against those that no client may bring: `managed`, which this service sets
-    or reads, and all of `untrusted_headers`. `managed` are of letters, digits and hyphens."""
+    """The header names that no client may send.
+
+    - `managed`: the names that this service sets or reads, made of letters, digits and hyphens.
+    - All names and prefixes of `untrusted_headers` are protected too.
+    """
 
     managed: tuple[str, ...] = ()
     _canonical: frozenset[str] = field(init=False)
@@ -49,5 +55,5 @@ class ProtectedNames:
         )
 
     def find_ambiguous(self, headers: Headers) -> str | None:
-        """The name of the first such header; None where there is none."""
+        """Returns the name of the first ambiguous header, or None."""
         return next((name for name, _ in headers if self.is_ambiguous(name)), None)

@@ -1,7 +1,7 @@
 """Templates for request headers, as Pomerium writes them: `Bearer ${pomerium.jwt}`.
 
-Decides what is text and what is a reference; what a reference comes to is decided elsewhere, in a
-single pass: what is put in is never read again.
+Decides what is text and what is a reference. The caller decides what a reference resolves to, in a
+single pass: a value that is put in is never parsed again.
 """
 
 from __future__ import annotations
@@ -31,21 +31,26 @@ _PROVIDER_TOKENS = ("access_token", "id_token")
 
 @dataclass(frozen=True, slots=True)
 class HeaderTemplate:
-    """`parts` are texts and references in order."""
+    """A parsed template; `parts` are its texts and references in order."""
 
     parts: tuple[str | TemplateReference, ...]
 
     @property
     def references(self) -> Iterator[TemplateReference]:
+        """The references of the template, in order."""
         return (part for part in self.parts if isinstance(part, tuple))
 
     def render(self, resolve: Callable[[TemplateReference], str]) -> str:
+        """Returns the header value, with each reference replaced by what `resolve` returns for it."""
         return "".join(part if isinstance(part, str) else resolve(part) for part in self.parts)
 
 
 def parse_header_template(text: str) -> HeaderTemplate:
-    """`$$` is a dollar sign; a `$` that begins nothing is one too. Raises `ValueError` for text
-    that no header can carry and for references that must not be used."""
+    """Parses a template: `$$` is a dollar sign, and a `$` that begins no reference is one too.
+
+    Raises `ValueError` for text that a header cannot carry, and for a reference that must not be
+    used.
+    """
     parts: list[str | TemplateReference] = []
     end = 0
     for match in _DOLLAR_EXPRESSION.finditer(text):
@@ -71,7 +76,7 @@ def _parse_reference(match: re.Match[str]) -> TemplateReference:
 
 
 def _merge_texts(parts: list[str | TemplateReference]) -> tuple[str | TemplateReference, ...]:
-    """Neighbouring texts as one, and none empty."""
+    """Neighbouring texts joined; empty ones left out."""
     merged: list[str | TemplateReference] = []
     for part in parts:
         if isinstance(part, str) and merged and isinstance(merged[-1], str):

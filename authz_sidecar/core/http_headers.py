@@ -1,8 +1,8 @@
-"""What may stand in a header we send: visible ASCII, each name once, never empty.
+"""Encodes values for the headers we send: visible ASCII, each name once, never empty.
 
 Values from a provider may be anything. Everything outside visible ASCII, and `%` itself, is
-percent-encoded as UTF-8 (RFC 3986 section 2.1); in lists a comma inside an element as well, so
-that a comma always separates. `decode` of any language's URL library restores the text.
+percent-encoded as UTF-8 (RFC 3986 section 2.1); in lists a comma inside an element as well, so that
+a comma always separates. The `decode` function of any URL library restores the text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_HYPHENS = 4  # beyond it the mixes outgrow the header that lists them
 
 
 def encode_field_value(text: str) -> str:
-    """`text` as one header value; empty only if `text` is."""
+    """Returns `text` as one header value; empty only if `text` is."""
     return (
         text
         if _needs_no_encoding(text)
@@ -31,7 +31,7 @@ def encode_field_value(text: str) -> str:
 
 
 def encode_list_value(elements: Iterable[str]) -> str:
-    """Elements joined by commas; empty elements are left out."""
+    """Returns the elements joined by commas; empty elements are left out."""
     return ",".join([_encode_element(element) for element in elements if element])
 
 
@@ -44,7 +44,7 @@ def _encode_element(text: str) -> str:
 
 
 def _needs_no_encoding(text: str) -> bool:
-    """Most are; two searches for what is not would take several times as long."""
+    """Most values; two searches for unsafe characters would take several times as long."""
     return text.isascii() and text.isprintable() and "%" not in text and text.strip(" ") == text
 
 
@@ -54,8 +54,8 @@ def _percent_encode(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=256)
 def header_name_aliases(name: str) -> tuple[str, ...]:
-    """Other spellings that CGI, WSGI and PHP servers fold into the same variable: every mix of
-    hyphens and underscores (RFC 3875 section 4.1.18), and dots."""
+    """Returns the other spellings that CGI, WSGI and PHP servers map to the same variable: every
+    mix of hyphens and underscores (RFC 3875 section 4.1.18), and dots."""
     lower = name.lower()
     words = lower.split("-")
     if len(words) - 1 > _MAX_HYPHENS:

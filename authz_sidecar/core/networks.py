@@ -1,4 +1,4 @@
-"""Addresses and networks: IPv4 is IPv4, also where it comes in IPv6 clothes."""
+"""Addresses and networks: an IPv4-mapped IPv6 address counts as the IPv4 address."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ _MAPPED_BITS = 96  # RFC 4291 section 2.5.5.2: `::ffff:0:0/96` holds the IPv4 ad
 
 
 def unmap_ipv4(address: Address) -> Address:
-    """An IPv4 address that came as an IPv4-mapped one is the IPv4 address."""
+    """Returns the IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2); any other
+    address as it is."""
     if isinstance(address, IPv6Address) and (ipv4 := address.ipv4_mapped) is not None:
         return ipv4
     return address
 
 
 def parse_network(text: str) -> Network:
-    """Bits beyond the prefix are dropped; raises `ValueError`."""
+    """Parses an address or a network; bits beyond the prefix are dropped. Raises `ValueError`."""
     network = ip_network(text, strict=False)
     if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
         ipv4 = network.network_address.ipv4_mapped

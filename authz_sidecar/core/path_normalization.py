@@ -1,7 +1,8 @@
-"""The readings of a request path: what one application or another may take it to mean.
+"""The interpretations of a request path: each path that some server may take it to mean.
 
 A path is judged as raw bytes. Where servers disagree about separators, parameters, dot segments or
-a second round of decoding, every meaning is named here, and whoever decides asks about all of them.
+a second round of decoding, every interpretation is listed here, and the authorizer decides about
+all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ MAX_TARGET_BYTES = 16_384
 """More than browsers send and the proxies pass on; nothing longer is parsed."""
 
 MAX_AMBIGUOUS_PATH_BYTES = 2048
-"""Every reading costs what the path is long; real paths with several readings are short."""
+"""Each interpretation costs time in proportion to the path; real paths with several are short."""
 
 # Attacks have dozens of readings; nothing that people or programs write has.
 _MAX_INTERPRETATIONS = 64
@@ -40,19 +41,20 @@ _RESERVED_ESCAPE = re.compile(r"(?i)(%2[5f]|%5c)")
 
 
 def interpretations(path: str, *, ignore_case: bool = False) -> tuple[str, ...]:
-    """Every reading of a raw path, itself first. A `%` in them is an escape, never a character.
+    """Returns every interpretation of a raw path, the path itself first. A `%` in them is an
+    escape, never a character.
 
-    `ignore_case` adds the lower-case spellings. Raises `MalformedUrl` for what no reading makes
-    sense of (control bytes, bad escapes, bytes that are not UTF-8, overlong forms among them), and
-    for what has too many readings to be judged under each.
+    `ignore_case` adds the lower-case spellings. Raises `MalformedUrl` for a path that no server can
+    interpret (control bytes, bad escapes, bytes that are not UTF-8, overlong forms among them), and
+    for a path with too many interpretations to decide about each.
     """
     if _UNAMBIGUOUS.fullmatch(path):
         return (path, lower) if ignore_case and (lower := path.lower()) != path else (path,)
     _check_well_formed(path)
-    found_interpretations = dict.fromkeys(_derive_interpretations(path))
+    unique_paths = dict.fromkeys(_derive_interpretations(path))
     if ignore_case:
-        found_interpretations |= dict.fromkeys(map(_lowercase, tuple(found_interpretations)))
-    return tuple(found_interpretations)
+        unique_paths |= dict.fromkeys(map(_lowercase, tuple(unique_paths)))
+    return tuple(unique_paths)
 
 
 def _check_well_formed(path: str) -> None:
@@ -70,7 +72,7 @@ def _check_well_formed(path: str) -> None:
 
 
 def _derive_interpretations(path: str) -> Iterable[str]:
-    """Everything that the steps lead to, in whatever order a server takes or leaves them."""
+    """Every path that the transformations lead to, applied in any order and any selection."""
     yield path
     # The escapes of unreserved characters every comparison undoes by itself.
     pending = [_decode_unreserved(path)]
@@ -99,7 +101,7 @@ def _decode_unreserved(path: str) -> str:
 
 
 def _double_decode(path: str) -> str:
-    """`%252e` is a dot to whoever decodes twice, and nothing new where it stays undecodable."""
+    """`%252e` is a dot to a server that decodes twice, and nothing new where it stays undecodable."""
     decoded = _DOUBLE_ESCAPE.sub("%", path)
     if _CONTROL.search(unquote_to_bytes(decoded).decode(errors="replace")):
         raise MalformedUrl(f"`{path[:100]}` hides a control byte under two escapes")
@@ -128,7 +130,7 @@ def _remove_authority(path: str) -> str:
 
 
 def _remove_slashes_and_authority(path: str) -> str:
-    """The same to whoever follows the URL Standard, where any number of slashes may come first."""
+    """The same by the URL Standard, where any number of slashes may come first."""
     return "/" + path.lstrip("/").partition("/")[2] if path.startswith("//") else path
 
 

@@ -12,13 +12,14 @@ _HTTP2_SETTINGS = "http2-settings"
 
 
 def requests_unsupported_upgrade(headers: Headers) -> bool:
-    """Whether the request asks for anything but HTTP, or one WebSocket and nothing beside it.
+    """Whether the request asks for an upgrade other than to one WebSocket.
 
-    After a `101` the connection belongs to the protocol that was agreed on, and a proxy passes on
-    whatever follows without a question. Of a WebSocket that is the messages of one request that was
-    judged (RFC 6455); of any other protocol nothing is known, and HTTP/2 (`h2c`) carries requests of
-    its own. So `Upgrade` is absent, or one line with the one word `websocket`: no list, no version.
-    `HTTP2-Settings` belongs to `h2c` alone (RFC 7540 section 3.2.1; withdrawn by RFC 9113 section 3.1).
+    After a `101` the connection belongs to the new protocol, and a proxy passes on all that follows
+    unchecked. With a WebSocket these are the messages of one request that was checked (RFC 6455).
+    With any other protocol they are unknown, and HTTP/2 (`h2c`) carries requests of its own. So
+    `Upgrade` is absent, or one line with the one word `websocket`: no list, no version.
+    `HTTP2-Settings` belongs to `h2c` alone (RFC 7540 section 3.2.1; withdrawn by RFC 9113 section
+    3.1).
     """
     protocols = [value.strip(" \t").lower() for name, value in headers if name == "upgrade"]
     return (bool(protocols) and protocols != [WEBSOCKET]) or any(

@@ -1,8 +1,9 @@
-"""Where a sign-in may send the browser: a path of this host, or a URL of an origin we protect.
+"""Validates return URLs: where a sign-in may redirect the browser. A path of the same host, or a
+URL of an origin that a route protects.
 
-Decides by a strict grammar of its own and rebuilds what it accepts from the parsed parts, because
-browsers repair what `urllib.parse` splits differently. Must not know of cookies, state or routes
-beyond the one question "is this origin ours?".
+Parses by a strict grammar of its own and rebuilds what it accepts from the parsed parts, because
+browsers repair what `urllib.parse` splits differently. Must not know of cookies, state or routes,
+except for the one predicate `is_known_origin`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_STORED_BYTES = 2048
-"""Bytes of a return address that are kept whole: with it an attempt still fits its cookie."""
+"""Bytes of a return URL that are stored whole: the login transaction still fits its cookie."""
 
 MAX_PARSED_BYTES = 16_384
 """More than any browser or proxy carries in a request line; nothing is parsed beyond it."""
@@ -31,8 +32,11 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnUrl:
-    """`url` is absolute and safe to put in a Location header. `is_truncated` says that its query
-    was dropped because the whole would not fit."""
+    """A validated return URL.
+
+    - `target`: the path with its query.
+    - `is_truncated`: the query was dropped because the whole URL is longer than `MAX_STORED_BYTES`.
+    """
 
     origin: Origin
     target: str
@@ -40,31 +44,38 @@ class ReturnUrl:
 
     @property
     def url(self) -> str:
+        """The absolute URL, safe to put in a `Location` header."""
         return f"{self.origin}{self.target}"
 
     @property
     def path(self) -> str:
+        """The path without the query."""
         return self.target.partition("?")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnUrlValidator:
-    """`is_known_origin` says whether an origin is one of ours: a configured route's, or the
-    central host's.
+    """Validates return URLs against the origins that routes protect.
 
-    `base_path` is the prefix of our own routes. To return there would sign out, loop or consume
-    somebody's ticket, so the host's default page takes its place; but for two pages that only show
-    something: who you are, and what a command-line tool asks for.
+    - `is_known_origin`: whether a configured route, or the central host, has this origin.
+    - `base_path`: the prefix of our own endpoints. A return to one of them would sign out, loop or
+      consume a ticket, so the default page of the host replaces it. Two endpoints that only show
+      something are exempt: the session page and the login page of command-line tools.
     """
 
     is_known_origin: Callable[[Origin], bool]
     base_path: str
 
     def validate(self, raw: str, *, base_origin: Origin) -> str:
-        """The absolute URL to return to; raises `BadReturnUrl`."""
+        """Returns the absolute URL to return to. Raises `BadReturnUrl`."""
         return self.parse(raw, base_origin=base_origin).url
 
     def parse(self, raw: str, *, base_origin: Origin) -> ReturnUrl:
+        """Parses a path of `base_origin`, or an absolute URL of a known origin.
+
+        Raises `BadReturnUrl` when it is too long, malformed, or on an origin that no route
+        protects.
+        """
         if len(raw) > MAX_PARSED_BYTES:
             raise BadReturnUrl(f"return address of {len(raw)} bytes")
         try:
@@ -79,6 +90,7 @@ class ReturnUrlValidator:
         return truncate_to_limit(origin, self._exclude_own_routes(target))
 
     def default_url(self, origin: Origin) -> str:
+        """Returns the default page of a host."""
         return f"{origin}/"
 
     def _exclude_own_routes(self, target: str) -> str:
@@ -96,9 +108,11 @@ class ReturnUrlValidator:
 
 
 def _check_relative_path(raw: str) -> str:
-    """A path as the whole address. Stricter than in a URL: here the host is not written down, so
-    nothing may stand that any parser could take for one (`//`, dot segments, an encoded slash in
-    their company)."""
+    """Checks a path that stands for the whole URL.
+
+    Stricter than in an absolute URL: the host is not written down here, so nothing is accepted that
+    a parser could take for one (`//`, dot segments, an encoded slash beside them).
+    """
     path = raw.partition("?")[0]
     decoded = unquote(path, encoding="latin-1")
     for decoding in (path, decoded, unquote(decoded, encoding="latin-1")):
@@ -112,8 +126,8 @@ def _check_relative_path(raw: str) -> str:
 
 
 def _normalize_leniently(path: str) -> str:
-    """How the most generous router would read a path: decoded twice, parameters and empty segments
-    dropped, dot segments resolved. Only ever used to recognise our own prefix."""
+    """The path as the most lenient router reads it: decoded twice, parameters and empty segments
+    dropped, dot segments resolved. Only used to recognise our own prefix."""
     output: list[str] = []
     for segment in unquote(unquote(path)).replace("\\", "/").split("/"):
         name = segment.partition(";")[0]
@@ -125,7 +139,8 @@ def _normalize_leniently(path: str) -> str:
 
 
 def truncate_to_limit(origin: Origin, target: str) -> ReturnUrl:
-    """The address whole if it can be kept, else its path, else the host's default page."""
+    """Returns the whole URL if it fits in `MAX_STORED_BYTES`, else its path, else the default page
+    of the host."""
     # A quotation mark takes two bytes where attempts are stored (JSON).
     if len(str(origin)) + len(target) + target.count('"') <= MAX_STORED_BYTES:
         return ReturnUrl(origin=origin, target=target)

@@ -1,6 +1,6 @@
-"""Where each value of a document was written, so that whoever judges a value can point at it.
+"""Source locations: where each value of a document was written, so that a problem can point at it.
 
-Knows paths (`("routes", 0, "policy")`) and places, nothing of the format they were read from.
+Knows paths (`("routes", 0, "policy")`) and locations, nothing of the document's format.
 """
 
 from __future__ import annotations
@@ -21,34 +21,38 @@ RuleViolation = tuple[str, tuple[PathStep, ...]]
 
 
 class SourceMap(Protocol):
-    """The places of one document, asked by path from its root."""
+    """The source locations of one document, by the path of a value from its root."""
 
     def location_of(self, *path: PathStep) -> SourceLocation:
-        """Where the value at `path` was written, or else its nearest known ancestor."""
+        """Returns where the value at `path` was written, or else its nearest ancestor with a
+        location."""
 
     def problem(self, message: str, *path: PathStep) -> Problem:
-        """`message` about the value at `path`, with its place; the path is put before it."""
+        """Returns a problem about the value at `path`; its message begins with the path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaticSourceMap:
-    """Places by path. The root `()` need not be among them: then `file` is all that is known."""
+    """Source locations by path. A path without a located ancestor has the location of `file`, line
+    0."""
 
     file: str
     locations: Mapping[tuple[PathStep, ...], SourceLocation] = field(default_factory=dict)
 
     def location_of(self, *path: PathStep) -> SourceLocation:
+        """Returns the location of the value at `path`, or of its nearest ancestor that has one."""
         for length in range(len(path), -1, -1):
             if (location := self.locations.get(path[:length])) is not None:
                 return location
         return (self.file, 0, 0)
 
     def problem(self, message: str, *path: PathStep) -> Problem:
+        """Returns a problem about the value at `path`, at its location."""
         return problem_at(self.location_of(*path), message, *path)
 
 
 def unknown_locations(file: str) -> StaticSourceMap:
-    """For a document whose places nobody kept, such as one parsed from JSON."""
+    """Returns a source map for a document without known locations, such as one parsed from JSON."""
     return StaticSourceMap(file=file)
 
 
@@ -65,18 +69,20 @@ class _ScopedSourceMap:
 
 
 def scoped(source_map: SourceMap, *prefix: PathStep) -> SourceMap:
-    """The same places, asked by path from the value at `prefix`; problems still name the whole path."""
+    """Returns a source map whose paths begin at the value at `prefix`; its problems still name the
+    whole path."""
     return _ScopedSourceMap(source_map, prefix)
 
 
 def problem_at(location: SourceLocation, message: str, *path: PathStep) -> Problem:
+    """Returns a problem at `location`, whose message begins with `path`."""
     file, line, column = location
     text = f"{format_path(path)}: {message}" if path else message
     return Problem(file=file, line=line, column=column, message=text)
 
 
 def format_path(path: tuple[PathStep, ...]) -> str:
-    """A path as people write it: `routes[0].policy[1].allow`."""
+    """Returns a path in the form `routes[0].policy[1].allow`."""
     text = ""
     for step in path:
         if isinstance(step, int):

@@ -1,6 +1,6 @@
-"""How somebody has to have signed in, and what of it is missing.
+"""Step-up authentication: what a policy requires of a sign-in, and what a given sign-in lacks.
 
-Pure. Knows neither who asks for it nor how a provider is asked.
+Pure. Must not know which rule requires it, or how a provider is asked for it.
 """
 
 from __future__ import annotations
@@ -12,24 +12,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_STEP_UP_REQUEST_BYTES = 1024
-"""Bytes of the method and path that a step-up is for; a longer one is told by its page alone."""
+"""Bytes of the method and path that a step-up is for; only the URL of the page stands for a longer
+one."""
 
 
 class AuthenticationContext(Protocol):
-    """How somebody signed in, and when: Unix seconds, None where nobody says."""
+    """When and how a user signed in."""
 
     @property
-    def authenticated_at(self) -> float | None: ...
+    def authenticated_at(self) -> float | None:
+        """Unix seconds of the sign-in (`auth_time`); None when unknown."""
+
     @property
-    def acr(self) -> str | None: ...
+    def acr(self) -> str | None:
+        """The authentication context class reference (OpenID Connect Core, 2); None when unknown."""
+
     @property
-    def amr(self) -> tuple[str, ...]: ...
+    def amr(self) -> tuple[str, ...]:
+        """The authentication methods (RFC 8176); empty when unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticationRequirement:
-    """At most `max_age` seconds ago, at one of the levels `acr` (in order of preference), by all
-    the methods `amr` (OpenID Connect Core, 2). Empty and None ask for nothing."""
+    """What a sign-in has to meet (OpenID Connect Core, 2). None and empty fields require nothing.
+
+    - `max_age`: seconds since the sign-in, exclusive.
+    - `acr`: the accepted levels in order of preference; one of them is enough.
+    - `amr`: the methods, all of them required.
+    """
 
     max_age: float | None = None
     acr: tuple[str, ...] = ()
@@ -38,7 +48,8 @@ class AuthenticationRequirement:
     def unmet_by(
         self, context: AuthenticationContext, *, now: float
     ) -> AuthenticationRequirement | None:
-        """What of this a sign-in does not meet; None when it meets all of it."""
+        """Returns the part of this requirement that a sign-in does not meet; None when it meets all
+        of it."""
         authenticated_at = context.authenticated_at
         is_too_old = self.max_age is not None and (
             authenticated_at is None or now >= authenticated_at + self.max_age
@@ -54,7 +65,7 @@ class AuthenticationRequirement:
 def merge_requirements(
     requirements: Iterable[AuthenticationRequirement],
 ) -> AuthenticationRequirement | None:
-    """One sign-in that meets all of them; None where no sign-in can."""
+    """Returns one requirement that covers all of them; None when no sign-in can meet them together."""
     max_age: float | None = None
     acr: tuple[str, ...] = ()
     amr: set[str] = set()

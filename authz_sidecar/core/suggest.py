@@ -1,4 +1,4 @@
-"""How a mistyped name is pointed out."""
+"""Messages about unknown names, with a suggestion for a mistyped one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _MAX_LISTED = 40
 
 
 def unknown_name_message(kind: str, name: object, known_names: Iterable[str]) -> str:
-    """A message that an unknown `name` was used as a `kind`, with the likely one when there is
+    """Returns the message that `name` is an unknown `kind`, with the closest known name if there is
     one."""
     return _format_message(kind, str(name)[:100], tuple(sorted(known_names)))
 
 
 @lru_cache(maxsize=256)
 def _format_message(kind: str, name: str, known_names: tuple[str, ...]) -> str:
-    """A mistake that was made once is often copied many times."""
+    """Cached, because the same mistake is often copied many times."""
     from difflib import get_close_matches  # noqa: PLC0415 - most have no mistake
 
     close = get_close_matches(name.lower(), known_names, n=1)

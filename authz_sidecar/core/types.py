@@ -1,4 +1,4 @@
-"""The values that travel between rooms. All are frozen; times are Unix seconds as `float`."""
+"""The values that rooms exchange. All are frozen; times are Unix seconds as `float`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 
 Headers = tuple[tuple[str, str], ...]
-"""Header lines in order of arrival: names in lower case, values decoded as latin-1, doubles kept."""
+"""Header lines in order of arrival: names in lower case, values decoded as latin-1, repeated lines
+kept."""
 
 
 REASON_HEADER = "x-authz-reason"
-"""In which header a proxy that asks twice is told why, and says so when it asks again."""
+"""The header in which a proxy that sends a second subrequest after a denial gets the reason of the
+first one and repeats it."""
 
 
 class RequestAttribute(StrEnum):
-    """What a policy may ask about a request; each proxy adapter declares which it can deliver."""
+    """The attributes of a request that a policy may use; each adapter declares which of them it
+    delivers."""
 
     METHOD = "method"
     PATH = "path"
@@ -37,7 +40,8 @@ class RequestAttribute(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificate:
-    """What the proxy says of the client's certificate. `pem` is None where it sends none along."""
+    """What the proxy reports of the client's certificate. `pem` is None when the proxy does not
+    send it."""
 
     presented: bool
     valid: bool
@@ -48,12 +52,14 @@ class ClientCertificate:
 class CheckRequest:
     """The original request, as its proxy described it.
 
-    `path` is raw: visible ASCII, begins with `/`, no decoding applied. `query` is raw without the
-    `?`; None when there is none. `client` and `certificate` are None when unknown. `headers` are
-    the client's own, less those in which the proxy reports its facts. A fact whose adapter does
-    not deliver it is unknown, never empty (`attributes`). `unsupported_upgrade`: it asks to switch
-    to another protocol than WebSocket. `is_challenge_phase`: it was asked about a moment ago and
-    refused, and is asked about again for the words alone; nothing passes by the answer.
+    - `path`: raw; visible ASCII, begins with `/`, no decoding applied.
+    - `query`: raw without the `?`; None when there is none.
+    - `client` and `certificate`: None when unknown.
+    - `headers`: the client's own, without those in which the proxy reports about the request.
+    - `attributes`: what the adapter delivers; any other attribute is unknown, never empty.
+    - `unsupported_upgrade`: the request asks to switch to another protocol than WebSocket.
+    - `is_challenge_phase`: the second subrequest after a denial, sent only for the response to
+      show; nothing passes because of it.
     """
 
     adapter: str
@@ -71,35 +77,39 @@ class CheckRequest:
 
     @property
     def target(self) -> str:
+        """The path with its query."""
         return self.path if self.query is None else f"{self.path}?{self.query}"
 
     @property
     def first_denial_reason(self) -> str | None:
-        """Why it was refused when it was asked about first; None if this is that time."""
+        """The reason of the denial, in the second subrequest after it; None in the first
+        subrequest."""
         return self.header(REASON_HEADER) if self.is_challenge_phase else None
 
     @property
     def url(self) -> str:
+        """The absolute URL."""
         return f"{self.origin}{self.target}"
 
     def header(self, name: str) -> str | None:
-        """The value of a header that arrived exactly once; None when absent or repeated."""
+        """Returns the value of a header that arrived exactly once; None when absent or repeated."""
         values = self.header_values(name)
         return values[0] if len(values) == 1 else None
 
     def header_values(self, name: str) -> tuple[str, ...]:
+        """Returns all values of a header, in order of arrival."""
         return tuple(value for key, value in self.headers if key == name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who somebody is, as a provider attested. `(provider, issuer, subject)` identifies a user.
+    """A user or a service, as a provider attested it. `(provider, issuer, subject)` identifies it.
 
-    `claims` are the merged claims of ID token and userinfo, without protocol claims such as
-    `nonce`. `email` is None unless the provider vouches for it (or the operator allowed unverified
-    addresses). `authenticated_at`, `acr` and `amr` say when and how (OpenID Connect Core, 2).
-    `is_service`: nobody signed in; `subject` begins with the name of who vouches, `github/…`, so
-    that no program is taken for a person.
+    - `claims`: the merged claims of ID token and userinfo, without protocol claims such as `nonce`.
+    - `email`: None unless the provider verified it (or the operator allowed unverified addresses).
+    - `authenticated_at`, `acr`, `amr`: when and how the user signed in (OpenID Connect Core, 2).
+    - `is_service`: not a person. `subject` begins with the name of the issuer, `github/…`, so that
+      no program is taken for a person.
     """
 
     provider: str
@@ -116,30 +126,35 @@ class Identity:
 
 
 class SessionKind(StrEnum):
+    """How a session came to be."""
+
     SIGN_IN = "sign-in"
-    """Made by a sign-in: the single sign-on session on `auth_host`, or the host's own without one."""
+    """Created by a sign-in: the single sign-on session on `auth_host`, or the host's own without
+    one."""
     CHILD = "child"
-    """One host's share of a sign-in on `auth_host`; dead with its parent."""
+    """One host's session below a sign-in on `auth_host`; it ends with its parent."""
     TOOL = "tool"
-    """A command-line tool's share of a sign-in, on one host; dead with its parent."""
+    """A command-line tool's session on one host, below a sign-in; it ends with its parent."""
     SERVICE_ACCOUNT = "service-account"
-    """A machine's own: nobody signed in for it, and it is not idle when nobody uses it."""
+    """A service account's session: no sign-in, no idle timeout."""
     PASSWORD = "password"  # noqa: S105 - the word for it
-    """Proved by a password that the request itself brought; kept nowhere."""
+    """Authenticated by a password in the request itself; not stored."""
     TOKEN = "token"  # noqa: S105 - the word for it
-    """Proved by a signed token that the request itself brought; kept nowhere."""
+    """Authenticated by a signed token in the request itself; not stored."""
     INTROSPECTED = "introspected"
-    """The same, by a token of which its issuer was asked (RFC 7662)."""
+    """Authenticated by a token that its issuer was asked about (RFC 7662); not stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A session that was found alive.
+    """A valid session.
 
-    `public_id` names it in logs, lists and indexes and opens nothing. `scope` is what it is sealed
-    to: an origin (`https://app.example.com`) or a cookie domain (`.example.com`). From `refresh_at`
-    on the provider should be asked again who this is; None where it cannot be. `routes` are the
-    names of those that it may open; empty where it is not confined to any.
+    - `public_id`: names it in logs, lists and indexes; it authenticates nothing.
+    - `scope`: the origin (`https://app.example.com`) or cookie domain (`.example.com`) it is sealed
+      to.
+    - `refresh_at`: the time from which the provider should confirm the identity again; None where
+      it cannot.
+    - `routes`: the names of the routes it is confined to; empty when it is not confined.
     """
 
     public_id: str
@@ -154,11 +169,13 @@ class Session:
     routes: tuple[str, ...] = ()
 
     def needs_refresh(self, now: float) -> bool:
+        """Whether the provider should confirm the identity again at `now`."""
         return self.refresh_at is not None and now >= self.refresh_at
 
     @property
     def root_session(self) -> Session:
-        """The sign-in that this came of, as far as it is known here; ending it ends all that did."""
+        """The sign-in session that this one descends from, with what is known of it here; ending it
+        ends all its descendants."""
         if self.parent_id is None:
             return self
         return replace(self, public_id=self.parent_id, kind=SessionKind.SIGN_IN, parent_id=None)
@@ -166,13 +183,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
+    """The request passes."""
+
     reasons: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Nobody is signed in and somebody who is might pass. With `step_up` somebody is, and would
-    pass after a sign-in of that kind."""
+    """The request needs a sign-in. With `step_up` the user is signed in, and passes after a sign-in
+    that meets it."""
 
     reasons: frozenset[str] = frozenset()
     step_up: AuthenticationRequirement | None = None
@@ -180,6 +199,8 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Deny:
+    """The request does not pass, and a sign-in would not change that."""
+
     reasons: frozenset[str] = frozenset()
 
 
@@ -187,4 +208,5 @@ Decision = Allow | Challenge | Deny
 
 
 def step_up_of(decision: Decision) -> AuthenticationRequirement | None:
+    """Returns what a challenge requires of a new sign-in; None for any other decision."""
     return decision.step_up if isinstance(decision, Challenge) else None

@@ -1,7 +1,7 @@
-"""Headers that applications and frameworks tend to believe and that none of them may receive from a
-client: the one list that the gate, the files of `deploy/` and the snippets are made of.
+"""Headers that applications and frameworks tend to trust and that must not reach them from a
+client: the one list that the authorizer, the files of `deploy/` and the snippets are made from.
 
-A name that the operator has this service set (`headers.preset`, `headers.claims`,
+A name that the operator lets this service set (`headers.preset`, `headers.claims`,
 `set_request_headers`) is replaced instead of removed.
 """
 
@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 
 class HeaderFamily(NamedTuple):
-    """Headers that could pass for the same thing. `names` are in the letter case of their
-    documentation; `prefixes` cover names that cannot be listed, and a proxy that removes by exact
-    names knows those of `names` alone."""
+    """Headers that stand for the same thing.
+
+    - `names`: in the letter case of their documentation.
+    - `prefixes`: cover names that cannot be listed; a proxy that removes by exact name removes only
+      those of `names`.
+    """
 
     title: str
     names: tuple[str, ...]
@@ -208,6 +211,7 @@ UNTRUSTED_PREFIXES = tuple(prefix for family in UNTRUSTED_FAMILIES for prefix in
 
 
 def removed_names(managed: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the list without those of `managed`, which are replaced instead."""
+    """Returns the untrusted names without those of `managed`, which are replaced instead of
+    removed."""
     managed_lowercase = {name.lower() for name in managed}
     return tuple(name for name in UNTRUSTED_NAMES if name.lower() not in managed_lowercase)

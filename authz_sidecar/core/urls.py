@@ -1,5 +1,8 @@
-"""Hosts, origins and request targets in one normal form each; whatever has several readings is
-named as such. The grammar is ours on purpose: `urllib.parse` repairs what must be refused."""
+"""Hosts, origins and request targets, each in one normal form; an input with several
+interpretations is refused.
+
+The grammar is our own on purpose: `urllib.parse` repairs what must be refused.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,13 @@ _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class MalformedUrl(ValueError):
-    """Not of the grammar; the message quotes the input in backticks."""
+    """The input does not match the grammar; the message quotes it in backticks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Scheme, host and port. `port` is None for the scheme's default, so equal origins are equal."""
+    """Scheme, host and port (RFC 6454). `port` is None for the scheme's default, so equal origins
+    compare equal."""
 
     scheme: str
     host: str
@@ -35,19 +39,20 @@ class Origin:
 
     @property
     def authority(self) -> str:
+        """`host[:port]`, as in a `Host` header."""
         return self.host if self.port is None else f"{self.host}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the name can only mean this machine (RFC 6761 section 6.3, RFC 8252 7.3)."""
+        """Whether the host is always this machine (RFC 6761 section 6.3, RFC 8252 section 7.3)."""
         return self.host in _LOOPBACK_NAMES or self.host.endswith(".localhost")
 
 
 def parse_authority(text: str, *, scheme: str) -> Origin:
-    """`host[:port]` under a scheme, as a Host header gives it.
+    """Parses `host[:port]`, as in a `Host` header, under a scheme.
 
-    Letter case, one trailing dot and the default port are normalised away; anything else outside
-    the grammar (userinfo, lists, underscores, non-ASCII) raises `MalformedUrl`.
+    Letter case, one trailing dot and the default port are normalised away. Raises `MalformedUrl`
+    for anything else outside the grammar (userinfo, lists, underscores, non-ASCII).
     """
     if scheme not in DEFAULT_PORTS:
         raise MalformedUrl(f"scheme `{scheme}` is neither http nor https")
@@ -68,7 +73,8 @@ def _has_port(text: str) -> bool:
 
 
 def parse_origin(text: str) -> Origin:
-    """`scheme://host[:port]` with nothing after it; a lone trailing `/` is not accepted either."""
+    """Parses `scheme://host[:port]` with nothing after it, not even a trailing `/`. Raises
+    `MalformedUrl`."""
     scheme, separator, authority = text.partition("://")
     if not separator:
         raise MalformedUrl(f"`{text}` is not an origin such as `https://app.example.com`")
@@ -76,9 +82,10 @@ def parse_origin(text: str) -> Origin:
 
 
 def parse_url(text: str) -> tuple[Origin, str]:
-    """An absolute http(s) URL as `(origin, target)`; the target begins with `/`.
+    """Parses an absolute http(s) URL and returns `(origin, target)`; the target begins with `/`.
 
-    No userinfo, fragment, backslash, white space or byte outside visible ASCII (`MalformedUrl`).
+    Raises `MalformedUrl` for userinfo, a fragment, a backslash, white space or a byte outside
+    visible ASCII.
     """
     check_visible_ascii(text)
     scheme, separator, rest = text.partition("://")
@@ -108,7 +115,10 @@ _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def to_a_labels(host: str) -> str:
-    """In A-labels (RFC 5890 section 2.3.2.1). Raises `MalformedUrl` for what is none, or several."""
+    """Returns the host in A-labels (RFC 5890 section 2.3.2.1).
+
+    Raises `MalformedUrl` for a name that is not a host name or that has two spellings in DNS.
+    """
     if host.isascii():
         return host
     if _IDNA_DEVIATIONS & set(host):
@@ -120,7 +130,11 @@ def to_a_labels(host: str) -> str:
 
 
 def iri_to_uri(text: str) -> str:
-    """Host in A-labels, everything behind it in escaped UTF-8; ASCII stays what it is."""
+    """Returns the URL with its host in A-labels and the rest percent-encoded as UTF-8 (RFC 3987
+    section 3.1); ASCII text stays as it is.
+
+    Raises `MalformedUrl` as `to_a_labels` does.
+    """
     scheme, separator, rest = text.partition("://")
     if not separator or text.isascii():
         return text
