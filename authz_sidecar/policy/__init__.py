@@ -1,6 +1,6 @@
-"""The policy language: documents in, compiled policies out, and the one function that decides.
+"""The policy language (PPL): parses documents, compiles policies, and decides requests.
 
-Pure: no clock, no I/O. Knows requests and identities, nothing of proxies, routes or stores.
+Pure: no clock, no I/O. Knows requests and identities; must not know of adapters, routes or stores.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What rules compare of a client's certificate. Reads, never judges: trust is the proxy's verdict."""
+"""Reads the fields of a client certificate that rules compare. Does not verify trust: the proxy
+does."""
 
 from __future__ import annotations
 
@@ -12,7 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
 class CertificateFacts(NamedTuple):
-    """`fingerprint` is SHA-256 in hexadecimal, `spki_hash` SHA-256 of the public key in base64."""
+    """The fields of a certificate that rules compare.
+
+    - `fingerprint`: SHA-256 of the certificate in hexadecimal.
+    - `spki_hash`: SHA-256 of the public key (SubjectPublicKeyInfo) in base64.
+    - `emails`, `dns`, `uris`: the subject alternative names (RFC 5280 section 4.2.1.6).
+    """
 
     fingerprint: str
     spki_hash: str
@@ -23,7 +29,8 @@ class CertificateFacts(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def read_certificate(pem: str) -> CertificateFacts | None:
-    """None where it cannot be read. A client sends the same one with every request."""
+    """Returns the fields of a PEM certificate, or None when it cannot be parsed. Cached, because a
+    client sends the same certificate with every request."""
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode("utf-8", "replace"))
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -41,7 +48,7 @@ def read_certificate(pem: str) -> CertificateFacts | None:
 
 def _alternative_names(certificate: x509.Certificate) -> x509.SubjectAlternativeName:
     try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return x509.SubjectAlternativeName([])
-    return found.value
+    return extension.value

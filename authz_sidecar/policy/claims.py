@@ -1,5 +1,5 @@
-"""How `claim/<path>` finds its values. Upstream flattens claims at sign-in; ours keep their shape,
-so dotted keys are looked for in both."""
+"""Looks up the values of `claim/<path>`. Pomerium flattens claims at sign-in; ours keep their
+shape, so a dotted key is looked up in both forms."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ _DEEPEST = 5
 
 
 def values_at(claims: Mapping[str, object], path: str) -> Sequence[object]:
-    """The exact key first, then the path's segments as nested keys (two to five of them).
+    """Returns the values of a claim: those of the exact key, else those of the path's segments as
+    nested keys (two to five of them).
 
-    A missing claim is the empty list, one value is a list of one. An object is no value: its
-    members have paths of their own.
+    A missing claim is empty, a single value a list of one. An object has no values: its members
+    have paths of their own.
     """
     if path in claims:
         return _listed(claims[path])
     segments = path.replace(".", "/").split("/")
     if not 2 <= len(segments) <= _DEEPEST:
         return ()
-    found: object = claims
+    value: object = claims
     for segment in segments:
-        if not isinstance(found, Mapping) or segment not in found:
+        if not isinstance(value, Mapping) or segment not in value:
             return ()
-        found = found[segment]
-    return _listed(found)
+        value = value[segment]
+    return _listed(value)
 
 
 def _listed(value: object) -> Sequence[object]:

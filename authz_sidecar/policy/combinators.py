@@ -1,8 +1,8 @@
-"""The four operators and how their results merge (Pomerium's truth tables and reason codes).
+"""The four operators and how they combine outcomes (Pomerium's truth tables and reason codes).
 
 `and` true keeps every reason, false those of the failures; `or` true those of the successes, false
 every reason. `not` is an inverted `or`, `nor` an inverted `and`; inversion keeps the reasons.
-What is known beforehand is folded in, so the same code compiles a policy and specialises it.
+Constant parts are folded, so the same code compiles a policy and evaluates it partially.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from authz_sidecar.policy.reasons import SUCCESS_BIT
 from authz_sidecar.policy.subject import Context, Subject
 
 Test = Callable[[CheckRequest, Subject | None, float, Context], int]
-"""One criterion or more, asked about (request, subject, now, evidence); never raises."""
+"""Evaluates one or more criteria for (request, subject, now, context) and returns the outcome;
+never raises."""
 
 Part = int | Test
-"""An outcome where it is already known, else what finds it out."""
+"""The outcome of a constant part, or the test of any other."""
 
 
 def any_of(parts: Sequence[Part]) -> Part:
-    """`or`. Without parts: does not hold, for no reason."""
+    """Returns `or` of the parts. Without parts it does not hold, for no reason."""
     true, false, tests = _sorted(parts)
     if not tests:
         return true or false
@@ -42,7 +43,7 @@ def any_of(parts: Sequence[Part]) -> Part:
 
 
 def all_of(parts: Sequence[Part]) -> Part:
-    """`and`, of at least one part."""
+    """Returns `and` of at least one part."""
     true, false, tests = _sorted(parts)
     if not tests:
         return false or true
@@ -63,6 +64,7 @@ def all_of(parts: Sequence[Part]) -> Part:
 
 
 def negate(part: Part) -> Part:
+    """Returns the part inverted, with the same reasons."""
     if isinstance(part, int):
         return part ^ SUCCESS_BIT
 
@@ -73,7 +75,7 @@ def negate(part: Part) -> Part:
 
 
 def _sorted(parts: Sequence[Part]) -> tuple[int, int, tuple[Test, ...]]:
-    """The reasons of known successes, those of known failures, and what must be asked."""
+    """The merged constant successes, the merged constant failures, and the tests."""
     true = false = 0
     tests: list[Test] = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""From policy documents to compiled rules: every problem at once, each with its place."""
+"""Compiles policy documents to rules and collects every problem with its source location."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ class Purpose(Enum):
     """What a policy is compiled for."""
 
     SERVE = "serve"
-    """Unknown facts count against the request; criteria without a transport are refused."""
+    """Unknown attributes count against the request; criteria that no adapter delivers are refused.
+    """
     EVALUATE = "evaluate"
-    """Upstream's meaning: an absent input does not match, and every criterion is known."""
+    """Pomerium's meaning: an absent input does not match, and every criterion is available."""
 
 
 def compile_policy(

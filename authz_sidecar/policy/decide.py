@@ -1,4 +1,4 @@
-"""The one place that decides. Pure, and total: whatever the request, a decision comes out."""
+"""The only module that decides. Pure, and total: every request gets a decision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Evaluation(NamedTuple):
-    """The raw results of the two sets of rules, before anything is made of them."""
+    """The results of the allow rules and of the deny rules, before a decision is made of them."""
 
     allow: Result
     deny: Result
@@ -50,6 +50,7 @@ def evaluate(
     now: float,
     evidence: Context | None = None,
 ) -> Evaluation:
+    """Returns the results of both sides of a policy without a decision; for test vectors."""
     if evidence is None:
         evidence = policy.evidence
     allow, deny = policy.allow, policy.deny

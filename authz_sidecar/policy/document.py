@@ -1,6 +1,6 @@
-"""The grammar of a policy document, as far as it can be judged without knowing any criterion.
+"""Parses the structure of a policy document, without knowing the criteria.
 
-A document is one object or an array of objects with the keys `allow` and `deny`; each holds
+A document is an object or an array of objects with the keys `allow` and `deny`; each holds
 operators, an operator an array of criteria, a criterion one key. Operators do not nest.
 """
 
@@ -21,11 +21,15 @@ DocumentPath = tuple[PathStep, ...]
 
 
 class Action(StrEnum):
+    """The two sides of a policy."""
+
     ALLOW = "allow"
     DENY = "deny"
 
 
 class Connective(StrEnum):
+    """The operators of the policy language."""
+
     AND = "and"
     OR = "or"
     NOT = "not"
@@ -34,6 +38,8 @@ class Connective(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CriterionNode:
+    """A parsed criterion: its name, its data, and its path in the document."""
+
     name: str
     data: object
     path: DocumentPath
@@ -41,7 +47,12 @@ class CriterionNode:
 
 @dataclass(frozen=True, slots=True)
 class OperatorNode:
-    """`unavailable_denies`: the rule says what to do about facts that a proxy cannot deliver."""
+    """A parsed operator.
+
+    - `path`: where it stands in the document.
+    - `unavailable_denies`: the rule has `unavailable: deny`, for attributes that an adapter does
+      not deliver.
+    """
 
     action: Action
     kind: Connective
@@ -73,23 +84,23 @@ class _Reader:
         if isinstance(document, Mapping):
             yield from self.rules(document, path)
         elif isinstance(document, list | tuple):
-            for place, rules in enumerate(document):
+            for index, rules in enumerate(document):
                 if isinstance(rules, Mapping):
-                    yield from self.rules(rules, (*path, place))
+                    yield from self.rules(rules, (*path, index))
                 else:
-                    self.problem("a rule is an object with `allow` or `deny`", (*path, place))
+                    self.problem("a rule is an object with `allow` or `deny`", (*path, index))
         else:
             self.problem("a policy is an object with `allow` or `deny`, or an array of them", path)
 
     def rules(self, rules: Mapping[object, object], path: DocumentPath) -> Iterator[OperatorNode]:
         for key, rule in rules.items():
-            here = (*path, str(key))
+            rule_path = (*path, str(key))
             if key not in _ACTIONS:
-                self.problem(unknown_name_message("action", key, _ACTIONS), here)
+                self.problem(unknown_name_message("action", key, _ACTIONS), rule_path)
             elif not isinstance(rule, Mapping):
-                self.problem("takes an object with `and`, `or`, `not` or `nor`", here)
+                self.problem("takes an object with `and`, `or`, `not` or `nor`", rule_path)
             else:
-                yield from self.rule(Action(str(key)), rule, here)
+                yield from self.rule(Action(str(key)), rule, rule_path)
 
     def rule(
         self, action: Action, rule: Mapping[object, object], path: DocumentPath
@@ -98,34 +109,36 @@ class _Reader:
         if "unavailable" in rule and unavailable != "deny":
             self.problem("can only be `deny`", (*path, "unavailable"))
         for key, criteria in rule.items():
-            here = (*path, str(key))
+            operator_path = (*path, str(key))
             if key in ("action", "unavailable"):
                 continue  # upstream reads past a key `action`
             if key not in _KINDS:
-                self.problem(unknown_name_message("operator", key, _KINDS), here)
+                self.problem(unknown_name_message("operator", key, _KINDS), operator_path)
             elif not isinstance(criteria, list | tuple):
-                self.problem("takes an array of criteria", here)
+                self.problem("takes an array of criteria", operator_path)
             else:
                 yield OperatorNode(
                     action,
                     Connective(str(key)),
-                    tuple(self.criteria(criteria, here)),
-                    here,
+                    tuple(self.criteria(criteria, operator_path)),
+                    operator_path,
                     unavailable == "deny",
                 )
 
     def criteria(
         self, criteria: list[object] | tuple[object, ...], path: DocumentPath
     ) -> Iterator[CriterionNode]:
-        for place, criterion in enumerate(criteria):
-            here = (*path, place)
+        for index, criterion in enumerate(criteria):
+            criterion_path = (*path, index)
             if not isinstance(criterion, Mapping):
-                self.problem("a criterion is an object with one key", here)
+                self.problem("a criterion is an object with one key", criterion_path)
             elif len(criterion) != 1:
-                self.problem(f"a criterion has exactly one key, this has {len(criterion)}", here)
+                self.problem(
+                    f"a criterion has exactly one key, this has {len(criterion)}", criterion_path
+                )
             else:
                 for name, data in criterion.items():
-                    yield CriterionNode(str(name), data, (*here, str(name)))
+                    yield CriterionNode(str(name), data, (*criterion_path, str(name)))
 
 
 _ACTIONS = tuple(Action)

@@ -1,5 +1,5 @@
-"""Why a policy decides as it does: every criterion with its outcome, what it looked at, and which
-rules were decisive. Asks the very tests that `decide` asks and merges them by the same tables."""
+"""Explains a decision: every criterion with its outcome and the value it compared, and which rules
+were decisive. Runs the tests that `decide` runs and combines them by the same tables."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedCriterion:
+    """A criterion with its result and the value it compared."""
+
     criterion: Criterion
     result: Result
     observed: ObservedValue
@@ -33,8 +35,8 @@ class ExplainedCriterion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedRule:
-    """One operator of one rule. `decisive`: without it and its likes the verdict would be another
-    one, or nobody could say it."""
+    """One operator of one rule, with its result. `decisive`: rules with this effect made the
+    decision what it is."""
 
     operator: Operator
     result: Result
@@ -44,7 +46,7 @@ class ExplainedRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """`allow` and `deny` are what the rules of either side come to together."""
+    """A decision with all its rules. `allow` and `deny` are the combined results of either side."""
 
     decision: Decision
     allow: Result
@@ -60,6 +62,7 @@ def explain(
     now: float,
     evidence: Context | None = None,
 ) -> Explanation:
+    """Returns the explanation of what `decide` returns for the same arguments."""
     subject = build_subject(identity, qualified=policy.qualified_users)
     return explain_subject(policy, request, subject, now=now, evidence=evidence)
 
@@ -72,16 +75,17 @@ def explain_subject(
     now: float,
     evidence: Context | None = None,
 ) -> Explanation:
+    """Returns the explanation of a decision about a subject instead of an identity."""
     if evidence is None:
         evidence = policy.evidence
-    at = EvaluationContext(request, subject, now, evidence)
+    context = EvaluationContext(request, subject, now, evidence)
     outcomes = {id(each): each.test(request, subject, now, evidence) for each in policy.criteria}
 
-    def known(criterion: Criterion) -> int:
+    def outcome_of(criterion: Criterion) -> int:
         return outcomes[id(criterion)]
 
     def side(action: Action) -> int:
-        return _outcome([combine_operators(policy.operators, action, known)])
+        return _outcome([combine_operators(policy.operators, action, outcome_of)])
 
     # A policy without rules, such as the one that stands in for a broken one, is its own outcome.
     allow = Result(side(Action.ALLOW) if policy.operators else _outcome([policy.allow]))
@@ -90,14 +94,14 @@ def explain_subject(
     decision = with_step_up(policy, decision, request, subject, now=now, evidence=evidence)
     rules = []
     for operator in policy.operators:
-        result = Result(_outcome(operator.combine(known)))
+        result = Result(_outcome(operator.combine(outcome_of)))
         criteria = tuple(
             ExplainedCriterion(
-                criterion=each, result=Result(known(each)), observed=observe(each, at)
+                criterion=each, result=Result(outcome_of(each)), observed=observe(each, context)
             )
             for each in operator.criteria
         )
-        decisive = _is_decisive(operator.action, result, decision, denies=deny.holds)
+        decisive = _is_decisive(operator.action, result, decision, is_denied=deny.holds)
         rules.append(
             ExplainedRule(operator=operator, result=result, decisive=decisive, criteria=criteria)
         )
@@ -105,19 +109,19 @@ def explain_subject(
 
 
 def _outcome(parts: Sequence[Part]) -> int:
-    """Of parts that are all known."""
+    """The combined outcome of constant parts."""
     merged = any_of([part for part in parts if isinstance(part, int)])
     return merged if isinstance(merged, int) else 0
 
 
-def _is_decisive(action: Action, result: Result, decision: Decision, *, denies: bool) -> bool:
-    """What allowed an allowed request, what denied a denied one; for a sign-in whatever asked for
-    it. Where nothing allows, no rule is decisive: its absence is."""
+def _is_decisive(action: Action, result: Result, decision: Decision, *, is_denied: bool) -> bool:
+    """Whether a rule allowed an allowed request, denied a denied one, or requires the sign-in of a
+    challenge. Where nothing allows, no rule is decisive: its absence is."""
     if isinstance(decision, Challenge):
-        asking = UNMET_REASONS if decision.step_up else UNAUTHENTICATED
-        return bool(result.outcome & asking)
+        unmet = UNMET_REASONS if decision.step_up else UNAUTHENTICATED
+        return bool(result.outcome & unmet)
     if not result.holds:
         return False
     if isinstance(decision, Allow):
         return action is Action.ALLOW
-    return denies and action is Action.DENY
+    return is_denied and action is Action.DENY

@@ -1,7 +1,8 @@
 """Matchers: the objects `{is: …, starts_with: …}` by which most criteria compare.
 
-Several operators in one matcher all have to hold; an empty matcher adds no condition; anything but
-an object is short for `is` (one string) or `has` (a list). Knows values only, not where they are from.
+Several operators in one matcher all have to hold; an empty matcher adds no condition; data other
+than an object is short for `is` (one string) or `has` (a list). Knows values only, not where they
+come from.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def json_equal(left: object, right: object) -> bool:
-    """`true` is not `1`, `"1"` is not `1`, but `1.0` is `1`."""
+    """Whether two JSON values are equal: type-strict, numbers by value. `true` is not `1`, `"1"` is
+    not `1`, but `1.0` is `1`."""
     if isinstance(left, str) or isinstance(right, str):
         return type(left) is type(right) and left == right
     if isinstance(left, bool) or isinstance(right, bool):
@@ -41,21 +43,22 @@ V = TypeVar("V")
 
 
 def string_matcher(data: object, site: CompileContext) -> StringTest | None:
-    """For criteria that compare one string. None after reporting what is wrong."""
+    """Returns a matcher for one string, or None after reporting the problems of its data."""
     return _matcher(data, site, short="is", operators=STRING_OPERATORS, kind="string")
 
 
 def list_matcher(data: object, site: CompileContext) -> ListTest | None:
-    """For criteria that compare a list. None after reporting what is wrong."""
+    """Returns a matcher for a list, or None after reporting the problems of its data."""
     return _matcher(data, site, short="has", operators=LIST_OPERATORS, kind="string list")
 
 
 class OperandError(ValueError):
-    """What an operator takes, to be put after its name."""
+    """An operand of the wrong type; the message says what the operator takes and follows its name."""
 
 
 def operators_of(data: object, site: CompileContext) -> tuple[StringTest, ...] | None:
-    """The operators of a string matcher one by one, for criteria that quantify over each."""
+    """Returns the operators of a string matcher separately, for criteria that quantify over each;
+    None after reporting problems."""
     return _tests(data, site, short="is", operators=STRING_OPERATORS, kind="string")
 
 
@@ -91,8 +94,8 @@ def _tests(
             site.problem(
                 unknown_name_message(f"{kind} matcher operator", name, operators), str(name)
             )
-        except OperandError as wrong:
-            site.problem(f"`{name}` {wrong}", name)
+        except OperandError as error:
+            site.problem(f"`{name}` {error}", name)
     return tuple(tests) if len(tests) == len(data) else None
 
 
@@ -159,8 +162,8 @@ def _not_in(operand: object) -> StringTest:
 def _matches(operand: object) -> StringTest:
     try:
         return compile_full_match(_text(operand))
-    except RegexError as wrong:
-        raise OperandError(str(wrong)) from None
+    except RegexError as error:
+        raise OperandError(str(error)) from None
 
 
 def _has(operand: object) -> ListTest:

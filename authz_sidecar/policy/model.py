@@ -1,4 +1,4 @@
-"""A compiled policy: immutable, complete, ready to be asked. Documents are compiled elsewhere."""
+"""The compiled policy: immutable and complete. `compile` makes it from documents."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import RequestAttribute
 
 Combiner = Callable[[Criterion], Part]
-"""What a criterion becomes: its outcome where that is known, else its test."""
+"""Returns the part that stands for a criterion: its outcome where that is known, else its test."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator of one rule. `path` leads to it in the document."""
+    """One operator of one rule. `path` is where it stands in the document."""
 
     action: Action
     kind: Connective
@@ -32,7 +32,8 @@ class Operator:
     path: tuple[PathStep, ...]
 
     def combine(self, fold: Combiner) -> list[Part]:
-        """As alternatives of its action; those of an `or` stand for themselves."""
+        """Returns the operator as alternatives of its action; each criterion of an `or` is one of
+        its own."""
         parts = [fold(criterion) for criterion in self.criteria]
         match self.kind:
             case Connective.AND:
@@ -47,10 +48,13 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """`allow` and `deny` are the rules linked for evaluation, `to_decision` says what their
-    results come to. `qualified_users`: `user` compares `provider/subject`. `evidence` is what the
-    criteria may look at beside a request and its user; it comes and goes with the rules.
-    `may_step_up`: some rule asks how somebody signed in."""
+    """The rules of one route, compiled.
+
+    - `allow`, `deny`: the rules of each side, combined for evaluation.
+    - `to_decision`: makes the decision of the two outcomes.
+    - `qualified_users`: `user` compares `provider/subject`.
+    - `may_step_up`: a rule has a requirement about the sign-in.
+    """
 
     operators: tuple[Operator, ...]
     allow: Part
@@ -62,29 +66,36 @@ class Policy:
 
     @property
     def criteria(self) -> Iterator[Criterion]:
+        """All criteria of all operators, in document order."""
         return (criterion for operator in self.operators for criterion in operator.criteria)
 
     @property
     def depends_on(self) -> Dependency:
-        """What a decision may depend on."""
-        about = Dependency.NOTHING
+        """Everything that a decision may depend on."""
+        dependency = Dependency.NOTHING
         for criterion in self.criteria:
-            about |= criterion.depends_on
-        return about
+            dependency |= criterion.depends_on
+        return dependency
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
-        """What has to be known of a request."""
-        return frozenset(fact for criterion in self.criteria for fact in criterion.attributes)
+        """The attributes of a request that the criteria need."""
+        return frozenset(
+            attribute for criterion in self.criteria for attribute in criterion.attributes
+        )
 
     @property
     def requirements(self) -> frozenset[AuthenticationRequirement]:
-        """What is asked of sign-ins, by any rule."""
-        return frozenset(each.requirement for each in self.criteria if each.requirement is not None)
+        """The requirements on sign-ins, of all rules."""
+        return frozenset(
+            criterion.requirement
+            for criterion in self.criteria
+            if criterion.requirement is not None
+        )
 
     @property
     def groups(self) -> frozenset[str]:
-        """The names of groups that are mentioned."""
+        """The names of all groups that the rules mention."""
         return frozenset(name for criterion in self.criteria for name in criterion.groups)
 
 
@@ -94,7 +105,8 @@ def link_policy(
     qualified_users: bool = False,
     evidence: Context = NO_CONTEXT,
 ) -> Policy:
-    """All rules of all policies of a route together: per action they are alternatives."""
+    """Returns the policy of a route from the operators of all its documents; per action they are
+    alternatives."""
     operators = tuple(operators)
     deny = combine_operators(operators, Action.DENY, _constants)
     return Policy(
@@ -113,6 +125,7 @@ def link_policy(
 
 
 def combine_operators(operators: Iterable[Operator], action: Action, fold: Combiner) -> Part:
+    """Returns the operators of one action as alternatives, with `fold` applied to each criterion."""
     return any_of(
         [
             part
@@ -134,7 +147,7 @@ def _satisfiable(operators: Iterable[Operator], deny: Part) -> bool:
 
 
 def _could_hold(operator: Operator) -> bool:
-    """Whether some request might make it true; only `accept` and `reject` are certain."""
+    """Whether some request may make the operator true; only `accept` and `reject` are constant."""
     constants = [criterion.constant for criterion in operator.criteria]
     could_hold = [constant is None or bool(constant & SUCCESS_BIT) for constant in constants]
     could_fail = [constant is None or not constant & SUCCESS_BIT for constant in constants]
@@ -150,7 +163,7 @@ def _could_hold(operator: Operator) -> bool:
 
 
 def refusing_policy() -> Policy:
-    """What stands in for a policy that could not be compiled."""
+    """Returns the policy that stands for one that could not be compiled; it denies every request."""
     return Policy(
         operators=(),
         allow=outcome_of_failure("route-misconfigured"),

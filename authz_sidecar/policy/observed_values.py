@@ -1,6 +1,7 @@
-"""What a criterion looks at, for explanations: the value a request, a person or the clock holds.
+"""The values that criteria compare, for explanations: taken from the request, the user or the
+clock.
 
-Says what is there, never what it comes to: outcomes are the criterion's own.
+Returns values and never outcomes: those are the criterion's own.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
 
 class ObservedValue(NamedTuple):
-    """`value` is as in JSON. `note` says why there is none, or what is particular about it."""
+    """A value as in JSON. `note` says why there is none, or what is particular about it."""
 
     value: object = None
     note: str | None = None
 
 
 class EvaluationContext(NamedTuple):
-    """Everything a criterion may look at."""
+    """Everything that a criterion may look at."""
 
     request: CheckRequest
     subject: Subject | None
@@ -42,7 +43,7 @@ class EvaluationContext(NamedTuple):
 
 
 # Of the others, absence itself says that they are not known.
-_TOLD = frozenset(
+_REPORTED = frozenset(
     {
         RequestAttribute.METHOD,
         RequestAttribute.PATH,
@@ -56,23 +57,24 @@ ReadSubject = Callable[["Criterion", "Subject"], ObservedValue]
 
 
 def observe(criterion: Criterion, context: EvaluationContext) -> ObservedValue:
-    missing = sorted(criterion.attributes & _TOLD - context.request.attributes)
+    """Returns the value that the criterion compares in this context."""
+    missing = sorted(criterion.attributes & _REPORTED - context.request.attributes)
     if missing:
         return ObservedValue(note=f"not known: {missing[0].value}")
-    return _LOOKS[criterion.name](criterion, context)
+    return _READERS[criterion.name](criterion, context)
 
 
 def _nothing(_criterion: Criterion, _at: EvaluationContext) -> ObservedValue:
     return ObservedValue()
 
 
-def _of_subject(look: ReadSubject) -> ReadAttribute:
-    def of_somebody(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
+def _of_subject(read: ReadSubject) -> ReadAttribute:
+    def of_subject(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
         if at.subject is None:
             return ObservedValue(note="nobody is signed in")
-        return look(criterion, at.subject)
+        return read(criterion, at.subject)
 
-    return of_somebody
+    return of_subject
 
 
 def _or_note(value: object, note: str) -> ObservedValue:
@@ -113,24 +115,26 @@ def _authentication(criterion: Criterion, at: EvaluationContext) -> ObservedValu
     subject = at.subject
     if subject is None:
         return ObservedValue(note="nobody is signed in")
-    since = subject.authenticated_at
-    found: dict[str, object] = {
-        "max_age": None if since is None else f"{max(0, round(at.now - since))}s",
+    authenticated_at = subject.authenticated_at
+    values: dict[str, object] = {
+        "max_age": None
+        if authenticated_at is None
+        else f"{max(0, round(at.now - authenticated_at))}s",
         "acr": subject.acr,
         "amr": [*subject.amr],
     }
-    wanted = criterion.data if isinstance(criterion.data, Mapping) else {}
-    return ObservedValue({key: value for key, value in found.items() if key in wanted})
+    conditions = criterion.data if isinstance(criterion.data, Mapping) else {}
+    return ObservedValue({key: value for key, value in values.items() if key in conditions})
 
 
 def _device(criterion: Criterion, subject: Subject) -> ObservedValue:
     kind = criterion.device_type
-    found = next((each for each in subject.devices if each.kind == kind), None)
-    if found is None:
+    device = next((each for each in subject.devices if each.kind == kind), None)
+    if device is None:
         return ObservedValue(note=f"no device of type `{kind}`")
     return ObservedValue(
-        {"is": found.credential, "approved": found.approved},
-        None if found.enrolled else "it is not enrolled",
+        {"is": device.credential, "approved": device.approved},
+        None if device.enrolled else "it is not enrolled",
     )
 
 
@@ -157,8 +161,8 @@ def _one_value(values: list[str]) -> ObservedValue:
 
 
 def _cors_preflight(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    asked = ("access-control-request-method", "origin")
-    values = {name: [*at.request.header_values(name)] for name in asked}
+    names = ("access-control-request-method", "origin")
+    values = {name: [*at.request.header_values(name)] for name in names}
     return ObservedValue({"method": at.request.method, **values})
 
 
@@ -180,15 +184,15 @@ def _certificate(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     facts = None if certificate.pem is None else read_certificate(certificate.pem)
     if facts is None:
         return ObservedValue(note="it cannot be read")
-    found = {
+    values = {
         "fingerprint": facts.fingerprint,
         "spki_hash": facts.spki_hash,
         "san_email": [*facts.emails],
         "san_dns": [*facts.dns],
         "san_uri": [*facts.uris],
     }
-    wanted = criterion.data if isinstance(criterion.data, Mapping) else {}
-    return ObservedValue({key: found[key] for key in wanted if key in found})
+    conditions = criterion.data if isinstance(criterion.data, Mapping) else {}
+    return ObservedValue({key: values[key] for key in conditions if key in values})
 
 
 def _certificate_validity(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
@@ -199,23 +203,23 @@ def _certificate_validity(_criterion: Criterion, at: EvaluationContext) -> Obser
 
 
 def _time(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    """As a clock shows it in the zone of the criterion."""
-    zone = criterion.data.get("timezone") if isinstance(criterion.data, Mapping) else None
-    place = times.parse_zone(zone) if isinstance(zone, str) else UTC
+    """The time as a clock shows it in the time zone of the criterion."""
+    zone_name = criterion.data.get("timezone") if isinstance(criterion.data, Mapping) else None
+    zone = times.parse_zone(zone_name) if isinstance(zone_name, str) else UTC
     try:
         return ObservedValue(
-            datetime.fromtimestamp(at.now, place).strftime("%a %Y-%m-%d %H:%M:%S %Z")
+            datetime.fromtimestamp(at.now, zone).strftime("%a %Y-%m-%d %H:%M:%S %Z")
         )
     except (ValueError, OverflowError, OSError):
         return ObservedValue(note="no calendar has this time")
 
 
 def _record(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    asked = table_of(criterion)
+    lookup = table_of(criterion)
     field = str(criterion.data["field"]) if isinstance(criterion.data, Mapping) else ""
-    if asked is None or at.evidence.records is None:
+    if lookup is None or at.evidence.records is None:
         return ObservedValue(note="no tables of records are known")
-    (table, by), record = asked, None
+    (table, by), record = lookup, None
     if by == "user":
         if at.subject is None:
             return ObservedValue(note="nobody is signed in")
@@ -243,7 +247,7 @@ def _tool(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     return ObservedValue({"method": call.method, "tool": call.tool})
 
 
-_LOOKS: Mapping[str, ReadAttribute] = MappingProxyType(
+_READERS: Mapping[str, ReadAttribute] = MappingProxyType(
     {
         "accept": _nothing,
         "authenticated_user": _of_subject(_user),

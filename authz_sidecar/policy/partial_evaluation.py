@@ -1,6 +1,7 @@
-"""A policy for one person at one time: what depends on neither request nor evidence is settled.
+"""Evaluates a policy partially: for one identity at one time, everything that depends on neither
+the request nor records is folded to a constant.
 
-`residual.decide(request)` is `decide(policy, request, identity)` for as long as the residual holds.
+`residual.decide(request)` equals `decide(policy, request, identity)` until `residual.stable_until`.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ _LATER = Dependency.REQUEST | Dependency.RECORDS
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """What is left of a policy. `constant` is the decision where no request changes it;
-    `stable_until` is the instant from which on everything has to be asked anew (exclusive;
-    infinite without time)."""
+    """The rest of a policy after partial evaluation.
+
+    - `constant`: the decision where it is the same for every request.
+    - `stable_until`: Unix seconds until which the residual is valid, exclusive; infinite without
+      criteria about time.
+    """
 
     constant: Decision | None
     stable_until: float
@@ -60,25 +64,26 @@ class Residual:
 
 
 def partially_evaluate(policy: Policy, identity: Identity | None, *, now: float) -> Residual:
+    """Returns the residual of a policy for an identity at `now` (Unix seconds)."""
     subject = build_subject(identity, qualified=policy.qualified_users)
     return partially_evaluate_subject(policy, subject, now=now)
 
 
 def partially_evaluate_subject(policy: Policy, subject: Subject | None, *, now: float) -> Residual:
-    def settled(criterion: Criterion) -> Part:
+    """Returns the residual of a policy for a subject at `now` (Unix seconds)."""
+
+    def fold(criterion: Criterion) -> Part:
         if criterion.depends_on & _LATER:
             return criterion.test
         return criterion.test(_NO_REQUEST, subject, now, NO_CONTEXT)
 
     allow = (
-        combine_operators(policy.operators, Action.ALLOW, settled)
+        combine_operators(policy.operators, Action.ALLOW, fold)
         if policy.operators
         else policy.allow
     )
     deny = (
-        combine_operators(policy.operators, Action.DENY, settled)
-        if policy.operators
-        else policy.deny
+        combine_operators(policy.operators, Action.DENY, fold) if policy.operators else policy.deny
     )
     constant = None
     if isinstance(allow, int) and isinstance(deny, int):
@@ -90,7 +95,7 @@ def partially_evaluate_subject(policy: Policy, subject: Subject | None, *, now: 
             now=now,
             evidence=NO_CONTEXT,
         )
-    until = min(
+    stable_until = min(
         (
             criterion.stable_until(subject, now)
             for criterion in policy.criteria
@@ -99,5 +104,5 @@ def partially_evaluate_subject(policy: Policy, subject: Subject | None, *, now: 
         default=math.inf,
     )
     # A change too near to be told from now is one from the next instant on.
-    until = max(until, math.nextafter(now, math.inf))
-    return Residual(constant, until, allow, deny, subject, policy, now)
+    stable_until = max(stable_until, math.nextafter(now, math.inf))
+    return Residual(constant, stable_until, allow, deny, subject, policy, now)

@@ -1,7 +1,7 @@
 """The path as rules compare it: percent-escapes decoded once, separators kept apart from data.
 
-`%2f` and `%5c` stay escapes: whether they separate segments is a question of reading, which
-whoever asks puts by asking about each reading.
+`%2f` and `%5c` stay escapes: whether they separate segments differs between interpretations, and
+the caller decides about each interpretation.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ _SEPARATOR = re.compile(rb"(?i)(%2f|%5c)")
 
 
 def decode_path(path: str) -> str:
-    """Never fails: bytes that are not UTF-8 become lone surrogates, which no rule contains."""
+    """Returns the decoded path. Never fails: bytes that are not UTF-8 become lone surrogates, which
+    no rule contains."""
     if "%" not in path:
         return path
     pieces = _SEPARATOR.split(path.encode("utf-8", "surrogateescape"))
     joined = b"".join(
-        piece.lower() if place % 2 else unquote_to_bytes(piece)
-        for place, piece in enumerate(pieces)
+        piece.lower() if index % 2 else unquote_to_bytes(piece)
+        for index, piece in enumerate(pieces)
     )
     return joined.decode("utf-8", "surrogateescape")

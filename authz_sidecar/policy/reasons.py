@@ -1,7 +1,7 @@
-"""Outcomes as integers: bit 0 says whether something holds, every other bit is one reason code.
+"""Outcomes as integers: bit 0 says whether a rule holds, every other bit is one reason code.
 
-Merging results is then one `|` and inverting one `^`, and nothing is allocated while a request is
-judged. Codes are Pomerium's where it has one; they are shown to people and written to logs.
+Merging outcomes is one `|` and inverting one `^`, and nothing is allocated while a request is
+decided. Codes are Pomerium's where it has one; they are shown to people and written to logs.
 """
 
 from __future__ import annotations
@@ -73,40 +73,43 @@ CODES = (
 )
 
 ABOUT_DEVICE = 2 << len(CODES)
-"""Beside the codes: a question about a device took part in the result."""
+"""Beside the codes: a criterion about a device took part in the outcome."""
 
 _FAILS = {code: 2 << place for place, code in enumerate(CODES)}
 _HOLDS = {code: bit | SUCCESS_BIT for code, bit in _FAILS.items()}
 
 
 def outcome_of_success(code: str) -> int:
-    """The outcome "holds, because of `code`"."""
+    """Returns the outcome "holds, because of `code`"."""
     return _HOLDS[code]
 
 
 def outcome_of_failure(code: str) -> int:
-    """The outcome "does not hold, because of `code`"."""
+    """Returns the outcome "does not hold, because of `code`"."""
     return _FAILS[code]
 
 
 @lru_cache(maxsize=4096)
 def reason_codes(outcome: int) -> frozenset[str]:
+    """Returns the reason codes of an outcome."""
     return frozenset(code for code, bit in _FAILS.items() if outcome & bit)
 
 
 class Result(NamedTuple):
-    """An outcome as people read it."""
+    """An outcome with its reason codes by name."""
 
     outcome: int
 
     @property
     def holds(self) -> bool:
+        """Whether the rule holds."""
         return bool(self.outcome & SUCCESS_BIT)
 
     @property
     def reasons(self) -> frozenset[str]:
+        """The reason codes, whether it holds or not."""
         return reason_codes(self.outcome)
 
 
 UNAUTHENTICATED = outcome_of_failure("user-unauthenticated")
-"""What every question about a person comes to when nobody is signed in, negative ones included."""
+"""The outcome of every criterion about a user when there is no session, negated ones included."""

@@ -1,6 +1,6 @@
-"""Regular expressions in linear time (RE2): no pattern and no input makes matching explode.
+"""Regular expressions in linear time (RE2), whatever the pattern and the input.
 
-The only place that imports the engine. A pattern always has to match the whole value.
+The only module that imports the engine. A pattern always has to match the whole value.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ _MEMORY = 1 << 20  # bytes a compiled pattern may take; the engine's own default
 
 
 class RegexError(ValueError):
-    """Not a pattern we take; the message says why."""
+    """A pattern that is refused; the message says why."""
 
 
 def compile_full_match(pattern: str, *, ignore_case: bool = False) -> Callable[[str], bool]:
+    """Returns a predicate that says whether the pattern matches a whole string. Raises
+    `RegexError`."""
     compiled = _compiled(pattern, ignore_case=ignore_case)
 
     def matches(value: str) -> bool:
@@ -47,7 +49,7 @@ def _compiled(pattern: str, *, ignore_case: bool) -> re2._Regexp:
     options.dot_nl = True
     try:
         return re2.compile(pattern, options)
-    except re2.error as wrong:
-        reason = wrong.args[0] if wrong.args else "unknown"
+    except re2.error as error:
+        reason = error.args[0] if error.args else "unknown"
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
         raise RegexError(f"is not a pattern: {text}") from None

@@ -1,7 +1,7 @@
-"""What would let in somebody who is kept out only for how, or how long ago, they signed in.
+"""Step-up authentication: which new sign-in would make a denied request pass.
 
-A denial becomes a challenge where the very same rules would allow the very same request if the
-sign-in were another one; what has to be asked for is as little as will do.
+A denial becomes a challenge where the same rules would allow the same request after another
+sign-in; the challenge requires no more than is needed.
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ def with_step_up(
     now: float,
     evidence: Context,
 ) -> Decision:
-    """The decision, or the challenge that takes its place. Pure, and total as `decide` is."""
+    """Returns the decision, or the challenge that replaces it. Pure, and total as `decide` is."""
     if not policy.may_step_up or subject is None or not isinstance(decision, Deny):
         return decision
 
-    def outcomes(of: Subject) -> Outcomes:
-        return {id(each): each.test(request, of, now, evidence) for each in policy.criteria}
+    def outcomes(candidate: Subject) -> Outcomes:
+        return {
+            id(criterion): criterion.test(request, candidate, now, evidence)
+            for criterion in policy.criteria
+        }
 
     least = _least(policy, outcomes(subject))
     if least is None:
@@ -68,17 +71,21 @@ def with_step_up(
 def anticipate(
     policy: Policy, request: CheckRequest, *, now: float, evidence: Context
 ) -> AuthenticationRequirement | None:
-    """What will be asked of whoever signs in for this, if the rules want them otherwise; a wish
-    that saves them a second sign-in, and never more than that. None where nothing will be."""
+    """Returns what the rules are going to require of a user who signs in for this request, or None.
+
+    It saves the user a second sign-in and is never enforced: only `decide` requires anything.
+    """
     if not policy.may_step_up:
         return None
     outcomes = {}
     for operator in policy.operators:
-        plain = operator.kind in (Connective.AND, Connective.OR)
-        wanted = _MET if (operator.action is Action.ALLOW) is plain else _UNMET
-        for each in operator.criteria:
-            known = not each.depends_on & Dependency.SUBJECT
-            outcomes[id(each)] = each.test(request, None, now, evidence) if known else wanted
+        is_positive = operator.kind in (Connective.AND, Connective.OR)
+        favourable = _MET if (operator.action is Action.ALLOW) is is_positive else _UNMET
+        for criterion in operator.criteria:
+            is_known = not criterion.depends_on & Dependency.SUBJECT
+            outcomes[id(criterion)] = (
+                criterion.test(request, None, now, evidence) if is_known else favourable
+            )
     least = _least(policy, outcomes)
     return None if least == AuthenticationRequirement() else least
 
@@ -87,22 +94,22 @@ Outcomes = dict[int, int]
 
 
 def _least(policy: Policy, outcomes: Outcomes) -> AuthenticationRequirement | None:
-    """What is left to demand of a sign-in when everything that can be done without is left out;
-    None where no sign-in would help."""
-    needed = policy.requirements
-    if not _allows(policy, outcomes, met=needed):
+    """The least requirement under which the policy allows; None where no sign-in helps."""
+    required = policy.requirements
+    if not _allows(policy, outcomes, met=required):
         return None
     # In an order that is not that of the rules, which says nothing: the dearest first.
-    for demand in sorted(needed, key=_cost):
-        if _allows(policy, outcomes, met=needed - {demand}):
-            needed -= {demand}
-    return merge_requirements(sorted(needed, key=_cost))
+    for requirement in sorted(required, key=_cost):
+        if _allows(policy, outcomes, met=required - {requirement}):
+            required -= {requirement}
+    return merge_requirements(sorted(required, key=_cost))
 
 
 def _allows(
     policy: Policy, outcomes: Outcomes, *, met: frozenset[AuthenticationRequirement] | None = None
 ) -> bool:
-    """With `met`, a sign-in is taken to meet these demands and no others."""
+    """Whether the policy allows with these outcomes. With `met`, a sign-in meets these requirements
+    and no others."""
 
     def outcome(criterion: Criterion) -> int:
         if met is None or criterion.requirement is None:
@@ -117,7 +124,7 @@ def _allows(
 
 
 def _cost(
-    demand: AuthenticationRequirement,
+    requirement: AuthenticationRequirement,
 ) -> tuple[int, int, float, tuple[str, ...], tuple[str, ...]]:
-    age = float("inf") if demand.max_age is None else demand.max_age
-    return -len(demand.amr), -bool(demand.acr), age, demand.acr, demand.amr
+    max_age = float("inf") if requirement.max_age is None else requirement.max_age
+    return -len(requirement.amr), -bool(requirement.acr), max_age, requirement.acr, requirement.amr

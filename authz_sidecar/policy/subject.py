@@ -1,4 +1,4 @@
-"""Who is asking and what is known beside the request, in the form in which criteria look at it.
+"""The subject of a decision and the context beside the request, in the form that criteria read.
 
 An `Identity` becomes a `Subject` once; criteria know nothing of sessions, providers or stores.
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Device(NamedTuple):
-    """A device credential of the session; `enrolled` says that its records exist."""
+    """A device credential of the session; `enrolled` says that its enrollment record exists."""
 
     kind: str
     credential: str
@@ -22,11 +22,13 @@ class Device(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """A signed-in user. Missing is None, except for `email`: there upstream compares with `""`.
+    """A signed-in user. What is missing is None, except for `email`: Pomerium compares it with
+    `""`.
 
-    `user` is what the criterion `user` compares: the subject, or `provider/subject` on routes that
-    several providers open. `groups` is None where no source of groups spoke, which not even
-    `exclude` takes for an empty list.
+    - `user`: what the criterion `user` compares: the subject, or `provider/subject` on routes with
+      several providers.
+    - `groups`: None where no source of groups is configured or answered; not even `exclude` takes
+      that for an empty list.
     """
 
     user: str | None
@@ -40,7 +42,7 @@ class Subject(NamedTuple):
 
 
 class ToolCall(NamedTuple):
-    """A call under the Model Context Protocol, as far as its body was read."""
+    """A call of the Model Context Protocol, as far as its body was parsed."""
 
     method: str | None
     tool: str | None
@@ -50,20 +52,24 @@ Record = Mapping[str, object]
 
 
 class NetworkTable(Protocol):
-    def find(self, address: Address) -> Record | None: ...
+    """A table of records by network."""
+
+    def find(self, address: Address) -> Record | None:
+        """Returns the record of the longest prefix that holds the address, or None."""
 
 
 class RecordSource(Protocol):
-    """Tables of the operator's, already in memory: a look-up may neither block nor fail. None is a
-    table that nobody knows at the moment."""
+    """The operator's record tables, in memory: a look-up neither blocks nor fails."""
 
-    def users(self, table: str) -> Mapping[str, Record] | None: ...
+    def users(self, table: str) -> Mapping[str, Record] | None:
+        """Returns a table by user, or None when it is not available."""
 
-    def networks(self, table: str) -> NetworkTable | None: ...
+    def networks(self, table: str) -> NetworkTable | None:
+        """Returns a table by network, or None when it is not available."""
 
 
 class Context(NamedTuple):
-    """What a policy may look at beside the request and the user. None is "not known"."""
+    """What a policy may use beside the request and the subject. None is "unknown"."""
 
     records: RecordSource | None = None
     call: ToolCall | None = None
@@ -73,8 +79,11 @@ NO_CONTEXT = Context()
 
 
 def build_subject(identity: Identity | None, *, qualified: bool) -> Subject | None:
-    """`qualified`: users are named `provider/subject`, since equal subjects of two providers are
-    different people. The subjects of machines are qualified already."""
+    """Returns the subject of an identity, or None without one.
+
+    `qualified`: users are named `provider/subject`, since equal subjects of two providers are
+    different people. The subjects of services are qualified already.
+    """
     if identity is None:
         return None
     user = identity.subject

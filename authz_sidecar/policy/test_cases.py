@@ -1,6 +1,6 @@
-"""Tests of policies as their authors write them: a request, a person, and what should come of it.
+"""Parses policy test cases: a request, an identity, and the expected verdict.
 
-Reads cases from a parsed document and says everything that is wrong with them; runs nothing.
+Collects every problem of a file of cases; runs nothing.
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ _IDENTITY = ("acr", "amr", "claims", "email", "groups", "provider", "signed_in_a
 _EXPECT = ("reasons", "route", "verdict")
 
 UNSPECIFIED_USER = "(not given)"
-"""The user id of a person of whom only something else is said."""
+"""The user id of an identity for which a case gives other fields only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedResult:
-    """None where a case does not care. Each of `reasons` has to be among those that are given."""
+    """What a case expects. A None field is not compared; all of `reasons` have to be among those
+    given."""
 
     verdict: str | None
     route: str | None
@@ -58,8 +59,12 @@ class ExpectedResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyTestCase:
-    """`request` has every fact; whoever runs it takes away what no proxy tells. The identity's
-    provider is empty where the route's own is meant. `now` is None for the time of the run."""
+    """One test case.
+
+    - `request`: delivers every attribute; the runner removes those that no proxy delivers.
+    - `identity`: its provider is empty where the route's own is meant.
+    - `now`: Unix seconds; None for the time of the run.
+    """
 
     name: str
     location: SourceLocation
@@ -72,20 +77,20 @@ class PolicyTestCase:
 def parse_cases(
     document: object, *, source_map: SourceMap, problems: list[Problem]
 ) -> tuple[PolicyTestCase, ...]:
-    """All cases of a file: a list of them, or an object with `cases`. What is wrong is added to
-    `problems`; then nothing should be run."""
+    """Returns the cases of a file: a list of them, or an object with `cases`. Problems are added to
+    `problems`; with any of them, no case should be run."""
     reader = _Reader(source_map, problems)
-    at: DocumentPath = ()
+    path: DocumentPath = ()
     if isinstance(document, Mapping):
         reader.keys(document, ("cases",), ())
-        document, at = document.get("cases"), ("cases",)
+        document, path = document.get("cases"), ("cases",)
     if not isinstance(document, list | tuple) or not document:
-        problems.append(source_map.problem("holds no list of cases", *at))
+        problems.append(source_map.problem("holds no list of cases", *path))
         return ()
     return tuple(
         case
-        for place, each in enumerate(document)
-        if (case := reader.case(each, (*at, place))) is not None
+        for index, item in enumerate(document)
+        if (case := reader.case(item, (*path, index))) is not None
     )
 
 
@@ -164,9 +169,9 @@ class _Reader:
             return ()
         lines: list[tuple[str, str]] = []
         for name, value in given.items():
-            for each in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(each, str):
-                    lines.append((str(name).lower(), each))
+            for text in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(text, str):
+                    lines.append((str(name).lower(), text))
                 else:
                     self.problem("takes text", (*path, str(name)))
         return tuple(lines)
@@ -205,10 +210,10 @@ class _Reader:
         if verdict is not None and verdict not in VERDICTS:
             self.problem(unknown_name_message("verdict", verdict, VERDICTS), (*path, "verdict"))
         reasons = self._texts(given, "reasons", path)
-        for place, reason in enumerate(reasons):
+        for index, reason in enumerate(reasons):
             if reason not in REASONS:
                 message = unknown_name_message("reason", reason, REASONS)
-                self.problem(message, (*path, "reasons", place))
+                self.problem(message, (*path, "reasons", index))
         route = self._text(given, "route", path)
         return ExpectedResult(verdict=verdict, route=route, reasons=frozenset(reasons))
 
@@ -218,8 +223,8 @@ class _Reader:
         text = self._text(given, key, path)
         try:
             return None if text is None else read(text)
-        except ValueError as wrong:
-            self.problem(str(wrong), (*path, key))
+        except ValueError as error:
+            self.problem(str(error), (*path, key))
             return None
 
     def _text(self, given: Mapping[str, object], key: str, path: DocumentPath) -> str | None:
@@ -232,7 +237,9 @@ class _Reader:
     def _texts(self, given: Mapping[str, object], key: str, path: DocumentPath) -> tuple[str, ...]:
         value = given.get(key, ())
         values = [value] if isinstance(value, str) else value
-        if not isinstance(values, list | tuple) or not all(isinstance(it, str) for it in values):
+        if not isinstance(values, list | tuple) or not all(
+            isinstance(item, str) for item in values
+        ):
             self.problem("takes a list of texts", (*path, key))
             return ()
         return tuple(values)
@@ -241,8 +248,8 @@ class _Reader:
 def _url(text: str) -> tuple[Origin, str]:
     try:
         return parse_url(iri_to_uri(text))
-    except MalformedUrl as wrong:
-        raise ValueError(f"`{text[:100]}` is no absolute url: {wrong}") from None
+    except MalformedUrl as error:
+        raise ValueError(f"`{text[:100]}` is no absolute url: {error}") from None
 
 
 def _address(text: str) -> Address:

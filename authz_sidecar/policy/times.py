@@ -1,4 +1,4 @@
-"""Time as rules write it: instants, days of the week, times of day, zones. Knows no clock."""
+"""Parses times as rules write them: instants, days of the week, times of day, zones. Has no clock."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _TIME = re.compile(r"(\d{1,2})(?::(\d{2})(?::(\d{2})(\.\d{1,9})?)?)?(?: ?([AaPp]
 
 
 class TimeFormatError(ValueError):
-    """Not a time; the message is for the operator."""
+    """A text that is not a time; the message is for the operator."""
 
 
 def parse_zone(name: str) -> tzinfo:
+    """Returns the time zone of an IANA name. Raises `TimeFormatError`."""
     if name == "UTC":
         return UTC
     try:
@@ -31,7 +32,11 @@ def parse_zone(name: str) -> tzinfo:
 
 
 def parse_instant(text: str, *, default_zone: tzinfo) -> float:
-    """ISO 8601; `default_zone` is the zone of one without an offset."""
+    """Returns the Unix seconds of an ISO 8601 date; `default_zone` is the zone of one without an
+    offset.
+
+    Raises `TimeFormatError`.
+    """
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
@@ -42,18 +47,19 @@ def parse_instant(text: str, *, default_zone: tzinfo) -> float:
 
 
 def parse_days(text: str) -> frozenset[int]:
-    """`*`, `mon`, `mon,wed`, `fri-mon` (around the end of the week); Monday is 0."""
-    found: set[int] = set()
+    """Parses `*`, `mon`, `mon,wed` or `fri-mon` (around the end of the week) to numbers of days;
+    Monday is 0. Raises `TimeFormatError`."""
+    days: set[int] = set()
     for piece in text.lower().split(","):
         name = piece.strip()
         if name == "*":
-            found.update(range(7))
+            days.update(range(7))
             continue
         first, dash, last = name.partition("-")
         start = _day(first.strip())
         end = _day(last.strip()) if dash else start
-        found.update((start + step) % 7 for step in range((end - start) % 7 + 1))
-    return frozenset(found)
+        days.update((start + step) % 7 for step in range((end - start) % 7 + 1))
+    return frozenset(days)
 
 
 def _day(name: str) -> int:
@@ -64,11 +70,12 @@ def _day(name: str) -> int:
 
 
 def parse_time_of_day(text: str) -> float:
-    """Seconds since midnight of `15:04`, `15:04:05.5`, `3:04 PM`, `3PM`."""
-    found = _TIME.fullmatch(text.strip())
-    if found is None:
+    """Returns the seconds since midnight of `15:04`, `15:04:05.5`, `3:04 PM` or `3PM`. Raises
+    `TimeFormatError`."""
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
         raise TimeFormatError(f"`{text[:100]}` is not a time such as `15:04` or `3:04 PM`")
-    hour, minute, second, fraction, half = found.groups()
+    hour, minute, second, fraction, half = match.groups()
     hours, minutes, seconds = int(hour), int(minute or 0), int(second or 0)
     limit = (1, 12) if half else (0, 23)
     if not limit[0] <= hours <= limit[1] or minutes > 59 or seconds > 59 or not (half or minute):
@@ -79,14 +86,16 @@ def parse_time_of_day(text: str) -> float:
 
 
 def local_time(now: float, place: tzinfo) -> tuple[int, float]:
-    """Day of the week and seconds since midnight, as clocks there show them."""
+    """Returns the day of the week (Monday is 0) and the seconds since midnight, as clocks in
+    `place` show them."""
     # A whole second, or the last microsecond of a day would count as the next one.
-    shown = datetime.fromtimestamp(math.floor(min(max(now, _FIRST), _LAST)), place)
-    offset = shown.utcoffset() or timedelta()
+    local = datetime.fromtimestamp(math.floor(min(max(now, _FIRST), _LAST)), place)
+    offset = local.utcoffset() or timedelta()
     # Twice, because what is less than nothing by next to nothing is rounded up to a whole day.
-    return shown.weekday(), (now + offset.total_seconds()) % DAY_SECONDS % DAY_SECONDS
+    return local.weekday(), (now + offset.total_seconds()) % DAY_SECONDS % DAY_SECONDS
 
 
-def next_minute(now: float) -> float:
-    """Clocks are put forward and back at quarters of an hour of UTC; until the next they run on."""
+def next_quarter_hour(now: float) -> float:
+    """Returns the next quarter of an hour of UTC: clocks change only there, so until then local
+    time is steady."""
     return (now // _QUARTER + 1) * _QUARTER

@@ -1,4 +1,5 @@
-"""What two results, of the allow rules and of the deny rules, come to. Order as upstream's."""
+"""Makes a decision of two outcomes, of the allow rules and of the deny rules. The order is
+Pomerium's."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from authz_sidecar.policy.reasons import (
 
 
 class PomeriumOutcome(StrEnum):
+    """What Pomerium does with a request."""
+
     PERMIT = "permit"
     LOGIN = "login"
     DEVICE_REGISTRATION = "device-registration"
@@ -32,14 +35,17 @@ _DEVICE_REFUSED = outcome_of_failure("device-unauthorized")
 
 
 def pomerium_outcome(allow: int, deny: int) -> PomeriumOutcome:
-    """A `user-unauthenticated` on either side asks for a sign-in, even where `allow` holds and
-    `deny` does not: a rule about people cannot be answered for nobody."""
+    """Returns what Pomerium does with these outcomes.
+
+    `user-unauthenticated` on either side means a sign-in, even where `allow` holds and `deny` does
+    not: a rule about users has no result without a session.
+    """
     if deny & _CERTIFICATE:
         return PomeriumOutcome.DENIED_CERTIFICATE
-    either = allow | deny
-    if either & UNAUTHENTICATED:
+    reasons_of_both = allow | deny
+    if reasons_of_both & UNAUTHENTICATED:
         return PomeriumOutcome.LOGIN
-    if either & _DEVICE_MISSING:
+    if reasons_of_both & _DEVICE_MISSING:
         return PomeriumOutcome.DEVICE_REGISTRATION
     if allow & SUCCESS_BIT and not deny & SUCCESS_BIT:
         return PomeriumOutcome.PERMIT
@@ -51,6 +57,7 @@ def pomerium_outcome(allow: int, deny: int) -> PomeriumOutcome:
 
 @lru_cache(maxsize=4096)
 def decision(allow: int, deny: int) -> Decision:
+    """Returns the decision for the outcomes of the allow rules and of the deny rules."""
     match pomerium_outcome(allow, deny):
         case PomeriumOutcome.PERMIT:
             return Allow(reason_codes(allow))
@@ -66,7 +73,8 @@ def decision(allow: int, deny: int) -> Decision:
 
 @lru_cache(maxsize=4096)
 def decision_unsatisfiable(allow: int, deny: int) -> Decision:
-    """For policies that nobody can satisfy: nobody is asked to sign in for what nobody may have."""
+    """Returns the decision of a policy that no user can satisfy: it denies instead of requiring a
+    useless sign-in."""
     if pomerium_outcome(allow, deny) is PomeriumOutcome.LOGIN:
         return Deny(reason_codes(deny if deny & SUCCESS_BIT else allow))
     return decision(allow, deny)
@@ -76,4 +84,5 @@ ToDecision = Callable[[int, int], Decision]
 
 
 def select_decision(*, satisfiable: bool) -> ToDecision:
+    """Returns the function that makes decisions, by whether some user can satisfy the policy."""
     return decision if satisfiable else decision_unsatisfiable

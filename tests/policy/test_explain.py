@@ -10,7 +10,7 @@ from authz_sidecar.policy import Context
 from authz_sidecar.policy.criteria import BUILDERS
 from authz_sidecar.policy.explain import ExplainedCriterion, explain, explain_subject
 from authz_sidecar.policy.model import refusing_policy
-from authz_sidecar.policy.observed_values import _LOOKS, ObservedValue
+from authz_sidecar.policy.observed_values import _READERS, ObservedValue
 from authz_sidecar.policy.records import static_tables
 from authz_sidecar.policy.subject import Device, Subject, ToolCall
 from authz_sidecar.policy.vectors import load_policy
@@ -33,7 +33,7 @@ def one(criterion: dict[str, Any], asked: Any = None, who: Any = ANN) -> Explain
 
 
 def test_every_criterion_says_what_it_looks_at() -> None:
-    assert _LOOKS.keys() == BUILDERS.keys()
+    assert _READERS.keys() == BUILDERS.keys()
 
 
 @pytest.mark.parametrize(

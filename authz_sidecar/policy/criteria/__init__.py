@@ -1,4 +1,4 @@
-"""Every criterion of the language by its name in a policy."""
+"""All criteria of the policy language, by their names."""
 
 from __future__ import annotations
 
@@ -69,4 +69,4 @@ BUILDERS: MappingProxyType[str, Builder] = MappingProxyType(
 )
 
 WITHOUT_TRANSPORT = frozenset({"device", "mcp_tool"})
-"""Known to the language, but nothing delivers what they ask about yet."""
+"""Known to the language, but no adapter delivers what they compare yet."""

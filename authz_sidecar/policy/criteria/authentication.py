@@ -1,6 +1,6 @@
-"""`authentication`: how and how long ago somebody signed in (`max_age`, `acr`, `amr`).
+"""`authentication`: when and how the user signed in (`max_age`, `acr`, `amr`).
 
-Each condition that fails has a reason of its own, so that a sign-in can ask for what is missing.
+Each condition that fails has a reason of its own, so that a sign-in can be required to meet it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 _KEYS = ("acr", "amr", "max_age")
 _DURATION = re.compile(r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?")
-_LONGEST = 1e9
-_SECONDS = (86400, 3600, 60, 1)
+_MAX_AGE_SECONDS = 1e9
+_UNIT_SECONDS = (86400, 3600, 60, 1)
 # OpenID Connect Core, 3.1.2.1: `acr_values` is a "Space-separated string"; RFC 9470 section 3 has it
 # in a quoted-string as well.
 _ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 def authentication(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `authentication`; None after reporting problems."""
     if not isinstance(data, Mapping) or not data:
         site.problem("takes an object with `max_age`, `acr` or `amr`")
         return None
@@ -47,8 +48,8 @@ def authentication(data: object, site: CompileContext) -> Criterion | None:
     )
 
 
-def _criterion(demand: AuthenticationRequirement, site: CompileContext) -> Criterion:
-    max_age = demand.max_age
+def _criterion(requirement: AuthenticationRequirement, site: CompileContext) -> Criterion:
+    max_age = requirement.max_age
     ok = outcome_of_success("authentication-ok")
     too_old = outcome_of_failure("authentication-too-old")
     wrong_acr, wrong_amr = (
@@ -59,7 +60,7 @@ def _criterion(demand: AuthenticationRequirement, site: CompileContext) -> Crite
     def test(_request: object, subject: Subject | None, now: float, _evidence: object) -> int:
         if subject is None:
             return UNAUTHENTICATED
-        missing = demand.unmet_by(subject, now=now)
+        missing = requirement.unmet_by(subject, now=now)
         if missing is None:
             return ok
         return (
@@ -68,14 +69,14 @@ def _criterion(demand: AuthenticationRequirement, site: CompileContext) -> Crite
             | (wrong_amr if missing.amr else 0)
         )
 
-    def until(subject: Subject | None, now: float) -> float:
+    def stable_until(subject: Subject | None, now: float) -> float:
         if max_age is None or subject is None or subject.authenticated_at is None:
             return float("inf")
-        ends = subject.authenticated_at + max_age
-        return ends if now < ends else float("inf")
+        expires_at = subject.authenticated_at + max_age
+        return expires_at if now < expires_at else float("inf")
 
-    criterion = site.criterion(test, Dependency.SUBJECT | Dependency.TIME, until=until)
-    return replace(criterion, requirement=demand)
+    criterion = site.criterion(test, Dependency.SUBJECT | Dependency.TIME, until=stable_until)
+    return replace(criterion, requirement=requirement)
 
 
 def _max_age(data: Mapping[str, object], site: CompileContext) -> float | None:
@@ -83,11 +84,11 @@ def _max_age(data: Mapping[str, object], site: CompileContext) -> float | None:
         return None
     value = data["max_age"]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if 0 < value <= _LONGEST:
+        if 0 < value <= _MAX_AGE_SECONDS:
             return float(value)
         value = None
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    pairs = zip(found.groups(), _SECONDS, strict=True) if found else ()
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    pairs = zip(match.groups(), _UNIT_SECONDS, strict=True) if match else ()
     seconds = float(sum(int(count) * unit for count, unit in pairs if count is not None))
     if not seconds:
         site.problem("takes a duration such as `30m` or `1h30m`", "max_age")

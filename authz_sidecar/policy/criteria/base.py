@@ -1,7 +1,7 @@
-"""What a compiled criterion is and what its builder may ask and say.
+"""The compiled criterion, and the context in which a builder compiles it.
 
 A builder turns the data of one criterion into a `Criterion`, or reports every problem in it and
-returns None. Nothing that a builder returns can fail when a request is judged.
+returns None. Nothing that a builder returns can fail when a request is decided.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import RequestAttribute
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.combinators import Test
-    # HOUSE-REMOVED
 
 
 class Dependency(Flag):
-    """What an outcome depends on; whatever depends on neither request nor evidence is known as
-    soon as it is known who asks, and when."""
+    """What an outcome depends on. An outcome that depends on neither REQUEST nor RECORDS is known
+    from the subject and the time alone."""
 
     NOTHING = 0
     SUBJECT = auto()
@@ -35,15 +34,22 @@ class Dependency(Flag):
 
 
 Until = Callable[[Subject | None, float], float]
-"""The instant until which the outcome for (subject, now) surely stays what it is."""
+"""Returns the Unix time until which the outcome for (subject, now) surely stays the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """`path` leads to it in the document, `data` is what stands there; `attributes` are those
-    without which it is unknown; `groups` are the group names it mentions. `constant` is the
-    outcome where it is always the same, `device_type` the kind of device asked for, `requirement`
-    what it asks of a sign-in."""
+    """A compiled criterion.
+
+    - `sub_path`: what follows the first `/` of its name.
+    - `data`, `path`: its value in the document, and where it stands.
+    - `attributes`: the request attributes without which its outcome is unknown.
+    - `stable_until`: until when an outcome stays the same; None when it does not depend on time.
+    - `groups`: the group names it mentions.
+    - `constant`: its outcome where that is always the same.
+    - `device_type`: the type of device it needs.
+    - `requirement`: what it requires of a sign-in.
+    """
 
     name: str
     sub_path: str
@@ -60,18 +66,18 @@ class Criterion:
 
     @property
     def source_text(self) -> str:
-        """Its name as it stands in the policy."""
+        """The name as it stands in the policy."""
         return f"{self.name}/{self.sub_path}" if self.sub_path else self.name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompileContext:
-    """Where a criterion stands. `sub_path` is what follows the first `/` of its name, `data` its
-    value.
+    """The place of a criterion in its document, and where its problems go.
 
-    `outcome_when_unknown` is what the criterion counts as when its fact did not arrive: whatever
-    makes its rule refuse. None stands for the upstream meaning, in which an absent input simply
-    does not match.
+    - `sub_path`: what follows the first `/` of its name.
+    - `data`: its value.
+    - `outcome_when_unknown`: what the criterion counts as when its attribute is unknown, so that
+      its rule refuses. None is Pomerium's meaning: an absent input does not match.
     """
 
     name: str
@@ -83,13 +89,16 @@ class CompileContext:
     problems: list[Problem]
 
     def problem(self, message: str, *steps: PathStep) -> None:
+        """Reports a problem at the criterion's value, or at `steps` below it."""
         self.problems.append(self.source_map.problem(message, *self.path, *steps))
 
     def scoped(self, *steps: PathStep) -> CompileContext:
-        """For a matcher inside of the data."""
+        """Returns the context of a matcher inside the data."""
         return replace(self, path=(*self.path, *steps))
 
     def when_unknown(self, *, code: str, failing: int) -> int:
+        """Returns the outcome for an unknown attribute, with `code` as its reason; `failing` where
+        Pomerium's meaning applies."""
         if self.outcome_when_unknown is None:
             return failing
         return outcome_of_success(code) if self.outcome_when_unknown else outcome_of_failure(code)
@@ -103,6 +112,7 @@ class CompileContext:
         until: Until | None = None,
         groups: tuple[str, ...] = (),
     ) -> Criterion:
+        """Returns a criterion with this test."""
         return Criterion(
             name=self.name,
             sub_path=self.sub_path,
@@ -123,17 +133,20 @@ class CompileContext:
         failed: str,
         groups: tuple[str, ...] = (),
     ) -> Criterion:
-        """A question about a signed-in user; nobody signed in is the same answer to all of them."""
-        passing, failing = outcome_of_success(ok), outcome_of_failure(failed)
+        """Returns a criterion about the signed-in user; without a session its outcome is
+        `user-unauthenticated`."""
+        success, failure = outcome_of_success(ok), outcome_of_failure(failed)
 
         def test(_request: object, subject: Subject | None, _now: float, _evidence: object) -> int:
             if subject is None:
                 return UNAUTHENTICATED
-            return passing if held(subject) else failing
+            return success if held(subject) else failure
 
         return self.criterion(test, Dependency.SUBJECT, groups=groups)
 
     def constant_criterion(self, outcome: int) -> Criterion:
+        """Returns a criterion whose outcome is always the same."""
+
         def test(_request: object, _subject: object, _now: float, _evidence: object) -> int:
             return outcome
 
@@ -141,11 +154,14 @@ class CompileContext:
 
 
 Builder = Callable[[object, CompileContext], Criterion | None]
+"""Compiles the data of a criterion; returns None after reporting problems."""
 
 
 def accept(_data: object, site: CompileContext) -> Criterion:
+    """Compiles `accept`, which always holds, whatever its data."""
     return site.constant_criterion(outcome_of_success("accept"))
 
 
 def reject(_data: object, site: CompileContext) -> Criterion:
+    """Compiles `reject`, which never holds, whatever its data."""
     return site.constant_criterion(outcome_of_failure("reject"))

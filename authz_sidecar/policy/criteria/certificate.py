@@ -1,6 +1,6 @@
-"""`client_certificate` and `invalid_client_certificate`: what the proxy says of the certificate.
+"""`client_certificate` and `invalid_client_certificate`: what the proxy reports of the certificate.
 
-The first never judges trust; the second does nothing else, and asks about validity first.
+The first compares fields and never judges trust; the second is about trust alone.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from authz_sidecar.policy.matchers import operators_of
 from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
 
 _FACTS = frozenset({RequestAttribute.CERTIFICATE})
-_SHORT = re.compile(r"[0-9a-f]{64}")
-_LONG = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){31}")
+_PLAIN_HEX = re.compile(r"[0-9a-f]{64}")
+_COLON_HEX = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2}){31}")
 _SHA256_BYTES = 32
 
 CertificateTest = Callable[[CertificateFacts], bool]
 
 
 def client_certificate(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `client_certificate`; None after reporting problems."""
     if not isinstance(data, Mapping):
         site.problem(f"takes an object with {', '.join(f'`{key}`' for key in _CONDITIONS)}")
         return None
@@ -59,6 +60,7 @@ def client_certificate(data: object, site: CompileContext) -> Criterion | None:
 
 
 def invalid_client_certificate(_data: object, site: CompileContext) -> Criterion:
+    """Compiles `invalid_client_certificate`, which holds for a missing or an invalid certificate."""
     valid = outcome_of_failure("valid-client-certificate")
     missing = outcome_of_success("client-certificate-required")
     invalid = outcome_of_success("invalid-client-certificate")
@@ -85,36 +87,36 @@ def _condition(key: str, value: object, site: CompileContext) -> CertificateTest
 
 
 def _fingerprint(value: object, site: CompileContext) -> CertificateTest | None:
-    """Of the whole certificate, SHA-256."""
-    known = _each(value, site, _normal_fingerprint)
-    return None if known is None else lambda facts: facts.fingerprint in known
+    """SHA-256 of the whole certificate."""
+    allowed = _normalized_values(value, site, _normal_fingerprint)
+    return None if allowed is None else lambda facts: facts.fingerprint in allowed
 
 
 def _spki_hash(value: object, site: CompileContext) -> CertificateTest | None:
-    known = _each(value, site, _normal_spki_hash)
-    return None if known is None else lambda facts: facts.spki_hash in known
+    allowed = _normalized_values(value, site, _normal_spki_hash)
+    return None if allowed is None else lambda facts: facts.spki_hash in allowed
 
 
-def _each(
-    value: object, site: CompileContext, normal: Callable[[str], str]
+def _normalized_values(
+    value: object, site: CompileContext, normalize: Callable[[str], str]
 ) -> frozenset[str] | None:
     before = len(site.problems)
-    known = set()
+    values = set()
     for text in value if isinstance(value, list | tuple) else [value]:
         if not isinstance(text, str):
             site.problem("takes a string or an array of strings")
             continue
         try:
-            known.add(normal(text))
-        except ValueError as wrong:
-            site.problem(str(wrong))
-    return frozenset(known) if len(site.problems) == before else None
+            values.add(normalize(text))
+        except ValueError as error:
+            site.problem(str(error))
+    return frozenset(values) if len(site.problems) == before else None
 
 
 def _normal_fingerprint(text: str) -> str:
-    if _SHORT.fullmatch(text):
+    if _PLAIN_HEX.fullmatch(text):
         return text
-    if _LONG.fullmatch(text):
+    if _COLON_HEX.fullmatch(text):
         return text.replace(":", "").lower()
     raise ValueError(
         f"unsupported fingerprint `{text[:100]}`: SHA-256 as 64 lower-case hexadecimal digits,"
@@ -132,7 +134,7 @@ def _normal_spki_hash(text: str) -> str:
 
 
 def _san(names: Callable[[CertificateFacts], tuple[str, ...]]) -> Condition:
-    """Existential, operator by operator: each may be satisfied by another of the names."""
+    """Existential for each operator: different names may satisfy different operators."""
 
     def condition(value: object, site: CompileContext) -> CertificateTest | None:
         operators = operators_of(value, site)

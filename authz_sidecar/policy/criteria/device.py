@@ -1,4 +1,5 @@
-"""`device`: a device credential of the session (WebAuthn). For evaluation until it has a transport."""
+"""`device`: a device credential of the session (WebAuthn). Only for test vectors: nothing delivers
+devices yet."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ _KEYS = ("approved", "is", "type")
 
 
 def device(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `device`; None after reporting problems."""
     if not isinstance(data, Mapping):
         site.problem("takes an object with `type`, `is` or `approved`")
         return None
@@ -30,20 +32,22 @@ def device(data: object, site: CompileContext) -> Criterion | None:
     kind = str(data.get("type", "any"))
     credential = data.get("is")
     approved = _truthy(data["approved"]) if "approved" in data else None
-    nobody = UNAUTHENTICATED | ABOUT_DEVICE
+    unauthenticated = UNAUTHENTICATED | ABOUT_DEVICE
     missing = outcome_of_failure("device-unauthenticated") | ABOUT_DEVICE
     passing = outcome_of_success("device-ok") | ABOUT_DEVICE
     failing = outcome_of_failure("device-unauthorized") | ABOUT_DEVICE
 
     def test(_request: object, subject: Subject | None, _now: float, _evidence: object) -> int:
         if subject is None:
-            return nobody
-        found = next((each for each in subject.devices if each.kind == kind), None)
-        if found is None or not found.enrolled:
+            return unauthenticated
+        credential_record = next(
+            (candidate for candidate in subject.devices if candidate.kind == kind), None
+        )
+        if credential_record is None or not credential_record.enrolled:
             return missing
-        if credential is not None and found.credential != credential:
+        if credential is not None and credential_record.credential != credential:
             return failing
-        return failing if approved not in (None, found.approved) else passing
+        return failing if approved not in (None, credential_record.approved) else passing
 
     return replace(site.criterion(test, Dependency.SUBJECT), device_type=kind)
 
@@ -60,5 +64,5 @@ def _sound(data: Mapping[object, object], site: CompileContext) -> bool:
 
 
 def _truthy(value: object) -> bool:
-    """As upstream, which borrows it from JavaScript: empty arrays and objects are true."""
+    """JavaScript's truth value, as Pomerium has it: empty arrays and objects are true."""
     return bool(value) or isinstance(value, list | tuple | Mapping)

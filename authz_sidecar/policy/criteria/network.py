@@ -1,4 +1,4 @@
-"""`source_ip`: the client's address in one of the listed networks."""
+"""`source_ip`: the client's address is in one of the listed networks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ _FACTS = frozenset({RequestAttribute.CLIENT_ADDRESS})
 
 
 def source_ip(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `source_ip`; None after reporting problems."""
     if not isinstance(data, str | list | tuple):
         site.problem("takes an address, a network such as `10.0.0.0/8`, or an array of them")
         return None
     texts = [data] if isinstance(data, str) else list(data)
-    networks = [_network(text, site, at) for at, text in enumerate(texts)]
+    networks = [_network(text, site, index) for index, text in enumerate(texts)]
     ranges = _ranges(network for network in networks if network is not None)
     if None in networks:
         return None
@@ -44,19 +45,21 @@ def source_ip(data: object, site: CompileContext) -> Criterion | None:
     return site.criterion(test, Dependency.REQUEST, facts=_FACTS)
 
 
-def _network(text: object, site: CompileContext, at: int) -> Network | None:
+def _network(text: object, site: CompileContext, index: int) -> Network | None:
     if not isinstance(text, str):
-        site.problem("takes addresses and networks written as strings", at)
+        site.problem("takes addresses and networks written as strings", index)
         return None
     try:
         return parse_network(text)
     except ValueError:
-        site.problem(f"`{text[:100]}` is neither an address nor a network such as `10.0.0.0/8`", at)
+        site.problem(
+            f"`{text[:100]}` is neither an address nor a network such as `10.0.0.0/8`", index
+        )
         return None
 
 
 def _ranges(networks: Iterable[Network]) -> tuple[tuple[int, int, int], ...]:
-    """Networks as (first, last, IP version): comparing integers is all that a request costs."""
+    """Networks as (first, last, IP version): a request costs only comparisons of integers."""
     return tuple(
         (int(network.network_address), int(network.broadcast_address), network.version)
         for network in networks

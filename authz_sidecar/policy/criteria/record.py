@@ -1,4 +1,4 @@
-"""`record`: a field of what a table of the operator's says about the user or the client's address."""
+"""`record`: a field of the operator's record about the user or the client's address."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _BY = ("address", "user")
 _KEYS = ("by", "field", "type")
 
 ValueTest = Callable[[object], bool]
-"""Of the field's value, None where there is no record or no such field."""
+"""Whether a value of the field matches; the value is None without a record or without the field."""
 
 
 def record(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `record`; None after reporting problems."""
     if not isinstance(data, Mapping):
         site.problem("takes an object with `type`, `field` and an operator")
         return None
@@ -44,15 +45,16 @@ def record(data: object, site: CompileContext) -> Criterion | None:
         site.problem("needs an operator: `is`, `exists`, `>=`, …")
         return None
 
-    def held(found: Mapping[str, object] | None) -> bool:
-        value = None if found is None else found.get(field)
+    def held(row: Mapping[str, object] | None) -> bool:
+        value = None if row is None else row.get(field)
         return all(test(value) for test in tests)
 
     return (_of_user if by == "user" else _of_address)(table, held, site)
 
 
 def table_of(criterion: Criterion) -> tuple[str, str] | None:
-    """The table that it looks up in, and whether by `user` or by `address`."""
+    """Returns the table of a `record` criterion and whether it is looked up by `user` or by
+    `address`; None for other criteria."""
     data = criterion.data
     if criterion.name != "record" or not isinstance(data, Mapping):
         return None
@@ -105,13 +107,13 @@ def _operator(name: str, operand: object, site: CompileContext) -> ValueTest | N
     except KeyError:
         known = ("is", "not", "exists", *_COMPARISONS, *STRING_OPERATORS, *LIST_OPERATORS)
         site.problem(unknown_name("record operator", name, {*known}), name)
-    except OperandError as wrong:
-        site.problem(f"`{name}` {wrong}", name)
+    except OperandError as error:
+        site.problem(f"`{name}` {error}", name)
     return None
 
 
 def _value_test(name: str, operand: object) -> ValueTest:
-    """A missing field satisfies nothing but `exists: false`."""
+    """A missing field matches nothing but `exists: false`."""
     if name == "exists":
         if not isinstance(operand, bool):
             raise OperandError("takes `true` or `false`")

@@ -1,8 +1,8 @@
-"""What the client's own request says: `http_method`, `http_path`, and the extensions of ours
-`http_header/<name>` and `query/<name>`, all compared as strings.
+"""Criteria about the request: `http_method`, `http_path`, `cors_preflight`, and our extensions
+`http_header/<name>` and `query/<name>`. They compare strings.
 
-An absent value matches nothing, not even `not`; one given twice has no value that an application is
-sure to take, so it counts as unknown.
+An absent value matches nothing, not even `not`. A repeated value counts as unknown, because
+applications differ in which one they use.
 """
 
 from __future__ import annotations
@@ -21,18 +21,21 @@ if TYPE_CHECKING:
 
 
 def http_method(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `http_method`; None after reporting problems."""
     return _compared(
         data, site, RequestAttribute.METHOD, lambda request: (request.method,), "http-method"
     )
 
 
 def http_path(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `http_path`, which compares the decoded path; None after reporting problems."""
     return _compared(
         data, site, RequestAttribute.PATH, lambda request: (decode_path(request.path),), "http-path"
     )
 
 
 def http_header(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `http_header/<name>`; None after reporting problems."""
     name = site.sub_path.lower()
     if not name:
         site.problem("`http_header` needs the name of a header: `http_header/x-team`")
@@ -47,6 +50,7 @@ def http_header(data: object, site: CompileContext) -> Criterion | None:
 
 
 def query(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `query/<name>`; None after reporting problems."""
     name = site.sub_path
     if not name:
         site.problem("`query` needs the name of a parameter: `query/tab`")
@@ -63,19 +67,19 @@ def query(data: object, site: CompileContext) -> Criterion | None:
 def _compared(
     data: object,
     site: CompileContext,
-    fact: RequestAttribute,
+    attribute: RequestAttribute,
     values_of: Callable[[CheckRequest], Sequence[str]],
     code: str,
 ) -> Criterion | None:
     matches = string_matcher(data, site)
     if matches is None:
         return None
-    facts = frozenset({fact})
+    attributes = frozenset({attribute})
     passing, failing = outcome_of_success(f"{code}-ok"), outcome_of_failure(f"{code}-unauthorized")
     unknown = site.when_unknown(code=f"{code}-unknown", failing=failing)
 
     def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
-        if not request.attributes >= facts:
+        if not request.attributes >= attributes:
             return unknown
         values = values_of(request)
         if not values:
@@ -84,16 +88,16 @@ def _compared(
             return unknown
         return passing if matches(values[0]) else failing
 
-    return site.criterion(test, Dependency.REQUEST, facts=facts)
+    return site.criterion(test, Dependency.REQUEST, facts=attributes)
 
 
 def parameter_values(text: str, name: str) -> list[str]:
-    """All values of a parameter. Some applications separate by `;` too: where that makes another
-    reading, the values of both are given."""
+    """Returns all values of a query parameter. Some applications separate by `;` too: where that
+    gives other values, both are returned."""
     values = _split(text.split("&"), name)
     if ";" in text:
-        other = _split(text.replace(";", "&").split("&"), name)
-        return values if other == values else values + other + [""]
+        split_at_semicolons = _split(text.replace(";", "&").split("&"), name)
+        return values if split_at_semicolons == values else values + split_at_semicolons + [""]
     return values
 
 
@@ -109,6 +113,8 @@ _FACTS = frozenset({RequestAttribute.METHOD, RequestAttribute.HEADERS})
 
 
 def cors_preflight(_data: object, site: CompileContext) -> Criterion:
+    """Compiles `cors_preflight`, which holds for the request that a browser sends before a
+    cross-origin one (Fetch, "CORS-preflight request")."""
     passing, failing = outcome_of_success("cors-request"), outcome_of_failure("non-cors-request")
     unknown = site.when_unknown(code="cors-request-unknown", failing=failing)
 
@@ -117,7 +123,7 @@ def cors_preflight(_data: object, site: CompileContext) -> Criterion:
             return unknown
         if request.method != "OPTIONS":
             return failing
-        asked = any(request.header_values("access-control-request-method"))
-        return passing if asked and any(request.header_values("origin")) else failing
+        names_method = any(request.header_values("access-control-request-method"))
+        return passing if names_method and any(request.header_values("origin")) else failing
 
     return site.criterion(test, Dependency.REQUEST, facts=_FACTS)

@@ -1,5 +1,5 @@
-"""`date`, `day_of_week`, `time_of_day`. `after` is included, `before` is not; ranges may run around
-the end of a week or a day; without a zone it is UTC, but `time_of_day` must name one."""
+"""`date`, `day_of_week`, `time_of_day`. `after` is inclusive, `before` exclusive; ranges may wrap
+around the end of a week or a day; the default zone is UTC, but `time_of_day` must name one."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _NEVER = float("inf")
 
 
 def date(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `date`; None after reporting problems."""
     fields = _fields(data, site, ("after", "before", "timezone"))
     if fields is None:
         return None
     before = len(site.problems)
-    place = _zone(fields, site) or UTC
+    zone = _zone(fields, site) or UTC
 
     def read(text: str) -> float:
-        return times.parse_instant(text, default_zone=place)
+        return times.parse_instant(text, default_zone=zone)
 
     first, last = _read(fields, "after", read, site), _read(fields, "before", read, site)
     if first is not None and last is not None and last <= first:
@@ -36,13 +37,14 @@ def date(data: object, site: CompileContext) -> Criterion | None:
     start = -_NEVER if first is None else first
     end = _NEVER if last is None else last
 
-    def until(_subject: object, now: float) -> float:
-        return min((at for at in (start, end) if at > now), default=_NEVER)
+    def stable_until(_subject: object, now: float) -> float:
+        return min((bound for bound in (start, end) if bound > now), default=_NEVER)
 
-    return _timed(lambda now: start <= now < end, site, "date", until)
+    return _timed(lambda now: start <= now < end, site, "date", stable_until)
 
 
 def day_of_week(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `day_of_week`; None after reporting problems."""
     if isinstance(data, str):
         days = _parsed(data, times.parse_days, site)
         return None if days is None else _on_days(days, UTC, site)
@@ -50,64 +52,67 @@ def day_of_week(data: object, site: CompileContext) -> Criterion | None:
     if fields is None:
         return None
     before = len(site.problems)
-    place = _zone(fields, site) or UTC
+    zone = _zone(fields, site) or UTC
     days = _read(fields, "days", times.parse_days, site)
     if days is None or len(site.problems) > before:
         return None
-    return _on_days(days, place, site)
+    return _on_days(days, zone, site)
 
 
-def _on_days(days: frozenset[int], place: tzinfo, site: CompileContext) -> Criterion:
-    def until(_subject: object, now: float) -> float:
-        _, seconds = times.local_time(now, place)
-        return min(now + times.DAY_SECONDS - seconds, times.next_minute(now))
+def _on_days(days: frozenset[int], zone: tzinfo, site: CompileContext) -> Criterion:
+    def stable_until(_subject: object, now: float) -> float:
+        _, seconds = times.local_time(now, zone)
+        return min(now + times.DAY_SECONDS - seconds, times.next_quarter_hour(now))
 
-    return _timed(lambda now: times.local_time(now, place)[0] in days, site, "day-of-week", until)
+    return _timed(
+        lambda now: times.local_time(now, zone)[0] in days, site, "day-of-week", stable_until
+    )
 
 
 def time_of_day(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `time_of_day`; None after reporting problems."""
     fields = _fields(data, site, ("after", "before", "timezone"), needed="timezone")
     if fields is None:
         return None
     before = len(site.problems)
-    place = _zone(fields, site)
+    zone = _zone(fields, site)
     first = _read(fields, "after", times.parse_time_of_day, site)
     last = _read(fields, "before", times.parse_time_of_day, site)
     if first is not None and first == last:
         site.problem("never holds: `after` and `before` are the same")
     elif first is None and last == 0:
         site.problem("never holds: no time of a day is before midnight")
-    if place is None or len(site.problems) > before:
+    if zone is None or len(site.problems) > before:
         return None
     start, end = first or 0.0, times.DAY_SECONDS if last is None else last
-    around = start > end
+    wraps_midnight = start > end
 
-    def held(now: float) -> bool:
-        _, seconds = times.local_time(now, place)
-        if around:
+    def holds(now: float) -> bool:
+        _, seconds = times.local_time(now, zone)
+        if wraps_midnight:
             return seconds >= start or seconds < end
         return start <= seconds < end
 
-    def until(_subject: object, now: float) -> float:
-        _, seconds = times.local_time(now, place)
+    def stable_until(_subject: object, now: float) -> float:
+        _, seconds = times.local_time(now, zone)
         ahead = [bound - seconds for bound in (start, end, times.DAY_SECONDS) if bound > seconds]
-        return min(now + min(ahead), times.next_minute(now))
+        return min(now + min(ahead), times.next_quarter_hour(now))
 
-    return _timed(held, site, "time-of-day", until)
+    return _timed(holds, site, "time-of-day", stable_until)
 
 
 def _timed(
-    held: Callable[[float], bool],
+    holds: Callable[[float], bool],
     site: CompileContext,
     code: str,
-    until: Callable[[object, float], float],
+    stable_until: Callable[[object, float], float],
 ) -> Criterion:
     passing, failing = outcome_of_success(f"{code}-ok"), outcome_of_failure(f"{code}-unauthorized")
 
     def test(_request: object, _subject: object, now: float, _evidence: object) -> int:
-        return passing if held(now) else failing
+        return passing if holds(now) else failing
 
-    return site.criterion(test, Dependency.TIME, until=until)
+    return site.criterion(test, Dependency.TIME, until=stable_until)
 
 
 def _fields(
@@ -147,6 +152,6 @@ def _read(
 def _parsed(text: str, read: Callable[[str], T], site: CompileContext, *steps: str) -> T | None:
     try:
         return read(text)
-    except TimeFormatError as wrong:
-        site.problem(str(wrong), *steps)
+    except TimeFormatError as error:
+        site.problem(str(error), *steps)
         return None

@@ -1,4 +1,5 @@
-"""`mcp_tool`: the tool a Model Context Protocol call names. For evaluation until bodies are read."""
+"""`mcp_tool`: the tool that a Model Context Protocol call names. Only for test vectors: no adapter
+delivers bodies yet."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ _FACTS = frozenset({RequestAttribute.BODY})
 
 
 def mcp_tool(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `mcp_tool`; None after reporting problems."""
     matches = string_matcher(data, site)
     if matches is None:
         return None

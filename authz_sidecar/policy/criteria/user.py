@@ -1,5 +1,6 @@
-"""Criteria about who is signed in: `authenticated_user`, `user`, `email`, `domain`, `groups`,
-`claim/<path>`. Without a session each of them, negative ones too, comes to "sign in first"."""
+"""Criteria about the signed-in user: `authenticated_user`, `user`, `email`, `domain`, `groups`,
+`claim/<path>`. Without a session the outcome of each is `user-unauthenticated`, negated ones
+included."""
 
 from __future__ import annotations
 
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
 
 def authenticated_user(_data: object, site: CompileContext) -> Criterion:
+    """Compiles `authenticated_user`, which holds for every signed-in user."""
     return site.subject_criterion(
         lambda subject: bool(subject.user), ok="user-ok", failed="user-unauthorized"
     )
 
 
 def user(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `user`, which compares the user id; None after reporting problems."""
     matches = string_matcher(data, site)
     if matches is None:
         return None
@@ -32,6 +35,7 @@ def user(data: object, site: CompileContext) -> Criterion | None:
 
 
 def email(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `email`; None after reporting problems."""
     matches = string_matcher(data, site)
     if matches is None:
         return None
@@ -41,6 +45,8 @@ def email(data: object, site: CompileContext) -> Criterion | None:
 
 
 def domain(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `domain`, which compares the part of the e-mail address after `@`; None after
+    reporting problems."""
     matches = string_matcher(data, site)
     if matches is None:
         return None
@@ -55,6 +61,7 @@ def domain(data: object, site: CompileContext) -> Criterion | None:
 
 
 def groups(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `groups`; None after reporting problems."""
     matches = list_matcher(data, site)
     if matches is None:
         return None
@@ -68,6 +75,7 @@ def groups(data: object, site: CompileContext) -> Criterion | None:
 
 
 def claim(data: object, site: CompileContext) -> Criterion | None:
+    """Compiles `claim/<path>`; None after reporting problems."""
     path = site.sub_path
     if not path:
         site.problem("`claim` needs the name of a claim: `claim/department`")

@@ -1,4 +1,4 @@
-"""Policies that load and say something else than their authors mean."""
+"""Lint: finds policies that load but mean something else than they seem to."""
 
 from authz_sidecar.policy.lint.codes import CODES, LintCode, Severity, SourceLines, is_ignored
 from authz_sidecar.policy.lint.document import LintMatch, find_lint

@@ -1,4 +1,4 @@
-"""What lint can say: codes, how much each matters, and what to write instead."""
+"""The lint codes: how severe each is, its message, and what to write instead."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
+    """How severe a lint code is."""
+
     WARNING = "warning"
     HINT = "hint"
-    """May well be meant: never a failure, not even where warnings are."""
+    """May be intended: never a failure, not even where warnings are."""
 
 
 @dataclass(frozen=True, slots=True)
 class LintCode:
-    """`fix` says in words what to write instead."""
+    """A lint rule. `fix` says in words what to write instead."""
 
     severity: Severity
     message: str
@@ -135,11 +137,12 @@ CODES: Mapping[str, LintCode] = MappingProxyType(
 _COMMENT = re.compile(r"#\s*lint:\s*ignore\[([A-Z0-9,\s]*)\]")
 
 SourceLines = Callable[[str], Sequence[str]]
-"""The lines of a file by its name."""
+"""Returns the lines of a file by its name."""
 
 
 def is_ignored(code: str, *, file: str, line: int, lines: SourceLines) -> bool:
-    """Whether a comment on the line, or alone on the line above it, takes this code away."""
+    """Whether a comment `# lint: ignore[AZ101]` on the line, or alone on the line above it,
+    suppresses this code."""
     text = lines(file)
     same_line = text[line - 1] if 0 < line <= len(text) else ""
     above = text[line - 2] if 1 < line <= len(text) + 1 else ""

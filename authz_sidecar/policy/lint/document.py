@@ -1,7 +1,7 @@
-"""Policies that load and say something else than their authors mean.
+"""Lints one policy document.
 
-Knows documents as they are written, one at a time; what takes a whole route to see is the business
-of `routes`. Reports codes and paths, never an error: whatever is wrong here is allowed.
+Knows a document as it is written; `routes` checks what takes a whole route. Reports codes and
+paths, never an error: a document with lint is still valid.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ DocumentPath = tuple["PathStep", ...]
 
 
 class LintMatch(NamedTuple):
+    """A lint code at a path of the document."""
+
     code: str
     path: DocumentPath
 
@@ -39,7 +41,7 @@ _CONNECTIVES = ("and", "or", "not", "nor")
 
 
 def find_lint(document: object, *, root_path: DocumentPath) -> Iterator[LintMatch]:
-    """Everything about one document. Whatever is no sound policy is passed over in silence."""
+    """Yields the lint of one document. A part that is not a valid policy is skipped."""
     is_list = isinstance(document, list | tuple)
     for index, rules in enumerate(_as_list(document)):
         path = (*root_path, index) if is_list else root_path
@@ -87,7 +89,7 @@ def _lint_operator(
 
 
 def _lint_negations(criteria: Sequence[object], path: DocumentPath) -> Iterator[LintMatch]:
-    """Two negations of one value: whoever is not the one is surely not the other."""
+    """Two negations of one value in an `or`: every value passes at least one of them."""
     seen: set[object] = set()
     for index, criterion in enumerate(criteria):
         for name, data in criterion.items() if isinstance(criterion, Mapping) else ():
@@ -145,7 +147,7 @@ def _lint_string_matcher(data: object) -> Iterator[str]:
 
 
 def _compared_texts(data: object) -> Iterator[str]:
-    """The texts that a value has to be, or has to begin with."""
+    """The texts that a value has to equal or begin with."""
     operands = data if isinstance(data, Mapping) else {"is": data}
     for operator, operand in operands.items():
         if operator in _WHOLE_VALUE_OPERATORS or operator == "starts_with":
@@ -153,7 +155,7 @@ def _compared_texts(data: object) -> Iterator[str]:
 
 
 def _is_all_text(operand: object) -> bool:
-    return all(isinstance(each, str) for each in _as_list(operand))
+    return all(isinstance(item, str) for item in _as_list(operand))
 
 
 def _as_list(document: object) -> Sequence[object]:

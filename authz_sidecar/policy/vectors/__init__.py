@@ -1,7 +1,7 @@
-"""Test vectors: the world as Pomerium's records describe it, read into what a policy looks at.
+"""Test vectors: input in the shape of Pomerium's records, converted to what a policy reads.
 
-Strict: an input that is not understood is an error, never ignored. An absent one has upstream's
-meaning: the record does not exist, the attribute does not match.
+Strict: an unknown input is an error, never ignored. An absent one has Pomerium's meaning: the
+record does not exist, the attribute does not match.
 """
 
 from authz_sidecar.policy.vectors.evaluating import (

@@ -1,4 +1,5 @@
-"""From the document of a vector to what a policy makes of its case."""
+"""Evaluates a test vector: loads its policy, reads its case and returns what the policy makes of
+it."""
 
 from __future__ import annotations
 
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from authz_sidecar.core.source_locations import SourceMap
-
-    # HOUSE-REMOVED
     from authz_sidecar.core.types import CheckRequest
     from authz_sidecar.errors import Problem
     from authz_sidecar.policy.document import OperatorNode
 
 
 class VectorCase(NamedTuple):
+    """The input of a vector: a request, its subject, the context and the time."""
+
     request: CheckRequest
     subject: Subject | None
     evidence: Context
@@ -41,7 +42,8 @@ class VectorCase(NamedTuple):
 
 
 def read_case(given: Object, *, clock: float) -> VectorCase:
-    """`clock` is the time where the input names none. Raises `InputError`."""
+    """Returns the case of a vector; `clock` is the time where the input names none. Raises
+    `InputError`."""
     require_known_keys(given, "")
     now = parse_timestamp(given["now"]) if "now" in given else clock
     subject = Principals(given, now).subject()
@@ -53,7 +55,7 @@ def read_case(given: Object, *, clock: float) -> VectorCase:
 
 
 class PolicyRejected(Exception):
-    """A policy that does not load; `stage` is `parse_document` or `compile`."""
+    """A policy that does not load; `stage` is `parse` or `compile`."""
 
     def __init__(self, stage: str, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
@@ -63,13 +65,16 @@ class PolicyRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class VectorResult:
+    """What a policy makes of a case: the evaluation, Pomerium's outcome, and the type of device it
+    needs."""
+
     evaluation: Evaluation
     outcome: PomeriumOutcome
     device_type: str | None
 
 
 def load_policy(document: object, *, source_map: SourceMap) -> Policy:
-    """Raises `PolicyRejected`."""
+    """Parses and compiles a document. Raises `PolicyRejected`."""
     problems: list[Problem] = []
     return compile_nodes(
         parse_document(document, source_map=source_map, at=(), problems=problems),
@@ -81,7 +86,7 @@ def load_policy(document: object, *, source_map: SourceMap) -> Policy:
 def compile_nodes(
     written: Sequence[OperatorNode], problems: list[Problem], *, source_map: SourceMap
 ) -> Policy:
-    """What has been parsed, with the problems that parsing found. Raises `PolicyRejected`."""
+    """Compiles parsed operators, given the problems of their parsing. Raises `PolicyRejected`."""
     if problems:
         raise PolicyRejected("parse", sorted(problems))
     operators = compile_operators(
@@ -97,6 +102,7 @@ def compile_nodes(
 
 
 def evaluate_case(policy: Policy, case: VectorCase) -> VectorResult:
+    """Returns what the policy makes of a case."""
     evaluation = evaluate(policy, case.request, case.subject, now=case.now, evidence=case.evidence)
     allow, deny = evaluation.allow.outcome, evaluation.deny.outcome
     about_device = bool((allow | deny) & ABOUT_DEVICE)

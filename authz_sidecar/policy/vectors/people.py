@@ -1,4 +1,4 @@
-"""Who the caller of a vector is."""
+"""The subject of a vector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from authz_sidecar.policy.vectors.values import (
 
 
 class Principals:
-    """The caller is a service account, else the session or whom it impersonates."""
+    """The service accounts, sessions and users of a vector.
+
+    The subject is the service account, else the session, or the session that it impersonates.
+    """
 
     def __init__(self, given: Object, now: float) -> None:
         self._given = given
@@ -28,12 +31,14 @@ class Principals:
         self._users = self._by_id("user", "other_users")
 
     def subject(self) -> Subject | None:
+        """Returns the subject of the vector's caller, or None when it is not authenticated. Raises
+        `InputError`."""
         account = optional_object(self._given, "service_account")
         presented = optional_text(self._given, "presented_session_id") or next(
             (
-                found
+                record_id
                 for name in ("service_account", "session")
-                if (found := optional_text(optional_object(self._given, name), "id"))
+                if (record_id := optional_text(optional_object(self._given, name), "id"))
             ),
             None,
         )
@@ -84,14 +89,16 @@ class Principals:
 
     def _devices(self, session: Object) -> list[Device]:
         records = optional_object(self._given, "devices")
-        credentials = {each["id"]: each for each in list_of_objects(records, "credentials")}
-        enrollments = {each["id"]: each for each in list_of_objects(records, "enrollments")}
-        found = []
-        for each in list_of_objects(session, "device_credentials"):
-            credential = credentials.get(each["id"])
+        credentials = {record["id"]: record for record in list_of_objects(records, "credentials")}
+        enrollments = {record["id"]: record for record in list_of_objects(records, "enrollments")}
+        devices = []
+        for record in list_of_objects(session, "device_credentials"):
+            credential = credentials.get(record["id"])
             enrollment = credential and enrollments.get(credential.get("enrollment_id"))
             approved = bool(enrollment and enrollment.get("approved_by"))
-            found.append(
-                Device(str(each.get("type_id")), str(each["id"]), enrollment is not None, approved)
+            devices.append(
+                Device(
+                    str(record.get("type_id")), str(record["id"]), enrollment is not None, approved
+                )
             )
-        return found
+        return devices

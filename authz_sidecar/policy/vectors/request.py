@@ -1,4 +1,4 @@
-"""What the caller of a vector asks for."""
+"""The request of a vector."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from authz_sidecar.policy.vectors.values import (
 
 
 def build_vector_request(given: Object) -> CheckRequest:
+    """Returns the request of a vector. Raises `InputError`."""
     http = optional_object(given, "http")
-    facts = {RequestAttribute.QUERY, RequestAttribute.HEADERS} if http else set()
+    attributes = {RequestAttribute.QUERY, RequestAttribute.HEADERS} if http else set()
     method, path = optional_text(http, "method"), optional_text(http, "path")
     if method is not None:
-        facts.add(RequestAttribute.METHOD)
+        attributes.add(RequestAttribute.METHOD)
     if path is not None:
-        facts.add(RequestAttribute.PATH)
+        attributes.add(RequestAttribute.PATH)
     host = optional_text(http, "host") or "vector.invalid"
     return CheckRequest(
         adapter="vector",
@@ -40,7 +41,7 @@ def build_vector_request(given: Object) -> CheckRequest:
         client=_address(given),
         headers=_headers(optional_object(http, "headers")),
         certificate=_certificate(given),
-        attributes=frozenset(facts),
+        attributes=frozenset(attributes),
     )
 
 

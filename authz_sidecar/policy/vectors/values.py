@@ -1,4 +1,4 @@
-"""The keys of an input and the kinds of values they take."""
+"""The keys of a vector's input and the types of their values."""
 
 from __future__ import annotations
 
@@ -56,11 +56,13 @@ class InputError(ValueError):
 
 
 def require_known_keys(record: Object, kind: str) -> None:
+    """Checks the keys of a record of this kind. Raises `InputError` for an unknown one."""
     if strange := sorted(record.keys() - _KEYS[kind]):
         raise InputError(f"unknown input `{strange[0]}`{f' in `{kind}`' if kind else ''}")
 
 
 def optional_object(record: Object, key: str) -> Object:
+    """Returns an object, or an empty one where the key is absent. Raises `InputError`."""
     value = record.get(key)
     if value is None:
         return {}
@@ -72,6 +74,7 @@ def optional_object(record: Object, key: str) -> Object:
 
 
 def optional_array(record: Object, key: str) -> Sequence[object]:
+    """Returns an array, or an empty one where the key is absent. Raises `InputError`."""
     value = record.get(key, ())
     if not isinstance(value, list | tuple):
         raise InputError(f"`{key}` takes an array")
@@ -79,15 +82,17 @@ def optional_array(record: Object, key: str) -> Sequence[object]:
 
 
 def list_of_objects(record: Object, key: str) -> list[Object]:
-    found = []
+    """Returns an array of objects that have an `id`. Raises `InputError`."""
+    objects = []
     for value in optional_array(record, key):
         if not isinstance(value, Mapping) or not isinstance(value.get("id"), str):
             raise InputError(f"`{key}` takes objects with an `id`")
-        found.append(value)
-    return found
+        objects.append(value)
+    return objects
 
 
 def optional_text(record: Object, key: str) -> str | None:
+    """Returns a string, or None where the key is absent. Raises `InputError`."""
     value = record.get(key)
     if value is None or isinstance(value, str):
         return value
@@ -95,13 +100,15 @@ def optional_text(record: Object, key: str) -> str | None:
 
 
 def string_list(value: object) -> list[str]:
+    """Returns the strings of an array, or a single string as a list of one. Raises `InputError`."""
     values = value if isinstance(value, list | tuple) else [value]
-    if all(isinstance(each, str) for each in values):
-        return [str(each) for each in values]
+    if all(isinstance(item, str) for item in values):
+        return [str(item) for item in values]
     raise InputError("takes a string or an array of strings")
 
 
 def parse_timestamp(value: object) -> float:
+    """Returns the Unix seconds of a number or an ISO 8601 date. Raises `InputError`."""
     try:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC).timestamp()
