@@ -1,4 +1,5 @@
-"""Which route a request belongs to. Knows hosts and paths; policies are carried, never asked."""
+"""Routes: which route a request belongs to, by host and path. Carries the policy of a route, never
+decides by it."""
 
 from __future__ import annotations
 

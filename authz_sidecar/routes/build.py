@@ -1,7 +1,7 @@
-"""From the configuration's routes and policies to a `RouteIndex`, with every problem at once.
+"""Builds a `RouteIndex` from the configuration's routes and policies, and collects every problem.
 
-A broken route never vanishes: its place stays in the index and refuses, so that no wider route of
-the same host answers in its stead.
+A broken route never vanishes: it stays in the index and refuses, so that no wider route of the same
+host serves its requests.
 """
 
 from __future__ import annotations
@@ -38,10 +38,15 @@ _ANYWHERE = PathRule(PathKind.REGEX, ".*")
 
 @dataclass(frozen=True, slots=True)
 class CompiledRoutes:
-    """`problems` are errors, in every broken route and policy. `misconfigured` are the routes that
-    refuse everything for one of them, so that the others can be served; `without_location` are the
-    problems of routes whose host nobody can read: with one of them nothing can be served, for a
-    wider route would answer in its place. `warnings` are routes that can never answer."""
+    """The routes of a configuration, compiled.
+
+    - `problems`: the errors in every broken route and policy.
+    - `warnings`: about routes that no request can reach.
+    - `misconfigured`: the routes that refuse every request because of a problem, so that the others
+      can be served.
+    - `without_location`: the problems of routes whose host cannot be parsed. With one of them
+      nothing can be served, because a wider route would serve its requests.
+    """
 
     index: RouteIndex
     problems: tuple[Problem, ...]
@@ -62,9 +67,13 @@ def build_routes(
     allow_insecure_http: bool = False,
     records: RecordTables | None = None,
 ) -> CompiledRoutes:
-    """`source_map` knows places from the root: `("routes", 0, "policy")`. `facts` are those that
-    every enabled adapter delivers. A single provider is the default one. Without `records` nobody
-    knows which tables there are."""
+    """Returns the compiled routes with every problem in them.
+
+    - `source_map`: has its root at the configuration: `("routes", 0, "policy")`.
+    - `facts`: the request attributes that every enabled adapter delivers.
+    - `default_provider`: where None, a single provider is the default one.
+    - `records`: where None, names of record tables are not checked.
+    """
     default = default_provider or (providers[0] if len(providers) == 1 else None)
     problems: list[Problem] = []
     builder = _Builder(
@@ -79,19 +88,19 @@ def build_routes(
         problems=problems,
     )
     builder.check_names(routes)
-    built = [
+    compiled = [
         route
-        for place, settings in enumerate(routes)
-        if (route := builder.route(settings, place)) is not None
+        for position, settings in enumerate(routes)
+        if (route := builder.route(settings, position)) is not None
     ]
     # A path that nobody can read may be any of its host's: it is asked about first.
-    built.sort(key=lambda route: route.paths is not _ANYWHERE)
-    index = RouteIndex(built)
+    compiled.sort(key=lambda route: route.paths is not _ANYWHERE)
+    index = RouteIndex(compiled)
     builder.check_dependencies(routes, index)
     return CompiledRoutes(
         index=index,
         problems=tuple(sorted(problems)),
-        warnings=tuple(sorted(find_overlaps(built, source_map))),
+        warnings=tuple(sorted(find_overlaps(compiled, source_map))),
         misconfigured=tuple(builder.refused),
         without_location=tuple(sorted(builder.unplaced)),
     )
@@ -121,41 +130,42 @@ class _Builder:
         self._allow_insecure_http = allow_insecure_http
 
     def check_names(self, routes: Sequence[RouteSettings]) -> None:
-        seen: dict[str, int] = {}
-        for place, settings in enumerate(routes):
+        first_index: dict[str, int] = {}
+        for index, settings in enumerate(routes):
             if settings.name is None:
                 continue
-            first = seen.setdefault(settings.name, place)
-            if first != place:
-                self._same_names.add(place)
+            first = first_index.setdefault(settings.name, index)
+            if first != index:
+                self._same_names.add(index)
                 self._problem(
                     f"`{settings.name}` is already the name of routes[{first}]",
-                    ("routes", place, "name"),
+                    ("routes", index, "name"),
                 )
 
     def check_dependencies(self, routes: Sequence[RouteSettings], index: RouteIndex) -> None:
-        """A walk may lead to hosts of ours alone."""
-        for place, settings in enumerate(routes):
-            for number, origin in enumerate(settings.depends_on):
+        """Only hosts of our own routes can be signed in together."""
+        for route_index, settings in enumerate(routes):
+            for origin_index, origin in enumerate(settings.depends_on):
                 if not index.is_known_origin(origin):
                     message = f"no route protects `{origin}`, nobody can be signed in there"
-                    self._problem(message, ("routes", place, "depends_on", number))
+                    self._problem(message, ("routes", route_index, "depends_on", origin_index))
 
-    def route(self, settings: RouteSettings, place: int) -> Route | None:
-        """None where nobody can say which host it is about."""
-        at, before = ("routes", place), len(self.problems)
-        host = self._host(settings, at)
+    def route(self, settings: RouteSettings, index: int) -> Route | None:
+        """The compiled route, a refusing one where it is broken, or None where its host cannot be
+        parsed."""
+        path, before = ("routes", index), len(self.problems)
+        host = self._host(settings, path)
         if host is None:
             self.unplaced += self.problems[before:]
-        paths = self._paths(settings, at)
-        policy = self._policies.compile_for(settings, at)
-        self._check_providers(settings, at)
-        use = self._identity_use(settings, policy, at)
+        paths = self._paths(settings, path)
+        policy = self._policies.compile_for(settings, path)
+        self._check_providers(settings, path)
+        identity_mode = self._identity_use(settings, policy, path)
         if host is None:
             return None
         name = settings.name or f"{host}{'' if paths is None else _suffix(paths)}"
-        sound = len(self.problems) == before and place not in self._same_names
-        if paths is None or policy is None or not sound:
+        is_valid = len(self.problems) == before and index not in self._same_names
+        if paths is None or policy is None or not is_valid:
             refusing = Route(
                 name=name,
                 host=host,
@@ -163,7 +173,7 @@ class _Builder:
                 policy=refusing_policy(),
                 identity="none",
                 ignore_case=paths is not None and settings.paths == "ignore_case",
-                written_at=at,
+                written_at=path,
             )
             self.refused.append(refusing)
             return refusing
@@ -178,62 +188,62 @@ class _Builder:
             service_accounts=settings.service_accounts,
             command_line_tools=settings.command_line_tools,
             basic_auth=settings.basic_auth,
-            identity=use,
+            identity=identity_mode,
             public=settings.allow_public_unauthenticated_access,
             allowed_origins=tuple(map(str, settings.allowed_origins)),
             ignore_case=settings.paths == "ignore_case",
             set_request_headers=tuple(settings.set_request_headers.items()),
             depends_on=tuple(map(str, settings.depends_on)),
-            written_at=at,
+            written_at=path,
         )
 
     def _problem(self, message: str, path: tuple[PathStep, ...]) -> None:
         self.problems.append(self._where.problem(message, *path))
 
-    def _host(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> HostPattern | None:
+    def _host(self, settings: RouteSettings, path: tuple[PathStep, ...]) -> HostPattern | None:
         try:
             host = parse_host_pattern(settings.from_)
-        except RoutePatternError as wrong:
-            self._problem(str(wrong), (*at, "from"))
+        except RoutePatternError as error:
+            self._problem(str(error), (*path, "from"))
             return None
         if host.scheme == "http" and not (
             self._allow_insecure_http or exact_origin(host).is_loopback
         ):
             self._problem(
                 "`http://` is for loopback names only, unless `server.allow_insecure_http: true`",
-                (*at, "from"),
+                (*path, "from"),
             )
         return host
 
-    def _paths(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> PathRule | None:
+    def _paths(self, settings: RouteSettings, path: tuple[PathStep, ...]) -> PathRule | None:
         try:
             return parse_path_rule(settings)
-        except RoutePatternError as wrong:
-            self._problem(str(wrong), at if wrong.key is None else (*at, wrong.key))
+        except RoutePatternError as error:
+            self._problem(str(error), path if error.key is None else (*path, error.key))
             return None
 
     def _identity_use(
-        self, settings: RouteSettings, policy: Policy | None, at: tuple[PathStep, ...]
+        self, settings: RouteSettings, policy: Policy | None, path: tuple[PathStep, ...]
     ) -> IdentityMode:
-        """A policy about people needs to know who comes, or it would ask for a sign-in for ever."""
+        """A policy about users needs a session, or it would require a sign-in again and again."""
         if not settings.allow_public_unauthenticated_access and settings.identity is None:
             return "required"
-        asks = policy is not None and Dependency.SUBJECT in policy.depends_on
+        needs_subject = policy is not None and Dependency.SUBJECT in policy.depends_on
         if settings.identity is None:
-            return "required" if asks else "none"
-        if asks and settings.identity == "none":
-            self._problem("cannot be `none`: the policy asks who the user is", (*at, "identity"))
+            return "required" if needs_subject else "none"
+        if needs_subject and settings.identity == "none":
+            self._problem("cannot be `none`: the policy asks who the user is", (*path, "identity"))
         return settings.identity
 
-    def _check_providers(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> None:
-        for place, name in enumerate(settings.identity_provider or ()):
+    def _check_providers(self, settings: RouteSettings, path: tuple[PathStep, ...]) -> None:
+        for index, name in enumerate(settings.identity_provider or ()):
             if name not in self._providers:
                 message = unknown_name_message("identity provider", name, self._providers)
-                self._problem(message, (*at, "identity_provider", place))
-        for place, name in enumerate(settings.token_issuers):
+                self._problem(message, (*path, "identity_provider", index))
+        for index, name in enumerate(settings.token_issuers):
             if name not in self._token_issuers:
                 message = unknown_name_message("token issuer", name, self._token_issuers)
-                self._problem(message, (*at, "token_issuers", place))
+                self._problem(message, (*path, "token_issuers", index))
 
 
 def _suffix(paths: PathRule) -> str:

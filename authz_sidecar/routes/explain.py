@@ -1,6 +1,6 @@
-"""Why a request is answered as it is: its readings, its route, and that route's policy explained.
+"""Explains the response to a request: its interpretations, its route, and that route's policy.
 
-Follows the order of the gate, for one person known beforehand instead of the sessions of a cookie.
+Follows the order of the authorizer, for one given identity instead of the sessions of a cookie.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ if TYPE_CHECKING:
 
 
 class ExplainedVerdict(StrEnum):
-    """As the check log names them."""
+    """The verdicts of the check log."""
 
     ALLOW = "allow"
     SIGN_IN = "sign-in"
     DENY = "deny"
     REFUSED = "refused"
-    """Malformed, or with readings that disagree: never judged by a policy alone."""
+    """Malformed, or with interpretations that are decided differently: refused without a policy's
+    decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpretation:
-    """One meaning of the path. `explanation` is None where no policy was asked about it."""
+    """One interpretation of the path. `explanation` is None where no policy decided."""
 
     path: str
     route: Route | None
@@ -43,8 +44,12 @@ class Interpretation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainedRequest:
-    """`identity` is who counted as signed in; `near_miss` says why somebody who is did not.
-    `error` says what no policy was asked about."""
+    """The response to a request, explained.
+
+    - `identity`: the identity that the policy saw.
+    - `near_miss`: why a given identity does not count on this route.
+    - `error`: why no policy decided.
+    """
 
     request: CheckRequest
     verdict: ExplainedVerdict
@@ -65,11 +70,12 @@ def explain_request(
     names: ProtectedNames,
     now: float,
 ) -> ExplainedRequest:
-    """Why the request is answered as it is; `names` are the headers that no client may bring."""
+    """Returns why the request is answered as it is; `names` are the headers that a client must not
+    send."""
     header = names.find_ambiguous(request.headers)
     if header is None:
         return _explained(index, request, identity, now=now)
-    return _unjudged(
+    return _undecided(
         request,
         route=None,
         found=[],
@@ -82,12 +88,12 @@ def explain_request(
 def _explained(
     index: RouteIndex, request: CheckRequest, identity: Identity | None, *, now: float
 ) -> ExplainedRequest:
-    def refused(trouble: str, *found: Interpretation) -> ExplainedRequest:
+    def refused(trouble: str, *parsed: Interpretation) -> ExplainedRequest:
         return ExplainedRequest(
             request=request,
             verdict=ExplainedVerdict.REFUSED,
             reasons=frozenset({"bad-request"}),
-            interpretations=found,
+            interpretations=parsed,
             error=trouble,
             now=now,
         )
@@ -96,17 +102,17 @@ def _explained(
         return refused("more than one `authorization` header")
     try:
         paths = interpretations(request.path, ignore_case=index.ignores_case(request.origin))
-    except MalformedUrl as wrong:
-        return refused(f"the path cannot be judged: {wrong}")
-    found = [Interpretation(path=path, route=index.match(request.origin, path)) for path in paths]
-    if len({id(reading.route) for reading in found}) != 1:
-        return refused("the readings of the path lead to different routes", *found)
-    route = found[0].route
+    except MalformedUrl as error:
+        return refused(f"the path cannot be judged: {error}")
+    parsed = [Interpretation(path=path, route=index.match(request.origin, path)) for path in paths]
+    if len({id(interpretation.route) for interpretation in parsed}) != 1:
+        return refused("the readings of the path lead to different routes", *parsed)
+    route = parsed[0].route
     if route is None:
-        return _unjudged(
+        return _undecided(
             request,
             route=None,
-            found=found,
+            found=parsed,
             reason="route-not-found",
             trouble="no route has this place",
             now=now,
@@ -114,67 +120,77 @@ def _explained(
     refusal = _refused_upgrade(request, route)
     if refusal is not None:
         reason, trouble = refusal
-        return _unjudged(request, route=route, found=found, reason=reason, trouble=trouble, now=now)
-    overlooked = _overlooked(route, identity)
-    counted = None if overlooked else identity
-    judged = tuple(
+        return _undecided(
+            request, route=route, found=parsed, reason=reason, trouble=trouble, now=now
+        )
+    near_miss = _near_miss(route, identity)
+    effective_identity = None if near_miss else identity
+    decided = tuple(
         Interpretation(
             path=path,
             route=route,
-            explanation=explain(route.policy, replace(request, path=path), counted, now=now),
+            explanation=explain(
+                route.policy, replace(request, path=path), effective_identity, now=now
+            ),
         )
         for path in paths
     )
-    return _concluded(
-        request, route=route, judged=judged, identity=counted, overlooked=overlooked, now=now
+    return _decided(
+        request,
+        route=route,
+        judged=decided,
+        identity=effective_identity,
+        overlooked=near_miss,
+        now=now,
     )
 
 
-def _concluded(
+def _decided(
     request: CheckRequest,
     *,
     route: Route,
-    judged: tuple[Interpretation, ...],
+    decided: tuple[Interpretation, ...],
     identity: Identity | None,
-    overlooked: str | None,
+    near_miss: str | None,
     now: float,
 ) -> ExplainedRequest:
-    decisions = [each.explanation.decision for each in judged if each.explanation is not None]
-    agree = len({(type(each), step_up_of(each)) for each in decisions}) == 1
+    decisions = [item.explanation.decision for item in decided if item.explanation is not None]
+    agree = len({(type(item), step_up_of(item)) for item in decisions}) == 1
     return ExplainedRequest(
         request=request,
         verdict=explained_verdict(decisions[0]) if agree else ExplainedVerdict.REFUSED,
         reasons=decisions[0].reasons if agree else frozenset({"bad-request"}),
-        interpretations=judged,
+        interpretations=decided,
         route=route,
         identity=identity,
-        near_miss=overlooked,
+        near_miss=near_miss,
         error=None if agree else "the readings of the path are decided differently",
         now=now,
     )
 
 
-def _unjudged(
+def _undecided(
     request: CheckRequest,
     *,
     route: Route | None,
-    found: list[Interpretation],
+    parsed: list[Interpretation],
     reason: str,
-    trouble: str,
+    error: str,
     now: float,
 ) -> ExplainedRequest:
     return ExplainedRequest(
         request=request,
         verdict=ExplainedVerdict.DENY,
         reasons=frozenset({reason}),
-        interpretations=tuple(found),
+        interpretations=tuple(parsed),
         route=route,
-        error=trouble,
+        error=error,
         now=now,
     )
 
 
 def explained_verdict(decision: Decision) -> ExplainedVerdict:
+    """Returns the verdict of a decision."""
     match decision:
         case Allow():
             return ExplainedVerdict.ALLOW
@@ -184,7 +200,7 @@ def explained_verdict(decision: Decision) -> ExplainedVerdict:
             return ExplainedVerdict.DENY
 
 
-def _overlooked(route: Route, identity: Identity | None) -> str | None:
+def _near_miss(route: Route, identity: Identity | None) -> str | None:
     if identity is None:
         return None
     if identity.is_service:
@@ -199,7 +215,7 @@ def _overlooked(route: Route, identity: Identity | None) -> str | None:
 
 
 def _refused_upgrade(request: CheckRequest, route: Route) -> tuple[str, str] | None:
-    """The reason, and what it means."""
+    """The reason code, and its meaning; None where the upgrade is allowed."""
     if request.unsupported_upgrade:
         return "upgrade-not-allowed", "it asks to switch to another protocol than WebSocket"
     if request.websocket and not _may_upgrade(request, route):

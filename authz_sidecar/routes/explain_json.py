@@ -1,5 +1,5 @@
-"""An explanation as plain data, ready for JSON and for a terminal. Adds the places of the rules and
-what the proxy would be answered; decides nothing."""
+"""An explanation as plain data, for JSON and for a terminal. Adds the source locations of the rules
+and the response to the proxy; decides nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 class CriterionJson(TypedDict):
-    """`compares` is what stands in the policy, `found` what the request or the user has."""
+    """A criterion of a rule. `compares` is its value in the policy, `found` the value of the
+    request or the user."""
 
     criterion: str
     compares: object
@@ -36,6 +37,8 @@ class CriterionJson(TypedDict):
 
 
 class RuleJson(TypedDict):
+    """One operator of one rule; `at` is its source location."""
+
     action: str
     operator: str
     source: str
@@ -47,6 +50,8 @@ class RuleJson(TypedDict):
 
 
 class InterpretationJson(TypedDict):
+    """One interpretation of the path, with the rules that decided about it."""
+
     path: str
     route: str | None
     verdict: str | None
@@ -56,12 +61,16 @@ class InterpretationJson(TypedDict):
 
 
 class RouteJson(TypedDict):
+    """The route of the request: its name, its host and paths, and its source location."""
+
     name: str
     place: str
     at: str
 
 
 class ExplanationJson(TypedDict):
+    """The explanation of one request; a published format of `explain --json`."""
+
     method: str
     url: str
     client: str | None
@@ -79,8 +88,10 @@ class ExplanationJson(TypedDict):
 def to_json(
     explained: ExplainedRequest, *, source_map: SourceMap, base_path: str
 ) -> ExplanationJson:
+    """Returns the explanation as plain data, with locations from `source_map` and login URLs below
+    `base_path`."""
     request = explained.request
-    teller = _Teller(source_map)
+    renderer = _Renderer(source_map)
     return {
         "method": request.method,
         "url": request.url,
@@ -88,8 +99,10 @@ def to_json(
         "time": _time(explained.now),
         "identity": None if explained.identity is None else _identity(explained.identity),
         "overlooked": explained.near_miss,
-        "route": None if explained.route is None else teller.route(explained.route),
-        "readings": [teller.reading(reading) for reading in explained.interpretations],
+        "route": None if explained.route is None else renderer.route(explained.route),
+        "readings": [
+            renderer.reading(interpretation) for interpretation in explained.interpretations
+        ],
         "verdict": str(explained.verdict),
         "reasons": sorted(explained.reasons),
         "trouble": explained.error,
@@ -97,7 +110,7 @@ def to_json(
     }
 
 
-class _Teller:
+class _Renderer:
     def __init__(self, source_map: SourceMap) -> None:
         self._where = source_map
 
@@ -164,7 +177,7 @@ def _source(path: tuple[PathStep, ...]) -> str:
 
 
 def to_plain_json(value: object) -> object:
-    """As JSON has it; whatever else a claim may hold is shown as text."""
+    """Returns the value as JSON types; a value of any other type is shown as text."""
     if isinstance(value, Mapping):
         return {str(key): to_plain_json(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -193,29 +206,31 @@ def _answer(explained: ExplainedRequest, base_path: str) -> str:
     request = explained.request
     match explained.verdict:
         case ExplainedVerdict.ALLOW:
-            who = (
+            identity_note = (
                 "without identity headers" if explained.identity is None else "with their identity"
             )
-            return f"200, the request goes on to the app {who}"
+            return f"200, the request goes on to the app {identity_note}"
         case ExplainedVerdict.SIGN_IN:
-            again = _again(explained)
-            back = request.url if request.method in {"GET", "HEAD"} else f"{request.origin}/"
-            start = f"{request.origin}{base_path}/start?rd={quote(back, safe='')}"
-            return f"a page is redirected to {start}{again}, everything else gets 401"
+            step_up = _step_up_text(explained)
+            return_url = request.url if request.method in {"GET", "HEAD"} else f"{request.origin}/"
+            start_url = f"{request.origin}{base_path}/start?rd={quote(return_url, safe='')}"
+            return f"a page is redirected to {start_url}{step_up}, everything else gets 401"
         case ExplainedVerdict.DENY:
             return "403, with a page that says so where one is shown"
         case ExplainedVerdict.REFUSED:
             return "400, whoever asks"
 
 
-def _again(explained: ExplainedRequest) -> str:
-    """What a sign-in is asked for, where there has been one already."""
-    known = [each.explanation for each in explained.interpretations if each.explanation is not None]
-    step_up = step_up_of(known[0].decision) if known else None
+def _step_up_text(explained: ExplainedRequest) -> str:
+    """What a new sign-in has to meet; empty where the user is not signed in."""
+    explanations = [
+        item.explanation for item in explained.interpretations if item.explanation is not None
+    ]
+    step_up = step_up_of(explanations[0].decision) if explanations else None
     if step_up is None:
         return ""
-    age = None if step_up.max_age is None else f"max_age {step_up.max_age:g}s"
+    max_age = None if step_up.max_age is None else f"max_age {step_up.max_age:g}s"
     acr = f"acr {' or '.join(step_up.acr)}" if step_up.acr else None
     amr = f"amr {' and '.join(step_up.amr)}" if step_up.amr else None
-    asked = ", ".join(each for each in (age, acr, amr) if each is not None)
-    return f" to sign in again ({asked})"
+    conditions = ", ".join(item for item in (max_age, acr, amr) if item is not None)
+    return f" to sign in again ({conditions})"

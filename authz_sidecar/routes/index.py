@@ -1,7 +1,7 @@
-"""From host and path to a route, at a cost that does not grow with the number of routes.
+"""Finds the route of a host and path, at a cost that does not grow with the number of routes.
 
 Exact hosts come before `*.` before `**.`, longer suffixes before shorter ones; where a host has no
-route for a path, the next pattern that covers the host is asked.
+route for a path, the next pattern that covers the host is tried.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Host:
-    """Everything about one host pattern."""
+    """The routes of one host pattern, by path."""
 
     __slots__ = ("folded", "routes", "sharp")
 
@@ -35,10 +35,10 @@ class _Host:
         if folded is None:
             return sharp.match(path)
         lower = path.lower()
-        if found := sharp.match_exact(path) or folded.match_exact(lower):
-            return found
-        if found := sharp.match_regex(path) or folded.match_regex(path):
-            return found
+        if matched := sharp.match_exact(path) or folded.match_exact(lower):
+            return matched
+        if matched := sharp.match_regex(path) or folded.match_regex(path):
+            return matched
         length, route = sharp.match_prefix(path)
         folded_length, folded_route = folded.match_prefix(lower)
         if folded_route is not None and (route is None or folded_length > length):
@@ -50,7 +50,7 @@ Key = tuple[str, str, int | None]
 
 
 class RouteIndex:
-    """Immutable once built."""
+    """Finds the route of a request. Immutable once built."""
 
     __slots__ = ("_hosts", "_wild", "origins", "routes")
 
@@ -72,7 +72,8 @@ class RouteIndex:
         """The hosts that are named, without those that only a wildcard covers."""
 
     def match(self, origin: Origin, path: str) -> Route | None:
-        """`path` is raw or one reading of it; escapes are decoded once, but `%2f` and `%5c`."""
+        """Returns the route of a path, or None. `path` is raw or one of its interpretations;
+        escapes are decoded once, except for `%2f` and `%5c`."""
         if "%" in path:
             path = decode_path(path)
         host = self._hosts.get((origin.scheme, origin.host, origin.port))
@@ -84,15 +85,16 @@ class RouteIndex:
         return None
 
     def is_known_origin(self, origin: Origin) -> bool:
-        """Whether any route serves this origin."""
+        """Whether a route serves this origin."""
         return next(self._covering(origin), None) is not None
 
     def for_host(self, origin: Origin) -> tuple[Route, ...]:
-        """Every route that a path on this origin could belong to, most specific host first."""
+        """Returns every route that a path on this origin may belong to, most specific host first."""
         return tuple(route for host in self._covering(origin) for route in host.routes)
 
     def ignores_case(self, origin: Origin) -> bool:
-        """Whether letter case is a reading of paths anywhere on this origin."""
+        """Whether a route of this origin ignores the letter case of paths, so that each lower-case
+        path is one more interpretation."""
         return any(host.folded is not None for host in self._covering(origin))
 
     def _covering(self, origin: Origin) -> Iterator[_Host]:

@@ -1,4 +1,5 @@
-"""What is allowed in routes and policies and hardly ever meant, with the place of each."""
+"""Lints routes and policies: finds what is valid and hardly ever intended, with its source
+location."""
 
 from __future__ import annotations
 
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class LintFinding:
+    """A lint code with its message and source location."""
+
     problem: Problem
     code: str
 
     @property
     def severity(self) -> Severity:
+        """The severity of the code."""
         return CODES[self.code].severity
 
     def __str__(self) -> str:
@@ -38,21 +42,22 @@ class LintFinding:
 
 
 def lint_routes(
-    built: CompiledRoutes,
+    compiled: CompiledRoutes,
     routes: Sequence[RouteSettings],
     policies: Mapping[str, object],
     *,
     source_map: SourceMap,
 ) -> tuple[LintFinding, ...]:
-    found = dict.fromkeys(_documents(routes, policies))
-    for route in built.index.routes:
-        found.update(dict.fromkeys(_route(route)))
-    findings = [LintFinding(code="AZ201", problem=problem) for problem in built.warnings]
+    """Returns the lint of all routes and policies, in file order."""
+    matches = dict.fromkeys(_documents(routes, policies))
+    for route in compiled.index.routes:
+        matches.update(dict.fromkeys(_route(route)))
+    findings = [LintFinding(code="AZ201", problem=problem) for problem in compiled.warnings]
     findings += [
         LintFinding(
-            code=each.code, problem=source_map.problem(CODES[each.code].message, *each.path)
+            code=match.code, problem=source_map.problem(CODES[match.code].message, *match.path)
         )
-        for each in found
+        for match in matches
     ]
     return tuple(sorted(findings))
 
@@ -62,19 +67,19 @@ def _documents(
 ) -> Iterator[LintMatch]:
     for name, document in policies.items():
         yield from find_lint(document, root_path=("policies", name))
-    for place, settings in enumerate(routes):
+    for index, settings in enumerate(routes):
         if settings.policy is not None:
-            yield from find_lint(settings.policy, root_path=("routes", place, "policy"))
+            yield from find_lint(settings.policy, root_path=("routes", index, "policy"))
 
 
 def _route(route: Route) -> Iterator[LintMatch]:
     operators = route.policy.operators
     if route.policy.to_decision is decision_unsatisfiable and operators:
         yield LintMatch("AZ203", route.written_at)
-    denied = [each for each in operators if each.action is Action.DENY]
+    deny_operators = [item for item in operators if item.action is Action.DENY]
     checks_trust = any(
         criterion.name == "invalid_client_certificate"
-        for operator in denied
+        for operator in deny_operators
         for criterion in operator.criteria
     )
     for operator in operators:

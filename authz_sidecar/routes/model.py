@@ -1,4 +1,4 @@
-"""What a route is: a place (host pattern and path rule) and what holds there."""
+"""A route: where it applies (host pattern and path rule) and what applies there."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 IdentityMode = Literal["required", "optional", "none"]
 
 SERVICE_ACCOUNTS = "service-account"
-"""Vouches for service accounts, where people have an identity provider."""
+"""The provider name in the identity of a service account."""
 PASSWORD_FILE = "htpasswd"  # noqa: S105 - the word for it
-"""Vouches for the users of the password file."""
+"""The provider name in the identity of a user of the password file."""
 
 HeaderTemplates: TypeAlias = "tuple[tuple[str, HeaderTemplate], ...]"
 
@@ -30,6 +30,8 @@ class WildcardDepth(StrEnum):
 
 
 class PathKind(StrEnum):
+    """How a path rule compares."""
+
     EXACT = "path"
     REGEX = "regex"
     PREFIX = "prefix"
@@ -39,8 +41,12 @@ class PathKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostPattern:
-    """`name` is normal (lower case, no trailing dot), without the wildcard; `port` is None for the
-    scheme's default."""
+    """The hosts of a route: `https://app.example.com`, `https://*.example.com` or
+    `https://**.example.com`.
+
+    - `name`: in normal form (lower case, no trailing dot), without the wildcard.
+    - `port`: None for the scheme's default.
+    """
 
     scheme: str
     depth: WildcardDepth
@@ -54,7 +60,8 @@ class HostPattern:
 
 @dataclass(frozen=True, slots=True)
 class PathRule:
-    """`text` is a decoded path or prefix, or a pattern for the whole decoded path."""
+    """The paths of a route. `text` is a decoded path or prefix, or a pattern for the whole decoded
+    path."""
 
     kind: PathKind
     text: str
@@ -65,13 +72,19 @@ class PathRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """`identity` says whether a session is looked for: `none` on public routes unless the operator
-    wants to know who comes. `providers` are those whose sessions count here. `ignore_case` makes
-    letter case a reading of the path. `token_issuers` are those whose tokens count here;
-    `service_accounts`, `command_line_tools` and `basic_auth` say whether these do.
-    `set_request_headers` are for the application, beside the identity headers. `depends_on` are
-    origins that are signed in together with it. `written_at` leads to the route in the
-    configuration."""
+    """One route of the configuration, compiled.
+
+    - `identity`: whether a session is looked up; `none` on public routes unless the operator wants
+      to identify visitors.
+    - `providers`: the identity providers whose sessions are accepted.
+    - `token_issuers`: the issuers whose tokens are accepted.
+    - `service_accounts`, `command_line_tools`, `basic_auth`: whether these credentials are
+      accepted.
+    - `ignore_case`: lower-case paths are interpretations of the path too.
+    - `set_request_headers`: headers for the application, beside the identity headers.
+    - `depends_on`: origins that are signed in together with this route.
+    - `written_at`: the path of the route in the configuration.
+    """
 
     name: str
     host: HostPattern
@@ -91,7 +104,7 @@ class Route:
     written_at: tuple[PathStep, ...] = ()
 
     def accepts_credentials_of(self, provider: str) -> bool:
-        """Whether who is vouched for by this name, other than by a sign-in, counts here."""
+        """Whether credentials of this provider, other than sessions of a sign-in, are accepted."""
         if provider == SERVICE_ACCOUNTS:
             return self.service_accounts
         if provider == PASSWORD_FILE:

@@ -1,7 +1,8 @@
-"""From a path to the most specific route of one host pattern.
+"""Finds the most specific route of one host pattern for a path.
 
-Exact path first, then regular expressions in order, then the longest prefix. The cost follows the
-depth of the configured prefixes; only regular expressions of the same host are tried one by one.
+Exact path first, then regular expressions in order, then the longest prefix. The cost grows with
+the depth of the configured prefixes; only regular expressions of the same host are tried one by
+one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class _Node:
-    """One segment of the prefixes of a host."""
+    """One segment in the tree of prefixes of a host."""
 
     __slots__ = ("children", "route")
 
@@ -26,9 +27,9 @@ class _Node:
 
 
 class PathTable:
-    """The routes of one host pattern that tell letter case apart, or of those that do not.
+    """The case-sensitive routes of one host pattern, or its case-insensitive ones.
 
-    Of routes with the same rule the first counts.
+    Of routes with the same path rule the first wins.
     """
 
     __slots__ = ("_exact", "_plain", "_plain_lengths", "_regexes", "_root")
@@ -63,6 +64,7 @@ class PathTable:
         return node
 
     def match(self, path: str) -> Route | None:
+        """Returns the most specific route for a decoded path, or None."""
         if self._exact and (route := self._exact.get(path)) is not None:
             return route
         if self._regexes and (route := self.match_regex(path)) is not None:
@@ -72,18 +74,21 @@ class PathTable:
         return self.match_prefix(path)[1]
 
     def match_exact(self, path: str) -> Route | None:
+        """Returns the route with exactly this path, or None."""
         return self._exact.get(path)
 
     def match_regex(self, path: str) -> Route | None:
+        """Returns the first route whose regular expression matches the whole path, or None."""
         for matches, route in self._regexes:
             if matches(path):
                 return route
         return None
 
     def match_prefix(self, path: str) -> tuple[int, Route | None]:
-        """The longest prefix and its length; segments beat letters of the same length."""
+        """Returns the length and the route of the longest prefix; whole segments beat a plain
+        prefix of the same length."""
         node = self._root
-        found, length = node.route, 0
+        route, length = node.route, 0
         start = 1
         while node.children:
             end = path.find("/", start)
@@ -93,19 +98,20 @@ class PathTable:
                 break
             node = child
             if node.route is not None:
-                found, length = node.route, stop
+                route, length = node.route, stop
             if end < 0:
                 break
             start = end + 1
         for longest in self._plain_lengths:
-            if longest <= max(length, 1) and found is not None:
+            if longest <= max(length, 1) and route is not None:
                 break
             if (plain := self._plain.get(path[:longest])) is not None:
                 return longest, plain
-        return length, found
+        return length, route
 
 
 def split_segments(prefix: str) -> list[str]:
-    """A trailing `/` says nothing: `/admin/` covers `/admin` too, as most applications do."""
+    """Returns the segments of a prefix. A trailing `/` is ignored: `/admin/` covers `/admin` too,
+    as in most applications."""
     inner = prefix.strip("/")
     return inner.split("/") if inner else []

@@ -1,4 +1,4 @@
-"""The grammar of a route's place: `from`, and `prefix`, `path` or `regex`."""
+"""Parses where a route applies: `from`, and `prefix`, `path` or `regex`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _AMBIGUOUS = re.compile(r"[\x00-\x20\x7f?#;\\]|//|/\.\.?(?:/|$)|%")
 
 
 class RoutePatternError(ValueError):
-    """Not a place; the message is for the operator. `key` is the setting that is wrong, if one is."""
+    """A pattern that is refused; the message is for the operator. `key` is the wrong setting, if it
+    is one."""
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
         super().__init__(message)
@@ -26,7 +27,8 @@ class RoutePatternError(ValueError):
 
 
 def parse_host_pattern(text: str) -> HostPattern:
-    """`https://app.example.com[:port]`, with `*.` or `**.` before the host where others count too."""
+    """Parses `https://app.example.com[:port]`, with `*.` or `**.` before the host for a wildcard.
+    Raises `RoutePatternError`."""
     scheme, separator, authority = text.partition("://")
     if not separator:
         raise RoutePatternError(f"`{text}` is not an origin such as `https://app.example.com`")
@@ -46,20 +48,21 @@ def parse_host_pattern(text: str) -> HostPattern:
         )
     try:
         origin = parse_authority(to_a_labels(name), scheme=scheme)
-    except MalformedUrl as wrong:
-        raise RoutePatternError(str(wrong)) from None
+    except MalformedUrl as error:
+        raise RoutePatternError(str(error)) from None
     if depth is not WildcardDepth.EXACT and _NUMERIC.fullmatch(origin.host):
         raise RoutePatternError(f"`{text}` is a wildcard over addresses: name the addresses")
     return HostPattern(scheme, depth, origin.host, origin.port)
 
 
 def exact_origin(host: HostPattern) -> Origin:
-    """The origin of an exact pattern, or of the parent name of a wildcard."""
+    """Returns the origin of an exact pattern, or of the parent name of a wildcard."""
     return Origin(host.scheme, host.name, host.port)
 
 
 def parse_path_rule(settings: PathSettings) -> PathRule:
-    """One of `path`, `regex` and `prefix`; every path where none is given."""
+    """Returns the rule of `path`, `regex` or `prefix`; every path where none is given. Raises
+    `RoutePatternError`."""
     given = [name for name in ("prefix", "path", "regex") if getattr(settings, name) is not None]
     if len(given) > 1:
         raise RoutePatternError(f"give only one of {', '.join(f'`{name}`' for name in given)}")
@@ -74,15 +77,15 @@ def parse_path_rule(settings: PathSettings) -> PathRule:
 
 
 def _path(path: str, key: str) -> str:
-    """Paths are compared decoded, and those with several readings are refused as requests: a rule
-    for one would never apply."""
+    """Checks a path of a rule: rules compare decoded paths, and a request with an ambiguous path is
+    refused, so a rule for one would never apply."""
     if not path.startswith("/"):
         raise RoutePatternError(f"`{path}` does not begin with `/`", key=key)
-    if found := _AMBIGUOUS.search(path):
-        if found.group() == "%":
+    if match := _AMBIGUOUS.search(path):
+        if match.group() == "%":
             raise RoutePatternError(f"`{path}` contains `%`: write the path decoded", key=key)
         raise RoutePatternError(
-            f"`{path}` contains `{found.group()}`, which no path that passes contains", key=key
+            f"`{path}` contains `{match.group()}`, which no path that passes contains", key=key
         )
     return path
 
@@ -90,6 +93,6 @@ def _path(path: str, key: str) -> str:
 def _pattern(pattern: str) -> str:
     try:
         compile_full_match(pattern)
-    except RegexError as wrong:
-        raise RoutePatternError(f"`{pattern[:100]}` {wrong}", key="regex") from None
+    except RegexError as error:
+        raise RoutePatternError(f"`{pattern[:100]}` {error}", key="regex") from None
     return pattern

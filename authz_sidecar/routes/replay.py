@@ -1,5 +1,8 @@
-"""Recorded checks against other rules. A log does not hold everything that rules may ask: what it
-lacks is tried both ways, and only where that makes no difference is there a verdict."""
+"""Decides recorded checks by other rules.
+
+A log does not hold every value that rules may compare: a criterion whose value is missing is tried
+with both outcomes, and there is a verdict only where they lead to the same one.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,12 @@ if TYPE_CHECKING:
 MESSAGE = "authorize check"
 
 # What fails has a reason, or `and` would not see it among what holds.
-_OUTCOMES = (outcome_of_failure("reject"), SUCCESS_BIT)
+_TRIED_OUTCOMES = (outcome_of_failure("reject"), SUCCESS_BIT)
 _MAX_OPEN_CRITERIA = 8  # criteria, so 256 combinations
 _MAX_PATH_LENGTH = 2048  # the log cuts longer ones
 
 # What a criterion needs beside what every line has.
-_NEEDS = {
+_NEEDED_FIELD = {
     "authentication": "the sign-in",
     "claim": "claims",
     "client_certificate": "the client certificate",
@@ -46,21 +49,24 @@ _NEEDS = {
     "query": "the query",
     "record": "records",
 }
-_OF_SUBJECT = frozenset({"authentication", "claim", "groups", "record"})
+_SUBJECT_CRITERIA = frozenset({"authentication", "claim", "groups", "record"})
 
 
 class NotACheckLineError(ValueError):
-    """Another line of the log."""
+    """The log line is not about a check."""
 
 
 class IncompleteLogLineError(ValueError):
-    """A check without what it takes to ask again; the message names it."""
+    """A check whose line lacks something that is needed to decide again; the message names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedCheck:
-    """`recorded_fields` is what this line tells beside the usual. The identity's provider is empty
-    where the line does not name it."""
+    """A check of the log.
+
+    - `identity`: its provider is empty where the line does not name it.
+    - `recorded_fields`: the optional fields that this line has.
+    """
 
     request: CheckRequest
     identity: Identity | None
@@ -69,8 +75,11 @@ class LoggedCheck:
 
 
 class ReplayResult(NamedTuple):
-    """`verdict` is None where it depends on `missing_fields`. `route` is None where there is
-    none."""
+    """The verdict of other rules.
+
+    - `verdict`: None where it depends on `missing_fields`.
+    - `route`: None where no route matches.
+    """
 
     verdict: ExplainedVerdict | None
     route: str | None
@@ -78,9 +87,11 @@ class ReplayResult(NamedTuple):
 
 
 def parse_log_line(line: object, *, scheme_of: Mapping[str, str]) -> LoggedCheck:
-    """Raises `NotACheckLineError` and `IncompleteLogLineError`. `scheme_of` tells schemes by
-    authority; lines may also name their own, as they may `query`, `groups`, `claims` and
-    `provider`."""
+    """Parses a line of the check log.
+
+    `scheme_of` gives the scheme by authority; a line may name its own, and may have `query`,
+    `groups`, `claims` and `provider`. Raises `NotACheckLineError` and `IncompleteLogLineError`.
+    """
     if not isinstance(line, Mapping) or line.get("message") != MESSAGE:
         raise NotACheckLineError
     method, host, path = (_text(line, key) for key in ("method", "host", "path"))
@@ -93,11 +104,11 @@ def parse_log_line(line: object, *, scheme_of: Mapping[str, str]) -> LoggedCheck
         origin = parse_authority(host, scheme=scheme)
         now = datetime.fromisoformat(str(line.get("time")))
         client = ip_address(ip) if (ip := _text(line, "ip")) else None
-    except (MalformedUrl, ValueError) as wrong:
-        raise IncompleteLogLineError(f"what can be read ({wrong})") from None
+    except (MalformedUrl, ValueError) as error:
+        raise IncompleteLogLineError(f"what can be read ({error})") from None
     query = _text(line, "query")
     groups, claims = line.get("groups"), line.get("claims")
-    told = {"the query": query, "groups": groups, "claims": claims}
+    optional_fields = {"the query": query, "groups": groups, "claims": claims}
     user = _text(line, "user")
     identity = None
     if user is not None:
@@ -128,11 +139,14 @@ def parse_log_line(line: object, *, scheme_of: Mapping[str, str]) -> LoggedCheck
         ),
         identity=identity,
         now=(now if now.tzinfo else now.replace(tzinfo=UTC)).timestamp(),
-        recorded_fields=frozenset(name for name, value in told.items() if value is not None),
+        recorded_fields=frozenset(
+            name for name, value in optional_fields.items() if value is not None
+        ),
     )
 
 
 def replay(index: RouteIndex, recorded: LoggedCheck) -> ReplayResult:
+    """Returns the verdict of these routes on a recorded check."""
     request = recorded.request
     try:
         paths = interpretations(request.path, ignore_case=index.ignores_case(request.origin))
@@ -144,25 +158,25 @@ def replay(index: RouteIndex, recorded: LoggedCheck) -> ReplayResult:
     route = matched[0]
     if route is None:
         return ReplayResult(ExplainedVerdict.DENY, None, frozenset())
-    identity = _counted(route, recorded.identity)
-    lacking: frozenset[str] = frozenset()
+    identity = _effective_identity(route, recorded.identity)
+    missing_fields: frozenset[str] = frozenset()
     verdicts: set[ExplainedVerdict] = set()
     for path in paths:
-        asked = replace(recorded, request=replace(request, path=path), identity=identity)
-        possible, missing = _possible(route.policy, asked)
+        interpreted = replace(recorded, request=replace(request, path=path), identity=identity)
+        possible, missing = _possible(route.policy, interpreted)
         if len(possible) > 1:
-            lacking |= missing
+            missing_fields |= missing
         verdicts |= possible
-    if lacking:
-        return ReplayResult(None, route.name, lacking)
+    if missing_fields:
+        return ReplayResult(None, route.name, missing_fields)
     return ReplayResult(
         next(iter(verdicts)) if len(verdicts) == 1 else ExplainedVerdict.REFUSED,
         route.name,
-        lacking,
+        missing_fields,
     )
 
 
-def _counted(route: Route, identity: Identity | None) -> Identity | None:
+def _effective_identity(route: Route, identity: Identity | None) -> Identity | None:
     if identity is None or route.identity == "none":
         return None
     if not identity.provider and len(route.providers) == 1:
@@ -173,62 +187,65 @@ def _counted(route: Route, identity: Identity | None) -> Identity | None:
 def _possible(
     policy: Policy, recorded: LoggedCheck
 ) -> tuple[set[ExplainedVerdict], frozenset[str]]:
-    """Every verdict that the policy may come to, whatever the log does not tell, and what that is."""
+    """Every verdict that the policy may return, for any values of the missing fields, and those
+    fields."""
     identity, request = recorded.identity, recorded.request
     subject = build_subject(identity, qualified=policy.qualified_users)
-    fixed: dict[int, int] = {}
+    known_outcomes: dict[int, int] = {}
     open_: dict[int, str] = {}
     for criterion in policy.criteria:
-        if need := _need(criterion, policy, recorded):
-            open_[id(criterion)] = need
+        if field := _missing_field(criterion, policy, recorded):
+            open_[id(criterion)] = field
         else:
-            fixed[id(criterion)] = criterion.test(request, subject, recorded.now, policy.evidence)
+            known_outcomes[id(criterion)] = criterion.test(
+                request, subject, recorded.now, policy.evidence
+            )
     missing = frozenset(open_.values())
     if len(open_) > _MAX_OPEN_CRITERIA:
         return set(ExplainedVerdict), missing
     verdicts = set()
-    for tried in product(_OUTCOMES, repeat=len(open_)):
-        outcomes = {**fixed, **dict(zip(open_, tried, strict=True))}
+    for combination in product(_TRIED_OUTCOMES, repeat=len(open_)):
+        outcomes = {**known_outcomes, **dict(zip(open_, combination, strict=True))}
 
-        def known(criterion: Criterion, outcomes: Mapping[int, int] = outcomes) -> int:
+        def outcome_of(criterion: Criterion, outcomes: Mapping[int, int] = outcomes) -> int:
             return outcomes[id(criterion)]
 
         if policy.operators:
-            allow = _known(combine_operators(policy.operators, Action.ALLOW, known))
-            deny = _known(combine_operators(policy.operators, Action.DENY, known))
+            allow = _constant_outcome(combine_operators(policy.operators, Action.ALLOW, outcome_of))
+            deny = _constant_outcome(combine_operators(policy.operators, Action.DENY, outcome_of))
         else:
-            allow, deny = _known(policy.allow), _known(policy.deny)
+            allow, deny = _constant_outcome(policy.allow), _constant_outcome(policy.deny)
         verdicts.add(explained_verdict(policy.to_decision(allow, deny)))
     return verdicts, missing
 
 
-def _known(part: Part) -> int:
+def _constant_outcome(part: Part) -> int:
     return part if isinstance(part, int) else 0
 
 
-def _need(criterion: Criterion, policy: Policy, recorded: LoggedCheck) -> str | None:
-    """What this line would have to tell for the criterion to be asked."""
-    nobody = recorded.identity is None
+def _missing_field(criterion: Criterion, policy: Policy, recorded: LoggedCheck) -> str | None:
+    """The field that the log line lacks for this criterion; None where it has everything."""
+    is_anonymous = recorded.identity is None
     by_address = RequestAttribute.CLIENT_ADDRESS in criterion.attributes
-    if _table_known(criterion, policy):
+    if _is_table_known(criterion, policy):
         if not policy.qualified_users or by_address or recorded.identity is None:
             return None
         return None if recorded.identity.provider else "the provider"
     if criterion.name == "user" and policy.qualified_users and recorded.identity is not None:
         return None if recorded.identity.provider else "the provider"
-    if nobody and criterion.name in _OF_SUBJECT and not by_address:
+    if is_anonymous and criterion.name in _SUBJECT_CRITERIA and not by_address:
         return None
     if criterion.name == "cors_preflight" and recorded.request.method != "OPTIONS":
         return None
-    need = _NEEDS.get(criterion.name)
-    return None if need in recorded.recorded_fields else need
+    field = _NEEDED_FIELD.get(criterion.name)
+    return None if field in recorded.recorded_fields else field
 
 
-def _table_known(criterion: Criterion, policy: Policy) -> bool:
-    asked, records = table_of(criterion), policy.evidence.records
-    if asked is None or records is None:
+def _is_table_known(criterion: Criterion, policy: Policy) -> bool:
+    lookup, records = table_of(criterion), policy.evidence.records
+    if lookup is None or records is None:
         return False
-    table, by = asked
+    table, by = lookup
     return (records.users(table) if by == "user" else records.networks(table)) is not None
 
 

@@ -1,4 +1,6 @@
-"""Routes that can never answer: a twin stands before them, or a pattern takes every path."""
+"""Checks of routes and their policies that the grammar of either cannot make: routes that no
+request reaches, capitals in the rules of a case-insensitive route, and record tables that do not
+exist."""
 
 from __future__ import annotations
 
@@ -20,6 +22,8 @@ _EVERYTHING = (".*", "/.*", ".+", "/?.*")
 
 
 def find_overlaps(routes: Iterable[Route], source_map: SourceMap) -> Iterator[Problem]:
+    """Yields a problem for each route that no request reaches: an earlier one has the same paths,
+    or a regular expression takes every path."""
     by_host: dict[HostPattern, list[Route]] = {}
     for route in routes:
         by_host.setdefault(route.host, []).append(route)
@@ -29,10 +33,10 @@ def find_overlaps(routes: Iterable[Route], source_map: SourceMap) -> Iterator[Pr
 
 
 def _of_one_host(routes: list[Route], source_map: SourceMap) -> Iterator[Problem]:
-    seen: dict[tuple[PathKind, str, bool], Route] = {}
+    first_by_key: dict[tuple[PathKind, str, bool], Route] = {}
     catch_all = next((route for route in routes if _takes_everything(route)), None)
-    for place, route in enumerate(routes):
-        twin = seen.setdefault(_key(route), route)
+    for index, route in enumerate(routes):
+        twin = first_by_key.setdefault(_key(route), route)
         if twin is not route:
             message = f"never answers: `{twin.name}` has the same place and stands before it"
             yield source_map.problem(message, *route.written_at)
@@ -40,7 +44,7 @@ def _of_one_host(routes: list[Route], source_map: SourceMap) -> Iterator[Problem
             catch_all is not None
             and route is not catch_all
             and route.paths.kind is not PathKind.EXACT
-            and (route.paths.kind is not PathKind.REGEX or place > routes.index(catch_all))
+            and (route.paths.kind is not PathKind.REGEX or index > routes.index(catch_all))
         ):
             message = f"never answers: the regex of `{catch_all.name}` takes every path before it"
             yield source_map.problem(message, *route.written_at)
@@ -51,7 +55,8 @@ def _takes_everything(route: Route) -> bool:
 
 
 def _key(route: Route) -> tuple[PathKind, str, bool]:
-    """Prefixes that cover the same paths are the same place; letter case counts unless ignored."""
+    """Prefixes that cover the same paths have the same key; letter case counts unless the route
+    ignores it."""
     paths: PathRule = route.paths
     text = paths.text
     if paths.kind is PathKind.PREFIX:
@@ -62,6 +67,11 @@ def _key(route: Route) -> tuple[PathKind, str, bool]:
 def find_uppercase_in_ignore_case(
     operators: Iterable[Operator], *, source_map: SourceMap
 ) -> Iterator[Problem]:
+    """Yields a problem for each rule about a path with capitals.
+
+    A route that ignores letter case decides about the lower-case path as well, so a rule about
+    `/ADMIN` would never match it.
+    """
     for operator in operators:
         for criterion in operator.criteria:
             if criterion.name == "http_path" and any(map(_has_capital, _texts(criterion.data))):
@@ -93,11 +103,12 @@ def _texts(data: object) -> Iterator[str]:
 def find_missing_tables(
     operators: Iterable[Operator], tables: RecordTables, *, source_map: SourceMap
 ) -> Iterator[Problem]:
+    """Yields a problem for each `record` criterion whose table does not exist."""
     for operator in operators:
         for criterion in operator.criteria:
-            if (asked := table_of(criterion)) is None:
+            if (lookup := table_of(criterion)) is None:
                 continue
-            name, by = asked
+            name, by = lookup
             if not tables.has_table(name, by=by):
                 message = f"there is no table `{name}` by {by} among `records`"
                 yield source_map.problem(message, *criterion.path, "type")

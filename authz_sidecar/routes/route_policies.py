@@ -1,4 +1,4 @@
-"""The policy of a route: everything on it that allows or denies, as alternatives."""
+"""Compiles the policy of a route: all its rules that allow or deny, as alternatives."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class RoutePolicies:
-    """Those that have a name, and those of routes. Whatever is wrong is added to `problems`."""
+    """Compiles the named policies once, and the policy of each route. Problems are added to
+    `problems`."""
 
     def __init__(
         self,
@@ -39,32 +40,37 @@ class RoutePolicies:
         self._records = records
         self._evidence = Context(records=records)
         self._problems = problems
-        self._named = {name: self._sound(it, ("policies", name)) for name, it in named.items()}
+        self._named = {
+            name: self._sound(document, ("policies", name)) for name, document in named.items()
+        }
 
     def compile_for(self, settings: RouteSettings, at: tuple[PathStep, ...]) -> Policy | None:
-        """None when any part of it is broken."""
+        """Returns the policy of a route, whose path in the configuration is `at`; None when part of
+        it is broken."""
         before = len(self._problems)
         for wide, narrow in shorthand_conflicts(settings):
             self._problem(f"`{wide}` makes `{narrow}` meaningless: give one of them", (*at, narrow))
         operators = list(self._built(written_shorthands(settings, at=at)))
-        sound = True
-        for place, name in enumerate(settings.policies):
+        is_valid = True
+        for index, name in enumerate(settings.policies):
             if name not in self._named:
                 self._problem(
-                    unknown_name_message("policy", name, self._named), (*at, "policies", place)
+                    unknown_name_message("policy", name, self._named), (*at, "policies", index)
                 )
-            elif (named := self._named[name]) is None:
-                sound = False
+            elif (operators_of_policy := self._named[name]) is None:
+                is_valid = False
             else:
-                operators.extend(named)
+                operators.extend(operators_of_policy)
         if settings.policy is not None:
             operators.extend(self._document(settings.policy, (*at, "policy")))
         if settings.paths == "ignore_case":
             self._problems.extend(find_uppercase_in_ignore_case(operators, source_map=self._where))
-        if not sound or len(self._problems) > before:
+        if not is_valid or len(self._problems) > before:
             return None
-        several = len(settings.identity_provider or ()) > 1
-        return link_policy(operators, qualified_users=several, evidence=self._evidence)
+        has_several_providers = len(settings.identity_provider or ()) > 1
+        return link_policy(
+            operators, qualified_users=has_several_providers, evidence=self._evidence
+        )
 
     def _sound(self, document: object, at: tuple[PathStep, ...]) -> tuple[Operator, ...] | None:
         before = len(self._problems)

@@ -1,4 +1,4 @@
-"""The route shorthands, such as `allowed_domains`, as what they stand for in the policy language."""
+"""Translates the route shorthands, such as `allowed_domains`, to the policy language."""
 
 from __future__ import annotations
 
@@ -13,28 +13,43 @@ if TYPE_CHECKING:
 
 
 class Shorthands(Protocol):
+    """The settings of a route that stand for rules."""
+
     @property
-    def allow_public_unauthenticated_access(self) -> bool: ...
+    def allow_public_unauthenticated_access(self) -> bool:
+        """Stands for `accept`."""
+
     @property
-    def cors_allow_preflight(self) -> bool: ...
+    def cors_allow_preflight(self) -> bool:
+        """Stands for `cors_preflight`."""
+
     @property
-    def allow_any_authenticated_user(self) -> bool: ...
+    def allow_any_authenticated_user(self) -> bool:
+        """Stands for `authenticated_user`."""
+
     @property
-    def allowed_domains(self) -> Sequence[str]: ...
+    def allowed_domains(self) -> Sequence[str]:
+        """Each stands for `domain`."""
+
     @property
-    def allowed_idp_claims(self) -> Mapping[str, Sequence[object]]: ...
+    def allowed_idp_claims(self) -> Mapping[str, Sequence[object]]:
+        """Each value stands for `claim/<name>`."""
+
     @property
-    def allowed_users(self) -> Sequence[str]: ...
+    def allowed_users(self) -> Sequence[str]:
+        """Each stands for `user` or `email`."""
 
 
 def written_shorthands(route: Shorthands, *, at: tuple[PathStep, ...]) -> tuple[OperatorNode, ...]:
-    """All of them as alternatives of one rule, each criterion with the place of its shorthand."""
+    """Returns the shorthands as alternatives of one rule; each criterion has the path of its
+    shorthand below `at`."""
     criteria = tuple(_criteria(route, at))
     return (OperatorNode(Action.ALLOW, Connective.OR, criteria, at),) if criteria else ()
 
 
 def shorthand_conflicts(route: Shorthands) -> Iterator[tuple[str, str]]:
-    """Pairs that contradict each other: (the wide one, the one it makes meaningless)."""
+    """Yields pairs of shorthands that contradict each other: (the wide one, the one that it makes
+    meaningless)."""
     narrow = [
         name
         for name, given in (
@@ -59,13 +74,13 @@ def _criteria(route: Shorthands, at: tuple[PathStep, ...]) -> Iterator[Criterion
         yield CriterionNode("cors_preflight", True, (*at, "cors_allow_preflight"))
     if route.allow_any_authenticated_user:
         yield CriterionNode("authenticated_user", True, (*at, "allow_any_authenticated_user"))
-    for place, domain in enumerate(route.allowed_domains):
-        yield CriterionNode("domain", {"is": domain}, (*at, "allowed_domains", place))
+    for index, domain in enumerate(route.allowed_domains):
+        yield CriterionNode("domain", {"is": domain}, (*at, "allowed_domains", index))
     for claim, values in route.allowed_idp_claims.items():
-        for place, value in enumerate(values):
-            path = (*at, "allowed_idp_claims", claim, place)
+        for index, value in enumerate(values):
+            path = (*at, "allowed_idp_claims", claim, index)
             yield CriterionNode(f"claim/{claim}", value, path)
-    for place, user in enumerate(route.allowed_users):
-        path = (*at, "allowed_users", place)
+    for index, user in enumerate(route.allowed_users):
+        path = (*at, "allowed_users", index)
         yield CriterionNode("user", {"is": user}, path)
         yield CriterionNode("email", {"is": user}, path)

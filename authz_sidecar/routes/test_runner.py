@@ -1,5 +1,5 @@
-"""Runs cases against routes: what came of each, how that differs from what was expected, and which
-rules were ever decisive."""
+"""Runs policy test cases against routes, compares what they expect, and reports which rules were
+ever decisive."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from authz_sidecar.routes.index import RouteIndex
 
 Rule = tuple["PathStep", ...]
-"""Where an alternative of a policy stands: an operator, or one criterion of an `or`."""
+"""The path of an alternative of a policy: an operator, or one criterion of an `or`."""
 
 
 class Difference(NamedTuple):
+    """A field of the result that differs from what the case expects."""
+
     what: str
     expected: str
     found: str
@@ -32,12 +34,15 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
+    """The result of a test case."""
+
     case: PolicyTestCase
     explained: ExplainedRequest
     differences: tuple[Difference, ...]
 
     @property
     def passed(self) -> bool:
+        """Whether the result is as expected."""
         return not self.differences
 
 
@@ -49,16 +54,20 @@ def run_case(
     facts: frozenset[RequestAttribute],
     now: float,
 ) -> CaseResult:
-    """`names` are the headers that no client may bring, `facts` those that every enabled proxy
-    tells; `now` is for cases that name no time."""
+    """Runs one case.
+
+    - `names`: the headers that a client must not send.
+    - `facts`: the request attributes that every enabled proxy delivers.
+    - `now`: Unix seconds, for cases that name no time.
+    """
     request = replace(case.request, attributes=facts)
-    identity = _at_the_route(case.identity, index, case)
-    at = now if case.now is None else case.now
-    explained = explain_request(index, request, identity, names=names, now=at)
+    identity = _with_route_provider(case.identity, index, case)
+    case_time = now if case.now is None else case.now
+    explained = explain_request(index, request, identity, names=names, now=case_time)
     return CaseResult(case, explained, tuple(_differences(case, explained)))
 
 
-def _at_the_route(
+def _with_route_provider(
     identity: Identity | None, index: RouteIndex, case: PolicyTestCase
 ) -> Identity | None:
     if identity is None or identity.provider:
@@ -81,25 +90,25 @@ def _differences(case: PolicyTestCase, explained: ExplainedRequest) -> Iterator[
 
 
 def rules_of(index: RouteIndex) -> tuple[Rule, ...]:
-    """Every alternative of every route's policy, each once, in order."""
-    found: dict[Rule, None] = {}
+    """Returns every alternative of every route's policy once, in order."""
+    rules: dict[Rule, None] = {}
     for route in index.routes:
         for operator in route.policy.operators:
-            found.update(dict.fromkeys(_alternatives(operator)))
-    return tuple(found)
+            rules.update(dict.fromkeys(_alternatives(operator)))
+    return tuple(rules)
 
 
 def decisive_rules(results: Iterable[CaseResult]) -> frozenset[Rule]:
-    """What allowed an allowed request or denied a denied one, over all results."""
+    """Returns the rules that allowed an allowed request or denied a denied one, over all results."""
     return frozenset(
         rule
         for result in results
         if result.explained.verdict in (ExplainedVerdict.ALLOW, ExplainedVerdict.DENY)
-        for reading in result.explained.interpretations
-        if reading.explanation is not None
-        for explained in reading.explanation.rules
+        for interpretation in result.explained.interpretations
+        if interpretation.explanation is not None
+        for explained in interpretation.explanation.rules
         if explained.decisive and explained.result.holds
-        for rule in _held(explained)
+        for rule in _decisive_alternatives(explained)
     )
 
 
@@ -110,8 +119,8 @@ def _alternatives(operator: Operator) -> Iterator[Rule]:
         yield operator.path
 
 
-def _held(explained: ExplainedRule) -> Iterator[Rule]:
+def _decisive_alternatives(explained: ExplainedRule) -> Iterator[Rule]:
     if explained.operator.kind is Connective.OR:
-        yield from (each.criterion.path for each in explained.criteria if each.result.holds)
+        yield from (item.criterion.path for item in explained.criteria if item.result.holds)
     else:
         yield explained.operator.path

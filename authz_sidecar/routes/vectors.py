@@ -1,4 +1,4 @@
-"""The policy of a test vector that gives a whole route instead: its shorthands and its own rules."""
+"""Loads the policy of a test vector that gives a whole route: its shorthands and its own rules."""
 
 from __future__ import annotations
 
@@ -36,15 +36,16 @@ class _Shorthands:
 
 
 def load_route(route: Mapping[str, object], *, source_map: SourceMap) -> Policy:
-    """Raises `PolicyRejected`, with the stage `route-validation` for what contradicts itself."""
+    """Returns the policy of the route. Raises `PolicyRejected`; its stage is `route-validation` for
+    shorthands that contradict each other."""
     problems: list[Problem] = []
-    written = _written(route, source_map, problems)
-    for wide, narrow in () if written is None else shorthand_conflicts(written):
+    shorthands = _written(route, source_map, problems)
+    for wide, narrow in () if shorthands is None else shorthand_conflicts(shorthands):
         message = f"`{wide}` makes `{narrow}` meaningless: give one of them"
         problems.append(source_map.problem(message, narrow))
-    if problems or written is None:
+    if problems or shorthands is None:
         raise PolicyRejected("route-validation", sorted(problems))
-    operators = list(written_shorthands(written, at=()))
+    operators = list(written_shorthands(shorthands, at=()))
     if route.get("policy") is not None:
         operators += parse_document(
             route["policy"], source_map=source_map, at=("policy",), problems=problems
@@ -55,22 +56,22 @@ def load_route(route: Mapping[str, object], *, source_map: SourceMap) -> Policy:
 def _written(
     route: Mapping[str, object], source_map: SourceMap, problems: list[Problem]
 ) -> _Shorthands | None:
-    def wrong(key: str, message: str) -> None:
+    def report(key: str, message: str) -> None:
         problems.append(source_map.problem(message, key))
 
     for key in route:
         if key not in _KEYS:
-            wrong(key, unknown_name_message("shorthand", key, _KEYS))
+            report(key, unknown_name_message("shorthand", key, _KEYS))
     for key in _SWITCHES:
         if not isinstance(route.get(key, False), bool):
-            wrong(key, "takes `true` or `false`")
+            report(key, "takes `true` or `false`")
     lists = {key: _strings(route.get(key, ())) for key in _LISTS}
     for key, value in lists.items():
         if value is None:
-            wrong(key, "takes an array of strings")
+            report(key, "takes an array of strings")
     claims = route.get("allowed_idp_claims", {})
     if not isinstance(claims, Mapping) or not all(map(_is_list, claims.values())):
-        wrong("allowed_idp_claims", "takes an object of arrays")
+        report("allowed_idp_claims", "takes an object of arrays")
         claims = {}
     if problems:
         return None
@@ -90,6 +91,6 @@ def _is_list(value: object) -> bool:
 
 
 def _strings(value: object) -> tuple[str, ...] | None:
-    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
         return None
     return tuple(value)
