@@ -27,4 +27,4 @@ def _format_message(kind: str, name: str, known_names: tuple[str, ...]) -> str:
         return f"unknown {kind} `{name}`: did you mean `{close[0]}`?"
     if len(known_names) > _MAX_LISTED:
         return f"unknown {kind} `{name}`"
-    return f"unknown {kind} `{name}`: known are {', '.join(known_names)}"
+    return f"unknown {kind} `{name}`: expected one of {', '.join(known_names)}"

@@ -108,13 +108,15 @@ class _Builder:
             problems=self._problems,
         )
         if name in WITHOUT_TRANSPORT and self._purpose is Purpose.SERVE:
-            site.problem(f"`{name}` cannot be asked about requests yet, only in `policy eval`")
+            site.problem(
+                f"`{name}` works only in `policy eval`: no adapter delivers what it compares"
+            )
         criterion = builder(written.data, site)
         if criterion is not None and not operator.unavailable_denies:
             for fact in sorted(criterion.attributes - self._facts):
                 site.problem(
-                    f"not every enabled proxy tells the {fact.value}: "
-                    "say `unavailable: deny` in this rule, or enable other adapters"
+                    f"not every enabled adapter delivers the {fact.value}: "
+                    "write `unavailable: deny` in this rule, or enable other adapters"
                 )
         return criterion
 

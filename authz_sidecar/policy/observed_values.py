@@ -71,7 +71,7 @@ def _nothing(_criterion: Criterion, _at: EvaluationContext) -> ObservedValue:
 def _of_subject(read: ReadSubject) -> ReadAttribute:
     def of_subject(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
         if at.subject is None:
-            return ObservedValue(note="nobody is signed in")
+            return ObservedValue(note="no user is signed in")
         return read(criterion, at.subject)
 
     return of_subject
@@ -114,7 +114,7 @@ def _claim(criterion: Criterion, subject: Subject) -> ObservedValue:
 def _authentication(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     subject = at.subject
     if subject is None:
-        return ObservedValue(note="nobody is signed in")
+        return ObservedValue(note="no user is signed in")
     authenticated_at = subject.authenticated_at
     values: dict[str, object] = {
         "max_age": None
@@ -211,7 +211,7 @@ def _time(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
             datetime.fromtimestamp(at.now, zone).strftime("%a %Y-%m-%d %H:%M:%S %Z")
         )
     except (ValueError, OverflowError, OSError):
-        return ObservedValue(note="no calendar has this time")
+        return ObservedValue(note="the time is outside the calendar")
 
 
 def _record(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
@@ -222,7 +222,7 @@ def _record(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     (table, by), record = lookup, None
     if by == "user":
         if at.subject is None:
-            return ObservedValue(note="nobody is signed in")
+            return ObservedValue(note="no user is signed in")
         if (users := at.evidence.records.users(table)) is None:
             return ObservedValue(note=f"the table `{table}` is not known")
         record = None if at.subject.user is None else users.get(at.subject.user)

@@ -147,7 +147,7 @@ class _Builder:
         for route_index, settings in enumerate(routes):
             for origin_index, origin in enumerate(settings.depends_on):
                 if not index.is_known_origin(origin):
-                    message = f"no route protects `{origin}`, nobody can be signed in there"
+                    message = f"no route protects `{origin}`, so a sign-in cannot include it"
                     self._problem(message, ("routes", route_index, "depends_on", origin_index))
 
     def route(self, settings: RouteSettings, index: int) -> Route | None:
@@ -232,7 +232,9 @@ class _Builder:
         if settings.identity is None:
             return "required" if needs_subject else "none"
         if needs_subject and settings.identity == "none":
-            self._problem("cannot be `none`: the policy asks who the user is", (*path, "identity"))
+            self._problem(
+                "cannot be `none`: the policy needs to know the user", (*path, "identity")
+            )
         return settings.identity
 
     def _check_providers(self, settings: RouteSettings, path: tuple[PathStep, ...]) -> None:

@@ -78,9 +78,9 @@ def explain_request(
     return _undecided(
         request,
         route=None,
-        found=[],
+        interpretations=[],
         reason="ambiguous-header",
-        trouble=f"the header `{header}` could be taken for `{canonical_name(header)}`",
+        error=f"the header `{header}` could be taken for `{canonical_name(header)}`",
         now=now,
     )
 
@@ -112,16 +112,16 @@ def _explained(
         return _undecided(
             request,
             route=None,
-            found=parsed,
+            interpretations=parsed,
             reason="route-not-found",
-            trouble="no route has this place",
+            error="no route matches this host and path",
             now=now,
         )
     refusal = _refused_upgrade(request, route)
     if refusal is not None:
         reason, trouble = refusal
         return _undecided(
-            request, route=route, found=parsed, reason=reason, trouble=trouble, now=now
+            request, route=route, interpretations=parsed, reason=reason, error=trouble, now=now
         )
     near_miss = _near_miss(route, identity)
     effective_identity = None if near_miss else identity
@@ -135,17 +135,17 @@ def _explained(
         )
         for path in paths
     )
-    return _decided(
+    return _compare_decisions(
         request,
         route=route,
-        judged=decided,
+        decided=decided,
         identity=effective_identity,
-        overlooked=near_miss,
+        near_miss=near_miss,
         now=now,
     )
 
 
-def _decided(
+def _compare_decisions(
     request: CheckRequest,
     *,
     route: Route,
@@ -173,7 +173,7 @@ def _undecided(
     request: CheckRequest,
     *,
     route: Route | None,
-    parsed: list[Interpretation],
+    interpretations: list[Interpretation],
     reason: str,
     error: str,
     now: float,
@@ -182,7 +182,7 @@ def _undecided(
         request=request,
         verdict=ExplainedVerdict.DENY,
         reasons=frozenset({reason}),
-        interpretations=tuple(parsed),
+        interpretations=tuple(interpretations),
         route=route,
         error=error,
         now=now,
@@ -206,11 +206,11 @@ def _near_miss(route: Route, identity: Identity | None) -> str | None:
     if identity.is_service:
         if route.accepts_credentials_of(identity.provider):
             return None
-        return f"a token of `{identity.provider}` opens nothing on this route"
+        return f"a token of `{identity.provider}` is not accepted on this route"
     if route.identity == "none":
-        return "this route asks for no session"
+        return "this route looks up no session"
     if identity.provider not in route.providers:
-        return f"a session of `{identity.provider}` opens nothing on this route"
+        return f"a session of `{identity.provider}` is not accepted on this route"
     return None
 
 

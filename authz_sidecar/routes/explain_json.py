@@ -216,9 +216,9 @@ def _answer(explained: ExplainedRequest, base_path: str) -> str:
             start_url = f"{request.origin}{base_path}/start?rd={quote(return_url, safe='')}"
             return f"a page is redirected to {start_url}{step_up}, everything else gets 401"
         case ExplainedVerdict.DENY:
-            return "403, with a page that says so where one is shown"
+            return "403, with an error page for browsers"
         case ExplainedVerdict.REFUSED:
-            return "400, whoever asks"
+            return "400, for every client"
 
 
 def _step_up_text(explained: ExplainedRequest) -> str:

@@ -43,7 +43,7 @@ def parse_host_pattern(text: str) -> HostPattern:
     name = authority.removeprefix(depth.value)
     if "*" in name:
         raise RoutePatternError(
-            f"`{text}` has a `*` elsewhere than in front: `*.example.com` covers one label,"
+            f"`{text}` has a `*` that is not at the beginning: `*.example.com` covers one label,"
             " `**.example.com` any number of them"
         )
     try:
@@ -85,7 +85,7 @@ def _path(path: str, key: str) -> str:
         if match.group() == "%":
             raise RoutePatternError(f"`{path}` contains `%`: write the path decoded", key=key)
         raise RoutePatternError(
-            f"`{path}` contains `{match.group()}`, which no path that passes contains", key=key
+            f"`{path}` contains `{match.group()}`: a request with such a path is refused", key=key
         )
     return path
 

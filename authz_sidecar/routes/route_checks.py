@@ -38,7 +38,9 @@ def _of_one_host(routes: list[Route], source_map: SourceMap) -> Iterator[Problem
     for index, route in enumerate(routes):
         twin = first_by_key.setdefault(_key(route), route)
         if twin is not route:
-            message = f"never answers: `{twin.name}` has the same place and stands before it"
+            message = (
+                f"no request reaches it: `{twin.name}` comes first with the same host and paths"
+            )
             yield source_map.problem(message, *route.written_at)
         elif (
             catch_all is not None
@@ -46,7 +48,9 @@ def _of_one_host(routes: list[Route], source_map: SourceMap) -> Iterator[Problem
             and route.paths.kind is not PathKind.EXACT
             and (route.paths.kind is not PathKind.REGEX or index > routes.index(catch_all))
         ):
-            message = f"never answers: the regex of `{catch_all.name}` takes every path before it"
+            message = (
+                f"no request reaches it: the regex of `{catch_all.name}` matches every path first"
+            )
             yield source_map.problem(message, *route.written_at)
 
 

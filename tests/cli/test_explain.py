@@ -88,7 +88,7 @@ GET https://grafana.example.com/admin?x=1
    └─ ✓ source_ip  10.0.0.0/8           10.1.2.3         source-ip-ok        c.yaml:21
 
 DENIED: http-path-ok
-  403, with a page that says so where one is shown
+  403, with an error page for browsers
 """
     )
 
@@ -231,7 +231,7 @@ TAKES_MACHINES = """\
         pytest.param("service-account", "robot", "ALLOWED", id="a service account"),
         pytest.param("service-account", "other", "DENIED", id="another one"),
         pytest.param("corp", "robot", "DENIED", id="a person of that name"),
-        pytest.param("htpasswd", "printer", "opens nothing on this route", id="not taken here"),
+        pytest.param("htpasswd", "printer", "is not accepted on this route", id="not taken here"),
     ],
 )
 def test_accounts_of_our_own(

@@ -109,7 +109,7 @@ def test_what_is_not_known_of_a_user(criterion: dict[str, Any], note: str) -> No
 )
 def test_nobody(criterion: dict[str, Any]) -> None:
     explained = one(criterion, who=None)
-    assert explained.observed == ObservedValue(note="nobody is signed in")
+    assert explained.observed == ObservedValue(note="no user is signed in")
     assert explained.result.reasons == {"user-unauthenticated"}
 
 

@@ -58,7 +58,7 @@ def test_it_always_denies(criterion: object, fact: RequestAttribute, operator: s
 def test_a_fact_that_no_proxy_tells_is_a_mistake_in_the_configuration(
     criterion: object, fact: RequestAttribute
 ) -> None:
-    with pytest.raises(ConfigError, match=f"not every enabled proxy tells the {fact.value}"):
+    with pytest.raises(ConfigError, match=f"not every enabled adapter delivers the {fact.value}"):
         policy({"allow": {"and": [criterion]}}, facts=frozenset(RequestAttribute) - {fact})
 
 

@@ -36,7 +36,7 @@ def messages(*routes: RouteSpec, **options: object) -> list[str]:
         ),
         pytest.param(
             RouteSpec(from_="https://app.*.com"),
-            "routes[0].from: `https://app.*.com` has a `*` elsewhere than in front: `*.example.com`"
+            "routes[0].from: `https://app.*.com` has a `*` that is not at the beginning: `*.example.com`"
             " covers one label, `**.example.com` any number of them",
             id="wildcard inside",
         ),
@@ -82,12 +82,12 @@ def messages(*routes: RouteSpec, **options: object) -> list[str]:
         ),
         pytest.param(
             RouteSpec(path="/a//b"),
-            "routes[0].path: `/a//b` contains `//`, which no path that passes contains",
+            "routes[0].path: `/a//b` contains `//`: a request with such a path is refused",
             id="never passes",
         ),
         pytest.param(
             RouteSpec(path="/a/../b"),
-            "routes[0].path: `/a/../b` contains `/../`, which no path that passes contains",
+            "routes[0].path: `/a/../b` contains `/../`: a request with such a path is refused",
             id="never passes either",
         ),
         pytest.param(
@@ -125,7 +125,7 @@ def messages(*routes: RouteSpec, **options: object) -> list[str]:
                 identity="none",
                 policy={"deny": {"or": [{"email": "bob@corp.test"}]}},
             ),
-            "routes[0].identity: cannot be `none`: the policy asks who the user is",
+            "routes[0].identity: cannot be `none`: the policy needs to know the user",
             id="who is nobody",
         ),
     ],
@@ -198,7 +198,7 @@ def test_facts_that_no_proxy_tells() -> None:
     (problem,) = compile_routes(
         settings, facts=frozenset(RequestAttribute) - {RequestAttribute.CLIENT_ADDRESS}
     ).problems
-    assert "not every enabled proxy tells the client address" in problem.message
+    assert "not every enabled adapter delivers the client address" in problem.message
 
 
 @pytest.mark.parametrize(
@@ -253,25 +253,25 @@ def test_other_sites_that_may_open_websockets() -> None:
         pytest.param(
             RouteSpec(name="a"),
             RouteSpec(name="b", prefix="/"),
-            "never answers: `a` has the same place and stands before it",
+            "no request reaches it: `a` comes first with the same host and paths",
             id="same prefix",
         ),
         pytest.param(
             RouteSpec(name="a", prefix="/x/"),
             RouteSpec(name="b", prefix="/x"),
-            "never answers: `a` has the same place and stands before it",
+            "no request reaches it: `a` comes first with the same host and paths",
             id="a trailing slash says nothing",
         ),
         pytest.param(
             RouteSpec(name="a", from_="https://APP.example.com.:443", path="/x"),
             RouteSpec(name="b", path="/x"),
-            "never answers: `a` has the same place and stands before it",
+            "no request reaches it: `a` comes first with the same host and paths",
             id="same host in another spelling",
         ),
         pytest.param(
             RouteSpec(name="a", regex="/.*"),
             RouteSpec(name="b", prefix="/x"),
-            "never answers: the regex of `a` takes every path before it",
+            "no request reaches it: the regex of `a` matches every path first",
             id="behind a regex for everything",
         ),
     ],

@@ -81,8 +81,8 @@ def test_a_host_without_a_route() -> None:
 
 
 def test_whose_session_does_not_count() -> None:
-    assert explained("/guests").near_miss == "a session of `corp` opens nothing on this route"
-    assert explained("/public").near_miss == "this route asks for no session"
+    assert explained("/guests").near_miss == "a session of `corp` is not accepted on this route"
+    assert explained("/public").near_miss == "this route looks up no session"
     assert explained("/hello").near_miss is None
     assert explained("/public").identity is None
 

@@ -40,7 +40,7 @@ def authentication(data: object, site: CompileContext) -> Criterion | None:
     acr = _names(data, "acr", site)
     amr = _names(data, "amr", site)
     if not all(_ACR.fullmatch(level) for level in acr):
-        site.problem("no provider can be asked for a level with white space or quotes in it", "acr")
+        site.problem("a level is visible ASCII without quotes and backslashes", "acr")
     if len(site.problems) > before:
         return None
     return _criterion(

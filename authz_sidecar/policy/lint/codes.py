@@ -37,7 +37,7 @@ CODES: Mapping[str, LintCode] = MappingProxyType(
         "AZ101": LintCode(
             _WARNING,
             "several operators of one rule are alternatives: any of them is enough",
-            "write one operator a rule, and all conditions that belong together in one `and`",
+            "write one operator per rule, with all conditions that must hold together in one `and`",
         ),
         "AZ102": LintCode(
             _HINT,
@@ -51,18 +51,18 @@ CODES: Mapping[str, LintCode] = MappingProxyType(
         ),
         "AZ104": LintCode(
             _HINT,
-            "`is` wants a list of exactly this one value",
-            "write `has` where others may stand beside it",
+            "`is` matches only a list of exactly this one value",
+            "write `has` where the list may hold other values too",
         ),
         "AZ105": LintCode(
             _WARNING,
-            "`reject` never holds, so that this denies nobody",
-            "write `accept` in a `deny` to shut everybody out",
+            "`reject` never holds, so this rule never denies",
+            "write `accept` in a `deny` to deny every request",
         ),
         "AZ106": LintCode(
             _WARNING,
             "is empty and never applies, not even an empty `and`",
-            "leave it out, or say `accept: true`",
+            "remove it, or write `accept: true`",
         ),
         "AZ107": LintCode(
             _WARNING,
@@ -76,12 +76,12 @@ CODES: Mapping[str, LintCode] = MappingProxyType(
         ),
         "AZ109": LintCode(
             _HINT,
-            "compares letters, not segments: `/admin` is the beginning of `/administrator` too",
+            "compares characters, not segments: `/admin` matches `/administrator` too",
             "end the prefix with `/`, and compare the bare path with `is`",
         ),
         "AZ110": LintCode(
             _WARNING,
-            "what is compared is always text, this is none and never equal to it",
+            "the compared value is always text, and this is not, so it never matches",
             "put it in quotes",
         ),
         "AZ111": LintCode(
@@ -91,38 +91,38 @@ CODES: Mapping[str, LintCode] = MappingProxyType(
         ),
         "AZ112": LintCode(
             _WARNING,
-            "compares letters: `example.com` is the end of `notexample.com` too",
+            "compares characters: `example.com` matches `notexample.com` too",
             "begin with `@`, or with `.` for what is below a domain, or compare `domain` with `is`",
         ),
         "AZ113": LintCode(
             _WARNING,
-            "what is compared is never like this: methods are upper case, paths begin with `/` and"
+            "the compared value never looks like this: methods are upper case, paths begin with `/` and"
             " are decoded, domains have no `@`",
-            "write it as it is compared",
+            "write it in the form that is compared",
         ),
         "AZ201": LintCode(
             _WARNING,
-            "can never answer",
-            "remove it, or give it a place of its own",
+            "no request reaches this route",
+            "remove it, or give it a host or paths of its own",
         ),
         "AZ202": LintCode(
             _WARNING,
-            "this asks who the user is, so that everybody has to sign in to the public route",
-            "deny by something else than identity, or make the route a protected one",
+            "this rule needs a signed-in user, so the public route requires a sign-in",
+            "deny by something other than identity, or do not make the route public",
         ),
         "AZ203": LintCode(
             _WARNING,
-            "nobody can pass: no rule of the route can ever allow anything",
-            "add an `allow`; rules that deny only take away",
+            "the route denies every request: none of its rules can ever allow one",
+            "add a rule that allows",
         ),
         "AZ204": LintCode(
             _WARNING,
-            "everybody passes already: the route is public, and this allows nothing more",
+            "the route is public and allows every request already",
             "remove it, or remove `allow_public_unauthenticated_access`",
         ),
         "AZ205": LintCode(
             _WARNING,
-            "says nothing about trust: certificates of any authority are compared",
+            "does not check trust: a certificate of any authority can match",
             "add `deny: {or: [{invalid_client_certificate: true}]}` to the route",
         ),
         "AZ301": LintCode(
