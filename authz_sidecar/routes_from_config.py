@@ -31,7 +31,7 @@ def compile_routes(
         config.routes,
         config.policies,
         source_map=config.source_map,
-        facts=available_attributes(config),
+        available_attributes=available_attributes(config),
         providers=tuple(config.identity_providers),
         default_provider=config.default_identity_provider,
         token_issuers=tuple(config.token_issuers),

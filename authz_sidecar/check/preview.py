@@ -30,7 +30,7 @@ class DecisionPreview:
         if route is None or len(meanings) > 1:
             return None
         policy = route.policy
-        return anticipate(policy, request, now=self.clock(), evidence=policy.evidence)
+        return anticipate(policy, request, now=self.clock(), context=policy.context)
 
     def decide(self, request: CheckRequest, identity: Identity) -> Decision:
         """Raises `BadProxyRequest` where the readings of the path disagree."""

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 
-class CertificateFacts(NamedTuple):
+class CertificateFields(NamedTuple):
     """The fields of a certificate that rules compare.
 
     - `fingerprint`: SHA-256 of the certificate in hexadecimal.
@@ -28,14 +28,14 @@ class CertificateFacts(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def read_certificate(pem: str) -> CertificateFacts | None:
+def read_certificate(pem: str) -> CertificateFields | None:
     """Returns the fields of a PEM certificate, or None when it cannot be parsed. Cached, because a
     client sends the same certificate with every request."""
     try:
         certificate = x509.load_pem_x509_certificate(pem.encode("utf-8", "replace"))
         key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         names = _alternative_names(certificate)
-        return CertificateFacts(
+        return CertificateFields(
             sha256(certificate.public_bytes(Encoding.DER)).hexdigest(),
             b64encode(sha256(key).digest()).decode("ascii"),
             tuple(names.get_values_for_type(x509.RFC822Name)),

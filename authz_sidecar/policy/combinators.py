@@ -29,10 +29,10 @@ def any_of(parts: Sequence[Part]) -> Part:
     if len(tests) == 1 and not true and not false:
         return tests[0]
 
-    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Context) -> int:
+    def test(request: CheckRequest, subject: Subject | None, now: float, context: Context) -> int:
         held, failed = true, false
         for each in tests:
-            outcome = each(request, subject, now, evidence)
+            outcome = each(request, subject, now, context)
             if outcome & SUCCESS_BIT:
                 held |= outcome
             else:
@@ -50,10 +50,10 @@ def all_of(parts: Sequence[Part]) -> Part:
     if len(tests) == 1 and not true and not false:
         return tests[0]
 
-    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Context) -> int:
+    def test(request: CheckRequest, subject: Subject | None, now: float, context: Context) -> int:
         held, failed = true, false
         for each in tests:
-            outcome = each(request, subject, now, evidence)
+            outcome = each(request, subject, now, context)
             if outcome & SUCCESS_BIT:
                 held |= outcome
             else:
@@ -68,8 +68,8 @@ def negate(part: Part) -> Part:
     if isinstance(part, int):
         return part ^ SUCCESS_BIT
 
-    def test(request: CheckRequest, subject: Subject | None, now: float, evidence: Context) -> int:
-        return part(request, subject, now, evidence) ^ SUCCESS_BIT
+    def test(request: CheckRequest, subject: Subject | None, now: float, context: Context) -> int:
+        return part(request, subject, now, context) ^ SUCCESS_BIT
 
     return test
 

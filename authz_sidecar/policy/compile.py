@@ -40,17 +40,29 @@ def compile_policy(
     document: object,
     *,
     source_map: SourceMap,
-    at: tuple[PathStep, ...] = (),
-    facts: frozenset[RequestAttribute] = ALL_ATTRIBUTES,
+    source_path: tuple[PathStep, ...] = (),
+    available_attributes: frozenset[RequestAttribute] = ALL_ATTRIBUTES,
     purpose: Purpose = Purpose.SERVE,
     qualified_users: bool = False,
 ) -> Policy:
-    """`at` is the document's path below the root of `source_map`; `facts` are those that every
-    enabled adapter delivers. Raises `ConfigError` with all problems in file order."""
+    """Returns the compiled policy of a document.
+
+    - `source_path`: the path of the document below the root of `source_map`.
+    - `available_attributes`: the request attributes that every enabled adapter delivers.
+    - `qualified_users`: `user` compares `provider/subject`.
+
+    Raises `ConfigError` with all problems in file order.
+    """
     problems: list[Problem] = []
-    written = parse_document(document, source_map=source_map, at=at, problems=problems)
+    nodes = parse_document(
+        document, source_map=source_map, source_path=source_path, problems=problems
+    )
     operators = compile_operators(
-        written, source_map=source_map, facts=facts, purpose=purpose, problems=problems
+        nodes,
+        source_map=source_map,
+        available_attributes=available_attributes,
+        purpose=purpose,
+        problems=problems,
     )
     if problems:
         raise ConfigError(tuple(sorted(problems)))
@@ -58,71 +70,72 @@ def compile_policy(
 
 
 def compile_operators(
-    written: Sequence[OperatorNode],
+    nodes: Sequence[OperatorNode],
     *,
     source_map: SourceMap,
-    facts: frozenset[RequestAttribute],
+    available_attributes: frozenset[RequestAttribute],
     purpose: Purpose,
     problems: list[Problem],
 ) -> tuple[Operator, ...]:
-    """The rules of one document; to be used only where nothing was added to `problems`."""
-    builder = _Builder(source_map, facts, purpose, problems)
-    return tuple(builder.operator(operator) for operator in written)
+    """Returns the compiled operators of one document; they are valid only where nothing was added
+    to `problems`."""
+    builder = _Builder(source_map, available_attributes, purpose, problems)
+    return tuple(builder.operator(node) for node in nodes)
 
 
 class _Builder:
     def __init__(
         self,
         source_map: SourceMap,
-        facts: frozenset[RequestAttribute],
+        available_attributes: frozenset[RequestAttribute],
         purpose: Purpose,
         problems: list[Problem],
     ) -> None:
         self._source_map = source_map
-        self._facts = facts
+        self._available_attributes = available_attributes
         self._purpose = purpose
         self._problems = problems
 
-    def operator(self, written: OperatorNode) -> Operator:
+    def operator(self, operator_node: OperatorNode) -> Operator:
         criteria = tuple(
             criterion
-            for each in written.criteria
-            if (criterion := self._criterion(each, written)) is not None
+            for node in operator_node.criteria
+            if (criterion := self._criterion(node, operator_node)) is not None
         )
-        return Operator(written.action, written.kind, criteria, written.path)
+        return Operator(operator_node.action, operator_node.kind, criteria, operator_node.path)
 
-    def _criterion(self, written: CriterionNode, operator: OperatorNode) -> Criterion | None:
-        name, _, sub_path = written.name.partition("/")
+    def _criterion(self, node: CriterionNode, operator_node: OperatorNode) -> Criterion | None:
+        name, _, sub_path = node.name.partition("/")
         builder = BUILDERS.get(name)
         if builder is None:
             message = unknown_name_message("criterion", name, BUILDERS)
-            self._problems.append(self._source_map.problem(message, *written.path))
+            self._problems.append(self._source_map.problem(message, *node.path))
             return None
-        site = CompileContext(
+        compile_context = CompileContext(
             name=name,
             sub_path=sub_path,
-            data=written.data,
+            data=node.data,
             source_map=self._source_map,
-            path=written.path,
-            outcome_when_unknown=self._unknown(operator),
+            path=node.path,
+            outcome_when_unknown=self._unknown(operator_node),
             problems=self._problems,
         )
         if name in WITHOUT_TRANSPORT and self._purpose is Purpose.SERVE:
-            site.problem(
+            compile_context.problem(
                 f"`{name}` works only in `policy eval`: no adapter delivers what it compares"
             )
-        criterion = builder(written.data, site)
-        if criterion is not None and not operator.unavailable_denies:
-            for fact in sorted(criterion.attributes - self._facts):
-                site.problem(
-                    f"not every enabled adapter delivers the {fact.value}: "
+        criterion = builder(node.data, compile_context)
+        if criterion is not None and not operator_node.unavailable_denies:
+            for attribute in sorted(criterion.attributes - self._available_attributes):
+                compile_context.problem(
+                    f"not every enabled adapter delivers the {attribute.value}: "
                     "write `unavailable: deny` in this rule, or enable other adapters"
                 )
         return criterion
 
-    def _unknown(self, operator: OperatorNode) -> bool | None:
+    def _unknown(self, operator_node: OperatorNode) -> bool | None:
         """An unknown criterion makes an `allow` fail and a `deny` hold, also when inverted."""
         if self._purpose is Purpose.EVALUATE:
             return None
-        inverted = operator.kind in (Connective.NOT, Connective.NOR)
-        return (operator.action is Action.DENY) is not inverted
+        inverted = operator_node.kind in (Connective.NOT, Connective.NOR)
+        return (operator_node.action is Action.DENY) is not inverted

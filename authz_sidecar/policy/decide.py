@@ -26,20 +26,25 @@ def decide(
     identity: Identity | None,
     *,
     now: float,
-    evidence: Context | None = None,
+    context: Context | None = None,
 ) -> Decision:
-    """`evidence` is the policy's own unless another is given."""
-    if evidence is None:
-        evidence = policy.evidence
+    """Returns the decision about a request.
+
+    - `identity`: None without a session.
+    - `now`: Unix seconds.
+    - `context`: the policy's own unless another is given.
+    """
+    if context is None:
+        context = policy.context
     subject = build_subject(identity, qualified=policy.qualified_users)
     allow, deny = policy.allow, policy.deny
     decision = policy.to_decision(
-        allow if isinstance(allow, int) else allow(request, subject, now, evidence),
-        deny if isinstance(deny, int) else deny(request, subject, now, evidence),
+        allow if isinstance(allow, int) else allow(request, subject, now, context),
+        deny if isinstance(deny, int) else deny(request, subject, now, context),
     )
     if not policy.may_step_up:
         return decision
-    return with_step_up(policy, decision, request, subject, now=now, evidence=evidence)
+    return with_step_up(policy, decision, request, subject, now=now, context=context)
 
 
 def evaluate(
@@ -48,13 +53,14 @@ def evaluate(
     subject: Subject | None,
     *,
     now: float,
-    evidence: Context | None = None,
+    context: Context | None = None,
 ) -> Evaluation:
-    """Returns the results of both sides of a policy without a decision; for test vectors."""
-    if evidence is None:
-        evidence = policy.evidence
+    """Returns the results of both sides of a policy without a decision; `context` is the policy's
+    own unless another is given."""
+    if context is None:
+        context = policy.context
     allow, deny = policy.allow, policy.deny
     return Evaluation(
-        Result(allow if isinstance(allow, int) else allow(request, subject, now, evidence)),
-        Result(deny if isinstance(deny, int) else deny(request, subject, now, evidence)),
+        Result(allow if isinstance(allow, int) else allow(request, subject, now, context)),
+        Result(deny if isinstance(deny, int) else deny(request, subject, now, context)),
     )

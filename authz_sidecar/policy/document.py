@@ -62,14 +62,17 @@ class OperatorNode:
 
 
 def parse_document(
-    document: object, *, source_map: SourceMap, at: DocumentPath, problems: list[Problem]
+    document: object, *, source_map: SourceMap, source_path: DocumentPath, problems: list[Problem]
 ) -> tuple[OperatorNode, ...]:
-    """All operators that are sound, in order; whatever is not is added to `problems`.
+    """Returns the valid operators in document order; every problem is added to `problems`. `source_path` is
+    the path of the document.
 
     An empty operator is skipped: an `and` of nothing does not allow.
     """
     reader = _Reader(source_map, problems)
-    return tuple(operator for operator in reader.document(document, at) if operator.criteria)
+    return tuple(
+        operator for operator in reader.document(document, source_path) if operator.criteria
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,11 @@ def explain(
     identity: Identity | None,
     *,
     now: float,
-    evidence: Context | None = None,
+    context: Context | None = None,
 ) -> Explanation:
     """Returns the explanation of what `decide` returns for the same arguments."""
     subject = build_subject(identity, qualified=policy.qualified_users)
-    return explain_subject(policy, request, subject, now=now, evidence=evidence)
+    return explain_subject(policy, request, subject, now=now, context=context)
 
 
 def explain_subject(
@@ -73,13 +73,13 @@ def explain_subject(
     subject: Subject | None,
     *,
     now: float,
-    evidence: Context | None = None,
+    context: Context | None = None,
 ) -> Explanation:
     """Returns the explanation of a decision about a subject instead of an identity."""
-    if evidence is None:
-        evidence = policy.evidence
-    context = EvaluationContext(request, subject, now, evidence)
-    outcomes = {id(each): each.test(request, subject, now, evidence) for each in policy.criteria}
+    if context is None:
+        context = policy.context
+    evaluation = EvaluationContext(request, subject, now, context)
+    outcomes = {id(each): each.test(request, subject, now, context) for each in policy.criteria}
 
     def outcome_of(criterion: Criterion) -> int:
         return outcomes[id(criterion)]
@@ -91,13 +91,13 @@ def explain_subject(
     allow = Result(side(Action.ALLOW) if policy.operators else _outcome([policy.allow]))
     deny = Result(side(Action.DENY) if policy.operators else _outcome([policy.deny]))
     decision = policy.to_decision(allow.outcome, deny.outcome)
-    decision = with_step_up(policy, decision, request, subject, now=now, evidence=evidence)
+    decision = with_step_up(policy, decision, request, subject, now=now, context=context)
     rules = []
     for operator in policy.operators:
         result = Result(_outcome(operator.combine(outcome_of)))
         criteria = tuple(
             ExplainedCriterion(
-                criterion=each, result=Result(outcome_of(each)), observed=observe(each, context)
+                criterion=each, result=Result(outcome_of(each)), observed=observe(each, evaluation)
             )
             for each in operator.criteria
         )

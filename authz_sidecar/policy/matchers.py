@@ -42,35 +42,37 @@ ListTest = Callable[[Sequence[object]], bool]
 V = TypeVar("V")
 
 
-def string_matcher(data: object, site: CompileContext) -> StringTest | None:
+def string_matcher(data: object, compile_context: CompileContext) -> StringTest | None:
     """Returns a matcher for one string, or None after reporting the problems of its data."""
-    return _matcher(data, site, short="is", operators=STRING_OPERATORS, kind="string")
+    return _matcher(data, compile_context, short="is", operators=STRING_OPERATORS, kind="string")
 
 
-def list_matcher(data: object, site: CompileContext) -> ListTest | None:
+def list_matcher(data: object, compile_context: CompileContext) -> ListTest | None:
     """Returns a matcher for a list, or None after reporting the problems of its data."""
-    return _matcher(data, site, short="has", operators=LIST_OPERATORS, kind="string list")
+    return _matcher(
+        data, compile_context, short="has", operators=LIST_OPERATORS, kind="string list"
+    )
 
 
 class OperandError(ValueError):
     """An operand of the wrong type; the message says what the operator takes and follows its name."""
 
 
-def operators_of(data: object, site: CompileContext) -> tuple[StringTest, ...] | None:
+def operators_of(data: object, compile_context: CompileContext) -> tuple[StringTest, ...] | None:
     """Returns the operators of a string matcher separately, for criteria that quantify over each;
     None after reporting problems."""
-    return _tests(data, site, short="is", operators=STRING_OPERATORS, kind="string")
+    return _tests(data, compile_context, short="is", operators=STRING_OPERATORS, kind="string")
 
 
 def _matcher(
     data: object,
-    site: CompileContext,
+    compile_context: CompileContext,
     *,
     short: str,
     operators: Mapping[str, Callable[[object], Callable[[V], bool]]],
     kind: str,
 ) -> Callable[[V], bool] | None:
-    tests = _tests(data, site, short=short, operators=operators, kind=kind)
+    tests = _tests(data, compile_context, short=short, operators=operators, kind=kind)
     if tests is None:
         return None
     return tests[0] if len(tests) == 1 else partial(_all_hold, tests)
@@ -78,7 +80,7 @@ def _matcher(
 
 def _tests(
     data: object,
-    site: CompileContext,
+    compile_context: CompileContext,
     *,
     short: str,
     operators: Mapping[str, Callable[[object], Callable[[V], bool]]],
@@ -91,11 +93,11 @@ def _tests(
         try:
             tests.append(operators[name](operand))
         except KeyError:
-            site.problem(
+            compile_context.problem(
                 unknown_name_message(f"{kind} matcher operator", name, operators), str(name)
             )
         except OperandError as error:
-            site.problem(f"`{name}` {error}", name)
+            compile_context.problem(f"`{name}` {error}", name)
     return tuple(tests) if len(tests) == len(data) else None
 
 

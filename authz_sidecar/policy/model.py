@@ -53,6 +53,7 @@ class Policy:
     - `allow`, `deny`: the rules of each side, combined for evaluation.
     - `to_decision`: makes the decision of the two outcomes.
     - `qualified_users`: `user` compares `provider/subject`.
+    - `context`: what criteria may use beside the request and the subject, such as record tables.
     - `may_step_up`: a rule has a requirement about the sign-in.
     """
 
@@ -61,7 +62,7 @@ class Policy:
     deny: Part
     to_decision: ToDecision
     qualified_users: bool
-    evidence: Context = NO_CONTEXT
+    context: Context = NO_CONTEXT
     may_step_up: bool = False
 
     @property
@@ -103,7 +104,7 @@ def link_policy(
     operators: Iterable[Operator],
     *,
     qualified_users: bool = False,
-    evidence: Context = NO_CONTEXT,
+    context: Context = NO_CONTEXT,
 ) -> Policy:
     """Returns the policy of a route from the operators of all its documents; per action they are
     alternatives."""
@@ -115,7 +116,7 @@ def link_policy(
         deny=deny,
         to_decision=select_decision(satisfiable=_satisfiable(operators, deny)),
         qualified_users=qualified_users,
-        evidence=evidence,
+        context=context,
         may_step_up=any(
             criterion.requirement is not None
             for operator in operators

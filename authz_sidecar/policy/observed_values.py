@@ -39,7 +39,7 @@ class EvaluationContext(NamedTuple):
     request: CheckRequest
     subject: Subject | None
     now: float
-    evidence: Context
+    context: Context
 
 
 # Of the others, absence itself says that they are not known.
@@ -56,23 +56,23 @@ ReadAttribute = Callable[["Criterion", EvaluationContext], ObservedValue]
 ReadSubject = Callable[["Criterion", "Subject"], ObservedValue]
 
 
-def observe(criterion: Criterion, context: EvaluationContext) -> ObservedValue:
-    """Returns the value that the criterion compares in this context."""
-    missing = sorted(criterion.attributes & _REPORTED - context.request.attributes)
+def observe(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    """Returns the value that the criterion compares in this evaluation."""
+    missing = sorted(criterion.attributes & _REPORTED - evaluation.request.attributes)
     if missing:
         return ObservedValue(note=f"not known: {missing[0].value}")
-    return _READERS[criterion.name](criterion, context)
+    return _READERS[criterion.name](criterion, evaluation)
 
 
-def _nothing(_criterion: Criterion, _at: EvaluationContext) -> ObservedValue:
+def _nothing(_criterion: Criterion, _evaluation: EvaluationContext) -> ObservedValue:
     return ObservedValue()
 
 
 def _of_subject(read: ReadSubject) -> ReadAttribute:
-    def of_subject(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-        if at.subject is None:
+    def of_subject(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+        if evaluation.subject is None:
             return ObservedValue(note="no user is signed in")
-        return read(criterion, at.subject)
+        return read(criterion, evaluation.subject)
 
     return of_subject
 
@@ -111,15 +111,15 @@ def _claim(criterion: Criterion, subject: Subject) -> ObservedValue:
     return ObservedValue([*values]) if values else ObservedValue([], "there is no such claim")
 
 
-def _authentication(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    subject = at.subject
+def _authentication(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    subject = evaluation.subject
     if subject is None:
         return ObservedValue(note="no user is signed in")
     authenticated_at = subject.authenticated_at
     values: dict[str, object] = {
         "max_age": None
         if authenticated_at is None
-        else f"{max(0, round(at.now - authenticated_at))}s",
+        else f"{max(0, round(evaluation.now - authenticated_at))}s",
         "acr": subject.acr,
         "amr": [*subject.amr],
     }
@@ -138,20 +138,20 @@ def _device(criterion: Criterion, subject: Subject) -> ObservedValue:
     )
 
 
-def _http_method(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    return ObservedValue(at.request.method)
+def _http_method(_criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    return ObservedValue(evaluation.request.method)
 
 
-def _http_path(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    return ObservedValue(decode_path(at.request.path))
+def _http_path(_criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    return ObservedValue(decode_path(evaluation.request.path))
 
 
-def _http_header(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    return _one_value([*at.request.header_values(criterion.sub_path.lower())])
+def _http_header(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    return _one_value([*evaluation.request.header_values(criterion.sub_path.lower())])
 
 
-def _query(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    return _one_value(parameter_values(at.request.query or "", criterion.sub_path))
+def _query(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    return _one_value(parameter_values(evaluation.request.query or "", criterion.sub_path))
 
 
 def _one_value(values: list[str]) -> ObservedValue:
@@ -160,14 +160,14 @@ def _one_value(values: list[str]) -> ObservedValue:
     return ObservedValue(values[0]) if values else ObservedValue(note="not given")
 
 
-def _cors_preflight(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
+def _cors_preflight(_criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
     names = ("access-control-request-method", "origin")
-    values = {name: [*at.request.header_values(name)] for name in names}
-    return ObservedValue({"method": at.request.method, **values})
+    values = {name: [*evaluation.request.header_values(name)] for name in names}
+    return ObservedValue({"method": evaluation.request.method, **values})
 
 
-def _source_ip(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    client = at.request.client
+def _source_ip(_criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    client = evaluation.request.client
     return (
         ObservedValue(note="the client address is not known")
         if client is None
@@ -175,61 +175,61 @@ def _source_ip(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     )
 
 
-def _certificate(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    certificate = at.request.certificate
+def _certificate(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    certificate = evaluation.request.certificate
     if certificate is None:
         return ObservedValue(note="the client certificate is not known")
     if not certificate.presented:
         return ObservedValue(note="none was presented")
-    facts = None if certificate.pem is None else read_certificate(certificate.pem)
-    if facts is None:
+    fields = None if certificate.pem is None else read_certificate(certificate.pem)
+    if fields is None:
         return ObservedValue(note="it cannot be read")
     values = {
-        "fingerprint": facts.fingerprint,
-        "spki_hash": facts.spki_hash,
-        "san_email": [*facts.emails],
-        "san_dns": [*facts.dns],
-        "san_uri": [*facts.uris],
+        "fingerprint": fields.fingerprint,
+        "spki_hash": fields.spki_hash,
+        "san_email": [*fields.emails],
+        "san_dns": [*fields.dns],
+        "san_uri": [*fields.uris],
     }
     conditions = criterion.data if isinstance(criterion.data, Mapping) else {}
     return ObservedValue({key: values[key] for key in conditions if key in values})
 
 
-def _certificate_validity(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    certificate = at.request.certificate
+def _certificate_validity(_criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    certificate = evaluation.request.certificate
     if certificate is None:
         return ObservedValue(note="the client certificate is not known")
     return ObservedValue({"presented": certificate.presented, "valid": certificate.valid})
 
 
-def _time(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
+def _time(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
     """The time as a clock shows it in the time zone of the criterion."""
     zone_name = criterion.data.get("timezone") if isinstance(criterion.data, Mapping) else None
     zone = times.parse_zone(zone_name) if isinstance(zone_name, str) else UTC
     try:
         return ObservedValue(
-            datetime.fromtimestamp(at.now, zone).strftime("%a %Y-%m-%d %H:%M:%S %Z")
+            datetime.fromtimestamp(evaluation.now, zone).strftime("%a %Y-%m-%d %H:%M:%S %Z")
         )
     except (ValueError, OverflowError, OSError):
         return ObservedValue(note="the time is outside the calendar")
 
 
-def _record(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
+def _record(criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
     lookup = table_of(criterion)
     field = str(criterion.data["field"]) if isinstance(criterion.data, Mapping) else ""
-    if lookup is None or at.evidence.records is None:
+    if lookup is None or evaluation.context.records is None:
         return ObservedValue(note="no tables of records are known")
     (table, by), record = lookup, None
     if by == "user":
-        if at.subject is None:
+        if evaluation.subject is None:
             return ObservedValue(note="no user is signed in")
-        if (users := at.evidence.records.users(table)) is None:
+        if (users := evaluation.context.records.users(table)) is None:
             return ObservedValue(note=f"the table `{table}` is not known")
-        record = None if at.subject.user is None else users.get(at.subject.user)
+        record = None if evaluation.subject.user is None else users.get(evaluation.subject.user)
     else:
-        if (networks := at.evidence.records.networks(table)) is None:
+        if (networks := evaluation.context.records.networks(table)) is None:
             return ObservedValue(note=f"the table `{table}` is not known")
-        client = at.request.client
+        client = evaluation.request.client
         record = None if client is None else networks.find(unmap_ipv4(client))
     if record is None:
         return ObservedValue(note="there is no record")
@@ -240,8 +240,8 @@ def _record(criterion: Criterion, at: EvaluationContext) -> ObservedValue:
     )
 
 
-def _tool(_criterion: Criterion, at: EvaluationContext) -> ObservedValue:
-    call = at.evidence.call
+def _tool(_criterion: Criterion, evaluation: EvaluationContext) -> ObservedValue:
+    call = evaluation.context.call
     if call is None:
         return ObservedValue(note="the body is not known")
     return ObservedValue({"method": call.method, "tool": call.tool})

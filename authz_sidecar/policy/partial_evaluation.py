@@ -45,21 +45,22 @@ class Residual:
     _policy: Policy
     _now: float
 
-    def decide(self, request: CheckRequest, *, evidence: Context | None = None) -> Decision:
-        """`evidence` is the policy's own unless another is given."""
+    def decide(self, request: CheckRequest, *, context: Context | None = None) -> Decision:
+        """Returns the decision about a request; `context` is the policy's own unless another is
+        given."""
         if self.constant is not None:
             return self.constant
-        if evidence is None:
-            evidence = self._policy.evidence
+        if context is None:
+            context = self._policy.context
         allow, deny, subject = self._allow, self._deny, self._subject
-        # What is left asks about request and evidence alone, so that the time does not matter; nor
+        # What is left asks about request and context alone, so that the time does not matter; nor
         # does it to what was settled, as long as this residual holds.
         decision = self._policy.to_decision(
-            allow if isinstance(allow, int) else allow(request, subject, self._now, evidence),
-            deny if isinstance(deny, int) else deny(request, subject, self._now, evidence),
+            allow if isinstance(allow, int) else allow(request, subject, self._now, context),
+            deny if isinstance(deny, int) else deny(request, subject, self._now, context),
         )
         return with_step_up(
-            self._policy, decision, request, subject, now=self._now, evidence=evidence
+            self._policy, decision, request, subject, now=self._now, context=context
         )
 
 
@@ -93,7 +94,7 @@ def partially_evaluate_subject(policy: Policy, subject: Subject | None, *, now: 
             _NO_REQUEST,
             subject,
             now=now,
-            evidence=NO_CONTEXT,
+            context=NO_CONTEXT,
         )
     stable_until = min(
         (

@@ -38,7 +38,7 @@ def with_step_up(
     subject: Subject | None,
     *,
     now: float,
-    evidence: Context,
+    context: Context,
 ) -> Decision:
     """Returns the decision, or the challenge that replaces it. Pure, and total as `decide` is."""
     if not policy.may_step_up or subject is None or not isinstance(decision, Deny):
@@ -46,7 +46,7 @@ def with_step_up(
 
     def outcomes(candidate: Subject) -> Outcomes:
         return {
-            id(criterion): criterion.test(request, candidate, now, evidence)
+            id(criterion): criterion.test(request, candidate, now, context)
             for criterion in policy.criteria
         }
 
@@ -69,7 +69,7 @@ def with_step_up(
 
 
 def anticipate(
-    policy: Policy, request: CheckRequest, *, now: float, evidence: Context
+    policy: Policy, request: CheckRequest, *, now: float, context: Context
 ) -> AuthenticationRequirement | None:
     """Returns what the rules are going to require of a user who signs in for this request, or None.
 
@@ -84,7 +84,7 @@ def anticipate(
         for criterion in operator.criteria:
             is_known = not criterion.depends_on & Dependency.SUBJECT
             outcomes[id(criterion)] = (
-                criterion.test(request, None, now, evidence) if is_known else favourable
+                criterion.test(request, None, now, context) if is_known else favourable
             )
     least = _least(policy, outcomes)
     return None if least == AuthenticationRequirement() else least

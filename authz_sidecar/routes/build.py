@@ -60,7 +60,7 @@ def build_routes(
     policies: Mapping[str, object],
     *,
     source_map: SourceMap,
-    facts: frozenset[RequestAttribute] = ALL_ATTRIBUTES,
+    available_attributes: frozenset[RequestAttribute] = ALL_ATTRIBUTES,
     providers: Sequence[str],
     default_provider: str | None,
     token_issuers: Sequence[str] = (),
@@ -70,7 +70,7 @@ def build_routes(
     """Returns the compiled routes with every problem in them.
 
     - `source_map`: has its root at the configuration: `("routes", 0, "policy")`.
-    - `facts`: the request attributes that every enabled adapter delivers.
+    - `available_attributes`: the request attributes that every enabled adapter delivers.
     - `default_provider`: where None, a single provider is the default one.
     - `records`: where None, names of record tables are not checked.
     """
@@ -78,7 +78,11 @@ def build_routes(
     problems: list[Problem] = []
     builder = _Builder(
         policies=RoutePolicies(
-            policies, source_map=source_map, facts=facts, records=records, problems=problems
+            policies,
+            source_map=source_map,
+            available_attributes=available_attributes,
+            records=records,
+            problems=problems,
         ),
         source_map=source_map,
         providers=frozenset(providers),

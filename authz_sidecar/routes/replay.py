@@ -198,7 +198,7 @@ def _possible(
             open_[id(criterion)] = field
         else:
             known_outcomes[id(criterion)] = criterion.test(
-                request, subject, recorded.now, policy.evidence
+                request, subject, recorded.now, policy.context
             )
     missing = frozenset(open_.values())
     if len(open_) > _MAX_OPEN_CRITERIA:
@@ -242,7 +242,7 @@ def _missing_field(criterion: Criterion, policy: Policy, recorded: LoggedCheck) 
 
 
 def _is_table_known(criterion: Criterion, policy: Policy) -> bool:
-    lookup, records = table_of(criterion), policy.evidence.records
+    lookup, records = table_of(criterion), policy.context.records
     if lookup is None or records is None:
         return False
     table, by = lookup

@@ -40,11 +40,13 @@ class Shorthands(Protocol):
         """Each stands for `user` or `email`."""
 
 
-def written_shorthands(route: Shorthands, *, at: tuple[PathStep, ...]) -> tuple[OperatorNode, ...]:
+def written_shorthands(
+    route: Shorthands, *, source_path: tuple[PathStep, ...]
+) -> tuple[OperatorNode, ...]:
     """Returns the shorthands as alternatives of one rule; each criterion has the path of its
-    shorthand below `at`."""
-    criteria = tuple(_criteria(route, at))
-    return (OperatorNode(Action.ALLOW, Connective.OR, criteria, at),) if criteria else ()
+    shorthand below `source_path`."""
+    criteria = tuple(_criteria(route, source_path))
+    return (OperatorNode(Action.ALLOW, Connective.OR, criteria, source_path),) if criteria else ()
 
 
 def shorthand_conflicts(route: Shorthands) -> Iterator[tuple[str, str]]:
@@ -67,20 +69,22 @@ def shorthand_conflicts(route: Shorthands) -> Iterator[tuple[str, str]]:
         yield from (("allow_any_authenticated_user", name) for name in narrow)
 
 
-def _criteria(route: Shorthands, at: tuple[PathStep, ...]) -> Iterator[CriterionNode]:
+def _criteria(route: Shorthands, source_path: tuple[PathStep, ...]) -> Iterator[CriterionNode]:
     if route.allow_public_unauthenticated_access:
-        yield CriterionNode("accept", True, (*at, "allow_public_unauthenticated_access"))
+        yield CriterionNode("accept", True, (*source_path, "allow_public_unauthenticated_access"))
     if route.cors_allow_preflight:
-        yield CriterionNode("cors_preflight", True, (*at, "cors_allow_preflight"))
+        yield CriterionNode("cors_preflight", True, (*source_path, "cors_allow_preflight"))
     if route.allow_any_authenticated_user:
-        yield CriterionNode("authenticated_user", True, (*at, "allow_any_authenticated_user"))
+        yield CriterionNode(
+            "authenticated_user", True, (*source_path, "allow_any_authenticated_user")
+        )
     for index, domain in enumerate(route.allowed_domains):
-        yield CriterionNode("domain", {"is": domain}, (*at, "allowed_domains", index))
+        yield CriterionNode("domain", {"is": domain}, (*source_path, "allowed_domains", index))
     for claim, values in route.allowed_idp_claims.items():
         for index, value in enumerate(values):
-            path = (*at, "allowed_idp_claims", claim, index)
+            path = (*source_path, "allowed_idp_claims", claim, index)
             yield CriterionNode(f"claim/{claim}", value, path)
     for index, user in enumerate(route.allowed_users):
-        path = (*at, "allowed_users", index)
+        path = (*source_path, "allowed_users", index)
         yield CriterionNode("user", {"is": user}, path)
         yield CriterionNode("email", {"is": user}, path)

@@ -51,16 +51,16 @@ def run_case(
     case: PolicyTestCase,
     *,
     names: ProtectedNames,
-    facts: frozenset[RequestAttribute],
+    available_attributes: frozenset[RequestAttribute],
     now: float,
 ) -> CaseResult:
     """Runs one case.
 
     - `names`: the headers that a client must not send.
-    - `facts`: the request attributes that every enabled proxy delivers.
+    - `available_attributes`: the request attributes that every enabled proxy delivers.
     - `now`: Unix seconds, for cases that name no time.
     """
-    request = replace(case.request, attributes=facts)
+    request = replace(case.request, attributes=available_attributes)
     identity = _with_route_provider(case.identity, index, case)
     case_time = now if case.now is None else case.now
     explained = explain_request(index, request, identity, names=names, now=case_time)

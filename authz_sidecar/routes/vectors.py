@@ -45,10 +45,10 @@ def load_route(route: Mapping[str, object], *, source_map: SourceMap) -> Policy:
         problems.append(source_map.problem(message, narrow))
     if problems or shorthands is None:
         raise PolicyRejected("route-validation", sorted(problems))
-    operators = list(written_shorthands(shorthands, at=()))
+    operators = list(written_shorthands(shorthands, source_path=()))
     if route.get("policy") is not None:
         operators += parse_document(
-            route["policy"], source_map=source_map, at=("policy",), problems=problems
+            route["policy"], source_map=source_map, source_path=("policy",), problems=problems
         )
     return compile_nodes(operators, problems, source_map=source_map)
 

@@ -253,7 +253,7 @@ def test_all_problems_are_told_at_once_in_file_order() -> None:
     )
     document = [{"allow": {"and": [{"emial": "a"}], "xor": []}}, {"dney": {}}]
     with pytest.raises(ConfigError) as refused:
-        compile_policy(document, source_map=places, at=("policies", "p"))
+        compile_policy(document, source_map=places, source_path=("policies", "p"))
     assert [str(problem)[:20] for problem in refused.value.problems] == [
         "authz.yaml:4:5: poli",
         "authz.yaml:4:5: poli",

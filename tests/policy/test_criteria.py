@@ -235,7 +235,7 @@ TABLES = static_tables(
 )
 def test_records_of_users(data: dict[str, object], expected: bool) -> None:  # noqa: FBT001
     criterion = {"record": {"type": "staff", **data}}
-    assert passes(criterion, evidence=Context(records=TABLES)) is expected
+    assert passes(criterion, context=Context(records=TABLES)) is expected
 
 
 @pytest.mark.parametrize(
@@ -248,18 +248,18 @@ def test_records_of_users(data: dict[str, object], expected: bool) -> None:  # n
 )
 def test_records_of_addresses(client: str, site: str) -> None:
     criterion = {"record": {"type": "hosts", "by": "address", "field": "site", "is": site}}
-    assert passes(criterion, request(client=client), evidence=Context(records=TABLES))
+    assert passes(criterion, request(client=client), context=Context(records=TABLES))
 
 
 def test_records_that_are_not_there() -> None:
     criterion = {"record": {"type": "staff", "field": "country", "is": "NZ"}}
     assert not passes(criterion)
-    assert not passes(criterion, who=replace(ANN, subject="u2"), evidence=Context(records=TABLES))
+    assert not passes(criterion, who=replace(ANN, subject="u2"), context=Context(records=TABLES))
     unrecorded = {"record": {"type": "staff", "field": "country", "exists": False}}
     u2 = replace(ANN, subject="u2")
-    assert passes(unrecorded, who=u2, evidence=Context(records=TABLES))
+    assert passes(unrecorded, who=u2, context=Context(records=TABLES))
     unknown = {"record": {"type": "none", "field": "country", "exists": False}}
-    assert not passes(unknown, evidence=Context(records=TABLES))
+    assert not passes(unknown, context=Context(records=TABLES))
 
 
 @pytest.mark.parametrize("now", [-1e300, -1e15, 1e15, 1e300])

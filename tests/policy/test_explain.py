@@ -28,7 +28,7 @@ RECORDS = Context(
 
 def one(criterion: dict[str, Any], asked: Any = None, who: Any = ANN) -> ExplainedCriterion:
     compiled = load_policy({"allow": {"or": [criterion]}}, source_map=WHERE)
-    explained = explain(compiled, asked or request(), who, now=NOW, evidence=RECORDS)
+    explained = explain(compiled, asked or request(), who, now=NOW, context=RECORDS)
     return explained.rules[0].criteria[0]
 
 

@@ -120,14 +120,14 @@ def check_result(result: VectorResult, expect: dict[str, Any]) -> None:
 
 def check_explained_and_specialised(policy: Policy, case: VectorCase, result: VectorResult) -> None:
     explained = explain_subject(
-        policy, case.request, case.subject, now=case.now, evidence=case.evidence
+        policy, case.request, case.subject, now=case.now, context=case.context
     )
     allow, deny = result.evaluation
     decision = policy.to_decision(allow.outcome, deny.outcome)
     assert (explained.allow, explained.deny) == (allow, deny)
     assert explained.decision == decision
     residual = partially_evaluate_subject(policy, case.subject, now=case.now)
-    assert residual.decide(case.request, evidence=case.evidence) == decision
+    assert residual.decide(case.request, context=case.context) == decision
     assert residual.constant in (None, decision)
     assert residual.stable_until > case.now
 
@@ -182,7 +182,10 @@ def test_extensions(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", vectors("route_shorthand"))
 def test_shorthands(vector: dict[str, Any]) -> None:
     route = vector["route"]
-    document = [*as_rules(written_shorthands(settings(route), at=())), *listed(route.get("policy"))]
+    document = [
+        *as_rules(written_shorthands(settings(route), source_path=())),
+        *listed(route.get("policy")),
+    ]
     assert document == listed(vector["policy"])
     policy = load_policy(document, source_map=WHERE)
     case = read_case(vector["input"], clock=CLOCK)
@@ -218,7 +221,10 @@ def test_refused_routes(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", vectors("portal_visibility"))
 def test_portal_shows_what_the_policy_lets_pass(vector: dict[str, Any]) -> None:
     route = vector["route"]
-    document = [*as_rules(written_shorthands(settings(route), at=())), *listed(route.get("policy"))]
+    document = [
+        *as_rules(written_shorthands(settings(route), source_path=())),
+        *listed(route.get("policy")),
+    ]
     policy = load_policy(document, source_map=WHERE)
     case = read_case(vector["input"], clock=CLOCK)
     result = evaluate_case(policy, case)

@@ -125,7 +125,7 @@ REQUESTS = st.builds(
     ),
     attributes=st.sets(st.sampled_from(RequestAttribute)).map(frozenset),
 )
-EVIDENCE = st.sampled_from(
+CONTEXTS = st.sampled_from(
     [
         Context(),
         Context(
@@ -143,18 +143,18 @@ def test_every_criterion_takes_part() -> None:
     assert {name.partition("/")[0] for name in names} == BUILDERS.keys() - WITHOUT_TRANSPORT
 
 
-@given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, evidence=EVIDENCE)
+@given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, context=CONTEXTS)
 def test_a_specialised_policy_decides_alike(
     document: object,
     asked: CheckRequest,
     who: Identity | None,
     now: float,
-    evidence: Context,
+    context: Context,
 ) -> None:
     compiled = policy(document)
-    expected = decide(compiled, asked, who, now=now, evidence=evidence)
+    expected = decide(compiled, asked, who, now=now, context=context)
     residual = partially_evaluate(compiled, who, now=now)
-    assert residual.decide(asked, evidence=evidence) == expected
+    assert residual.decide(asked, context=context) == expected
     assert residual.constant in (None, expected)
 
 
@@ -182,48 +182,48 @@ STEPPING = st.lists(
 SOMEBODY = WHO.filter(lambda who: who is not None)
 
 
-@given(document=STEPPING, asked=REQUESTS, who=SOMEBODY, evidence=EVIDENCE, data=st.data())
+@given(document=STEPPING, asked=REQUESTS, who=SOMEBODY, context=CONTEXTS, data=st.data())
 def test_whoever_steps_up_as_asked_passes(
-    document: object, asked: CheckRequest, who: Identity, evidence: Context, data: st.DataObject
+    document: object, asked: CheckRequest, who: Identity, context: Context, data: st.DataObject
 ) -> None:
     compiled = policy(document)
-    decision = decide(compiled, asked, who, now=NOW, evidence=evidence)
+    decision = decide(compiled, asked, who, now=NOW, context=context)
     residual = partially_evaluate(compiled, who, now=NOW)
-    assert residual.decide(asked, evidence=evidence) == decision
-    assert explain(compiled, asked, who, now=NOW, evidence=evidence).decision == decision
+    assert residual.decide(asked, context=context) == decision
+    assert explain(compiled, asked, who, now=NOW, context=context).decision == decision
     step_up = step_up_of(decision)
     if step_up is None:
         return
-    assert not isinstance(evaluated(compiled, asked, who, evidence), Allow)
+    assert not isinstance(evaluated(compiled, asked, who, context), Allow)
     stepped = replace(
         who,
         authenticated_at=NOW,
         acr=data.draw(st.sampled_from(step_up.acr or (None,))),
         amr=step_up.amr,
     )
-    assert isinstance(decide(compiled, asked, stepped, now=NOW, evidence=evidence), Allow)
+    assert isinstance(decide(compiled, asked, stepped, now=NOW, context=context), Allow)
 
 
-def evaluated(compiled: Policy, asked: CheckRequest, who: Identity, evidence: Context) -> Decision:
+def evaluated(compiled: Policy, asked: CheckRequest, who: Identity, context: Context) -> Decision:
     """What the rules come to, whatever a sign-in might change."""
     subject = build_subject(who, qualified=compiled.qualified_users)
-    raw = evaluate(compiled, asked, subject, now=NOW, evidence=evidence)
+    raw = evaluate(compiled, asked, subject, now=NOW, context=context)
     return compiled.to_decision(raw.allow.outcome, raw.deny.outcome)
 
 
-@given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, evidence=EVIDENCE)
+@given(document=DOCUMENTS, asked=REQUESTS, who=WHO, now=TIME, context=CONTEXTS)
 def test_an_explanation_is_of_the_decision_that_was_made(
     document: object,
     asked: CheckRequest,
     who: Identity | None,
     now: float,
-    evidence: Context,
+    context: Context,
 ) -> None:
     compiled = policy(document)
-    explained = explain(compiled, asked, who, now=now, evidence=evidence)
-    assert explained.decision == decide(compiled, asked, who, now=now, evidence=evidence)
+    explained = explain(compiled, asked, who, now=now, context=context)
+    assert explained.decision == decide(compiled, asked, who, now=now, context=context)
     subject = build_subject(who, qualified=compiled.qualified_users)
-    raw = evaluate(compiled, asked, subject, now=now, evidence=evidence)
+    raw = evaluate(compiled, asked, subject, now=now, context=context)
     assert (explained.allow, explained.deny) == raw
     decisive = [rule for rule in explained.rules if rule.decisive]
     if isinstance(explained.decision, Allow):

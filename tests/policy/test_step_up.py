@@ -190,4 +190,4 @@ def test_what_is_foreseen_for_whoever_signs_in(
     document: object, expected: AuthenticationRequirement | None
 ) -> None:
     compiled = policy(document)
-    assert anticipate(compiled, request(), now=NOW, evidence=compiled.evidence) == expected
+    assert anticipate(compiled, request(), now=NOW, context=compiled.context) == expected

@@ -59,14 +59,17 @@ def test_a_fact_that_no_proxy_tells_is_a_mistake_in_the_configuration(
     criterion: object, fact: RequestAttribute
 ) -> None:
     with pytest.raises(ConfigError, match=f"not every enabled adapter delivers the {fact.value}"):
-        policy({"allow": {"and": [criterion]}}, facts=frozenset(RequestAttribute) - {fact})
+        policy(
+            {"allow": {"and": [criterion]}},
+            available_attributes=frozenset(RequestAttribute) - {fact},
+        )
 
 
 @pytest.mark.parametrize(("criterion", "fact"), ABOUT)
 def test_unless_the_rule_says_what_then(criterion: object, fact: RequestAttribute) -> None:
     compiled = policy(
         {"allow": {"and": [criterion], "unavailable": "deny"}},
-        facts=frozenset(RequestAttribute) - {fact},
+        available_attributes=frozenset(RequestAttribute) - {fact},
     )
     assert not isinstance(decide(compiled, without(fact), ANN, now=NOW), Allow)
 

@@ -57,11 +57,13 @@ def compile_routes(
     providers: Sequence[str] = ("corp",),
     token_issuers: Sequence[str] = (),
     default_provider: str | None = None,
-    facts: frozenset[RequestAttribute] | None = None,
+    available_attributes: frozenset[RequestAttribute] | None = None,
     allow_insecure_http: bool = False,
     records: RecordTables | None = None,
 ) -> CompiledRoutes:
-    optional = {} if facts is None else {"facts": facts}
+    optional = (
+        {} if available_attributes is None else {"available_attributes": available_attributes}
+    )
     return build_routes(
         routes,
         policies or {},

@@ -196,7 +196,8 @@ def test_a_route_without_any_policy_refuses_everybody() -> None:
 def test_facts_that_no_proxy_tells() -> None:
     settings = RouteSpec(policy={"allow": {"and": [{"source_ip": "10.0.0.0/8"}]}})
     (problem,) = compile_routes(
-        settings, facts=frozenset(RequestAttribute) - {RequestAttribute.CLIENT_ADDRESS}
+        settings,
+        available_attributes=frozenset(RequestAttribute) - {RequestAttribute.CLIENT_ADDRESS},
     ).problems
     assert "not every enabled adapter delivers the client address" in problem.message
 

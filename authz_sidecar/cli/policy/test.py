@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     cases = _read_cases(arguments.tests or _find_test_files(path))
     facts, now = available_attributes(rules.config), time.time()
     results = [
-        run_case(rules.index, case, names=rules.protected_names, facts=facts, now=now)
+        run_case(
+            rules.index, case, names=rules.protected_names, available_attributes=facts, now=now
+        )
         for case in cases
     ]
     for result in results:

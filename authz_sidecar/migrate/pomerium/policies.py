@@ -112,7 +112,12 @@ class PolicyConverter:
                 return False
             policy = document.data
         try:
-            compile_policy(policy, source_map=self.report.source_map, at=path, facts=self.facts)
+            compile_policy(
+                policy,
+                source_map=self.report.source_map,
+                source_path=path,
+                available_attributes=self.facts,
+            )
         except ConfigError as error:
             self._record_unsupported(
                 path, "; ".join(problem.message for problem in error.problems), policy

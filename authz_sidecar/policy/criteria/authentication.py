@@ -27,28 +27,30 @@ _UNIT_SECONDS = (86400, 3600, 60, 1)
 _ACR = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
-def authentication(data: object, site: CompileContext) -> Criterion | None:
+def authentication(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `authentication`; None after reporting problems."""
     if not isinstance(data, Mapping) or not data:
-        site.problem("takes an object with `max_age`, `acr` or `amr`")
+        compile_context.problem("takes an object with `max_age`, `acr` or `amr`")
         return None
-    before = len(site.problems)
+    before = len(compile_context.problems)
     for key in data:
         if key not in _KEYS:
-            site.problem(unknown_name_message("condition", key, _KEYS), str(key))
-    max_age = _max_age(data, site)
-    acr = _names(data, "acr", site)
-    amr = _names(data, "amr", site)
+            compile_context.problem(unknown_name_message("condition", key, _KEYS), str(key))
+    max_age = _max_age(data, compile_context)
+    acr = _names(data, "acr", compile_context)
+    amr = _names(data, "amr", compile_context)
     if not all(_ACR.fullmatch(level) for level in acr):
-        site.problem("a level is visible ASCII without quotes and backslashes", "acr")
-    if len(site.problems) > before:
+        compile_context.problem("a level is visible ASCII without quotes and backslashes", "acr")
+    if len(compile_context.problems) > before:
         return None
     return _criterion(
-        AuthenticationRequirement(max_age=max_age, acr=acr, amr=tuple(sorted(amr))), site
+        AuthenticationRequirement(max_age=max_age, acr=acr, amr=tuple(sorted(amr))), compile_context
     )
 
 
-def _criterion(requirement: AuthenticationRequirement, site: CompileContext) -> Criterion:
+def _criterion(
+    requirement: AuthenticationRequirement, compile_context: CompileContext
+) -> Criterion:
     max_age = requirement.max_age
     ok = outcome_of_success("authentication-ok")
     too_old = outcome_of_failure("authentication-too-old")
@@ -57,7 +59,7 @@ def _criterion(requirement: AuthenticationRequirement, site: CompileContext) -> 
         outcome_of_failure("authentication-amr"),
     )
 
-    def test(_request: object, subject: Subject | None, now: float, _evidence: object) -> int:
+    def test(_request: object, subject: Subject | None, now: float, _context: object) -> int:
         if subject is None:
             return UNAUTHENTICATED
         missing = requirement.unmet_by(subject, now=now)
@@ -75,11 +77,13 @@ def _criterion(requirement: AuthenticationRequirement, site: CompileContext) -> 
         expires_at = subject.authenticated_at + max_age
         return expires_at if now < expires_at else float("inf")
 
-    criterion = site.criterion(test, Dependency.SUBJECT | Dependency.TIME, until=stable_until)
+    criterion = compile_context.criterion(
+        test, Dependency.SUBJECT | Dependency.TIME, stable_until=stable_until
+    )
     return replace(criterion, requirement=requirement)
 
 
-def _max_age(data: Mapping[str, object], site: CompileContext) -> float | None:
+def _max_age(data: Mapping[str, object], compile_context: CompileContext) -> float | None:
     if "max_age" not in data:
         return None
     value = data["max_age"]
@@ -91,21 +95,23 @@ def _max_age(data: Mapping[str, object], site: CompileContext) -> float | None:
     pairs = zip(match.groups(), _UNIT_SECONDS, strict=True) if match else ()
     seconds = float(sum(int(count) * unit for count, unit in pairs if count is not None))
     if not seconds:
-        site.problem("takes a duration such as `30m` or `1h30m`", "max_age")
+        compile_context.problem("takes a duration such as `30m` or `1h30m`", "max_age")
         return None
     return seconds
 
 
-def _names(data: Mapping[str, object], key: str, site: CompileContext) -> tuple[str, ...]:
+def _names(
+    data: Mapping[str, object], key: str, compile_context: CompileContext
+) -> tuple[str, ...]:
     """`acr`: any of them will do; `amr`: all of them are needed."""
     if key not in data:
         return ()
     value = data[key]
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, list | tuple) or not names:
-        site.problem("takes a string or an array of strings", key)
+        compile_context.problem("takes a string or an array of strings", key)
         return ()
     if not all(isinstance(name, str) and name for name in names):
-        site.problem("takes a string or an array of strings", key)
+        compile_context.problem("takes a string or an array of strings", key)
         return ()
     return tuple(dict.fromkeys(names))

@@ -34,7 +34,7 @@ class Dependency(Flag):
 
 
 Until = Callable[[Subject | None, float], float]
-"""Returns the Unix time until which the outcome for (subject, now) surely stays the same."""
+"""Returns the Unix time until which the outcome for (subject, now) stays the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +106,10 @@ class CompileContext:
     def criterion(
         self,
         test: Test,
-        about: Dependency,
+        depends_on: Dependency,
         *,
-        facts: frozenset[RequestAttribute] = frozenset(),
-        until: Until | None = None,
+        attributes: frozenset[RequestAttribute] = frozenset(),
+        stable_until: Until | None = None,
         groups: tuple[str, ...] = (),
     ) -> Criterion:
         """Returns a criterion with this test."""
@@ -119,15 +119,15 @@ class CompileContext:
             data=self.data,
             path=self.path,
             test=test,
-            depends_on=about,
-            attributes=facts,
-            stable_until=until,
+            depends_on=depends_on,
+            attributes=attributes,
+            stable_until=stable_until,
             groups=groups,
         )
 
     def subject_criterion(
         self,
-        held: Callable[[Subject], bool],
+        holds: Callable[[Subject], bool],
         *,
         ok: str,
         failed: str,
@@ -137,17 +137,17 @@ class CompileContext:
         `user-unauthenticated`."""
         success, failure = outcome_of_success(ok), outcome_of_failure(failed)
 
-        def test(_request: object, subject: Subject | None, _now: float, _evidence: object) -> int:
+        def test(_request: object, subject: Subject | None, _now: float, _context: object) -> int:
             if subject is None:
                 return UNAUTHENTICATED
-            return success if held(subject) else failure
+            return success if holds(subject) else failure
 
         return self.criterion(test, Dependency.SUBJECT, groups=groups)
 
     def constant_criterion(self, outcome: int) -> Criterion:
         """Returns a criterion whose outcome is always the same."""
 
-        def test(_request: object, _subject: object, _now: float, _evidence: object) -> int:
+        def test(_request: object, _subject: object, _now: float, _context: object) -> int:
             return outcome
 
         return replace(self.criterion(test, Dependency.NOTHING), constant=outcome)
@@ -157,11 +157,11 @@ Builder = Callable[[object, CompileContext], Criterion | None]
 """Compiles the data of a criterion; returns None after reporting problems."""
 
 
-def accept(_data: object, site: CompileContext) -> Criterion:
+def accept(_data: object, compile_context: CompileContext) -> Criterion:
     """Compiles `accept`, which always holds, whatever its data."""
-    return site.constant_criterion(outcome_of_success("accept"))
+    return compile_context.constant_criterion(outcome_of_success("accept"))
 
 
-def reject(_data: object, site: CompileContext) -> Criterion:
+def reject(_data: object, compile_context: CompileContext) -> Criterion:
     """Compiles `reject`, which never holds, whatever its data."""
-    return site.constant_criterion(outcome_of_failure("reject"))
+    return compile_context.constant_criterion(outcome_of_failure("reject"))

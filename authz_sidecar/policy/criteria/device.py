@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 _KEYS = ("approved", "is", "type")
 
 
-def device(data: object, site: CompileContext) -> Criterion | None:
+def device(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `device`; None after reporting problems."""
     if not isinstance(data, Mapping):
-        site.problem("takes an object with `type`, `is` or `approved`")
+        compile_context.problem("takes an object with `type`, `is` or `approved`")
         return None
-    if not _sound(data, site):
+    if not _sound(data, compile_context):
         return None
     kind = str(data.get("type", "any"))
     credential = data.get("is")
@@ -37,7 +37,7 @@ def device(data: object, site: CompileContext) -> Criterion | None:
     passing = outcome_of_success("device-ok") | ABOUT_DEVICE
     failing = outcome_of_failure("device-unauthorized") | ABOUT_DEVICE
 
-    def test(_request: object, subject: Subject | None, _now: float, _evidence: object) -> int:
+    def test(_request: object, subject: Subject | None, _now: float, _context: object) -> int:
         if subject is None:
             return unauthenticated
         credential_record = next(
@@ -49,18 +49,18 @@ def device(data: object, site: CompileContext) -> Criterion | None:
             return failing
         return failing if approved not in (None, credential_record.approved) else passing
 
-    return replace(site.criterion(test, Dependency.SUBJECT), device_type=kind)
+    return replace(compile_context.criterion(test, Dependency.SUBJECT), device_type=kind)
 
 
-def _sound(data: Mapping[object, object], site: CompileContext) -> bool:
-    before = len(site.problems)
+def _sound(data: Mapping[object, object], compile_context: CompileContext) -> bool:
+    before = len(compile_context.problems)
     for key in data:
         if key not in _KEYS:
-            site.problem(unknown_name_message("device condition", key, _KEYS), str(key))
+            compile_context.problem(unknown_name_message("device condition", key, _KEYS), str(key))
     for key in ("is", "type"):
         if key in data and not isinstance(data[key], str):
-            site.problem("takes a string", key)
-    return len(site.problems) == before
+            compile_context.problem("takes a string", key)
+    return len(compile_context.problems) == before
 
 
 def _truthy(value: object) -> bool:

@@ -12,16 +12,18 @@ from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_FACTS = frozenset({RequestAttribute.CLIENT_ADDRESS})
+_ATTRIBUTES = frozenset({RequestAttribute.CLIENT_ADDRESS})
 
 
-def source_ip(data: object, site: CompileContext) -> Criterion | None:
+def source_ip(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `source_ip`; None after reporting problems."""
     if not isinstance(data, str | list | tuple):
-        site.problem("takes an address, a network such as `10.0.0.0/8`, or an array of them")
+        compile_context.problem(
+            "takes an address, a network such as `10.0.0.0/8`, or an array of them"
+        )
         return None
     texts = [data] if isinstance(data, str) else list(data)
-    networks = [_network(text, site, index) for index, text in enumerate(texts)]
+    networks = [_network(text, compile_context, index) for index, text in enumerate(texts)]
     ranges = _ranges(network for network in networks if network is not None)
     if None in networks:
         return None
@@ -29,9 +31,9 @@ def source_ip(data: object, site: CompileContext) -> Criterion | None:
         outcome_of_success("source-ip-ok"),
         outcome_of_failure("source-ip-unauthorized"),
     )
-    unknown = site.when_unknown(code="source-ip-unknown", failing=failing)
+    unknown = compile_context.when_unknown(code="source-ip-unknown", failing=failing)
 
-    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
+    def test(request: CheckRequest, _subject: object, _now: float, _context: object) -> int:
         client = request.client
         if client is None:
             return unknown
@@ -42,17 +44,17 @@ def source_ip(data: object, site: CompileContext) -> Criterion | None:
                 return passing
         return failing
 
-    return site.criterion(test, Dependency.REQUEST, facts=_FACTS)
+    return compile_context.criterion(test, Dependency.REQUEST, attributes=_ATTRIBUTES)
 
 
-def _network(text: object, site: CompileContext, index: int) -> Network | None:
+def _network(text: object, compile_context: CompileContext, index: int) -> Network | None:
     if not isinstance(text, str):
-        site.problem("takes addresses and networks written as strings", index)
+        compile_context.problem("takes addresses and networks written as strings", index)
         return None
     try:
         return parse_network(text)
     except ValueError:
-        site.problem(
+        compile_context.problem(
             f"`{text[:100]}` is neither an address nor a network such as `10.0.0.0/8`", index
         )
         return None

@@ -24,32 +24,33 @@ ValueTest = Callable[[object], bool]
 """Whether a value of the field matches; the value is None without a record or without the field."""
 
 
-def record(data: object, site: CompileContext) -> Criterion | None:
+def record(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `record`; None after reporting problems."""
     if not isinstance(data, Mapping):
-        site.problem("takes an object with `type`, `field` and an operator")
+        compile_context.problem("takes an object with `type`, `field` and an operator")
         return None
-    before = len(site.problems)
-    table, field = _name(data, "type", site), _name(data, "field", site)
+    before = len(compile_context.problems)
+    table, field = _name(data, "type", compile_context), _name(data, "field", compile_context)
     by = data.get("by", "user")
     if by not in _BY:
-        site.problem(unknown_name("way to look up a record", by, _BY), "by")
+        compile_context.problem(unknown_name("way to look up a record", by, _BY), "by")
     tests = tuple(
         test
         for name, operand in data.items()
-        if name not in _KEYS and (test := _operator(str(name), operand, site)) is not None
+        if name not in _KEYS
+        and (test := _operator(str(name), operand, compile_context)) is not None
     )
-    if len(site.problems) > before:
+    if len(compile_context.problems) > before:
         return None
     if not tests:
-        site.problem("needs an operator: `is`, `exists`, `>=`, …")
+        compile_context.problem("needs an operator: `is`, `exists`, `>=`, …")
         return None
 
     def held(row: Mapping[str, object] | None) -> bool:
         value = None if row is None else row.get(field)
         return all(test(value) for test in tests)
 
-    return (_of_user if by == "user" else _of_address)(table, held, site)
+    return (_of_user if by == "user" else _of_address)(table, held, compile_context)
 
 
 def table_of(criterion: Criterion) -> tuple[str, str] | None:
@@ -62,53 +63,55 @@ def table_of(criterion: Criterion) -> tuple[str, str] | None:
 
 
 def _of_user(
-    table: str, held: Callable[[Mapping[str, object] | None], bool], site: CompileContext
+    table: str, held: Callable[[Mapping[str, object] | None], bool], compile_context: CompileContext
 ) -> Criterion:
     passing, failing = outcome_of_success("record-ok"), outcome_of_failure("record-unauthorized")
-    unknown = site.when_unknown(code="record-unknown", failing=failing)
+    unknown = compile_context.when_unknown(code="record-unknown", failing=failing)
 
-    def test(_request: object, subject: Subject | None, _now: float, evidence: Context) -> int:
+    def test(_request: object, subject: Subject | None, _now: float, context: Context) -> int:
         if subject is None:
             return UNAUTHENTICATED
-        users = None if evidence.records is None else evidence.records.users(table)
+        users = None if context.records is None else context.records.users(table)
         if users is None or subject.user is None:
             return unknown
         return passing if held(users.get(subject.user)) else failing
 
-    return site.criterion(test, Dependency.SUBJECT | Dependency.RECORDS)
+    return compile_context.criterion(test, Dependency.SUBJECT | Dependency.RECORDS)
 
 
 def _of_address(
-    table: str, held: Callable[[Mapping[str, object] | None], bool], site: CompileContext
+    table: str, held: Callable[[Mapping[str, object] | None], bool], compile_context: CompileContext
 ) -> Criterion:
     passing, failing = outcome_of_success("record-ok"), outcome_of_failure("record-unauthorized")
-    unknown = site.when_unknown(code="record-unknown", failing=failing)
+    unknown = compile_context.when_unknown(code="record-unknown", failing=failing)
 
-    def test(request: CheckRequest, _subject: object, _now: float, evidence: Context) -> int:
-        networks = None if evidence.records is None else evidence.records.networks(table)
+    def test(request: CheckRequest, _subject: object, _now: float, context: Context) -> int:
+        networks = None if context.records is None else context.records.networks(table)
         if networks is None or request.client is None:
             return unknown
         return passing if held(networks.find(unmap_ipv4(request.client))) else failing
 
-    return site.criterion(test, Dependency.REQUEST | Dependency.RECORDS, facts=_ADDRESS)
+    return compile_context.criterion(
+        test, Dependency.REQUEST | Dependency.RECORDS, attributes=_ADDRESS
+    )
 
 
-def _name(data: Mapping[str, object], key: str, site: CompileContext) -> str:
+def _name(data: Mapping[str, object], key: str, compile_context: CompileContext) -> str:
     name = data.get(key)
     if isinstance(name, str) and name:
         return name
-    site.problem(f"needs `{key}`, a string")
+    compile_context.problem(f"needs `{key}`, a string")
     return ""
 
 
-def _operator(name: str, operand: object, site: CompileContext) -> ValueTest | None:
+def _operator(name: str, operand: object, compile_context: CompileContext) -> ValueTest | None:
     try:
         return _value_test(name, operand)
     except KeyError:
         known = ("is", "not", "exists", *_COMPARISONS, *STRING_OPERATORS, *LIST_OPERATORS)
-        site.problem(unknown_name("record operator", name, {*known}), name)
+        compile_context.problem(unknown_name("record operator", name, {*known}), name)
     except OperandError as error:
-        site.problem(f"`{name}` {error}", name)
+        compile_context.problem(f"`{name}` {error}", name)
     return None
 
 

@@ -20,44 +20,52 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def http_method(data: object, site: CompileContext) -> Criterion | None:
+def http_method(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `http_method`; None after reporting problems."""
     return _compared(
-        data, site, RequestAttribute.METHOD, lambda request: (request.method,), "http-method"
+        data,
+        compile_context,
+        RequestAttribute.METHOD,
+        lambda request: (request.method,),
+        "http-method",
     )
 
 
-def http_path(data: object, site: CompileContext) -> Criterion | None:
+def http_path(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `http_path`, which compares the decoded path; None after reporting problems."""
     return _compared(
-        data, site, RequestAttribute.PATH, lambda request: (decode_path(request.path),), "http-path"
+        data,
+        compile_context,
+        RequestAttribute.PATH,
+        lambda request: (decode_path(request.path),),
+        "http-path",
     )
 
 
-def http_header(data: object, site: CompileContext) -> Criterion | None:
+def http_header(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `http_header/<name>`; None after reporting problems."""
-    name = site.sub_path.lower()
+    name = compile_context.sub_path.lower()
     if not name:
-        site.problem("`http_header` needs the name of a header: `http_header/x-team`")
+        compile_context.problem("`http_header` needs the name of a header: `http_header/x-team`")
         return None
     return _compared(
         data,
-        site,
+        compile_context,
         RequestAttribute.HEADERS,
         lambda request: request.header_values(name),
         "http-header",
     )
 
 
-def query(data: object, site: CompileContext) -> Criterion | None:
+def query(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `query/<name>`; None after reporting problems."""
-    name = site.sub_path
+    name = compile_context.sub_path
     if not name:
-        site.problem("`query` needs the name of a parameter: `query/tab`")
+        compile_context.problem("`query` needs the name of a parameter: `query/tab`")
         return None
     return _compared(
         data,
-        site,
+        compile_context,
         RequestAttribute.QUERY,
         lambda request: parameter_values(request.query or "", name),
         "query",
@@ -66,19 +74,19 @@ def query(data: object, site: CompileContext) -> Criterion | None:
 
 def _compared(
     data: object,
-    site: CompileContext,
+    compile_context: CompileContext,
     attribute: RequestAttribute,
     values_of: Callable[[CheckRequest], Sequence[str]],
     code: str,
 ) -> Criterion | None:
-    matches = string_matcher(data, site)
+    matches = string_matcher(data, compile_context)
     if matches is None:
         return None
     attributes = frozenset({attribute})
     passing, failing = outcome_of_success(f"{code}-ok"), outcome_of_failure(f"{code}-unauthorized")
-    unknown = site.when_unknown(code=f"{code}-unknown", failing=failing)
+    unknown = compile_context.when_unknown(code=f"{code}-unknown", failing=failing)
 
-    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
+    def test(request: CheckRequest, _subject: object, _now: float, _context: object) -> int:
         if not request.attributes >= attributes:
             return unknown
         values = values_of(request)
@@ -88,7 +96,7 @@ def _compared(
             return unknown
         return passing if matches(values[0]) else failing
 
-    return site.criterion(test, Dependency.REQUEST, facts=attributes)
+    return compile_context.criterion(test, Dependency.REQUEST, attributes=attributes)
 
 
 def parameter_values(text: str, name: str) -> list[str]:
@@ -109,21 +117,21 @@ def _split(pairs: list[str], name: str) -> list[str]:
     ]
 
 
-_FACTS = frozenset({RequestAttribute.METHOD, RequestAttribute.HEADERS})
+_ATTRIBUTES = frozenset({RequestAttribute.METHOD, RequestAttribute.HEADERS})
 
 
-def cors_preflight(_data: object, site: CompileContext) -> Criterion:
+def cors_preflight(_data: object, compile_context: CompileContext) -> Criterion:
     """Compiles `cors_preflight`, which holds for the request that a browser sends before a
     cross-origin one (Fetch, "CORS-preflight request")."""
     passing, failing = outcome_of_success("cors-request"), outcome_of_failure("non-cors-request")
-    unknown = site.when_unknown(code="cors-request-unknown", failing=failing)
+    unknown = compile_context.when_unknown(code="cors-request-unknown", failing=failing)
 
-    def test(request: CheckRequest, _subject: object, _now: float, _evidence: object) -> int:
-        if not request.attributes >= _FACTS:
+    def test(request: CheckRequest, _subject: object, _now: float, _context: object) -> int:
+        if not request.attributes >= _ATTRIBUTES:
             return unknown
         if request.method != "OPTIONS":
             return failing
         names_method = any(request.header_values("access-control-request-method"))
         return passing if names_method and any(request.header_values("origin")) else failing
 
-    return site.criterion(test, Dependency.REQUEST, facts=_FACTS)
+    return compile_context.criterion(test, Dependency.REQUEST, attributes=_ATTRIBUTES)

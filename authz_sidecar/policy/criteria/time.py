@@ -18,21 +18,24 @@ T = TypeVar("T")
 _NEVER = float("inf")
 
 
-def date(data: object, site: CompileContext) -> Criterion | None:
+def date(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `date`; None after reporting problems."""
-    fields = _fields(data, site, ("after", "before", "timezone"))
+    fields = _fields(data, compile_context, ("after", "before", "timezone"))
     if fields is None:
         return None
-    before = len(site.problems)
-    zone = _zone(fields, site) or UTC
+    before = len(compile_context.problems)
+    zone = _zone(fields, compile_context) or UTC
 
     def read(text: str) -> float:
         return times.parse_instant(text, default_zone=zone)
 
-    first, last = _read(fields, "after", read, site), _read(fields, "before", read, site)
+    first, last = (
+        _read(fields, "after", read, compile_context),
+        _read(fields, "before", read, compile_context),
+    )
     if first is not None and last is not None and last <= first:
-        site.problem("never holds: `before` is not later than `after`")
-    if len(site.problems) > before:
+        compile_context.problem("never holds: `before` is not later than `after`")
+    if len(compile_context.problems) > before:
         return None
     start = -_NEVER if first is None else first
     end = _NEVER if last is None else last
@@ -40,49 +43,52 @@ def date(data: object, site: CompileContext) -> Criterion | None:
     def stable_until(_subject: object, now: float) -> float:
         return min((bound for bound in (start, end) if bound > now), default=_NEVER)
 
-    return _timed(lambda now: start <= now < end, site, "date", stable_until)
+    return _timed(lambda now: start <= now < end, compile_context, "date", stable_until)
 
 
-def day_of_week(data: object, site: CompileContext) -> Criterion | None:
+def day_of_week(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `day_of_week`; None after reporting problems."""
     if isinstance(data, str):
-        days = _parsed(data, times.parse_days, site)
-        return None if days is None else _on_days(days, UTC, site)
-    fields = _fields(data, site, ("days", "timezone"), needed="days")
+        days = _parsed(data, times.parse_days, compile_context)
+        return None if days is None else _on_days(days, UTC, compile_context)
+    fields = _fields(data, compile_context, ("days", "timezone"), needed="days")
     if fields is None:
         return None
-    before = len(site.problems)
-    zone = _zone(fields, site) or UTC
-    days = _read(fields, "days", times.parse_days, site)
-    if days is None or len(site.problems) > before:
+    before = len(compile_context.problems)
+    zone = _zone(fields, compile_context) or UTC
+    days = _read(fields, "days", times.parse_days, compile_context)
+    if days is None or len(compile_context.problems) > before:
         return None
-    return _on_days(days, zone, site)
+    return _on_days(days, zone, compile_context)
 
 
-def _on_days(days: frozenset[int], zone: tzinfo, site: CompileContext) -> Criterion:
+def _on_days(days: frozenset[int], zone: tzinfo, compile_context: CompileContext) -> Criterion:
     def stable_until(_subject: object, now: float) -> float:
         _, seconds = times.local_time(now, zone)
         return min(now + times.DAY_SECONDS - seconds, times.next_quarter_hour(now))
 
     return _timed(
-        lambda now: times.local_time(now, zone)[0] in days, site, "day-of-week", stable_until
+        lambda now: times.local_time(now, zone)[0] in days,
+        compile_context,
+        "day-of-week",
+        stable_until,
     )
 
 
-def time_of_day(data: object, site: CompileContext) -> Criterion | None:
+def time_of_day(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `time_of_day`; None after reporting problems."""
-    fields = _fields(data, site, ("after", "before", "timezone"), needed="timezone")
+    fields = _fields(data, compile_context, ("after", "before", "timezone"), needed="timezone")
     if fields is None:
         return None
-    before = len(site.problems)
-    zone = _zone(fields, site)
-    first = _read(fields, "after", times.parse_time_of_day, site)
-    last = _read(fields, "before", times.parse_time_of_day, site)
+    before = len(compile_context.problems)
+    zone = _zone(fields, compile_context)
+    first = _read(fields, "after", times.parse_time_of_day, compile_context)
+    last = _read(fields, "before", times.parse_time_of_day, compile_context)
     if first is not None and first == last:
-        site.problem("never holds: `after` and `before` are the same")
+        compile_context.problem("never holds: `after` and `before` are the same")
     elif first is None and last == 0:
-        site.problem("never holds: no time of a day is before midnight")
-    if zone is None or len(site.problems) > before:
+        compile_context.problem("never holds: no time of a day is before midnight")
+    if zone is None or len(compile_context.problems) > before:
         return None
     start, end = first or 0.0, times.DAY_SECONDS if last is None else last
     wraps_midnight = start > end
@@ -98,60 +104,69 @@ def time_of_day(data: object, site: CompileContext) -> Criterion | None:
         ahead = [bound - seconds for bound in (start, end, times.DAY_SECONDS) if bound > seconds]
         return min(now + min(ahead), times.next_quarter_hour(now))
 
-    return _timed(holds, site, "time-of-day", stable_until)
+    return _timed(holds, compile_context, "time-of-day", stable_until)
 
 
 def _timed(
     holds: Callable[[float], bool],
-    site: CompileContext,
+    compile_context: CompileContext,
     code: str,
     stable_until: Callable[[object, float], float],
 ) -> Criterion:
     passing, failing = outcome_of_success(f"{code}-ok"), outcome_of_failure(f"{code}-unauthorized")
 
-    def test(_request: object, _subject: object, now: float, _evidence: object) -> int:
+    def test(_request: object, _subject: object, now: float, _context: object) -> int:
         return passing if holds(now) else failing
 
-    return site.criterion(test, Dependency.TIME, until=stable_until)
+    return compile_context.criterion(test, Dependency.TIME, stable_until=stable_until)
 
 
 def _fields(
-    data: object, site: CompileContext, known: tuple[str, ...], *, needed: str | None = None
+    data: object,
+    compile_context: CompileContext,
+    known: tuple[str, ...],
+    *,
+    needed: str | None = None,
 ) -> Mapping[str, object] | None:
     """The data when it is an object with known keys and at least one bound."""
     if not isinstance(data, Mapping):
-        site.problem(f"takes an object with {', '.join(f'`{key}`' for key in known)}")
+        compile_context.problem(f"takes an object with {', '.join(f'`{key}`' for key in known)}")
         return None
-    before = len(site.problems)
+    before = len(compile_context.problems)
     for key in data:
         if key not in known:
-            site.problem(unknown_name_message("condition", key, known), str(key))
+            compile_context.problem(unknown_name_message("condition", key, known), str(key))
     if needed is not None and needed not in data:
-        site.problem(f"needs `{needed}`")
+        compile_context.problem(f"needs `{needed}`")
     if not any(key in data for key in known if key != "timezone"):
-        site.problem("needs `after` or `before`" if needed != "days" else "needs `days`")
-    return data if len(site.problems) == before else None
+        compile_context.problem("needs `after` or `before`" if needed != "days" else "needs `days`")
+    return data if len(compile_context.problems) == before else None
 
 
-def _zone(fields: Mapping[str, object], site: CompileContext) -> tzinfo | None:
-    return _read(fields, "timezone", times.parse_zone, site)
+def _zone(fields: Mapping[str, object], compile_context: CompileContext) -> tzinfo | None:
+    return _read(fields, "timezone", times.parse_zone, compile_context)
 
 
 def _read(
-    fields: Mapping[str, object], key: str, read: Callable[[str], T], site: CompileContext
+    fields: Mapping[str, object],
+    key: str,
+    read: Callable[[str], T],
+    compile_context: CompileContext,
 ) -> T | None:
     if key not in fields:
         return None
     text = fields[key]
     if not isinstance(text, str):
-        site.problem("takes a string", key)
+        compile_context.problem("takes a string", key)
         return None
-    return _parsed(text, read, site, key)
+    return _parsed(text, read, compile_context, key)
 
 
-def _parsed(text: str, read: Callable[[str], T], site: CompileContext, *steps: str) -> T | None:
+def _parsed(
+    text: str, read: Callable[[str], T], compile_context: CompileContext, *steps: str
+) -> T | None:
     try:
         return read(text)
     except TimeFormatError as error:
-        site.problem(str(error), *steps)
+        compile_context.problem(str(error), *steps)
         return None

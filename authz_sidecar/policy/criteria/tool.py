@@ -13,24 +13,24 @@ from authz_sidecar.policy.reasons import outcome_of_failure, outcome_of_success
 if TYPE_CHECKING:
     from authz_sidecar.policy.subject import Context
 
-_FACTS = frozenset({RequestAttribute.BODY})
+_ATTRIBUTES = frozenset({RequestAttribute.BODY})
 
 
-def mcp_tool(data: object, site: CompileContext) -> Criterion | None:
+def mcp_tool(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `mcp_tool`; None after reporting problems."""
-    matches = string_matcher(data, site)
+    matches = string_matcher(data, compile_context)
     if matches is None:
         return None
     passing, failing = outcome_of_success("mcp-tool-match"), outcome_of_failure("mcp-tool-no-match")
     no_call = outcome_of_failure("mcp-not-a-tool-call")
-    unknown = site.when_unknown(code="mcp-tool-unknown", failing=no_call)
+    unknown = compile_context.when_unknown(code="mcp-tool-unknown", failing=no_call)
 
-    def test(_request: object, _subject: object, _now: float, evidence: Context) -> int:
-        call = evidence.call
+    def test(_request: object, _subject: object, _now: float, context: Context) -> int:
+        call = context.call
         if call is None:
             return unknown
         if call.method != "tools/call":
             return no_call
         return passing if call.tool is not None and matches(call.tool) else failing
 
-    return site.criterion(test, Dependency.RECORDS, facts=_FACTS)
+    return compile_context.criterion(test, Dependency.RECORDS, attributes=_ATTRIBUTES)

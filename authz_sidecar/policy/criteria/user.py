@@ -15,39 +15,39 @@ if TYPE_CHECKING:
     from authz_sidecar.policy.subject import Subject
 
 
-def authenticated_user(_data: object, site: CompileContext) -> Criterion:
+def authenticated_user(_data: object, compile_context: CompileContext) -> Criterion:
     """Compiles `authenticated_user`, which holds for every signed-in user."""
-    return site.subject_criterion(
+    return compile_context.subject_criterion(
         lambda subject: bool(subject.user), ok="user-ok", failed="user-unauthorized"
     )
 
 
-def user(data: object, site: CompileContext) -> Criterion | None:
+def user(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `user`, which compares the user id; None after reporting problems."""
-    matches = string_matcher(data, site)
+    matches = string_matcher(data, compile_context)
     if matches is None:
         return None
 
     def held(subject: Subject) -> bool:
         return subject.user is not None and matches(subject.user)
 
-    return site.subject_criterion(held, ok="user-ok", failed="user-unauthorized")
+    return compile_context.subject_criterion(held, ok="user-ok", failed="user-unauthorized")
 
 
-def email(data: object, site: CompileContext) -> Criterion | None:
+def email(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `email`; None after reporting problems."""
-    matches = string_matcher(data, site)
+    matches = string_matcher(data, compile_context)
     if matches is None:
         return None
-    return site.subject_criterion(
+    return compile_context.subject_criterion(
         lambda subject: matches(subject.email), ok="email-ok", failed="email-unauthorized"
     )
 
 
-def domain(data: object, site: CompileContext) -> Criterion | None:
+def domain(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `domain`, which compares the part of the e-mail address after `@`; None after
     reporting problems."""
-    matches = string_matcher(data, site)
+    matches = string_matcher(data, compile_context)
     if matches is None:
         return None
 
@@ -57,33 +57,33 @@ def domain(data: object, site: CompileContext) -> Criterion | None:
         pieces = subject.email.split("@", 2)
         return len(pieces) > 1 and matches(pieces[1])
 
-    return site.subject_criterion(held, ok="domain-ok", failed="domain-unauthorized")
+    return compile_context.subject_criterion(held, ok="domain-ok", failed="domain-unauthorized")
 
 
-def groups(data: object, site: CompileContext) -> Criterion | None:
+def groups(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `groups`; None after reporting problems."""
-    matches = list_matcher(data, site)
+    matches = list_matcher(data, compile_context)
     if matches is None:
         return None
 
     def held(subject: Subject) -> bool:
         return subject.groups is not None and matches(subject.groups)
 
-    return site.subject_criterion(
+    return compile_context.subject_criterion(
         held, ok="groups-ok", failed="groups-unauthorized", groups=_mentioned(data)
     )
 
 
-def claim(data: object, site: CompileContext) -> Criterion | None:
+def claim(data: object, compile_context: CompileContext) -> Criterion | None:
     """Compiles `claim/<path>`; None after reporting problems."""
-    path = site.sub_path
+    path = compile_context.sub_path
     if not path:
-        site.problem("`claim` needs the name of a claim: `claim/department`")
+        compile_context.problem("`claim` needs the name of a claim: `claim/department`")
         return None
-    matches = list_matcher(data, site)
+    matches = list_matcher(data, compile_context)
     if matches is None:
         return None
-    return site.subject_criterion(
+    return compile_context.subject_criterion(
         lambda subject: matches(values_at(subject.claims, path)),
         ok="claim-ok",
         failed="claim-unauthorized",

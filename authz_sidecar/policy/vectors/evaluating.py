@@ -37,7 +37,7 @@ class VectorCase(NamedTuple):
 
     request: CheckRequest
     subject: Subject | None
-    evidence: Context
+    context: Context
     now: float
 
 
@@ -77,7 +77,7 @@ def load_policy(document: object, *, source_map: SourceMap) -> Policy:
     """Parses and compiles a document. Raises `PolicyRejected`."""
     problems: list[Problem] = []
     return compile_nodes(
-        parse_document(document, source_map=source_map, at=(), problems=problems),
+        parse_document(document, source_map=source_map, source_path=(), problems=problems),
         problems,
         source_map=source_map,
     )
@@ -92,7 +92,7 @@ def compile_nodes(
     operators = compile_operators(
         written,
         source_map=source_map,
-        facts=ALL_ATTRIBUTES,
+        available_attributes=ALL_ATTRIBUTES,
         purpose=Purpose.EVALUATE,
         problems=problems,
     )
@@ -103,7 +103,7 @@ def compile_nodes(
 
 def evaluate_case(policy: Policy, case: VectorCase) -> VectorResult:
     """Returns what the policy makes of a case."""
-    evaluation = evaluate(policy, case.request, case.subject, now=case.now, evidence=case.evidence)
+    evaluation = evaluate(policy, case.request, case.subject, now=case.now, context=case.context)
     allow, deny = evaluation.allow.outcome, evaluation.deny.outcome
     about_device = bool((allow | deny) & ABOUT_DEVICE)
     types = (criterion.device_type for criterion in policy.criteria if criterion.device_type)
