@@ -23,7 +23,7 @@ _FEATURES = (
 )
 
 ISOLATION_HEADERS: Headers = (
-    # HTML, "Cross-origin opener policies": whoever opened the window loses its handle on it.
+    # HTML, "Cross-origin opener policies": the opener of the window loses its handle on it.
     (OPENER_POLICY, "same-origin"),
     # Fetch, "Cross-Origin-Resource-Policy header": no other origin embeds it.
     (RESOURCE_POLICY, "same-origin"),

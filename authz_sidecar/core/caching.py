@@ -87,5 +87,5 @@ class TTLCache(Generic[T]):
 
 
 def _hash(token: str) -> bytes:
-    # Of the token no copy stays in memory.
+    # No copy of the token stays in memory.
     return sha256(token.encode()).digest()

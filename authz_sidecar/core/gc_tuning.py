@@ -37,8 +37,8 @@ def gc_paused() -> Iterator[None]:
     try:
         yield
     finally:
-        # Into the permanent generation and out of it again is into the oldest one, at no cost. Where
-        # everything else is left out already, so is what was made now.
+        # Freezing and unfreezing moves all objects to the oldest generation, at no cost. Where the
+        # heap is frozen already, the new objects stay frozen too.
         is_heap_frozen = gc.get_freeze_count() > 0
         gc.freeze()
         if not is_heap_frozen:

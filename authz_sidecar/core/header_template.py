@@ -25,7 +25,7 @@ _DOLLAR_EXPRESSION = re.compile(
 _REFERENCE_PART = re.compile(rf'(?P<name>{_NAME})|"(?P<quoted>(?:[^"\\]|\\.)*)"')
 _NOT_ALLOWED_IN_HEADER = re.compile(r"[^\x20-\x7e]")
 
-# They need the provider's tokens, which are kept apart from the session and never on this path.
+# The provider's tokens are stored apart from the session and never read for a check.
 _PROVIDER_TOKENS = ("access_token", "id_token")
 
 

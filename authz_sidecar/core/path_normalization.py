@@ -22,10 +22,10 @@ MAX_TARGET_BYTES = 16_384
 MAX_AMBIGUOUS_PATH_BYTES = 2048
 """Each interpretation costs time in proportion to the path; real paths with several are short."""
 
-# Attacks have dozens of readings; nothing that people or programs write has.
+# Attacks have dozens of interpretations; paths of real applications do not.
 _MAX_INTERPRETATIONS = 64
 
-# One meaning under every reading: plain segments, no escape, parameter, empty or dot segment.
+# A single interpretation: plain segments, no escape, parameter, empty or dot segment.
 _UNAMBIGUOUS = re.compile(r"(?=/)(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9\-._~!$&'()*+,=:@]+)*/?")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -74,9 +74,9 @@ def _check_well_formed(path: str) -> None:
 def _derive_interpretations(path: str) -> Iterable[str]:
     """Every path that the transformations lead to, applied in any order and any selection."""
     yield path
-    # The escapes of unreserved characters every comparison undoes by itself.
+    # Every comparison decodes the escapes of unreserved characters by itself.
     pending = [_decode_unreserved(path)]
-    # Some resolve the dots that are written as dots before they decode the others.
+    # Some servers remove literal dot segments before they decode the others.
     for dots_removed in (_remove_dot_segments(path), _remove_dot_segments(_merge_slashes(path))):
         if (current := _decode_unreserved(dots_removed)) not in pending:
             pending.append(current)

@@ -141,7 +141,7 @@ def _normalize_leniently(path: str) -> str:
 def truncate_to_limit(origin: Origin, target: str) -> ReturnUrl:
     """Returns the whole URL if it fits in `MAX_STORED_BYTES`, else its path, else the default page
     of the host."""
-    # A quotation mark takes two bytes where attempts are stored (JSON).
+    # A quotation mark takes two bytes where login transactions are stored (JSON).
     if len(str(origin)) + len(target) + target.count('"') <= MAX_STORED_BYTES:
         return ReturnUrl(origin=origin, target=target)
     path = target.partition("?")[0]

@@ -109,7 +109,7 @@ def check_visible_ascii(text: str) -> None:
         raise MalformedUrl(f"byte {ord(match.group()):#04x} may not stand in a URL")
 
 
-# IDNA 2003 and 2008 disagree about these; whoever means them says so in A-labels.
+# IDNA 2003 and 2008 disagree about these; such a host has to be written in A-labels.
 _IDNA_DEVIATIONS = frozenset("ßς\u200c\u200d")
 _NON_ASCII = re.compile(r"[^\x00-\x7f]+")
 

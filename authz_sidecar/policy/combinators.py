@@ -30,14 +30,14 @@ def any_of(parts: Sequence[Part]) -> Part:
         return tests[0]
 
     def test(request: CheckRequest, subject: Subject | None, now: float, context: Context) -> int:
-        held, failed = true, false
-        for each in tests:
-            outcome = each(request, subject, now, context)
+        successes, failures = true, false
+        for criterion_test in tests:
+            outcome = criterion_test(request, subject, now, context)
             if outcome & SUCCESS_BIT:
-                held |= outcome
+                successes |= outcome
             else:
-                failed |= outcome
-        return held or failed
+                failures |= outcome
+        return successes or failures
 
     return test
 
@@ -51,14 +51,14 @@ def all_of(parts: Sequence[Part]) -> Part:
         return tests[0]
 
     def test(request: CheckRequest, subject: Subject | None, now: float, context: Context) -> int:
-        held, failed = true, false
-        for each in tests:
-            outcome = each(request, subject, now, context)
+        successes, failures = true, false
+        for criterion_test in tests:
+            outcome = criterion_test(request, subject, now, context)
             if outcome & SUCCESS_BIT:
-                held |= outcome
+                successes |= outcome
             else:
-                failed |= outcome
-        return failed or held
+                failures |= outcome
+        return failures or successes
 
     return test
 

@@ -114,7 +114,7 @@ class _Reader:
         for key, criteria in rule.items():
             operator_path = (*path, str(key))
             if key in ("action", "unavailable"):
-                continue  # upstream reads past a key `action`
+                continue  # Pomerium ignores a key `action`
             if key not in _KINDS:
                 self.problem(unknown_name_message("operator", key, _KINDS), operator_path)
             elif not isinstance(criteria, list | tuple):

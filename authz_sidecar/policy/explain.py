@@ -79,7 +79,7 @@ def explain_subject(
     if context is None:
         context = policy.context
     evaluation = EvaluationContext(request, subject, now, context)
-    outcomes = {id(each): each.test(request, subject, now, context) for each in policy.criteria}
+    outcomes = {id(item): item.test(request, subject, now, context) for item in policy.criteria}
 
     def outcome_of(criterion: Criterion) -> int:
         return outcomes[id(criterion)]
@@ -97,9 +97,9 @@ def explain_subject(
         result = Result(_outcome(operator.combine(outcome_of)))
         criteria = tuple(
             ExplainedCriterion(
-                criterion=each, result=Result(outcome_of(each)), observed=observe(each, evaluation)
+                criterion=item, result=Result(outcome_of(item)), observed=observe(item, evaluation)
             )
-            for each in operator.criteria
+            for item in operator.criteria
         )
         decisive = _is_decisive(operator.action, result, decision, is_denied=deny.holds)
         rules.append(

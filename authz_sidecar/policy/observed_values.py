@@ -42,7 +42,7 @@ class EvaluationContext(NamedTuple):
     context: Context
 
 
-# Of the others, absence itself says that they are not known.
+# Any other attribute is known to be missing by its own absence.
 _REPORTED = frozenset(
     {
         RequestAttribute.METHOD,
@@ -129,7 +129,7 @@ def _authentication(criterion: Criterion, evaluation: EvaluationContext) -> Obse
 
 def _device(criterion: Criterion, subject: Subject) -> ObservedValue:
     kind = criterion.device_type
-    device = next((each for each in subject.devices if each.kind == kind), None)
+    device = next((candidate for candidate in subject.devices if candidate.kind == kind), None)
     if device is None:
         return ObservedValue(note=f"no device of type `{kind}`")
     return ObservedValue(

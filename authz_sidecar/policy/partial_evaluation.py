@@ -53,8 +53,8 @@ class Residual:
         if context is None:
             context = self._policy.context
         allow, deny, subject = self._allow, self._deny, self._subject
-        # What is left asks about request and context alone, so that the time does not matter; nor
-        # does it to what was settled, as long as this residual holds.
+        # The rest depends on request and context alone, and the folded part stays the same until
+        # `stable_until`: the time of evaluation does not matter.
         decision = self._policy.to_decision(
             allow if isinstance(allow, int) else allow(request, subject, self._now, context),
             deny if isinstance(deny, int) else deny(request, subject, self._now, context),
@@ -104,6 +104,6 @@ def partially_evaluate_subject(policy: Policy, subject: Subject | None, *, now: 
         ),
         default=math.inf,
     )
-    # A change too near to be told from now is one from the next instant on.
+    # A change nearer than a float can tell from `now` counts from the next float on.
     stable_until = max(stable_until, math.nextafter(now, math.inf))
     return Residual(constant, stable_until, allow, deny, subject, policy, now)

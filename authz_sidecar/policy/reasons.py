@@ -75,7 +75,7 @@ CODES = (
 ABOUT_DEVICE = 2 << len(CODES)
 """Beside the codes: a criterion about a device took part in the outcome."""
 
-_FAILS = {code: 2 << place for place, code in enumerate(CODES)}
+_FAILS = {code: 2 << index for index, code in enumerate(CODES)}
 _HOLDS = {code: bit | SUCCESS_BIT for code, bit in _FAILS.items()}
 
 

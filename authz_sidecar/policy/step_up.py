@@ -53,7 +53,7 @@ def with_step_up(
     least = _least(policy, outcomes(subject))
     if least is None:
         return decision
-    # The proof: with nothing but what is asked for, every level that is asked for would pass.
+    # The proof: a sign-in that meets the requirement and nothing more passes, at each level of it.
     levels = tuple(
         level
         for level in least.acr or (None,)

@@ -26,7 +26,7 @@ T = TypeVar("T")
 DocumentPath = tuple["PathStep", ...]
 
 VERDICTS = ("allow", "deny", "refused", "sign-in")
-# Those of the gate, beside those of policies.
+# Those of the authorizer, beside those of policies.
 REASONS = frozenset(
     {
         *CODES,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 DAY_SECONDS = 86400.0
-# The years of the calendar, less a day for the clocks of any zone; beyond, time stands still.
+# The years of the calendar, less a day for the offset of any zone; times beyond are clamped.
 _FIRST = datetime(1, 1, 2, tzinfo=UTC).timestamp()
 _LAST = datetime(9999, 12, 30, tzinfo=UTC).timestamp()
 _QUARTER = 900.0
@@ -85,13 +85,13 @@ def parse_time_of_day(text: str) -> float:
     return hours * 3600.0 + minutes * 60.0 + seconds + float(fraction or 0)
 
 
-def local_time(now: float, place: tzinfo) -> tuple[int, float]:
-    """Returns the day of the week (Monday is 0) and the seconds since midnight, as clocks in
-    `place` show them."""
+def local_time(now: float, zone: tzinfo) -> tuple[int, float]:
+    """Returns the day of the week (Monday is 0) and the seconds since midnight, as clocks in `zone`
+    show them."""
     # A whole second, or the last microsecond of a day would count as the next one.
-    local = datetime.fromtimestamp(math.floor(min(max(now, _FIRST), _LAST)), place)
+    local = datetime.fromtimestamp(math.floor(min(max(now, _FIRST), _LAST)), zone)
     offset = local.utcoffset() or timedelta()
-    # Twice, because what is less than nothing by next to nothing is rounded up to a whole day.
+    # Twice, because a tiny negative number is rounded up to a whole day.
     return local.weekday(), (now + offset.total_seconds()) % DAY_SECONDS % DAY_SECONDS
 
 

@@ -97,7 +97,7 @@ def build_routes(
         for position, settings in enumerate(routes)
         if (route := builder.route(settings, position)) is not None
     ]
-    # A path that nobody can read may be any of its host's: it is asked about first.
+    # A path that cannot be parsed may be any path of its host: its route is matched first.
     compiled.sort(key=lambda route: route.paths is not _ANYWHERE)
     index = RouteIndex(compiled)
     builder.check_dependencies(routes, index)

@@ -88,13 +88,13 @@ def explain_request(
 def _explained(
     index: RouteIndex, request: CheckRequest, identity: Identity | None, *, now: float
 ) -> ExplainedRequest:
-    def refused(trouble: str, *parsed: Interpretation) -> ExplainedRequest:
+    def refused(error_text: str, *parsed: Interpretation) -> ExplainedRequest:
         return ExplainedRequest(
             request=request,
             verdict=ExplainedVerdict.REFUSED,
             reasons=frozenset({"bad-request"}),
             interpretations=parsed,
-            error=trouble,
+            error=error_text,
             now=now,
         )
 
@@ -119,9 +119,9 @@ def _explained(
         )
     refusal = _refused_upgrade(request, route)
     if refusal is not None:
-        reason, trouble = refusal
+        reason, error_text = refusal
         return _undecided(
-            request, route=route, interpretations=parsed, reason=reason, error=trouble, now=now
+            request, route=route, interpretations=parsed, reason=reason, error=error_text, now=now
         )
     near_miss = _near_miss(route, identity)
     effective_identity = None if near_miss else identity

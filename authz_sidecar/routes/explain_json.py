@@ -224,7 +224,7 @@ def _answer(explained: ExplainedRequest, base_path: str) -> str:
 def _step_up_text(explained: ExplainedRequest) -> str:
     """What a new sign-in has to meet; empty where the user is not signed in."""
     explanations = [
-        item.explanation for item in explained.interpretations if item.explanation is not None
+        part.explanation for part in explained.interpretations if part.explanation is not None
     ]
     step_up = step_up_of(explanations[0].decision) if explanations else None
     if step_up is None:
@@ -232,5 +232,5 @@ def _step_up_text(explained: ExplainedRequest) -> str:
     max_age = None if step_up.max_age is None else f"max_age {step_up.max_age:g}s"
     acr = f"acr {' or '.join(step_up.acr)}" if step_up.acr else None
     amr = f"amr {' and '.join(step_up.amr)}" if step_up.amr else None
-    conditions = ", ".join(item for item in (max_age, acr, amr) if item is not None)
+    conditions = ", ".join(part for part in (max_age, acr, amr) if part is not None)
     return f" to sign in again ({conditions})"

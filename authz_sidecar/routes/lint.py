@@ -34,11 +34,11 @@ class LintFinding:
         return CODES[self.code].severity
 
     def __str__(self) -> str:
-        """For a terminal: place, severity, code, what it is, what to do."""
+        """The finding for a terminal: location, severity, code, message, fix."""
         problem = self.problem
-        place = f"{problem.file}:{problem.line}:{problem.column}"
+        location = f"{problem.file}:{problem.line}:{problem.column}"
         fix = CODES[self.code].fix
-        return f"{place}: {self.severity}: {self.code}: {problem.message}; {fix}"
+        return f"{location}: {self.severity}: {self.code}: {problem.message}; {fix}"
 
 
 def lint_routes(

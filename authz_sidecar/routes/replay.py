@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 MESSAGE = "authorize check"
 
-# What fails has a reason, or `and` would not see it among what holds.
+# A failure needs a reason bit: `and` would not see an outcome of 0 among the successes.
 _TRIED_OUTCOMES = (outcome_of_failure("reject"), SUCCESS_BIT)
 _MAX_OPEN_CRITERIA = 8  # criteria, so 256 combinations
 _MAX_PATH_LENGTH = 2048  # the log cuts longer ones
 
-# What a criterion needs beside what every line has.
+# The field that a criterion needs beside those that every line has.
 _NEEDED_FIELD = {
     "authentication": "the sign-in",
     "claim": "claims",

@@ -85,8 +85,8 @@ def _differences(case: PolicyTestCase, explained: ExplainedRequest) -> Iterator[
     if expected.route is not None and expected.route != route:
         yield Difference("route", expected.route, route)
     if missing := expected.reasons - explained.reasons:
-        found = ", ".join(sorted(explained.reasons)) or "none"
-        yield Difference("reasons", ", ".join(sorted(missing)), found)
+        actual = ", ".join(sorted(explained.reasons)) or "none"
+        yield Difference("reasons", ", ".join(sorted(missing)), actual)
 
 
 def rules_of(index: RouteIndex) -> tuple[Rule, ...]:

@@ -66,7 +66,7 @@ def invalid_client_certificate(_data: object, compile_context: CompileContext) -
     valid = outcome_of_failure("valid-client-certificate")
     missing = outcome_of_success("client-certificate-required")
     invalid = outcome_of_success("invalid-client-certificate")
-    # Upstream, with no authority configured, every certificate and none at all count as valid.
+    # In Pomerium, without a configured authority, every certificate and none at all are valid.
     unknown = compile_context.when_unknown(code="client-certificate-unknown", failing=valid)
 
     def test(request: CheckRequest, _subject: object, _now: float, _context: object) -> int:

@@ -52,7 +52,7 @@ def domain(data: object, compile_context: CompileContext) -> Criterion | None:
         return None
 
     def held(subject: Subject) -> bool:
-        # Upstream takes the second piece, also of `a@b@c`; without `@` there is no domain, which
+        # Pomerium takes the second piece, also of `a@b@c`; without `@` there is no domain, which
         # not even `not` matches.
         pieces = subject.email.split("@", 2)
         return len(pieces) > 1 and matches(pieces[1])

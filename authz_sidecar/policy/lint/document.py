@@ -90,13 +90,13 @@ def _lint_operator(
 
 def _lint_negations(criteria: Sequence[object], path: DocumentPath) -> Iterator[LintMatch]:
     """Two negations of one value in an `or`: every value passes at least one of them."""
-    seen: set[object] = set()
+    negated: set[object] = set()
     for index, criterion in enumerate(criteria):
         for name, data in criterion.items() if isinstance(criterion, Mapping) else ():
             if isinstance(data, Mapping) and data and data.keys() <= _NEGATIONS:
-                if name in seen:
+                if name in negated:
                     yield LintMatch("AZ108", (*path, index, name))
-                seen.add(name)
+                negated.add(name)
 
 
 def _is_partial_segment(data: object) -> bool:
