@@ -1,5 +1,5 @@
-"""Patience with somebody who does not answer: they are asked ever more seldom, and the log hears
-once that they are away and once that they are back."""
+"""Exponential back-off for a remote service: doubles the pause between attempts, and logs once when
+the service becomes unreachable and once when it answers again."""
 
 from __future__ import annotations
 
@@ -14,39 +14,44 @@ _log = logging.getLogger(__name__)
 
 FIRST_SECONDS = 1.0
 MAX_SECONDS = 15.0
-_SHORTEST_PAUSE_SECONDS = 0.1
+_MIN_PAUSE_SECONDS = 0.1
 
 
 class BackOff:
-    """`who` is what the log calls them. `reason` is why they could not be reached last, in words for
-    the log; empty while they answer."""
+    """The back-off state of one remote service.
 
-    def __init__(self, who: str, *, clock: Callable[[], float]) -> None:
-        self._who = who
+    `name`: the service, as log lines call it.
+    `reason`: why the last attempt failed, for the log; empty while the service answers.
+    """
+
+    def __init__(self, name: str, *, clock: Callable[[], float]) -> None:
+        self._name = name
         self._clock = clock
         self._seconds = FIRST_SECONDS
-        self._ask_again_at = 0.0
+        self._next_attempt_at = 0.0
         self.reason = ""
 
     @property
     def is_backing_off(self) -> bool:
-        """Whether it is too early to ask again."""
-        return self._clock() < self._ask_again_at
+        """Whether the pause after the last failure has not ended yet."""
+        return self._clock() < self._next_attempt_at
 
     async def pause(self) -> None:
-        """Until they may be asked again."""
-        await asyncio.sleep(max(_SHORTEST_PAUSE_SECONDS, self._ask_again_at - self._clock()))
+        """Sleep until the next attempt is due, at least 0.1 seconds."""
+        await asyncio.sleep(max(_MIN_PAUSE_SECONDS, self._next_attempt_at - self._clock()))
 
     def failed(self, reason: str) -> None:
+        """Record a failed attempt: start the next pause, and log the first failure of a series."""
         if not self.reason:
-            _log.warning("%s is out of reach, trying on: %s", self._who, reason)
+            _log.warning("%s is out of reach, trying on: %s", self._name, reason)
         self.reason = reason
-        self._ask_again_at = self._clock() + self._seconds
+        self._next_attempt_at = self._clock() + self._seconds
         self._seconds = min(self._seconds * 2, MAX_SECONDS)
 
     def succeeded(self) -> None:
+        """Record a successful attempt: end the back-off, and log the recovery after a failure."""
         if self.reason:
-            _log.info("%s answers again", self._who)
+            _log.info("%s answers again", self._name)
         self.reason = ""
-        self._ask_again_at = 0.0
+        self._next_attempt_at = 0.0
         self._seconds = FIRST_SECONDS

@@ -1,4 +1,5 @@
-"""How a client authenticates by its secret (RFC 6749 section 2.3.1), at token and introspection endpoints."""
+"""Client authentication by a client secret (RFC 6749 section 2.3.1), for token and introspection
+endpoints."""
 
 from __future__ import annotations
 
@@ -13,13 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCredentials:
-    """What to add to a request: to its form, and to its head."""
+    """The form parameters and header lines that authenticate the client in one request."""
 
     form: Mapping[str, str] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def secret_credentials(client_id: str, secret: str, *, in_form: bool) -> ClientCredentials:
+    """Return the credentials for `client_secret_post` (`in_form`) or `client_secret_basic` (RFC
+    6749 section 2.3.1)."""
     if in_form:
         return ClientCredentials(form={"client_id": client_id, "client_secret": secret})
     # RFC 6749 section 2.3.1: both are form-encoded first.

@@ -1,6 +1,7 @@
-"""A client that proves itself with a key of its own: tokens signed here, believed by the provider.
+"""Client authentication by a private key: signs client assertions (RFC 7523) and Apple's client
+secrets.
 
-Pure but for the randomness and the time, which are given.
+Pure: randomness and the time are arguments.
 """
 
 from __future__ import annotations
@@ -15,25 +16,34 @@ if TYPE_CHECKING:
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LIFETIME_SECONDS = 60
-"""A fresh one is made for every request, so that it need not live longer than one."""
+"""Every request gets a new assertion, so it only has to live for one request."""
 
-_BY_KEY = ("ES256", "ES384", "ES512", "EdDSA", "RS256")
+_ALGORITHMS = ("ES256", "ES384", "ES512", "EdDSA", "RS256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientKey:
+    """A private key of this client.
+
+    `algorithm`: the JWS algorithm that it signs with.
+    `pem`: the private key in PEM.
+    `key_id`: the `kid` header of what it signs; None leaves the header out.
+    """
+
     algorithm: str
     pem: str = field(repr=False)
     key_id: str | None = None
 
     def sign(self, claims: Mapping[str, object]) -> str:
+        """Return the claims as a signed JWT in compact form."""
         headers = {} if self.key_id is None else {"kid": self.key_id}
         return _signer().encode(dict(claims), self.pem, algorithm=self.algorithm, headers=headers)
 
 
 def load_client_key(pem: str, *, key_id: str | None) -> ClientKey:
-    """Raises `ValueError` unless it is an unencrypted private key that we can sign with."""
-    for algorithm in _BY_KEY if "PRIVATE KEY-----" in pem else ():
+    """Return the key in `pem`. Raises `ValueError` unless it is an unencrypted private key of a
+    supported type."""
+    for algorithm in _ALGORITHMS if "PRIVATE KEY-----" in pem else ():
         try:
             _signer().encode({}, pem, algorithm=algorithm)
         except (jwt.PyJWTError, ValueError, TypeError):
@@ -52,8 +62,8 @@ def _signer() -> jwt.PyJWT:
 def client_assertion(
     key: ClientKey, *, client_id: str, audience: str, now: float, random: bytes
 ) -> str:
-    """RFC 7523 section 3 and OpenID Connect Core section 9: `iss` and `sub` are the client, `aud` the
-    provider, `jti` never comes twice."""
+    """Return a client assertion for `private_key_jwt` (RFC 7523 section 3, OpenID Connect Core
+    section 9): `iss` and `sub` are the client, `aud` is the provider, `jti` is unique."""
     return key.sign(
         {
             "iss": client_id,
@@ -69,7 +79,8 @@ def client_assertion(
 def client_secret_jwt(
     key: ClientKey, *, client_id: str, team_id: str, issuer: str, now: float
 ) -> str:
-    """What Apple calls a client secret ("Creating a client secret")."""
+    """Return the signed JWT that Apple takes as a client secret (Apple, "Creating a client
+    secret")."""
     return key.sign(
         {
             "iss": team_id,

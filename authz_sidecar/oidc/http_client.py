@@ -1,7 +1,8 @@
-"""The HTTP client towards one provider: bounded in time and size, no redirects, no compression.
+"""The HTTP client for identity providers and token issuers: bounded in time and size, without
+redirects and compression.
 
-A code, a secret or a token is in nearly every request, so nothing may send it elsewhere, and
-nothing a provider sends may cost more than it is worth.
+Nearly every request carries a code, a secret or a token, so a redirect must never send it
+elsewhere. Response bodies are cut off at `MAX_RESPONSE_BYTES`.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
 TOTAL_SECONDS = 10.0
-"""One exchange with a provider, retries of the network included: a person is waiting."""
+"""One exchange with a provider, with network retries: a user is waiting."""
 MAX_RESPONSE_BYTES = 1_048_576
 
 
 class ResponseTooLarge(httpx2.TransportError):
-    """The answer outgrew `MAX_RESPONSE_BYTES`."""
+    """The response body is larger than `MAX_RESPONSE_BYTES`, or compressed."""
 
 
 class AccessDenied(ProviderUnavailable):
-    """The provider answers, and does not give us what we asked for."""
+    """The provider answered with 401, 403 or 404: this client may not have the resource."""
 
 
-_NOT_GIVEN = frozenset({401, 403, 404})
+_ACCESS_DENIED = frozenset({401, 403, 404})
 
 
 class _BoundedBody(httpx2.AsyncByteStream):
@@ -48,7 +49,7 @@ class _BoundedBody(httpx2.AsyncByteStream):
         async for chunk in self._body:
             left -= len(chunk)
             if left < 0:
-                raise ResponseTooLarge(f"answer of more than {MAX_RESPONSE_BYTES} bytes")
+                raise ResponseTooLarge(f"response of more than {MAX_RESPONSE_BYTES} bytes")
             yield chunk
 
     async def aclose(self) -> None:
@@ -65,7 +66,7 @@ class _Bounded(httpx2.AsyncBaseTransport):
         response = await self._pool.handle_async_request(request)
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
-            raise ResponseTooLarge("compressed answer, which was not asked for")
+            raise ResponseTooLarge("compressed response, which the request did not accept")
         if isinstance(response.stream, httpx2.AsyncByteStream):
             response.stream = _BoundedBody(response.stream)
         return response
@@ -75,8 +76,11 @@ class _Bounded(httpx2.AsyncBaseTransport):
 
 
 class TLSContext:
-    """The certificate authorities we believe: read once, beside the event loop, for all providers.
-    `ca_file` names others, for a server that nobody else would vouch for."""
+    """The TLS context shared by all connections, with the certificate authorities to trust. It is
+    read once, in a thread.
+
+    `ca_file`: a PEM file of certificate authorities that replaces the default ones.
+    """
 
     def __init__(self, ca_file: str | None = None) -> None:
         self._ca_file = ca_file
@@ -84,13 +88,15 @@ class TLSContext:
         self._lock = asyncio.Lock()
 
     async def context(self) -> ssl.SSLContext:
+        """Return the context, reading it at the first call. Raises `ProviderUnavailable` when
+        `ca_file` cannot be read."""
         async with self._lock:
             if self._context is None:
                 self._context = await asyncio.to_thread(self._read)
             return self._context
 
     def _read(self) -> ssl.SSLContext:
-        """Raises `ProviderUnavailable` where there is nothing to read."""
+        """Raises `ProviderUnavailable` when `ca_file` cannot be read."""
         if self._ca_file is None:
             return httpx2.create_ssl_context()
         try:
@@ -100,18 +106,19 @@ class TLSContext:
 
 
 class HttpConnection:
-    """One provider's connection pool, and clients that borrow it."""
+    """The connection pool of one provider."""
 
     def __init__(self, trust: TLSContext) -> None:
         self._trust = trust
         self._pool: httpx2.AsyncHTTPTransport | None = None
 
     async def client(self) -> httpx2.AsyncClient:
-        """One of its own for every exchange: a client remembers cookies."""
+        """Return a new client that uses this pool. Use one for each exchange, because a client
+        keeps cookies."""
         return httpx2.AsyncClient(**await self.options())
 
     async def options(self) -> dict[str, Any]:
-        """Those of a client that borrows this connection."""
+        """Return the constructor arguments of a client that uses this pool."""
         context = await self._trust.context()
         if self._pool is None:
             self._pool = httpx2.AsyncHTTPTransport(
@@ -129,6 +136,7 @@ class HttpConnection:
         }
 
     async def aclose(self) -> None:
+        """Close the pool; the next client opens a new one."""
         if self._pool is not None:
             await self._pool.aclose()
             self._pool = None
@@ -136,13 +144,17 @@ class HttpConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpBody:
-    """`kind` is the media type without its parameters."""
+    """A response body.
+
+    `kind`: its media type in lower case, without parameters.
+    """
 
     url: str
     kind: str
     content: bytes = field(repr=False)
 
     def json(self) -> object:
+        """Return the decoded JSON. Raises `ProviderUnavailable` when the body is not JSON."""
         try:
             return json.loads(self.content)
         except (ValueError, RecursionError) as error:
@@ -151,7 +163,11 @@ class HttpBody:
 
 @asynccontextmanager
 async def bounded_exchange(what: str) -> AsyncIterator[None]:
-    """Bounds an exchange in time and turns every way to fail into `ProviderUnavailable`."""
+    """Limit the block to `TOTAL_SECONDS` and turn its timeouts and network errors into
+    `ProviderUnavailable`.
+
+    `what`: the subject of the error message.
+    """
     try:
         async with asyncio.timeout(TOTAL_SECONDS):
             yield
@@ -165,12 +181,12 @@ async def bounded_exchange(what: str) -> AsyncIterator[None]:
 
 
 async def fetch(client: httpx2.AsyncClient, url: str, *, bearer: str | None = None) -> HttpBody:
-    """What is at `url`; raises `ProviderUnavailable`, also for any status but 200, and
-    `AccessDenied` where it is us whom the provider does not give it."""
+    """Return the body of a GET request. Raises `ProviderUnavailable` for network errors and for
+    every status but 200, as `AccessDenied` for 401, 403 and 404 unless they report a rate limit."""
     headers = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
     async with bounded_exchange(f"`{url}`"):
         response = await client.get(url, headers=headers)
-    if response.status_code in _NOT_GIVEN and not _too_often(response):
+    if response.status_code in _ACCESS_DENIED and not _is_rate_limited(response):
         raise AccessDenied(f"`{url}`: status {response.status_code}")
     if response.status_code != 200:
         raise ProviderUnavailable(f"`{url}`: status {response.status_code}")
@@ -181,12 +197,13 @@ async def fetch(client: httpx2.AsyncClient, url: str, *, bearer: str | None = No
 async def post_form(
     client: httpx2.AsyncClient, url: str, form: Mapping[str, str], *, headers: Mapping[str, str]
 ) -> tuple[int, object]:
-    """Status and JSON of the answer; raises `ProviderUnavailable`."""
+    """Return the status and the decoded JSON of a POST request. Raises `ProviderUnavailable`."""
     async with bounded_exchange(f"`{url}`"):
         response = await client.post(url, data=dict(form), headers=dict(headers))
     return response.status_code, HttpBody(url=url, kind="", content=response.content).json()
 
 
-def _too_often(response: httpx2.Response) -> bool:
-    """GitHub says so with 403 ("Rate limits for the REST API"): that passes."""
+def _is_rate_limited(response: httpx2.Response) -> bool:
+    """Whether the response reports a rate limit, which GitHub does with 403 ("Rate limits for the
+    REST API")."""
     return "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"

@@ -1,6 +1,6 @@
-"""Whether an ID token is genuine, meant for us, and the answer to this very attempt.
+"""ID token validation (OpenID Connect Core, 3.1.3.7): signature, issuer, audience, times and nonce.
 
-Pure: keys, expectations and the time are given.
+Pure: keys, expected values and the time are arguments.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ VerifiedClaims = NewType("VerifiedClaims", Mapping[str, object])
 KINDS = frozenset({"jwt", "id_token+jwt"})
 _REQUIRED = ("iss", "sub", "aud", "exp", "iat")
 
-# Names that a broken provider sends where a user should be, and that would join strangers.
-_NOBODY = frozenset({"null", "undefined", "none", "*"})
+# Placeholders that a broken provider sends as `sub`: different users would share one account.
+_PLACEHOLDER_SUBJECTS = frozenset({"null", "undefined", "none", "*"})
 
 
 _TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -40,40 +40,51 @@ _TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantIssuers:
-    """A provider of many tenants, each an issuer of its own: `template` has `{tenantid}` where the
-    id stands. `allowed` names some of them; all are, when it is empty."""
+    """The issuers of a multi-tenant provider, one for each tenant.
+
+    `template`: the issuer with `{tenantid}` in place of the tenant id.
+    `allowed`: the ids of the tenants whose users may sign in; all tenants when empty.
+    """
 
     template: str
     allowed: frozenset[str] = frozenset()
 
     def issuer_of(self, tenant: str) -> str:
+        """Return the issuer of a tenant."""
         return self.template.replace("{tenantid}", tenant)
 
     def accepts(self, issuer: str | None) -> bool:
+        """Whether this is the issuer of an allowed tenant."""
         before, _, after = self.template.partition("{tenantid}")
         tenant = (issuer or "").removeprefix(before).removesuffix(after)
         return self.issuer_of(tenant) == issuer and self.admits(tenant)
 
     def admits(self, tenant: str) -> bool:
-        known = not self.allowed or tenant in self.allowed
-        return _TENANT_ID.fullmatch(tenant) is not None and known
+        """Whether this is the id of an allowed tenant."""
+        is_allowed = not self.allowed or tenant in self.allowed
+        return _TENANT_ID.fullmatch(tenant) is not None and is_allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedClaims:
+    """What the claims of an ID token must match."""
+
     issuer: str
     client_id: str
     tenants: TenantIssuers | None = None
-    """Where they are given, a token has its tenant's issuer instead of `issuer`."""
+    """With them, a token must have the issuer of its tenant instead of `issuer`."""
     nonce: str | None
-    """None for a refreshed token, which answers no request of a browser's."""
+    """None for a refreshed token, which has no authorization request."""
     algorithms: tuple[str, ...] = ALGORITHMS
 
 
 def verify_id_token(
     token: str, *, key: Jwk, expected: ExpectedClaims, now: float, access_token: str | None
 ) -> VerifiedClaims:
-    """The claims of a token that passes every check; raises `LoginRefused`."""
+    """Return the claims of an ID token that passes every check. Raises `LoginRefused`.
+
+    `access_token`: the token that `at_hash` is checked against, when there is one.
+    """
     algorithm = parse_header(token, algorithms=expected.algorithms, kinds=KINDS).algorithm
     claims = verify_signature(
         token,
@@ -92,12 +103,12 @@ def verify_id_token(
         _check_nonce(claims, expected.nonce)
     if "at_hash" in claims and access_token is not None:
         _check_access_token_hash(claims["at_hash"], access_token, algorithm)
-    return VerifiedClaims(_without_times_to_come(claims, now=now))
+    return VerifiedClaims(_without_future_auth_time(claims, now=now))
 
 
-def _without_times_to_come(claims: Mapping[str, object], *, now: float) -> Mapping[str, object]:
-    """Whoever has yet to sign in has not: such an `auth_time`, which is one in milliseconds too, would
-    be recent enough for anything, and forever."""
+def _without_future_auth_time(claims: Mapping[str, object], *, now: float) -> Mapping[str, object]:
+    """Remove an `auth_time` in the future. One in milliseconds is such a time, and would satisfy
+    every maximum age forever."""
     signed_in = numeric_date(claims.get("auth_time"))
     if signed_in is not None and signed_in - LEEWAY_SECONDS <= now:
         return claims
@@ -106,7 +117,7 @@ def _without_times_to_come(claims: Mapping[str, object], *, now: float) -> Mappi
 
 def _check_tenant(claims: Mapping[str, object], tenants: TenantIssuers, *, key: Jwk) -> None:
     # Microsoft, "Secure applications and APIs by validating claims": `iss` has to be the issuer of
-    # the very tenant that `tid` names, and of whom the key signs for, where the key set says so.
+    # the tenant in `tid`, and the tenant that the key signs for, where the key set names it.
     tenant = claims.get("tid")
     if not isinstance(tenant, str) or not tenants.admits(tenant):
         raise LoginRefused(
@@ -122,8 +133,8 @@ def _check_tenant(claims: Mapping[str, object], tenants: TenantIssuers, *, key: 
 
 
 def check_audience(claims: Mapping[str, object], *, client_id: str) -> None:
-    # OpenID Connect Core, 3.1.3.7, 4 and 5: with several audiences `azp` must be there, and when
-    # it is there it must be us.
+    """Check `azp` against the client (OpenID Connect Core, 3.1.3.7, steps 4 and 5). Raises
+    `LoginRefused`."""
     audience, party = claims["aud"], claims.get("azp")
     if party is None and isinstance(audience, list) and len(audience) > 1:
         raise LoginRefused("ID token has several audiences and no `azp`")
@@ -132,13 +143,14 @@ def check_audience(claims: Mapping[str, object], *, client_id: str) -> None:
 
 
 def check_subject(claims: Mapping[str, object]) -> None:
+    """Check that `sub` identifies a user. Raises `LoginRefused`."""
     subject = claims["sub"]
     if (
         not isinstance(subject, str)
         or not 0 < len(subject) <= 255
         or not subject.isprintable()
         or subject.strip() != subject
-        or subject.lower() in _NOBODY
+        or subject.lower() in _PLACEHOLDER_SUBJECTS
     ):
         raise LoginRefused("ID token has no usable `sub`")
 

@@ -1,8 +1,7 @@
-"""A provider's signing keys, remembered: by `kid`, refetched once for a `kid` never seen, and never
-more often than a provider would put up with.
+"""The cache of a provider's signing keys (JWKS): fetches again for an unknown `kid` or a wrong
+signature, at a limited rate.
 
-Knows nothing of HTTP (it is given a function that fetches), and of signatures only that one was
-wrong, which is a reason to look for another key.
+Knows nothing of HTTP: the function that fetches is an argument.
 """
 
 from __future__ import annotations
@@ -27,8 +26,11 @@ MAX_KEYS = 100
 
 
 def parse_jwks(document: object, *, url: str) -> tuple[Jwk, ...]:
-    """The keys of a JWK Set (RFC 7517 section 5) that was found at `url`, the first `MAX_KEYS` of
-    them; raises `ProviderUnavailable`. Which of them are of use is seen when one is looked for."""
+    """Return the keys of a JWK Set (RFC 7517 section 5), at most `MAX_KEYS`. Raises
+    `ProviderUnavailable` when it is not one.
+
+    `url`: where the document came from, for the error message.
+    """
     keys = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(keys, list):
         raise ProviderUnavailable(f"`{url}`: not a key set")
@@ -36,7 +38,10 @@ def parse_jwks(document: object, *, url: str) -> tuple[Jwk, ...]:
 
 
 class JWKSCache:
-    """`fetch` asks the provider; it raises `ProviderUnavailable`."""
+    """The signing keys of one provider.
+
+    `fetch`: gets the current keys from the provider; raises `ProviderUnavailable`.
+    """
 
     def __init__(
         self, fetch: Callable[[], Awaitable[Sequence[Jwk]]], *, clock: Callable[[], float]
@@ -50,27 +55,30 @@ class JWKSCache:
         self._lock = asyncio.Lock()
 
     async def key_for(self, header: TokenHeader) -> Jwk:
-        """The one key that this header may mean; raises `LoginRefused`."""
-        seen = self._fetched_at
-        if seen is None or self._clock() - seen >= FRESH_SECONDS:
-            await self._refresh(seen)
-        found = suitable_keys(self._keys, header)
-        if not found and not self._is_known_unknown(header) and self._may_refetch():
+        """Return the only key that fits this header, fetching again for an unknown `kid`. Raises
+        `LoginRefused`, and `ProviderUnavailable` when no keys could be fetched yet."""
+        fetched_at = self._fetched_at
+        if fetched_at is None or self._clock() - fetched_at >= FRESH_SECONDS:
+            await self._refresh(fetched_at)
+        candidates = suitable_keys(self._keys, header)
+        if not candidates and not self._is_known_unknown(header) and self._may_refetch():
             await self._refresh(self._fetched_at)
-            found = suitable_keys(self._keys, header)
-        if not found:
+            candidates = suitable_keys(self._keys, header)
+        if not candidates:
             self._remember_unknown(header)
             raise LoginRefused(f"token is signed with a key `{header.key_id}` we do not know")
-        if len(found) > 1:
+        if len(candidates) > 1:
             raise LoginRefused("token does not say which of several keys signed it")
-        return found[0]
+        return candidates[0]
 
     async def verify_with_key(
         self, header: TokenHeader, verify: Callable[[Jwk], T], *, kid_may_be_reused: bool
     ) -> T:
-        """What `verify` finds with the key that this header may mean. Where the signature is wrong
-        it is asked again with the key that took this one's place, if there is any: always of keys
-        without a name, of named ones if `kid_may_be_reused`. Raises `LoginRefused`."""
+        """Return the result of `verify` with the key that fits this header. Raises `LoginRefused`.
+
+        When the signature is wrong and the provider has replaced the key, `verify` runs again with
+        the new one: for keys without `kid` always, for keys with one if `kid_may_be_reused`.
+        """
         key = await self.key_for(header)
         try:
             return verify(key)
@@ -84,15 +92,16 @@ class JWKSCache:
             return verify(renewed)
 
     async def refresh(self) -> None:
-        """Fetch again, within the limits: a signature was wrong, and providers that do not name
-        their keys replace them unannounced."""
+        """Fetch the keys again, within the rate limit: providers without `kid` replace keys
+        unannounced."""
         if self._may_refetch():
             await self._refresh(self._fetched_at)
 
-    async def _refresh(self, seen: float | None) -> None:
-        """Fetch, unless somebody else has since `seen`. Old keys outlive a provider that is down."""
+    async def _refresh(self, fetched_at: float | None) -> None:
+        """Fetch the keys unless another task did since `fetched_at`. Old keys stay in use during an
+        outage."""
         async with self._lock:
-            if self._fetched_at != seen:
+            if self._fetched_at != fetched_at:
                 return
             try:
                 self._keys = await self._fetch()

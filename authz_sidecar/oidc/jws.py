@@ -1,8 +1,8 @@
-"""Whether a JWT was signed by one of the keys we are given, by an algorithm of ours.
+"""JWS signature verification (RFC 7515, RFC 8725): the allowed algorithms, the key that fits a
+header, and the check itself.
 
-Pure. Everything that could be taken from the token or from the provider's metadata and must not be
-(algorithms, key types, audiences) is fixed here. What the claims of a token have to say is up to its
-kind.
+Pure. Algorithms, key types and audiences are fixed here and never taken from the token or from the
+provider's metadata. The rules for the claims belong to the modules of each kind of token.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ _ALGORITHMS: Mapping[str, tuple[str, str | None, str]] = {
     "EdDSA": ("OKP", "Ed25519", "sha512"),
 }
 ALGORITHMS = tuple(_ALGORITHMS)
-"""All we ever accept. A configuration may narrow this; neither `none` nor a MAC is in it."""
+"""The accepted algorithms; a configuration may narrow them. `none` and MACs are not among them."""
 
 
 class BadSignature(LoginRefused):
-    """Forged, or made with a key that was replaced under the same name, or under none."""
+    """The signature is wrong: the token is forged, or its key was replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenHeader:
-    """What an unverified token says of its signature; only ever used to choose a key."""
+    """The unverified header of a token, used only to choose a key."""
 
     algorithm: str
     key_id: str | None
 
 
-def decode_unverified(token: str, number: int) -> Mapping[str, object] | None:
-    """The header (0) or the claims (1), which nobody has vouched for: to choose who does. None where
-    `token` is no signed JWT."""
+def decode_unverified(token: str, index: int) -> Mapping[str, object] | None:
+    """Return the header (part 0) or the claims (part 1) without verification, or None when `token`
+    is not a signed JWT. Use it only to choose the verifier."""
     if len(token) > MAX_TOKEN_BYTES or token.count(".") != 2:
         return None
-    part = token.split(".")[number]
+    part = token.split(".")[index]
     try:
         document = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (ValueError, RecursionError):
@@ -66,8 +66,11 @@ def decode_unverified(token: str, number: int) -> Mapping[str, object] | None:
 
 
 def parse_header(token: str, *, algorithms: Sequence[str], kinds: frozenset[str]) -> TokenHeader:
-    """The header, once its algorithm is one of ours; raises `LoginRefused`. `kinds` are the types
-    that a token of this purpose may call itself, beside none at all."""
+    """Return the header of a token signed with an allowed algorithm. Raises `LoginRefused`.
+
+    `kinds`: the accepted values of `typ`; a header without `typ` is accepted too (RFC 8725 section
+    3.11).
+    """
     if len(token) > MAX_TOKEN_BYTES:
         raise LoginRefused(f"token of {len(token)} bytes")
     try:
@@ -81,7 +84,7 @@ def parse_header(token: str, *, algorithms: Sequence[str], kinds: frozenset[str]
         or algorithm not in _ALGORITHMS
     ):
         raise LoginRefused(f"token is signed with `{algorithm!s:.40}`, which is not allowed")
-    # RFC 8725 section 3.11: a token made for another purpose says so here.
+    # RFC 8725 section 3.11: `typ` marks a token made for another purpose.
     if kind is not None and str(kind).lower() not in kinds:
         raise LoginRefused(f"token of type `{kind!s:.40}`, which has another purpose")
     if "crit" in header or "b64" in header:
@@ -92,13 +95,14 @@ def parse_header(token: str, *, algorithms: Sequence[str], kinds: frozenset[str]
 
 
 def digest_of(algorithm: str) -> str:
-    """The digest that goes with an algorithm, for hashes of other tokens."""
+    """Return the hash that belongs to an algorithm, for `at_hash`."""
     return _ALGORITHMS[algorithm][2]
 
 
 def suitable_keys(keys: Sequence[Jwk], header: TokenHeader) -> tuple[Jwk, ...]:
-    """The keys that this header may mean. With a `kid`: those of that name. Without: all that fit;
-    the caller takes one only if it is the only one (OpenID Connect Core, 10.1)."""
+    """Return the keys that fit this header: those with its `kid`, or all of the right type when it
+    has none. A caller may use one without `kid` only if it is the only one (OpenID Connect Core,
+    10.1)."""
     return tuple(
         key
         for key in keys
@@ -128,13 +132,16 @@ def verify_signature(
     audience: str | None,
     required: tuple[str, ...],
 ) -> dict[str, object]:
-    """The claims, once signature, issuer and audience are right. Times are checked by the caller, who
-    knows what time it is; so are issuer and audience where None is expected here."""
+    """Return the claims of a token whose signature, issuer and audience are right. None skips the
+    check of issuer or audience; times are checked by `check_times`.
+
+    Raises `BadSignature` when the signature is wrong, and `LoginRefused` for everything else.
+    """
     try:
         return jwt.decode(
             token,
             jwt.PyJWK(dict(key), algorithm=algorithm),
-            algorithms=[algorithm],  # one, and of our list: never the provider's
+            algorithms=[algorithm],  # one of our own list, never the provider's
             issuer=issuer,
             audience=audience,
             options={
@@ -164,6 +171,7 @@ _CLOCKS = (
 
 
 def check_times(claims: Mapping[str, object], *, now: float) -> None:
+    """Check `exp`, `iat` and `nbf` with a leeway of `LEEWAY_SECONDS`. Raises `LoginRefused`."""
     if _time(claims, "exp") + LEEWAY_SECONDS <= now:
         raise LoginRefused("token has expired; compare the clocks", public_message=_CLOCKS)
     if _time(claims, "iat") - LEEWAY_SECONDS > now:
@@ -182,8 +190,8 @@ def _time(claims: Mapping[str, object], name: str) -> float:
 
 
 def numeric_date(value: object) -> float | None:
-    """A claim that is a time (RFC 7519 section 2, NumericDate). JSON's numbers have no end, and its
-    parser lets `NaN` through, which is neither before nor after anything."""
+    """Return a NumericDate claim (RFC 7519 section 2) in seconds, or None when it is not a usable
+    time. JSON numbers have no limit, and its parser accepts `NaN`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < _FAR else None

@@ -1,5 +1,7 @@
-"""Whether a logout token is genuine, meant for us, and about somebody (OpenID Connect Back-Channel
-Logout 1.0, section 2.6). Pure: keys, expectations and the time are given."""
+"""Logout token validation (OpenID Connect Back-Channel Logout 1.0, section 2.6).
+
+Pure: keys, expected values and the time are arguments.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,11 @@ from authz_sidecar.oidc.jws import (
 )
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
-# Section 2.4 recommends `logout+jwt`; older providers still write what they write everywhere.
-# What tells these tokens from ID tokens in any case is that they have an event and no nonce.
+# Section 2.4 recommends `logout+jwt`; older providers write `jwt`. A logout token differs from an
+# ID token in any case: it has an event and no nonce.
 KINDS = frozenset({"logout+jwt", "jwt"})
 MAX_AGE_SECONDS = 600
-"""However long its provider says it is good for: that long we have to remember it."""
+"""Accepted for this long after `iat`, whatever `exp` says: its `jti` is remembered for that time."""
 
 _REQUIRED = ("iss", "aud", "iat", "exp", "jti", "events")
 _MAX_NAME_LENGTH = 255
@@ -28,7 +30,12 @@ _MAX_NAME_LENGTH = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogoutToken:
-    """`session` is the provider's name for one session; without it, all of `subject` are meant."""
+    """The claims of a verified logout token.
+
+    `id`: its `jti`.
+    `subject`: its `sub`.
+    `session`: its `sid`; without it, all sessions of `subject` end.
+    """
 
     issuer: str
     id: str
@@ -37,7 +44,8 @@ class LogoutToken:
 
 
 def unverified_issuer(token: str) -> str | None:
-    """Who claims to have sent it; only ever used to choose whose keys to verify it with."""
+    """Return the `iss` of an unverified token, used only to choose the provider whose keys verify
+    it."""
     issuer = (decode_unverified(token, 1) or {}).get("iss")
     return issuer if isinstance(issuer, str) else None
 
@@ -45,7 +53,7 @@ def unverified_issuer(token: str) -> str | None:
 def verify_logout_token(
     token: str, *, key: Jwk, issuer: str, client_id: str, algorithms: tuple[str, ...], now: float
 ) -> LogoutToken:
-    """Raises `LoginRefused`."""
+    """Return the claims of a logout token that passes every check. Raises `LoginRefused`."""
     algorithm = parse_header(token, algorithms=algorithms, kinds=KINDS).algorithm
     claims = verify_signature(
         token, key=key, algorithm=algorithm, issuer=issuer, audience=client_id, required=_REQUIRED

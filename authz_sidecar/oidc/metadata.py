@@ -1,6 +1,6 @@
-"""What a provider says about itself (OpenID Connect Discovery 1.0), checked before it is used.
+"""Provider metadata (OpenID Connect Discovery 1.0), checked before use.
 
-Pure: a decoded document in, a `ProviderMetadata` out, or `ProviderUnavailable` with what is wrong.
+Pure: takes a decoded document, returns a `ProviderMetadata` or raises `ProviderUnavailable`.
 """
 
 from __future__ import annotations
@@ -19,27 +19,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderMetadata:
+    """The metadata of one provider that this client uses (OpenID Connect Discovery 1.0, section 3)."""
+
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str | None
-    """None where the provider signs nothing."""
+    """None when the provider signs nothing."""
     userinfo_endpoint: str | None = None
     end_session_endpoint: str | None = None
     pushed_authorization_request_endpoint: str | None = None
     requires_pushed_requests: bool = False
     promises_iss: bool = False
-    """Whether every answer carries `iss` (RFC 9207 section 3); where it does, none may lack it."""
+    """Whether every authorization response carries `iss` (RFC 9207 section 3)."""
     token_endpoint_authentication: tuple[str, ...] = ("client_secret_basic",)
 
 
 def discovery_url(issuer: str) -> str:
-    # Discovery section 4.1: a terminating slash is removed before the path is appended.
+    """Return the URL of the issuer's discovery document: a trailing slash of the issuer is dropped
+    (OpenID Connect Discovery 1.0, section 4.1)."""
     return f"{issuer.removesuffix('/')}/.well-known/openid-configuration"
 
 
 def static_metadata(plain: OAuth2Endpoints, *, issuer: str) -> ProviderMetadata:
-    """Of a provider that has no discovery document."""
+    """Return the metadata of an OAuth 2.0 provider that has no discovery document."""
     base = issuer.removesuffix("/")
     return ProviderMetadata(
         issuer=f"{base}{plain.issuer}",
@@ -53,6 +56,8 @@ def static_metadata(plain: OAuth2Endpoints, *, issuer: str) -> ProviderMetadata:
 def parse_metadata(
     document: object, *, issuer: str, tenants: TenantIssuers | None = None
 ) -> ProviderMetadata:
+    """Return the metadata in a discovery document. Raises `ProviderUnavailable` when it is not
+    valid, or names another issuer (OpenID Connect Discovery 1.0, section 4.3)."""
     if not isinstance(document, Mapping):
         raise ProviderUnavailable(f"the discovery document of `{issuer}` is no JSON object")
     # Discovery section 4.3: "MUST exactly match". A near miss is another provider, or a typing

@@ -1,5 +1,5 @@
-"""Identity providers: discovery, the authorization request, the exchange of a code, userinfo and
-sign-out. The only package that speaks HTTP to them, and the only one that imports the client."""
+"""Clients of identity providers: discovery, authorization request, token request, userinfo, logout.
+The only package that sends requests to them."""
 
 from authz_sidecar.login.providers.client import AuthenticationResult, OIDCClient
 from authz_sidecar.login.providers.settings import ProviderSettings

@@ -1,5 +1,5 @@
-"""The request for sign-in: what it says, and whether the browser carries it to the provider or we
-hand it in beforehand (RFC 9126)."""
+"""The authorization request and the logout request: their parameters, and whether the browser
+carries the authorization request or it is pushed (RFC 9126)."""
 
 from __future__ import annotations
 
@@ -30,19 +30,23 @@ def authorization_request(
     redirect_uri: str,
     extra: Mapping[str, str],
 ) -> dict[str, str]:
-    """The parameters of RFC 6749 section 4.1.1 and OpenID Connect Core 3.1.2.1. `extra` is of this
-    one request and wins over what the configuration adds to all."""
-    plain, mode = settings.kind.oauth2 is not None, settings.response_mode
-    scopes = settings.scopes if plain else dict.fromkeys(("openid", *settings.scopes))
-    added = {**settings.authorization_parameters, **extra}
+    """Return the parameters of the authorization request (RFC 6749 section 4.1.1, OpenID Connect
+    Core, 3.1.2.1).
+
+    `extra`: parameters of this request, which override the configured ones; an empty value removes
+    one.
+    """
+    is_oauth2, mode = settings.kind.oauth2 is not None, settings.response_mode
+    scopes = settings.scopes if is_oauth2 else dict.fromkeys(("openid", *settings.scopes))
+    parameters = {**settings.authorization_parameters, **extra}
     return {
-        **{name: value for name, value in added.items() if value},
+        **{name: value for name, value in parameters.items() if value},
         "response_type": "code",
         "client_id": settings.client_id,
         "redirect_uri": redirect_uri,
         "scope": " ".join(scopes),
         "state": state,
-        **({} if plain else {"nonce": nonce}),
+        **({} if is_oauth2 else {"nonce": nonce}),
         # RFC 7636 section 4.2: BASE64URL-ENCODE(SHA256(ASCII(code_verifier))); never `plain`.
         "code_challenge": base64url_encode(sha256(verifier.encode("ascii")).digest()),
         "code_challenge_method": "S256",
@@ -58,24 +62,28 @@ async def authorization_url(
     metadata: ProviderMetadata,
     now: float,
 ) -> str:
-    """Raises `ProviderUnavailable`, and `LoginRefused` when a request that is handed in is not taken:
-    there is no second try by the browser, which would be one in the open."""
+    """Return the URL that starts the login at the provider, after pushing the request where the
+    provider takes pushed requests (RFC 9126).
+
+    Raises `ProviderUnavailable`, and `LoginRefused` when the provider refuses a pushed request: it
+    is not sent again through the browser, where it would be visible.
+    """
     pushed = metadata.pushed_authorization_request_endpoint
-    chosen = settings.pushed_authorization_requests
-    if chosen == "required" and pushed is None:
+    mode = settings.pushed_authorization_requests
+    if mode == "required" and pushed is None:
         raise ProviderUnavailable(
             f"identity provider `{settings.name}` offers no pushed authorization requests, and"
             " `pushed_authorization_requests` requires them"
         )
-    if pushed is not None and (chosen != "never" or metadata.requires_pushed_requests):
+    if pushed is not None and (mode != "never" or metadata.requires_pushed_requests):
         # RFC 9126 section 4: `client_id` and `request_uri` are all that the browser carries.
-        request_uri = await _pushed(connection, pushed, request, settings, metadata, now=now)
+        request_uri = await _push_request(connection, pushed, request, settings, metadata, now=now)
         request = {"client_id": settings.client_id, "request_uri": request_uri}
     endpoint = metadata.authorization_endpoint
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(request)}"
 
 
-async def _pushed(
+async def _push_request(
     connection: HttpConnection,
     endpoint: str,
     request: Mapping[str, str],
@@ -84,18 +92,18 @@ async def _pushed(
     *,
     now: float,
 ) -> str:
-    proof = client_credentials(settings, metadata, endpoint=endpoint, now=now)
+    credentials = client_credentials(settings, metadata, endpoint=endpoint, now=now)
     client = await connection.client()
-    form = {**request, **proof.form}
-    status, answer = await post_form(client, endpoint, form, headers=proof.headers)
-    said = answer if isinstance(answer, Mapping) else {}
-    if 400 <= status < 500 and "error" in said:
+    form = {**request, **credentials.form}
+    status, document = await post_form(client, endpoint, form, headers=credentials.headers)
+    response = document if isinstance(document, Mapping) else {}
+    if 400 <= status < 500 and "error" in response:
         raise LoginRefused(
             f"identity provider `{settings.name}` refused the pushed request:"
-            f" `{said['error']!s:.60}`"
+            f" `{response['error']!s:.60}`"
         )
-    request_uri = said.get("request_uri")
-    # RFC 9126 section 2.2 says 201; some say 200.
+    request_uri = response.get("request_uri")
+    # RFC 9126 section 2.2 demands 201; some providers send 200.
     if (
         status not in (200, 201)
         or not isinstance(request_uri, str)
@@ -113,12 +121,13 @@ def end_session_url(
     return_to: str,
     state: str,
 ) -> str | None:
-    """RP-Initiated Logout 1.0, section 2, or as the kind has it; None where there is neither."""
-    endpoint, by_its_kind = metadata.end_session_endpoint, settings.kind.logout_override
-    if by_its_kind is not None and (by_its_kind.replaces_discovered or endpoint is None):
+    """Return the URL that ends the session at the provider: RP-Initiated Logout 1.0 section 2, or
+    the preset's own logout. None when the provider has neither."""
+    endpoint, override = metadata.end_session_endpoint, settings.kind.logout_override
+    if override is not None and (override.replaces_discovered or endpoint is None):
         origin, _ = parse_url(metadata.authorization_endpoint)
-        parameters = {"client_id": settings.client_id, by_its_kind.parameter: return_to}
-        return f"{origin}{by_its_kind.path}?{urlencode(parameters)}"
+        parameters = {"client_id": settings.client_id, override.parameter: return_to}
+        return f"{origin}{override.path}?{urlencode(parameters)}"
     if endpoint is None:
         return None
     parameters = {

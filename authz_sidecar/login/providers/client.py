@@ -1,7 +1,6 @@
-"""One identity provider, as sign-in uses it.
+"""The client of one identity provider: sends its requests and verifies its responses.
 
-Decides what is sent to the provider and what of its answers is believed. Keeps no data of any
-sign-in: whatever belongs to one travels in arguments. Must not know of browsers or sessions.
+Holds no data of any login; it is passed in arguments. Must not know of browsers or sessions.
 """
 
 from __future__ import annotations
@@ -52,7 +51,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthenticationResult:
-    """A sign-in that succeeded at the provider. `session` is the provider's own name for it."""
+    """A completed authentication at the provider.
+
+    `identity`: the user.
+    `session`: the provider's session id (`sid`).
+    `expires_at`: when the access token expires, in Unix seconds.
+    """
 
     identity: Identity
     session: str | None
@@ -63,6 +67,8 @@ class AuthenticationResult:
 
 
 class OIDCClient:
+    """The client of one identity provider."""
+
     def __init__(
         self,
         settings: ProviderSettings,
@@ -81,28 +87,30 @@ class OIDCClient:
 
     @property
     def name(self) -> str:
+        """The provider's id in the configuration."""
         return self.settings.name
 
     @property
     def label(self) -> str:
-        """What people know it by."""
+        """The provider's name on pages."""
         return self.settings.label or self.settings.name
 
     @property
     def ready(self) -> bool:
-        """Whether it was ever reached; a provider that is down later does not end sessions."""
-        return self._discovery.known is not None
+        """Whether the provider's metadata has been loaded once; a later outage does not change it."""
+        return self._discovery.cached is not None
 
     async def start(self) -> None:
-        """Try in the background until the provider is reached once. Returns at once."""
+        """Start loading the metadata in the background, again and again until it succeeds."""
         self._tasks.supervise(self._discovery.reach, name=f"identity provider `{self.name}`")
 
     async def aclose(self) -> None:
+        """Stop the background task and close the connections."""
         await self._tasks.aclose()
         await self._connection.aclose()
 
     async def metadata(self) -> ProviderMetadata:
-        """Raises `ProviderUnavailable` at once while the provider is known to be down."""
+        """Return the provider's metadata. Raises `ProviderUnavailable`, at once during back-off."""
         return await self._discovery.metadata()
 
     async def authorization_url(
@@ -114,6 +122,11 @@ class OIDCClient:
         redirect_uri: str,
         extra: Mapping[str, str] | None = None,
     ) -> str:
+        """Return the URL that starts the login at the provider. Raises `ProviderUnavailable`, and
+        `LoginRefused` when the provider refuses a pushed request.
+
+        `extra`: parameters of this request, which override the configured ones.
+        """
         metadata = await self.metadata()
         request = authorization_request(
             self.settings,
@@ -140,8 +153,12 @@ class OIDCClient:
         redirect_uri: str,
         posted_user: str | None = None,
     ) -> AuthenticationResult:
-        """Exchange a code whose state has been checked; raises `LoginRefused`. `posted_user` is what
-        the browser brought along about the user, of which only a name is taken, to be shown."""
+        """Exchange an authorization code for tokens and return the verified user; the caller has
+        checked `state`. Raises `LoginRefused` and `ProviderUnavailable`.
+
+        `posted_user`: the unsigned user data that the browser posted; only a display name is taken
+        from it.
+        """
         metadata = await self.metadata()
         await _import_token_endpoint()
         from authz_sidecar.login.providers.token_request import redeem_code  # noqa: PLC0415
@@ -173,7 +190,9 @@ class OIDCClient:
         )
 
     async def refresh(self, refresh_token: str) -> TokenResponse:
-        """New tokens; raises `RefreshRefused` when there will be none. Keep them before `read`."""
+        """Return new tokens. Store them before the next request, because the refresh token may
+        rotate. Raises `RefreshRefused` when the refresh token is no longer valid, and
+        `ProviderUnavailable`."""
         metadata = await self.metadata()
         await _import_token_endpoint()
         from authz_sidecar.login.providers.token_request import redeem_refresh_token  # noqa: PLC0415
@@ -187,39 +206,41 @@ class OIDCClient:
         )
 
     async def refreshed_identity(self, tokens: TokenResponse, *, before: Identity) -> Identity:
-        """Who the provider says this is now; raises `LoginRefused` when it is somebody else."""
+        """Return the user's current identity, from the refreshed tokens. Raises `RefreshRefused`
+        when the tokens belong to another user (OpenID Connect Core, 12.2), `LoginRefused` and
+        `ProviderUnavailable`."""
         if tokens.id_token is not None:
             claims = await self._tokens.id_token(tokens.id_token, tokens.access_token, nonce=None)
         else:
-            # What only ID tokens say stays as it was said last.
+            # Claims that only an ID token carries keep their last values.
             claims = VerifiedClaims({"iss": before.issuer, **before.claims})
         claims = await self._enrich_claims(claims, tokens.access_token)
-        now = identity_from_claims(claims, provider=self.name, rules=self.settings.claims)
+        identity = identity_from_claims(claims, provider=self.name, rules=self.settings.claims)
         # OpenID Connect Core, 12.2: `iss` and `sub` must be the same, `auth_time` the original.
-        same = (now.issuer, now.subject) == (before.issuer, before.subject)
-        if not same or claims.get("sub") != before.claims.get("sub", claims.get("sub")):
-            raise RefreshRefused("the refreshed tokens are about somebody else")
+        is_same_user = (identity.issuer, identity.subject) == (before.issuer, before.subject)
+        if not is_same_user or claims.get("sub") != before.claims.get("sub", claims.get("sub")):
+            raise RefreshRefused("the refreshed tokens belong to another user")
         return replace(
-            now,
-            name=now.name or before.name,
+            identity,
+            name=identity.name or before.name,
             authenticated_at=before.authenticated_at,
-            acr=now.acr or before.acr,
-            amr=now.amr or before.amr,
+            acr=identity.acr or before.acr,
+            amr=identity.amr or before.amr,
         )
 
     async def _enrich_claims(self, claims: VerifiedClaims, access_token: str) -> VerifiedClaims:
-        """The claims of the ID token, and what the provider says beside it."""
-        settings, ask = self.settings, partial(self._api, access_token)
+        """Add the claims from userinfo or from the provider's API to those of the ID token."""
+        settings, fetch_api = self.settings, partial(self._api, access_token)
         if settings.kind.claims_source == "github":
             async with bounded_exchange(f"`{api_url(settings)}`"):
                 return await github_claims(
-                    ask, api=api_url(settings), issuer=settings.issuer, scopes=settings.scopes
+                    fetch_api, api=api_url(settings), issuer=settings.issuer, scopes=settings.scopes
                 )
-        left_out = settings.kind.claims_source == "graph" and groups_are_left_out(claims)
+        groups_missing = settings.kind.claims_source == "graph" and groups_are_left_out(claims)
         claims = await self._with_userinfo(claims, access_token)
-        if left_out:
+        if groups_missing:
             async with bounded_exchange(f"`{api_url(settings)}`"):
-                groups = await graph_groups(ask, api=api_url(settings))
+                groups = await graph_groups(fetch_api, api=api_url(settings))
             claims = VerifiedClaims({**claims, "groups": groups})
         return claims
 
@@ -228,9 +249,9 @@ class OIDCClient:
         if endpoint is None:
             return claims
         body = await self._fetch(endpoint, bearer=access_token)
-        signed = body.kind == SIGNED
-        said = await self._tokens.userinfo(body) if signed else plain_userinfo(body)
-        return merge_userinfo(claims, said, verified_claim=self.settings.claims.verified_claim)
+        is_signed = body.kind == SIGNED
+        userinfo = await self._tokens.userinfo(body) if is_signed else plain_userinfo(body)
+        return merge_userinfo(claims, userinfo, verified_claim=self.settings.claims.verified_claim)
 
     async def _api(self, access_token: str, url: str) -> object:
         try:
@@ -242,13 +263,14 @@ class OIDCClient:
             ) from error
 
     async def logout_token(self, token: str) -> LogoutToken:
-        """What a logout token of this provider for us says; raises `LoginRefused`."""
+        """Return the claims of a verified logout token for this client. Raises `LoginRefused` and
+        `ProviderUnavailable`."""
         return await self._tokens.logout_token(token)
 
     def end_session_url(self, *, id_token: str | None, return_to: str, state: str) -> str | None:
-        """Where to send the browser so that the provider signs out too; None when the provider does
-        not offer it or was never reached."""
-        metadata = self._discovery.known
+        """Return the URL that ends the session at the provider, or None when the provider offers
+        none or its metadata has never been loaded."""
+        metadata = self._discovery.cached
         if metadata is None:
             return None
         return end_session_url(
@@ -264,5 +286,5 @@ class OIDCClient:
 
 
 async def _import_token_endpoint() -> None:
-    """Beside the event loop: it takes a tenth of a second, the first time."""
+    """Import the module in a thread: the first import takes a tenth of a second."""
     await asyncio.to_thread(import_module, "authz_sidecar.login.providers.token_request")

@@ -1,5 +1,5 @@
-"""How the client proves that it is the client, in every request that goes from us to the provider:
-at the token endpoint and where requests for sign-in are handed in beforehand."""
+"""Client authentication towards the provider, at the token endpoint and the pushed authorization
+request endpoint: by secret, by private key, or none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _RANDOM_BYTES = 16
 def client_credentials(
     settings: ProviderSettings, metadata: ProviderMetadata, *, endpoint: str, now: float
 ) -> ClientCredentials:
-    """The client's credentials for a request to `endpoint`, one of the provider's own."""
+    """Return the client's credentials for a request to `endpoint`.
+
+    `now`: the time of a signed assertion, in Unix seconds.
+    """
     client_id, key = settings.client_id, settings.client_key
     secret = settings.client_secret
     if key is not None and settings.kind.secret_is_signed_jwt:
@@ -31,13 +34,13 @@ def client_credentials(
             now=now,
         )
     elif key is not None:
-        chosen = settings.client_assertion_audience or settings.kind.assertion_audience
+        audience_kind = settings.client_assertion_audience or settings.kind.assertion_audience
         assertion = client_assertion(
             key,
             client_id=client_id,
-            # Never another URL that the provider names: it could be that of another provider, to
-            # which the assertion would be replayed.
-            audience=metadata.issuer if chosen == "issuer" else endpoint,
+            # Never another URL from the metadata: it could belong to another provider, and the
+            # assertion could be replayed there.
+            audience=metadata.issuer if audience_kind == "issuer" else endpoint,
             now=now,
             random=secrets.token_bytes(_RANDOM_BYTES),
         )
@@ -50,11 +53,11 @@ def client_credentials(
         )
     if secret is None:
         return ClientCredentials(form={"client_id": client_id})
-    return secret_credentials(client_id, secret, in_form=_by_post(settings, metadata))
+    return secret_credentials(client_id, secret, in_form=_uses_post(settings, metadata))
 
 
-def _by_post(settings: ProviderSettings, metadata: ProviderMetadata) -> bool:
+def _uses_post(settings: ProviderSettings, metadata: ProviderMetadata) -> bool:
     if settings.client_authentication is not None:
         return settings.client_authentication == "client_secret_post"
-    offered = metadata.token_endpoint_authentication
-    return "client_secret_basic" not in offered and "client_secret_post" in offered
+    supported = metadata.token_endpoint_authentication
+    return "client_secret_basic" not in supported and "client_secret_post" in supported

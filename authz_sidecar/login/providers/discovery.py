@@ -1,4 +1,4 @@
-"""What one provider says about itself, remembered: asked lazily, missed with patience."""
+"""The cached metadata of one provider: loaded at the first use, reloaded every hour, with back-off."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class Discovery:
-    """`fetch` gives the JSON at a URL, or raises `ProviderUnavailable`."""
+    """The metadata of one provider.
+
+    `fetch`: returns the JSON at a URL; raises `ProviderUnavailable`.
+    `cached`: the metadata that was loaded last; None before the first success.
+    """
 
     def __init__(
         self,
@@ -32,42 +36,43 @@ class Discovery:
         self._settings = settings
         self._fetch = fetch
         self._clock = clock
-        plain = settings.kind.oauth2
-        self.known = None if plain is None else static_metadata(plain, issuer=settings.issuer)
-        self._fresh_until = 0.0 if plain is None else float("inf")
+        oauth2 = settings.kind.oauth2
+        self.cached = None if oauth2 is None else static_metadata(oauth2, issuer=settings.issuer)
+        self._fresh_until = 0.0 if oauth2 is None else float("inf")
         self._back_off = BackOff(f"identity provider `{settings.name}`", clock=clock)
         self._lock = asyncio.Lock()
 
     async def reach(self) -> None:
-        """Try until the provider is reached once."""
-        while self.known is None:
+        """Load the metadata, with back-off until it succeeds once."""
+        while self.cached is None:
             try:
                 await self.metadata()
             except ProviderUnavailable:
                 await self._back_off.pause()
 
     async def metadata(self) -> ProviderMetadata:
-        """Raises `ProviderUnavailable` at once while the provider is known to be down."""
-        if not self._is_due() or (self.known is not None and self._lock.locked()):
-            return self._known()  # old news is good enough while somebody asks for newer
+        """Return the metadata, reloading it when it is stale. Old metadata stays in use during a
+        reload or an outage. Raises `ProviderUnavailable`, at once during back-off."""
+        if not self._is_due() or (self.cached is not None and self._lock.locked()):
+            return self._cached_metadata()  # stale metadata is good enough during a reload
         async with self._lock:
             if self._is_due():
                 await self._discover()
-        return self._known()
+        return self._cached_metadata()
 
     def _is_due(self) -> bool:
         return self._clock() >= self._fresh_until and not self._back_off.is_backing_off
 
-    def _known(self) -> ProviderMetadata:
-        if self.known is None:
+    def _cached_metadata(self) -> ProviderMetadata:
+        if self.cached is None:
             raise ProviderUnavailable(self._back_off.reason)
-        return self.known
+        return self.cached
 
     async def _discover(self) -> None:
         settings = self._settings
         try:
             document = await self._fetch(discovery_url(settings.issuer))
-            self.known = parse_metadata(document, issuer=settings.issuer, tenants=settings.tenants)
+            self.cached = parse_metadata(document, issuer=settings.issuer, tenants=settings.tenants)
         except ProviderUnavailable as error:
             self._back_off.failed(str(error))
             return

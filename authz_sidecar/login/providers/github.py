@@ -1,8 +1,7 @@
-"""Who a GitHub user is, by GitHub's own API: it speaks OAuth 2.0 and has neither ID token nor
-userinfo. The claims come out as an OpenID provider would have them.
+"""The claims of a GitHub user, read from GitHub's API: GitHub speaks OAuth 2.0 and has no ID token
+or userinfo.
 
-Nothing is guessed: an answer that is missing or of another shape ends the sign-in, because a group
-that is not known could be one that is denied.
+A missing or malformed response ends the login: an unknown group could be one that a policy denies.
 """
 
 from __future__ import annotations
@@ -17,17 +16,23 @@ Fetch = Callable[[str], Awaitable[object]]
 
 MAX_PAGES: Final = 20
 _PAGE_SIZE: Final = 100
-_FOR_GROUPS = frozenset({"read:org", "write:org", "admin:org", "user"})
-_FOR_EMAILS = frozenset({"user:email", "user"})
-_PASSED_ON = ("name", "company", "html_url")
+_GROUP_SCOPES = frozenset({"read:org", "write:org", "admin:org", "user"})
+_EMAIL_SCOPES = frozenset({"user:email", "user"})
+_COPIED_CLAIMS = ("name", "company", "html_url")
 
 
 async def github_claims(
     fetch: Fetch, *, api: str, issuer: str, scopes: tuple[str, ...]
 ) -> VerifiedClaims:
-    """`sub` is the number of the account, which it keeps whatever it is called (`login`). Groups are
-    `org` and `org/team`, e-mail is the primary address where GitHub verified it; each is asked for
-    where the scopes allow it."""
+    """Return the user's claims as an OpenID provider would send them.
+
+    `sub`: the account's number, which survives a change of `login`.
+    `groups`: `org` and `org/team`, where the scopes allow it.
+    `email`: the primary address, where the scopes allow it; `email_verified` is GitHub's word.
+
+    Raises `ProviderUnavailable` for a response that is malformed, and `LoginRefused` when a list
+    has more than `MAX_PAGES` pages.
+    """
     base = api.removesuffix("/")
     user = await fetch(f"{base}/user")
     number = user.get("id") if isinstance(user, Mapping) else None
@@ -35,32 +40,32 @@ async def github_claims(
         raise ProviderUnavailable("GitHub does not say who the user is")
     claims: dict[str, object] = {"iss": issuer, "sub": str(number)}
     claims["preferred_username"] = _text(user, "login")
-    claims |= {name: user[name] for name in _PASSED_ON if isinstance(user.get(name), str)}
+    claims |= {name: user[name] for name in _COPIED_CLAIMS if isinstance(user.get(name), str)}
     claims.setdefault("name", claims["preferred_username"])
-    if _FOR_EMAILS & set(scopes):
-        emails = await _all(fetch, f"{base}/user/emails")
-        claims |= _primary(emails)
-    if _FOR_GROUPS & set(scopes):
-        orgs = await _all(fetch, f"{base}/user/orgs")
-        teams = await _all(fetch, f"{base}/user/teams")
+    if _EMAIL_SCOPES & set(scopes):
+        emails = await _fetch_all(fetch, f"{base}/user/emails")
+        claims |= _primary_email(emails)
+    if _GROUP_SCOPES & set(scopes):
+        orgs = await _fetch_all(fetch, f"{base}/user/orgs")
+        teams = await _fetch_all(fetch, f"{base}/user/teams")
         claims["groups"] = list(dict.fromkeys((*_orgs(orgs), *_teams(teams))))
     return VerifiedClaims(claims)
 
 
-async def _all(fetch: Fetch, url: str) -> list[Mapping[str, object]]:
-    """Every page, counted by us: an address in an answer is not followed."""
-    found: list[Mapping[str, object]] = []
+async def _fetch_all(fetch: Fetch, url: str) -> list[Mapping[str, object]]:
+    """Return the entries of every page. Pages are counted here; URLs in responses are not followed."""
+    entries: list[Mapping[str, object]] = []
     for page in range(1, MAX_PAGES + 1):
         values = await fetch(f"{url}?per_page={_PAGE_SIZE}&page={page}")
-        if not isinstance(values, list) or not all(isinstance(it, Mapping) for it in values):
+        if not isinstance(values, list) or not all(isinstance(value, Mapping) for value in values):
             raise ProviderUnavailable(f"`{url}`: not a list of objects")
-        found += values
+        entries += values
         if len(values) < _PAGE_SIZE:
-            return found
+            return entries
     raise LoginRefused(f"`{url}` has more than {MAX_PAGES * _PAGE_SIZE} entries")
 
 
-def _primary(emails: list[Mapping[str, object]]) -> dict[str, object]:
+def _primary_email(emails: list[Mapping[str, object]]) -> dict[str, object]:
     primary = next((email for email in emails if email.get("primary") is True), None)
     if primary is None:
         return {}

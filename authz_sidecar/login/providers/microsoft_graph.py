@@ -1,6 +1,6 @@
-"""The groups that a token of Microsoft's leaves out because they are too many ("groups overage").
+"""The groups of a Microsoft user who has too many for the ID token ("groups overage"), from Graph.
 
-The token says where to ask for them; what we ask is fixed here, and never an address from a token.
+The URL is fixed here and never taken from a token.
 """
 
 from __future__ import annotations
@@ -17,18 +17,23 @@ _MEMBERSHIPS = "me/transitiveMemberOf"
 
 
 def groups_are_left_out(claims: Mapping[str, object]) -> bool:
-    elsewhere = claims.get("_claim_names")
-    named = isinstance(elsewhere, Mapping) and "groups" in elsewhere
-    return named or claims.get("hasgroups") in (True, "true")
+    """Whether the token says that it leaves out the groups ("groups overage claim")."""
+    distributed_claims = claims.get("_claim_names")
+    is_distributed = isinstance(distributed_claims, Mapping) and "groups" in distributed_claims
+    return is_distributed or claims.get("hasgroups") in (True, "true")
 
 
 async def graph_groups(fetch: Callable[[str], Awaitable[object]], *, api: str) -> list[str]:
-    """The ids of the groups that whoever `fetch` asks for is in, directly or through others."""
+    """Return the ids of the groups that the user is in, directly or through other groups.
+
+    Raises `ProviderUnavailable` for a malformed response, and `LoginRefused` when there are more
+    than `MAX_PAGES` pages.
+    """
     members = f"{api.removesuffix('/')}/{_MEMBERSHIPS}?"
     url: object = f"{members}$select=id&$top=999"
     groups: list[str] = []
     for _ in range(MAX_PAGES):
-        # Pages are named by the provider, and asked for with somebody's token.
+        # The next URL comes from the response, and is requested with the user's access token.
         if not isinstance(url, str) or not url.startswith(members):
             raise ProviderUnavailable("Microsoft Graph names a next page elsewhere")
         page = await fetch(url)

@@ -1,4 +1,4 @@
-"""What the operator says about one provider, and the limits we set for all of them."""
+"""The configuration of one provider, as this package uses it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,15 @@ METADATA_FRESH_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """`client_authentication` None takes what there is a key or secret for and the provider offers,
-    `client_secret_basic` before `client_secret_post`. `api` None is the kind's own. `callback` None
-    is `own` that was not stated."""
+    """The configuration of one provider.
+
+    `kind`: the preset of its vendor.
+    `label`: the name on pages; None uses `name`.
+    `api`: the base URL of its API; None uses the preset's.
+    `callback`: the kind of redirect URI; None when the configuration leaves it out.
+    `client_authentication`: None chooses by the key or secret there is and the methods the provider
+    supports, `client_secret_basic` before `client_secret_post`.
+    """
 
     name: str
     issuer: str
@@ -50,13 +56,13 @@ class ProviderSettings:
 
     @property
     def tenants(self) -> TenantIssuers | None:
-        """Whose tokens we take, where each is issued by the tenant of its user."""
+        """The tenants whose tokens are accepted, for a multi-tenant provider; None for others."""
         template = self.kind.tenant_template(self.issuer)
         if template is None:
             return None
         return TenantIssuers(template=template, allowed=frozenset(self.allowed_tenants))
 
     def issues(self, issuer: str | None) -> bool:
-        """Whether this is an issuer that tokens of ours may have."""
+        """Whether tokens of this issuer are accepted."""
         tenants = self.tenants
         return issuer == self.issuer if tenants is None else tenants.accepts(issuer)

@@ -1,7 +1,6 @@
-"""The token endpoint: one code for tokens, with the client's credentials as the provider likes
-them. Whatever comes back is a token response, a refusal or an outage, and nothing else.
+"""The token request: exchanges an authorization code or a refresh token at the token endpoint.
 
-Imported when somebody has signed in: Authlib is two megabytes that many workers never need.
+Import it at the first use: Authlib takes two megabytes, which many workers never need.
 """
 
 from __future__ import annotations
@@ -35,8 +34,9 @@ async def redeem_code(
     redirect_uri: str,
     now: float,
 ) -> TokenResponse:
-    """Raises `LoginRefused` when the provider does not take the code, or gives no ID token where its
-    kind has any."""
+    """Exchange an authorization code for tokens (RFC 6749 section 4.1.3). Raises `LoginRefused`
+    when the provider refuses the code, or sends no ID token although it speaks OpenID Connect; and
+    `ProviderUnavailable`."""
     try:
         token = await _request_token(
             connection,
@@ -68,8 +68,9 @@ async def redeem_refresh_token(
     refresh_token: str,
     now: float,
 ) -> TokenResponse:
-    """Raises `RefreshRefused` when the token is no longer good (RFC 6749 section 5.2), and
-    `ProviderUnavailable` for everything that may pass, a wrong client secret included."""
+    """Return new tokens for a refresh token (RFC 6749 section 6). Raises `RefreshRefused` when it
+    is no longer valid (`invalid_grant`), and `ProviderUnavailable` for every other error, including
+    a wrong client secret."""
     try:
         token = await _request_token(
             connection,
@@ -84,9 +85,9 @@ async def redeem_refresh_token(
         if error.error == "invalid_grant":
             raise RefreshRefused(message) from None
         raise ProviderUnavailable(message) from None
-    # OpenID Connect Core, 12.2: an ID token may come along and need not.
-    has_any = settings.kind.oauth2 is None
-    return _tokens(token, id_token=_text(token, "id_token") if has_any else None)
+    # OpenID Connect Core, 12.2: the response may leave out the ID token.
+    is_openid = settings.kind.oauth2 is None
+    return _tokens(token, id_token=_text(token, "id_token") if is_openid else None)
 
 
 async def _request_token(
@@ -97,12 +98,11 @@ async def _request_token(
     now: float,
     **parameters: str,
 ) -> Mapping[str, object]:
-    """Raises `OAuthError`, of which only the code is fit for a log: its description may quote what
-    we sent."""
-    # Authlib keeps the last token in the client: two sign-ins at once must never see each other's.
+    """Raises `OAuthError`. Log only its code: the description may quote what was sent."""
+    # Authlib keeps the last token in the client: concurrent logins must not share one.
     client = AsyncOAuth2Client(
         client_id=settings.client_id,
-        token_endpoint_auth_method=_presented(
+        token_endpoint_auth_method=_client_auth_method(
             client_credentials(settings, metadata, endpoint=metadata.token_endpoint, now=now)
         ),
         **await connection.options(),
@@ -126,12 +126,12 @@ def _tokens(token: Mapping[str, object], *, id_token: str | None) -> TokenRespon
     if access_token is None:
         raise LoginRefused("the provider sent no access token")
     lifetime = token.get("expires_in")
-    known = isinstance(lifetime, int | float) and 0 < lifetime < 1e9
+    has_lifetime = isinstance(lifetime, int | float) and 0 < lifetime < 1e9
     return TokenResponse(
         id_token=id_token,
         access_token=access_token,
         refresh_token=_text(token, "refresh_token"),
-        expires_in=lifetime if known and isinstance(lifetime, int | float) else None,
+        expires_in=lifetime if has_lifetime and isinstance(lifetime, int | float) else None,
     )
 
 
@@ -140,13 +140,13 @@ def _text(token: Mapping[str, object], name: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _presented(
-    proof: ClientCredentials,
+def _client_auth_method(
+    credentials: ClientCredentials,
 ) -> Callable[..., tuple[str, MutableMapping[str, str], object]]:
-    def present(
+    def authenticate(
         _client: object, _method: str, uri: str, headers: MutableMapping[str, str], body: object
     ) -> tuple[str, MutableMapping[str, str], object]:
-        headers.update(proof.headers)
-        return uri, headers, add_params_to_qs(body or "", list(proof.form.items()))
+        headers.update(credentials.headers)
+        return uri, headers, add_params_to_qs(body or "", list(credentials.form.items()))
 
-    return present
+    return authenticate

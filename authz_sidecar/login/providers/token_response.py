@@ -1,4 +1,4 @@
-"""The token endpoint's answer (RFC 6749 section 5.1), and its refusal of a refresh token."""
+"""The response of the token endpoint (RFC 6749 section 5.1), and the refusal of a refresh token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from authz_sidecar.errors import LoginRefused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenResponse:
-    """`expires_in` is that of the access token, in seconds."""
+    """The tokens of one response.
+
+    `expires_in`: the lifetime of the access token, in seconds.
+    """
 
     id_token: str | None = field(repr=False)
     access_token: str = field(repr=False)
@@ -18,4 +21,4 @@ class TokenResponse:
 
 
 class RefreshRefused(LoginRefused):
-    """The refresh token is no longer good: the provider has ended what it stood for."""
+    """The refresh token is no longer valid: the provider has ended the login."""

@@ -1,4 +1,4 @@
-"""What one provider signs, verified with the keys it publishes: ID tokens, logout tokens, userinfo."""
+"""The verifier of everything one provider signs: ID tokens, logout tokens, userinfo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ T = TypeVar("T")
 
 
 class TokenVerifier:
-    """`metadata` and `fetch` ask the provider; they raise `ProviderUnavailable`."""
+    """Verifies one provider's tokens with its published keys.
+
+    `metadata`: returns the provider's metadata; raises `ProviderUnavailable`.
+    `fetch`: returns the JSON at a URL; raises `ProviderUnavailable`.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,12 @@ class TokenVerifier:
         self._keys = JWKSCache(self._fetch_keys, clock=clock)
 
     async def id_token(self, token: str, access_token: str, *, nonce: str | None) -> VerifiedClaims:
-        """The claims of an ID token that goes with this access token; raises `LoginRefused`."""
+        """Return the claims of a verified ID token. Raises `LoginRefused` and
+        `ProviderUnavailable`.
+
+        `access_token`: the token that `at_hash` is checked against.
+        `nonce`: the nonce of the authorization request; None for a refreshed token.
+        """
         settings = self._settings
         header = parse_header(token, algorithms=settings.algorithms, kinds=KINDS)
         expected = ExpectedClaims(
@@ -51,20 +60,21 @@ class TokenVerifier:
             algorithms=settings.algorithms,
         )
 
-        def judged(key: Jwk) -> VerifiedClaims:
+        def verify(key: Jwk) -> VerifiedClaims:
             now = self._clock()
             return verify_id_token(
                 token, key=key, expected=expected, now=now, access_token=access_token
             )
 
-        return await self._with_key(header, judged)
+        return await self._with_key(header, verify)
 
     async def logout_token(self, token: str) -> LogoutToken:
-        """What a logout token of this provider for us says; raises `LoginRefused`."""
+        """Return the claims of a verified logout token for this client. Raises `LoginRefused` and
+        `ProviderUnavailable`."""
         settings = self._settings
         header = parse_header(token, algorithms=settings.algorithms, kinds=LOGOUT_KINDS)
 
-        def judged(key: Jwk) -> LogoutToken:
+        def verify(key: Jwk) -> LogoutToken:
             return verify_logout_token(
                 token,
                 key=key,
@@ -74,20 +84,21 @@ class TokenVerifier:
                 now=self._clock(),
             )
 
-        return await self._with_key(header, judged)
+        return await self._with_key(header, verify)
 
     async def userinfo(self, body: HttpBody) -> Mapping[str, object]:
-        """What signed userinfo says; raises `LoginRefused`."""
+        """Return the claims of a verified, signed userinfo response. Raises `LoginRefused` and
+        `ProviderUnavailable`."""
         settings, text = self._settings, body.content.decode(errors="replace").strip()
         header = signed_header(text, algorithms=settings.algorithms)
 
-        def judged(key: Jwk) -> Mapping[str, object]:
+        def verify(key: Jwk) -> Mapping[str, object]:
             return signed_userinfo(text, key=key, settings=settings, now=self._clock())
 
-        return await self._with_key(header, judged)
+        return await self._with_key(header, verify)
 
-    async def _with_key(self, header: TokenHeader, judged: Callable[[Jwk], T]) -> T:
-        return await self._keys.verify_with_key(header, judged, kid_may_be_reused=True)
+    async def _with_key(self, header: TokenHeader, verify: Callable[[Jwk], T]) -> T:
+        return await self._keys.verify_with_key(header, verify, kid_may_be_reused=True)
 
     async def _fetch_keys(self) -> tuple[Jwk, ...]:
         uri = (await self._metadata()).jwks_uri

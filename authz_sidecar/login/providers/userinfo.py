@@ -1,4 +1,5 @@
-"""What userinfo said, plain or signed (OpenID Connect Core, 5.3.2)."""
+"""Userinfo, plain or signed (OpenID Connect Core, 5.3.2), and the other sources of user data: the
+base URL of the provider's API, and the name that Apple has the browser post."""
 
 from __future__ import annotations
 
@@ -28,22 +29,25 @@ _KINDS = frozenset({"jwt"})
 
 
 def plain_userinfo(body: HttpBody) -> Mapping[str, object]:
-    """Raises `ProviderUnavailable` unless it is a JSON object."""
-    said = body.json()
-    if not isinstance(said, Mapping):
+    """Return the claims of an unsigned userinfo response. Raises `ProviderUnavailable` when it is
+    not a JSON object."""
+    claims = body.json()
+    if not isinstance(claims, Mapping):
         raise ProviderUnavailable(f"`{body.url}`: not a JSON object")
-    return said
+    return claims
 
 
 def signed_header(text: str, *, algorithms: Sequence[str]) -> TokenHeader:
-    """Raises `LoginRefused`; also for an encrypted answer, for which we have no key."""
+    """Return the header of a signed userinfo response. Raises `LoginRefused`, also for an encrypted
+    response."""
     return parse_header(text, algorithms=algorithms, kinds=_KINDS)
 
 
 def signed_userinfo(
     text: str, *, key: Jwk, settings: ProviderSettings, now: float
 ) -> Mapping[str, object]:
-    """The claims of a signed answer; raises `LoginRefused`."""
+    """Return the claims of a signed userinfo response. Raises `BadSignature`, and `LoginRefused`
+    for every other reason."""
     try:
         claims = verify_signature(
             text,
@@ -57,7 +61,7 @@ def signed_userinfo(
         raise
     except LoginRefused as error:
         raise LoginRefused(f"signed userinfo refused: {error}") from error
-    # Both SHOULD be there; what is there has to be right, or it was made for somebody else.
+    # Both are optional (SHOULD); one that is present must be ours, or the response is for another.
     issuer, audience = claims.get("iss"), claims.get("aud")
     if issuer is not None and not (isinstance(issuer, str) and settings.issues(issuer)):
         raise LoginRefused("signed userinfo is of another issuer")
@@ -74,18 +78,19 @@ _MAX_USER_LENGTH = 4096
 
 
 def api_url(settings: ProviderSettings) -> str:
-    """The base of the provider's API, without a slash at its end."""
-    plain, issuer = settings.kind.oauth2, settings.issuer.removesuffix("/")
+    """Return the base URL of the provider's API, without a trailing slash."""
+    oauth2, issuer = settings.kind.oauth2, settings.issuer.removesuffix("/")
     if settings.api is not None:
         return settings.api.removesuffix("/")
-    if plain is None:
+    if oauth2 is None:
         return GRAPH
-    return plain.hosted_api if issuer == plain.hosted else f"{issuer}{plain.api_path}"
+    return oauth2.hosted_api if issuer == oauth2.hosted else f"{issuer}{oauth2.api_path}"
 
 
 def name_from_form_post(text: str | None) -> str | None:
-    """The name in what Apple has the browser post at the first sign-in ("Receive the authorization
-    response"). Nobody vouches for it: it is shown, and no policy reads it."""
+    """Return the user's name from the data that Apple has the browser post at the first login
+    (Apple, "Receive the authorization response"), or None. The data is not signed: the name is
+    displayed, and policies do not read it."""
     if text is None or len(text) > _MAX_USER_LENGTH:
         return None
     try:
@@ -96,5 +101,5 @@ def name_from_form_post(text: str | None) -> str | None:
     if not isinstance(name, Mapping):
         return None
     parts = (name.get(part) for part in ("firstName", "lastName"))
-    whole = " ".join(part.strip() for part in parts if isinstance(part, str)).strip()
-    return whole if whole.isprintable() and 0 < len(whole) <= _MAX_NAME_LENGTH else None
+    full_name = " ".join(part.strip() for part in parts if isinstance(part, str)).strip()
+    return full_name if full_name.isprintable() and 0 < len(full_name) <= _MAX_NAME_LENGTH else None
