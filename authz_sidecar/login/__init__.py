@@ -1,2 +1,2 @@
-"""Sign-in with OpenID Connect, and everything around it: attempts, providers, hand-over to other
-hosts, sign-out. Decides who somebody is; what they may do is the policy's business."""
+"""Login with OpenID Connect: transactions, providers, handoff to other hosts, step-up, logout.
+Establishes who the user is; the policy decides what the user may do."""

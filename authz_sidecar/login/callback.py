@@ -1,5 +1,8 @@
-"""The callback: from the provider's answer to a session. State before I/O, always in this order:
-the attempt is found, compared and used up; only then is anything sent to the provider."""
+"""The callback endpoint: turns the provider's authorization response into a session.
+
+The order is fixed: find the transaction, compare the state, use the transaction up. Only then is
+anything sent to the provider.
+"""
 
 from __future__ import annotations
 
@@ -40,18 +43,26 @@ _log = logging.getLogger(__name__)
 
 
 class CallbackEndpoint:
+    """The endpoint that receives authorization responses (RFC 6749 section 4.1.2)."""
+
     def __init__(
-        self, context: LoginContext, completion: LoginCompletion, handover: SessionHandoff
+        self, context: LoginContext, completion: LoginCompletion, handoff: SessionHandoff
     ) -> None:
         self._context = context
         self._completion = completion
-        self._handover = handover
+        self._handoff = handoff
 
     async def respond(self, request: LoginRequest) -> LoginResponse:
+        """Complete the login and return to where it began, or show why it failed. The transaction
+        is used up in both cases.
+
+        Raises `BadRequest` for a malformed response, and `LoginError` or `TransactionLost` when
+        there is no transaction for it.
+        """
         context = self._context
         posted = request.method == "POST"
-        answer = parse_response(request.form if posted else request.query, posted=posted)
-        parts = parse_state(answer.state)
+        response = parse_response(request.form if posted else request.query, posted=posted)
+        parts = parse_state(response.state)
         transaction = parts and context.transactions.find(
             request.cookies, parts.transaction_id, origin=request.origin
         )
@@ -63,16 +74,16 @@ class CallbackEndpoint:
                 number=1 if parts is None else parts.round,
                 hints=(OTHER_INSTANCE,) if restarted else (),
             )
-        check_state(answer, transaction)
+        check_state(response, transaction)
         provider = context.providers.get(transaction.provider or "")
-        # From here on the attempt is used up, whatever becomes of it.
+        # From here on the transaction is used up, whatever the result.
         used_up = context.transactions.clear(
             transaction,
             origin=request.origin,
             cross_site=provider is not None and provider.settings.response_mode == "form_post",
         )
         try:
-            reply = await self._complete(request, answer, transaction, provider)
+            reply = await self._complete(request, response, transaction, provider)
         except AuthzError as error:
             if not isinstance(error, LoginError):
                 context.recorder.count_sign_in(
@@ -101,7 +112,7 @@ class CallbackEndpoint:
     async def _complete(
         self,
         request: LoginRequest,
-        answer: AuthorizationResponse,
+        response: AuthorizationResponse,
         transaction: LoginTransaction,
         provider: OIDCClient | None,
     ) -> LoginResponse:
@@ -127,20 +138,20 @@ class CallbackEndpoint:
             raise LoginRefused("the attempt's identity provider is no longer configured")
         metadata = await provider.metadata()
         code = validate_response(
-            answer,
+            response,
             issuer=metadata.issuer,
             requires_iss=context.redirect_uris.requires_iss(
                 transaction, provider.settings, metadata
             ),
             requires_form_post=provider.settings.response_mode == "form_post",
         )
-        since = await context.sessions.recent_revocations(provider.name)
-        signed_in = await provider.redeem(
+        revocations = await context.sessions.recent_revocations(provider.name)
+        result = await provider.redeem(
             code=code,
             verifier=transaction.verifier,
             nonce=transaction.nonce,
             redirect_uri=context.redirect_uris.for_transaction(request.origin, transaction),
-            posted_user=answer.user_json if answer.posted else None,
+            posted_user=response.user_json if response.posted else None,
         )
         digest = hashlib.sha256(transaction.state.encode()).hexdigest()
         if not await context.sessions.one_time.mark_used(
@@ -148,10 +159,10 @@ class CallbackEndpoint:
         ):
             raise TransactionLost("the answer was used before")
         if transaction.step_up is not None:
-            causes = check_step_up(transaction.step_up, signed_in.identity, now=context.clock())
+            causes = check_step_up(transaction.step_up, result.identity, now=context.clock())
             if causes:
                 raise self._not_stepped_up(transaction, provider, causes, here=request.origin)
-        reply = await self._signed_in(request, transaction, signed_in, since=since)
+        reply = await self._signed_in(request, transaction, result, since=revocations)
         context.recorder.count_sign_in(provider=provider.name, outcome="success")
         return reply
 
@@ -178,47 +189,45 @@ class CallbackEndpoint:
         self,
         request: LoginRequest,
         transaction: LoginTransaction,
-        signed_in: AuthenticationResult,
+        result: AuthenticationResult,
         *,
         since: frozenset[str],
     ) -> LoginResponse:
         context = self._context
         tokens = ProviderTokens(
-            id_token=signed_in.id_token,
-            access_token=signed_in.access_token,
-            refresh_token=signed_in.refresh_token,
-            expires_at=signed_in.expires_at,
+            id_token=result.id_token,
+            access_token=result.access_token,
+            refresh_token=result.refresh_token,
+            expires_at=result.expires_at,
         )
-        _log.info(
-            "signed in with `%s` (request %s)", signed_in.identity.provider, request.request_id
-        )
-        found = await self._completion.create_session(
+        _log.info("signed in with `%s` (request %s)", result.identity.provider, request.request_id)
+        active = await self._completion.create_session(
             request,
             transaction,
-            identity=signed_in.identity,
+            identity=result.identity,
             tokens=tokens,
-            provider_session=signed_in.session,
+            provider_session=result.session,
             revocations_before=since,
         )
         if transaction.flow is None:
-            return self._completion.complete(request, transaction, found)
+            return self._completion.complete(request, transaction, active)
         origin, _ = parse_url(transaction.return_to)
         if not context.is_known_origin(origin):
             raise LoginRefused(f"`{origin}` is no longer protected here")
-        cookie = context.session_cookie(found.session, found.token, origin=request.origin)
-        if transaction.user and not is_same_user(transaction.user, signed_in.identity):
+        cookie = context.session_cookie(active.session, active.token, origin=request.origin)
+        if transaction.user and not is_same_user(transaction.user, result.identity):
             page = self._completion.other_account(
-                request, transaction, found.session, url=context.start_url(transaction.return_to)
+                request, transaction, active.session, url=context.start_url(transaction.return_to)
             )
             return page.with_cookies(cookie)
-        reply = await self._handover.send_ticket(
-            found, return_to=transaction.return_to, flow=transaction.flow
+        reply = await self._handoff.send_ticket(
+            active, return_to=transaction.return_to, flow=transaction.flow
         )
         return reply.with_cookies(cookie)
 
 
 def _outcome(error: AuthzError) -> str:
-    """How a sign-in ended, in a word for metrics."""
+    """Return the outcome label of the sign-in metric."""
     match error:
         case TransactionLost():
             return "lost"

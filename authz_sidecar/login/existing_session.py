@@ -1,4 +1,4 @@
-"""Whether somebody who comes to sign in is signed in already, and well enough for where they go."""
+"""Whether an existing session already satisfies a login request."""
 
 from __future__ import annotations
 
@@ -20,52 +20,55 @@ if TYPE_CHECKING:
 
 
 class ExistingSessionCheck:
+    """Compares the browser's sessions with what the return URL requires."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
 
     async def with_requirement(
         self, request: LoginRequest, intent: LoginIntent, providers: tuple[str, ...]
     ) -> LoginIntent:
-        """The errand, with what the address needs of those who are signed in, if none of them may
-        open it as they are, and one might after another sign-in."""
+        """Return the intent with the step-up that the return URL requires of the user who is logged
+        in, or with the preferred requirement when no user is. Unchanged when one of the sessions is
+        enough."""
         if intent.walk and not intent.asked:
             return intent
-        needed, signed_in = intent, False
+        with_step_up, has_session = intent, False
         for provider in providers:
-            found = await self._context.active_session(request, (provider,))
-            if found is None:
+            active = await self._context.active_session(request, (provider,))
+            if active is None:
                 continue
-            identity = found.session.identity
+            identity = active.session.identity
             decision = preview_decision(
                 request,
                 identity,
                 self._context.preview,
                 address=intent.return_to,
-                asked=intent.asked,
+                protected_request=intent.asked,
             )
             if isinstance(decision, Allow):
                 return intent
             step_up = step_up_for(decision)
-            if step_up is not None and needed.step_up is None:
-                needed = replace(
+            if step_up is not None and with_step_up.step_up is None:
+                with_step_up = replace(
                     intent, step_up=step_up, provider=provider, user=user_fingerprint(identity)
                 )
-            signed_in = True
-        if signed_in:
-            return needed
+            has_session = True
+        if has_session:
+            return with_step_up
         wish = preferred_requirement(
-            request, self._context.preview, address=intent.return_to, asked=intent.asked
+            request, self._context.preview, address=intent.return_to, protected_request=intent.asked
         )
         return replace(intent, wish=wish)
 
     async def satisfying_session(
         self, request: LoginRequest, intent: LoginIntent, providers: tuple[str, ...]
     ) -> ActiveSession | None:
-        """A living session, unless it is the very one that has to be stepped up. On the central
-        host it may have been, for another host."""
+        """Return a valid session, or None when there is none or it does not satisfy the required
+        step-up. On the central host a session may have been stepped up for another host."""
         context = self._context
-        found = await context.active_session(request, providers)
-        if found is None or intent.step_up is None:
-            return found
-        missing = intent.step_up.unmet_by(found.session.identity, now=context.clock())
-        return found if missing is None else None
+        active = await context.active_session(request, providers)
+        if active is None or intent.step_up is None:
+            return active
+        missing = intent.step_up.unmet_by(active.session.identity, now=context.clock())
+        return active if missing is None else None

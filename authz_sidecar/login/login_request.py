@@ -1,4 +1,8 @@
-"""What a sign-in is for, as it travels between our own pages and hosts: sealed, and short-lived."""
+"""The login request: what a login is for, parsed from the query of `start` or from a sealed
+parameter that one of our own hosts wrote.
+
+Refuses malformed input. Nothing in the query is trusted until the routes confirm it.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +34,23 @@ HOST_CHAIN_SECONDS = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginIntent:
-    """`flow` is the hash of the flow secret of the host this is done for; None for ourselves.
-    `provider` is one that was chosen, `issuer` one that a third party asked for, which chooses
-    nothing; neither is believed before the route of `return_to` agreed. `switch` asks for another account. `asked` is
-    the question (method and path) that needs a step-up, where that is not the page of `return_to`;
-    `step_up` is what it needs, and `user` who is signed in already; `wish` is what a first sign-in
-    had better be. `walk` are the hosts that are
-    to be signed in after this one, and last the address to end at."""
+    """What a login is for. It travels between our own pages and hosts, sealed and short-lived.
+
+    `flow`: the hash of the transaction on the host that the central host does the login for; None
+    elsewhere.
+    `round`: which attempt this is, from 1.
+    `shortened`: whether the return URL was cut off because it was too long.
+    `switch`: whether the user wants another account.
+    `issuer`: the `iss` that a third party asked for (OpenID Connect Core, 4); it does not choose
+    the provider.
+    `provider`: the provider that was chosen; used only if the route of `return_to` allows it.
+    `asked`: method and path of the request that needs a step-up, where it is not the page of
+    `return_to`.
+    `step_up`: the requirement that this request has.
+    `user`: the fingerprint of the user who has to step up.
+    `wish`: the requirement that a first login should satisfy, so that no second one follows.
+    `walk`: the remaining steps of a host chain, followed by its last URL.
+    """
 
     return_to: str
     flow: str | None = None
@@ -56,7 +70,8 @@ class LoginIntent:
 def seal_intent(
     intent: LoginIntent, keys: Sealer, *, purpose: str, origin: Origin, expires_at: float
 ) -> str:
-    """For `origin` alone to open."""
+    """Return the intent sealed for one purpose, which only `origin` can open; `expires_at` in Unix
+    seconds."""
     data = json.dumps([expires_at, asdict(intent)], separators=(",", ":")).encode()
     return keys.seal_text(purpose, data, associated_data=str(origin).encode())
 
@@ -64,7 +79,8 @@ def seal_intent(
 def open_intent(
     sealed: str, keys: Sealer, *, purpose: str, origin: Origin, now: float
 ) -> tuple[LoginIntent, bool] | None:
-    """The errand and whether it is still fresh; None when it is not ours."""
+    """Return the intent and whether it has not expired, or None when it was not sealed for this
+    purpose and origin."""
     data = keys.open_text(purpose, sealed, associated_data=str(origin).encode())
     if data is None:
         return None
@@ -81,7 +97,7 @@ def open_intent(
 
 
 def step_up_from_json(fields: dict[str, Any]) -> AuthenticationRequirement:
-    """Of data that we sealed ourselves."""
+    """Return a requirement from its JSON form, which comes from sealed data."""
     return AuthenticationRequirement(
         max_age=fields["max_age"], acr=tuple(fields["acr"]), amr=tuple(fields["amr"])
     )
@@ -91,65 +107,79 @@ _HINT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 
 
 class LoginRequestParser:
+    """Parses what the query of `start` asks for."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
 
     def parse_query(self, request: LoginRequest, pairs: Pairs) -> LoginIntent:
-        """Of what anybody may ask for: where to, and hints."""
+        """Return the intent in an unsealed query, which anyone may have written. Raises
+        `BadRequest`, and `BadReturnUrl` for a return URL that is not ours."""
         context = self._context
-        raw = single_parameter(pairs, "rd")
-        # OpenID Connect Core, 4: a third party names the target so, and the issuer it believes in.
+        return_to = single_parameter(pairs, "rd")
+        # OpenID Connect Core, 4: a third party names the target and the issuer in these parameters.
         target = single_parameter(pairs, "target_link_uri")
-        raw = target if raw is None else raw
+        return_to = target if return_to is None else return_to
         hint, issuer, round_text = (
             single_parameter(pairs, name) for name in ("login_hint", "iss", "attempt")
         )
-        asked = single_parameter(pairs, "for") or ""
-        if raw is None:
-            raw = context.default_url(request.origin)
+        protected_request = single_parameter(pairs, "for") or ""
+        if return_to is None:
+            return_to = context.default_url(request.origin)
         if hint is not None and not _HINT.fullmatch(hint):
             raise BadRequest("unusable login_hint")
         if round_text is not None and not re.fullmatch(r"[0-9]{1,2}", round_text):
             raise BadRequest("unusable attempt number")
-        if asked and (len(asked) > MAX_STEP_UP_REQUEST_BYTES or not is_readable_request(asked)):
+        if protected_request and (
+            len(protected_request) > MAX_STEP_UP_REQUEST_BYTES
+            or not is_readable_request(protected_request)
+        ):
             raise BadRequest("unusable question")
-        address = context.return_urls.parse(raw, base_origin=request.origin)
+        return_url = context.return_urls.parse(return_to, base_origin=request.origin)
         walk: tuple[str, ...] = ()
-        if asked and request.origin not in {address.origin, context.auth_host}:
-            # A page of another host asked something here: here is where somebody has to sign in.
-            walk, address = (address.url,), self._protected_return_url(asked, request)
+        if protected_request and request.origin not in {return_url.origin, context.auth_host}:
+            # A page of another host made this request, so the login has to take place here.
+            walk, return_url = (
+                (return_url.url,),
+                self._protected_return_url(protected_request, request),
+            )
         return LoginIntent(
-            return_to=address.url,
+            return_to=return_url.url,
             walk=walk,
-            shortened=address.is_truncated or single_parameter(pairs, "shortened") == "1",
+            shortened=return_url.is_truncated or single_parameter(pairs, "shortened") == "1",
             round=max(1, int(round_text or 1)),
             switch=single_parameter(pairs, "switch") == "1",
             login_hint=hint,
             issuer=issuer,
-            asked=asked,
+            asked=protected_request,
         )
 
-    def _protected_return_url(self, asked: str, request: LoginRequest) -> ReturnUrl:
-        """Where the question went, as far as anybody may be sent there."""
-        _, _, path = asked.partition(" ")
+    def _protected_return_url(self, protected_request: str, request: LoginRequest) -> ReturnUrl:
+        """Return the URL of the request that needs a step-up, or the root when it is not a valid
+        return URL."""
+        _, _, path = protected_request.partition(" ")
         try:
             return self._context.return_urls.parse(path, base_origin=request.origin)
         except BadReturnUrl:
             return self._context.return_urls.parse("/", base_origin=request.origin)
 
     def open_sealed(self, request: LoginRequest, pairs: Pairs) -> LoginIntent | None:
-        """Of what only we can have asked for."""
+        """Return the intent in a sealed parameter, or None when there is none.
+
+        Raises `BadRequest` for more than one sealed parameter, and `LoginError` for one that has
+        expired, is not ours, or arrived on another host.
+        """
         context = self._context
         names = {HANDOFF_PURPOSE: "request", CHOICE_PURPOSE: "choice", HOST_CHAIN_PURPOSE: "walk"}
         sealed = {purpose: single_parameter(pairs, name) for purpose, name in names.items()}
-        given = [(purpose, text) for purpose, text in sealed.items() if text is not None]
-        if not given:
+        present = [(purpose, text) for purpose, text in sealed.items() if text is not None]
+        if not present:
             return None
-        if len(given) > 1:
+        if len(present) > 1:
             raise BadRequest("more than one sealed request")
-        if given[0][0] == HANDOFF_PURPOSE and request.origin != context.auth_host:
+        if present[0][0] == HANDOFF_PURPOSE and request.origin != context.auth_host:
             raise wrong_central_host(request.origin, context.auth_host)
-        purpose, text = given[0]
+        purpose, text = present[0]
         opened = open_intent(
             text, context.keys, purpose=purpose, origin=request.origin, now=context.clock()
         )
@@ -157,8 +187,8 @@ class LoginRequestParser:
             raise LoginError(
                 BadRequest("sealed request is not ours"), retry=None, hints=(OTHER_KEYS,)
             )
-        intent, fresh = opened
-        if not fresh:
+        intent, is_fresh = opened
+        if not is_fresh:
             retry = (
                 context.revalidate_return_url(intent.walk[-1], origin=request.origin)
                 if intent.walk

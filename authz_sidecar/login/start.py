@@ -1,4 +1,5 @@
-"""The beginning: whether to sign in at all, where, with which provider, and how to come back."""
+"""The start endpoint: whether to log in at all, on which host, with which provider, and where to
+return to."""
 
 from __future__ import annotations
 
@@ -33,36 +34,44 @@ if TYPE_CHECKING:
 
 
 class StartEndpoint:
+    """The endpoints `start` and `choose`."""
+
     def __init__(
-        self, context: LoginContext, handover: SessionHandoff, host_chain: HostChain
+        self, context: LoginContext, handoff: SessionHandoff, host_chain: HostChain
     ) -> None:
         self._context = context
-        self._handover = handover
+        self._handoff = handoff
         self._host_chain = host_chain
-        self._asking = LoginRequestParser(context)
-        self._sufficing = ExistingSessionCheck(context)
+        self._parser = LoginRequestParser(context)
+        self._existing_session = ExistingSessionCheck(context)
 
     async def start(self, request: LoginRequest) -> LoginResponse:
+        """Begin a login: redirect to the return URL, the central host, the provider or the provider
+        chooser.
+
+        Raises `BadRequest`, `BadReturnUrl`, `LoginError`, and `LoginRefused` when no provider is
+        configured.
+        """
         context = self._context
         pairs = (*request.query, *request.form)
-        intent = self._asking.open_sealed(request, pairs) or self._asking.parse_query(
+        intent = self._parser.open_sealed(request, pairs) or self._parser.parse_query(
             request, pairs
         )
         if single_parameter(pairs, "choice") is not None and not _is_same_origin_navigation(
             request
         ):
-            # Others may have got the link from the chooser, and chosen for somebody else.
+            # A link copied from the chooser could choose the provider for another user.
             sealed = self._choice(request, intent, None)
             return redirect(context.url(request.origin, "choose", choice=sealed))
         if intent.round > MAX_ROUNDS or context.loop_detector.is_looping(
             request.cookies, origin=request.origin, now=context.clock()
         ):
-            # On a walk nobody is kept from where they were going.
+            # Within a host chain the user still reaches the last URL.
             return self._skip_host(request, intent) or await context.loop_page(request)
         if intent.flow is None:
             origin, _ = parse_url(intent.return_to)
             if not context.shares_session(origin, request.origin):
-                return redirect(self._elsewhere(intent))
+                return redirect(self._start_url_elsewhere(intent))
         if (
             context.uses_strict_cookies
             and single_parameter(pairs, "again") is None
@@ -72,16 +81,18 @@ class StartEndpoint:
         return await self._sign_in(request, intent)
 
     async def choose(self, request: LoginRequest) -> LoginResponse:
+        """Return the page that lets the user choose a provider. Raises `BadRequest`, `BadReturnUrl`
+        and `LoginError`."""
         context = self._context
-        intent = self._asking.open_sealed(request, request.query)
+        intent = self._parser.open_sealed(request, request.query)
         if intent is None:
-            intent = self._asking.parse_query(request, request.query)
+            intent = self._parser.parse_query(request, request.query)
             origin, _ = parse_url(intent.return_to)
             if context.uses_central_host(request.origin) or origin != request.origin:
-                return redirect(self._elsewhere(intent))
+                return redirect(self._start_url_elsewhere(intent))
         providers = context.providers_for(intent.return_to)
         if len(providers) < 2:
-            return redirect(self._elsewhere(intent))
+            return redirect(self._start_url_elsewhere(intent))
         return self._chooser(request, intent, providers)
 
     def _chooser(
@@ -98,8 +109,8 @@ class StartEndpoint:
         origin, _ = parse_url(intent.return_to)
         return context.page(context.pages.choose_provider(options=options, host=origin.authority))
 
-    def _elsewhere(self, intent: LoginIntent) -> str:
-        """The `start` of the host that the return address is on."""
+    def _start_url_elsewhere(self, intent: LoginIntent) -> str:
+        """Return the `start` URL on the host of the return URL."""
         origin, _ = parse_url(intent.return_to)
         return self._context.url(
             origin,
@@ -121,24 +132,24 @@ class StartEndpoint:
 
     async def _sign_in(self, request: LoginRequest, intent: LoginIntent) -> LoginResponse:
         context = self._context
-        providers = self._allowed(intent)
+        providers = self._allowed_providers(intent)
         if not intent.switch and intent.flow is None and intent.step_up is None:
-            intent = await self._sufficing.with_requirement(request, intent, providers)
-            providers = self._allowed(intent)
-        found = None
+            intent = await self._existing_session.with_requirement(request, intent, providers)
+            providers = self._allowed_providers(intent)
+        active = None
         if not intent.switch:
-            named = self._named(intent, providers)
-            found = await self._sufficing.satisfying_session(request, intent, named)
-        if found is not None and intent.flow is not None:
-            return await self._handover.send_ticket(
-                found, return_to=intent.return_to, flow=intent.flow
+            candidates = self._providers_of_issuer(intent, providers)
+            active = await self._existing_session.satisfying_session(request, intent, candidates)
+        if active is not None and intent.flow is not None:
+            return await self._handoff.send_ticket(
+                active, return_to=intent.return_to, flow=intent.flow
             )
-        if found is not None:
-            return self._resume(request, intent, found)
+        if active is not None:
+            return self._resume(request, intent, active)
         if context.uses_central_host(request.origin):
             return await self._to_central_host(request, intent)
         if len(providers) > 1 and intent.issuer is not None:
-            # What a third party begins goes no further by itself.
+            # A login that a third party began (OpenID Connect Core, 4) needs the user's click.
             return self._chooser(request, intent, providers)
         if len(providers) > 1:
             sealed = self._choice(request, intent, None)
@@ -146,23 +157,24 @@ class StartEndpoint:
         return await self._to_provider(request, intent, providers[0])
 
     def _resume(
-        self, request: LoginRequest, intent: LoginIntent, found: ActiveSession
+        self, request: LoginRequest, intent: LoginIntent, active: ActiveSession
     ) -> LoginResponse:
-        """On to where somebody was going who is signed in as it takes."""
-        context, provider = self._context, found.session.identity.provider
+        """Continue to the return URL with a session that satisfies it."""
+        context, provider = self._context, active.session.identity.provider
         if intent.walk:
             url = self._host_chain.next_step(intent.walk, provider=provider, current=request.origin)
         else:
             url = self._host_chain.first_step(intent.return_to, provider=provider)
         if intent.walk and not intent.asked:
-            return redirect(url)  # a step of our own, which comes once
-        round_ = context.loop_detector.count_round(
+            return redirect(url)  # a step of a host chain, which occurs only once
+        rounds_cookie = context.loop_detector.count_round(
             request.cookies, origin=request.origin, now=context.clock()
         )
-        return redirect(url).with_cookies(round_)
+        return redirect(url).with_cookies(rounds_cookie)
 
     def _skip_host(self, request: LoginRequest, intent: LoginIntent) -> LoginResponse | None:
-        """On a walk: the next step, without a sign-in on this host."""
+        """Return the redirect to the next step of a host chain, without a login on this host; None
+        outside of a chain."""
         if not intent.walk or intent.provider is None:
             return None
         return redirect(
@@ -171,21 +183,23 @@ class StartEndpoint:
             )
         )
 
-    def _allowed(self, intent: LoginIntent) -> tuple[str, ...]:
-        """The providers of the route, or the one of them that was chosen. Which issuer was asked for
-        narrows nothing: a link of a third party does not choose for the visitor."""
+    def _allowed_providers(self, intent: LoginIntent) -> tuple[str, ...]:
+        """Return the route's providers, or the chosen one of them. Raises `LoginRefused` when none
+        is left. `iss` does not narrow them: a third party's link must not choose for the user."""
         providers = self._context.providers_for(intent.return_to)
         if intent.provider is not None:
             providers = tuple(name for name in providers if name == intent.provider)
-        if not self._named(intent, providers):
+        if not self._providers_of_issuer(intent, providers):
             raise LoginRefused(
                 f"no identity provider for `{intent.return_to.partition('?')[0]:.200}`",
                 public_message="No identity provider is set up for this address.",
             )
         return providers
 
-    def _named(self, intent: LoginIntent, providers: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of the issuer that was asked for, until one was chosen."""
+    def _providers_of_issuer(
+        self, intent: LoginIntent, providers: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Return the providers with the issuer in `iss`, until the user has chosen one."""
         if intent.issuer is None or intent.provider is not None:
             return providers
         settings = {name: self._context.providers[name].settings for name in providers}
@@ -195,12 +209,14 @@ class StartEndpoint:
         context, central = self._context, self._context.auth_host
         assert central is not None  # noqa: S101  # `uses_central_host`
         if context.shares_session(request.origin, central):
-            url = self._elsewhere(intent)
+            url = self._start_url_elsewhere(intent)
             return redirect(f"{central}{url.removeprefix(str(parse_url(url)[0]))}")
-        there = await context.active_session(request, self._named(intent, self._allowed(intent)))
-        transaction = self._transaction(intent, provider=None, there=there)
+        previous = await context.active_session(
+            request, self._providers_of_issuer(intent, self._allowed_providers(intent))
+        )
+        transaction = self._transaction(intent, provider=None, previous=previous)
         sealed = seal_intent(
-            # Where the walk goes on is the business of the host that it came to.
+            # The host that began continues its chain; the central host does not need it.
             replace(intent, flow=transaction.flow_hash, walk=()),
             context.keys,
             purpose=HANDOFF_PURPOSE,
@@ -217,18 +233,18 @@ class StartEndpoint:
     ) -> LoginResponse:
         context = self._context
         provider = context.providers[provider_name]
-        there = await context.active_session(request, (provider_name,))
+        previous = await context.active_session(request, (provider_name,))
         transaction = self._transaction(
             intent,
             provider=provider_name,
-            there=there,
+            previous=previous,
             callback=provider.settings.callback or "own",
         )
         extra = {"login_hint": intent.login_hint} if intent.login_hint else {}
         extra |= {"prompt": "login"} if intent.switch else {}
         if intent.step_up is not None:
-            insist = needs_prompt_login(intent.step_up, round_number=intent.round)
-            extra |= authentication_parameters(intent.step_up, prompt_login=insist)
+            prompt_login = needs_prompt_login(intent.step_up, round_number=intent.round)
+            extra |= authentication_parameters(intent.step_up, prompt_login=prompt_login)
         elif intent.wish is not None:
             extra |= authentication_parameters(intent.wish, prompt_login=False)
         try:
@@ -243,8 +259,8 @@ class StartEndpoint:
                 extra=extra,
             )
         except (ProviderUnavailable, RedirectUriNotReady) as error:
-            if (onward := self._skip_host(request, intent)) is not None:
-                return onward
+            if (next_step := self._skip_host(request, intent)) is not None:
+                return next_step
             retry = context.start_url(intent.return_to)
             raise LoginError(error, retry=retry, provider=provider.label) from error
         cookies = context.transactions.keep(
@@ -260,7 +276,7 @@ class StartEndpoint:
         intent: LoginIntent,
         *,
         provider: str | None,
-        there: ActiveSession | None,
+        previous: ActiveSession | None,
         callback: CallbackMode | None = None,
     ) -> LoginTransaction:
         context, now = self._context, self._context.clock()
@@ -277,7 +293,7 @@ class StartEndpoint:
             step_up=intent.step_up,
             user=intent.user,
             walk=intent.walk,
-            previous_session="" if there is None else there.session.public_id,
+            previous_session="" if previous is None else previous.session.public_id,
             callback=callback,
         )
 
@@ -293,7 +309,7 @@ class StartEndpoint:
 
 
 def _is_same_origin_navigation(request: LoginRequest) -> bool:
-    """As far as the browser says where a navigation comes from; all do that know Fetch Metadata."""
+    """Whether the navigation comes from this origin, or the browser sends no Fetch Metadata."""
     return all(site == "same-origin" for site in request.header_lines("sec-fetch-site"))
 
 

@@ -1,7 +1,8 @@
-"""Step-up: a sign-in that has to be more recent, or stronger, than the one there is.
+"""Step-up authentication: asking the provider for a more recent or stronger login, and checking
+that it did so.
 
-Decides how a provider is asked for it and whether the provider did it; what is demanded, and by
-whom, is not known here. A provider that does not deliver ends on a page, never in another round.
+Does not know which policy requires it. A provider that does not deliver ends on a page, never in
+another redirect. RFC 9470 describes the same for API clients.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _CLOCK = "The clock of the identity provider, or of this service, is wrong."
 
 
 class StepUpNotSatisfied(LoginRefused):
-    """The provider signed somebody in, but not in the way that was asked for."""
+    """The user logged in, but not as recently or as strongly as required."""
 
     public_message = "You signed in, but not in the way that this page asks for."
 
@@ -43,45 +44,49 @@ class StepUpNotSatisfied(LoginRefused):
 def preview_decision(
     request: LoginRequest,
     identity: Identity,
-    prospects: DecisionPreview,
+    preview: DecisionPreview,
     *,
     address: str,
-    asked: str,
+    protected_request: str,
 ) -> Decision:
-    """What somebody would be told at an address; `asked` is the method and path of the question
-    that sent them here, where that was another one than for the page itself."""
+    """Return what a check would decide for this user at a URL.
+
+    `protected_request`: method and path of the request that needs the login, where it is not the
+    page at `address`; empty otherwise.
+    """
     try:
-        return prospects.decide(_check_request(request, address, asked), identity)
+        return preview.decide(_check_request(request, address, protected_request), identity)
     except BadProxyRequest:
         return Deny(frozenset({"bad-request"}))
 
 
 def receives_identity(
-    request: LoginRequest, identity: Identity, prospects: DecisionPreview, *, address: str
+    request: LoginRequest, identity: Identity, preview: DecisionPreview, *, address: str
 ) -> bool:
-    """Whether the application would hear of somebody at an address."""
+    """Whether the application at a URL would receive this user's identity."""
     try:
-        return prospects.receives_identity(_check_request(request, address, ""), identity)
+        return preview.receives_identity(_check_request(request, address, ""), identity)
     except BadProxyRequest:
         return False
 
 
 def preferred_requirement(
-    request: LoginRequest, prospects: DecisionPreview, *, address: str, asked: str
+    request: LoginRequest, preview: DecisionPreview, *, address: str, protected_request: str
 ) -> AuthenticationRequirement | None:
-    """What a first sign-in had better be, so that it is not followed by a second one."""
+    """Return the requirement that a first login should satisfy, so that no second one follows; None
+    for no requirement."""
     try:
-        return prospects.anticipated_step_up(_check_request(request, address, asked))
+        return preview.anticipated_step_up(_check_request(request, address, protected_request))
     except BadProxyRequest:
         return None
 
 
-def _check_request(request: LoginRequest, address: str, asked: str) -> CheckRequest:
+def _check_request(request: LoginRequest, address: str, protected_request: str) -> CheckRequest:
     origin, target = parse_url(address)
     path, mark, query = target.partition("?")
     method, given = "GET", query if mark else None
-    if asked:
-        method, _, path = asked.partition(" ")
+    if protected_request:
+        method, _, path = protected_request.partition(" ")
         given = None
     return CheckRequest(
         adapter="start",
@@ -96,14 +101,18 @@ def _check_request(request: LoginRequest, address: str, asked: str) -> CheckRequ
 
 
 def step_up_for(decision: Decision) -> AuthenticationRequirement | None:
+    """Return the step-up that would turn this decision into access, or None."""
     return None if isinstance(decision, Allow) else step_up_of(decision)
 
 
 def authentication_parameters(
     step_up: AuthenticationRequirement, *, prompt_login: bool
 ) -> dict[str, str]:
-    """The parameters of the authentication request (OpenID Connect Core, 3.1.2.1). There is none
-    for methods (`amr`). `prompt_login`: what the provider has at hand is not enough."""
+    """Return the parameters of the authentication request (OpenID Connect Core, 3.1.2.1). There is
+    no parameter for `amr`.
+
+    `prompt_login`: whether the provider must not reuse its own session.
+    """
     parameters = {}
     if step_up.acr:
         parameters["acr_values"] = " ".join(step_up.acr)
@@ -117,33 +126,34 @@ def authentication_parameters(
 
 
 def needs_prompt_login(step_up: AuthenticationRequirement, *, round_number: int) -> bool:
-    """Whether the provider has to be told to ask again. `max_age` says so itself; the provider's own
-    session would be good enough for anything else, and nothing changed. `round_number` counts
-    attempts."""
+    """Whether the provider has to be told to authenticate the user again. `max_age` alone does
+    that; for `acr` and `amr` the provider could reuse its own session. `round_number`: which
+    attempt this is, from 1."""
     return bool(step_up.acr or step_up.amr) or round_number > 1
 
 
 def check_step_up(
     step_up: AuthenticationRequirement, identity: Identity, *, now: float
 ) -> tuple[str, ...]:
-    """OpenID Connect Core, 3.1.3.7, 12 and 13: the claims `acr` and `auth_time` of the ID token are
-    what was asked for; likewise `amr`. What is not, in words that name the likely cause."""
+    """Return why the identity does not satisfy the requirement, as sentences for the user; empty
+    when it does (OpenID Connect Core, 3.1.3.7, steps 12 and 13, for `acr` and `auth_time`; likewise
+    `amr`)."""
     missing = step_up.unmet_by(identity, now=now)
     if missing is None:
         return ()
     causes = []
     if missing.acr:
-        got = "none" if identity.acr is None else _quoted(identity.acr)
-        wanted = " or ".join(map(_quoted, missing.acr))
+        reported = "none" if identity.acr is None else _quoted(identity.acr)
+        required = " or ".join(map(_quoted, missing.acr))
         causes.append(
-            f"Asked for was the level {wanted}, the identity provider answered with {got}:"
+            f"Asked for was the level {required}, the identity provider answered with {reported}:"
             " your account may lack a second factor, or the provider does not know this level."
         )
     if missing.amr:
-        got = ", ".join(map(_quoted, identity.amr)) or "none"
-        wanted = " and ".join(map(_quoted, missing.amr))
+        reported = ", ".join(map(_quoted, identity.amr)) or "none"
+        required = " and ".join(map(_quoted, missing.amr))
         causes.append(
-            f"Asked for was a sign-in by {wanted}, the identity provider tells of {got}:"
+            f"Asked for was a sign-in by {required}, the identity provider tells of {reported}:"
             " sign in by another method, if it offers one."
         )
     if missing.max_age is not None:
@@ -174,12 +184,13 @@ def _span(seconds: float) -> str:
 
 
 def user_fingerprint(identity: Identity) -> str:
-    """Tells users apart, and tells nobody who they are."""
+    """Return a hash that identifies the user without revealing who it is."""
     user = f"{identity.provider}\0{identity.issuer}\0{identity.subject}".encode()
     return urlsafe_b64encode(hashlib.sha256(user).digest()[:15]).decode()
 
 
 def is_same_user(fingerprint: str, identity: Identity) -> bool:
+    """Whether the fingerprint is this user's."""
     return hmac.compare_digest(fingerprint, user_fingerprint(identity))
 
 

@@ -1,8 +1,8 @@
-"""Sign-ins under way, each in a sealed cookie of its own: several tabs work, and strangers leave
-nothing behind with us.
+"""Login transactions, each in a sealed cookie of its own: logins in several tabs work at once, and
+the server stores nothing before a user is authenticated.
 
-Decides what an attempt holds, how long it lives and how many fit. Nonce, state and PKCE verifier
-are derived from one seed, so that the cookie has room for the return address.
+Decides what a transaction holds, how long it lives and how many fit. State, nonce and PKCE verifier
+are derived from one secret, so that the cookie has room for the return URL.
 """
 
 from __future__ import annotations
@@ -27,35 +27,49 @@ if TYPE_CHECKING:
 
 MAX_AGE_SECONDS = 600
 MAX_COOKIE_BYTES = 3072
-"""Of all attempts in one browser together: room is left for the session and the app's cookies."""
-_MAX_EVICTED = 64  # per answer; whoever sends more does not deserve a longer one
+"""Of all transactions in one browser together: leaves room for the cookies of session and app."""
+_MAX_EVICTED = 64  # per response, so that a flood of cookies does not make it longer
 _ID = r"[0-9a-f]{8}[A-Za-z0-9_-]{8}"
 _STATE = re.compile(rf"({_ID})\.([0-9]{{1,2}})\.([A-Za-z0-9_-]{{0,16}})\.[A-Za-z0-9_-]{{43}}")
 _PURPOSE = "login attempt with its redirect URI"
 _LATER_FIELDS: tuple[Any, ...] = (None, "", (), "", None)
 _EARLIER_PURPOSE = "login attempt"
-"""Of releases whose attempts do not say what their redirect URI is; read by one release more."""
+"""Of releases whose transactions do not name their redirect URI; read for one more release."""
 
 
 class Sealer(Protocol):
-    """`SecretKeys`, as far as sign-in needs it."""
+    """Authenticated encryption; the part of `SecretKeys` that login uses."""
 
-    def seal_text(self, purpose: str, data: bytes, *, associated_data: bytes = b"") -> str: ...
+    def seal_text(self, purpose: str, data: bytes, *, associated_data: bytes = b"") -> str:
+        """Return `data` sealed for one purpose, as URL-safe text."""
+        ...
 
-    def open_text(
-        self, purpose: str, sealed: str, *, associated_data: bytes = b""
-    ) -> bytes | None: ...
+    def open_text(self, purpose: str, sealed: str, *, associated_data: bytes = b"") -> bytes | None:
+        """Return the data of a sealed text, or None when it was not sealed for this purpose and
+        `associated_data`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginTransaction:
-    """`provider` None: the sign-in itself happens on the central host, this one awaits a ticket.
-    `flow` is the hash of the flow secret of the host on whose behalf the central host signs in;
-    None when it signs in for itself. `step_up` is what the provider was asked for beyond a sign-in,
-    and `user` who was signed in then; `walk` where to go afterwards, if not to `return_to` alone.
-    `previous_session` is the handle of the session there was, whose cookie may not come along at
-    the end. `callback` is the kind of redirect URI that it was begun with, the only one whose
-    answers count; None where it awaits a ticket, or was begun by an earlier release."""
+    """One login in progress, from `start` to the callback or the ticket.
+
+    `secret`: 32 random bytes from which state, nonce and verifier are derived.
+    `started_at`: in Unix seconds.
+    `provider`: the provider; None when the central host does the login and this host waits for a
+    ticket.
+    `flow`: on the central host, the `flow_hash` of the host that it does the login for.
+    `shortened`: whether the return URL was cut off because it was too long.
+    `round`: which attempt this is, from 1.
+    `instance`: the instance that began it, where instances do not share a session store.
+    `step_up`: the requirement that the provider was asked to satisfy.
+    `user`: the fingerprint of the user who has to step up.
+    `walk`: the remaining steps of a host chain, followed by its last URL.
+    `previous_session`: the public id of the session to end; its cookie may be missing at the
+    callback.
+    `callback`: the kind of redirect URI; None when it waits for a ticket, or an earlier release
+    began it.
+    """
 
     id: str
     secret: bytes = field(repr=False)
@@ -74,24 +88,29 @@ class LoginTransaction:
 
     @property
     def state(self) -> str:
-        """The part that is secret comes last; the others only help to say what went wrong."""
+        """The `state` parameter. Its last part is secret; the others help to explain a lost
+        transaction."""
         return f"{self.id}.{self.round}.{self.instance}.{self._derive('state')}"
 
     @property
     def nonce(self) -> str:
+        """The `nonce` parameter (OpenID Connect Core, 3.1.2.1)."""
         return self._derive("nonce")
 
     @property
     def verifier(self) -> str:
-        """RFC 7636 section 4.1: 43 characters, 256 random bits."""
+        """The PKCE code verifier (RFC 7636 section 4.1): 43 characters, 256 random bits."""
         return self._derive("verifier")
 
     @property
     def flow_hash(self) -> str:
-        """What the central host may know of this attempt; the secret itself stays in the cookie."""
+        """The hash that identifies this transaction to the central host; the secret stays in the
+        cookie."""
         return base64url_encode(hashlib.sha256(self._derive("flow").encode()).digest())
 
     def is_fresh(self, now: float) -> bool:
+        """Whether the transaction is younger than `MAX_AGE_SECONDS`, and at most a minute in the
+        future."""
         return self.started_at - 60 <= now < self.started_at + MAX_AGE_SECONDS
 
     def _derive(self, purpose: str) -> str:
@@ -99,50 +118,60 @@ class LoginTransaction:
 
 
 def transaction_id(now: float, random: bytes) -> str:
-    """Sorts by age; `random` are six bytes."""
+    """Return a transaction id; ids sort by age. `random` is six bytes."""
     return f"{int(now):08x}{base64url_encode(random)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedState:
+    """The public parts of a `state` parameter."""
+
     transaction_id: str
     round: int
     instance: str
 
 
 def parse_state(state: str) -> ParsedState | None:
-    """What a state says about where its attempt is; the comparison comes later."""
-    found = _STATE.fullmatch(state)
-    if found is None:
+    """Return the public parts of a `state` parameter, or None when it is malformed. The secret part
+    is compared later."""
+    match = _STATE.fullmatch(state)
+    if match is None:
         return None
-    return ParsedState(transaction_id=found[1], round=int(found[2]), instance=found[3])
+    return ParsedState(transaction_id=match[1], round=int(match[2]), instance=match[3])
 
 
 class TransactionCookies:
+    """The cookies that hold a browser's login transactions."""
+
     def __init__(self, keys: Sealer, *, base_name: str) -> None:
         self._keys = keys
         self._base = f"{base_name}-flow-"
         self._names = re.compile(rf"(?:__Host-)?{re.escape(self._base)}({_ID})")
 
     def find(
-        self, cookie_lines: Sequence[str], transaction: str, *, origin: Origin
+        self, cookie_lines: Sequence[str], transaction_id: str, *, origin: Origin
     ) -> LoginTransaction | None:
-        """The attempt of that id; None when its cookie is gone, doubled or changed."""
-        name = self._name(transaction, origin)
-        values = [value for key, value in self._transaction_cookies(cookie_lines) if key == name]
+        """Return the transaction with that id, or None when its cookie is missing, duplicated or
+        changed."""
+        name = self._name(transaction_id, origin)
+        values = [value for key, value in self._transaction_pairs(cookie_lines) if key == name]
         return self._open(name, values[0], origin) if len(values) == 1 else None
 
     def awaiting_handoff(
         self, cookie_lines: Sequence[str], *, origin: Origin, now: float
     ) -> tuple[LoginTransaction, ...]:
-        """All attempts of this host that the central host may answer."""
-        ours = self._transaction_cookies(cookie_lines)
-        names = [name for name, _ in ours]
-        opened = (self._open(name, value, origin) for name, value in ours if names.count(name) == 1)
+        """Return the transactions of this host that wait for a ticket from the central host."""
+        cookies = self._transaction_pairs(cookie_lines)
+        names = [name for name, _ in cookies]
+        opened = (
+            self._open(name, value, origin) for name, value in cookies if names.count(name) == 1
+        )
         return tuple(
-            found
-            for found in opened
-            if found is not None and found.provider is None and found.is_fresh(now)
+            transaction
+            for transaction in opened
+            if transaction is not None
+            and transaction.provider is None
+            and transaction.is_fresh(now)
         )
 
     def keep(
@@ -153,44 +182,46 @@ class TransactionCookies:
         origin: Origin,
         cross_site: bool,
     ) -> tuple[str, ...]:
-        """Set-Cookie values: the new attempt, and the oldest others that no longer fit.
+        """Return the Set-Cookie values that store a new transaction and remove the oldest ones that
+        no longer fit.
 
-        `cross_site`: the provider will answer by a POST from its own page (form_post).
+        `cross_site`: whether the provider responds by a POST from its own page (`form_post`).
         """
         name = self._name(transaction.id, origin)
         sealed = self._keys.seal_text(
             _PURPOSE, _encode(transaction), associated_data=_binding(name, origin)
         )
-        # A cookie that is to come along on a cross-site POST must say SameSite=None, which
-        # browsers take only with Secure; on loopback they take both over http as well.
+        # A cookie for a cross-site POST needs SameSite=None, which browsers accept only with
+        # Secure; on loopback they accept both over http as well.
         site = "None; Secure" if cross_site else "Lax"
         secure = "; Secure" if origin.scheme == "https" and not cross_site else ""
         new = (
             f"{name}={sealed}; Path=/; Max-Age={MAX_AGE_SECONDS}; HttpOnly; SameSite={site}{secure}"
         )
-        left = MAX_COOKIE_BYTES - len(name) - len(sealed) - 3
+        bytes_left = MAX_COOKIE_BYTES - len(name) - len(sealed) - 3
         evicted = []
-        for other, value in sorted(
-            set(self._transaction_cookies(cookie_lines)), key=self._age, reverse=True
+        for other_name, value in sorted(
+            set(self._transaction_pairs(cookie_lines)), key=self._age, reverse=True
         ):
-            left -= len(other) + len(value) + 3
-            if left < 0 or _too_old(self._age((other, value)), transaction.started_at):
-                evicted.append(self._clear(other))
+            bytes_left -= len(other_name) + len(value) + 3
+            if bytes_left < 0 or _too_old(self._age((other_name, value)), transaction.started_at):
+                evicted.append(self._clear(other_name))
         return (new, *evicted[:_MAX_EVICTED])
 
     def clear(self, transaction: LoginTransaction, *, origin: Origin, cross_site: bool) -> str:
+        """Return the Set-Cookie value that removes a transaction; `cross_site` as in `keep`."""
         return self._clear(self._name(transaction.id, origin), secure=cross_site)
 
     def _clear(self, name: str, *, secure: bool = False) -> str:
-        # A Secure cookie can only be removed by one that says so as well (RFC 6265bis 5.7).
+        # Only a Secure cookie can remove a Secure cookie (RFC 6265bis 5.7).
         flag = "; Secure" if secure or name.startswith("__Host-") else ""
         return f"{name}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax{flag}"
 
-    def _name(self, transaction: str, origin: Origin) -> str:
+    def _name(self, transaction_id: str, origin: Origin) -> str:
         prefix = "__Host-" if origin.scheme == "https" else ""
-        return f"{prefix}{self._base}{transaction}"
+        return f"{prefix}{self._base}{transaction_id}"
 
-    def _transaction_cookies(self, cookie_lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    def _transaction_pairs(self, cookie_lines: Sequence[str]) -> tuple[tuple[str, str], ...]:
         pairs = cookie_pairs(cookie_lines)
         return tuple((name, value) for name, value in pairs if self._names.fullmatch(name))
 
@@ -198,15 +229,15 @@ class TransactionCookies:
         return cookie[0].rpartition(self._base)[2]
 
     def _open(self, name: str, value: str, origin: Origin) -> LoginTransaction | None:
-        transaction, binding = self._age((name, "")), _binding(name, origin)
+        transaction_id, binding = self._age((name, "")), _binding(name, origin)
         if (data := self._keys.open_text(_PURPOSE, value, associated_data=binding)) is not None:
-            return _decode(transaction, json.loads(data))
+            return _decode(transaction_id, json.loads(data))
         data = self._keys.open_text(_EARLIER_PURPOSE, value, associated_data=binding)
-        return None if data is None else _decode(transaction, json.loads(data))
+        return None if data is None else _decode(transaction_id, json.loads(data))
 
 
-def _too_old(transaction: str, now: float) -> bool:
-    return int(transaction[:8], 16) + MAX_AGE_SECONDS < now
+def _too_old(transaction_id: str, now: float) -> bool:
+    return int(transaction_id[:8], 16) + MAX_AGE_SECONDS < now
 
 
 def _binding(name: str, origin: Origin) -> bytes:
@@ -233,14 +264,19 @@ def _encode(transaction: LoginTransaction) -> bytes:
     return json.dumps(fields, separators=(",", ":")).encode()
 
 
-def _decode(transaction: str, fields: list[Any]) -> LoginTransaction:
-    """Of fields that we sealed ourselves."""
-    provider, return_to, started_at, flow, shortened, number, instance, seed, *more = fields
-    # What was sealed before an upgrade lacks the last ones.
-    step_up, user, walk, replaces, callback = (*more, *_LATER_FIELDS[len(more) :])
+def _decode(transaction_id: str, fields: list[Any]) -> LoginTransaction:
+    """Return the transaction from fields that we sealed ourselves."""
+    provider, return_to, started_at, flow, shortened, number, instance, secret, *later_fields = (
+        fields
+    )
+    # Cookies sealed before an upgrade lack the last fields.
+    step_up, user, walk, previous_session, callback = (
+        *later_fields,
+        *_LATER_FIELDS[len(later_fields) :],
+    )
     return LoginTransaction(
-        id=transaction,
-        secret=urlsafe_b64decode(f"{seed}="),
+        id=transaction_id,
+        secret=urlsafe_b64decode(f"{secret}="),
         return_to=return_to,
         started_at=started_at,
         provider=provider,
@@ -251,7 +287,7 @@ def _decode(transaction: str, fields: list[Any]) -> LoginTransaction:
         step_up=None if step_up is None else _step_up(*step_up),
         user=user,
         walk=tuple(walk),
-        previous_session=replaces,
+        previous_session=previous_session,
         callback=callback,
     )
 
