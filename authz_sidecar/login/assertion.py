@@ -1,5 +1,8 @@
-"""The identity assertion for pages that call other services themselves: given to scripts of the very
-host, for whoever is signed in there and may open the page that asks."""
+"""The assertion endpoint: gives a page's scripts the identity assertion, for calls to other
+services.
+
+Only scripts of the same host get it, for the user who is logged in there and may open the page.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,18 @@ _HEADERS = (
 
 
 class AssertionEndpoint:
+    """The endpoint `assertion`."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
 
     async def respond(self, request: LoginRequest) -> LoginResponse:
+        """Return the assertion and when it expires as JSON, or 401 with the reason."""
         context = self._context
         if not _is_same_origin_script(request):
-            return self._error(request, "cross-origin", "Only pages of this very host may ask.")
+            return self._error(
+                request, "cross-origin", "Only scripts of this host may request an assertion."
+            )
         page = _referring_page(request)
         providers = context.providers_for(page)
         active = await context.active_session(request, (*providers, *context.providers))
@@ -39,15 +47,17 @@ class AssertionEndpoint:
         if session is None:
             return self._error(request, "unauthenticated", "Sign in first.", page=page)
         if not receives_identity(request, session.identity, context.preview, address=page):
-            # Who may not open the page is no user of the application; and a page that is told of
-            # nobody, as a public one, is no way around those that are.
+            # A user who may not open the page is not a user of the application; and a public page,
+            # which receives no identity, must not be a way around the others.
             return self._error(request, "forbidden", "This page is not open to you.", page=page)
         assertion, expires_at = context.assertion(session, request.origin)
-        left = max(0, int(expires_at - context.clock()))
-        return _json({"assertion": assertion, "expires_at": int(expires_at), "expires_in": left})
+        expires_in = max(0, int(expires_at - context.clock()))
+        return _json(
+            {"assertion": assertion, "expires_at": int(expires_at), "expires_in": expires_in}
+        )
 
     async def _refreshed_session(self, token: str, session: Session) -> Session | None:
-        """As the gate has it: asked again of its provider when its time has come."""
+        """Return the session as a check would find it: refreshed at its provider when due."""
         return await self._context.refreshed_sessions.find(
             token, scope=session.scope, provider=session.identity.provider
         )
@@ -62,8 +72,8 @@ class AssertionEndpoint:
 
 
 def _is_same_origin_script(request: LoginRequest) -> bool:
-    """Fetch Metadata, section 2.3, where the browser sends it; else `Origin`, which a script cannot
-    set either. Neither is a request that no script of ours made."""
+    """Whether a script of this origin sent the request: by Fetch Metadata (section 2.3), or by
+    `Origin` in browsers without it. A script cannot set either."""
     sites, origins = request.header_lines("sec-fetch-site"), request.header_lines("origin")
     if any(origin != str(request.origin) for origin in origins):
         return False
@@ -73,7 +83,7 @@ def _is_same_origin_script(request: LoginRequest) -> bool:
 
 
 def _referring_page(request: LoginRequest) -> str:
-    """The page that asks, as far as its browser tells; else the host's first one."""
+    """Return the page that sent the request, from `Referer`, or the host's root."""
     default = f"{request.origin}/"
     try:
         origin, target = parse_url(request.header("referer") or default)

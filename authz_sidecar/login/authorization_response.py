@@ -1,7 +1,8 @@
-"""The answer of a provider, judged before anything is sent back to it.
+"""The authorization response (RFC 6749 section 4.1.2), validated before anything is sent to the
+provider.
 
-Pure. The order is the point: the state names an attempt of this browser, is equal to it, was
-answered by the issuer that was asked; only then is there a code.
+Pure. The order matters: the state names a transaction of this browser and is equal to its state,
+the response comes from the provider that was used; only then is there a code.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from authz_sidecar.login.transactions import LoginTransaction
 
 _MAX_CODE_LENGTH = 4096
-_KNOWN = (
+_PARAMETERS = (
     "state",
     "code",
     "iss",
@@ -28,13 +29,13 @@ _KNOWN = (
     "user",
 )
 
-# RFC 6749 section 4.1.2.1: the provider is in trouble, the person is not.
-_PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
+# RFC 6749 section 4.1.2.1: the provider has a problem, not the user.
+_TEMPORARY_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationResponse:
-    """What came back at the callback, nothing of it believed yet."""
+    """The parameters of an authorization response; none of them is trusted yet."""
 
     state: str
     code: str | None = field(repr=False)
@@ -42,12 +43,13 @@ class AuthorizationResponse:
     issuer: str | None
     posted: bool
     user_json: str | None = field(default=None, repr=False)
-    """What the browser says about its user, which some providers have it post."""
+    """The unsigned user data that some providers have the browser post."""
 
 
 def parse_response(pairs: Pairs, *, posted: bool) -> AuthorizationResponse:
-    """Raises `BadRequest` for a parameter that came twice, or no state at all."""
-    values = {name: single_parameter(pairs, name) for name in _KNOWN}
+    """Return the parameters of the response. Raises `BadRequest` for a duplicate parameter or a
+    missing state."""
+    values = {name: single_parameter(pairs, name) for name in _PARAMETERS}
     if not values["state"]:
         raise BadRequest("callback without a state")
     return AuthorizationResponse(
@@ -61,35 +63,41 @@ def parse_response(pairs: Pairs, *, posted: bool) -> AuthorizationResponse:
 
 
 def check_state(response: AuthorizationResponse, transaction: LoginTransaction) -> None:
+    """Check that the response belongs to this transaction. Raises `TransactionLost`."""
     if not hmac.compare_digest(response.state.encode(), transaction.state.encode()):
-        raise TransactionLost("state is not that of the attempt")
+        raise TransactionLost("state is not that of the transaction")
 
 
 def validate_response(
     response: AuthorizationResponse, *, issuer: str, requires_iss: bool, requires_form_post: bool
 ) -> str:
-    """The code to redeem; raises what the person should see instead."""
-    # RFC 9207 section 2.4: `iss` is compared with the issuer that was asked, as strings, whether it
-    # was promised or not; where it has to be there, an answer without it is refused too.
+    """Return the authorization code of a valid response.
+
+    Raises `BadRequest` without a usable code, `LoginRefused` for another issuer (RFC 9207 section
+    2.4), another response mode or an error of the provider, and `ProviderUnavailable` for a
+    temporary error.
+    """
+    # RFC 9207 section 2.4: `iss` is compared as a string whenever it is there, whether the provider
+    # announces it or not; where it is required, a response without it is refused.
     if response.issuer is None and requires_iss:
-        raise LoginRefused("the answer lacks `iss`, which has to be in answers of this provider")
+        raise LoginRefused("the response lacks `iss`, which this provider has to send")
     if response.issuer is not None and response.issuer != issuer:
-        raise LoginRefused(f"the answer is from `{response.issuer:.200}`, asked was `{issuer}`")
+        raise LoginRefused(f"the response is from `{response.issuer:.200}`, expected `{issuer}`")
     if response.error is not None:
         raise _error(response.error)
     if not response.code or len(response.code) > _MAX_CODE_LENGTH:
         raise BadRequest("callback without a usable code")
     if response.posted != requires_form_post:
-        raise LoginRefused("the answer came by another response mode than was asked for")
+        raise LoginRefused("the response came by another response mode than requested")
     return response.code
 
 
 def _error(code: str) -> LoginRefused | ProviderUnavailable:
     message = f"identity provider answered with error `{code:.60}`"
-    if code in _PASSING_ERRORS:
+    if code in _TEMPORARY_ERRORS:
         return ProviderUnavailable(message)
     if code == "access_denied":
         return LoginRefused(
-            message, public_message="The sign-in was cancelled, or your account may not."
+            message, public_message="The sign-in was cancelled, or your account may not sign in."
         )
     return LoginRefused(message)

@@ -70,7 +70,7 @@ class CallbackEndpoint:
             restarted = parts is not None and parts.instance != context.instance
             return await self._completion.transaction_lost(
                 request,
-                TransactionLost("no cookie holds the attempt of this state"),
+                TransactionLost("no cookie holds the transaction of this state"),
                 number=1 if parts is None else parts.round,
                 hints=(OTHER_INSTANCE,) if restarted else (),
             )
@@ -83,19 +83,19 @@ class CallbackEndpoint:
             cross_site=provider is not None and provider.settings.response_mode == "form_post",
         )
         try:
-            reply = await self._complete(request, response, transaction, provider)
+            login_response = await self._complete(request, response, transaction, provider)
         except AuthzError as error:
             if not isinstance(error, LoginError):
                 context.recorder.count_sign_in(
                     provider=transaction.provider or "", outcome=_outcome(error)
                 )
             _log.warning("sign-in failed: %s", error)
-            reply = error_page(
+            login_response = error_page(
                 self._with_retry(error, transaction, here=request.origin),
                 context.pages,
                 request_id=request.request_id,
             )
-        return reply.with_cookies(used_up)
+        return login_response.with_cookies(used_up)
 
     def _with_retry(
         self, error: AuthzError, transaction: LoginTransaction, *, here: Origin
@@ -119,12 +119,12 @@ class CallbackEndpoint:
         context = self._context
         if not transaction.is_fresh(context.clock()):
             return await self._completion.transaction_lost(
-                request, TransactionLost("the attempt is too old"), transaction=transaction
+                request, TransactionLost("the transaction is too old"), transaction=transaction
             )
         if transaction.instance != context.instance:
             return await self._completion.transaction_lost(
                 request,
-                TransactionLost("the attempt was begun with another instance"),
+                TransactionLost("the transaction was begun by another instance"),
                 transaction=transaction,
                 hints=(OTHER_INSTANCE,),
             )
@@ -135,7 +135,7 @@ class CallbackEndpoint:
                 request, error, transaction=transaction, hints=(UPDATED,)
             )
         if provider is None:
-            raise LoginRefused("the attempt's identity provider is no longer configured")
+            raise LoginRefused("the transaction's identity provider is no longer configured")
         metadata = await provider.metadata()
         code = validate_response(
             response,
@@ -157,14 +157,16 @@ class CallbackEndpoint:
         if not await context.sessions.one_time.mark_used(
             f"state:{digest}", ttl=MAX_AGE_SECONDS + 120
         ):
-            raise TransactionLost("the answer was used before")
+            raise TransactionLost("the response was used before")
         if transaction.step_up is not None:
             causes = check_step_up(transaction.step_up, result.identity, now=context.clock())
             if causes:
                 raise self._not_stepped_up(transaction, provider, causes, here=request.origin)
-        reply = await self._signed_in(request, transaction, result, since=revocations)
+        login_response = await self._signed_in(
+            request, transaction, result, revocations=revocations
+        )
         context.recorder.count_sign_in(provider=provider.name, outcome="success")
-        return reply
+        return login_response
 
     def _not_stepped_up(
         self,
@@ -191,7 +193,7 @@ class CallbackEndpoint:
         transaction: LoginTransaction,
         result: AuthenticationResult,
         *,
-        since: frozenset[str],
+        revocations: frozenset[str],
     ) -> LoginResponse:
         context = self._context
         tokens = ProviderTokens(
@@ -207,7 +209,7 @@ class CallbackEndpoint:
             identity=result.identity,
             tokens=tokens,
             provider_session=result.session,
-            revocations_before=since,
+            revocations_before=revocations,
         )
         if transaction.flow is None:
             return self._completion.complete(request, transaction, active)
@@ -220,10 +222,10 @@ class CallbackEndpoint:
                 request, transaction, active.session, url=context.start_url(transaction.return_to)
             )
             return page.with_cookies(cookie)
-        reply = await self._handoff.send_ticket(
+        login_response = await self._handoff.send_ticket(
             active, return_to=transaction.return_to, flow=transaction.flow
         )
-        return reply.with_cookies(cookie)
+        return login_response.with_cookies(cookie)
 
 
 def _outcome(error: AuthzError) -> str:

@@ -1,5 +1,8 @@
-"""The end of a sign-in: a session under a new id, its cookie, and the way back to where the person
-was going. Also the two ways to land elsewhere: already signed in, or nowhere to go on from."""
+"""The completion of a login: a session with a new id, its cookie, and the redirect to where the
+user was going.
+
+Also the two other ends: another account than before, and a lost transaction.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 
 class LoginCompletion:
+    """Creates sessions and returns users to where the login began."""
+
     def __init__(self, context: LoginContext, host_chain: HostChain) -> None:
         self._context = context
         self._host_chain = host_chain
@@ -41,9 +46,12 @@ class LoginCompletion:
         revocations_before: frozenset[str] | None = None,
         parent_token: str | None = None,
     ) -> ActiveSession:
-        """Never an id that anybody else has seen; what the cookie held before is ended, also where
-        it does not come along from the provider (`same_site: strict`). `revocations_before` is
-        what was revoked before the provider was asked who this is."""
+        """Return a new session with a new secret. The previous session of this browser ends, also
+        when its cookie was not sent (`SameSite=Strict`). Raises `RateLimited`.
+
+        `revocations_before`: the revocations that were known before the provider was asked.
+        `parent`, `parent_token`: the session on the central host, for a child session.
+        """
         context = self._context
         await context.admit_account(identity, endpoint="sign-in")
         previous = await context.active_session(request, (identity.provider,))
@@ -73,15 +81,15 @@ class LoginCompletion:
         return ActiveSession(token=token, session=session)
 
     def complete(
-        self, request: LoginRequest, transaction: LoginTransaction, found: ActiveSession
+        self, request: LoginRequest, transaction: LoginTransaction, active: ActiveSession
     ) -> LoginResponse:
-        """Signed in on this very host: its cookie, and back to where it began."""
+        """Set the cookie of a session on this host and return to where the login began."""
         context = self._context
         rounds = context.loop_detector.count_round(
             request.cookies, origin=request.origin, now=context.clock()
         )
-        cookie = context.session_cookie(found.session, found.token, origin=request.origin)
-        return self._return_response(request, transaction, found.session).with_cookies(
+        cookie = context.session_cookie(active.session, active.token, origin=request.origin)
+        return self._return_response(request, transaction, active.session).with_cookies(
             cookie, rounds
         )
 
@@ -110,16 +118,17 @@ class LoginCompletion:
         if context.uses_strict_cookies or url != context.revalidate_return_url(
             transaction.return_to, origin=request.origin
         ):
-            # The request that follows a redirect from the provider is still the provider's doing,
-            # and a strict cookie would not come along. On a walk a page at every host begins a new
-            # chain of redirects, of which browsers follow about 20.
+            # A request that follows a redirect from the provider is still cross-site, so browsers do
+            # not send a strict cookie. In a host chain, a page at every host starts a new series of
+            # redirects, of which browsers follow about 20.
             return context.page(context.pages.continue_to(url=url))
         return redirect(url)
 
     def other_account(
         self, request: LoginRequest, transaction: LoginTransaction, session: Session, *, url: str
     ) -> LoginResponse:
-        """A step-up that somebody else came back from: nobody goes on as another user unawares."""
+        """Return the page that asks before going on, when another user than before has completed a
+        step-up."""
         context = self._context
         html = context.pages.other_account(
             identity=session.identity,
@@ -138,7 +147,11 @@ class LoginCompletion:
         number: int = 1,
         hints: tuple[str, ...] = (),
     ) -> LoginResponse:
-        """Somebody who is signed in already only used the back button. Others may start again."""
+        """Redirect a user who has a session to the default URL: most used the back button. Raises
+        `LoginError` for everyone else.
+
+        `number`: which attempt this was, where there is no transaction.
+        """
         context = self._context
         if await context.active_session(request, tuple(context.providers)) is not None:
             return redirect(context.default_url(request.origin))

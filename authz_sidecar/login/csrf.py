@@ -1,7 +1,5 @@
-"""Forms of our own pages: shown to one session, and good for no other.
-
-Decides whether a POST was meant by the person whose cookie came with it.
-"""
+"""CSRF protection of the forms on our own pages: a token bound to session, host and form, and
+checks of `Origin` and `Sec-Fetch-Site`."""
 
 from __future__ import annotations
 
@@ -20,23 +18,30 @@ MAX_FORM_AGE_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsrfProtection:
-    """`purpose` keeps the token of one form from passing in another."""
+    """The CSRF protection of one form.
+
+    `purpose`: the name of the form; a token of one form is not valid for another.
+    """
 
     context: LoginContext
     purpose: str
 
-    def token(self, request: LoginRequest, found: ActiveSession) -> str:
+    def token(self, request: LoginRequest, active: ActiveSession) -> str:
+        """Return the form's CSRF token for a session, valid for `MAX_FORM_AGE_SECONDS`."""
         context = self.context
         data = json.dumps(
-            [found.session.public_id, context.clock() + MAX_FORM_AGE_SECONDS]
+            [active.session.public_id, context.clock() + MAX_FORM_AGE_SECONDS]
         ).encode()
         return context.keys.seal_text(
             self.purpose, data, associated_data=str(request.origin).encode()
         )
 
     def check_origin(self, request: LoginRequest) -> None:
-        """What the browser itself says of where the form was; asked before anything else. `null`
-        says nothing, which is enough only where the other header says more."""
+        """Check that the browser sent the form from this origin; call it before anything else.
+        Raises `BadRequest`.
+
+        `Origin: null` is accepted only with `Sec-Fetch-Site: same-origin`.
+        """
         site = request.header("sec-fetch-site")
         allowed = {str(request.origin)} | ({"null"} if site == "same-origin" else set())
         if any(origin not in allowed for origin in request.header_lines("origin")):
@@ -44,8 +49,9 @@ class CsrfProtection:
         if site not in {None, "same-origin"}:
             raise BadRequest(f"{self.purpose} of another site")
 
-    def check_token(self, request: LoginRequest, found: tuple[ActiveSession, ...]) -> None:
-        """The form was shown to one of these very sessions: nobody else could have asked for it."""
+    def check_token(self, request: LoginRequest, sessions: tuple[ActiveSession, ...]) -> None:
+        """Check that the form's token belongs to one of these sessions and has not expired. Raises
+        `BadRequest`."""
         context = self.context
         sealed = single_parameter(request.form, "csrf") or ""
         data = context.keys.open_text(
@@ -53,6 +59,9 @@ class CsrfProtection:
         )
         if data is None:
             raise BadRequest(f"{self.purpose} without its token")
-        handle, expires_at = json.loads(data)
-        if handle not in {each.session.public_id for each in found} or expires_at < context.clock():
+        public_id, expires_at = json.loads(data)
+        if (
+            public_id not in {active.session.public_id for active in sessions}
+            or expires_at < context.clock()
+        ):
             raise BadRequest(f"{self.purpose} with the token of another session, or an old one")

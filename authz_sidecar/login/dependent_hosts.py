@@ -1,8 +1,8 @@
-"""Hosts that are signed in together: after a sign-in the browser is walked through the hosts that a
-route depends on, and ends where it was going.
+"""Host chains: after a login the browser visits the hosts that a route depends on, gets a session
+on each, and ends at the return URL.
 
-Each step is sealed for the host it leads to, and names those that are left. A host that cannot be
-signed in without a word is passed by: nobody is kept from where they were going.
+Each step is sealed for the host that it leads to and names the remaining ones. A host where the
+login needs the user is skipped.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ MAX_HOSTS = 5
 
 
 class HostChain:
+    """Builds the steps of host chains."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
 
     def first_step(self, url: str, *, provider: str) -> str:
-        """Where to go from a sign-in that is for `url`: there, or first to a host it depends on."""
+        """Return the first URL after a login for `url`: `url` itself, or a host that it depends on."""
         origin, _ = parse_url(url)
         hosts = tuple(
             host
@@ -39,7 +41,10 @@ class HostChain:
         return self.next_step((*hosts, url), provider=provider, current=origin)
 
     def next_step(self, remaining: tuple[str, ...], *, provider: str, current: Origin) -> str:
-        """The next step of those that are left; the last one is an address, not a host."""
+        """Return the URL of the next step.
+
+        `remaining`: the remaining hosts, followed by the last URL.
+        """
         context = self._context
         if len(remaining) == 1:
             return context.revalidate_return_url(remaining[0], origin=current)

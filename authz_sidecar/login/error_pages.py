@@ -1,4 +1,4 @@
-"""What a person sees when a sign-in goes wrong: what happened, and where to begin again."""
+"""Error pages: what went wrong during a login, and where to begin again."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _TITLES: tuple[tuple[type[AuthzError], str], ...] = (
     (StepUpNotSatisfied, "This page asks for another sign-in"),
     (RedirectUriNotReady, "This sign-in is not set up yet"),
     (TransactionLost, "This sign-in cannot go on"),
-    (BadRequest, "This request makes no sense here"),
-    (BadProxyRequest, "This request makes no sense here"),
+    (BadRequest, "This request is not valid here"),
+    (BadProxyRequest, "This request is not valid here"),
     (BadReturnUrl, "This address is not protected here"),
     (StoreUnavailable, "Signing in does not work at the moment"),
     (RateLimited, "Too many requests"),
@@ -53,7 +53,13 @@ _TITLES: tuple[tuple[type[AuthzError], str], ...] = (
 
 
 class LoginError(LoginRefused):
-    """An error, with what the person can do about it. `cause` decides the status and the words."""
+    """An error with advice for the user.
+
+    `cause`: the error; it decides status and wording.
+    `retry`: the URL that begins again; None for no button.
+    `provider`: the name of the provider on the page.
+    `hints`: the likely causes.
+    """
 
     def __init__(
         self,
@@ -71,7 +77,7 @@ class LoginError(LoginRefused):
 
 
 def wrong_central_host(here: Origin, central: Origin | None) -> LoginError:
-    """A host sent the browser to the central host, and it arrived somewhere else."""
+    """Return the error for a request for the central host that arrived on another host."""
     configured = "none is configured" if central is None else f"{central} is configured"
     cause = (
         f"This came in for {here}, while the central sign-in host (server.auth_host) is another:"
@@ -83,6 +89,7 @@ def wrong_central_host(here: Origin, central: Origin | None) -> LoginError:
 
 
 def error_page(error: AuthzError, pages: Pages, *, request_id: str) -> LoginResponse:
+    """Return the response for an error, with `Retry-After` where trying again later helps."""
     if not isinstance(error, LoginError):
         error = LoginError(error, retry=None)
     cause = error.cause

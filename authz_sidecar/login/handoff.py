@@ -1,8 +1,8 @@
-"""From the central host to the host that asked: a ticket, good once, for one minute, for one host
-and for the browser that began there.
+"""Session handoff from the central host to another host, by a ticket: valid once, for one minute,
+for one host and for the browser that began there.
 
-The ticket names the sign-in, not the user; the child session is made on the host that redeems it,
-if the sign-in is still alive then.
+The ticket names the login, not the user. The host that redeems it creates a child session, if the
+login is still active.
 """
 
 from __future__ import annotations
@@ -29,29 +29,38 @@ _TICKET = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
 class SessionHandoff:
+    """Issues tickets on the central host and redeems them on the other hosts."""
+
     def __init__(self, context: LoginContext, completion: LoginCompletion) -> None:
         self._context = context
         self._completion = completion
 
     async def send_ticket(
-        self, found: ActiveSession, *, return_to: str, flow: str
+        self, active: ActiveSession, *, return_to: str, flow: str
     ) -> LoginResponse:
-        """On the central host: send the browser on, with a ticket for the host it came from."""
+        """Redirect from the central host to the host of `return_to`, with a ticket for it.
+
+        `flow`: the `flow_hash` of the transaction that waits there.
+        """
         context = self._context
         target, _ = parse_url(return_to)
         payload = json.dumps(
             {
                 "origin": str(target),
                 "flow": flow,
-                "provider": found.session.identity.provider,
-                "token": found.token,
+                "provider": active.session.identity.provider,
+                "token": active.token,
             }
         )
         ticket = await context.sessions.one_time.issue_ticket(payload.encode(), ttl=TICKET_SECONDS)
         return redirect(context.url(target, "handover", ticket=ticket))
 
     async def redeem_ticket(self, request: LoginRequest) -> LoginResponse:
-        """On the host that asked: the ticket becomes a session of its own."""
+        """Redeem a ticket for a session on this host, and return to where the login began.
+
+        Raises `BadRequest` for a malformed ticket, and `LoginError` or `TransactionLost` for one
+        that is unknown, used, expired or made for another browser or host.
+        """
         context = self._context
         ticket = single_parameter(request.query, "ticket")
         if ticket is None or not _TICKET.fullmatch(ticket):
@@ -60,8 +69,8 @@ class SessionHandoff:
             request.cookies, origin=request.origin, now=context.clock()
         )
         if not waiting:
-            # Whoever brings a ticket without having begun here is not the one it was made for,
-            # and may not use it up either.
+            # A browser without a waiting transaction is not the one that the ticket was made for,
+            # and must not use it up either.
             return await self._completion.transaction_lost(
                 request, TransactionLost("no sign-in was begun here")
             )
@@ -80,14 +89,14 @@ class SessionHandoff:
                 retry=context.start_url(context.default_url(request.origin)),
             )
         try:
-            reply = await self._redeem(request, transaction, fields)
+            response = await self._redeem(request, transaction, fields)
         except AuthzError as error:
-            reply = error_page(
+            response = error_page(
                 LoginError(error, retry=context.restart_url(transaction, here=request.origin)),
                 context.pages,
                 request_id=request.request_id,
             )
-        return reply.with_cookies(
+        return response.with_cookies(
             context.transactions.clear(transaction, origin=request.origin, cross_site=False)
         )
 
@@ -106,16 +115,16 @@ class SessionHandoff:
             raise TransactionLost("the sign-in ended before its ticket was used")
         # A copy of the ID token, so that this host too can sign out at the provider.
         tokens = await context.sessions.provider_tokens(fields["token"])
-        kept = None if tokens is None else ProviderTokens(id_token=tokens.id_token)
-        found = await self._completion.create_session(
+        child_tokens = None if tokens is None else ProviderTokens(id_token=tokens.id_token)
+        active = await self._completion.create_session(
             request,
             transaction,
             identity=parent.identity,
-            tokens=kept,
+            tokens=child_tokens,
             parent=parent,
             parent_token=fields["token"],
         )
-        return self._completion.complete(request, transaction, found)
+        return self._completion.complete(request, transaction, active)
 
 
 def _transaction_with(waiting: tuple[LoginTransaction, ...], flow: str) -> LoginTransaction | None:

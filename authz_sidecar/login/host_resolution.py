@@ -1,4 +1,4 @@
-"""Which of our hosts a request of a browser is for. Exactly one Host that we know, or none."""
+"""Host resolution: which configured origin a browser's request is for."""
 
 from __future__ import annotations
 
@@ -16,38 +16,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostResolver:
-    """The scheme is the configuration's: a header may only disagree with it, and is then refused.
-    Where a host is configured under both schemes, the header has to say which one."""
+    """Resolves the Host header to a configured origin.
+
+    The scheme comes from the configuration. `X-Forwarded-Proto` chooses between both schemes of a
+    host, and is refused when it names another one.
+
+    `is_known`: whether an origin is configured.
+    """
 
     is_known: Callable[[Origin], bool]
 
     def resolve(self, headers: Headers) -> Origin:
-        """Raises `BadProxyRequest`."""
-        host = _one(headers, "host")
+        """Return the origin of a request. Raises `BadProxyRequest` unless it has exactly one Host
+        header, of a configured host, and the scheme agrees."""
+        host = _single_value(headers, "host")
         if host is None:
             raise BadProxyRequest("a request needs exactly one Host header")
-        known = [origin for origin in _readings(host) if self.is_known(origin)]
-        if not known:
+        candidates = [origin for origin in _candidate_origins(host) if self.is_known(origin)]
+        if not candidates:
             raise BadProxyRequest(f"host `{host:.100}` is not configured")
         if not any(name == "x-forwarded-proto" for name, _ in headers):
-            return known[0]
-        scheme = _one(headers, "x-forwarded-proto")
-        for origin in known:
+            return candidates[0]
+        scheme = _single_value(headers, "x-forwarded-proto")
+        for origin in candidates:
             if origin.scheme == scheme:
                 return origin
         raise BadProxyRequest(
-            f"scheme-mismatch: `{host:.100}` is configured with {known[0].scheme},"
+            f"scheme-mismatch: `{host:.100}` is configured with {candidates[0].scheme},"
             f" the proxy says `{scheme!s:.20}`"
         )
 
 
-def _readings(host: str) -> tuple[Origin, ...]:
+def _candidate_origins(host: str) -> tuple[Origin, ...]:
     try:
         return tuple(parse_authority(host, scheme=scheme) for scheme in ("https", "http"))
     except MalformedUrl:
         return ()
 
 
-def _one(headers: Headers, name: str) -> str | None:
+def _single_value(headers: Headers, name: str) -> str | None:
     values = [value for key, value in headers if key == name]
     return values[0] if len(values) == 1 else None

@@ -1,5 +1,5 @@
-"""What the web edge hands in and gets back: plain values, with doubles kept so that they can be
-refused."""
+"""The requests and responses of the login endpoints, as plain values. Duplicate parameters and
+headers are kept, so that they can be refused."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class BadRequest(LoginRefused):
-    """A request that no browser sends in the course of a sign-in."""
+    """The request is malformed, or is not one that a browser sends during a login."""
 
     status = 400
-    public_message = "This request is not one that a sign-in consists of."
+    public_message = "This request does not belong to a sign-in."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequest:
-    """`origin` is the configured one that this request's Host names. `query` and `form` are decoded
-    pairs in order of arrival; `headers` are all lines, names in lower case."""
+    """A request to a login endpoint.
+
+    `origin`: the configured origin that its Host header names.
+    `query`, `form`: decoded pairs in order of arrival.
+    `headers`: all header lines, with names in lower case.
+    `client`: the client's IP address.
+    """
 
     origin: Origin
     method: str = "GET"
@@ -38,23 +43,27 @@ class LoginRequest:
 
     @property
     def cookies(self) -> tuple[str, ...]:
-        """The raw Cookie lines."""
+        """The values of the Cookie header lines."""
         return self.header_lines("cookie")
 
     @property
     def user_agent(self) -> str:
+        """The User-Agent header, or an empty text."""
         return "".join(self.header_lines("user-agent")[:1])
 
     def header_lines(self, name: str) -> tuple[str, ...]:
+        """Return the values of all lines of a header; `name` is in lower case."""
         return tuple(value for key, value in self.headers if key == name)
 
     def header(self, name: str) -> str | None:
+        """Return the value of a header that occurs exactly once, or None."""
         lines = self.header_lines(name)
         return lines[0] if len(lines) == 1 else None
 
 
 def single_parameter(pairs: Pairs, name: str) -> str | None:
-    """The only value of a parameter, None when it is absent; twice is refused."""
+    """Return the value of a parameter, or None when it is absent. Raises `BadRequest` when it
+    occurs more than once."""
     values = [value for key, value in pairs if key == name]
     if len(values) > 1:
         raise BadRequest(f"parameter `{name:.60}` is given {len(values)} times")
@@ -63,17 +72,19 @@ def single_parameter(pairs: Pairs, name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginResponse:
+    """A response of a login endpoint."""
+
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = field(default=b"", repr=False)
 
     def with_cookies(self, *cookies: str) -> LoginResponse:
-        """The same answer with more Set-Cookie lines."""
+        """Return this response with more Set-Cookie lines."""
         more = tuple(("set-cookie", cookie) for cookie in cookies)
         return LoginResponse(status=self.status, headers=(*self.headers, *more), body=self.body)
 
     def with_header(self, name: str, value: str) -> LoginResponse:
-        """The same answer with one header line of that name."""
+        """Return this response with exactly one line of this header."""
         others = tuple(line for line in self.headers if line[0] != name)
         return LoginResponse(status=self.status, headers=(*others, (name, value)), body=self.body)
 
@@ -82,5 +93,5 @@ NO_STORE = (("cache-control", "no-store"), ("referrer-policy", "no-referrer"))
 
 
 def redirect(url: str) -> LoginResponse:
-    """303: whatever the method was, the next request is a GET."""
+    """Return a redirect with status 303, after which the browser sends a GET."""
     return LoginResponse(status=303, headers=(("location", url), *NO_STORE))

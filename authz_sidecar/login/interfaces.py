@@ -1,4 +1,4 @@
-"""What sign-in needs of other rooms, as narrow as it uses them."""
+"""The interfaces of other packages that login uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRow:
-    """One sign-in in the list of somebody's own. `sites` are those that were opened with it."""
+    """One login in the list of the user's sessions.
+
+    `handle`: its public id, which the form sends back.
+    `sites`: the hosts that were opened with it.
+    `current`: whether it is the session of this request.
+    """
 
     handle: str
     provider: str
@@ -29,56 +34,85 @@ class SessionRow:
 
 
 class LoginRoute(Protocol):
-    @property
-    def providers(self) -> tuple[str, ...]: ...
+    """A route, as login sees it."""
 
     @property
-    def command_line_tools(self) -> bool: ...
+    def providers(self) -> tuple[str, ...]:
+        """The providers that may log users in; empty for the default ones."""
+        ...
 
     @property
-    def depends_on(self) -> tuple[str, ...]: ...
+    def command_line_tools(self) -> bool:
+        """Whether the route accepts tokens of command-line tools."""
+        ...
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """The other hosts that its pages need sessions on."""
+        ...
 
 
 class Routes(Protocol):
-    def match(self, origin: Origin, path: str) -> LoginRoute | None: ...
+    """The configured routes."""
 
-    def for_host(self, origin: Origin) -> Sequence[LoginRoute]: ...
+    def match(self, origin: Origin, path: str) -> LoginRoute | None:
+        """Return the route of a path on a host, or None."""
+        ...
 
-    def is_known_origin(self, origin: Origin) -> bool: ...
+    def for_host(self, origin: Origin) -> Sequence[LoginRoute]:
+        """Return all routes of a host."""
+        ...
+
+    def is_known_origin(self, origin: Origin) -> bool:
+        """Whether a route has this host."""
+        ...
 
 
 class DecisionPreview(Protocol):
+    """What checks would decide for a user, before the user returns to the page."""
+
     def decide(self, request: CheckRequest, identity: Identity) -> Decision:
-        """What somebody would be told who asked this now; raises `BadProxyRequest`."""
+        """Return the decision on this request for this user. Raises `BadProxyRequest`."""
         ...
 
     def receives_identity(self, request: CheckRequest, identity: Identity) -> bool:
-        """Whether that would pass, and the application hear of them; raises `BadProxyRequest`."""
+        """Whether this request would be allowed and the application receive the identity. Raises
+        `BadProxyRequest`."""
         ...
 
     def anticipated_step_up(self, request: CheckRequest) -> AuthenticationRequirement | None:
-        """What will be asked of whoever signs in for this; raises `BadProxyRequest`."""
+        """Return the step-up that this request requires of any user, or None. Raises
+        `BadProxyRequest`."""
         ...
 
 
 class SessionFinder(Protocol):
-    async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
+    """Finds sessions by the secret in their cookie."""
+
+    async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
+        """Return the valid session with this secret, cookie scope and provider, or None."""
+        ...
 
 
 class SignInRecorder(Protocol):
+    """The metrics of logins."""
+
     def count_sign_in(self, *, provider: str, outcome: str) -> None:
-        """A sign-in came back from its provider. `provider` is empty where nobody knows which."""
+        """Count a login that has come back from its provider; `provider` is empty when it is
+        unknown."""
         ...
 
     def count_throttled(self, *, endpoint: str) -> None:
-        """A request was one too many."""
+        """Count a request that the rate limit refused."""
         ...
 
 
 class Pages(Protocol):
-    """Each method gives HTML; `headers` are those of every page."""
+    """The HTML of every page."""
 
-    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the response headers of every page."""
+        ...
 
     def error(
         self,
@@ -89,23 +123,40 @@ class Pages(Protocol):
         retry_url: str | None = None,
         retry_label: str = "Try again",
         hints: tuple[str, ...] = (),
-    ) -> str: ...
+    ) -> str:
+        """Return an error page; `hints` are likely causes, `retry_url` is the link of its button."""
+        ...
 
-    def provider_down(self, *, provider: str, retry_url: str | None, request_id: str) -> str: ...
+    def provider_down(self, *, provider: str, retry_url: str | None, request_id: str) -> str:
+        """Return the page about a provider that cannot be reached."""
+        ...
 
-    def too_many_redirects(self, *, host: str, request_id: str, cause: LoopCause) -> str: ...
+    def too_many_redirects(self, *, host: str, request_id: str, cause: LoopCause) -> str:
+        """Return the page about a redirect loop."""
+        ...
 
     def other_account(
         self, *, identity: Identity, continue_url: str, back_url: str, request_id: str
-    ) -> str: ...
+    ) -> str:
+        """Return the page that asks whether to continue as another user than before."""
+        ...
 
-    def choose_provider(self, *, options: tuple[tuple[str, str], ...], host: str) -> str: ...
+    def choose_provider(self, *, options: tuple[tuple[str, str], ...], host: str) -> str:
+        """Return the provider chooser; `options` are pairs of name and URL."""
+        ...
 
     def sign_out(
         self, *, identity: Identity | None, action_url: str, csrf: str, everywhere: bool
-    ) -> str: ...
+    ) -> str:
+        """Return the logout form.
 
-    def signed_out(self, *, home_url: str | None) -> str: ...
+        `everywhere`: whether the user may also log out on other hosts.
+        """
+        ...
+
+    def signed_out(self, *, home_url: str | None) -> str:
+        """Return the page after a logout."""
+        ...
 
     def who_am_i(
         self,
@@ -115,11 +166,15 @@ class Pages(Protocol):
         expires_at: float,
         sign_out_url: str,
         sessions_url: str | None,
-    ) -> str: ...
+    ) -> str:
+        """Return the page about the current user; `expires_at` in Unix seconds."""
+        ...
 
     def sessions(
         self, *, identity: Identity, lines: tuple[SessionRow, ...], action_url: str, csrf: str
-    ) -> str: ...
+    ) -> str:
+        """Return the list of the user's sessions, with the form that ends them."""
+        ...
 
     def allow_tool(
         self,
@@ -131,6 +186,15 @@ class Pages(Protocol):
         action_url: str,
         csrf: str,
         fields: tuple[tuple[str, str], ...],
-    ) -> str: ...
+    ) -> str:
+        """Return the consent page for a command-line tool.
 
-    def continue_to(self, *, url: str) -> str: ...
+        `tool`: its redirect URI.
+        `ends_at`: when its token expires, in Unix seconds.
+        `fields`: the hidden fields of the form.
+        """
+        ...
+
+    def continue_to(self, *, url: str) -> str:
+        """Return a page that navigates to a URL by itself."""
+        ...

@@ -1,6 +1,7 @@
-"""Sign-out: asked for by a page, done by its form, here first and then at the provider.
+"""The logout endpoint: a page with a form, whose POST ends the sessions here and then at the
+provider (RP-Initiated Logout 1.0).
 
-Whatever the provider does or fails to do, the session is ended before anybody is sent there.
+The session is ended before the browser is sent to the provider, whatever happens there.
 """
 
 from __future__ import annotations
@@ -25,83 +26,89 @@ _STATE_PURPOSE = "signed-out home"
 
 
 class LogoutEndpoint:
+    """The endpoints `sign_out` and `signed_out`."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
         self._form = CsrfProtection(context=context, purpose="sign-out form")
 
     async def sign_out(self, request: LoginRequest) -> LoginResponse:
+        """Show the form (GET), or end the sessions and go on to the provider (POST). Raises
+        `BadRequest` for a form without a valid CSRF token."""
         if request.method == "POST":
             return await self._end_sessions(request)
         return await self._confirmation_page(request)
 
     async def signed_out(self, request: LoginRequest) -> LoginResponse:
+        """Return the page after a logout."""
         context = self._context
         return context.page(context.pages.signed_out(home_url=self._signed_out_url(request)))
 
     async def _confirmation_page(self, request: LoginRequest) -> LoginResponse:
         context = self._context
-        found = await context.active_sessions(request)
-        if not found:
+        sessions = await context.active_sessions(request)
+        if not sessions:
             return redirect(context.url(request.origin, "signed_out"))
-        first = found[0].session
+        first = sessions[0].session
         html = context.pages.sign_out(
             identity=first.identity,
             action_url=f"{context.base_path}/sign_out",
-            csrf=self._form.token(request, found[0]),
-            everywhere=any(each.session.kind is SessionKind.CHILD for each in found),
+            csrf=self._form.token(request, sessions[0]),
+            everywhere=any(active.session.kind is SessionKind.CHILD for active in sessions),
         )
         # A form on a page without referrers is posted with `Origin: null` (Fetch, "append a
-        # request Origin header"), which would say nothing.
+        # request Origin header"), which proves nothing.
         return context.page(html).with_header("referrer-policy", "same-origin")
 
     async def _end_sessions(self, request: LoginRequest) -> LoginResponse:
         context = self._context
         self._form.check_origin(request)
-        found = await context.active_sessions(request)
-        if not found:
+        sessions = await context.active_sessions(request)
+        if not sessions:
             return redirect(context.url(request.origin, "signed_out"))
-        self._form.check_token(request, found)
+        self._form.check_token(request, sessions)
         here_only = single_parameter(request.form, "scope") == "site"
-        at_provider = None if here_only else await self._provider_url(request, found[0])
-        for each in found:
-            ended = each.session if here_only else each.session.root_session
+        provider_url = None if here_only else await self._provider_url(request, sessions[0])
+        for active in sessions:
+            ended = active.session if here_only else active.session.root_session
             await context.sessions.end(ended)
             if here_only:
-                await self._end_tools(request, each.session)
+                await self._end_tools(request, active.session)
             _log.info("signed out on `%s`: session `%s`", request.origin, ended.public_id)
         cookies = (
             context.cookies.clear_cookie(
-                context.cookies.name_for(each.session.identity.provider, request.origin),
+                context.cookies.name_for(active.session.identity.provider, request.origin),
                 origin=request.origin,
             )
-            for each in found
+            for active in sessions
         )
-        # A redirect after a form may only stay with us (CSP form-action covers it too); the
-        # provider is reached from a page that goes on by itself.
-        reply = (
+        # CSP `form-action` forbids a redirect to the provider after a form; a page that navigates
+        # by itself leads there.
+        response = (
             redirect(
                 context.url(request.origin, "signed_out", state=self._signed_out_state(request))
             )
-            if at_provider is None
-            else context.page(context.pages.continue_to(url=at_provider))
+            if provider_url is None
+            else context.page(context.pages.continue_to(url=provider_url))
         )
-        return reply.with_cookies(*cookies)
+        return response.with_cookies(*cookies)
 
     async def _end_tools(self, request: LoginRequest, session: Session) -> None:
-        """Those that act for this person here; they came of the sign-in, which goes on elsewhere."""
-        who, scope = session.identity, tool_scope(request.origin)
+        """End the sessions of the user's command-line tools on this host; the login goes on
+        elsewhere."""
+        identity, scope = session.identity, tool_scope(request.origin)
         for summary in await self._context.sessions.list_for_user(
-            provider=who.provider, issuer=who.issuer, subject=who.subject
+            provider=identity.provider, issuer=identity.issuer, subject=identity.subject
         ):
             if summary.scope == scope and summary.parent == session.root_session.public_id:
                 await self._context.sessions.end_listed(summary)
 
-    async def _provider_url(self, request: LoginRequest, found: ActiveSession) -> str | None:
+    async def _provider_url(self, request: LoginRequest, active: ActiveSession) -> str | None:
         context = self._context
-        tokens = await context.sessions.provider_tokens(found.token)
-        # One address registered at the provider is enough: the central host's, where there is one.
+        tokens = await context.sessions.provider_tokens(active.token)
+        # One URL has to be registered at the provider: the central host's, where there is one.
         host = context.auth_host or request.origin
-        return context.providers[found.session.identity.provider].end_session_url(
+        return context.providers[active.session.identity.provider].end_session_url(
             id_token=None if tokens is None else tokens.id_token,
             return_to=context.url(host, "signed_out"),
             state=self._signed_out_state(request),

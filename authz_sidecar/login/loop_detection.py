@@ -1,5 +1,5 @@
-"""The loop breaker: sign-ins that succeed again and again within a minute lead nowhere, and a page
-that names the likely causes is worth more than another redirect."""
+"""Redirect loop detection: counts the logins that succeed within a minute, so that a page with
+likely causes can replace the next redirect."""
 
 from __future__ import annotations
 
@@ -22,35 +22,40 @@ _PURPOSE = "sign-in rounds"
 
 
 class LoopCause(StrEnum):
-    """What can be seen of a sign-in that goes round in circles, from what its browser brings."""
+    """The likely cause of a redirect loop, from what the browser sends."""
 
     NO_COOKIES = "no cookies"
-    """Not even the count of rounds comes back."""
+    """The loop cookie itself is missing."""
     COOKIE_LOST = "cookie lost"
-    """Cookies come back, but that of the session does not."""
+    """The loop cookie is there, the session cookie is missing."""
     SESSION_LOST = "session lost"
-    """The cookie comes back, and nobody knows its session."""
+    """The session cookie is there, but its session does not exist."""
     STILL_ASKED = "still asked"
-    """The session is there, and the site sends to sign-in nevertheless."""
+    """The session is valid, and the site still redirects to the login."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopDetector:
-    """Counts finished rounds in a small sealed cookie of the host. A tab more is no round: it
-    counts only when it comes back signed in."""
+    """Counts completed logins in a sealed cookie of the host.
+
+    An open tab does not count; only a completed login does.
+
+    `base_name`: the name of the session cookie.
+    """
 
     keys: Sealer
     base_name: str
 
     def is_looping(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
+        """Whether `MAX_ROUNDS` logins were completed within `WINDOW_SECONDS`."""
         return len(self._rounds(cookie_lines, origin, now)) >= MAX_ROUNDS
 
     def keeps_cookies(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> bool:
-        """Whether the browser keeps cookies of ours at all."""
+        """Whether the browser has sent back the loop cookie."""
         return bool(self._rounds(cookie_lines, origin, now))
 
     def count_round(self, cookie_lines: Sequence[str], *, origin: Origin, now: float) -> str:
-        """The Set-Cookie value after one more round."""
+        """Return the Set-Cookie value that adds a completed login."""
         rounds = (*self._rounds(cookie_lines, origin, now), int(now))[-MAX_ROUNDS:]
         name = self._name(origin)
         sealed = self.keys.seal_text(
@@ -66,7 +71,7 @@ class LoopDetector:
             return ()
         data = self.keys.open_text(_PURPOSE, values[0], associated_data=f"{origin} {name}".encode())
         rounds: list[int] = [] if data is None else json.loads(data)
-        return tuple(at for at in rounds if now - at < WINDOW_SECONDS)
+        return tuple(time for time in rounds if now - time < WINDOW_SECONDS)
 
     def _name(self, origin: Origin) -> str:
         return f"{'__Host-' if origin.scheme == 'https' else ''}{self.base_name}-loop"

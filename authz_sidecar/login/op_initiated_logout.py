@@ -1,8 +1,8 @@
-"""Logout that the provider asks for: by a signed token to our back (OpenID Connect Back-Channel
-Logout 1.0), or by a frame in the browser (Front-Channel Logout 1.0).
+"""Logout initiated by the provider: by a signed logout token (OpenID Connect Back-Channel Logout
+1.0), or by a frame in the browser (Front-Channel Logout 1.0).
 
-No cookie arrives with either. The first is believed for its signature; the second only for a
-session id that nobody but the provider and its user knows.
+Neither request carries a cookie. The first is authenticated by its signature, the second only by a
+session id that the provider and its user know.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _MAX_SID_LENGTH = 255
 _FRAME = (
     ("content-type", "text/html; charset=utf-8"),
-    # No frame-ancestors: the provider's page, wherever it is, shows this in a frame.
+    # No frame-ancestors: the provider's page shows this in a frame, on any host.
     ("content-security-policy", "default-src 'none'; sandbox"),
     (RESOURCE_POLICY, "cross-origin"),
     # HTML, "Navigation": with an opener policy, a sandboxed document is a network error.
@@ -37,12 +37,15 @@ _FRAME = (
 
 
 class OpInitiatedLogout:
+    """The endpoints for back-channel and front-channel logout."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
 
     async def back_channel(self, request: LoginRequest) -> LoginResponse:
-        """Section 2.8: 200 when it is done, 400 when the token is refused; anything else and the
-        provider has to try again."""
+        """End the sessions that a logout token names. The status is 200 when they are ended and 400
+        when the token is refused; after any other status the provider tries again (Back-Channel
+        Logout 1.0, section 2.8)."""
         try:
             await self._back_channel(request)
         except AuthzError as error:
@@ -58,19 +61,23 @@ class OpInitiatedLogout:
         text = single_parameter(request.form, "logout_token")
         if not text:
             raise BadRequest("back-channel logout without a token")
-        sender, token = await self._verified(text)
-        used = f"logout token {token.issuer} {sender.settings.client_id} {token.id}"
-        if await context.sessions.one_time.was_used(used):
+        provider, token = await self._verified(text)
+        replay_key = f"logout token {token.issuer} {provider.settings.client_id} {token.id}"
+        if await context.sessions.one_time.was_used(replay_key):
             raise LoginRefused("logout token was used before")
         ended = 0
-        for provider in self._providers_of_issuer(token.issuer):
-            if provider.settings.client_id == sender.settings.client_id:
-                ended += await self._end(provider, token)
-        # Only now: what failed half-way may be sent again.
-        await context.sessions.one_time.mark_used(used, ttl=MAX_AGE_SECONDS + 2 * LEEWAY_SECONDS)
-        _log.info("signed out by `%s`: %d sessions", sender.name, ended)
+        for candidate in self._providers_of_issuer(token.issuer):
+            if candidate.settings.client_id == provider.settings.client_id:
+                ended += await self._end(candidate, token)
+        # Only now: after a failure half-way, the provider may send the token again.
+        await context.sessions.one_time.mark_used(
+            replay_key, ttl=MAX_AGE_SECONDS + 2 * LEEWAY_SECONDS
+        )
+        _log.info("signed out by `%s`: %d sessions", provider.name, ended)
 
     async def front_channel(self, request: LoginRequest) -> LoginResponse:
+        """End the provider session in the query, and return an empty page for the frame. Raises
+        `BadRequest` when `iss` or `sid` is missing."""
         issuer, session = (
             single_parameter(request.query, "iss"),
             single_parameter(request.query, "sid"),
@@ -79,7 +86,7 @@ class OpInitiatedLogout:
             raise BadRequest("front-channel logout needs `iss` and `sid`")
         ended = 0
         for provider in self._providers_of_issuer(issuer):
-            # Anybody can ask this, so it may only write where there is something to end.
+            # Anyone can send this request, so it may only write where there is a session to end.
             ended += await self._context.sessions.end_provider_session(
                 provider=provider.name, issuer=issuer, sid=session, only_if_known=True
             )
@@ -113,4 +120,4 @@ class OpInitiatedLogout:
 
     def _providers_of_issuer(self, issuer: str | None) -> tuple[OIDCClient, ...]:
         providers = self._context.providers.values()
-        return tuple(each for each in providers if each.settings.issues(issuer))
+        return tuple(provider for provider in providers if provider.settings.issues(issuer))

@@ -1,8 +1,8 @@
-"""Redirect URIs of the providers, and which answers may arrive at them.
+"""The redirect URIs of the providers, and which authorization responses may arrive at them.
 
-The defence against mix-up (RFC 9700 section 4.4.2): an answer counts only at the redirect URI that
-its attempt was begun with. That is a URI of the one provider, or one that several share; there the
-provider has to name itself in the answer (RFC 9207).
+The defence against mix-up attacks (RFC 9700 section 4.4.2): a response is accepted only at the
+redirect URI of its transaction. That URI belongs to one provider, or several providers share it and
+each has to name itself in the response (`iss`, RFC 9207).
 """
 
 from __future__ import annotations
@@ -25,44 +25,48 @@ _SHARED_PATH: Final = "callback"
 
 
 class RedirectUriNotReady(LoginRefused):
-    """A sign-in that cannot begin before the operator has registered a redirect URI."""
+    """The login cannot begin before the operator has registered a redirect URI."""
 
     status = 503
 
 
 class TransactionPredatesUpdate(TransactionLost):
-    """An attempt of an earlier release, which does not say what its redirect URI was."""
+    """The transaction was begun by an earlier release and does not name its redirect URI."""
 
 
 def callback_path(provider: str, callback: CallbackMode) -> str:
-    """The path of a redirect URI below the base path."""
+    """Return the path of a redirect URI, relative to the base path."""
     return _SHARED_PATH if callback == "shared" else f"{_SHARED_PATH}/{provider}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedirectUris:
-    """The redirect URIs of `providers`, which are all that are configured."""
+    """The redirect URIs of this configuration.
+
+    `providers`: the ids of all configured providers.
+    """
 
     providers: Collection[str]
     base_path: str
 
     def for_transaction(self, origin: Origin, transaction: LoginTransaction) -> str:
-        """The redirect URI that the attempt was begun with."""
+        """Return the redirect URI of a transaction."""
         return f"{origin}{self.base_path}/{_callback_path_of(transaction)}"
 
     def requires_iss(
         self, transaction: LoginTransaction, settings: ProviderSettings, metadata: ProviderMetadata
     ) -> bool:
-        """Whether an answer to the attempt has to carry `iss`: where that is promised, and at a URI
-        that is shared among several providers.
+        """Whether the authorization response has to carry `iss`: where the provider announces it,
+        and at a redirect URI that several providers share.
 
-        Where one provider alone shares it, another may still have it registered from before.
+        With a single provider on the shared URI, an earlier provider may still have it registered.
         """
         shared = _callback_path_of(transaction) == _SHARED_PATH and len(self.providers) > 1
         return shared or _guarantees_iss(settings, metadata)
 
     def check_registration(self, settings: ProviderSettings, *, origin: Origin) -> None:
-        """Raises `RedirectUriNotReady` where nothing says that the redirect URI is registered."""
+        """Check that the configuration says which redirect URI is registered. Raises
+        `RedirectUriNotReady`."""
         if settings.callback is None and len(self.providers) > 1:
             uri = self._own_uri(settings, origin)
             raise RedirectUriNotReady(
@@ -74,34 +78,34 @@ class RedirectUris:
     def check_iss_support(
         self, settings: ProviderSettings, metadata: ProviderMetadata, *, origin: Origin
     ) -> None:
-        """Raises `RedirectUriNotReady` where the provider would have to name itself in its answer
-        and does not promise to (RFC 9207 section 3)."""
+        """Check that a provider on a shared redirect URI announces `iss` in its responses (RFC 9207
+        section 3). Raises `RedirectUriNotReady`."""
         needs_no_iss = settings.callback != "shared" or len(self.providers) == 1
         if needs_no_iss or _guarantees_iss(settings, metadata):
             return
         uri = self._own_uri(settings, origin)
         raise RedirectUriNotReady(
             f"`identity_providers.{settings.name}.callback: shared` among several providers is for"
-            f" those that promise `iss` in their answers: register `{uri}` and say `own`",
+            f" those that announce `iss` in their responses: register `{uri}` and say `own`",
             public_message=f"Sign-in with {_display_name(settings)} could be taken for that with another provider."
             f" {_operator_instructions(settings, uri)}",
         )
 
     def check_response_path(self, transaction: LoginTransaction, *, path: str) -> None:
-        """Refuse an answer that arrived at `path`, where that is not of the attempt's redirect URI.
+        """Check that a response arrived at the redirect URI of its transaction.
 
-        Raises `LoginRefused`, and `TransactionPredatesUpdate` for an attempt of an earlier
-        release. Those had `<base_path>/callback` whatever the provider, which is safe where there
-        is one only.
+        Raises `LoginRefused`, and `TransactionPredatesUpdate` for a transaction of an earlier
+        release. Those used `<base_path>/callback` for every provider, which is safe only with a
+        single one.
         """
         if not transaction.callback and not self._is_only_provider(transaction.provider):
-            raise TransactionPredatesUpdate("the attempt was begun before an update")
+            raise TransactionPredatesUpdate("the transaction was begun before an update")
         expected = f"{self.base_path}/{_callback_path_of(transaction)}"
         if path != expected:
             raise LoginRefused(
-                f"the answer to an attempt with `{transaction.provider}` came to `{path:.200}`, its"
+                f"the response to a transaction with `{transaction.provider}` came to `{path:.200}`, its"
                 f" redirect URI is `{expected}`",
-                public_message="The answer to this sign-in came to the address of another provider.",
+                public_message="The response to this sign-in came to the address of another provider.",
             )
 
     def _is_only_provider(self, provider: str | None) -> bool:

@@ -1,7 +1,10 @@
-"""My sessions: where I am signed in, and the forms that end one of them or all.
+"""The list of the user's sessions, and the form that ends one or all of them.
 
-Each sign-in is one line, with the sites that were opened with it. On the central host alone, where
-there is one: what is shown there belongs to no app.
+Each login is one line, with the hosts that were opened with it. Where there is a central host, the
+list is on that host only.
+
+Device names come from the User-Agent header. They are only displayed, because a client can send any
+text.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from authz_sidecar.login.http import LoginRequest
     from authz_sidecar.sessions.records import SessionSummary
 
-# The first that is found counts: nearly all of them claim to be several others as well.
+# The first match counts: nearly all browsers name several others as well.
 _BROWSERS = (
     ("Edg", "Edge"),
     ("OPR", "Opera"),
@@ -46,8 +49,9 @@ _PRODUCT = re.compile(r"[A-Za-z][\w.-]{0,30}")
 
 
 def describe_device(user_agent: str) -> str:
-    browser = next((name for sign, name in _BROWSERS if sign in user_agent), None)
-    system = next((name for sign, name in _SYSTEMS if sign in user_agent), None)
+    """Return browser and system as the user knows them, such as `Firefox on Windows`."""
+    browser = next((name for token, name in _BROWSERS if token in user_agent), None)
+    system = next((name for token, name in _SYSTEMS if token in user_agent), None)
     if browser is None:
         product = product_name(user_agent)
         browser = product if product and product != "Mozilla" else "Unknown browser"
@@ -55,7 +59,7 @@ def describe_device(user_agent: str) -> str:
 
 
 def product_name(user_agent: str) -> str | None:
-    """The name that a program calls itself by."""
+    """Return the product name at the beginning of a User-Agent header, or None."""
     product = _PRODUCT.match(user_agent)
     return None if product is None else product[0]
 
@@ -64,93 +68,98 @@ _log = logging.getLogger(__name__)
 
 
 class SessionList:
+    """The endpoints `sessions` and `sessions/revoke`."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
         self._form = CsrfProtection(context=context, purpose="sessions form")
 
     async def page(self, request: LoginRequest) -> LoginResponse:
+        """Return the list, a redirect to the central host, or a 401 page with a link to log in."""
         context = self._context
         if context.auth_host is not None and request.origin != context.auth_host:
             return redirect(context.url(context.auth_host, "sessions"))
-        found = await context.active_sessions(request)
-        if not found:
+        sessions = await context.active_sessions(request)
+        if not sessions:
             return context.not_signed_in_page(request, return_path="sessions")
-        lines = [
-            line
-            for each in found
-            for line in _rows(
-                each,
-                await self._summaries(each),
-                label=context.providers[each.session.identity.provider].label,
+        rows = [
+            row
+            for active in sessions
+            for row in _rows(
+                active,
+                await self._summaries(active),
+                label=context.providers[active.session.identity.provider].label,
             )
         ]
         html = context.pages.sessions(
-            identity=found[0].session.identity,
-            lines=tuple(lines),
+            identity=sessions[0].session.identity,
+            lines=tuple(rows),
             action_url=f"{context.base_path}/sessions/revoke",
-            csrf=self._form.token(request, found[0]),
+            csrf=self._form.token(request, sessions[0]),
         )
         return context.page(html)
 
     async def revoke(self, request: LoginRequest) -> LoginResponse:
+        """End the sessions that the form names. Raises `BadRequest` for a form without a valid CSRF
+        token, or on another host than the central one."""
         context = self._context
         if context.uses_central_host(request.origin):
             raise BadRequest("sessions are ended on the central host")
         self._form.check_origin(request)
-        found = await context.active_sessions(request)
-        if not found:
+        sessions = await context.active_sessions(request)
+        if not sessions:
             return redirect(context.url(request.origin, "sessions"))
-        self._form.check_token(request, found)
-        gone = await self._end(request, found)
+        self._form.check_token(request, sessions)
+        ended = await self._end(request, sessions)
         cookies = (
             context.cookies.clear_cookie(
-                context.cookies.name_for(each.session.identity.provider, request.origin),
+                context.cookies.name_for(active.session.identity.provider, request.origin),
                 origin=request.origin,
             )
-            for each in gone
+            for active in ended
         )
-        left = "signed_out" if len(gone) == len(found) else "sessions"
-        return redirect(context.url(request.origin, left)).with_cookies(*cookies)
+        next_page = "signed_out" if len(ended) == len(sessions) else "sessions"
+        return redirect(context.url(request.origin, next_page)).with_cookies(*cookies)
 
     async def _end(
-        self, request: LoginRequest, found: tuple[ActiveSession, ...]
+        self, request: LoginRequest, sessions: tuple[ActiveSession, ...]
     ) -> tuple[ActiveSession, ...]:
-        """End what the form asks for; which of this browser's own sessions went with it."""
+        """End the sessions that the form names. Returns those that are sessions of this browser."""
         context = self._context
         if single_parameter(request.form, "all") == "1":
-            for each in found:
-                who = each.session.identity
+            for active in sessions:
+                identity = active.session.identity
                 count = await context.sessions.end_user(
-                    provider=who.provider, issuer=who.issuer, subject=who.subject
+                    provider=identity.provider, issuer=identity.issuer, subject=identity.subject
                 )
-                _log.info("signed out everywhere: %d sessions of `%s`", count, who.provider)
-            return found
+                _log.info("signed out everywhere: %d sessions of `%s`", count, identity.provider)
+            return sessions
         handle = single_parameter(request.form, "session")
-        for each in found:
-            for summary in await self._summaries(each):
-                # Only what is listed as theirs: a handle alone is no right to anything.
+        for active in sessions:
+            for summary in await self._summaries(active):
+                # Only sessions of this user: the public id alone gives no right to end one.
                 if summary.handle == handle:
                     await context.sessions.end_listed(summary)
                     _log.info("session `%s` was ended by its user", handle)
-        return tuple(each for each in found if each.session.public_id == handle)
+        return tuple(active for active in sessions if active.session.public_id == handle)
 
-    async def _summaries(self, found: ActiveSession) -> tuple[SessionSummary, ...]:
-        who = found.session.identity
+    async def _summaries(self, active: ActiveSession) -> tuple[SessionSummary, ...]:
+        identity = active.session.identity
         return await self._context.sessions.list_for_user(
-            provider=who.provider, issuer=who.issuer, subject=who.subject
+            provider=identity.provider, issuer=identity.issuer, subject=identity.subject
         )
 
 
 def _rows(
-    found: ActiveSession, summaries: Sequence[SessionSummary], *, label: str
+    active: ActiveSession, summaries: Sequence[SessionSummary], *, label: str
 ) -> Iterable[SessionRow]:
     for summary in summaries:
         if summary.kind is SessionKind.CHILD:
             continue
         children = (
-            each.scope
-            for each in summaries
-            if each.parent == summary.handle and each.kind is SessionKind.CHILD
+            child.scope
+            for child in summaries
+            if child.parent == summary.handle and child.kind is SessionKind.CHILD
         )
         yield SessionRow(
             handle=summary.handle,
@@ -160,7 +169,7 @@ def _rows(
             signed_in_at=summary.created_at,
             last_used_at=summary.last_used_at,
             sites=tuple(map(_site, sorted({summary.scope, *children}))),
-            current=summary.handle == found.session.public_id,
+            current=summary.handle == active.session.public_id,
         )
 
 
@@ -172,5 +181,5 @@ def _device(summary: SessionSummary) -> str:
 
 
 def _site(scope: str) -> str:
-    """An origin, or the domain that shares a cookie, as people know it."""
+    """Return the host in an origin or cookie domain."""
     return scope.partition("://")[2].removeprefix(".") or scope.removeprefix(".")

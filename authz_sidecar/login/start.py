@@ -124,8 +124,8 @@ class StartEndpoint:
         )
 
     def _same_site_bounce(self, request: LoginRequest) -> LoginResponse:
-        """A strict cookie stays at home when another site sends the browser; a page of our own that
-        goes on by itself makes the next request one of ours."""
+        """Return a page that repeats the request by itself: browsers do not send strict cookies on a
+        navigation from another site, but they do from this page."""
         parameters = dict((*request.query, *request.form)) | {"again": "1"}
         url = self._context.url(request.origin, "start", **parameters)
         return self._context.page(self._context.pages.continue_to(url=url))

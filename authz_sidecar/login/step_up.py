@@ -126,9 +126,11 @@ def authentication_parameters(
 
 
 def needs_prompt_login(step_up: AuthenticationRequirement, *, round_number: int) -> bool:
-    """Whether the provider has to be told to authenticate the user again. `max_age` alone does
-    that; for `acr` and `amr` the provider could reuse its own session. `round_number`: which
-    attempt this is, from 1."""
+    """Whether the request needs `prompt=login`: for `acr` and `amr`, which the provider's own session
+    could otherwise satisfy unchanged, and after a first attempt. `max_age` alone needs none.
+
+    `round_number`: which attempt this is, from 1.
+    """
     return bool(step_up.acr or step_up.amr) or round_number > 1
 
 
@@ -146,21 +148,21 @@ def check_step_up(
         reported = "none" if identity.acr is None else _quoted(identity.acr)
         required = " or ".join(map(_quoted, missing.acr))
         causes.append(
-            f"Asked for was the level {required}, the identity provider answered with {reported}:"
+            f"This page requires the level {required}, the identity provider reported {reported}:"
             " your account may lack a second factor, or the provider does not know this level."
         )
     if missing.amr:
         reported = ", ".join(map(_quoted, identity.amr)) or "none"
         required = " and ".join(map(_quoted, missing.amr))
         causes.append(
-            f"Asked for was a sign-in by {required}, the identity provider tells of {reported}:"
+            f"This page requires a sign-in by {required}, the identity provider reported {reported}:"
             " sign in by another method, if it offers one."
         )
     if missing.max_age is not None:
         if identity.authenticated_at is None:
             causes.append(
-                "The identity provider does not say when you signed in (auth_time), so that"
-                " nobody can tell how long ago that was."
+                "The identity provider does not say when you signed in (auth_time), so it"
+                " is unknown how long ago that was."
             )
         else:
             ago = now - identity.authenticated_at

@@ -1,5 +1,5 @@
-"""Programmatic sign-in, the tool's half: the code, once, and the proof that belongs to it become a
-token for this host (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+"""The token endpoint for command-line tools: exchanges the code of `native_apps` and its PKCE
+verifier for an API token of this host (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 class GrantRefused(LoginRefused):
-    """`code` is one of RFC 6749 section 5.2."""
+    """A token request that is refused.
+
+    `code`: the error code (RFC 6749 section 5.2).
+    """
 
     status = 400
 
@@ -40,49 +43,53 @@ class GrantRefused(LoginRefused):
 
 
 class TokenEndpoint:
+    """The endpoint `api/token`."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
 
     async def respond(self, request: LoginRequest) -> LoginResponse:
+        """Return a token response (RFC 6749 section 5.1). Raises `GrantRefused`, and `BadRequest`
+        for a duplicate parameter. The code is used up in any case."""
         context = self._context
-        grant = single_parameter(request.form, "grant_type")
-        if grant is None:
+        grant_type = single_parameter(request.form, "grant_type")
+        if grant_type is None:
             raise GrantRefused("invalid_request", "no grant_type")
-        if grant != "authorization_code":
+        if grant_type != "authorization_code":
             raise GrantRefused("unsupported_grant_type", "grant_type is not authorization_code")
-        given = {name: single_parameter(request.form, name) for name in ("code", "code_verifier")}
-        code, verifier = given["code"] or "", given["code_verifier"] or ""
+        values = {name: single_parameter(request.form, name) for name in ("code", "code_verifier")}
+        code, verifier = values["code"] or "", values["code_verifier"] or ""
         if not code or not _VERIFIER.fullmatch(verifier):
             raise GrantRefused("invalid_request", "no code, or no usable code_verifier")
         payload = await context.sessions.one_time.redeem_ticket(code)
-        # From here on the code is used up, whoever brought it.
+        # From here on the code is used up, whatever the result.
         fields = {} if payload is None else json.loads(payload)
-        matching = (
+        is_valid = (
             fields.get("for") == CODE_PURPOSE
             and fields["origin"] == str(request.origin)
             and fields["redirect_uri"] == single_parameter(request.form, "redirect_uri")
             and hmac.compare_digest(fields["challenge"], s256_challenge(verifier))
         )
-        if not matching:
+        if not is_valid:
             raise GrantRefused("invalid_grant", "code is unknown, used, too old or another's")
         return self._token_response(*await self._session(request, fields))
 
     async def _session(self, request: LoginRequest, fields: dict[str, str]) -> tuple[str, Session]:
         context = self._context
-        here = await context.sessions.find(
+        browser_session = await context.sessions.find(
             fields["token"],
             scope=context.cookies.scope_for(request.origin),
             provider=fields["provider"],
         )
-        if here is None:
+        if browser_session is None:
             raise GrantRefused("invalid_grant", "the sign-in has ended in the meantime")
         try:
             secret, session = await context.sessions.create(
-                identity=here.identity,
+                identity=browser_session.identity,
                 scope=tool_scope(request.origin),
                 client="" if request.client is None else str(request.client),
                 user_agent=request.user_agent,
-                parent=here.root_session,
+                parent=browser_session.root_session,
                 parent_token=fields["token"],
                 kind=SessionKind.TOOL,
             )
@@ -105,36 +112,40 @@ class TokenEndpoint:
 
 
 def error_response(error: AuthzError) -> LoginResponse:
-    """RFC 6749 section 5.2. What it has no word for is said in that of section 4.1.2.1."""
-    retry: tuple[tuple[str, str], ...] = ()
+    """Return the error response (RFC 6749 section 5.2); for errors without a code there, the code
+    of section 4.1.2.1."""
+    retry_after: tuple[tuple[str, str], ...] = ()
     match error:
         case GrantRefused():
             code = error.code
         case BadRequest():
             code = "invalid_request"
         case RateLimited():
-            code, retry = "temporarily_unavailable", (("retry-after", str(error.retry_after)),)
+            code, retry_after = (
+                "temporarily_unavailable",
+                (("retry-after", str(error.retry_after)),),
+            )
         case StoreUnavailable():
-            code, retry = "temporarily_unavailable", (("retry-after", str(RETRY_SECONDS)),)
+            code, retry_after = "temporarily_unavailable", (("retry-after", str(RETRY_SECONDS)),)
         case _:
             code = "invalid_grant"
     return json_response(
-        error.status, {"error": code, "error_description": error.public_message}, *retry
+        error.status, {"error": code, "error_description": error.public_message}, *retry_after
     )
 
 
 def json_response(
     status: int, document: dict[str, object], *more: tuple[str, str]
 ) -> LoginResponse:
-    # RFC 6749 section 5.1: both, wherever a token may stand.
-    never = (("cache-control", "no-store"), ("pragma", "no-cache"))
-    kind = (("content-type", "application/json"),)
+    """Return a JSON response that must not be cached (RFC 6749 section 5.1)."""
+    no_store = (("cache-control", "no-store"), ("pragma", "no-cache"))
+    content_type = (("content-type", "application/json"),)
     return LoginResponse(
-        status=status, headers=(*kind, *never, *more), body=json.dumps(document).encode()
+        status=status, headers=(*content_type, *no_store, *more), body=json.dumps(document).encode()
     )
 
 
 def s256_challenge(verifier: str) -> str:
-    """RFC 7636 section 4.2, S256."""
+    """Return the PKCE code challenge of a verifier, by the method S256 (RFC 7636 section 4.2)."""
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
     return base64url_encode(digest)

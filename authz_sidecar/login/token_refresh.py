@@ -1,15 +1,15 @@
-"""Refresh on the request path: whoever's check comes first after its time asks the provider again
-who this is, and everybody else goes on with the session as it is.
+"""Token refresh during checks: the first check of a session that is due refreshes it at the
+provider; concurrent checks use the session as it is.
 
-A refusal ends the session; an outage does not. New tokens are kept before anything is done with
-them, so that a rotated refresh token is never lost to what follows.
+A refusal by the provider ends the session, an outage does not. New tokens are stored before
+anything else happens, so that a rotated refresh token is never lost.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from authz_sidecar.errors import LoginRefused, ProviderUnavailable, StoreUnavailable
 from authz_sidecar.login.providers import RefreshRefused
@@ -20,18 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from authz_sidecar.core.types import Session
+    from authz_sidecar.login.interfaces import SessionFinder
     from authz_sidecar.login.providers import OIDCClient, TokenResponse
     from authz_sidecar.sessions.service import SessionService
 
 _log = logging.getLogger(__name__)
 
 
-class SessionFinder(Protocol):
-    async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
-
-
 class RefreshingSessionFinder:
-    """Finds sessions as `finder` does, and refreshes those whose time has come."""
+    """Finds sessions as `finder` does, and refreshes those that are due."""
 
     def __init__(
         self,
@@ -47,68 +44,73 @@ class RefreshingSessionFinder:
         self._clock = clock
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
+        """Return the valid session, refreshed if it is due; None when there is none or the provider
+        has ended it."""
         session = await self._finder.find(token, scope=scope, provider=provider)
         if session is None or not session.needs_refresh(self._clock()):
             return session
         try:
-            return await self._refreshed(token, session)
+            return await self._refresh(token, session)
         except StoreUnavailable as error:
             _log.warning("refresh of session `%s` put off: %s", session.public_id, error)
             return session
 
-    async def _refreshed(self, token: str, session: Session) -> Session | None:
-        claim = await self._sessions.refresh.acquire(token, session, now=self._clock())
-        if not isinstance(claim, RefreshLease):
-            return claim
+    async def _refresh(self, token: str, session: Session) -> Session | None:
+        lease = await self._sessions.refresh.acquire(token, session, now=self._clock())
+        if not isinstance(lease, RefreshLease):
+            return lease
         provider = self._providers.get(session.identity.provider)
         if provider is None:
             return session
         try:
-            renewed = await self._renewed(claim, provider)
+            was_stored = await self._renew(lease, provider)
         except ProviderUnavailable as error:
-            _log.warning("refresh of session `%s` put off: %s", claim.root_id, error)
+            _log.warning("refresh of session `%s` put off: %s", lease.root_id, error)
             return session
         except LoginRefused as error:
-            _log.info("session `%s` ends: %s", claim.root_id, error)
+            _log.info("session `%s` ends: %s", lease.root_id, error)
             await self._sessions.end(session.root_session)
             return None
-        if not renewed:
+        if not was_stored:
             return await self._finder.find(
                 token, scope=session.scope, provider=session.identity.provider
             )
-        _log.info("refreshed session `%s`", claim.root_id)
+        _log.info("refreshed session `%s`", lease.root_id)
         await self._sessions.refresh.acquire(token, session, now=self._clock())
-        # From the store, with its watermarks: somebody may have signed out while the provider was
-        # asked, even if a failover has lost what they deleted.
+        # From the store, with its watermarks: the user may have logged out during the refresh, even
+        # if a failover has lost the deletion.
         return await self._sessions.find(
             token, scope=session.scope, provider=session.identity.provider
         )
 
-    async def _renewed(self, claim: RefreshLease, provider: OIDCClient) -> bool:
-        """Whether the vault holds what the provider says now."""
-        now, old = self._clock(), claim.vault
-        if old.tokens.refresh_token is None:
+    async def _renew(self, lease: RefreshLease, provider: OIDCClient) -> bool:
+        """Refresh tokens and identity. Returns whether they were stored; otherwise another instance
+        did it."""
+        now, vault_before = self._clock(), lease.vault
+        if vault_before.tokens.refresh_token is None:
             raise RefreshRefused("there is no refresh token left")
-        given = await provider.refresh(old.tokens.refresh_token)
-        tokens = _kept(given, old.tokens, now=now)
-        # Its time has not come yet for others, nor has it passed: whoever reads on meanwhile, or
-        # after us if we die here, begins where we are.
-        kept = await self._sessions.refresh.commit(claim, replace(old, tokens=tokens))
-        if kept is None:
+        response = await provider.refresh(vault_before.tokens.refresh_token)
+        tokens = _merge_tokens(response, vault_before.tokens, now=now)
+        # `refresh_at` stays at the end of the lease: until then other instances wait, and afterwards
+        # they continue from these tokens if this one has failed.
+        next_lease = await self._sessions.refresh.commit(
+            lease, replace(vault_before, tokens=tokens)
+        )
+        if next_lease is None:
             return False
-        identity = await provider.refreshed_identity(given, before=old.identity)
+        identity = await provider.refreshed_identity(response, before=vault_before.identity)
         expires_at = tokens.expires_at or now + LEASE_SECONDS * 4
         vault = RefreshVault(
             tokens=tokens, identity=identity, refresh_at=refresh_time(expires_at, now=now)
         )
-        return await self._sessions.refresh.commit(kept, vault) is not None
+        return await self._sessions.refresh.commit(next_lease, vault) is not None
 
 
-def _kept(given: TokenResponse, old: ProviderTokens, *, now: float) -> ProviderTokens:
+def _merge_tokens(response: TokenResponse, old: ProviderTokens, *, now: float) -> ProviderTokens:
     return ProviderTokens(
-        id_token=given.id_token or old.id_token,
-        access_token=given.access_token,
-        # RFC 6749 section 6: without a new one the old one stays good.
-        refresh_token=given.refresh_token or old.refresh_token,
-        expires_at=None if given.expires_in is None else now + given.expires_in,
+        id_token=response.id_token or old.id_token,
+        access_token=response.access_token,
+        # RFC 6749 section 6: without a new refresh token the old one stays valid.
+        refresh_token=response.refresh_token or old.refresh_token,
+        expires_at=None if response.expires_in is None else now + response.expires_in,
     )

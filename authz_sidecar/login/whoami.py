@@ -1,4 +1,4 @@
-"""Who am I: a page for people, JSON for programs. No token is ever shown."""
+"""The page and the JSON endpoint that show the current user. They never show a token."""
 
 from __future__ import annotations
 
@@ -14,30 +14,35 @@ if TYPE_CHECKING:
 
 
 class WhoAmIEndpoint:
+    """The endpoints `/` below the base path and `userinfo`."""
+
     def __init__(self, context: LoginContext) -> None:
         self._context = context
 
     async def page(self, request: LoginRequest) -> LoginResponse:
+        """Return the page about the current user, or a 401 page with a link to log in."""
         context = self._context
-        found = await context.active_session(request, tuple(context.providers))
-        if found is None:
+        active = await context.active_session(request, tuple(context.providers))
+        if active is None:
             return context.not_signed_in_page(request, return_path="")
-        identity = found.session.identity
+        identity = active.session.identity
         html = context.pages.who_am_i(
             identity=identity,
             provider=context.providers[identity.provider].label,
-            expires_at=found.session.expires_at,
+            expires_at=active.session.expires_at,
             sign_out_url=f"{context.base_path}/sign_out",
             sessions_url=context.url(context.auth_host or request.origin, "sessions"),
         )
         return context.page(html)
 
     async def redirect_to_page(self, request: LoginRequest) -> LoginResponse:
-        """For addresses beside the page: without its slash, or the bare central host."""
+        """Redirect to the page, from its URL without the trailing slash or from the root of the
+        central host."""
         return redirect(self._context.url(request.origin, ""))
 
     async def root(self, request: LoginRequest) -> LoginResponse:
-        """`/` is an app's, and reaches us only where a proxy has nothing else to send it to."""
+        """Redirect from the root of the central host to the page, unless a route serves the root;
+        404 everywhere else. Root paths belong to applications."""
         context = self._context
         if (
             request.origin == context.auth_host
@@ -47,12 +52,13 @@ class WhoAmIEndpoint:
         return LoginResponse(status=404, headers=NO_STORE)
 
     async def userinfo(self, request: LoginRequest) -> LoginResponse:
+        """Return the current user as JSON, or 401 with the URL that starts a login."""
         context = self._context
-        found = await context.active_session(request, tuple(context.providers))
-        if found is None:
-            start = context.url(request.origin, "start")
-            return _json({"error": "unauthenticated", "sign_in": start}, status=401)
-        return _json(_userinfo(found.session))
+        active = await context.active_session(request, tuple(context.providers))
+        if active is None:
+            start_url = context.url(request.origin, "start")
+            return _json({"error": "unauthenticated", "sign_in": start_url}, status=401)
+        return _json(_userinfo(active.session))
 
 
 def _userinfo(session: Session) -> dict[str, object]:

@@ -158,7 +158,7 @@ def check_subject(claims: Mapping[str, object]) -> None:
 def _check_nonce(claims: Mapping[str, object], expected: str) -> None:
     nonce = claims.get("nonce")
     if not isinstance(nonce, str) or not _same(nonce, expected):
-        raise LoginRefused("ID token does not carry the nonce of this attempt")
+        raise LoginRefused("ID token does not carry the nonce of this transaction")
 
 
 def _check_access_token_hash(claim: object, access_token: str, algorithm: str) -> None:
