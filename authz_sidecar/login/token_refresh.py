@@ -91,8 +91,8 @@ class RefreshingSessionFinder:
             raise RefreshRefused("there is no refresh token left")
         response = await provider.refresh(vault_before.tokens.refresh_token)
         tokens = _merge_tokens(response, vault_before.tokens, now=now)
-        # `refresh_at` stays at the end of the lease: until then other instances wait, and afterwards
-        # they continue from these tokens if this one has failed.
+        # The refresh stays due (`refresh_at` is unchanged): if this instance fails here, another one
+        # continues from these tokens once the lease has ended.
         next_lease = await self._sessions.refresh.commit(
             lease, replace(vault_before, tokens=tokens)
         )
