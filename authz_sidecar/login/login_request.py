@@ -15,7 +15,7 @@ from authz_sidecar.core.step_up import MAX_STEP_UP_REQUEST_BYTES, Authentication
 from authz_sidecar.errors import BadReturnUrl, TransactionLost
 from authz_sidecar.login.error_pages import OTHER_KEYS, LoginError, wrong_central_host
 from authz_sidecar.login.http import BadRequest, single_parameter
-from authz_sidecar.login.step_up import is_readable_request
+from authz_sidecar.login.step_up import is_plain_request_line
 
 if TYPE_CHECKING:
     from authz_sidecar.core.redirects import ReturnUrl
@@ -132,7 +132,7 @@ class LoginRequestParser:
             raise BadRequest("unusable attempt number")
         if protected_request and (
             len(protected_request) > MAX_STEP_UP_REQUEST_BYTES
-            or not is_readable_request(protected_request)
+            or not is_plain_request_line(protected_request)
         ):
             raise BadRequest("unusable question")
         return_url = context.return_urls.parse(return_to, base_origin=request.origin)

@@ -59,7 +59,8 @@ class RedirectUris:
         """Whether the authorization response has to carry `iss`: where the provider announces it,
         and at a redirect URI that several providers share.
 
-        With a single provider on the shared URI, an earlier provider may still have it registered.
+        That holds even if only one of several providers is configured for the shared URI: another
+        one may still have it registered.
         """
         shared = _callback_path_of(transaction) == _SHARED_PATH and len(self.providers) > 1
         return shared or _guarantees_iss(settings, metadata)

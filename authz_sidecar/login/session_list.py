@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from authz_sidecar.login.http import LoginRequest
     from authz_sidecar.sessions.records import SessionSummary
 
+_log = logging.getLogger(__name__)
+
 # The first match counts: nearly all browsers name several others as well.
 _BROWSERS = (
     ("Edg", "Edge"),
@@ -46,25 +48,6 @@ _SYSTEMS = (
     ("Linux", "Linux"),
 )
 _PRODUCT = re.compile(r"[A-Za-z][\w.-]{0,30}")
-
-
-def describe_device(user_agent: str) -> str:
-    """Return browser and system as the user knows them, such as `Firefox on Windows`."""
-    browser = next((name for token, name in _BROWSERS if token in user_agent), None)
-    system = next((name for token, name in _SYSTEMS if token in user_agent), None)
-    if browser is None:
-        product = product_name(user_agent)
-        browser = product if product and product != "Mozilla" else "Unknown browser"
-    return browser if system is None else f"{browser} on {system}"
-
-
-def product_name(user_agent: str) -> str | None:
-    """Return the product name at the beginning of a User-Agent header, or None."""
-    product = _PRODUCT.match(user_agent)
-    return None if product is None else product[0]
-
-
-_log = logging.getLogger(__name__)
 
 
 class SessionList:
@@ -183,3 +166,19 @@ def _device(summary: SessionSummary) -> str:
 def _site(scope: str) -> str:
     """Return the host in an origin or cookie domain."""
     return scope.partition("://")[2].removeprefix(".") or scope.removeprefix(".")
+
+
+def describe_device(user_agent: str) -> str:
+    """Return browser and system as the user knows them, such as `Firefox on Windows`."""
+    browser = next((name for token, name in _BROWSERS if token in user_agent), None)
+    system = next((name for token, name in _SYSTEMS if token in user_agent), None)
+    if browser is None:
+        product = product_name(user_agent)
+        browser = product if product and product != "Mozilla" else "Unknown browser"
+    return browser if system is None else f"{browser} on {system}"
+
+
+def product_name(user_agent: str) -> str | None:
+    """Return the product name at the beginning of a User-Agent header, or None."""
+    product = _PRODUCT.match(user_agent)
+    return None if product is None else product[0]

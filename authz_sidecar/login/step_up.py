@@ -196,7 +196,7 @@ def is_same_user(fingerprint: str, identity: Identity) -> bool:
     return hmac.compare_digest(fingerprint, user_fingerprint(identity))
 
 
-def is_readable_request(text: str) -> bool:
+def is_plain_request_line(text: str) -> bool:
     """Whether `text` is a method and a plain path, as our own challenges write them."""
     method, space, path = text.partition(" ")
     return (

@@ -21,7 +21,6 @@ from authz_sidecar.errors import ProviderUnavailable
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
 TOTAL_SECONDS = 10.0

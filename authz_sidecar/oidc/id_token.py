@@ -33,8 +33,6 @@ _REQUIRED = ("iss", "sub", "aud", "exp", "iat")
 
 # Placeholders that a broken provider sends as `sub`: different users would share one account.
 _PLACEHOLDER_SUBJECTS = frozenset({"null", "undefined", "none", "*"})
-
-
 _TENANT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -15,7 +15,7 @@ from authz_sidecar.core.urls import parse_origin
 from authz_sidecar.login.step_up import (
     authentication_parameters,
     check_step_up,
-    is_readable_request,
+    is_plain_request_line,
     needs_prompt_login,
 )
 from tests.login.dishonest_provider import TamperedProvider
@@ -274,7 +274,7 @@ async def test_a_question_that_is_not_the_pages_is_stepped_up_for(browser: Brows
 async def test_a_question_is_a_method_and_a_path(browser: Browser, question: str) -> None:
     reply = await browser.get(start_url(APP, "/", **{"for": question}))
     assert reply.status_code == 400
-    assert is_readable_request("POST /a/b%2fc;d=1")
+    assert is_plain_request_line("POST /a/b%2fc;d=1")
 
 
 async def test_a_sign_in_long_ago_is_done_again(fixture: SignInFixture, browser: Browser) -> None:

@@ -21,7 +21,7 @@ from authz_sidecar.login.providers.authorization_request import (
 )
 from authz_sidecar.login.providers.discovery import Discovery
 from authz_sidecar.login.providers.github import github_claims
-from authz_sidecar.login.providers.microsoft_graph import graph_groups, groups_are_left_out
+from authz_sidecar.login.providers.microsoft_graph import graph_groups, has_groups_overage
 from authz_sidecar.login.providers.token_response import RefreshRefused, TokenResponse
 from authz_sidecar.login.providers.token_verifier import TokenVerifier
 from authz_sidecar.login.providers.userinfo import (
@@ -236,7 +236,7 @@ class OIDCClient:
                 return await github_claims(
                     fetch_api, api=api_url(settings), issuer=settings.issuer, scopes=settings.scopes
                 )
-        groups_missing = settings.kind.claims_source == "graph" and groups_are_left_out(claims)
+        groups_missing = settings.kind.claims_source == "graph" and has_groups_overage(claims)
         claims = await self._with_userinfo(claims, access_token)
         if groups_missing:
             async with bounded_exchange(f"`{api_url(settings)}`"):

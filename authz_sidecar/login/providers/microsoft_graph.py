@@ -16,7 +16,7 @@ _GROUP = "#microsoft.graph.group"
 _MEMBERSHIPS = "me/transitiveMemberOf"
 
 
-def groups_are_left_out(claims: Mapping[str, object]) -> bool:
+def has_groups_overage(claims: Mapping[str, object]) -> bool:
     """Whether the token says that it leaves out the groups ("groups overage claim")."""
     distributed_claims = claims.get("_claim_names")
     is_distributed = isinstance(distributed_claims, Mapping) and "groups" in distributed_claims

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from authz_sidecar.oidc.client_key import ClientKey
 
-
 METADATA_FRESH_SECONDS = 3600.0
 
 

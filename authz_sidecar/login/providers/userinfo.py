@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SIGNED = "application/jwt"
 _KINDS = frozenset({"jwt"})
+_MAX_NAME_LENGTH = 200
+_MAX_USER_LENGTH = 4096
 
 
 def plain_userinfo(body: HttpBody) -> Mapping[str, object]:
@@ -71,10 +73,6 @@ def signed_userinfo(
     if "exp" in claims:
         check_times({"iat": now, **claims}, now=now)
     return claims
-
-
-_MAX_NAME_LENGTH = 200
-_MAX_USER_LENGTH = 4096
 
 
 def api_url(settings: ProviderSettings) -> str:
