@@ -2,7 +2,7 @@
 redirects and compression.
 
 Nearly every request carries a code, a secret or a token, so a redirect must never send it
-elsewhere. Response bodies are cut off at `MAX_RESPONSE_BYTES`.
+elsewhere. A response of more than `MAX_RESPONSE_BYTES` is an error.
 """
 
 from __future__ import annotations
