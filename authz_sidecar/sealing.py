@@ -1,8 +1,8 @@
-"""What the operator's secrets turn into: derived keys, and seals over data that leaves the process.
+"""Authenticated encryption ("sealing") and key derivation from the operator's secrets.
 
-The first secret seals and all of them open, so that a secret is rotated without anybody noticing.
-A purpose separates what is sealed for one place from what is read at another. Knows nothing of
-sessions, cookies or URLs.
+The first secret seals and every secret opens, so that a secret can be rotated without an
+interruption. A purpose separates the uses: what was sealed for one purpose does not open for
+another. Must not know sessions, cookies or URLs.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ MIN_KEY_BYTES = 32
 _VERSION = b"\x01"
 _SALT_BYTES = 16
 _TAG_BYTES = 16
-# Every message has a key of its own, so the nonce need not differ.
+# Every message has its own key, so the nonce may be constant.
 _NONCE = bytes(12)
 
 
 class KeyedHash:
-    """HMAC-SHA256 (RFC 2104) under one key, with all that depends on the key alone done in advance:
-    several times as fast as `hmac.digest`, which matters where every check needs some."""
+    """HMAC-SHA256 (RFC 2104) under one key, with both padded key blocks hashed in advance: several
+    times as fast as `hmac.digest`, which matters because every check computes some."""
 
     __slots__ = ("_inner", "_outer")
 
@@ -49,7 +49,11 @@ class KeyedHash:
 
 
 class SecretKeys:
-    """The operator's secrets, in order of `secret_keys`."""
+    """The operator's secrets in the order of `secret_keys`: keys derived from them, and sealing.
+
+    Raises `ValueError` when there is none, or when one is shorter than `MIN_KEY_BYTES`. Message
+    keys are derived with HKDF-SHA256 (RFC 5869) and HMAC-SHA256; data is sealed with AES-256-GCM.
+    """
 
     __slots__ = ("_derived_keys", "_keys")
 
@@ -68,16 +72,18 @@ class SecretKeys:
         return f"SecretKeys({len(self._keys)} keys)"
 
     def derive(self, purpose: str, *, length: int = 32) -> tuple[bytes, ...]:
-        """One key for each secret, in their order; keys of different purposes are unrelated."""
+        """The keys for a purpose, one for each secret in their order, each of `length` bytes
+        (HKDF, RFC 5869). Keys of different purposes are unrelated."""
         return self._derive_keys(f"derive:{purpose}", length)
 
     def seal(
         self, purpose: str, data: bytes, *, associated_data: bytes = b"", extra_secret: bytes = b""
     ) -> bytes:
-        """Only these keys open it, for the same purpose and `associated_data`.
+        """The data encrypted and authenticated for a purpose.
 
-        `associated_data` is compared and kept nowhere. `extra_secret` is a second secret that goes
-        into the key itself: without it not even the holder of the secret keys can read the data.
+        `associated_data`: is authenticated and not stored; `open` needs the same value.
+        `extra_secret`: becomes part of the key, so that the secret keys alone do not open the
+            data.
         """
         salt = os.urandom(_SALT_BYTES)
         key = _derive_message_key(self._sealing_keys(purpose)[0], salt, extra_secret)
@@ -91,7 +97,8 @@ class SecretKeys:
         associated_data: bytes = b"",
         extra_secret: bytes = b"",
     ) -> bytes | None:
-        """What was sealed; None when it is not ours, was tampered with or is bound elsewhere."""
+        """The data that `seal` was given; None when it was not sealed under these keys for this
+        purpose, or with other `associated_data` or `extra_secret`, or when it was modified."""
         if len(sealed) < 1 + _SALT_BYTES + _TAG_BYTES or sealed[:1] != _VERSION:
             return None
         salt, ciphertext = sealed[1 : 1 + _SALT_BYTES], sealed[1 + _SALT_BYTES :]
@@ -106,7 +113,8 @@ class SecretKeys:
     def seal_text(
         self, purpose: str, data: bytes, *, associated_data: bytes = b"", extra_secret: bytes = b""
     ) -> str:
-        """The same in base64url without padding, which cookies and URLs carry as it is."""
+        """As `seal`, in base64url without padding (RFC 4648 section 5), which cookies and URLs
+        carry unchanged."""
         sealed = self.seal(
             purpose, data, associated_data=associated_data, extra_secret=extra_secret
         )
@@ -115,6 +123,8 @@ class SecretKeys:
     def open_text(
         self, purpose: str, sealed: str, *, associated_data: bytes = b"", extra_secret: bytes = b""
     ) -> bytes | None:
+        """As `open`, for the text that `seal_text` returned; None for any other spelling of the
+        same bytes."""
         data = _decode_strictly(sealed)
         if data is None:
             return None
@@ -137,13 +147,14 @@ class SecretKeys:
 
 
 def _derive_message_key(sealing_key: KeyedHash, salt: bytes, extra_secret: bytes) -> bytes:
-    # One key a message: with random nonces under one long-lived key, AES-GCM would be worn out
-    # after 2**32 messages (NIST SP 800-38D section 8.3), and strangers cause sign-in attempts.
+    # One key per message: with random nonces, one key is limited to 2**32 messages (NIST SP 800-38D
+    # section 8.3), and anonymous clients cause messages to be sealed by starting sign-ins.
     return sealing_key(salt + extra_secret)
 
 
 def _decode_strictly(text: str) -> bytes | None:
-    """Strict: no padding, no foreign characters, and one spelling only for the same bytes."""
+    """The decoded base64url text; None for padding, foreign characters and a non-canonical last
+    character."""
     if not text.isascii() or "+" in text or "/" in text:
         return None
     try:

@@ -89,10 +89,6 @@ class ReturnUrlValidator:
             raise BadReturnUrl(f"return address on `{origin}`, which no route protects")
         return truncate_to_limit(origin, self._exclude_own_routes(target))
 
-    def default_url(self, origin: Origin) -> str:
-        """Returns the default page of a host."""
-        return f"{origin}/"
-
     def _exclude_own_routes(self, target: str) -> str:
         path = target.partition("?")[0]
         if path == f"{self.base_path}/":

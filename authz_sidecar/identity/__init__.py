@@ -1,1 +1,1 @@
-"""What an application is told about the user: headers and the signed assertion."""
+"""Headers and signed assertions that pass a user's identity to an application."""

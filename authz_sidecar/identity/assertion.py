@@ -1,7 +1,8 @@
-"""The signed statement of who the user is, for applications that verify rather than trust.
+"""Signed assertions of a user's identity, for applications that verify a signature.
 
-Claims and shape as Pomerium's `X-Pomerium-Jwt-Assertion`, so that its client libraries accept it:
-a JWT (RFC 7519) signed with ES256, its key named by thumbprint (RFC 7638).
+The claims are those of Pomerium's `X-Pomerium-Jwt-Assertion`, so that its client libraries accept
+them: a JWT (RFC 7519) signed with ES256 (RFC 7518 section 3.4), whose key ID is the key's JWK
+thumbprint (RFC 7638). Decides claims, keys and renewal; must not know how a header is sent.
 """
 
 from __future__ import annotations
@@ -34,27 +35,34 @@ _SCALAR_BYTES = 40
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _COORDINATE_BYTES = 32
 _MAX_CACHED = 10_000
-# Shares of the lifetime that are left when a new one is signed, and when none is handed out any
-# more that has not been renewed by then.
+# Remaining shares of the lifetime: at which an assertion is renewed, and below which it is not
+# handed out any more.
 _RENEWAL_SHARE = 0.2
 _MIN_USABLE_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
+    """An EC key on P-256 that signs assertions.
+
+    `key_id`: the JWK thumbprint of the key (RFC 7638), in hexadecimal.
+    `public_jwk`: the public key as JWK (RFC 7517 section 4), as the key set publishes it.
+    """
+
     private_key: ec.EllipticCurvePrivateKey
     key_id: str
     public_jwk: Mapping[str, str]
 
 
 def signing_key_from_pem(pem: bytes) -> SigningKey:
-    """Raises `ValueError` unless it is an unencrypted P-256 private key."""
+    """The signing key in a PEM file. Raises `ValueError` unless it is an unencrypted private key
+    on P-256."""
     try:
         private_key = load_pem_private_key(pem, password=None)
     except TypeError as error:
         raise ValueError("the key is encrypted") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        # What the library says quotes the file and its own documentation.
+        # The library's message quotes the file and its own documentation.
         raise ValueError("not a private key in PEM") from error
     if (
         not isinstance(private_key, ec.EllipticCurvePrivateKey)
@@ -65,7 +73,8 @@ def signing_key_from_pem(pem: bytes) -> SigningKey:
 
 
 def derive_signing_keys(secret_keys: SecretKeys) -> tuple[SigningKey, ...]:
-    """One for each secret, so that a rotation of secrets publishes the old key as well."""
+    """The signing keys derived from the operator's secrets, one for each secret in their order, so
+    that the key set publishes the old key too while a secret is rotated."""
     return tuple(
         _build_signing_key(ec.derive_private_key(_to_p256_scalar(material), ec.SECP256R1()))
         for material in secret_keys.derive(_PURPOSE, length=_SCALAR_BYTES)
@@ -101,12 +110,16 @@ class _CachedAssertion:
 
 
 class AssertionSigner:
-    """Signs once per session and host, and again when a fifth of the lifetime is left.
+    """Signs one assertion per session and host, and a new one when a fifth of its lifetime is
+    left.
 
-    `keys`: the first signs, all are published. `ttl` is in seconds. `group_filter` chooses the
-    groups that the host hears of, `extra_claims` are what it is told beyond the usual.
-    `run_when_idle` calls something as soon as nobody waits for an answer; without it, renewals are
-    waited for.
+    `keys`: the first one signs, all of them are published.
+    `ttl`: lifetime of an assertion, in seconds.
+    `group_filter`: selects the groups that the assertion for a host contains.
+    `clock`: the time of day, in seconds since the epoch.
+    `extra_claims`: names of claims that are copied from the identity besides the fixed ones.
+    `run_when_idle`: schedules a call for when the event loop is idle. Without it, the request that
+        needs a new assertion waits for the signature.
     """
 
     def __init__(
@@ -129,9 +142,11 @@ class AssertionSigner:
         self._renewing: set[tuple[str, Origin]] = set()
 
     def assertion_for(self, session: Session, origin: Origin) -> str:
+        """The assertion for a session on a host, as JWT in compact form (RFC 7515 section 3.1);
+        cached."""
         now, key = self._clock(), (session.public_id, origin)
         cached = self._cache.get(key)
-        # The session is compared whole: after a refresh its claims may be others.
+        # The whole session is compared: a refresh may have changed its claims.
         if cached is not None and cached.session == session:
             if now < cached.renew_at:
                 return cached.token
@@ -143,12 +158,14 @@ class AssertionSigner:
         return self._renew(session, origin)
 
     def assertion_and_expiry(self, session: Session, origin: Origin) -> tuple[str, float]:
-        """The assertion, and the instant at which it expires."""
+        """The assertion for a session on a host, and when it expires, in seconds since the
+        epoch."""
         token = self.assertion_for(session, origin)
         return token, self._cache[session.public_id, origin].expires_at
 
     def stable_until(self, session: Session, origin: Origin) -> float:
-        """The instant from which on another assertion may be given than now."""
+        """When `assertion_for` may return a different assertion, in seconds since the epoch; minus
+        infinity when it has none for this session yet."""
         cached = self._cache.get((session.public_id, origin))
         is_current = cached is not None and cached.session == session
         return cached.renew_at if cached is not None and is_current else float("-inf")
@@ -170,7 +187,7 @@ class AssertionSigner:
         return token
 
     def jwks(self) -> dict[str, list[Mapping[str, str]]]:
-        """RFC 7517 section 5."""
+        """The public keys as JWK set (RFC 7517 section 5)."""
         return {"keys": [key.public_jwk for key in self._keys]}
 
     def _sign(self, session: Session, origin: Origin, *, now: float) -> str:
@@ -178,8 +195,8 @@ class AssertionSigner:
         issued_at = int(now)
         extra = {name: claim_to_text(identity.claims.get(name)) for name in self._extra_claims}
         claims = {name: text for name, text in extra.items() if text} | {
-            # The host, and its port where that is not the default: what was said to one
-            # application is not believed by its neighbour.
+            # The host, and its port where that is not the default: another application must not
+            # accept this assertion.
             "iss": origin.authority,
             "aud": origin.authority,
             "jti": secrets.token_urlsafe(16),

@@ -1,6 +1,7 @@
-"""Which of a user's groups an application hears of.
+"""Group filters: which of a user's groups an application receives.
 
-Hundreds of groups do not fit into headers, and most are none of an application's business.
+Hundreds of groups do not fit into headers, and an application needs few of them. Decides the
+selection alone; how groups are encoded is decided by `identity/headers.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllGroups:
-    """`headers.groups: all`"""
+    """The filter of `headers.groups: all`, which selects every group."""
 
     def __call__(self, identity: Identity, origin: Origin) -> tuple[str, ...]:
         del origin
@@ -28,7 +29,7 @@ class AllGroups:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedGroups:
-    """Those that `names_for` gives for the host."""
+    """A filter that selects the groups whose names `names_for` gives for the host."""
 
     names_for: Callable[[Origin], frozenset[str]]
 
@@ -38,7 +39,8 @@ class SelectedGroups:
 
 
 def filter_by_policies(index: RouteIndex) -> SelectedGroups:
-    """`headers.groups: policy`: those that any policy of the host mentions."""
+    """The filter of `headers.groups: policy`, which selects the groups that a policy of the host
+    names."""
 
     @lru_cache(maxsize=1024)
     def policy_groups(origin: Origin) -> frozenset[str]:
@@ -48,5 +50,6 @@ def filter_by_policies(index: RouteIndex) -> SelectedGroups:
 
 
 def filter_by_names(group_names: tuple[str, ...]) -> SelectedGroups:
+    """The filter of `headers.groups` with a list, which selects these groups on every host."""
     selected = frozenset(group_names)
     return SelectedGroups(names_for=lambda _origin: selected)

@@ -1,5 +1,4 @@
-"""The headers that an application is told with an allowed request, and the names of those that
-must not come from a client.
+"""Identity headers of an allowed request, and the header names that a client must not send.
 
 Decides names, values and their encoding (`core/http_headers.py`). Must not know any proxy.
 """
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
 
 
 class IdentityField(StrEnum):
+    """The part of an identity that a header of a preset carries."""
+
     USER = "user"
     EMAIL = "email"
     GROUPS = "groups"
@@ -65,16 +66,20 @@ PRESETS: Mapping[str, Mapping[str, IdentityField]] = {
 
 
 def includes_assertion(preset: str) -> bool:
-    """Whether an assertion is among the headers of a preset."""
+    """Whether the headers of a preset include the assertion."""
     return IdentityField.ASSERTION in PRESETS[preset].values()
 
 
 def managed_header_names(
     preset: str, claims: Mapping[str, str], template_headers: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Every header this service may set, in a fixed order. What a client sends under one of these
-    names, or an alias of it, must never reach an application. `template_headers` are those that
-    routes set, on whichever host: another host's application may believe the same name."""
+    """The names of all headers that this service may set, each once, in a fixed order. A client's
+    header of such a name, or of an alias of it, must never reach an application.
+
+    `claims`: claim names by header name.
+    `template_headers`: the headers that templates of any route set. They are managed on every
+        host, because the application of another host may trust the same name.
+    """
     by_lower_name: dict[str, str] = {}
     for name in (*PRESETS[preset], *claims, *template_headers):
         by_lower_name.setdefault(name.lower(), name)
@@ -82,23 +87,27 @@ def managed_header_names(
 
 
 def protected_names(managed: Iterable[str], *, certificate: str | None) -> ProtectedNames:
-    """The headers that no client may bring: those that this service may set
-    (`managed_header_names`), and `certificate`, the one in which the proxy forwards the client's,
-    if it does."""
+    """The header names that no client may send: the managed ones, and the one in which the proxy
+    forwards the client certificate, if it does."""
     return ProtectedNames((*managed, *(() if certificate is None else (certificate,))))
 
 
 def template_header_names(routes: Iterable[Route]) -> tuple[str, ...]:
-    """The headers that the templates of any route set."""
+    """The names of the headers that the templates of any route set, each once."""
     return tuple(dict.fromkeys(name for route in routes for name, _ in route.set_request_headers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityHeaders:
-    """`claims` maps header names to claim names; a header of the preset may be given another
-    meaning by it. `group_filter` chooses the groups that the host hears of; `assertion_for` signs.
-    `templates` fills in what routes want to be told besides, `template_headers` names all of
-    that."""
+    """Renders the identity headers of one configuration.
+
+    `preset`: the name of a preset in `PRESETS`.
+    `claims`: claim names by header name; an entry replaces the preset's header of the same name.
+    `group_filter`: selects the groups that a host receives.
+    `assertion_for`: returns the signed assertion.
+    `templates`: renders header templates of routes; None when there are none.
+    `template_headers`: the names of all headers that templates set.
+    """
 
     preset: str
     claims: Mapping[str, str]
@@ -110,7 +119,7 @@ class IdentityHeaders:
     _encoders: tuple[tuple[str, Callable[[Session, Origin], str]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        # All routes' templates count on every host: worked out once, not for each answer.
+        # The same for every request, so computed once.
         names = [name.lower() for name in self.managed_names]
         names_and_aliases = dict.fromkeys(
             (*names, *(alias for name in names for alias in header_name_aliases(name)))
@@ -125,13 +134,15 @@ class IdentityHeaders:
 
     @property
     def managed_names(self) -> tuple[str, ...]:
+        """The names of all headers that this service may set, as `managed_header_names` returns
+        them."""
         return managed_header_names(self.preset, self.claims, self.template_headers)
 
     def request_headers(
         self, request: CheckRequest, session: Session | None, templates: HeaderTemplates
     ) -> tuple[tuple[str, str], ...]:
-        """All that the application is told: each once, in lower case, none empty. What a route
-        says itself stands before what is said everywhere."""
+        """All headers to add to the request: names in lower case, each once, no value empty. A
+        header template of the route replaces the identity header of the same name."""
         headers = () if session is None else self.render(session, request.origin)
         if not templates or self.templates is None:
             return headers
@@ -139,26 +150,29 @@ class IdentityHeaders:
         return tuple((name, value) for name, value in by_name.items() if value)
 
     def render(self, session: Session, origin: Origin) -> tuple[tuple[str, str], ...]:
-        """The headers to set: each once, in lower case, none empty."""
+        """The identity headers of a session on a host: names in lower case, each once, no value
+        empty."""
         headers = [(name, encode(session, origin)) for name, encode in self._encoders]
         return tuple([header for header in headers if header[1]])
 
     def headers_to_remove(self, rendered: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-        """The managed names that were not set, and every alias of all of them."""
+        """The managed names that were not rendered, and the aliases of all managed names, in lower
+        case."""
         set_names = {name for name, _ in rendered}
         return tuple([name for name in self._names_and_aliases if name not in set_names])
 
     def _encoder_of(self, identity_field: IdentityField) -> Callable[[Session, Origin], str]:
-        groups = (
-            self.group_filter
-        )  # a function that held this object would keep all that it knows alive
+        # The closures hold the filter alone: one that held `self` would be a reference cycle.
+        group_filter = self.group_filter
         match identity_field:
             case IdentityField.USER:
                 return lambda session, _: encode_field_value(session.identity.subject)
             case IdentityField.EMAIL:
                 return lambda session, _: encode_field_value(session.identity.email or "")
             case IdentityField.GROUPS:
-                return lambda session, origin: encode_list_value(groups(session.identity, origin))
+                return lambda session, origin: encode_list_value(
+                    group_filter(session.identity, origin)
+                )
             case IdentityField.NAME:
                 return lambda session, _: encode_field_value(session.identity.name or "")
             case IdentityField.ASSERTION:
@@ -170,14 +184,15 @@ def _claim_encoder(claim: str) -> Callable[[Session, Origin], str]:
 
 
 def encode_claim(claim: object) -> str:
-    """A claim as header value; structures and absent claims give nothing."""
+    """A claim as header value; empty for an object and for an absent claim."""
     if isinstance(claim, list | tuple):
         return encode_list_value(map(claim_to_text, claim))
     return encode_field_value(claim_to_text(claim))
 
 
 def claim_to_text(claim: object) -> str:
-    """A claim as text, not yet fit for a header; lists are joined by commas."""
+    """A claim as text, not encoded for a header yet: lists are joined by commas, objects are
+    empty."""
     match claim:
         case str():
             return claim

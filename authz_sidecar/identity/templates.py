@@ -1,6 +1,7 @@
-"""What the references of a route's header templates come to for one allowed request.
+"""Rendering of a route's header templates for one allowed request.
 
-Decides values and what no header may carry of them; the grammar is `core/header_template.py`.
+Decides the value of each reference and which characters a header may carry; the grammar is
+`core/header_template.py`. The references are Pomerium's (`set_request_headers`).
 """
 
 from __future__ import annotations
@@ -21,17 +22,31 @@ _NOT_ALLOWED_IN_HEADER = re.compile(r"[^\x20-\x7e]+")
 
 
 class ClientCertificateNames(Protocol):
+    """The names in a client certificate that templates can refer to."""
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """The SHA-256 fingerprint of the certificate, in hexadecimal."""
+        ...
+
     @property
-    def dns(self) -> tuple[str, ...]: ...
+    def dns(self) -> tuple[str, ...]:
+        """The DNS names of the subject alternative name (RFC 5280 section 4.2.1.6)."""
+        ...
+
     @property
-    def emails(self) -> tuple[str, ...]: ...
+    def emails(self) -> tuple[str, ...]:
+        """The e-mail addresses of the subject alternative name (RFC 5280 section 4.2.1.6)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateRenderer:
-    """`assertion_for` signs; `read_certificate` reads one from PEM, None where that fails."""
+    """Renders header templates.
+
+    `assertion_for`: returns the signed assertion.
+    `read_certificate`: parses a PEM certificate; None when that fails.
+    """
 
     assertion_for: Callable[[Session, Origin], str]
     read_certificate: Callable[[str], ClientCertificateNames | None]
@@ -39,7 +54,8 @@ class TemplateRenderer:
     def render(
         self, templates: HeaderTemplates, request: CheckRequest, session: Session | None
     ) -> dict[str, str]:
-        """Values by name in lower case; blanks around one are gone, as on every way to the app."""
+        """The rendered values by header name in lower case, without surrounding white space, which
+        every proxy strips as well."""
 
         def resolve(reference: TemplateReference) -> str:
             return self._resolve(reference, request, session)
@@ -49,7 +65,8 @@ class TemplateRenderer:
     def _resolve(
         self, reference: TemplateReference, request: CheckRequest, session: Session | None
     ) -> str:
-        """An unknown reference is empty, and so is what is not known of this request."""
+        """The value of a reference; empty for an unknown one, and for one that this request has no
+        value for."""
         match reference:
             case ("pomerium", "jwt"):
                 return "" if session is None else self.assertion_for(session, request.origin)
@@ -68,7 +85,8 @@ class TemplateRenderer:
                 return ""
 
     def _valid_certificate(self, request: CheckRequest) -> ClientCertificateNames | None:
-        """Of one that the proxy vouches for: an application will take what it says as true."""
+        """The names in the client certificate, only when the proxy has verified it: applications
+        trust them."""
         certificate = request.certificate
         if certificate is None or not certificate.valid or certificate.pem is None:
             return None
@@ -76,7 +94,8 @@ class TemplateRenderer:
 
 
 def _join_list(names: tuple[str, ...]) -> str:
-    """Joined by commas; a name with a comma inside would read as two and is left out."""
+    """The names joined by commas; a name that contains a comma is omitted, since it would read as
+    two."""
     return ",".join(_percent_encode(name) for name in names if "," not in name)
 
 
