@@ -1,4 +1,4 @@
-"""Sessions: where they are kept, what is kept of them, and the cookies that open them."""
+"""Sessions: the records, the stores that hold them, and the cookies that open them."""
 
 from authz_sidecar.sessions.cookie import SessionCookies
 from authz_sidecar.sessions.memory_store import MemoryStore

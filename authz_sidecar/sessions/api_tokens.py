@@ -1,8 +1,8 @@
-"""How our own tokens are written: what kind they are, and 256 random bits.
+"""The format of our API tokens: a prefix for their kind, then 256 random bits in base64url.
 
-The prefix is for those who find one where it should not be, people and scanners of secrets alike
-(RFC 8959 has the idea). What is behind it has the form of a session cookie's value and is none: it
-is sealed to another scope.
+The prefix lets people and secret scanners recognise a leaked token (the idea of RFC 8959). The
+secret has the form of a session cookie's value but is sealed to another scope, so neither is
+accepted in place of the other.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from authz_sidecar.sessions.cookie import is_well_formed_token
 
 
 class ApiTokenPrefix(StrEnum):
+    """The prefix of an API token, one for each kind of token."""
+
     SERVICE_ACCOUNT = "azsa_"
     TOOL = "azcl_"
 
 
 def format_api_token(prefix: ApiTokenPrefix, secret: str) -> str:
+    """The API token with this prefix and secret."""
     return f"{prefix}{secret}"
 
 
 def parse_api_token(credential: str) -> tuple[ApiTokenPrefix, str] | None:
-    """What kind of token this is, and its secret; None when it is none of ours."""
+    """The prefix and the secret of an API token; None when the credential is not one of ours."""
     for prefix in ApiTokenPrefix:
         secret = credential.removeprefix(prefix)
         if secret != credential:
@@ -31,5 +34,6 @@ def parse_api_token(credential: str) -> tuple[ApiTokenPrefix, str] | None:
 
 
 def tool_scope(origin: object) -> str:
-    """What a tool's token is sealed to: one host, and there not the cookie."""
+    """The scope to which the token of a command-line tool is sealed: one host, and not its
+    cookie."""
     return f"tool:{origin}"

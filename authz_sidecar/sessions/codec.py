@@ -1,7 +1,8 @@
-"""Records to bytes and back: versioned, compact and strict. Whatever is not exactly what was
-written here is no record; reading never raises. Knows nothing of keys, seals or stores.
+"""Binary encoding of session records: versioned JSON lists, compressed with preset dictionaries.
 
-A record does not hold its own handle: that is the name it was found under.
+Decoding is strict and never raises: bytes that this module did not write decode to None. Knows
+nothing of keys, seals or stores. A record does not contain its own public ID, which is part of the
+key that it is stored under.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _JSON = json.JSONDecoder()
 _VERSION = b"\x01"
 _MAX_BYTES = 1 << 20
 
-# Both are part of version 1, never to be edited: typical claims are about a third shorter by the
-# first, and most of what browsers call themselves is the same in all of them.
+# Both are part of version 1 and must never be edited. The first makes typical claims about a third
+# shorter; the second contains what the user agents of browsers have in common.
 CLAIMS_DICTIONARY = (
     b'"zoneinfo":"locale":"website":"phone_number":"phone_number_verified":"preferred_username":'
     b'"nickname":"picture":"https://"middle_name":"updated_at":"department":"roles":["at_hash":'
@@ -55,10 +56,11 @@ USER_AGENTS_DICTIONARY = (
 
 
 def pack(fields: list[object], *, dictionary: bytes = CLAIMS_DICTIONARY) -> bytes:
-    """Raises `ValueError` when it would be too large."""
+    """The fields as versioned bytes: JSON in raw deflate (RFC 1951) with a preset dictionary.
+    Raises `ValueError` when they exceed `_MAX_BYTES`."""
     text = json.dumps(fields, separators=(",", ":")).encode("ascii")
     if len(text) > _MAX_BYTES:
-        raise ValueError(f"a record of {len(text)} bytes is too large to be kept")
+        raise ValueError(f"a record of {len(text)} bytes is too large to be stored")
     deflate = zlib.compressobj(level=9, wbits=-15, zdict=dictionary)
     return _VERSION + deflate.compress(text) + deflate.flush()
 
@@ -71,8 +73,8 @@ def unpack(
     optional: int = 0,
     dictionary: bytes = CLAIMS_DICTIONARY,
 ) -> T | None:
-    """What `build` makes of the fields; None for anything that `pack` did not write, and where it
-    raises `ValueError`."""
+    """What `build` returns for the fields; None for bytes that `pack` did not write, for a number
+    of fields outside `length` to `length + optional`, and when `build` raises `ValueError`."""
     if data[:1] != _VERSION:
         return None
     inflate = zlib.decompressobj(wbits=-15, zdict=dictionary)
@@ -89,6 +91,7 @@ def unpack(
 
 
 def encode_record(record: SessionRecord) -> bytes:
+    """The bytes of a session record."""
     session, identity = record.session, record.session.identity
     return pack(
         [
@@ -108,10 +111,12 @@ def encode_record(record: SessionRecord) -> bytes:
 
 
 def decode_record(data: bytes, *, public_id: str) -> SessionRecord | None:
+    """The session record in bytes that `encode_record` wrote; None for any others."""
     return unpack(data, 19, lambda fields: _build_record(fields, public_id), optional=1)
 
 
 def encode_listing(listing: SessionListing) -> bytes:
+    """The bytes of a session listing."""
     summary = listing.summary
     return pack(
         [
@@ -134,6 +139,7 @@ def encode_listing(listing: SessionListing) -> bytes:
 
 
 def decode_listing(data: bytes, *, public_id: str) -> SessionListing | None:
+    """The session listing in bytes that `encode_listing` wrote; None for any others."""
     return unpack(
         data,
         12,
@@ -144,18 +150,22 @@ def decode_listing(data: bytes, *, public_id: str) -> SessionListing | None:
 
 
 def encode_tokens(tokens: ProviderTokens) -> bytes:
+    """The bytes of the provider's tokens."""
     return pack(_token_fields(tokens))
 
 
 def encode_vault(vault: RefreshVault) -> bytes:
+    """The bytes of a refresh vault."""
     return pack([vault.refresh_at, *_token_fields(vault.tokens), *_identity_fields(vault.identity)])
 
 
 def decode_vault(data: bytes) -> RefreshVault | None:
+    """The refresh vault in bytes that `encode_vault` wrote; None for any others."""
     return unpack(data, 15, _build_vault)
 
 
 def decode_tokens(data: bytes) -> ProviderTokens | None:
+    """The tokens in bytes that `encode_tokens` wrote; None for any others."""
     return unpack(data, 4, _build_tokens)
 
 
@@ -179,7 +189,7 @@ def _identity_fields(identity: Identity) -> list[object]:
 
 
 def _route_fields(routes: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """A last field for the few that have it; all others are written as ever."""
+    """The optional last field, written only for sessions that are restricted to routes."""
     return (routes,) if routes else ()
 
 
@@ -286,8 +296,8 @@ def _build_tokens(fields: list[object]) -> ProviderTokens:
 
 
 def _intern_claims(claims: dict[str, object], **known: object) -> dict[str, object]:
-    """The same claims. What many records have in common, and what one says twice under the usual
-    name, is in memory once: a near cache holds very many of them."""
+    """The same claims with shared strings: names are interned, and values that repeat a field of
+    the identity refer to it, because a near cache holds very many of them."""
     shared = {intern(name): value for name, value in claims.items()}
     for name, value in known.items():
         if shared.get(name) == value is not None:
@@ -296,7 +306,7 @@ def _intern_claims(claims: dict[str, object], **known: object) -> dict[str, obje
 
 
 class _MalformedRecordError(ValueError):
-    """Stays in this module: a field has another type than what was written."""
+    """A field has another type than the one that was written. Never leaves this module."""
 
 
 def _encode_watermarks(watermarks: Iterable[bytes]) -> list[str]:
@@ -304,7 +314,7 @@ def _encode_watermarks(watermarks: Iterable[bytes]) -> list[str]:
 
 
 def _decode_watermarks(value: object) -> frozenset[bytes]:
-    if value == []:  # as it is with most
+    if value == []:  # the common case
         return frozenset()
     try:
         return frozenset(

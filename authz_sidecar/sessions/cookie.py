@@ -1,4 +1,4 @@
-"""Our cookies: their names, how they are set, and how they are read from raw header lines.
+"""Session cookies: their names, their `Set-Cookie` values, and parsing of raw `Cookie` headers.
 
 Decides which cookie belongs to which provider and origin, and which cookies an application may
 see. Knows nothing of what a session is.
@@ -29,22 +29,30 @@ _VALUE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 # RFC 6265 section 5.2, step 4: browsers trim these from a name before they look at `__Host-`, and
 # nothing else. Any site of the domain may set `\x85__Host-authz`; it is the name of another cookie.
 _BLANK = " \t"
-# What some application's server takes for white space around a name: it must not find ours there.
+# Characters that some application server strips from a name: it must not read our cookie that way.
 _WHITE_SPACE = f"{_BLANK}\r\n\v\f\x00\x85\xa0"
 
 
 def generate_token(random: Callable[[int], bytes]) -> str:
+    """A new session token: 256 random bits in base64url."""
     return base64url_encode(random(32))
 
 
 def is_well_formed_token(text: str) -> bool:
-    """Whether `text` has the form of a session cookie's value; nothing else is ever looked up."""
+    """Whether the text has the form of a session token; no other text is looked up in the store."""
     return _TOKEN.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCookies:
-    """`name`, `same_site` and `domain` as configured; `providers` are all that are configured."""
+    """The session cookies of one configuration.
+
+    `name`: the configured base name.
+    `same_site`: the `SameSite` attribute.
+    `domain`: the domain whose hosts share one cookie; None for one cookie per host.
+    `providers`: the names of all configured identity providers.
+    `default_provider`: the provider whose cookie has the base name alone.
+    """
 
     name: str
     same_site: SameSite
@@ -62,7 +70,8 @@ class SessionCookies:
         )
 
     def name_for(self, provider: str, origin: Origin) -> str:
-        """The name of the cookie that holds `origin`'s session with `provider`."""
+        """The name of the cookie for a session of `origin` with `provider`, with the `__Host-` or
+        `__Secure-` prefix over https (RFC 6265bis section 4.1.3)."""
         default = self.default_provider or (self.providers[0] if len(self.providers) == 1 else None)
         name = self.name if provider == default else f"{self.name}-{provider}"
         if origin.scheme != "https":
@@ -70,63 +79,71 @@ class SessionCookies:
         return f"__Secure-{name}" if self.is_in_shared_domain(origin) else f"__Host-{name}"
 
     def scope_for(self, origin: Origin) -> str:
-        """What a session of `origin` is sealed to: the origin itself, or the shared domain."""
+        """The scope to which a session of `origin` is sealed: the origin itself, or the shared
+        domain."""
         if not self.is_in_shared_domain(origin):
             return str(origin)
         # A cookie that travelled in the clear opens no https host.
         return f".{self.domain}" if origin.scheme == "https" else f"http://.{self.domain}"
 
     def is_in_shared_domain(self, origin: Origin) -> bool:
-        """Whether `origin` lies in the domain that shares one cookie."""
+        """Whether `origin` is in the domain whose hosts share one cookie."""
         return self.domain is not None and f".{origin.host}".endswith(f".{self.domain}")
 
     def set_cookie(
         self, name: str, value: str, *, origin: Origin, max_age: float | None = None
     ) -> str:
-        """One `Set-Cookie` value. Without `max_age`, which should end with the session, the cookie
-        goes with the browser."""
+        """The `Set-Cookie` value that sets a cookie.
+
+        `max_age`: seconds until it expires; without it, the cookie ends with the browser session.
+
+        Raises `ValueError` when the name or value is not allowed in a cookie (RFC 6265 section
+        4.1.1).
+        """
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise ValueError(f"not a cookie that can be set: `{name}`")
         age = () if max_age is None else (f"Max-Age={max(0, int(max_age))}",)
         return "; ".join((f"{name}={value}", *age, *self._attributes(origin)))
 
     def clear_cookie(self, name: str, *, origin: Origin) -> str:
-        """One `Set-Cookie` value that removes what `set_cookie` made for the same name and
+        """The `Set-Cookie` value that removes the cookie which `set_cookie` sets for this name and
         origin."""
-        gone = ("Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT")
-        return "; ".join((f"{name}=", *gone, *self._attributes(origin)))
+        expired = ("Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+        return "; ".join((f"{name}=", *expired, *self._attributes(origin)))
 
     def read_token(self, lines: CookieLines, name: str) -> str | None:
-        """The session token in cookie `name`; None unless it is there once and without fault.
+        """The session token in the cookie `name`; None unless the cookie occurs once and is
+        well-formed.
 
-        A name that occurs twice was set by somebody else as well, and nobody can tell which one
-        is ours (RFC 6265 section 8.6); odd spacing or quotes are of no browser's making.
+        A name that occurs twice was also set by another host or path, and the order does not tell
+        which one is ours (RFC 6265 section 8.6). Browsers send neither odd spacing nor quotes.
         """
         value = read_single_cookie(lines, name)
         return value if value is not None and is_well_formed_token(value) else None
 
     def remove_own(self, lines: CookieLines) -> str | None:
-        """The `Cookie` header an application may see; None when there was nothing to remove.
+        """The `Cookie` header without our cookies, for the application; None when it contained
+        none of them.
 
-        All else stays byte for byte. It is empty when no other cookie was sent.
+        All other cookies stay byte for byte. Empty when there are no others.
         """
-        rest = [kept for line in lines if (kept := self._remove_own_from_line(line)) is not None]
-        return None if tuple(rest) == lines else "; ".join(rest)
+        remaining = [line for line in map(self._remove_own_from_line, lines) if line is not None]
+        return None if tuple(remaining) == lines else "; ".join(remaining)
 
     def is_own_name(self, name: str) -> bool:
-        """Whether a cookie of this name is one of ours, under any prefix and for any purpose."""
+        """Whether a cookie name is one of ours, with any prefix and for any purpose."""
         return self._own_name_pattern.fullmatch(name.rstrip(_WHITE_SPACE)) is not None
 
     def _remove_own_from_line(self, line: str) -> str | None:
         pairs = line.split(";")
-        kept = [pair for pair in pairs if not self.is_own_name(pair.partition("=")[0])]
-        if len(kept) == len(pairs):
+        others = [pair for pair in pairs if not self.is_own_name(pair.partition("=")[0])]
+        if len(others) == len(pairs):
             return line
-        if not any(pair.strip(_BLANK) for pair in kept):
+        if not any(pair.strip(_BLANK) for pair in others):
             return None
-        if kept[0] is not pairs[0]:
-            kept[0] = kept[0].lstrip(" ")
-        return ";".join(kept)
+        if others[0] is not pairs[0]:
+            others[0] = others[0].lstrip(" ")
+        return ";".join(others)
 
     def _attributes(self, origin: Origin) -> Iterable[str]:
         yield "Path=/"
@@ -139,9 +156,10 @@ class SessionCookies:
 
 
 def cookie_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Name and value of each cookie of `Cookie` header lines, trimmed as browsers trim them.
+    """Name and value of each cookie in `Cookie` header lines, trimmed as browsers trim them.
 
-    A pair without `=` is the value of a cookie that has no name (RFC 6265bis section 5.7).
+    A pair without `=` is skipped: it is the value of a cookie without a name (RFC 6265bis section
+    5.7).
     """
     for line in lines:
         for pair in line.split(";"):
@@ -151,7 +169,8 @@ def cookie_pairs(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def read_single_cookie(lines: CookieLines, name: str) -> str | None:
-    """The raw value of cookie `name`; None when absent, repeated, or written in an odd way."""
+    """The raw value of the cookie `name`; None when it is absent, repeated or not well-formed (RFC
+    6265 section 4.2.1)."""
     values: list[str | None] = []
     for line in lines:
         for index, pair in enumerate(line.split(";")):

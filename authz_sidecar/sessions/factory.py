@@ -1,4 +1,4 @@
-"""From `sessions.store` to the store it names."""
+"""Opens the session store that `sessions.store` names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def open_store(url: str, *, clock: Callable[[], float] = time.time) -> SessionStore:
-    """Connects to nothing yet. `clock` is for `memory://`; Redis has its own."""
+    """The store for a URL, not connected yet. `clock` is for `memory://`; Redis has its own clock.
+    Raises `StartupError` for a URL that `parse_store_url` does not accept."""
     try:
         location = parse_store_url(url)
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""How a session is found: the record that a cookie opens, and whether it still stands.
+"""Session lookup: the record that a cookie opens, and whether it is still valid.
 
-The two are apart because a record never changes and may be kept near, while its standing is what
-others can end at any moment. Writes nothing; says what it looks at before it looks.
+The two are separate because a record never changes and may be cached, while a session can be ended
+or revoked at any moment. Writes nothing; announces the keys it depends on before it reads them.
 """
 
 from __future__ import annotations
@@ -23,22 +23,28 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.store import StoreReader
 
 WatchKeys = Callable[[Iterable[str]], None]
-"""Is told the names whose keys (`az:s:`, `az:r:`) decide, before any of them is read."""
+"""Called with the names of the keys (`az:s:`, `az:r:`) that are about to be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedSession:
-    """`last_use` is a sign-in's own, as stored; a child has none."""
+    """A session record with its stored last use.
+
+    `last_use`: of a sign-in, as `format_last_use` wrote it; None for a child, whose parent has it.
+    """
 
     record: SessionRecord
     last_use: bytes | None
 
 
 def watch_nothing(_: Iterable[str]) -> None:
-    """For those who keep nothing."""
+    """A no-op watcher, for callers without a cache."""
 
 
 class SessionLookup:
+    """Reads session records from the store. All methods raise `StoreUnavailable` when the store
+    fails."""
+
     __slots__ = ("_key_names", "_sealer", "_store")
 
     def __init__(self, store: StoreReader, key_names: KeyNames, sealer: RecordSealer) -> None:
@@ -49,7 +55,7 @@ class SessionLookup:
     async def fetch(
         self, token: str, *, watch_keys: WatchKeys = watch_nothing
     ) -> FetchedSession | None:
-        """The record this cookie opens. One round trip."""
+        """The session that this cookie value opens; None without one. One round trip."""
         if not is_well_formed_token(token):
             return None
         public_ids = self._key_names.public_ids(token)
@@ -72,8 +78,8 @@ class SessionLookup:
     async def last_use_if_valid(
         self, fetched: FetchedSession, *, watch_keys: WatchKeys = watch_nothing
     ) -> float | None:
-        """When the session was last used; None when it was ended or revoked, or its parent was.
-        One round trip."""
+        """When the session was last used, in seconds since the epoch; None when it or its parent
+        was ended or revoked. One round trip."""
         session = fetched.record.session
         owners = self._key_names.owners_of_identity(session.identity, session.provider_session)
         names = [name for owner in owners for name in owner.names]
@@ -100,23 +106,26 @@ class SessionLookup:
 
 
 def effective_idle_timeout(session: Session | SessionSummary, idle_timeout: float) -> float:
-    """Seconds without a use after which it is over. A machine that comes once a quarter is no less
-    itself: what was made for one ends when it was said to."""
+    """Seconds without use after which the session ends; infinite for a service account, which may
+    call once a quarter and ends at its expiry alone."""
     return inf if session.kind is SessionKind.SERVICE_ACCOUNT else idle_timeout
 
 
 def is_active(
     session: Session | SessionSummary, last_use: float, *, now: float, idle_timeout: float
 ) -> bool:
+    """Whether a valid session has neither expired nor been idle for too long. Times are in seconds
+    since the epoch."""
     return now < session.expires_at and now - last_use < effective_idle_timeout(
         session, idle_timeout
     )
 
 
 def parse_last_use(value: bytes | None) -> float | None:
-    """Seconds, from the milliseconds in which last use is stored."""
+    """A stored last use in seconds since the epoch; None unless it is a number of milliseconds."""
     return int(value) / 1000 if value is not None and value.isdigit() else None
 
 
 def format_last_use(now: float) -> bytes:
+    """The stored form of a last use: milliseconds since the epoch."""
     return b"%d" % (now * 1000)

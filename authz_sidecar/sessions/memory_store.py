@@ -1,4 +1,7 @@
-"""A store in this process: for trials, tests and one worker. What is in it ends with the process."""
+"""A session store in the memory of this process, for trials, tests and a single worker.
+
+Its contents end with the process.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ T = TypeVar("T")
 
 
 class MemoryStore:
-    """Expired entries are dropped with the next write, so strangers cannot make it grow for long."""
+    """A `SessionStore` in memory. Expired entries are dropped with the next write, so that
+    anonymous requests cannot make it grow without bound."""
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -29,18 +33,21 @@ class MemoryStore:
         self._subscriptions: list[MemorySubscription] = []
 
     def __len__(self) -> int:
-        """How many keys are held."""
+        """The number of keys, expired ones that are not dropped yet included."""
         return len(self._values) + len(self._indexes) + len(self._counts)
 
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
+        """The values of the keys, in their order; None for a key that does not exist."""
         return tuple(map(self._get, keys))
 
     async def write(self, *entries: StoreEntry) -> None:
+        """Write all entries."""
         self._drop_expired()
         for entry in entries:
             self._put(entry)
 
     async def write_if_absent(self, entry: StoreEntry) -> bool:
+        """Write the entry unless its key exists; returns whether it was written."""
         self._drop_expired()
         if self._get(entry.key) is not None:
             return False
@@ -48,6 +55,7 @@ class MemoryStore:
         return True
 
     async def write_if_present(self, entry: StoreEntry) -> bool:
+        """Write the entry only if its key exists; returns whether it was written."""
         self._drop_expired()
         if self._get(entry.key) is None:
             return False
@@ -55,9 +63,12 @@ class MemoryStore:
         return True
 
     async def write_all_if_present(self, *entries: StoreEntry) -> tuple[bool, ...]:
+        """Call `write_if_present` for each entry; returns which were written."""
         return tuple([await self.write_if_present(entry) for entry in entries])
 
     async def compare_and_swap(self, key: str, expected: bytes, value: bytes) -> bool:
+        """Replace `expected` by `value` and keep the expiry; returns whether the key held
+        `expected`."""
         if self._get(key) != expected:
             return False
         _, expiry = self._values[key]
@@ -65,16 +76,19 @@ class MemoryStore:
         return True
 
     async def read_and_delete(self, key: str) -> bytes | None:
+        """The value of the key, which is deleted; None without one."""
         value = self._get(key)
         await self.delete(key)
         return value
 
     async def delete(self, *keys: str) -> None:
+        """Delete the keys that exist."""
         for key in keys:
             if self._values.pop(key, None) is not None:
                 self._notify(key)
 
     async def add_to_index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
+        """Add a member to an index until `expires_at`, and drop its expired members."""
         self._drop_expired()
         members, expires = self._indexes.get(key, ({}, 0.0))
         members = {name: expiry for name, expiry in members.items() if expiry > now} | {
@@ -86,6 +100,8 @@ class MemoryStore:
         self._expire(key, expires)
 
     async def read_indexes(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
+        """The members of each index that have not expired at `now`, the earliest to expire
+        first."""
         member_maps = (self._indexes.get(key, ({}, 0.0))[0] for key in keys)
         return tuple(
             tuple(
@@ -97,6 +113,7 @@ class MemoryStore:
         )
 
     async def remove_from_index(self, key: str, *members: str) -> None:
+        """Remove members from an index."""
         current_members, _ = self._indexes.get(key, ({}, 0.0))
         for member in members:
             current_members.pop(member, None)
@@ -104,6 +121,8 @@ class MemoryStore:
             self._indexes.pop(key, None)
 
     async def count(self, key: str, *, window: float) -> int:
+        """The number of calls for this key in its current window of `window` seconds, including
+        this one."""
         self._drop_expired()
         now = self._clock()
         count, expires = self._counts.get(key, (0, now + window))
@@ -113,17 +132,20 @@ class MemoryStore:
         return count + 1
 
     async def run_confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
+        """The result of `write`: a process has one memory only."""
         return await write()
 
     def subscribe(
         self, listener: InvalidationListener, *, prefixes: tuple[str, ...]
     ) -> MemorySubscription:
+        """A subscription that notifies the listener of changes to keys with these prefixes."""
         return MemorySubscription(listener, prefixes, self._subscriptions)
 
     async def check_ready(self) -> None:
-        """Memory always is."""
+        """Return at once: memory is always ready."""
 
     async def aclose(self) -> None:
+        """Delete everything."""
         for collection in (self._values, self._indexes, self._counts, self._expiries):
             collection.clear()
 
@@ -154,7 +176,8 @@ class MemoryStore:
 
 
 class MemorySubscription:
-    """Changes are told before the call that makes them returns, so what was told always holds."""
+    """An `InvalidationSubscription` to a `MemoryStore`. The listener is called before the write
+    returns, so a cached value is never stale."""
 
     def __init__(
         self,
@@ -167,15 +190,18 @@ class MemorySubscription:
         self._subscriptions = subscriptions
 
     def start(self) -> None:
+        """Start to notify the listener, unless there are no prefixes."""
         if self._prefixes and self not in self._subscriptions:
             self._subscriptions.append(self)
             self._listener.on_connected(math.inf)
 
     def notify(self, key: str) -> None:
+        """Notify the listener of a changed key, if it has one of the prefixes."""
         if key.startswith(self._prefixes):
             self._listener.on_invalidated((key,))
 
     async def aclose(self) -> None:
+        """Stop to notify the listener."""
         if self in self._subscriptions:
             self._subscriptions.remove(self)
             self._listener.on_disconnected()

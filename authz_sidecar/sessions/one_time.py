@@ -1,6 +1,7 @@
-"""What has to be remembered for a while and is no session: tickets, what happened once, and how often.
+"""The one-time store: tickets, replay protection and counters that expire.
 
-Nothing of it can be read from the store: tickets are sealed under themselves, names are hashed.
+Decides what is hashed and sealed, so that none of it can be read from the store: tickets are
+sealed under themselves, keys are hashed. Must not know what a ticket or a key means.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ TICKET_SECONDS = 60.0
 
 
 class OneTimeStore:
-    """All methods raise `StoreUnavailable` when the store cannot answer."""
+    """Tickets, one-time keys and counters. All methods raise `StoreUnavailable` when the store
+    fails."""
 
     def __init__(
         self,
@@ -37,13 +39,15 @@ class OneTimeStore:
         self._random = random
 
     async def issue_ticket(self, payload: bytes, *, ttl: float = TICKET_SECONDS) -> str:
-        """Keep something to be fetched once, by whoever brings the ticket."""
+        """A ticket with which `payload` can be fetched once within `ttl` seconds."""
         ticket = generate_token(self._random)
         sealed = self._sealer.seal_ticket(payload, ticket=ticket)
         await self._store.write(StoreEntry(self._key_names.ticket_keys(ticket)[0], sealed, ttl))
         return ticket
 
     async def redeem_ticket(self, ticket: str) -> bytes | None:
+        """The payload of a ticket, which is deleted; None for an unknown, used or expired
+        ticket."""
         if not is_well_formed_token(ticket):
             return None
         for key in self._key_names.ticket_keys(ticket):
@@ -53,9 +57,9 @@ class OneTimeStore:
         return None
 
     async def mark_used(self, key: str, *, ttl: float) -> bool:
-        """True the first time, until `ttl` seconds later."""
-        # Under every secret, or replicas in the middle of a rotation would each have a first time;
-        # in one order for all of them, so that of two callers at once one is told True.
+        """True for the first call with this key; False for every other one within `ttl` seconds."""
+        # Under every secret, because replicas have different current secrets during a rotation; in
+        # one order on all of them, so that exactly one of two concurrent callers gets True.
         written = [
             await self._store.write_if_absent(StoreEntry(name, b"1", ttl))
             for name in sorted(self._key_names.used_keys(key))
@@ -63,11 +67,12 @@ class OneTimeStore:
         return all(written)
 
     async def was_used(self, key: str) -> bool:
-        """Whether `mark_used` was called for the key."""
+        """Whether `mark_used` was called for this key within its `ttl`."""
         return any(
             value is not None for value in await self._store.read(*self._key_names.used_keys(key))
         )
 
     async def count(self, key: str, *, window: float) -> int:
-        """How often this was called for the key in its current window, this call included."""
+        """The number of calls for this key in its current window of `window` seconds, including
+        this one."""
         return await self._store.count(self._key_names.counter_key(key), window=window)

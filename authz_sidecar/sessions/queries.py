@@ -1,5 +1,6 @@
-"""What the store says about sessions to those who do not bring the cookie: who is listed, what
-lists show, which watermarks stand. Writes nothing.
+"""Read access to sessions without their cookie: index members, listings and watermarks.
+
+Decides which listed sessions are valid. Writes nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class IndexMember:
-    """How an index names a session: its handle, and its parent's if it is a child."""
+    """A member of a session index: the public ID of a session, and its parent's for a child.
+    `str()` is the stored form, which `parse` reads."""
 
     public_id: str
     parent_id: str | None = None
@@ -31,15 +33,20 @@ class IndexMember:
 
     @classmethod
     def of(cls, session: Session) -> IndexMember:
+        """The index member for a session."""
         return cls(session.public_id, session.parent_id)
 
     @classmethod
     def parse(cls, text: str) -> IndexMember:
+        """The index member in its stored form."""
         public_id, _, parent = text.partition(":")
         return cls(public_id, parent or None)
 
 
 class SessionQueries:
+    """Reads indexes, listings, watermarks and tokens. All methods raise `StoreUnavailable` when
+    the store fails."""
+
     __slots__ = ("_key_names", "_sealer", "_store")
 
     def __init__(self, store: SessionStore, key_names: KeyNames, sealer: RecordSealer) -> None:
@@ -48,12 +55,14 @@ class SessionQueries:
         self._sealer = sealer
 
     async def watermarks(self, owners: tuple[IndexOwner, ...]) -> frozenset[bytes]:
+        """The watermarks that are set for any of these index owners. One round trip."""
         values = await self._store.read(
             *(mark for owner in owners for mark in owner.watermark_keys)
         )
         return frozenset(mark for mark in values if mark is not None)
 
     async def provider_tokens(self, token: str) -> ProviderTokens | None:
+        """The provider's tokens of the sign-in with this cookie value; None without any."""
         if not is_well_formed_token(token):
             return None
         public_ids = self._key_names.public_ids(token)
@@ -63,12 +72,14 @@ class SessionQueries:
         return None
 
     async def members(self, owner: IndexOwner, *, now: float) -> tuple[IndexMember, ...]:
+        """The members of the owner's indexes that have not expired at `now`, each once. One round
+        trip."""
         indexes = await self._store.read_indexes(*owner.index_keys, now=now)
         names = dict.fromkeys(name for index in indexes for name in index)
         return tuple(map(IndexMember.parse, names))
 
     async def listings(self, members: tuple[IndexMember, ...]) -> tuple[SessionListing, ...]:
-        """What the store holds about these sessions, ended or not. One round trip."""
+        """The stored listings of these members, also of ended sessions. One round trip."""
         if not members:
             return ()
         values = await self._store.read(*(keys.listing_key(member.public_id) for member in members))
@@ -82,7 +93,8 @@ class SessionQueries:
     async def valid_listings(
         self, members: tuple[IndexMember, ...]
     ) -> tuple[tuple[SessionListing, float], ...]:
-        """Those of them that nobody ended or revoked, each with its last use. Two round trips."""
+        """The listings of the members that were not ended or revoked, each with its last use in
+        seconds since the epoch. Two round trips."""
         listings = await self.listings(members)
         if not listings:
             return ()
@@ -102,7 +114,7 @@ class SessionQueries:
         return tuple(valid)
 
     def _validity_keys(self, listing: SessionListing) -> tuple[str, tuple[str, ...]]:
-        """The key of its last use, and those of all watermarks that could end it."""
+        """The key of the session's last use, and the keys of all watermarks that could end it."""
         summary = listing.summary
         root_id = summary.parent or summary.handle
         owners = self._key_names.owners_of_user(

@@ -1,4 +1,4 @@
-"""The values of this room: what the store holds of a session, and what a list shows of it."""
+"""Value types of stored sessions and of session lists. Knows neither encoding nor sealing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderTokens:
-    """What the provider gave at sign-in or refresh. `repr` shows none of it."""
+    """The tokens of a token response (RFC 6749 section 5.1), at sign-in or refresh. `repr` hides
+    them.
+
+    `expires_at`: when the access token expires, in seconds since the epoch; None if unknown.
+    """
 
     id_token: str | None = field(default=None, repr=False)
     access_token: str | None = field(default=None, repr=False)
@@ -21,7 +25,14 @@ class ProviderTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSummary:
-    """What may be shown of a session without its cookie: a line of "my sessions"."""
+    """A session as lists show it, without its cookie. Times are in seconds since the epoch.
+
+    `handle`: the public ID of the session.
+    `provider_session`: the `sid` of the session at the provider (OpenID Connect Front-Channel
+        Logout 1.0 section 3); None if it sent none.
+    `parent`: the public ID of the sign-in that a child session belongs to.
+    `routes`: the names of the routes to which the session is restricted; empty for no restriction.
+    """
 
     handle: str
     kind: SessionKind
@@ -41,12 +52,13 @@ class SessionSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRecord:
-    """A session as stored; it never changes between refreshes.
+    """A session as stored; immutable between refreshes.
 
-    `known_watermarks` are the watermarks of its user and provider session when its sign-in began.
-    Any other one that stands now was set by a revocation since. They are compared for equality, so
-    nobody's clock has a say in whether a revoked session is dead. `vault_key` opens what a sign-in
-    and its children share for refreshes; empty where there is nothing.
+    `known_watermarks`: the revocation watermarks of its user and provider session when its sign-in
+        began. Any other watermark was set by a later revocation and ends the session. Watermarks
+        are compared for equality, so no clock decides whether a session is revoked.
+    `vault_key`: opens the refresh vault that a sign-in shares with its children; empty without
+        one.
     """
 
     session: Session
@@ -56,8 +68,10 @@ class SessionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshVault:
-    """What the provider said last: its tokens, and who this is. `refresh_at` says until when that
-    is news enough."""
+    """The provider's latest tokens and identity of a sign-in and its children.
+
+    `refresh_at`: when they are to be refreshed, in seconds since the epoch.
+    """
 
     tokens: ProviderTokens
     identity: Identity
@@ -66,7 +80,7 @@ class RefreshVault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionListing:
-    """A session's summary as stored, where `last_used_at` is the time of sign-in."""
+    """A session's summary as stored, in which `last_used_at` is the time of sign-in."""
 
     summary: SessionSummary
     known_watermarks: frozenset[bytes] = frozenset()

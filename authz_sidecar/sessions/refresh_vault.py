@@ -1,9 +1,9 @@
-"""What a refresh of the provider's tokens does to sessions: one at a time for each sign-in, over all
-workers, and never over a session that was ended or a refresh that came later.
+"""Coordination of token refreshes: one at a time for each sign-in, across all workers.
 
-A sign-in and its children share a vault, sealed under a key that each of them holds: the tokens,
-and who the provider said this is. Whoever's request comes first after `refresh_at` renews it; the
-others copy from it what concerns them. Knows nothing of providers.
+A sign-in and its children share a vault with the provider's tokens and identity, sealed under a
+key that each of them holds. The first request after `refresh_at` renews the vault; the other
+sessions copy the identity from it. A refresh never revives an ended session or overwrites a later
+refresh. Knows nothing of providers.
 """
 
 from __future__ import annotations
@@ -25,15 +25,20 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.store import SessionStore
 
 LEASE_SECONDS = 30.0
-"""As long as an exchange with a provider may take; nobody tries again before, whatever came of it."""
+"""The longest duration of a token request; no other attempt is made before, even after a failure."""
 MAX_SECONDS_BEFORE_EXPIRY = 60.0
-"""Before the access token expires; less where it lives for less than four times as long."""
+"""How long before its expiry an access token is refreshed; a quarter of its lifetime if shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshLease:
-    """The right to refresh one sign-in. `expected` is what was read: whoever still holds it at the
-    end was overtaken by nobody."""
+    """The exclusive right to refresh one sign-in, for `LEASE_SECONDS`.
+
+    `root_id`: the public ID of the sign-in.
+    `vault_key`: the key that opens its vault.
+    `expected`: the sealed vault as read; `commit` fails if the store holds another one.
+    `vault`: the vault as read.
+    """
 
     root_id: str
     vault_key: str
@@ -42,6 +47,8 @@ class RefreshLease:
 
 
 class RefreshCoordinator:
+    """Acquires and commits refreshes. All methods raise `StoreUnavailable` when the store fails."""
+
     def __init__(
         self,
         store: SessionStore,
@@ -56,15 +63,19 @@ class RefreshCoordinator:
         self._random = random
 
     async def vault_key_of(self, token: str) -> str:
-        """The key of the vault of the session that this cookie opens; empty if it has none."""
+        """The vault key of the session that this cookie value opens; empty if it has no vault."""
         stored = await self._read_record(token)
         return "" if stored is None else stored[1].vault_key
 
     async def acquire(
         self, token: str, session: Session, *, now: float
     ) -> RefreshLease | Session | None:
-        """The right to refresh; or the session as somebody else's refresh has made it, which is the
-        same session while they are at it. None when there is nothing left to refresh."""
+        """A lease to refresh the sign-in of this session, or the current session when no refresh
+        is needed.
+
+        The session is updated from the vault after another caller's refresh, and unchanged while
+        that refresh is running. None when the session has ended.
+        """
         stored = await self._read_record(token)
         if stored is None:
             return None
@@ -88,7 +99,8 @@ class RefreshCoordinator:
         )
 
     async def commit(self, lease: RefreshLease, vault: RefreshVault) -> RefreshLease | None:
-        """Store what the provider gave; None when the session has ended, or somebody overtook us."""
+        """Store the refreshed vault, and return the lease for the next commit; None when the
+        session has ended or the vault was replaced since the lease was acquired."""
         sealed = self._sealer.seal_vault(vault, vault_key=lease.vault_key)
         if not await self._store.compare_and_swap(
             keys.vault_key(lease.root_id), lease.expected, sealed
@@ -99,14 +111,14 @@ class RefreshCoordinator:
     async def _apply_vault(
         self, token: str, sealed: bytes, record: SessionRecord, vault: RefreshVault
     ) -> Session | None:
-        """Take over who the provider says this is; what the session has seen stays as it was, so
-        that whatever revoked it meanwhile still does."""
+        """The session with the identity of the vault. Its known watermarks stay, so that a
+        revocation in the meantime still ends it."""
         session = replace(record.session, identity=vault.identity, refresh_at=vault.refresh_at)
         renewed = self._sealer.seal_record(replace(record, session=session), token=token)
         key = keys.session_key(session.public_id)
         if await self._store.compare_and_swap(key, sealed, renewed):
             return session
-        # Ended, or adopted by another request of the same browser.
+        # Ended, or updated by another request of the same browser.
         stored = await self._read_record(token)
         return None if stored is None else stored[1].session
 
@@ -125,7 +137,7 @@ class RefreshCoordinator:
 def initial_vault(
     tokens: ProviderTokens | None, identity: Identity, *, now: float
 ) -> RefreshVault | None:
-    """That of a new sign-in; None where the provider gave nothing to refresh it with."""
+    """The vault of a new sign-in; None without a refresh token or an expiry of the access token."""
     if tokens is None or tokens.refresh_token is None or tokens.expires_at is None:
         return None
     return RefreshVault(
@@ -134,7 +146,8 @@ def initial_vault(
 
 
 def refresh_time(expires_at: float, *, now: float) -> float:
-    """When to refresh what expires then: a little before, and never at once."""
+    """When to refresh a token that expires at `expires_at`: shortly before, and never at once.
+    Times are in seconds since the epoch."""
     lifetime = max(0.0, expires_at - now)
     return max(
         now + min(LEASE_SECONDS, lifetime / 2),

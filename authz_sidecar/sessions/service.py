@@ -1,7 +1,7 @@
-"""Sessions, as the gate and the sign-in use them: born, found, listed and ended.
+"""The session service: creates, finds, lists, ends and revokes sessions.
 
-Decides what must be written before what, so that a session is always listed while it lives and
-dead once it was revoked, whoever else writes at the same moment. Knows nothing of HTTP or Redis.
+Decides the order of writes, so that a session is listed for as long as it lives and does not
+survive a concurrent revocation. Knows nothing of HTTP or Redis.
 """
 
 from __future__ import annotations
@@ -30,18 +30,24 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.store import SessionStore
 
 RECENT_REVOCATION_SECONDS = 300.0
-"""Longer than any exchange with a provider takes."""
+"""How long a revocation counts as recent: longer than any sign-in waits for the provider."""
 
-# A watermark must outlive every session it ends, also those born under a longer lifetime that a
-# new configuration has shortened since.
+# A watermark must outlive every session it ends, also those created under a former configuration
+# with a longer lifetime.
 _WATERMARK_SECONDS = 32 * 86400.0
 _REVOKED_MESSAGE = "You were signed out while signing in. Please sign in again."
 
 
 class SessionService:
-    """All methods raise `StoreUnavailable` when the store cannot answer. `reserved_namespaces` are
-    the names that the users of programs begin with: nobody who signs in is called like one of
-    them."""
+    """Sessions over a store. All methods that use the store raise `StoreUnavailable` when it
+    fails.
+
+    `lifetime`: seconds after which a session ends.
+    `idle_timeout`: seconds without use after which a session ends.
+    `reserved_namespaces`: the prefixes of service-account names, which no user may have.
+    `clock`: the time of day, in seconds since the epoch.
+    `random`: returns so many random bytes.
+    """
 
     def __init__(
         self,
@@ -84,18 +90,25 @@ class SessionService:
         kind: SessionKind | None = None,
         routes: tuple[str, ...] = (),
     ) -> tuple[str, Session]:
-        """A new session under a new id: the cookie's value, and the session.
+        """The cookie value of a new session under a new ID, and the session.
 
-        With a `parent` it is that sign-in's child on another host: it shares the parent's
-        provider session and ends with it at the latest. Raises `LoginRefused` when the user was
-        signed out, or the parent ended, in the meantime: since `recent_revocations` gave
-        `revocations_before`; and when the user is called like a program. With the parent's cookie
-        too, the child takes part in its refreshes. `kind` says what it is where that is neither a
-        sign-in nor a host's child; `routes` confine it to those of these names.
+        `scope`: the origin or domain to which the session is sealed.
+        `parent`: the sign-in of which it is a child on another host. The child shares the parent's
+            provider session and ends with it at the latest.
+        `parent_token`: the parent's cookie value, with which the child takes part in its refreshes.
+        `lifetime`: seconds, instead of the configured lifetime.
+        `revocations_before`: the result of `recent_revocations` from before the provider
+            authenticated the user; any later revocation refuses the session.
+        `kind`: the kind where it is neither a sign-in nor a child.
+        `routes`: the names of the routes to which the session is restricted.
+
+        Raises `LoginRefused` when the user or the parent was signed out meanwhile, or when the
+        user's name is reserved for service accounts; `ValueError` when the parent is not a sign-in
+        of the same user; `StoreUnavailable` when the store fails.
         """
         name, slash, _ = identity.subject.partition("/")
         if slash and name in self._reserved_namespaces and not identity.is_service:
-            raise LoginRefused(f"a user whose name begins with `{name}/`, as those of programs do")
+            raise LoginRefused(f"names that begin with `{name}/` are reserved for service accounts")
         now = self._clock()
         token = generate_token(self._random)
         expires_at = now + (self._lifetime if lifetime is None else lifetime)
@@ -148,7 +161,8 @@ class SessionService:
         return token, session
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
-        """The living session of this cookie, for this scope and provider. Counts as its use."""
+        """The active session of a cookie value for this scope and provider, and None without one.
+        Counts as its use."""
         fetched = await self._lookup.fetch(token)
         if fetched is None:
             return None
@@ -164,38 +178,39 @@ class SessionService:
         return session if is_touched else None
 
     async def end(self, session: Session) -> None:
-        """A sign-in with all its children; a child alone."""
+        """End a session; a sign-in is ended with all its children."""
         await self._store.run_confirmed(lambda: self._end_unconfirmed(session))
 
     async def _end_unconfirmed(self, session: Session) -> None:
         now = self._clock()
         await self._writer.mark_ended(session, now=now)
-        subjects = self._key_names.owners_of_identity(session.identity, session.provider_session)
-        members = await self._queries.members(subjects[0], now=now)
+        owners = self._key_names.owners_of_identity(session.identity, session.provider_session)
+        members = await self._queries.members(owners[0], now=now)
         children = (member for member in members if member.parent_id == session.public_id)
-        await self._writer.erase((IndexMember.of(session), *children), subjects, ())
+        await self._writer.erase((IndexMember.of(session), *children), owners, ())
 
     async def end_user(self, *, provider: str, issuer: str, subject: str) -> int:
-        """End every session of a user; how many there were."""
+        """End every session of a user, and return how many there were."""
         return await self._revoke(self._key_names.user(provider, issuer, subject), provider)
 
     async def end_user_by_sub(self, *, provider: str, issuer: str, sub: str) -> int:
-        """The same for the user whom the provider calls `sub`, where we go by another claim."""
+        """As `end_user`, for the user with this `sub` claim where `claims.user` names another
+        claim."""
         return await self._revoke(self._key_names.user_by_sub(provider, issuer, sub), provider)
 
     async def end_provider_session(
         self, *, provider: str, issuer: str, sid: str, only_if_known: bool = False
     ) -> int:
-        """End every session that came of one session at the provider; how many there were.
+        """End every session of one session at the provider (its `sid`), and return how many there
+        were.
 
-        `only_if_known` writes nothing where there is none, which is for callers whom anybody can
-        be.
+        With `only_if_known`, nothing is written when there is none: for unauthenticated callers.
         """
         owner = self._key_names.provider_session(provider, issuer, sid)
         return await self._revoke(owner, provider, known_only=only_if_known)
 
     async def end_listed(self, summary: SessionSummary) -> None:
-        """End a session that was found in a list, as `end` does."""
+        """End the session of a summary, as `end` does."""
         identity = Identity(
             provider=summary.provider, issuer=summary.issuer, subject=summary.subject
         )
@@ -213,7 +228,7 @@ class SessionService:
         )
 
     async def find_summary(self, public_id: str) -> SessionSummary | None:
-        """What lists show of the living session of this handle."""
+        """The summary of the active session with this public ID; None without one."""
         member, now = IndexMember(public_id), self._clock()
         for listing, last_use in await self._queries.valid_listings((member,)):
             if self._is_active(listing.summary, last_use, now=now):
@@ -221,27 +236,28 @@ class SessionService:
         return None
 
     async def recent_revocations(self, provider: str) -> frozenset[str]:
-        """What to give to `create` as `since`: asked before the provider says who signs in, so that
-        a sign-out in between is noticed, whoever's it is."""
+        """The recent revocations of a provider, as the argument `revocations_before` of `create`.
+        Read before the provider authenticates the user, so that `create` notices a sign-out in
+        between."""
         [recent] = await self._store.read_indexes(
             self._key_names.revocations_key(provider), now=self._clock()
         )
         return frozenset(recent)
 
     async def provider_tokens(self, token: str) -> ProviderTokens | None:
-        """The provider's tokens of a sign-in, for refresh and logout."""
+        """The provider's tokens of a sign-in, for refresh and logout; None without any."""
         return await self._queries.provider_tokens(token)
 
     async def list_for_user(
         self, *, provider: str, issuer: str, subject: str
     ) -> tuple[SessionSummary, ...]:
-        """The living sessions of a user, the newest first."""
+        """The active sessions of a user, newest first."""
         return await self._list_active(self._key_names.user(provider, issuer, subject))
 
     async def list_for_provider_session(
         self, *, provider: str, issuer: str, sid: str
     ) -> tuple[SessionSummary, ...]:
-        """The living sessions that came of one session at the provider, the newest first."""
+        """The active sessions of one session at the provider (its `sid`), newest first."""
         return await self._list_active(self._key_names.provider_session(provider, issuer, sid))
 
     async def _list_active(self, owner: IndexOwner) -> tuple[SessionSummary, ...]:
@@ -255,18 +271,20 @@ class SessionService:
         return tuple(sorted(active, key=lambda summary: -summary.created_at))
 
     async def check_ready(self) -> None:
+        """Return if the store can be written to now. Raises `StoreUnavailable` otherwise."""
         await self._store.check_ready()
 
     async def aclose(self) -> None:
+        """Close the store."""
         await self._store.aclose()
 
     async def _initial_watermarks(
         self, owners: tuple[IndexOwner, ...], parent: Session | None, *, now: float
     ) -> frozenset[bytes]:
-        """The watermarks that a new session has nothing to fear from."""
+        """The watermarks that existed before a new session and do not end it."""
         if parent is None:
             return await self._queries.watermarks(owners)
-        # A child inherits its parent's: what was revoked since then is revoked for both.
+        # A child inherits its parent's watermarks: a revocation since then ends both.
         for listing, last_use in await self._queries.valid_listings((IndexMember.of(parent),)):
             if self._is_active(parent, last_use, now=now):
                 return listing.known_watermarks
@@ -278,7 +296,8 @@ class SessionService:
     async def _watermarks_since(
         self, provider: str, revocations_before: frozenset[str] | None, *, now: float
     ) -> frozenset[bytes]:
-        """The watermarks of this provider that were set since then, whosever they are."""
+        """The watermarks that were set at this provider since `revocations_before` was read, for
+        any user."""
         if revocations_before is None:
             return frozenset()
         [recent] = await self._store.read_indexes(
@@ -294,23 +313,23 @@ class SessionService:
         )
 
     async def _revoke_unconfirmed(
-        self, subject: IndexOwner, provider: str, *, known_only: bool
+        self, owner: IndexOwner, provider: str, *, known_only: bool
     ) -> int:
-        if known_only and not await self._queries.members(subject, now=self._clock()):
+        if known_only and not await self._queries.members(owner, now=self._clock()):
             return 0
-        mark, ttl = self._random(8), max(self._lifetime, _WATERMARK_SECONDS)
+        watermark, ttl = self._random(8), max(self._lifetime, _WATERMARK_SECONDS)
         now = self._clock()
-        # Before the watermark: whoever reads that one, and this list after it, finds it here too.
+        # Before the watermark is set: a reader of the watermark finds it in this index afterwards.
         await self._store.add_to_index(
             self._key_names.revocations_key(provider),
-            mark.hex(),
+            watermark.hex(),
             expires_at=now + RECENT_REVOCATION_SECONDS,
             now=now,
         )
-        await self._writer.mark_revoked(subject, mark, ttl=ttl)
-        members = await self._queries.members(subject, now=self._clock())
+        await self._writer.mark_revoked(owner, watermark, ttl=ttl)
+        members = await self._queries.members(owner, now=self._clock())
         listings = await self._queries.listings(members)
-        await self._writer.erase(members, (subject,), listings)
+        await self._writer.erase(members, (owner,), listings)
         return len(listings)
 
 

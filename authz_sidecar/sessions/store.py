@@ -1,7 +1,7 @@
-"""The port through which sessions are kept: short-lived bytes under keys, and indexes of names.
+"""The interface of session stores: values that expire, and indexes of members that expire.
 
-A store knows nothing of sessions, secrets or cookies. Every call is bounded in time and either
-does what it says or raises `StoreUnavailable`; a store that was away is used again by itself.
+A store knows nothing of sessions, secrets or cookies. Every call ends within a bounded time: it
+succeeds or raises `StoreUnavailable`. A store that was unreachable is used again once it is back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StoreEntry:
-    """One key to be written; it is gone after `ttl` seconds."""
+    """A key and value to write.
+
+    `ttl`: seconds after which the key expires.
+    """
 
     key: str
     value: bytes
@@ -25,111 +28,135 @@ class StoreEntry:
 
 
 class StoreReader(Protocol):
+    """Read access to a store."""
+
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
-        """All values in one round trip, in the order of the keys; None for what is not there."""
+        """The values of the keys, in their order; None for a key that does not exist. One round
+        trip. Raises `StoreUnavailable`."""
         ...
 
 
 class InvalidationListener(Protocol):
-    """Who keeps copies of what the store holds. No method may raise or wait.
+    """A cache of what the store holds. No method may raise or block.
 
-    Times are of the monotonic clock: that of a question whose answer has come. Whatever the store
-    did before it answered has been told by then.
+    `confirmed_at` is the send time of an answered request, in seconds of the monotonic clock:
+    every change that the store made before it answered has been reported.
     """
 
     def on_connected(self, confirmed_at: float) -> None:
-        """From `confirmed_at` on every change is told; of what was before, nothing is known."""
+        """Every change since `confirmed_at` will be reported; earlier ones may have been missed."""
         ...
 
-    def on_confirmed(self, confirmed_at: float) -> None: ...
+    def on_confirmed(self, confirmed_at: float) -> None:
+        """The subscription was alive at `confirmed_at`."""
+        ...
 
     def on_invalidated(self, keys: Iterable[str]) -> None:
-        """These keys were written, deleted, evicted or have expired."""
+        """These keys were written, deleted or evicted, or have expired."""
         ...
 
-    def on_all_invalidated(self) -> None: ...
+    def on_all_invalidated(self) -> None:
+        """Every key may have changed, for instance because the database was flushed."""
+        ...
 
     def on_disconnected(self) -> None:
-        """Changes may go untold, until `on_connected`."""
+        """Changes may be missed until the next `on_connected`."""
         ...
 
     def on_unsupported(self) -> None:
-        """The store will not tell of changes, and will not soon."""
+        """The store does not report changes, and will not for some time."""
         ...
 
 
 class InvalidationSubscription(Protocol):
+    """A subscription of an `InvalidationListener` to changes in a store."""
+
     def start(self) -> None:
-        """Begin to tell, in the background, and to begin anew whenever that is lost."""
+        """Subscribe in the background, and again whenever the connection is lost."""
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """End the subscription."""
+        ...
 
 
 class SessionStore(StoreReader, Protocol):
-    """Keys whose text has the same part in braces lie together, and only those do."""
+    """A store of sessions. Keys with the same hash tag (the part in braces) are stored together,
+    as in a Redis cluster
+    (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/). All asynchronous
+    methods raise `StoreUnavailable` when the store fails."""
 
     async def write(self, *entries: StoreEntry) -> None:
-        """Write keys that lie together: all of them or none."""
+        """Write entries with the same hash tag in one transaction: all or none."""
         ...
 
     async def write_if_absent(self, entry: StoreEntry) -> bool:
-        """Write only if the key is not there; whether it was written."""
+        """Write the entry unless its key exists; returns whether it was written."""
         ...
 
     async def write_if_present(self, entry: StoreEntry) -> bool:
-        """Write only if the key is still there; whether it was written."""
+        """Write the entry only if its key exists; returns whether it was written."""
         ...
 
     async def write_all_if_present(self, *entries: StoreEntry) -> tuple[bool, ...]:
-        """`write_if_present` for each of them, wherever they lie, in one round trip."""
+        """Call `write_if_present` for entries with any hash tags, in one round trip; returns which
+        were written."""
         ...
 
     async def compare_and_swap(self, key: str, expected: bytes, value: bytes) -> bool:
-        """Write `value` only if the key still holds `expected`, and leave its expiry as it is;
-        whether it was written."""
+        """Replace `expected` by `value` and keep the expiry; returns whether the key held
+        `expected`."""
         ...
 
     async def read_and_delete(self, key: str) -> bytes | None:
-        """Read and delete in one step: of several callers one gets the value."""
+        """The value of the key, which is deleted in the same step: only one of several callers
+        gets it."""
         ...
 
     async def delete(self, *keys: str) -> None:
-        """Delete keys that lie together; those that are not there do not matter."""
+        """Delete keys with the same hash tag; missing keys are ignored."""
         ...
 
     async def add_to_index(self, key: str, member: str, *, expires_at: float, now: float) -> None:
-        """Add a member that is listed until `expires_at`, and drop those that are not any more."""
+        """Add a member to an index until `expires_at`, and drop its expired members. Times are in
+        seconds since the epoch."""
         ...
 
     async def read_indexes(self, *keys: str, now: float) -> tuple[tuple[str, ...], ...]:
-        """The members of each index that have not expired at `now`, the earliest to expire first."""
+        """The members of each index that have not expired at `now`, the earliest to expire
+        first."""
         ...
 
-    async def remove_from_index(self, key: str, *members: str) -> None: ...
+    async def remove_from_index(self, key: str, *members: str) -> None:
+        """Remove members from an index; missing ones are ignored."""
+        ...
 
     async def count(self, key: str, *, window: float) -> int:
-        """How often this was called for the key since its window began, this call included.
-
-        A window begins with its first call and is never prolonged; counting is atomic.
-        """
+        """The number of calls for this key in its current window of `window` seconds, including
+        this one. A window begins with its first call and is never prolonged; counting is atomic."""
         ...
 
     async def run_confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
-        """What `write` returns, once it is certain that it wrote to the server that the store's
-        address leads to; `write` is called again if that has changed meanwhile. For what must not
-        be reported as done when only a former primary knows of it. Raises `StoreUnavailable`."""
+        """The result of `write`, once it is certain that it wrote to the server at the store's
+        address.
+
+        `write` is called again when the primary changed meanwhile. For writes that must not be
+        reported as done while only a former primary has them, such as a sign-out. Raises
+        `StoreUnavailable`.
+        """
         ...
 
     def subscribe(
         self, listener: InvalidationListener, *, prefixes: tuple[str, ...]
     ) -> InvalidationSubscription:
-        """Tell a listener of every change to keys that begin so; without prefixes, only see to it
-        that a former primary is left. Nothing happens before `start`."""
+        """A subscription, not started yet, that reports every change to keys with these prefixes.
+        Without prefixes it only makes sure that connections to a former primary are closed."""
         ...
 
     async def check_ready(self) -> None:
-        """Raise `StoreUnavailable` unless the store can be written to now."""
+        """Return if the store can be written to now. Raises `StoreUnavailable` otherwise."""
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...

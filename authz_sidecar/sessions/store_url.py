@@ -1,4 +1,4 @@
-"""What `sessions.store` may say: the grammar of a store's URL. Opens nothing.
+"""The grammar of `sessions.store`, the URL of a session store. Connects to nothing.
 
     memory://
     redis://[user:password@]host[:6379][/db]          rediss:// is the same over TLS
@@ -6,8 +6,8 @@
     redis+sentinel://[user:password@]host[:26379][,host…]/service[/db]
     redis+cluster://[user:password@]host[:6379][,host…]
 
-`?tls=true` asks for TLS with Sentinel and Cluster; `ssl_ca_certs`, `ssl_certfile` and `ssl_keyfile`
-name files. `sentinel_username` and `sentinel_password` are for the Sentinels themselves.
+`?tls=true` selects TLS for Sentinel and Cluster. The options `ssl_ca_certs`, `ssl_certfile` and
+`ssl_keyfile` are file names. `sentinel_username` and `sentinel_password` log in at the Sentinels.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 class StoreKind(StrEnum):
+    """The kind of a session store, by its URL scheme."""
+
     MEMORY = "memory"
     REDIS = "redis"
     UNIX = "unix"
@@ -33,7 +35,8 @@ class StoreKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TLSFiles:
-    """Files by their names; certificates and host names are always verified."""
+    """The names of PEM files for TLS to the store. Certificates and host names are always
+    verified."""
 
     ca_certs: str | None = None
     certfile: str | None = None
@@ -42,13 +45,16 @@ class TLSFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentinelCredentials:
+    """The user and password for the Sentinels themselves."""
+
     username: str | None = None
     password: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorePath:
-    """What comes after the hosts: a socket's path, a service's name, a database's number."""
+    """The part of a store URL after the hosts: the path of a socket, the name of a Sentinel
+    service, and the number of a database."""
 
     socket_path: str = ""
     service: str = ""
@@ -57,7 +63,7 @@ class StorePath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreLocation:
-    """`str()` is for logs: it names no user and no password."""
+    """A parsed store URL. `str()` is for logs and contains neither user nor password."""
 
     kind: StoreKind
     hosts: tuple[tuple[str, int], ...] = ()
@@ -76,7 +82,8 @@ class StoreLocation:
 
 
 def parse_store_url(url: str) -> StoreLocation:
-    """Raises `ValueError`, whose message quotes nothing of the URL: any part may be a password."""
+    """The location that a store URL names. Raises `ValueError`, whose message quotes no part of
+    the URL, since any part may be a password."""
     scheme, separator, rest = url.partition("://")
     tls_scheme = scheme == "rediss"
     if not separator or (not tls_scheme and scheme not in set(StoreKind)):
@@ -100,7 +107,7 @@ def parse_store_url(url: str) -> StoreLocation:
         sentinel=_parse_sentinel(options, kind),
     )
     if options or (kind is StoreKind.MEMORY and at_sign):
-        raise ValueError(f"has an option that `{scheme}://` does not know; {_ESCAPING}")
+        raise ValueError(f"has an option that `{scheme}://` does not support; {_ESCAPING}")
     return location
 
 
@@ -121,7 +128,9 @@ def _parse_hosts(text: str, kind: StoreKind) -> tuple[tuple[str, int], ...]:
         return ()
     hosts = text.split(",")
     if len(hosts) > 1 and kind is StoreKind.REDIS:
-        raise ValueError("names several hosts, say `redis+sentinel://` or `redis+cluster://`")
+        raise ValueError(
+            "names several hosts, which need `redis+sentinel://` or `redis+cluster://`"
+        )
     port = 26379 if kind is StoreKind.SENTINEL else 6379
     return tuple(_parse_host(host, default_port=port) for host in hosts)
 
@@ -135,7 +144,7 @@ def _parse_host(text: str, *, default_port: int) -> tuple[str, int]:
 
 
 def _parse_path(path: str, options: dict[str, str], kind: StoreKind) -> StorePath:
-    """The socket, the service and the database, as far as the kind has them."""
+    """The socket, the service and the database that this kind of store has."""
     db_option = options.pop("db", None) if kind is not StoreKind.MEMORY else None
     match kind:
         case StoreKind.UNIX:
@@ -151,7 +160,7 @@ def _parse_path(path: str, options: dict[str, str], kind: StoreKind) -> StorePat
             return StorePath(db=_parse_db(path.removeprefix("/") or db_option))
         case StoreKind.CLUSTER:
             if _parse_db(path.removeprefix("/") or db_option):
-                raise ValueError("names a database, a cluster has only number 0")
+                raise ValueError("names a database, but a cluster has only database 0")
             return StorePath()
         case StoreKind.MEMORY:
             if path:
@@ -163,7 +172,7 @@ def _parse_db(text: str | None) -> int:
     if not text:
         return 0
     if not re.fullmatch(r"[0-9]{1,5}", text):
-        raise ValueError(f"has no number as its database; {_ESCAPING}")
+        raise ValueError(f"has a database that is not a number; {_ESCAPING}")
     return int(text)
 
 

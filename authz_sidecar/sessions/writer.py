@@ -1,6 +1,7 @@
-"""How sessions are put into the store and taken out of it, as `reading` finds them there.
+"""Writes sessions to the store and deletes them, in the form that `lookup` and `queries` read.
 
-Whoever calls decides the order: indexed before stored, marked as revoked before erased.
+The caller decides the order: a session is indexed before it is stored, and marked as revoked
+before it is deleted.
 """
 
 from __future__ import annotations
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.record_sealing import RecordSealer
     from authz_sidecar.sessions.store import SessionStore
 
-# How far the clocks of two machines may be apart without a mark dying before what it ends.
 CLOCK_SKEW_SECONDS = 300.0
+"""How far clocks may differ without a watermark expiring before the session that it ends."""
 
 _MAX_TEXT_LENGTH = 256
 
 
 class SessionWriter:
+    """Writes session records, indexes and watermarks. All methods raise `StoreUnavailable` when
+    the store fails."""
+
     __slots__ = ("_key_names", "_sealer", "_store")
 
     def __init__(self, store: SessionStore, key_names: KeyNames, sealer: RecordSealer) -> None:
@@ -43,8 +47,9 @@ class SessionWriter:
         self._sealer = sealer
 
     async def add_to_indexes(self, owners: Iterable[IndexOwner], session: Session) -> None:
+        """Add the session to the index of each owner, until it expires."""
         member = str(IndexMember.of(session))
-        expires_at = ceil(session.expires_at)  # with a fraction it would be text in the store
+        expires_at = ceil(session.expires_at)  # Redis stores a fraction as text
         for owner in owners:
             await self._store.add_to_index(
                 owner.index_keys[0], member, expires_at=expires_at, now=session.created_at
@@ -60,7 +65,8 @@ class SessionWriter:
         idle_timeout: float,
         vault: RefreshVault | None = None,
     ) -> None:
-        """All of a new session at once. What is written here expires with it and never later."""
+        """Write all keys of a new session in one transaction. Each expires no later than the
+        session."""
         session, public_id = record.session, record.session.public_id
         ttl = session.expires_at - session.created_at
         sealed = self._sealer.seal_record(record, token=token)
@@ -89,17 +95,21 @@ class SessionWriter:
         await self._store.write(*entries)
 
     async def touch(self, session: Session, *, now: float, idle_timeout: float) -> bool:
-        """Note a use of the session, at its parent if it has one; False when it is gone."""
+        """Store a use of the session, or of its parent for a child; False when that session is
+        gone."""
         ttl = min(effective_idle_timeout(session, idle_timeout), session.expires_at - now)
         key = keys.last_use_key(session.parent_id or session.public_id)
         return await self._store.write_if_present(StoreEntry(key, format_last_use(now), ttl))
 
     async def mark_ended(self, session: Session, *, now: float) -> None:
+        """Set the watermark of one session, which ends it whatever else the store holds of it."""
         ttl = max(0.0, session.expires_at - now) + CLOCK_SKEW_SECONDS
         await self._store.write(StoreEntry(keys.ended_key(session.public_id), b"1", ttl))
 
     async def mark_revoked(self, owner: IndexOwner, watermark: bytes, *, ttl: float) -> None:
-        # Under every secret: replicas in the middle of a rotation must all see it.
+        """Set a watermark for an owner, which ends all sessions that do not know it, for `ttl`
+        seconds."""
+        # Under every secret: during a rotation, replicas have different current secrets.
         for watermark_key in owner.watermark_keys:
             await self._store.write(StoreEntry(watermark_key, watermark, ttl + CLOCK_SKEW_SECONDS))
 
@@ -109,7 +119,8 @@ class SessionWriter:
         owners: Iterable[IndexOwner],
         listings: Iterable[SessionListing],
     ) -> None:
-        """Delete sessions, and take them out of these indexes and of all that their listings name."""
+        """Delete sessions, and remove them from the indexes of these owners and of those in their
+        listings."""
         members_by_index: dict[str, set[IndexMember]] = {
             index: set(members) for owner in owners for index in owner.index_keys
         }
@@ -126,7 +137,7 @@ class SessionWriter:
                 keys.listing_key(member.public_id),
                 keys.vault_key(member.public_id),
             )
-        # Members one by one, never the whole index: somebody may be signing in.
+        # Single members, never the whole index: a concurrent sign-in may be adding to it.
         for index, removed in members_by_index.items():
             if removed:
                 await self._store.remove_from_index(index, *map(str, removed))
@@ -139,6 +150,8 @@ class SessionWriter:
 
 
 def summarize(session: Session, *, client: str, user_agent: str) -> SessionSummary:
+    """The summary of a new session; client and user agent are cut to `_MAX_TEXT_LENGTH`
+    characters."""
     identity = session.identity
     return SessionSummary(
         handle=session.public_id,
