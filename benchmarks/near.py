@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from multiprocessing.connection import Connection
 
-    from authz_sidecar.core.types import Session
+    from authz_sidecar.sessions.cache import CachedSession
 
 SECRETS = SecretKeys([SECRET_KEY.encode()])
 WORKERS, REVOCATIONS, CONCURRENCY, SECONDS = 2, 300, 32, 5.0
@@ -59,8 +59,8 @@ async def open_near_cache(url: str, **options: Any) -> AsyncIterator[NearCache]:
         await store.aclose()
 
 
-def peek(cache: NearCache, token: str) -> Session | None:
-    return cache.peek(token, scope=SCOPE, provider="corp", now=time.time())
+def cached_session(cache: NearCache, token: str) -> CachedSession | None:
+    return cache.lookup(token, scope=SCOPE, provider="corp", now=time.time())
 
 
 # -- revocation ------------------------------------------------------------------------------------
@@ -72,10 +72,10 @@ def run_worker(url: str, pipe: Connection) -> None:
     async def run() -> None:
         async with open_near_cache(url) as cache:
             while token := pipe.recv():
-                while not peek(cache, token):
+                while not cached_session(cache, token):
                     await cache.find(token, scope=SCOPE, provider="corp")
                 pipe.send("held")
-                while peek(cache, token):  # noqa: ASYNC110
+                while cached_session(cache, token):  # noqa: ASYNC110
                     await asyncio.sleep(0.0002)
                 pipe.send(time.monotonic())
 
@@ -163,15 +163,15 @@ def _measure_kib(url: str, tokens: list[str]) -> float:
 
 
 async def measure_hits(url: str, token: str) -> float:
-    """Nanoseconds of a `peek`."""
+    """Nanoseconds of a `lookup`."""
     async with open_near_cache(url) as cache:
-        while not peek(cache, token):
+        while not cached_session(cache, token):
             await cache.find(token, scope=SCOPE, provider="corp")
         now, rounds = time.time(), []
         for _ in range(20):
             began = time.perf_counter_ns()
             for _ in range(5000):
-                cache.peek(token, scope=SCOPE, provider="corp", now=now)
+                cache.lookup(token, scope=SCOPE, provider="corp", now=now)
             rounds.append((time.perf_counter_ns() - began) / 5000)
             await asyncio.sleep(0)
         return min(rounds)

@@ -64,15 +64,16 @@ async def find_with_retries(cache: NearCache, token: str) -> Session | None:
 
 async def load_into_cache(cache: NearCache, token: str, scope: str = AUTH) -> None:
     """Have it in memory. The news of its birth may spoil a first fetch."""
-    while not peek(cache, token, scope):
+    while not cached_session(cache, token, scope):
         assert await find(cache, token, scope) is not None
 
 
-def peek(
+def cached_session(
     cache: NearCache, token: str, scope: str = AUTH, *, now: float | None = None
 ) -> Session | None:
     now = time.time() if now is None else now
-    return cache.peek(token, scope=scope, provider="corp", now=now)
+    entry = cache.lookup(token, scope=scope, provider="corp", now=now)
+    return None if entry is None else entry.session
 
 
 class RecordingStore:

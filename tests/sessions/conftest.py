@@ -77,12 +77,12 @@ class CachedSessions(SessionService):
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
         await wait_for_invalidations(self.cache)
         lookup: Any = {"scope": scope, "provider": provider}
-        peeked = self.cache.peek(token, now=self._test_clock(), **lookup)
-        found = await self.cache.find(token, **lookup)
-        assert peeked in (None, found)
-        peeked_again = self.cache.peek(token, now=self._test_clock(), **lookup)
-        assert peeked_again == found
-        return found
+        before = self.cache.lookup(token, now=self._test_clock(), **lookup)
+        session = await self.cache.find(token, **lookup)
+        assert before is None or before.session == session
+        after = self.cache.lookup(token, now=self._test_clock(), **lookup)
+        assert (after and after.session) == session
+        return session
 
 
 async def wait_for_invalidations(cache: NearCache) -> None:

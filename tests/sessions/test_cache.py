@@ -19,10 +19,10 @@ from authz_sidecar.sessions.store import StoreEntry
 from tests.sessions.caches import (
     RecordingStore,
     build_sessions,
+    cached_session,
     find,
     load_into_cache,
     open_near_cache,
-    peek,
     wait_until,
 )
 from tests.sessions.conftest import ALICE, APP, AUTH, BOB, HOUR, WIKI, Clock, create_child, sign_in
@@ -53,10 +53,10 @@ async def redis(request: pytest.FixtureRequest) -> AsyncIterator[RecordingStore]
 async def test_the_second_look_asks_nobody(store: RecordingStore) -> None:
     token, session = await sign_in(build_sessions(store))
     async with open_near_cache(store) as cache:
-        assert peek(cache, token) is None
+        assert cached_session(cache, token) is None
         assert await find(cache, token) == session
         store.calls.clear()
-        assert peek(cache, token) == session
+        assert cached_session(cache, token) == session
         assert await find(cache, token) == session
         assert store.calls == []
         assert (cache.stats.misses, cache.stats.hits, cache.entries) == (1, 2, 1)
@@ -68,7 +68,7 @@ async def test_what_is_in_memory_is_good_for_its_scope_and_provider(store: Recor
         await find(cache, token)
         store.calls.clear()
         for scope, provider in ((APP, "corp"), (".example.com", "corp"), (AUTH, "lab")):
-            assert cache.peek(token, scope=scope, provider=provider, now=time.time()) is None
+            assert cache.lookup(token, scope=scope, provider=provider, now=time.time()) is None
             assert await cache.find(token, scope=scope, provider=provider) is None
         assert store.calls == []
 
@@ -91,10 +91,15 @@ async def test_who_was_signed_out_elsewhere_is_out_here(store: RecordingStore, w
         for each, scope in ((token, AUTH), (app_token, APP), (bobs, AUTH)):
             assert await find(cache, each, scope) is not None
         await END[what](sessions, parent)
-        await wait_until(lambda: peek(cache, token) is None and peek(cache, app_token, APP) is None)
+        await wait_until(
+            lambda: (
+                cached_session(cache, token) is None
+                and cached_session(cache, app_token, APP) is None
+            )
+        )
         assert await find(cache, token) is None
         assert await find(cache, app_token, APP) is None
-        assert peek(cache, bobs) is not None
+        assert cached_session(cache, bobs) is not None
         assert cache.stats.invalidations == 2
 
 
@@ -124,7 +129,7 @@ async def test_one_change_is_enough(store: RecordingStore, what: str) -> None:
             if what == "its record"
             else store.write(StoreEntry(key, os.urandom(8), 60))
         )
-        await wait_until(lambda: peek(cache, token, APP) is None)
+        await wait_until(lambda: cached_session(cache, token, APP) is None)
         assert not cache.is_current(held, time.time())
         assert await find(cache, token, APP) is None
 
@@ -143,7 +148,7 @@ async def test_using_a_session_disturbs_nobody(store: RecordingStore) -> None:
         assert await find(cache, token)
         assert cache.stats.touches == 1
         await asyncio.sleep(0.05)
-        assert peek(other, token, now=clock.now) is not None
+        assert cached_session(other, token, now=clock.now) is not None
         assert cache.stats.invalidations == other.stats.invalidations == 0
 
 
@@ -234,7 +239,7 @@ async def test_the_news_overtakes_the_answer(store: RecordingStore, read: int) -
         # The question came before the revocation, so either answer is right; the next one is not.
         assert late in (session, None)
         assert late is None or read == 2
-        assert peek(cache, token) is None
+        assert cached_session(cache, token) is None
         assert cache.entries == 0
         assert await find(cache, token) is None
 
@@ -257,7 +262,7 @@ async def test_nobody_joins_a_fetch_that_news_has_spoilt(redis: RecordingStore) 
         assert await find(cache, token) is None
         gate.set()
         await first
-        assert peek(cache, token) is None
+        assert cached_session(cache, token) is None
         assert cache._fetcher._running == {}
 
 
@@ -286,7 +291,7 @@ async def test_revoking_while_everybody_looks_leaves_nobody_in_memory(
             *(revoke(user, token) for user, (token, _) in zip(users, made, strict=True)),
         )
         await asyncio.sleep(0.1)
-        assert [token for token, _ in made if peek(cache, token)] == []
+        assert [token for token, _ in made if cached_session(cache, token)] == []
 
 
 async def test_a_million_strangers_leave_no_trace(store: RecordingStore) -> None:
@@ -297,7 +302,7 @@ async def test_a_million_strangers_leave_no_trace(store: RecordingStore) -> None
         assert set(await asyncio.gather(*(find(cache, each) for each in strangers))) == {None}
         for each in ("", "*", "A" * 65000, "é" * 43):
             assert await find(cache, each) is None
-            assert peek(cache, each) is None
+            assert cached_session(cache, each) is None
         assert cache.entries == cache.bytes == 0
         assert cache._entries.names() == ()
         assert cache._fetcher._running == {}
@@ -371,7 +376,7 @@ class TestLastUse:
                 for cache in (one, two):
                     for _ in range(50):
                         for each, scope in places:
-                            assert peek(cache, each, scope, now=clock.now)
+                            assert cached_session(cache, each, scope, now=clock.now)
                     await touched(written)
                     await asyncio.sleep(0.2)
             assert one.stats.touches + two.stats.touches == 5
@@ -387,7 +392,7 @@ class TestLastUse:
             clock.now += HOUR / 5
             store.calls.clear()
             for token, _ in made:
-                assert peek(cache, token, now=clock.now)
+                assert cached_session(cache, token, now=clock.now)
             await wait_until(lambda: cache.stats.touches == 20)
             assert len(store.calls_to("write_all_if_present")) == 1
             assert len(store.calls_to("read")) <= 1
@@ -401,7 +406,7 @@ class TestLastUse:
             assert await find(cache, token)
             began = clock.now
             clock.now = began + HOUR
-            assert peek(cache, token, now=clock.now) is None
+            assert cached_session(cache, token, now=clock.now) is None
             assert await find(cache, token) is None
             assert cache.entries == 0
 
@@ -412,7 +417,7 @@ class TestLastUse:
             assert await find(cache, token)
             clock.now += HOUR - 0.001
             # Too late to be written later: this must be asked, and is then written at once.
-            assert peek(cache, token, now=clock.now) is None
+            assert cached_session(cache, token, now=clock.now) is None
             assert await find(cache, token) == session
             clock.now += HOUR - 0.001
             assert await find(cache, token) == session
@@ -429,7 +434,7 @@ class TestLastUse:
             clock.now += HOUR / 2
             assert await find(one, token)
             clock.now += HOUR * 0.7
-            assert peek(two, token, now=clock.now) is None
+            assert cached_session(two, token, now=clock.now) is None
             assert await find(two, token) == session
 
     async def test_a_use_does_not_bring_back_what_is_gone(self, store: RecordingStore) -> None:
@@ -439,7 +444,7 @@ class TestLastUse:
             assert await find(cache, token)
             await store.delete(keys.last_use_key(session.public_id))
             clock.now += HOUR / 5
-            assert peek(cache, token, now=clock.now) == session
+            assert cached_session(cache, token, now=clock.now) == session
             await wait_until(lambda: cache.entries == 0)
             assert await store.read(keys.last_use_key(session.public_id)) == (None,)
             assert await find(cache, token) is None
@@ -450,7 +455,7 @@ class TestLastUse:
         async with open_near_cache(store, clock=clock) as cache:
             assert await find(cache, token)
             clock.now += 60
-            assert peek(cache, token, now=clock.now) is None
+            assert cached_session(cache, token, now=clock.now) is None
             assert await find(cache, token) is None
 
     async def test_what_was_noted_is_written_at_the_end(self, store: RecordingStore) -> None:
@@ -459,7 +464,7 @@ class TestLastUse:
         async with open_near_cache(store, clock=clock) as cache:
             assert await find(cache, token)
             clock.now += HOUR / 5
-            assert peek(cache, token, now=clock.now)
+            assert cached_session(cache, token, now=clock.now)
         stored = await store.read(keys.last_use_key(session.public_id))
         assert stored == (b"%d" % (clock.now * 1000),)
 
@@ -469,7 +474,7 @@ async def test_before_anything_is_heard_every_look_asks(store: RecordingStore) -
     async with open_near_cache(store, start=False) as cache:
         for _ in range(2):
             assert await find(cache, token) == session
-            assert peek(cache, token) is None
+            assert cached_session(cache, token) is None
         assert cache.entries == 0
         assert not cache.coherent
 

@@ -19,11 +19,11 @@ from tests.servers.redis_groups import follow, joining, running_cluster, running
 from tests.sessions.caches import (
     RecordingStore,
     build_sessions,
+    cached_session,
     find,
     find_with_retries,
     load_into_cache,
     open_near_cache,
-    peek,
     wait_until,
 )
 from tests.sessions.conftest import sign_in
@@ -99,10 +99,11 @@ async def test_a_session_revoked_anywhere_is_refused_by_every_worker(
             for cache in (one, two):
                 await load_into_cache(cache, token)
             await sessions.end(session)
-            slowest = max(
-                slowest,
-                await wait_until(lambda token=token: not (peek(one, token) or peek(two, token))),  # type: ignore[misc]
-            )
+
+            def is_dropped(token: str = token) -> bool:
+                return not (cached_session(one, token) or cached_session(two, token))
+
+            slowest = max(slowest, await wait_until(is_dropped))
             assert await find(one, token) is await find(two, token) is None
     assert slowest < 0.5
 
@@ -142,7 +143,7 @@ class TestASilentLink:
                 link.pause(marked=True)
                 silent_at = time.monotonic()
                 await sessions.end(session)
-                await wait_until(lambda: peek(cache, token) is None)
+                await wait_until(lambda: cached_session(cache, token) is None)
                 assert time.monotonic() - silent_at < MAX_STALENESS_SECONDS + 0.2
                 assert not cache.coherent
                 assert await find(cache, token) is None
@@ -162,14 +163,14 @@ class TestASilentLink:
                     store.calls.clear()
                     assert await find(cache, token) == session
                     assert len(store.calls_to("read")) == 2
-                    assert peek(cache, token) is None
+                    assert cached_session(cache, token) is None
                 await wait_until(lambda: cache.stats.losses == 1)
                 link.resume(marked=True)
                 await wait_until(lambda: cache.coherent)
                 # What was in memory before is no more certain than it was.
-                assert peek(cache, token) is None
+                assert cached_session(cache, token) is None
                 assert await find(cache, token) == session
-                assert peek(cache, token) == session
+                assert cached_session(cache, token) == session
 
     async def test_a_pause_without_a_loss_forgets_nothing(
         self, redis_server: RedisServer, opened: Any
@@ -187,8 +188,8 @@ class TestASilentLink:
                 await sessions.end(leaves)
                 link.resume(marked=True)
                 await wait_until(lambda: cache.coherent)
-                assert peek(cache, leaving) is None
-                assert peek(cache, staying) == stays
+                assert cached_session(cache, leaving) is None
+                assert cached_session(cache, staying) == stays
                 assert cache.stats.losses == 0
 
 
@@ -203,7 +204,7 @@ class TestGrace:
             assert await find(cache, token)
             server.stop()
             await wait_until(lambda: not cache.coherent)
-            assert peek(cache, token) is None
+            assert cached_session(cache, token) is None
             with pytest.raises(StoreUnavailable):
                 await find(cache, token)
 
@@ -221,7 +222,7 @@ class TestGrace:
             server.stop() if how == "gone" else server.pause()
             away_at = time.monotonic()
             await wait_until(lambda: not cache.coherent)
-            assert peek(cache, token) is None
+            assert cached_session(cache, token) is None
             assert await find(cache, token) == session
             assert await cache.find(token, scope="https://else.example", provider="corp") is None
             with pytest.raises(StoreUnavailable):
@@ -281,7 +282,7 @@ async def test_a_restart_is_noticed(start_redis: RedisStarter, opened: Any) -> N
         server.start()
         await wait_until(lambda: cache.coherent)
         assert cache.stats.losses == 1
-        assert peek(cache, token) is None
+        assert cached_session(cache, token) is None
         assert await find(cache, token) is None
 
 
@@ -300,7 +301,7 @@ async def test_a_redis_that_does_not_let_us_track(
                 store.calls.clear()
                 assert await find(cache, token) == session
                 assert len(store.calls_to("read")) == 2
-                assert peek(cache, token) is None
+                assert cached_session(cache, token) is None
             assert cache.entries == 0
             assert not cache.coherent
     (line,) = [record.getMessage() for record in caplog.records if "changes" in record.message]
@@ -318,7 +319,7 @@ async def test_a_user_who_may_not_ask_for_roles_is_tracked_all_the_same(
     async with open_near_cache(store) as cache:
         await find(cache, token)
         await asyncio.sleep(MAX_STALENESS_SECONDS + 0.3)
-        assert peek(cache, token) == session
+        assert cached_session(cache, token) == session
 
 
 async def test_a_primary_that_became_a_replica_is_left(
@@ -343,12 +344,12 @@ async def test_after_a_failover_the_new_primary_is_heard(redis_binary: str, open
             assert group.primary.command("WAIT", 1, 5000) == 1
             group.primary.stop()
             await wait_until(lambda: not cache.coherent)
-            assert peek(cache, token) is None
+            assert cached_session(cache, token) is None
             await wait_until(lambda: cache.coherent, within=30)
             assert await find_with_retries(cache, token) == session
             await load_into_cache(cache, token)
             await sessions.end(session)
-            await wait_until(lambda: peek(cache, token) is None)
+            await wait_until(lambda: cached_session(cache, token) is None)
             assert await find(cache, token) is None
 
 
@@ -388,7 +389,7 @@ class TestCluster:
                 assert cluster.nodes[0].command("WAIT", 1, 5000) == 1
                 cluster.nodes[0].stop()
                 await wait_until(lambda: not cache.coherent)
-                assert [peek(cache, token) for token, _ in made] == [None] * len(made)
+                assert [cached_session(cache, token) for token, _ in made] == [None] * len(made)
                 new.command("CLUSTER", "FAILOVER", "TAKEOVER")
                 await wait_until(lambda: cache.coherent, within=30)
                 assert len(_tracking_clients(new)) == 1, "nobody listens to the new primary"
@@ -396,7 +397,7 @@ class TestCluster:
                     assert await find_with_retries(cache, token) == session
                     await load_into_cache(cache, token)
                     await sessions.end(session)
-                    await wait_until(lambda token=token: peek(cache, token) is None)  # type: ignore[misc]
+                    await wait_until(lambda token=token: cached_session(cache, token) is None)  # type: ignore[misc]
                     assert await find(cache, token) is None
 
     async def test_one_primary_lost_is_all_lost(self, redis_binary: str, opened: Any) -> None:
@@ -407,7 +408,7 @@ class TestCluster:
                 assert await find(cache, token) == session
                 cluster.nodes[2].pause()
                 await wait_until(lambda: not cache.coherent)
-                assert peek(cache, token) is None
+                assert cached_session(cache, token) is None
                 cluster.nodes[2].resume()
                 await wait_until(lambda: cache.coherent)
 

@@ -26,10 +26,10 @@ from tests.servers.redis_groups import (
 from tests.servers.sidecar import free_ports
 from tests.sessions.caches import (
     build_sessions,
+    cached_session,
     find,
     load_into_cache,
     open_near_cache,
-    peek,
     wait_until,
 )
 from tests.sessions.conftest import is_active, sign_in
@@ -55,7 +55,7 @@ REPLICA_OR_PRIMARY = ["is a replica, cut off", "still thinks it is the primary"]
 
 async def passes(cache: NearCache, token: str) -> bool:
     with contextlib.suppress(StoreUnavailable):
-        return peek(cache, token) is not None or await find(cache, token) is not None
+        return cached_session(cache, token) is not None or await find(cache, token) is not None
     return False
 
 
@@ -113,7 +113,7 @@ async def test_what_is_revoked_after_a_failover_is_refused(
             assert not any([await passes(cache, token) for token, _ in leaving])
             # And it hears of what happens at the new one.
             await stage.elsewhere().end(stays)
-            await wait_until(lambda: peek(cache, staying) is None)
+            await wait_until(lambda: cached_session(cache, staying) is None)
 
 
 @pytest.mark.parametrize("former", FORMER)
@@ -212,8 +212,8 @@ async def test_connections_are_given_up_when_no_new_one_can_be_made(
             await load_into_cache(cache, token)
             stage.link.refuse()
             await asyncio.sleep(0.3)
-            assert peek(cache, token) == session
-            await wait_until(lambda: peek(cache, token) is None, within=BOUND)
+            assert cached_session(cache, token) == session
+            await wait_until(lambda: cached_session(cache, token) is None, within=BOUND)
             with pytest.raises(StoreUnavailable):
                 await find(cache, token)
             stage.link.accept()
@@ -236,7 +236,7 @@ async def test_a_server_that_restarts_is_another_one(start_redis: RedisStarter, 
         server.start()
         assert _run_id(server) != run_id
         await wait_until(lambda: cache._coherence.epoch > epoch and cache.coherent, within=BOUND)
-        assert not any(peek(cache, token) for token, _ in made)
+        assert not any(cached_session(cache, token) for token, _ in made)
         for token, session in made:
             assert await find(cache, token) == (session if data == "kept" else None)
 
@@ -255,7 +255,7 @@ async def test_over_tls_it_is_the_same(start_redis: RedisStarter, tmp_path: Path
             copy(old, new)
             link.lead_to(ports[1])
             await build_sessions(there).end(session)
-            await wait_until(lambda: peek(cache, token) is None, within=BOUND)
+            await wait_until(lambda: cached_session(cache, token) is None, within=BOUND)
             assert await find(cache, token) is None
             token, session = await sign_in(build_sessions(here))
             await build_sessions(here).end(session)
@@ -333,11 +333,14 @@ async def test_two_generations_of_a_configuration_share_a_store(start_redis: Red
             await load_into_cache(old, token)
             async with open_near_cache(stage.here) as new:
                 await load_into_cache(new, token)
-                assert peek(old, token) == session
+                assert cached_session(old, token) == session
                 assert old.stats.losses == 0
                 stage.fail_over(FORMER["still thinks it is the primary"])
                 await stage.elsewhere().end(session)
-                await wait_until(lambda: not (peek(old, token) or peek(new, token)), within=BOUND)
+                await wait_until(
+                    lambda: not (cached_session(old, token) or cached_session(new, token)),
+                    within=BOUND,
+                )
                 await wait_until(lambda: old.coherent and new.coherent, within=BOUND)
             assert old.coherent
             assert not await passes(old, token)
@@ -357,7 +360,7 @@ class TestSentinel:
                 await done(20, lambda: _failover(group))
                 await wait_until(lambda: _role(group.replica) == "master", within=20)
                 await done(BOUND, lambda: build_sessions(there).end(session))
-                await wait_until(lambda: peek(cache, token) is None, within=BOUND)
+                await wait_until(lambda: cached_session(cache, token) is None, within=BOUND)
                 assert not await passes(cache, token)
                 await done(BOUND, store.check_ready)
                 again, _ = await sign_in(build_sessions(store))
@@ -378,7 +381,7 @@ class TestSentinel:
                 await wait_until(lambda: _role(group.replica) == "master", within=20)
                 group.primary.resume()
                 await build_sessions(there).end(session)
-                await wait_until(lambda: peek(cache, token) is None, within=BOUND)
+                await wait_until(lambda: cached_session(cache, token) is None, within=BOUND)
                 assert not await passes(cache, token)
                 await wait_until(lambda: cache.coherent, within=5)
                 assert not await passes(cache, token)
@@ -402,7 +405,9 @@ async def test_a_primary_of_a_cluster_that_was_demoted_is_left(redis_binary: str
             await wait_until(lambda: _role(cluster.nodes[0]) != "master", within=20)
             for _, session in made:
                 await done(BOUND, lambda session=session: build_sessions(there).end(session))  # type: ignore[misc]
-            await wait_until(lambda: not any(peek(cache, token) for token, _ in made), within=BOUND)
+            await wait_until(
+                lambda: not any(cached_session(cache, token) for token, _ in made), within=BOUND
+            )
             assert not any([await passes(cache, token) for token, _ in made])
             await wait_until(lambda: cache.coherent, within=5)
             await done(BOUND, store.check_ready)

@@ -1,4 +1,4 @@
-"""Verified sessions in memory, in front of the store, dropped the moment the store says so."""
+"""The near cache: verified sessions in memory, invalidated by the store (client-side caching)."""
 
 from authz_sidecar.sessions.cache.cache import NearCache
 from authz_sidecar.sessions.cache.entries import CachedSession, NearCacheLimits

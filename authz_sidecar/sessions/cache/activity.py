@@ -1,8 +1,8 @@
-"""When sessions in memory were last used, as the store will be told: once per session and tenth of
-the idle time-out, however many checks there are and whoever else serves it, many in one write.
+"""Write-behind of last uses: each session's last use is written once per tenth of the idle
+timeout, in batches, however many checks and workers use the session.
 
-Decides when a use is written and what it means when it cannot be; forgets nothing that the store
-does not know, except for the moment until the next write.
+Decides when a use is written and what follows when it cannot be. Holds no use that the store does
+not have, except until the next write.
 """
 
 from __future__ import annotations
@@ -29,6 +29,15 @@ _MAX_KEYS_PER_WRITE = 500
 
 
 class ActivityTracker:
+    """Tracks and writes the last uses of cached sessions.
+
+    `idle_timeout`: seconds without use after which a session ends.
+    `stats`: counts the writes.
+    `entries_named`: returns the cached sessions that depend on a name.
+    `drop`: drops a cached session.
+    `monotonic`: the monotonic clock, in seconds.
+    """
+
     def __init__(
         self,
         store: SessionStore,
@@ -52,7 +61,7 @@ class ActivityTracker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def set_last_use(self, entry: CachedSession, last_use: float) -> None:
-        """The store has this last use of it."""
+        """Set the last use that the store has, and with it when the entry is to be renewed."""
         session = entry.session
         entry.last_use = last_use
         entry.renew_at = min(session.expires_at, last_use + self._idle_timeout / 10)
@@ -60,17 +69,21 @@ class ActivityTracker:
             entry.renew_at = min(entry.renew_at, session.refresh_at)
 
     def is_idle(self, entry: CachedSession, now: float) -> bool:
+        """Whether the session has ended at `now`, because it was not used for the idle timeout."""
         return now - entry.last_use >= effective_idle_timeout(entry.session, self._idle_timeout)
 
     def is_nearly_idle(self, entry: CachedSession, now: float) -> bool:
-        """Too late to rely on a write that is yet to come."""
+        """Whether half of the idle timeout has passed, so that a pending write is not enough any
+        more."""
         return now - entry.last_use >= effective_idle_timeout(entry.session, self._idle_timeout) / 2
 
     def is_write_due(self, entry: CachedSession, now: float) -> bool:
+        """Whether a use at `now` is to be written, because a tenth of the idle timeout has
+        passed."""
         return now - entry.last_use >= self._idle_timeout / 10
 
     def touch_later(self, entry: CachedSession, now: float) -> None:
-        """To be written in a moment, with others."""
+        """Schedule a write of this use, together with others."""
         if not entry.is_touch_pending:
             entry.is_touch_pending = True
             self._batch.add(entry, now)
@@ -79,7 +92,8 @@ class ActivityTracker:
                 self._timer = loop.call_later(self._delay, self._flush)
 
     async def touch(self, entry: CachedSession, now: float) -> bool:
-        """Written when this returns; False when the session is gone. Raises `StoreUnavailable`."""
+        """Write this use, and return when it is written; False when the session is gone. Raises
+        `StoreUnavailable`."""
         batch = self._batch
         entry.is_touch_pending = True
         batch.add(entry, now)
@@ -92,7 +106,7 @@ class ActivityTracker:
         return _root_id(entry) not in batch.missing_names
 
     async def aclose(self) -> None:
-        """What was noted is still written."""
+        """Write what is pending, and wait for it."""
         if self._batch.uses:
             self._flush()
         if self._timer is not None:
@@ -145,7 +159,7 @@ class ActivityTracker:
             (keys.name_from_key(write.key) for write in writes), results, strict=True
         ):
             entries, used_at = batch.uses[name]
-            # Also those who were not asked for meanwhile: what is known of one is known of all.
+            # Also the entries that were not used: they share the last use of their sign-in.
             all_entries = {*entries, *self._entries_named(name)}
             if still_exists:
                 self._set_last_uses(all_entries, used_at)
@@ -157,7 +171,7 @@ class ActivityTracker:
     async def _stored_last_uses(
         self, batch: _WriteBatch, names: tuple[str, ...]
     ) -> dict[str, float]:
-        """What the store has by now: another worker may have written what we were about to."""
+        """The last uses that the store has by now: another worker may have written one already."""
         stored: dict[str, float] = {}
         fresh_since = self._monotonic() - _RECENT_READ_SECONDS
         for name in names:

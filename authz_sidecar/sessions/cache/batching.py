@@ -1,4 +1,7 @@
-"""Reads that are asked for at the same moment go to the store together."""
+"""Batching of concurrent reads into few commands to the store.
+
+Decides what is read together; must not know what the keys mean.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,20 @@ from authz_sidecar.errors import StoreUnavailable
 if TYPE_CHECKING:
     from authz_sidecar.sessions.store import StoreReader
 
-# One answer of the store must not keep others waiting for long.
+# One large response must not delay the others for long.
 _MAX_KEYS_PER_READ = 512
 
 MAX_CONCURRENT_READS = 2
-"""Questions, and so connections, of one worker: one is answered while the next is on its way. More
-of them would be smaller ones, and what each costs both sides hardly depends on its size."""
+"""Reads in flight, and so connections, of one worker: one is being answered while the next one is
+sent. More of them would be smaller, and the cost of a read hardly depends on its size."""
 
 
 ResponseFuture = asyncio.Future[tuple[bytes | None, ...]]
 
 
 class BatchingReader:
-    """Whatever is asked for in one turn of the event loop is one question; while many are under
-    way, what is asked for waits and becomes the next."""
+    """A `StoreReader` that joins all reads of one turn of the event loop into one. Reads that
+    arrive while `MAX_CONCURRENT_READS` are in flight wait and become the next one."""
 
     def __init__(self, store: StoreReader) -> None:
         self._store = store
@@ -34,6 +37,8 @@ class BatchingReader:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def read(self, *keys: str) -> tuple[bytes | None, ...]:
+        """The values of the keys, in their order; None for a key that does not exist. Raises
+        `StoreUnavailable`."""
         loop = asyncio.get_running_loop()
         response: ResponseFuture = loop.create_future()
         if not self._pending:
@@ -57,7 +62,7 @@ class BatchingReader:
         batch, count = [], 0
         while self._pending and count < _MAX_KEYS_PER_READ:
             keys, response = self._pending.popleft()
-            if not response.done():  # whoever asked may have gone
+            if not response.done():  # the caller may have been cancelled
                 batch.append((keys, response))
                 count += len(keys)
         return batch
@@ -72,7 +77,7 @@ class BatchingReader:
                     response.set_exception(StoreUnavailable(str(error)))
             return
         finally:
-            # Nobody waits forever, whatever else went wrong.
+            # Any other error: no caller must wait forever.
             if values is None:
                 for _, response in batch:
                     response.cancel()

@@ -1,7 +1,9 @@
-"""Sessions served from memory while that is certain to be right, and from the store otherwise.
+"""The near cache: serves sessions from memory while they are certain to be valid, otherwise from
+the store.
 
-Decides when what is in memory may be used. Not decided here: whether a session stands (`finding`),
-how we hear of changes (the store), what is kept (`fetches`) and what there is room for (`entries`).
+Decides when a cached session may be served. Other modules decide whether a session is valid
+(`sessions/lookup.py`), how changes are reported (the store), what is cached (`fetcher`) and what
+is evicted (`entries`).
 """
 
 from __future__ import annotations
@@ -34,8 +36,15 @@ _PROBE_SECONDS = 3.0
 
 
 class NearCache:
-    """`clock` tells the time of day, `monotonic` only how much of it has passed. `grace` is how
-    long a session in memory may be used while the store is away."""
+    """A cache of sessions in front of a store.
+
+    `idle_timeout`: seconds without use after which a session ends.
+    `grace`: seconds for which a cached session is served while the store is unreachable.
+    `limits`: the size of the cache.
+    `stats`: counters, which outlive a reload of the configuration.
+    `clock`: the time of day, in seconds since the epoch.
+    `monotonic`: the monotonic clock, in seconds.
+    """
 
     def __init__(
         self,
@@ -82,29 +91,26 @@ class NearCache:
         )
 
     def start(self) -> None:
-        """Begin to listen for changes, in the background; until then every find asks the store."""
+        """Subscribe to changes in the background; until that succeeds, `fetch` reads the store."""
         self._subscription.start()
 
     async def aclose(self) -> None:
+        """End the subscription, write pending last uses and drop all entries."""
         await self._subscription.aclose()
         await self._activity.aclose()
         self._entries.clear()
 
-    def peek(self, token: str, *, scope: str, provider: str, now: float) -> Session | None:
-        """The living session of this cookie, if that is certain without asking anybody. Counts as
-        its use, which is written later. None says nothing about the session."""
-        entry = self.lookup(token, scope=scope, provider=provider, now=now)
-        return None if entry is None else entry.session
-
     def lookup(self, token: str, *, scope: str, provider: str, now: float) -> CachedSession | None:
-        """As `peek`: the entry, for whoever derives something from its session."""
+        """The cached entry of the active session with this cookie value, without I/O. Counts as
+        its use, which is written later. None says nothing about the session."""
         entry = self._entries.get(token)
         if entry is None or _if_scope_matches(entry, scope, provider) is None:
             return None
         return entry if self.is_current(entry, now) else None
 
     def is_current(self, entry: CachedSession, now: float) -> bool:
-        """As `lookup`, of an entry that it gave before."""
+        """Whether an entry that `lookup` returned may still be served. Counts as a use, as
+        `lookup` does."""
         coherence = self._coherence
         if (
             entry.ring_index < 0
@@ -122,17 +128,17 @@ class NearCache:
         return True
 
     def add_weight(self, entry: CachedSession, size: int) -> None:
-        """Count the bytes of what was put into `entry.derived`."""
+        """Count `size` bytes for what was put into `entry.derived`."""
         self._entries.add_weight(entry, size)
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
-        """The living session of this cookie, for this scope and provider. Counts as its use.
-        Raises `StoreUnavailable`."""
+        """The active session of a cookie value for this scope and provider; None without one.
+        Counts as its use. Raises `StoreUnavailable`."""
         entry = await self.fetch(token, scope=scope, provider=provider)
         return None if entry is None else entry.session
 
     async def fetch(self, token: str, *, scope: str, provider: str) -> CachedSession | None:
-        """As `find`: the entry, which may be kept or not."""
+        """As `find`, but the entry, which may or may not be cached. Raises `StoreUnavailable`."""
         if not is_well_formed_token(token):
             return None
         try:
@@ -156,26 +162,27 @@ class NearCache:
 
     @property
     def is_store_down(self) -> bool:
-        """Whether the store did not answer a moment ago."""
+        """Whether the store failed within the last `_RETRY_SECONDS`."""
         return self._monotonic() < self._unreachable_until
 
     @property
     def coherent(self) -> bool:
-        """Whether anything may be served from memory at this moment."""
+        """Whether changes are reported now, so that sessions may be served from memory."""
         return self._monotonic() < self._coherence.fresh_until
 
     @property
     def refused(self) -> bool:
-        """Whether the store will not tell of changes, so that there is no near cache at all."""
+        """Whether the store does not report changes, so that nothing is cached."""
         return self._coherence.is_unsupported
 
     @property
     def entries(self) -> int:
+        """The number of cached sessions."""
         return len(self._entries)
 
     @property
     def bytes(self) -> int:
-        """How much memory they take, as estimated."""
+        """The estimated memory of the cached sessions, in bytes."""
         return self._entries.weight
 
     def _certain_entry(self, token: str) -> CachedSession | None:
@@ -187,8 +194,8 @@ class NearCache:
         return entry
 
     def _skip_store(self) -> bool:
-        """The store did not answer a moment ago. Now and then one caller is told that it is not
-        away, to try; the others need not wait for what may never come."""
+        """Whether the store failed so recently that callers do not wait for it. After
+        `_RETRY_SECONDS`, one caller per `_PROBE_SECONDS` tries it."""
         now = self._monotonic()
         if now < self._unreachable_until:
             return True
@@ -209,7 +216,7 @@ class NearCache:
             return await self._activity.touch(entry, now)
         except StoreUnavailable:
             if self._is_fresh(entry) and not self._activity.is_nearly_idle(entry, now):
-                return True  # as it would have been by `peek`
+                return True  # as `lookup` would have served it
             raise
 
     def _entry_in_grace(self, token: str) -> CachedSession | None:
@@ -227,7 +234,8 @@ class NearCache:
         return entry.epoch == coherence.epoch and self._monotonic() < coherence.fresh_until
 
     def _needs_store(self, entry: CachedSession, now: float) -> bool:
-        """More than a look into memory: it may be over, or somebody has to be asked."""
+        """Whether memory alone cannot renew the entry: it has expired, or needs a refresh or a
+        write now."""
         session = entry.session
         refresh = session.needs_refresh(now)
         return refresh or now >= session.expires_at or self._activity.is_nearly_idle(entry, now)

@@ -1,5 +1,8 @@
-"""What is held in memory, and how much of it: sessions by their cookie, found again by every name
-whose change ends them. Pure; decides what makes room, never what may be served.
+"""Entries of the near cache: sessions by cookie value, indexed by the names they depend on, within
+limits of number and memory.
+
+Pure; decides what is evicted, never what may be served. Memory is estimated in a few microseconds
+per session: the sizes are CPython's on 64 bits, and a test compares them with real allocations.
 """
 
 from __future__ import annotations
@@ -8,23 +11,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from authz_sidecar.core.types import Session
 
 
-_SESSION_BYTES = (
-    500  # the entry, its cookie, the session and the identity, and their places in tables
-)
-_NAME_BYTES = 150  # one name under which the entry is found when something changes
+# The entry, its token, the session and the identity, and their slots in tables.
+_SESSION_BYTES = 500
+_NAME_BYTES = 150  # one name that the entry is indexed under
 _TEXT_BYTES = 52
 _LIST_BYTES = 64
 _MAPPING_BYTES = 184
 _ELEMENT_BYTES = 8
-_PAIR_BYTES = 40  # of a mapping; its key is shared with everybody else's
+_PAIR_BYTES = 40  # of a mapping; its key is interned
 
 
 def estimate_weight(session: Session, *, names: int) -> int:
+    """The estimated memory of a cached session that is indexed under so many names, in bytes."""
     identity = session.identity
     own = (
         session.provider_session,
@@ -58,14 +61,25 @@ def _estimate_values(values: Iterable[object]) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearCacheLimits:
-    """Of one worker."""
+    """The maximum number and total weight (bytes) of the entries of one worker."""
 
     max_entries: int = 100_000
     max_bytes: int = 128 << 20
 
 
 class CachedSession:
-    """A session as it was verified. `derived` is for whoever serves it: it dies with the entry."""
+    """A verified session in memory.
+
+    `names`: the names of the keys that its validity depends on.
+    `epoch`: the epoch of `Coherence` in which it was verified.
+    `verified_at`: when it was verified, in seconds of the monotonic clock.
+    `weight`: its estimated memory in bytes.
+    `last_use`: its last use in the store, in seconds since the epoch.
+    `renew_at`: when more than a lookup is needed, in seconds since the epoch.
+    `is_touch_pending`: whether a use is about to be written.
+    `is_referenced`: the reference bit of the clock algorithm.
+    `ring_index`: its position in the ring of `CacheEntries`; -1 when it is not cached.
+    """
 
     __slots__ = (
         "_derived",
@@ -97,23 +111,28 @@ class CachedSession:
         self.epoch = epoch
         self.verified_at = verified_at
         self.weight = estimate_weight(session, names=len(names))
-        # Set by those who keep last use.
+        # Set by `ActivityTracker`.
         self.last_use = self.renew_at = 0.0
         self.is_touch_pending = False
-        # Ours.
+        # Set by `CacheEntries`.
         self.is_referenced = False
         self.ring_index = -1
         self._derived: dict[object, object] | None = None
 
     @property
     def derived(self) -> dict[object, object]:
+        """Values that callers derive from the session; they are dropped with the entry."""
         if self._derived is None:
             self._derived = {}
         return self._derived
 
 
 class InFlightFetch:
-    """A fetch under way. `invalidated` when something that it looks at has changed meanwhile."""
+    """A running fetch of a session.
+
+    `names`: the names of the keys that it depends on.
+    `invalidated`: whether one of those keys has changed since it was read.
+    """
 
     __slots__ = ("epoch", "invalidated", "names", "started_at")
 
@@ -128,15 +147,15 @@ Watcher = CachedSession | InFlightFetch
 
 
 class CacheEntries:
-    """Bounded in number and weight. What was not used since the hand last came by goes first
-    (the clock algorithm): a hit has nothing to move."""
+    """The entries, bounded in number and weight, with eviction by the clock algorithm (second
+    chance): a hit sets one bit and moves nothing."""
 
     def __init__(self, limits: NearCacheLimits) -> None:
         self._limits = limits
         self._by_token: dict[str, CachedSession] = {}
         self._ring: list[CachedSession] = []
         self._hand = 0
-        # Nearly always there is one: a set for each name would be most of the memory.
+        # Most names have one watcher: a set for each would take most of the memory.
         self._by_name: dict[str, Watcher | set[Watcher]] = {}
         self.weight = 0
         self.get = self._by_token.get
@@ -144,35 +163,37 @@ class CacheEntries:
     def __len__(self) -> int:
         return len(self._ring)
 
-    def __iter__(self) -> Iterator[CachedSession]:
-        return iter(self._ring)
-
     def watch(self, fetch: InFlightFetch, names: Iterable[str]) -> None:
+        """Index a fetch under the names that it depends on."""
         for name in names:
             fetch.names.append(name)
             self._register(name, fetch)
 
     def unwatch(self, fetch: InFlightFetch) -> None:
+        """Remove a fetch from the index of names."""
         for name in fetch.names:
             self._unregister(name, fetch)
 
     def watchers_of(self, name: str) -> tuple[Watcher, ...]:
-        """Who must know that something of this name has changed."""
+        """The entries and fetches that depend on a name."""
         registered = self._by_name.get(name)
         if registered is None:
             return ()
         return tuple(registered) if isinstance(registered, set) else (registered,)
 
     def entries_named(self, name: str) -> tuple[CachedSession, ...]:
+        """The entries that depend on a name."""
         return tuple(
             watcher for watcher in self.watchers_of(name) if isinstance(watcher, CachedSession)
         )
 
     def names(self) -> tuple[str, ...]:
+        """All names that entries and fetches depend on."""
         return tuple(self._by_name)
 
     def put(self, entry: CachedSession) -> int:
-        """How many others had to go."""
+        """Insert an entry in place of the one with its token, and return how many others were
+        evicted. An entry that exceeds the limits by itself is not inserted."""
         self.drop(self._by_token.get(entry.token))
         evicted = 0
         if entry.weight <= self._limits.max_bytes and self._limits.max_entries:
@@ -183,7 +204,8 @@ class CacheEntries:
         return evicted
 
     def add_weight(self, entry: CachedSession, size: int) -> None:
-        """Derived data has come to an entry."""
+        """Add `size` bytes to the weight of an entry, and evict others if the total exceeds the
+        limit."""
         if entry.ring_index >= 0:
             entry.weight += size
             self.weight += size
@@ -191,6 +213,7 @@ class CacheEntries:
                 self._evict()
 
     def drop(self, entry: CachedSession | None) -> None:
+        """Remove an entry, if it is cached."""
         if entry is None or entry.ring_index < 0:
             return
         last = self._ring.pop()
@@ -204,6 +227,7 @@ class CacheEntries:
             self._unregister(name, entry)
 
     def clear(self) -> None:
+        """Remove all entries."""
         for entry in tuple(self._ring):
             self.drop(entry)
 

@@ -1,8 +1,8 @@
-"""Fetches of sessions from the store: one for all who want the same session at the same moment, and
-kept only if nothing that it looked at has changed meanwhile.
+"""Single-flight fetches of sessions from the store: concurrent requests for one session share one
+fetch, and its result is cached only if no key that it depends on has changed meanwhile.
 
-The news of a change can overtake the answer that it belongs to. So whoever fetches says first what
-it is about to look at, and the news spoils the fetch.
+An invalidation can arrive before the value that it belongs to. Each fetch therefore announces the
+keys it depends on before it reads them, and an invalidation of any of them marks the fetch.
 """
 
 from __future__ import annotations
@@ -22,12 +22,21 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.lookup import SessionLookup
 
 _MAX_JOIN_AGE_SECONDS = 0.5
-"""Whoever comes later asks anew: an answer must not be much older than its question."""
+"""A later request starts its own fetch: a result must not be much older than the request for it."""
 
 
 class SingleFlightFetcher:
-    """`keep_unconfirmed`: whether sessions are kept that cannot be relied on, for a time of
-    grace."""
+    """Fetches sessions and puts them into the cache.
+
+    `lookup`: reads and verifies sessions.
+    `entries`: the cache.
+    `coherence`: says whether changes are reported.
+    `activity`: holds the last use of each entry.
+    `stats`: counts misses and evictions.
+    `keep_unconfirmed`: whether a session is cached while changes are not reported, to be served
+        within the grace period only.
+    `monotonic`: the monotonic clock, in seconds.
+    """
 
     def __init__(
         self,
@@ -50,21 +59,22 @@ class SingleFlightFetcher:
         self._running: dict[str, _SharedFetch] = {}
 
     async def fetch(self, token: str) -> CachedSession | None:
-        """The session of this cookie as the store has it, standing; it may be idle. Raises
-        `StoreUnavailable`."""
+        """The valid session of a cookie value as the store has it; it may be idle. None without
+        one. Raises `StoreUnavailable`."""
         while True:
             now = self._monotonic()
             shared = self._running.get(token)
             epoch = self._coherence.epoch
             if shared is None or not shared.is_joinable(now, epoch=epoch):
                 return await self._fetch_as_leader(token, now)
-            # Whoever goes away takes only himself away.
+            # `shield`: cancelling one waiter must not cancel the shared future.
             result = await asyncio.shield(shared.result())
             if not isinstance(result, _Cancelled):
                 return result
 
     async def _fetch_as_leader(self, token: str, now: float) -> CachedSession | None:
-        """In the caller's own task: most come alone, and a task costs as much as a round trip."""
+        """Fetch in the caller's own task: most fetches are not shared, and a task costs as much as
+        a round trip."""
         fetch = InFlightFetch(epoch=self._coherence.epoch, started_at=now)
         shared = self._running[token] = _SharedFetch(fetch)
         self._stats.misses += 1
@@ -117,14 +127,14 @@ class SingleFlightFetcher:
 
 
 class _Cancelled:
-    """Instead of an answer: whoever fetched has been cancelled."""
+    """The result of a fetch whose leader was cancelled."""
 
 
 _CANCELLED = _Cancelled()
 
 
 class _SharedFetch:
-    """A fetch, and what those are told who came while it was under way."""
+    """A running fetch, and the future of those who joined it."""
 
     __slots__ = ("_result", "fetch")
 
@@ -133,9 +143,9 @@ class _SharedFetch:
         self._result: asyncio.Future[CachedSession | _Cancelled | None] | None = None
 
     def is_joinable(self, now: float, *, epoch: int) -> bool:
-        fetching = self.fetch
-        fits = fetching.epoch == epoch and not fetching.invalidated
-        return fits and now - fetching.started_at <= _MAX_JOIN_AGE_SECONDS
+        fetch = self.fetch
+        is_valid = fetch.epoch == epoch and not fetch.invalidated
+        return is_valid and now - fetch.started_at <= _MAX_JOIN_AGE_SECONDS
 
     def result(self) -> asyncio.Future[CachedSession | _Cancelled | None]:
         if self._result is None:
@@ -149,4 +159,4 @@ class _SharedFetch:
     def set_exception(self, error: Exception) -> None:
         if self._result is not None:
             self._result.set_exception(error)
-            self._result.exception()  # looked at, though everybody who waited may have gone
+            self._result.exception()  # retrieved, since all waiters may have been cancelled

@@ -1,4 +1,4 @@
-"""What the near cache counts, in plain numbers: a check answered from memory has no time for more."""
+"""Counters of the near cache, as plain integers: a cache hit has no time for more."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class NearCacheStats:
-    """One for a process, whatever number of configurations come and go."""
+    """The counters of one process; they outlive a reload of the configuration."""
 
     hits: int = 0
     """Sessions served from memory."""
     misses: int = 0
-    """Fetches from the store; those who wait for the same one count once."""
+    """Fetches from the store; a shared fetch counts once."""
     graced: int = 0
-    """Sessions served from memory while the store was away, within `sessions.grace`."""
+    """Sessions served from memory while the store was unreachable, within `sessions.grace`."""
     invalidations: int = 0
-    """Sessions dropped because the store told of a change."""
+    """Sessions dropped because the store reported a change."""
     evictions: int = 0
-    """Sessions dropped to make room."""
+    """Sessions dropped because a limit was reached."""
     losses: int = 0
-    """Times we lost touch with the store's changes."""
+    """Times that the subscription to the store's changes was lost."""
     touches: int = 0
     """Last uses written."""

@@ -1,4 +1,5 @@
-"""Sessions in Redis or Valkey: alone, behind Sentinels, or as a cluster. All that imports redis."""
+"""Sessions in Redis or Valkey: a single server, behind Sentinels, or a cluster. Only modules of
+this package import `redis`."""
 
 from authz_sidecar.sessions.redis.hashes import RedisHash
 from authz_sidecar.sessions.redis.store import RedisStore

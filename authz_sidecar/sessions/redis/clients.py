@@ -1,4 +1,8 @@
-"""Clients for each kind of place a Redis may be, with every option of their behaviour spelled out."""
+"""Redis clients for each kind of store location, and the bounds on their commands.
+
+Every option of the client's behaviour is set explicitly. Every command ends within a bounded time,
+and every error of the client becomes `StoreUnavailable`. Must not know what the keys mean.
+"""
 
 from __future__ import annotations
 
@@ -35,23 +39,33 @@ from authz_sidecar.sessions.store_url import StoreKind, StoreLocation
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-    # HOUSE-REMOVED
+T = TypeVar("T")
 
 CONNECT_SECONDS = 1.0
 READ_SECONDS = 1.0
+DEADLINE_SECONDS = 2.0
 MAX_CONNECTIONS = 32
 # A Sentinel that does not answer must leave time for the next one.
 _SENTINEL_SECONDS = 0.3
+_REPLICA_ERRORS = ("READONLY", "MASTERDOWN")
 
 
 class AsyncClosable(Protocol):
-    async def aclose(self) -> None: ...
+    """A client with connections to close."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisConnections:
-    """A client that has connected to nothing yet, what its connections report, and whatever else
-    goes with it."""
+    """A client that has not connected yet, with the registry that its connections report to.
+
+    `client`: the client for commands.
+    `primaries`: the registry of its primaries.
+    `sentinels`: the clients of the Sentinels, which are closed with it.
+    """
 
     client: Redis | RedisCluster
     primaries: PrimaryRegistry = field(default_factory=PrimaryRegistry)
@@ -59,11 +73,12 @@ class RedisConnections:
 
     @property
     def is_cluster(self) -> bool:
+        """Whether the client is for a cluster."""
         return isinstance(self.client, RedisCluster)
 
     async def dedicated_connections(self) -> list[IdentifiedConnection]:
-        """A connection of its own to each primary, not opened yet. A cluster is asked anew who they
-        are."""
+        """New connections outside the pool, one to each primary, not opened yet. Reads the
+        topology of a cluster first."""
         client = self.client
         if isinstance(client, RedisCluster):
             await _refresh_topology(client)
@@ -71,7 +86,8 @@ class RedisConnections:
         return [client.connection_pool.make_connection()]  # type: ignore[no-untyped-call]
 
     async def dedicated_connection_for(self, key: str) -> IdentifiedConnection:
-        """The same, to the primary that holds the key."""
+        """A new connection outside the pool to the primary that holds the key, not opened yet.
+        Raises `RedisConnectionError` when no primary of the cluster holds it."""
         client = self.client
         if isinstance(client, RedisCluster):
             await _refresh_topology(client)
@@ -83,11 +99,13 @@ class RedisConnections:
         return connection
 
     def dedicated_connection_to(self, host: str, port: int) -> IdentifiedConnection:
-        """The same, to a server of a cluster that another one has named."""
-        assert isinstance(self.client, RedisCluster)  # noqa: S101  nobody else names servers
+        """A new connection outside the pool to a server that a cluster redirected to, not opened
+        yet."""
+        assert isinstance(self.client, RedisCluster)  # noqa: S101  only clusters redirect
         return _new_connection(ClusterNode(host, port, **self.client.connection_kwargs))
 
     async def aclose(self) -> None:
+        """Close all connections, also those to Sentinels."""
         for client in (self.client, *self.sentinels):
             await client.aclose()
 
@@ -104,39 +122,43 @@ def _new_connection(node: ClusterNode) -> IdentifiedConnection:
 
 
 def open_client(location: StoreLocation, *, identified: bool = True) -> RedisConnections:
-    """The client for a location. `identified` is that of `PrimaryRegistry`."""
+    """The client for a store location, not connected yet. `identified` is passed on to
+    `PrimaryRegistry`."""
     path, options = location.path, _client_options(location)
     primaries = PrimaryRegistry(identified=identified)
-    tls = location.tls is not None
     match location.kind:
         case StoreKind.SENTINEL:
             return _open_sentinel_client(location, primaries)
         case StoreKind.CLUSTER:
-            return _cluster(location, primaries)
+            return _open_cluster_client(location, primaries)
         case StoreKind.UNIX:
-            kind: type[IdentifiedConnection] = UnixConnection
+            connection_class: type[IdentifiedConnection] = UnixConnection
             options |= {"path": path.socket_path}
             del options["socket_keepalive"]
         case _:
-            kind = TlsConnection if tls else TcpConnection
+            connection_class = TlsConnection if location.tls else TcpConnection
             host, port = location.hosts[0]
             options |= {"host": host, "port": port}
     options.pop("ssl", None)
     pool = ConnectionPool(
-        connection_class=kind, primaries=primaries, db=path.db, retry=_retry(1), **options
+        connection_class=connection_class,
+        primaries=primaries,
+        db=path.db,
+        retry=_retry(1),
+        **options,
     )
     return RedisConnections(client=Redis.from_pool(pool), primaries=primaries)
 
 
 def _open_sentinel_client(location: StoreLocation, primaries: PrimaryRegistry) -> RedisConnections:
-    login = location.sentinel
+    credentials = location.sentinel
     options = _client_options(location)
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs=options
         | {
-            "username": login and login.username,
-            "password": login and login.password,
+            "username": credentials and credentials.username,
+            "password": credentials and credentials.password,
             "socket_timeout": _SENTINEL_SECONDS,
             "socket_connect_timeout": _SENTINEL_SECONDS,
             "retry": _retry(0),
@@ -155,16 +177,16 @@ def _open_sentinel_client(location: StoreLocation, primaries: PrimaryRegistry) -
     )
 
 
-def _cluster(location: StoreLocation, primaries: PrimaryRegistry) -> RedisConnections:
+def _open_cluster_client(location: StoreLocation, primaries: PrimaryRegistry) -> RedisConnections:
     nodes = [ClusterNode(host, port) for host, port in location.hosts]
     client = RedisCluster(startup_nodes=nodes, retry=_retry(2), **_client_options(location))
-    # The client offers no choice of the class of its connections. What it makes of nodes that it
-    # hears of later follows these options.
-    kind = ClusterTlsConnection if location.tls else ClusterConnection
-    client.connection_kwargs |= {"connection_class": kind, "primaries": primaries}
-    startup: Iterable[ClusterNode] = client.nodes_manager.startup_nodes.values()
-    for node in startup:
-        node.connection_class = kind
+    # The client has no option for the class of its connections. Nodes that it discovers later are
+    # made with `connection_kwargs`.
+    connection_class = ClusterTlsConnection if location.tls else ClusterConnection
+    client.connection_kwargs |= {"connection_class": connection_class, "primaries": primaries}
+    startup_nodes: Iterable[ClusterNode] = client.nodes_manager.startup_nodes.values()
+    for node in startup_nodes:
+        node.connection_class = connection_class
         node.connection_kwargs["primaries"] = primaries
     return RedisConnections(client=client, primaries=primaries)
 
@@ -196,20 +218,18 @@ def _client_options(location: StoreLocation) -> dict[str, Any]:
 
 
 def _retry(retries: int) -> Retry:
-    # Once, and at once: for a connection that died while it was idle. What timed out is not asked
-    # a second time.
+    # Without a delay: for a connection that was closed while it was idle. A command that timed out
+    # is not repeated.
     return Retry(NoBackoff(), retries, supported_errors=(RedisConnectionError,))
 
 
-DEADLINE_SECONDS = 2.0
-
-T = TypeVar("T")
-
-_REPLICA_ERRORS = ("READONLY", "MASTERDOWN")
-
-
 class BoundedClient:
-    """`kind` and `name` say who does not answer. Calls that wait for a connection wait here."""
+    """Runs commands with a deadline and a limit of concurrency.
+
+    `connections`: the client to use.
+    `kind`: what the Redis is used for, as error messages name it.
+    `name`: its location, as error messages name it.
+    """
 
     __slots__ = ("_connections", "_kind", "_name", "_slots")
 
@@ -220,8 +240,9 @@ class BoundedClient:
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
 
     async def __call__(self, command: Callable[[Any], Awaitable[T]]) -> T:
-        """What `command` returns, given the client. It is called a second time after a replica has
-        refused it, or the primary has changed while it connected. Raises `StoreUnavailable`."""
+        """The result of `command`, which is called with the client. It is called again once when a
+        replica refused it, or when the primary changed while connecting. Raises
+        `StoreUnavailable`."""
         client = self._connections.client
         async with self.deadline():
             if isinstance(client, RedisCluster) and client.get_default_node() is None:
@@ -240,14 +261,15 @@ class BoundedClient:
 
     @contextlib.asynccontextmanager
     async def deadline(self) -> AsyncIterator[None]:
-        """`DEADLINE_SECONDS` seconds for what is done inside. Raises `StoreUnavailable` for its
-        errors."""
+        """A context of `DEADLINE_SECONDS`, the wait for a free slot included. Raises
+        `StoreUnavailable` in place of the client's errors."""
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), self._slots:
                 yield
-        # Beside its own errors the client lets those of sockets, DNS and its parsers through.
+        # The client also raises errors of sockets, DNS and its parsers.
         except (RedisError, RedisClusterException, OSError, ValueError, RuntimeError) as error:
             raise self.unavailable(str(error) or type(error).__name__) from error
 
     def unavailable(self, reason: str) -> StoreUnavailable:
+        """The error for this Redis with a reason."""
         return StoreUnavailable(f"{self._kind} `{self._name}` cannot answer: {reason}")

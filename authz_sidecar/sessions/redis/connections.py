@@ -1,9 +1,9 @@
-"""Connections that know which server they lead to: it is asked once, when they are made.
+"""Redis connections that identify the server they have reached, once, when they connect.
 
-`HELLO` says whether the server is a primary, and needs no right. `INFO server` names its process
-(`run_id`), which the user must be allowed to ask; otherwise a connection is used once only, since
-the next one may lead to another server.
-https://redis.io/docs/latest/commands/hello/, https://redis.io/docs/latest/commands/info/
+`HELLO` returns the role of the server and needs no permission. `INFO server` returns the ID of its
+process (`run_id`), for which the user needs permission; without it, a connection is used only
+once, since the next one may reach another server. https://redis.io/docs/latest/commands/hello/,
+https://redis.io/docs/latest/commands/info/
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ _RUN_ID = b"\r\nrun_id:"
 
 
 class PrimaryChangedError(RedisConnectionError):
-    """A connection that began before the primary changed."""
+    """The primary changed while the connection was being made."""
 
 
 class IdentifiedConnection(AbstractConnection):
-    """A connection that reports its server to `PrimaryRegistry`, and refuses a replica.
-    `generation` is that of `PrimaryRegistry` in which it was made; `run_id` is None where the user
-    may not ask for it."""
+    """A connection that reports its server to `PrimaryRegistry` and refuses a replica.
+
+    `generation`: the registry's generation in which it was made.
+    `run_id`: the process ID of the server; None when the user may not read it.
+    """
 
     def __init__(self, *, primaries: PrimaryRegistry, **options: Any) -> None:
         super().__init__(**options)
@@ -48,33 +50,36 @@ class IdentifiedConnection(AbstractConnection):
 
     @property
     def address(self) -> str:
-        """Host and port in a cluster; otherwise there is one place only."""
+        """Host and port of a server of a cluster; empty otherwise, where there is one address
+        only."""
         return ""
 
     def is_outdated(self) -> bool:
-        """Whether it must not be used any more."""
+        """Whether it belongs to an earlier generation and must not be used."""
         return self.generation != self._primaries.generation
 
     def abort(self) -> None:
-        """Close the socket at once; a read or write under way fails."""
+        """Close the socket at once; a pending read or write fails."""
         if self._writer is not None:
             self._writer.transport.abort()
 
     async def _send_packed_command(self, command: Any) -> None:
-        # The client closes the connections of a node that it replaces, also those that are just
-        # being made, and would then write to nothing.
+        # The client closes the connections of a node that it replaces, even while they are being
+        # made, and would then fail with an `AttributeError`.
         if self._writer is None:
             raise RedisConnectionError("the connection was closed while it was in use")
         await super()._send_packed_command(command)
 
     async def connect(self) -> None:
-        """Connect unless it is connected; what is outdated is connected anew."""
+        """Connect unless connected; an outdated connection is replaced. Raises the client's
+        errors."""
         if self.is_connected and self.is_outdated():
             await self.disconnect(nowait=True)
         await super().connect()  # type: ignore[no-untyped-call]
 
     async def disconnect(self, nowait: bool = False, *rest: Any, **options: Any) -> None:  # noqa: FBT001, FBT002
-        # No long farewell to a server that may be gone.
+        """Close the connection; at once, without a clean shutdown, when it is outdated."""
+        # A clean shutdown would wait for a server that may be gone.
         await super().disconnect(nowait or self.is_outdated(), *rest, **options)
 
     async def _connect(self) -> None:
@@ -84,12 +89,14 @@ class IdentifiedConnection(AbstractConnection):
         await super()._connect()  # type: ignore[no-untyped-call, safe-super]
 
     async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        """Identify the server after connecting. Raises `PrimaryChangedError` when the primary
+        changed meanwhile, and `RedisConnectionError` for a replica."""
         await super().on_connect_check_health(check_health=check_health)
-        questions: list[tuple[str | int, ...]] = [("HELLO", 3)]
+        commands: list[tuple[str | int, ...]] = [("HELLO", 3)]
         if self._primaries.identified:
-            questions.append(("INFO", "server"))
-        await self.send_packed_command(self.pack_commands(questions), check_health=False)
-        hello, *infos = [await self.read_response_or_error() for _ in questions]
+            commands.append(("INFO", "server"))
+        await self.send_packed_command(self.pack_commands(commands), check_health=False)
+        hello, *infos = [await self.read_response_or_error() for _ in commands]
         self.run_id = _run_id(infos[0]) if infos else None
         role = hello.get(b"role") if isinstance(hello, dict) else None
         try:
@@ -112,7 +119,7 @@ class IdentifiedConnection(AbstractConnection):
         return self._primaries.report(self._attempt, address, identity)
 
     async def read_response_or_error(self) -> Any:
-        """The next answer, or the error that it is."""
+        """The next response, or the error that it contains as a value."""
         try:
             return await self.read_response()
         except ResponseError as error:
@@ -120,26 +127,26 @@ class IdentifiedConnection(AbstractConnection):
 
 
 class TcpConnection(IdentifiedConnection, Connection):
-    """To a host and port."""
+    """A connection over TCP."""
 
 
 class TlsConnection(IdentifiedConnection, SSLConnection):
-    """To a host and port, over TLS."""
+    """A connection over TLS."""
 
 
 class _UnixConnection(UnixDomainSocketConnection):
     async def _connect(self) -> None:
-        # The client's own would greet the server here, and once more afterwards.
+        # The client's own method would run the handshake here, and `connect` once more.
         async with asyncio.timeout(self.socket_connect_timeout):
             self._reader, self._writer = await asyncio.open_unix_connection(path=self.path)
 
 
 class UnixConnection(IdentifiedConnection, _UnixConnection):
-    """To a Unix socket."""
+    """A connection over a Unix socket."""
 
 
 class _SentinelConnection(SentinelManagedConnection):
-    """The Sentinels are asked whenever it connects, also in the middle of a command."""
+    """Resolves the primary at the Sentinels on every connect, also in the middle of a command."""
 
     _attempt: ConnectionAttempt
     _primaries: PrimaryRegistry
@@ -159,26 +166,30 @@ class _SentinelConnection(SentinelManagedConnection):
 
 
 class SentinelConnection(IdentifiedConnection, _SentinelConnection):
-    """To the primary that the Sentinels name."""
+    """A connection over TCP to the primary that the Sentinels name."""
 
 
 class SentinelTlsConnection(IdentifiedConnection, _SentinelConnection, SSLConnection):
-    """To the primary that the Sentinels name, over TLS."""
+    """A connection over TLS to the primary that the Sentinels name."""
 
 
 class ClusterConnection(IdentifiedConnection, Connection):
-    """To one of many servers, which know by themselves for which keys they are not asked rightly."""
+    """A connection over TCP to a server of a cluster, which redirects commands for keys it does
+    not hold."""
 
     @property
     def address(self) -> str:
+        """Host and port of the server."""
         return f"{self.host}:{self.port}"
 
     def should_reconnect(self) -> bool:
-        """Asked before every use in a cluster."""
+        """Whether the client must reconnect before the next command."""
         outdated: bool = self.is_outdated() or super().should_reconnect()  # type: ignore[no-untyped-call]
         return outdated
 
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        """The next response. Ends the epoch when the server redirects (`MOVED`), and raises the
+        client's errors."""
         try:
             return await super().read_response(*arguments, **options)
         except MovedError:
@@ -188,17 +199,17 @@ class ClusterConnection(IdentifiedConnection, Connection):
     def _check_role(self, role: bytes | None) -> int:
         if role == b"master":
             return self._report_identity(self.address, self.run_id)
-        # It tells where the slots are, and nothing else.
+        # A replica is only asked for the slots.
         self._primaries.report_replica(self.address)
         return _NO_GENERATION
 
 
 class ClusterTlsConnection(ClusterConnection, SSLConnection):
-    """The same over TLS."""
+    """A connection over TLS to a server of a cluster."""
 
 
 def _run_id(info: Any) -> str | None:
     text = info if isinstance(info, bytes) else str(info).encode()
-    _, found, rest = (b"\r\n" + text).partition(_RUN_ID)
+    _, separator, rest = (b"\r\n" + text).partition(_RUN_ID)
     run_id = rest.split(b"\r\n", 1)[0]
-    return run_id.decode("ascii", "replace") if found and run_id else None
+    return run_id.decode("ascii", "replace") if separator and run_id else None

@@ -1,4 +1,4 @@
-"""A new connection to every primary, made to find out where the addresses lead by now."""
+"""Opens a new connection to every primary, to see which servers the addresses lead to."""
 
 from __future__ import annotations
 
@@ -15,57 +15,62 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.redis.clients import RedisConnections
     from authz_sidecar.sessions.redis.connections import IdentifiedConnection
 
-_SECONDS = 1.5
+_TIMEOUT_SECONDS = 1.5
 
 
 class Dialer:
-    """Connects to every primary. `then` is awaited with each connection before it is closed."""
+    """Connects to every primary and disconnects again.
+
+    `connections`: the Redis.
+    `then`: awaited with each connection before it is closed.
+    """
 
     def __init__(
         self,
-        connected: RedisConnections,
+        connections: RedisConnections,
         *,
         then: Callable[[IdentifiedConnection], Awaitable[None]] | None = None,
     ) -> None:
-        self._connected = connected
+        self._connections = connections
         self._then = then
-        # Kept, though closed after each use: their TLS contexts read files.
-        self._connections: dict[str, IdentifiedConnection] = {}
-        self._turn = asyncio.Lock()
-        self._begun = 0
-        self._done = 0
+        # The objects are reused, though closed after each use: their TLS contexts read files.
+        self._by_address: dict[str, IdentifiedConnection] = {}
+        self._lock = asyncio.Lock()
+        self._last_started = 0
+        self._last_finished = 0
 
     async def dial(self) -> None:
-        """Return when every primary has been connected to since this call; what was found is in
-        `PrimaryRegistry`. Callers at the same time share one dial. Raises the client's errors."""
-        wanted = self._begun
-        async with self._turn:
-            if self._done > wanted:
+        """Return once every primary was connected to since this call; the connections report to
+        `PrimaryRegistry`. Concurrent callers share one dial. Raises the client's errors, and
+        `TimeoutError` after `_TIMEOUT_SECONDS`."""
+        started_before = self._last_started
+        async with self._lock:
+            if self._last_finished > started_before:
                 return
-            self._begun += 1
-            number = self._begun
-            async with asyncio.timeout(_SECONDS):
-                dials = map(self._dial, await self._to_all())
+            self._last_started += 1
+            number = self._last_started
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                dials = map(self._dial, await self._primary_connections())
                 for error in await asyncio.gather(*dials, return_exceptions=True):
                     if isinstance(error, BaseException):
                         raise error
-            self._done = number
+            self._last_finished = number
 
-    async def _to_all(self) -> list[IdentifiedConnection]:
-        client = self._connected.client
+    async def _primary_connections(self) -> list[IdentifiedConnection]:
+        client = self._connections.client
         if not isinstance(client, RedisCluster):
-            if not self._connections:
-                self._connections = {
-                    each.address: each for each in await self._connected.dedicated_connections()
-                }
-            return list(self._connections.values())
+            return list((self._by_address or await self._new_connections()).values())
         primaries = [node.name for node in client.get_primaries()]
-        if not primaries or not self._connections.keys() >= set(primaries):
-            self._connections = {
-                each.address: each for each in await self._connected.dedicated_connections()
-            }
-            return list(self._connections.values())
-        return [self._connections[name] for name in primaries]
+        if not primaries or not self._by_address.keys() >= set(primaries):
+            return list((await self._new_connections()).values())
+        return [self._by_address[name] for name in primaries]
+
+    async def _new_connections(self) -> dict[str, IdentifiedConnection]:
+        self._by_address = {
+            connection.address: connection
+            for connection in await self._connections.dedicated_connections()
+        }
+        return self._by_address
 
     async def _dial(self, connection: IdentifiedConnection) -> None:
         try:

@@ -1,4 +1,5 @@
-"""A hash of the operator's, read whole and within bounds. Knows nothing of what the values mean."""
+"""Reads a whole Redis hash that the operator maintains, within bounds. Must not know what it
+means."""
 
 from __future__ import annotations
 
@@ -23,9 +24,11 @@ MAX_REDIRECTS = 3
 
 
 class RedisHash:
-    """A hash in Redis. Each reading uses a new connection, so it comes from the server that the
-    address leads to at that time, which must be a primary; and it comes from that server alone,
-    since a cursor means nothing to another one."""
+    """A hash in Redis.
+
+    Each read uses a new connection, so that it reaches the server that the address leads to now,
+    which must be a primary. A read uses that server alone, since a cursor is only valid there.
+    """
 
     def __init__(self, connections: RedisConnections, *, key: str, name: str) -> None:
         self._connections = connections
@@ -35,56 +38,53 @@ class RedisHash:
 
     @classmethod
     def from_location(cls, location: StoreLocation, *, key: str) -> RedisHash:
-        """Connects to nothing yet."""
+        """The hash under `key` at a store location, not connected yet."""
         return cls(open_client(location, identified=False), key=key, name=str(location))
 
     async def read(self) -> dict[bytes, bytes]:
-        """Each field as it was at some moment since the call; empty where there is no such hash, or
-        none any more. Raises `StoreUnavailable`, and `ValueError` for
-        a hash that is too large."""
+        """The values by field, each as it was at some moment since the call; empty when the hash
+        does not exist or was deleted meanwhile. Raises `StoreUnavailable`, and `ValueError` for
+        more than `MAX_FIELDS` fields or `MAX_BYTES` bytes."""
         async with self._client.deadline():
             connection = await self._connections.dedicated_connection_for(self._key)
         asking = False
         for _ in range(MAX_REDIRECTS + 1):
             try:
                 return await self._read(connection, asking=asking)
-            except _RedirectError as elsewhere:
-                connection = self._connections.dedicated_connection_to(
-                    elsewhere.host, elsewhere.port
-                )
-                asking = elsewhere.asking
+            except _RedirectError as redirect:
+                connection = self._connections.dedicated_connection_to(redirect.host, redirect.port)
+                asking = redirect.asking
         raise self._client.unavailable("its servers do not agree on which of them has the key")
 
-    async def _read(self, to: IdentifiedConnection, *, asking: bool) -> dict[bytes, bytes]:
+    async def _read(self, target: IdentifiedConnection, *, asking: bool) -> dict[bytes, bytes]:
         # HSCAN: "a full iteration always retrieves all the elements that were present in the
         # collection from the start to the end of a full iteration", also across a RENAME, since
         # the server hashes every field alike. https://redis.io/docs/latest/commands/scan/
-        async with self._opened(to) as connection:
+        async with self._opened(target) as connection:
             scan = _Scan(self._client, connection, self._key, asking=asking)
-            found: dict[bytes, bytes] = {}
+            values: dict[bytes, bytes] = {}
             size = cursor = 0
             while True:
-                cursor, some = await scan.next_page(cursor, count=_FIELDS_PER_SCAN)
-                size += sum(len(field) + len(value) for field, value in some.items())
-                found |= some
-                if len(found) > MAX_FIELDS or size > MAX_BYTES:
+                cursor, page = await scan.next_page(cursor, count=_FIELDS_PER_SCAN)
+                size += sum(len(field) + len(value) for field, value in page.items())
+                values |= page
+                if len(values) > MAX_FIELDS or size > MAX_BYTES:
                     raise ValueError(
                         f"`{self._key}` holds more than {MAX_FIELDS:,} records or"
                         f" {MAX_BYTES >> 20} MiB"
                     )
                 if cursor == 0:
                     break
-            # A hash that goes away on the way ends it as well: what was read until then is no
-            # table.
-            following, left = await scan.next_page(0, count=1)
-            return found if left or following else {}
+            # A deletion ends the scan as well: the pages before it are not the whole hash.
+            next_cursor, page = await scan.next_page(0, count=1)
+            return values if page or next_cursor else {}
 
     @contextlib.asynccontextmanager
-    async def _opened(self, to: IdentifiedConnection) -> AsyncIterator[IdentifiedConnection]:
-        # Kept, though closed after each use: its TLS context reads files.
+    async def _opened(self, target: IdentifiedConnection) -> AsyncIterator[IdentifiedConnection]:
+        # The object is reused, though closed after each use: its TLS context reads files.
         connection = self._connection
-        if connection is None or connection.address != to.address:
-            connection = self._connection = to
+        if connection is None or connection.address != target.address:
+            connection = self._connection = target
         try:
             async with self._client.deadline():
                 await connection.connect()
@@ -94,11 +94,13 @@ class RedisHash:
                 await connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
+        """Close all connections."""
         await self._connections.aclose()
 
 
 class _RedirectError(Exception):
-    """A server of a cluster says who has the key: for good, or (`asking`) while it is moved."""
+    """A redirection to another server of a cluster: permanent (`MOVED`) or, with `asking`, for one
+    command while the slot is migrated (`ASK`)."""
 
     def __init__(self, error: AskError) -> None:
         super().__init__(str(error))
@@ -108,9 +110,9 @@ class _RedirectError(Exception):
 
 class _Scan:
     def __init__(
-        self, bounds: BoundedClient, connection: IdentifiedConnection, key: str, *, asking: bool
+        self, client: BoundedClient, connection: IdentifiedConnection, key: str, *, asking: bool
     ) -> None:
-        self._client = bounds
+        self._client = client
         self._connection = connection
         self._key = key
         self._asking = asking
@@ -122,7 +124,7 @@ class _Scan:
                 await self._connection.read_response()
             await self._connection.send_command("HSCAN", self._key, cursor, "COUNT", count)
             try:
-                following, flat = await self._connection.read_response()
+                next_cursor, flat = await self._connection.read_response()
             except AskError as error:
                 raise _RedirectError(error) from None
-            return int(following), dict(zip(flat[::2], flat[1::2], strict=True))
+            return int(next_cursor), dict(zip(flat[::2], flat[1::2], strict=True))

@@ -1,8 +1,9 @@
-"""Hears of changes in Redis: one connection to every primary, in broadcast mode, where the server
-remembers nothing about us and names every changed key that begins as told.
+"""Client-side caching in Redis: a tracking connection to every primary, in broadcast mode, in
+which the server keeps no state per key and reports every changed key with one of the prefixes.
+https://redis.io/docs/latest/develop/reference/client-side-caching/
 
-Asks on the same connections twice a second: whatever was changed before an answer has been read
-before it. Decides when the thread is lost, and takes it up again. Knows nothing of sessions.
+Pings twice a second on the same connections: every change before a response was reported before
+it. Decides when tracking is lost, and starts it again. Knows nothing of sessions.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ logger = logging.getLogger(__name__)
 
 PING_INTERVAL_SECONDS = 0.5
 MAX_SILENCE_SECONDS = 3.0
-"""After which a connection is given up; whoever listens stops to rely on it long before."""
+"""When a silent connection is closed; the listener stops to rely on it long before."""
 
 START_JITTER_SECONDS = 0.1
-"""Over which the first connections of those who start at the same moment are spread."""
+"""The range of the random delay of the first connections: many workers start at the same moment."""
 
 UNSUPPORTED_RETRY_SECONDS = 60.0
 
@@ -48,8 +49,8 @@ _SECONDS_TO_CANCEL = 0.1
 _LOG_INTERVAL_SECONDS = 60.0
 _MIN_BACK_OFF_SECONDS, _MAX_BACK_OFF_SECONDS = 0.05, 1.0
 
-# The client forgets its socket when it is closed while somebody writes (`AttributeError`); answers
-# to nothing that we asked are no answers (`LookupError`).
+# The client drops its socket when it is closed during a write (`AttributeError`); a response
+# without a ping raises `LookupError`.
 _CONNECTION_ERRORS = (
     RedisError,
     RedisClusterException,
@@ -63,31 +64,38 @@ _CONNECTION_ERRORS = (
 
 
 class _RetryTrackingError(Exception):
-    """It is time to ask again for what was refused."""
+    """It is time to retry tracking on a server that did not support it."""
 
 
 class InvalidationTracker:
-    """A `InvalidationSubscription` over one Redis, a primary behind Sentinels, or all primaries of
-    a cluster. Without prefixes, and where the server does not track changes for us, it only sees
-    to it that a former primary is left."""
+    """An `InvalidationSubscription` for one Redis, a primary behind Sentinels, or all primaries of
+    a cluster. Without prefixes, or when the server does not support tracking, it only ends the
+    term when the primary changes.
+
+    `connections`: the Redis.
+    `listener`: is notified of changes.
+    `prefixes`: the prefixes of the keys to track.
+    `name`: the location of the Redis, for logs.
+    `clock`: the monotonic clock, in seconds.
+    """
 
     def __init__(
         self,
-        connected: RedisConnections,
+        connections: RedisConnections,
         listener: InvalidationListener,
         *,
         prefixes: tuple[str, ...],
         name: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._connected = connected
-        self._primaries = connected.primaries
-        self._probe = PrimaryProbe(connected, clock=clock)
+        self._connections = connections
+        self._primaries = connections.primaries
+        self._probe = PrimaryProbe(connections, clock=clock)
         self._listener = listener
         self._prefixes = prefixes
         self._name = name
         self._clock = clock
-        self._ping_command = ("CLUSTER", "INFO") if connected.is_cluster else ("HELLO", "3")
+        self._ping_command = ("CLUSTER", "INFO") if connections.is_cluster else ("HELLO", "3")
         self._background = BackgroundTasks()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._epoch_ended = asyncio.Event()
@@ -97,6 +105,7 @@ class InvalidationTracker:
         self._warned_at = -math.inf
 
     def start(self) -> None:
+        """Start tracking and probing in the background, unless started."""
         if not self._tasks:
             self._primaries.subscribe(self._on_epoch_end)
             self._tasks = (
@@ -105,6 +114,7 @@ class InvalidationTracker:
             )
 
     async def aclose(self) -> None:
+        """Stop tracking and probing."""
         self._closed = True
         self._primaries.unsubscribe(self._on_epoch_end)
         pending = set(self._tasks)
@@ -116,10 +126,9 @@ class InvalidationTracker:
 
     async def _run(self) -> None:
         back_off = _MIN_BACK_OFF_SECONDS
-        # Workers start together, and so do replicas.
         await asyncio.sleep(random.uniform(0, START_JITTER_SECONDS))  # noqa: S311
-        # Asked for each time: Python 3.11 forgets that the task was cancelled when a task of its
-        # group fails at the same moment.
+        # A flag, because Python 3.11 forgets that the task was cancelled when a task of its group
+        # fails at the same moment.
         while not self._closed:
             started_at = self._clock()
             prefixes = self._prefixes if started_at >= self._retry_tracking_at else ()
@@ -141,13 +150,13 @@ class InvalidationTracker:
                     else min(2 * back_off, _MAX_BACK_OFF_SECONDS)
                 )
             except* Exception:
-                # Whatever this was, the next attempt may succeed; without one there is no near cache.
+                # The next attempt may succeed; without one there is no near cache.
                 logger.exception("changes in `%s` cannot be followed", self._name)
                 back_off = _MAX_BACK_OFF_SECONDS
             finally:
                 self._listener.on_disconnected()
             if not self._closed:
-                # Not all workers at the same moment.
+                # Jitter: not all workers at the same moment.
                 await asyncio.sleep(back_off * random.uniform(0.5, 1.5))  # noqa: S311
 
     async def _track(self, prefixes: tuple[str, ...]) -> None:
@@ -173,44 +182,46 @@ class InvalidationTracker:
     async def _open_connections(
         self, stack: contextlib.AsyncExitStack, prefixes: tuple[str, ...]
     ) -> list[TrackingConnection]:
-        links = [
+        connections = [
             TrackingConnection(
                 connection,
                 ping_command=self._ping_command,
                 on_keys=self._on_keys,
                 clock=self._clock,
             )
-            for connection in await self._connected.dedicated_connections()
+            for connection in await self._connections.dedicated_connections()
         ]
-        for link in links:
-            stack.push_async_callback(link.aclose)
+        for connection in connections:
+            stack.push_async_callback(connection.aclose)
         async with asyncio.TaskGroup() as tasks:
-            for link in links:
-                tasks.create_task(link.open(prefixes))
-        if len({link.topology for link in links}) != 1:
-            raise TopologyChangedError("the cluster does not agree with itself yet")
-        return links
+            for connection in connections:
+                tasks.create_task(connection.open(prefixes))
+        if len({connection.topology for connection in connections}) != 1:
+            raise TopologyChangedError("the servers of the cluster do not agree yet")
+        return connections
 
-    def _begin_epoch(self, links: list[TrackingConnection], prefixes: tuple[str, ...]) -> None:
-        generations = {link.connection.generation for link in links}
+    def _begin_epoch(
+        self, connections: list[TrackingConnection], prefixes: tuple[str, ...]
+    ) -> None:
+        generations = {tracking.connection.generation for tracking in connections}
         if prefixes:
             if len(generations) != 1:
                 raise TopologyChangedError("it has changed meanwhile")
-            addresses = {link.connection.address for link in links}
+            addresses = {tracking.connection.address for tracking in connections}
             self._primaries.begin_epoch(generations.pop(), addresses)
-            self._listener.on_connected(min(link.confirmed_at for link in links))
+            self._listener.on_connected(min(tracking.confirmed_at for tracking in connections))
 
     def _end_term(self, reason: BaseException) -> None:
         """End the term, or the epoch of a cluster, unless it has ended already."""
         if self._closed or self._epoch_ended.is_set():
             return
-        if self._connected.is_cluster:
+        if self._connections.is_cluster:
             self._primaries.end_epoch(str(reason))
         else:
             self._primaries.end_term(str(reason))
 
     def _on_epoch_end(self, reason: str) -> None:
-        """Called at the moment at which an epoch or term ends, whatever has noticed it."""
+        """The subscriber of `PrimaryRegistry`: called synchronously when an epoch or term ends."""
         self._epoch_ended.set()
         self._listener.on_disconnected()
         now = self._clock()
@@ -228,7 +239,7 @@ class InvalidationTracker:
     ) -> None:
         while True:
             await connection.read_response()
-            self._listener.on_confirmed(min(each.confirmed_at for each in connections))
+            self._listener.on_confirmed(min(tracking.confirmed_at for tracking in connections))
 
     async def _ping(self, connections: list[TrackingConnection]) -> None:
         while True:

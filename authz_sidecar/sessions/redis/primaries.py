@@ -1,12 +1,12 @@
-"""Which servers are the primaries of one Redis, as new connections find them. Pure.
+"""The registry of a Redis's primaries, as new connections identify them. Pure.
 
-An address may lead to another server while connections to the former one live on. So every new
-connection reports which server it has reached, and the report of the newest one is believed.
+An address may lead to another server while connections to the former one stay open. So every new
+connection reports the server that it has reached, and the report of the newest connection wins.
 
-- A *term* ends when a report, an answer or a silence says that the primary may be another server.
-  Its connections are aborted at that moment, so no answer of a former primary arrives afterwards.
+- A *term* ends when a report, a response or a timeout shows that the primary may have changed. Its
+  connections are aborted at that moment, so that no response of a former primary arrives later.
 - Within a term, an *epoch* begins when changes are tracked at every primary. It uses only
-  connections that were made within it, each of them to a server at which changes are tracked.
+  connections that were made within it, each to a server at which changes are tracked.
 """
 
 from __future__ import annotations
@@ -20,22 +20,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 SENTINELS_ADDRESS = "the Sentinels"
-"""Stands for an address: which primary the Sentinels name is a report like any other."""
+"""The pseudo-address under which the primary that the Sentinels name is reported."""
 
 
 class OutdatedReportError(Exception):
-    """A report that newer ones have overtaken."""
+    """The report is older than the state of the registry."""
 
 
 class Abortable(Protocol):
+    """A connection that can be aborted."""
+
     def abort(self) -> None:
-        """Close the connection at once; a read or write under way fails."""
+        """Close the connection at once; a pending read or write fails."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionAttempt:
-    """The beginning of a connection attempt; `number` gives their order."""
+    """The start of a connection attempt.
+
+    `number`: rises with every attempt.
+    `term`: the term in which it started.
+    """
 
     number: int
     term: int
@@ -48,15 +54,18 @@ class _Report:
 
 
 class PrimaryRegistry:
-    """The terms and epochs of one Redis. `generation` rises with every `term` and every epoch; a
-    connection of an earlier generation is not used again. `identified` says whether connections ask
-    for the `run_id` of their server; where each is used once, they need not."""
+    """The terms and epochs of one Redis.
+
+    `generation`: rises with every term and epoch; a connection of an earlier one is not used again.
+    `identified`: whether connections ask for the `run_id` of their server, which those that are
+        used only once do not need.
+    """
 
     def __init__(self, *, identified: bool = True) -> None:
         self.identified = identified
         self.term = 0
         self.generation = 0
-        self._dials = itertools.count(1)
+        self._attempt_numbers = itertools.count(1)
         self._reports: dict[str, _Report] = {}
         self._tracked: frozenset[str] | None = None
         self._connections: WeakSet[Abortable] = WeakSet()
@@ -68,22 +77,26 @@ class PrimaryRegistry:
         return bool(self._reports)
 
     def begin_attempt(self) -> ConnectionAttempt:
-        """The number of a connection attempt, to be taken before it begins."""
-        return ConnectionAttempt(next(self._dials), self.term)
+        """A numbered connection attempt, to be taken before connecting."""
+        return ConnectionAttempt(next(self._attempt_numbers), self.term)
 
-    def report(self, dial: ConnectionAttempt, address: str, identity: str) -> int:
-        """The generation of a connection that has reached this server at this address. Ends the
-        term if another server was there before, or if an epoch is on that does not know the
-        address. Raises `OutdatedReportError` if the connection began before a newer one that has
-        reached another server, or before the term."""
-        known = self._reports.get(address)
-        if known is not None and known.identity == identity:
-            number = max(known.number, dial.number)
-        elif dial.term != self.term or (known is not None and dial.number < known.number):
+    def report(self, attempt: ConnectionAttempt, address: str, identity: str) -> int:
+        """The generation of a connection that reached the server `identity` at `address`.
+
+        Ends the term when another server was there before, or when an epoch does not include the
+        address. Raises `OutdatedReportError` when the connection attempt started before a newer
+        one that reached another server, or before the term.
+        """
+        previous = self._reports.get(address)
+        if previous is not None and previous.identity == identity:
+            number = max(previous.number, attempt.number)
+        elif attempt.term != self.term or (
+            previous is not None and attempt.number < previous.number
+        ):
             raise OutdatedReportError
         else:
-            number = dial.number
-            if known is not None:
+            number = attempt.number
+            if previous is not None:
                 self.end_term("another server answers at its address")
             elif self._tracked is not None:
                 self.end_term("a primary answers at which changes are not tracked")
@@ -91,19 +104,20 @@ class PrimaryRegistry:
         return self.generation
 
     def register(self, connection: Abortable) -> None:
-        """Have a connection aborted when the term ends."""
+        """Add a connection, which is aborted when the term ends."""
         self._connections.add(connection)
 
     def unregister(self, connection: Abortable) -> None:
+        """Remove a connection."""
         self._connections.discard(connection)
 
     def report_replica(self, address: str) -> None:
-        """Note that a replica answers at this address; ends the term if a primary did before."""
+        """Record that a replica answers at an address; ends the term when a primary did before."""
         if address in self._reports:
             self.end_term("it has become a replica")
 
     def end_term(self, reason: str) -> None:
-        """End the term: abort its connections, forget its reports, and tell the subscribers."""
+        """End the term: abort its connections, forget its reports, and call the subscribers."""
         self.term += 1
         self._reports.clear()
         connections, self._connections = tuple(self._connections), WeakSet()
@@ -112,34 +126,36 @@ class PrimaryRegistry:
         self.end_epoch(reason)
 
     def end_epoch(self, reason: str) -> None:
-        """End the epoch alone: connections finish what they are used for, and are not used again.
-        For clusters, whose servers themselves refuse keys that they do not hold."""
+        """End the epoch alone: connections finish their command and are not used again. Enough for
+        a cluster, whose servers refuse commands for keys that they do not hold."""
         self.generation += 1
         self._tracked = None
         for subscriber in tuple(self._subscribers):
             subscriber(reason)
 
     def begin_epoch(self, generation: int, addresses: Collection[str]) -> None:
-        """Begin an epoch, in which changes are tracked at these addresses, on connections of this
-        generation. Raises `OutdatedReportError` if that is not the current one."""
+        """Begin an epoch, in which changes are tracked at these addresses on connections of this
+        generation. Raises `OutdatedReportError` when the generation has ended or an address was
+        not reported."""
         if generation != self.generation or not self._reports.keys() >= set(addresses):
             raise OutdatedReportError
-        listened = frozenset(addresses)
-        if self._tracked not in (None, listened):
+        tracked = frozenset(addresses)
+        if self._tracked not in (None, tracked):
             self.end_term("its primaries have changed")
             raise OutdatedReportError
         self._reports = {
             address: report
             for address, report in self._reports.items()
-            if address in listened or address == SENTINELS_ADDRESS
+            if address in tracked or address == SENTINELS_ADDRESS
         }
-        self._tracked = listened
+        self._tracked = tracked
         self.generation += 1
 
     def subscribe(self, subscriber: Callable[[str], None]) -> None:
-        """Have it called with the reason, synchronously, whenever an epoch or a term ends."""
+        """Call `subscriber` with the reason, synchronously, whenever an epoch or a term ends."""
         self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Callable[[str], None]) -> None:
+        """Stop to call a subscriber."""
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)

@@ -1,6 +1,7 @@
-"""New connections to the primaries, made once a second to see where their addresses lead: a service
-address, a name or a forwarder may lead to another server while all connections to the former one
-live on, and that server may not know that it is no longer the primary.
+"""Probes the addresses of the primaries with new connections, once a second.
+
+A service address, a name or a forwarder may lead to another server while all connections to the
+former one stay open, and that server may not know that it is no longer the primary.
 """
 
 from __future__ import annotations
@@ -25,42 +26,46 @@ logger = logging.getLogger(__name__)
 
 PROBE_INTERVAL_SECONDS = 1.0
 MAX_SECONDS_WITHOUT_DIAL = 5.0
-"""How long connections are used although no new one can be made: nobody knows then where the address
-leads by now. A name server may well be silent for some seconds."""
+"""How long existing connections are used while no new one can be made, when it is unknown where the
+address leads. A name server may fail to answer for some seconds."""
 
 
 class PrimaryProbe:
+    """The probe of one Redis. `clock` is the monotonic clock, in seconds."""
+
     def __init__(
-        self, connected: RedisConnections, *, clock: Callable[[], float] = time.monotonic
+        self, connections: RedisConnections, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._primaries = connected.primaries
-        self._dialer = Dialer(connected)
+        self._primaries = connections.primaries
+        self._dialer = Dialer(connections)
         self._clock = clock
 
     async def run(self) -> None:
-        """Dial for ever; end the term when that has failed for `MAX_SECONDS_WITHOUT_DIAL`."""
+        """Dial until cancelled; end the term when no dial succeeded for
+        `MAX_SECONDS_WITHOUT_DIAL`."""
         failing_since = math.inf
-        # Workers start together, and so do replicas.
+        # Jitter: workers start at the same moment, and so do replicas.
         await asyncio.sleep(random.uniform(0, PROBE_INTERVAL_SECONDS))  # noqa: S311
         while True:
-            began = self._clock()
+            started_at = self._clock()
             try:
                 await self._dialer.dial()
             except (RedisError, RedisClusterException, OSError, ValueError, RuntimeError) as error:
-                failing_since = self._failed(error, min(failing_since, began))
+                failing_since = self._on_failure(error, min(failing_since, started_at))
             except Exception as error:
-                # Without another dial nothing would ever be noticed again.
+                # The probe must go on, or no later change would be noticed.
                 logger.exception("a new connection to the session store failed")
-                failing_since = self._failed(error, min(failing_since, began))
+                failing_since = self._on_failure(error, min(failing_since, started_at))
             else:
                 failing_since = math.inf
-            # Not all workers at the same moment.
+            # Jitter: not all workers at the same moment.
             pause = PROBE_INTERVAL_SECONDS * random.uniform(0.8, 1.0)  # noqa: S311
-            await asyncio.sleep(max(0.0, began + pause - self._clock()))
+            await asyncio.sleep(max(0.0, started_at + pause - self._clock()))
 
-    def _failed(self, error: Exception, since: float) -> float:
-        if self._clock() - since < MAX_SECONDS_WITHOUT_DIAL:
-            return since
+    def _on_failure(self, error: Exception, failing_since: float) -> float:
+        """Since when dials fail; infinite after the term was ended for it."""
+        if self._clock() - failing_since < MAX_SECONDS_WITHOUT_DIAL:
+            return failing_since
         if self._primaries.any_known:
             self._primaries.end_term(f"no new connection can be made: {error}")
         return math.inf

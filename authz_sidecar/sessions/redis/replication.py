@@ -1,9 +1,9 @@
-"""Waits until a replica has what was written, so that it survives the loss of the primary.
+"""Waits until a replica has received what was written, so that it survives the loss of the
+primary.
 
-Replication is asynchronous: a primary answers first, and tells its replicas afterwards. WAIT "blocks
-the current client until all the previous write commands are successfully transferred and
-acknowledged by at least the number of replicas you specify".
-https://redis.io/docs/latest/commands/wait/
+Replication is asynchronous: a primary answers before its replicas have the write. WAIT "blocks the
+current client until all the previous write commands are successfully transferred and acknowledged
+by at least the number of replicas you specify". https://redis.io/docs/latest/commands/wait/
 """
 
 from __future__ import annotations
@@ -20,33 +20,36 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SECONDS_FOR_A_REPLICA = 0.25
-"""How long a sign-out waits for a replica that hangs: it counts at the primary already."""
+MAX_REPLICA_WAIT_SECONDS = 0.25
+"""How long a sign-out waits for a replica that hangs: it is effective at the primary already."""
 
-_SECONDS_BETWEEN_LINES = 60.0
+_LOG_INTERVAL_SECONDS = 60.0
 
-# WAIT is about what its own connection has written. Replicas get everything in one order.
-_LAST = ("SET", "az:ready", "1", "PX", 1000)
+# WAIT covers the writes of its own connection. Replicas apply all writes in one order, so this last
+# write stands for those of other connections before it.
+_LAST_WRITE = ("SET", "az:ready", "1", "PX", 1000)
 _ONLINE = b"state=online"
 
 
 class Replication:
+    """Waits for the replicas of one Redis. `clock` is the monotonic clock, in seconds."""
+
     def __init__(self, *, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._name = name
         self._clock = clock
         self._warned_at = -math.inf
 
     async def wait_for_replica(self, connection: IdentifiedConnection) -> None:
-        """Return when a replica has all that was written to this server until now, at once if it has
-        none, and after `SECONDS_FOR_A_REPLICA` at the latest, which is logged. Does nothing where
-        the user may not ask."""
+        """Return once a replica has all that was written to this server before; at once when it
+        has none or the user may not read `INFO replication`; after `MAX_REPLICA_WAIT_SECONDS` with
+        a warning in the log."""
         await connection.send_command("INFO", "replication")
         info = await connection.read_response_or_error()
         if not isinstance(info, bytes) or _ONLINE not in info:
             return
-        wait = ("WAIT", 1, round(SECONDS_FOR_A_REPLICA * 1000))
+        wait = ("WAIT", 1, round(MAX_REPLICA_WAIT_SECONDS * 1000))
         await connection.send_packed_command(
-            connection.pack_commands([_LAST, wait]), check_health=False
+            connection.pack_commands([_LAST_WRITE, wait]), check_health=False
         )
         _, acknowledged = (
             await connection.read_response_or_error(),
@@ -57,11 +60,11 @@ class Replication:
 
     def _warn(self) -> None:
         now = self._clock()
-        if now - self._warned_at >= _SECONDS_BETWEEN_LINES:
+        if now - self._warned_at >= _LOG_INTERVAL_SECONDS:
             logger.warning(
                 "no replica of the session store `%s` has acknowledged a sign-out within %g s: if"
                 " the primary is lost now, those sessions may come back",
                 self._name,
-                SECONDS_FOR_A_REPLICA,
+                MAX_REPLICA_WAIT_SECONDS,
             )
             self._warned_at = now

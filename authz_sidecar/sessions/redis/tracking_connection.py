@@ -1,7 +1,7 @@
-"""One connection on which one primary tells of changes, and whether it still is a primary.
+"""A connection on which one primary reports changes, and which checks that it still is a primary.
 
-Decides what is asked on it and what the answers mean; who keeps asking, and what follows from
-silence, is decided by `tracking`.
+Decides which commands are sent on it and what the responses mean. When to ping, and what follows
+from silence, is decided by `redis/invalidation.py`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,22 @@ _CLUSTER_EPOCH, _CLUSTER_SIZE = b"cluster_current_epoch:", b"cluster_size:"
 
 
 class TrackingUnsupportedError(Exception):
-    """The server will not track: it is too old, or we may not ask it to."""
+    """The server does not track: it is too old, or the user lacks permission."""
 
 
 class TopologyChangedError(Exception):
-    """This server is not, or not alone, where changes happen any more."""
+    """This server is no primary any more, or the cluster has other primaries."""
 
 
 class TrackingConnection:
+    """A connection in tracking mode (CLIENT TRACKING ON BCAST).
+
+    `connection`: the connection, not opened yet.
+    `ping_command`: the command that is sent as ping, whose response shows the topology.
+    `on_keys`: called with the changed keys, or with None when all may have changed.
+    `clock`: the monotonic clock, in seconds.
+    """
+
     def __init__(
         self,
         connection: IdentifiedConnection,
@@ -46,16 +54,16 @@ class TrackingConnection:
         self._clock = clock
         self._ping_times: deque[float] = deque()
         self.topology: tuple[bytes, ...] | None = None
-        """Of a cluster, as this server sees it."""
+        """Epoch and size of the cluster as this server reports them; None outside a cluster."""
         self.confirmed_at = -math.inf
-        """When the last question was asked that was answered since."""
+        """When the last ping that was answered had been sent."""
 
     async def open(self, prefixes: tuple[str, ...]) -> None:
-        """Have changes told of all keys that begin so; without any, only ask. Raises
-        `TrackingUnsupportedError`."""
+        """Connect, and track all keys with these prefixes; without any, only ping. Raises
+        `TrackingUnsupportedError`, `TopologyChangedError` and the client's errors."""
         await self.connection.connect()
-        # Silence is judged by whoever asks. (And in Python 3.11 the `wait_for` that the client would
-        # send with may swallow a cancellation.)
+        # The tracker has its own limit of silence. (And in Python 3.11, the `wait_for` with which
+        # the client would send may swallow a cancellation.)
         self.connection.socket_timeout = None
         if prefixes:
             if self.connection.run_id is None:
@@ -69,27 +77,31 @@ class TrackingConnection:
     async def _enable_tracking(self, prefixes: tuple[str, ...]) -> None:
         parser: Any = self.connection._parser  # noqa: SLF001
         parser.set_invalidation_push_handler(self._on_push)
-        wanted = [word for prefix in prefixes for word in ("PREFIX", prefix)]
-        await self.connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *wanted)
+        options = [word for prefix in prefixes for word in ("PREFIX", prefix)]
+        await self.connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *options)
         try:
             await self.connection.read_response(push_request=True)
         except ResponseError as error:
             raise TrackingUnsupportedError(str(error)) from error
 
     async def ping(self) -> None:
-        # The client would connect again by itself, and nothing would be tracked.
+        """Send a ping; `read_response` reads its response. Raises `RedisConnectionError` when the
+        connection is closed."""
+        # The client would reconnect by itself, without tracking.
         if not self.connection.is_connected:
             raise RedisConnectionError("the connection for changes was closed")
         self._ping_times.append(self._clock())
         await self.connection.send_command(*self._ping_command, check_health=False)
 
     async def read_response(self) -> None:
-        """Until the next answer."""
+        """Read the next response, and handle the invalidations before it. Raises
+        `TrackingUnsupportedError` without permission for the ping, `TopologyChangedError`, and the
+        client's errors."""
         while True:
             try:
                 response = await self.connection.read_response(push_request=True, timeout=math.inf)
             except NoPermissionError as error:
-                # Without an answer a change would go unnoticed.
+                # Without responses to pings, a lost invalidation would go unnoticed.
                 raise TrackingUnsupportedError(str(error)) from error
             if response is not _PUSH:
                 break
@@ -97,6 +109,7 @@ class TrackingConnection:
         self.confirmed_at = self._ping_times.popleft()
 
     async def aclose(self) -> None:
+        """Close the connection."""
         await self.connection.disconnect(nowait=True)
 
     async def _on_push(self, message: list[Any]) -> object:
@@ -104,7 +117,8 @@ class TrackingConnection:
         return _PUSH
 
     def _check_topology(self, response: Any) -> None:
-        """HELLO says what a server is; the epoch of a cluster rises when slots change hands."""
+        """Check the response of HELLO, which contains the role of the server, or of CLUSTER INFO,
+        whose epoch rises when slots change hands."""
         if isinstance(response, dict):
             if response.get(b"role") != b"master":
                 raise TopologyChangedError("it is no primary any more")
