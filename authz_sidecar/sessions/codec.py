@@ -295,11 +295,11 @@ def _build_tokens(fields: list[object]) -> ProviderTokens:
     )
 
 
-def _intern_claims(claims: dict[str, object], **known: object) -> dict[str, object]:
+def _intern_claims(claims: dict[str, object], **identity_fields: object) -> dict[str, object]:
     """The same claims with shared strings: names are interned, and values that repeat a field of
     the identity refer to it, because a near cache holds very many of them."""
     shared = {intern(name): value for name, value in claims.items()}
-    for name, value in known.items():
+    for name, value in identity_fields.items():
         if shared.get(name) == value is not None:
             shared[name] = value
     return shared

@@ -112,8 +112,7 @@ class SessionCookies:
         return "; ".join((f"{name}=", *expired, *self._attributes(origin)))
 
     def read_token(self, lines: CookieLines, name: str) -> str | None:
-        """The session token in the cookie `name`; None unless the cookie occurs once and is
-        well-formed.
+        """The session token in the cookie `name`; None unless it occurs once and is well-formed.
 
         A name that occurs twice was also set by another host or path, and the order does not tell
         which one is ours (RFC 6265 section 8.6). Browsers send neither odd spacing nor quotes.

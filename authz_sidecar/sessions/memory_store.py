@@ -201,7 +201,7 @@ class MemorySubscription:
             self._listener.on_invalidated((key,))
 
     async def aclose(self) -> None:
-        """Stop to notify the listener."""
+        """Stop notifying the listener."""
         if self in self._subscriptions:
             self._subscriptions.remove(self)
             self._listener.on_disconnected()

@@ -98,7 +98,7 @@ class SessionService:
         `parent_token`: the parent's cookie value, with which the child takes part in its refreshes.
         `lifetime`: seconds, instead of the configured lifetime.
         `revocations_before`: the result of `recent_revocations` from before the provider
-            authenticated the user; any later revocation refuses the session.
+            authenticated the user; a later revocation of the user refuses the session.
         `kind`: the kind where it is neither a sign-in nor a child.
         `routes`: the names of the routes to which the session is restricted.
 
@@ -161,7 +161,7 @@ class SessionService:
         return token, session
 
     async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
-        """The active session of a cookie value for this scope and provider, and None without one.
+        """The active session of a cookie value for this scope and provider; None without one.
         Counts as its use."""
         fetched = await self._lookup.fetch(token)
         if fetched is None:

@@ -87,8 +87,8 @@ def parse_store_url(url: str) -> StoreLocation:
     scheme, separator, rest = url.partition("://")
     tls_scheme = scheme == "rediss"
     if not separator or (not tls_scheme and scheme not in set(StoreKind)):
-        known = ", ".join(f"`{kind}://`" for kind in (*StoreKind, "rediss"))
-        raise ValueError(f"must begin with one of {known}")
+        schemes = ", ".join(f"`{kind}://`" for kind in (*StoreKind, "rediss"))
+        raise ValueError(f"must begin with one of {schemes}")
     kind = StoreKind.REDIS if tls_scheme else StoreKind(scheme)
     if "#" in rest or not _ESCAPES.fullmatch(rest):
         raise ValueError(f"has a stray `#` or `%`; {_ESCAPING}")

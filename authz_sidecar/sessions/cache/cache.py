@@ -162,7 +162,7 @@ class NearCache:
 
     @property
     def is_store_down(self) -> bool:
-        """Whether the store failed within the last `_RETRY_SECONDS`."""
+        """Whether the store failed a moment ago."""
         return self._monotonic() < self._unreachable_until
 
     @property

@@ -2,8 +2,8 @@
 
 An epoch is a period without a gap in the reports of changes. A session that was verified in the
 current epoch is valid while the subscription was confirmed a moment ago; those of earlier epochs
-are not served. An invalidated key drops the entries that depend on it and marks running fetches.
-Pure: times are arguments, no clock is read.
+are served within the grace period only. An invalidated key drops the entries that depend on it and
+marks running fetches. Pure: times are arguments, no clock is read.
 """
 
 from __future__ import annotations

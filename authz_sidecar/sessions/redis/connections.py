@@ -199,7 +199,7 @@ class ClusterConnection(IdentifiedConnection, Connection):
     def _check_role(self, role: bytes | None) -> int:
         if role == b"master":
             return self._report_identity(self.address, self.run_id)
-        # A replica is only asked for the slots.
+        # A replica is only used to read the topology.
         self._primaries.report_replica(self.address)
         return _NO_GENERATION
 

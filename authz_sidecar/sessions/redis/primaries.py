@@ -156,6 +156,6 @@ class PrimaryRegistry:
         self._subscribers.append(subscriber)
 
     def unsubscribe(self, subscriber: Callable[[str], None]) -> None:
-        """Stop to call a subscriber."""
+        """Stop calling a subscriber."""
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)

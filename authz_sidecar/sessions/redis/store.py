@@ -164,9 +164,9 @@ class RedisStore:
         return await self._client(command)
 
     async def run_confirmed(self, write: Callable[[], Awaitable[T]]) -> T:
-        """The result of `write`, once new connections have reached the same primaries as before
-        it, and a replica has what it wrote. `write` is called at most `MAX_ATTEMPTS` times. Raises
-        `StoreUnavailable`."""
+        """The result of `write`, once new connections have reached the same primaries as before it
+        and have waited for a replica (`Replication`). `write` is called at most `MAX_ATTEMPTS`
+        times. Raises `StoreUnavailable`."""
         primaries = self._connections.primaries
         for _ in range(MAX_ATTEMPTS):
             term = primaries.term

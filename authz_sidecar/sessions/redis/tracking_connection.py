@@ -68,7 +68,7 @@ class TrackingConnection:
         if prefixes:
             if self.connection.run_id is None:
                 raise TrackingUnsupportedError(
-                    "the user may not run INFO, by which servers are told apart"
+                    "the user may not run INFO, which identifies the server"
                 )
             await self._enable_tracking(prefixes)
         await self.ping()
@@ -128,7 +128,7 @@ class TrackingConnection:
                 raise TopologyChangedError("the cluster has changed")
             self.topology = topology
         else:
-            raise TopologyChangedError("it answers what was not asked")
+            raise TopologyChangedError("it sent an unexpected response to a ping")
 
 
 def _field(info: bytes, name: bytes) -> bytes:
