@@ -207,7 +207,7 @@ class SessionService:
         With `only_if_known`, nothing is written when there is none: for unauthenticated callers.
         """
         owner = self._key_names.provider_session(provider, issuer, sid)
-        return await self._revoke(owner, provider, known_only=only_if_known)
+        return await self._revoke(owner, provider, only_if_known=only_if_known)
 
     async def end_listed(self, summary: SessionSummary) -> None:
         """End the session of a summary, as `end` does."""
@@ -307,15 +307,17 @@ class SessionService:
             bytes.fromhex(watermark) for watermark in recent if watermark not in revocations_before
         )
 
-    async def _revoke(self, owner: IndexOwner, provider: str, *, known_only: bool = False) -> int:
+    async def _revoke(
+        self, owner: IndexOwner, provider: str, *, only_if_known: bool = False
+    ) -> int:
         return await self._store.run_confirmed(
-            lambda: self._revoke_unconfirmed(owner, provider, known_only=known_only)
+            lambda: self._revoke_unconfirmed(owner, provider, only_if_known=only_if_known)
         )
 
     async def _revoke_unconfirmed(
-        self, owner: IndexOwner, provider: str, *, known_only: bool
+        self, owner: IndexOwner, provider: str, *, only_if_known: bool
     ) -> int:
-        if known_only and not await self._queries.members(owner, now=self._clock()):
+        if only_if_known and not await self._queries.members(owner, now=self._clock()):
             return 0
         watermark, ttl = self._random(8), max(self._lifetime, _WATERMARK_SECONDS)
         now = self._clock()
