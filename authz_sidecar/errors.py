@@ -2,20 +2,20 @@
 
     AuthzError
     ├── ConfigError            the operator's configuration; carries every problem found, with positions
-    ├── StartError             the server cannot start: an address in use, a right that is missing
-    │   └── TemporaryError     the operating system has no descriptor, memory or time left for now
-    ├── BadProxyRequest  400   the proxy's facts are missing, doubled or malformed
-    │   └── ProxyMisconfigured  400  its configuration leaves a fact out; the message says what to change
+    ├── StartupError           the server cannot start: an address in use, a missing permission
+    │   └── TemporaryError     the operating system lacks descriptors, memory or time for now
+    ├── BadProxyRequest  400   the request attributes are missing, repeated or malformed
+    │   └── ProxyMisconfigured  400  its configuration leaves one out; the message says what to change
     ├── StoreUnavailable 503   the session store cannot answer
     ├── ProviderUnavailable 503  the identity provider cannot answer
-    ├── CredentialsRefused 401 what a request brought in `Authorization` counts for nobody
-    ├── BadReturnAddress 400   a sign-in would lead somewhere we do not protect
+    ├── CredentialsRefused 401 credentials in `Authorization` that are not valid
+    ├── BadReturnUrl     400   the return URL of a sign-in is not on a protected host
     ├── LoginRefused     403   a sign-in that must not succeed
-    │   └── AttemptLost  400   its cookie is gone or too old; the user may simply start again
-    └── Throttled        429   too many requests from one network
+    │   └── TransactionLost  400  its cookie is missing or expired; the user can start again
+    └── RateLimited      429   too many requests from one network
 
 `str(exc)` is for the log: lower case, no full stop, input in backticks, never a token, cookie or
-code. `public` is all that a browser ever sees.
+code. `public_message` is all that a browser ever sees.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class AuthzError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:
-    """One thing wrong with a configuration. Lines and columns count from 1; 0 means unknown."""
+    """One problem of a configuration. Lines and columns count from 1; 0 means unknown."""
 
     file: str
     line: int
@@ -59,26 +59,32 @@ class ConfigError(AuthzError):
 
 
 class StartupError(AuthzError):
-    """The message names the setting and says what is in the way."""
+    """The server cannot start; the message names the setting and the cause."""
 
 
 class TemporaryError(StartupError):
-    """Nothing is wrong with the configuration, as far as anybody knows: it could not be read now."""
+    """The configuration could not be read now, for lack of descriptors, memory or time."""
 
 
 class BadProxyRequest(AuthzError):
+    """The proxy's request attributes are missing, repeated or malformed."""
+
     status = 400
     public_message = "This request reached the sign-in service in a form it does not accept."
 
 
 class ProxyMisconfigured(BadProxyRequest):
-    """No client can bring this about. The message is for the operator of the proxy, `reason` the code
-    in the log."""
+    """The proxy's configuration leaves a request attribute out, which no client can cause.
+
+    The message tells the proxy's operator what to change; `reason` is the code in the log.
+    """
 
     reason: ClassVar[str] = "proxy-misconfigured"
 
 
 class StoreUnavailable(AuthzError):
+    """The session store does not answer."""
+
     status = 503
     public_message = (
         "The sign-in service cannot reach its session store. Please try again in a moment."
@@ -86,15 +92,22 @@ class StoreUnavailable(AuthzError):
 
 
 class ProviderUnavailable(AuthzError):
+    """An identity provider or token issuer does not answer."""
+
     status = 503
     public_message = "The identity provider does not answer. Please try again in a moment."
 
 
 class CredentialsRefused(AuthzError):
-    """Credentials of the request's own, which were for us and do not count. `kind` is a word for
-    logs and counts, `code` the error of RFC 6750 section 3.1 or RFC 9449, of which
-    `insufficient_scope` is answered 403; `headers` are for the answer, `WWW-Authenticate` among
-    them. Never a reason to fall back to a session."""
+    """The credentials in `Authorization` are of a kind that the route accepts, and are not valid.
+
+    Never a reason to fall back to a session.
+
+    - `kind`: the kind of credential, for logs and metrics.
+    - `code`: the error code of RFC 6750 section 3.1 or RFC 9449; `insufficient_scope` is answered
+      with 403, every other with 401.
+    - `headers`: the headers of the response, with `WWW-Authenticate`.
+    """
 
     status = 401
     public_message = "The credentials of this request are not accepted."
@@ -115,16 +128,22 @@ class CredentialsRefused(AuthzError):
 
 
 class BadReturnUrl(AuthzError):
+    """The return URL of a sign-in is not on a protected host."""
+
     status = 400
     public_message = "The address to return to after sign-in is not one this service protects."
 
 
 class LoginRefused(AuthzError):
+    """A sign-in must not succeed."""
+
     status = 403
     public_message = "The sign-in could not be completed."
 
 
 class TransactionLost(LoginRefused):
+    """The cookie of a sign-in is missing or has expired; the user can start again."""
+
     status = 400
     public_message = (
         "This sign-in has expired or was started in another browser. Please start again."
@@ -132,7 +151,7 @@ class TransactionLost(LoginRefused):
 
 
 class RateLimited(AuthzError):
-    """`retry_after` is in seconds."""
+    """A network sent too many requests; `retry_after` is in seconds."""
 
     status = 429
     public_message = "Too many requests. Please wait a moment and try again."

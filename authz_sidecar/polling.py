@@ -1,7 +1,7 @@
-"""A copy in memory of something kept elsewhere, read again and again.
+"""A copy in memory of data kept elsewhere, read again at a fixed interval.
 
-Decides for how long what was read last may be believed, and what the operator hears of it. How it is
-read, and what it means, is handed in.
+Decides how long the last copy may be used, and what is logged about failures. Must not know how the
+data is read or what it means.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ LOG_INTERVAL_SECONDS = 60.0
 
 
 class PolledSnapshot(Generic[T]):
-    """`read` raises `StoreUnavailable` or, for what makes no sense, `ValueError`; it is asked
-    `interval` so many seconds. `current()` is never older than `max_age`, counted from when its
-    reading began."""
+    """A snapshot that `read` loads every `interval` seconds.
+
+    `read` raises `StoreUnavailable`, or `ValueError` for data that is not valid. `current()` is
+    never older than `max_age` seconds, counted from the start of its read.
+    """
 
     def __init__(
         self,
@@ -52,18 +54,20 @@ class PolledSnapshot(Generic[T]):
 
     @property
     def loaded(self) -> bool:
-        """Whether it ever was, however long ago."""
+        """Whether the data was ever read, however long ago."""
         return self._snapshot is not None
 
     def current(self) -> T | None:
-        """None where nobody knows."""
+        """Return the snapshot; None when there is none that is recent enough."""
         return self._snapshot if self._clock() < self._valid_until else None
 
     def start(self) -> None:
+        """Start reading in the background. A second call does nothing."""
         if self._task is None:
             self._task = self._tasks.supervise(self._run, name=self._name)
 
     async def aclose(self) -> None:
+        """Stop reading."""
         await self._tasks.aclose()
 
     async def _run(self) -> None:
@@ -72,21 +76,21 @@ class PolledSnapshot(Generic[T]):
             await asyncio.sleep(self._interval)
 
     async def refresh(self) -> None:
-        """Read once; what could be read before stays believed for its time."""
-        began = self._clock()
+        """Read once. After a failure the last snapshot is used until it is too old."""
+        started = self._clock()
         try:
             async with asyncio.timeout(self._max_age):
-                copy = await self._read()
+                snapshot = await self._read()
         except TimeoutError:
             self._failed(f"it takes longer than {self._max_age:g} s to read")
         except (StoreUnavailable, ValueError) as error:
             self._failed(str(error))
         except Exception as error:
-            # Whatever this was, the next reading may succeed; without one nobody would ever know.
+            # The next read may succeed: an unexpected error must not end the task.
             logger.exception("%s could not be read", self._name)
             self._failed(type(error).__name__)
         else:
-            self._snapshot, self._valid_until = copy, began + self._max_age
+            self._snapshot, self._valid_until = snapshot, started + self._max_age
             if self._failing:
                 self._failing = False
                 logger.info("%s can be read again", self._name)
@@ -94,8 +98,10 @@ class PolledSnapshot(Generic[T]):
     def _failed(self, reason: str) -> None:
         now = self._clock()
         if not self._failing or now - self._logged_at >= LOG_INTERVAL_SECONDS:
-            left = self._valid_until - now
-            known = f"as known for {left:.0f} s more" if left > 0 else "not known until it can"
-            logger.error("%s cannot be read and is %s: %s", self._name, known, reason)
+            remaining = self._valid_until - now
+            state = (
+                f"used as last read for {remaining:.0f} s more" if remaining > 0 else "unavailable"
+            )
+            logger.error("%s cannot be read and is %s: %s", self._name, state, reason)
             self._logged_at = now
         self._failing = True

@@ -1,8 +1,8 @@
-"""How often one network may ask for what costs us work: one counter for each network and window,
-in the store, and in this process while the store is away.
+"""Rate limits for work that clients cause: one counter per network and window, in the session
+store, and in this process while the store is down.
 
-Decides who has to wait and how long. Never counts by user name alone: that would let anybody lock
-anybody out.
+Decides which request is refused and when it may be retried. Never counts by user name alone: that
+would let anybody lock anybody out.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ if TYPE_CHECKING:
 Network = IPv4Network | IPv6Network
 
 MAX_TRACKED_NETWORKS = 8192
-"""Networks that this process knows of at once; the oldest make room for new ones."""
+"""The networks that this process counts at once; the oldest are dropped for new ones."""
 STORE_RETRY_SECONDS = 2.0
-"""After the store did not answer, how long it is not asked again: strangers do not wait for it."""
+"""How long the store is not used after it did not answer, so that no client waits for it."""
 UNKNOWN_CLIENT = "unknown address"
 UNKNOWN_CLIENT_FACTOR = 10
-"""As many more for all unknown addresses together: a proxy that does not tell whose requests it
-brings is no reason to turn its people away, and no way around the limit either."""
+"""All unknown addresses share one counter with a limit this many times higher: behind a proxy that
+reports no client address, users are not locked out and the limit still holds."""
 
 
 class CounterStore(Protocol):
-    """`OneTimeStore` of sessions, as far as throttling needs them."""
+    """The counters of the session store."""
 
-    async def count(self, key: str, *, window: float) -> int: ...
+    async def count(self, key: str, *, window: float) -> int:
+        """Add one to a counter that ends after `window` seconds; return its value. Raises
+        `StoreUnavailable`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
-    """`requests` in each `window` of seconds, for everybody but `exempt`."""
+    """`requests` per `window` seconds and network; networks in `exempt` have no limit."""
 
     requests: int = 300
     window: float = 60.0
@@ -47,6 +49,8 @@ class RateLimit:
 
 
 class RateLimiter:
+    """A rate limiter with fixed windows. `clock` returns Unix seconds."""
+
     def __init__(
         self, store: CounterStore, *, limits: RateLimit, clock: Callable[[], float]
     ) -> None:
@@ -59,27 +63,30 @@ class RateLimiter:
         self._store_retry_at = 0.0
 
     async def admit(self, client: Address | None) -> None:
-        """Count one request; raises `RateLimited` when it is one too many."""
+        """Count one request of a client. Raises `RateLimited` when it exceeds the limit."""
         address = _unmap(client)
         if address is not None and any(address in network for network in self._limits.exempt):
             return
-        network, times = rate_limit_key(client)
-        await self.limit(network, factor=times)
+        key, factor = rate_limit_key(client)
+        await self.limit(key, factor=factor)
 
     async def limit(self, subject: str, *, factor: int = 1) -> None:
-        """The same for anything else that can be counted, an account for example."""
+        """Count one event of `subject`, such as a network or an account.
+
+        The limit is multiplied by `factor`. Raises `RateLimited` when the event exceeds it.
+        """
         now = self._clock()
-        # Whoever has spent a window costs nothing more in it, not even a question to the store.
+        # A subject above its limit causes no further call to the store in this window.
         self.check(subject)
         count = await self._count(f"throttle {self._window_number} {subject}", now=now)
         if count <= self._limits.requests * factor:
             return
         if len(self._exceeded) < MAX_TRACKED_NETWORKS:
             self._exceeded.add(subject)
-        raise self._throttled(subject, now=now)
+        raise self._rate_limited(subject, now=now)
 
     def check(self, subject: str) -> None:
-        """Raises `RateLimited` where `limit` did in this window; counts nothing."""
+        """Raise `RateLimited` if `limit` did so for `subject` in this window; count nothing."""
         now = self._clock()
         number = math.floor(now / self._limits.window)
         if number != self._window_number:
@@ -87,9 +94,9 @@ class RateLimiter:
             self._exceeded.clear()
             self._local_counts.clear()
         if subject in self._exceeded:
-            raise self._throttled(subject, now=now)
+            raise self._rate_limited(subject, now=now)
 
-    def _throttled(self, subject: str, *, now: float) -> RateLimited:
+    def _rate_limited(self, subject: str, *, now: float) -> RateLimited:
         ends = (math.floor(now / self._limits.window) + 1) * self._limits.window
         return RateLimited(
             f"too many requests of `{subject}`", retry_after=max(1, math.ceil(ends - now))
@@ -109,14 +116,14 @@ class RateLimiter:
 
 
 def network_of(address: Address) -> Network:
-    """What one household or one customer has: an IPv4 address, or an IPv6 network of 64 bits."""
+    """Return the network of one household or customer: an IPv4 address, or an IPv6 /64."""
     if isinstance(address, IPv6Address):
         return IPv6Network((int(address) >> 64 << 64, 64))
     return IPv4Network(address)
 
 
 def rate_limit_key(client: Address | None) -> tuple[str, int]:
-    """Under which name a client's requests are counted, and how many times as many it may have."""
+    """Return the name of a client's counter, and the factor by which its limit is multiplied."""
     address = _unmap(client)
     return (
         (UNKNOWN_CLIENT, UNKNOWN_CLIENT_FACTOR)

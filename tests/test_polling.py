@@ -114,8 +114,8 @@ async def test_the_operator_hears_of_it_once_and_then_now_and_again(
     there.next = "second"
     await mirror.refresh()
     assert [record.message for record in caplog.records] == [
-        "the table `t` cannot be read and is as known for 9 s more: nonsense",
-        "the table `t` cannot be read and is not known until it can: nonsense",
+        "the table `t` cannot be read and is used as last read for 9 s more: nonsense",
+        "the table `t` cannot be read and is unavailable: nonsense",
         "the table `t` can be read again",
     ]
 

@@ -1,1 +1,1 @@
-"""One module per proxy: pure translations between its dialect and ours."""
+"""Adapters: pure translations between each proxy's subrequest and the package's own types."""

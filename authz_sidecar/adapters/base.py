@@ -1,5 +1,6 @@
-"""What an adapter is: `parse` turns one proxy's question into a `CheckRequest`, `render` turns our
-answer into the bytes that this proxy understands. Both are pure; adapters never decide."""
+"""The adapter protocol: `parse` turns a proxy's subrequest into a `CheckRequest`, `render` turns an
+`AuthzResponse` into the HTTP response that this proxy understands. Both are pure; adapters never
+decide."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubRequest:
-    """A question as it came from the socket.
+    """A proxy's subrequest, as it was received.
 
-    `target` is the undecoded request target, query included. `peer` is the socket's address; None
-    on a Unix socket.
+    - `target`: the undecoded request target, with its query.
+    - `headers`: names are in lower case.
+    - `peer`: the socket's address; None on a Unix socket.
     """
 
     method: str
@@ -27,6 +29,8 @@ class SubRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpResponse:
+    """A complete HTTP response."""
+
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
@@ -34,7 +38,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page for a person, with the response headers it needs."""
+    """An HTML page, with the response headers it needs."""
 
     html: str
     headers: tuple[tuple[str, str], ...]
@@ -42,12 +46,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """Let the request through.
+    """The request may pass.
 
-    `identity` are the headers to set, each at most once and never empty; `cleared` names every
-    managed header (aliases included) that is not set. `cookie` is the Cookie header that the
-    application is to receive; it is empty when none of the client's cookies remain. For
-    `max_age` seconds the proxy may say the same to the same question without asking.
+    - `identity`: the headers to set, each at most once and never empty.
+    - `cleared`: every managed header (aliases included) that is not set.
+    - `cookie`: the `Cookie` header for the application; empty when no cookie of the client remains.
+    - `set_cookie`: a `Set-Cookie` value for the client.
+    - `max_age`: for how many seconds the proxy may reuse this response for the same request.
     """
 
     identity: tuple[tuple[str, str], ...] = ()
@@ -59,10 +64,14 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginRequired:
-    """`location` is the absolute address of this host's own `start`; `navigation` says whether the
-    client can follow a redirect. With `step_up` somebody is signed in, and has to be in another
-    way. `allowed_origin` is the other site whose script asks, where it may read the answer;
-    `challenges` are the values of `WWW-Authenticate`."""
+    """The client has to sign in, or to sign in again.
+
+    - `location`: the absolute URL of `start` on the request's own host.
+    - `navigation`: whether the client follows a redirect.
+    - `step_up`: the missing requirement, when there is a session that does not satisfy it.
+    - `allowed_origin`: the other origin whose script may read the response (CORS).
+    - `challenges`: the values of `WWW-Authenticate`.
+    """
 
     location: str
     navigation: bool
@@ -73,11 +82,18 @@ class LoginRequired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """`status` is 400, 401, 403, 429 or 503; 401 is for credentials that do not count, or for their
-    absence where nobody can sign in. `reason` is a code such as `email-unauthorized`, `message` a
-    sentence for machines, `page` what a person sees instead; `request_id` finds the log line,
-    `retry_after` is in seconds; `allowed_origin` as in `LoginRequired`; `headers` are
-    `WWW-Authenticate` and what belongs to it."""
+    """The request is refused.
+
+    - `status`: 400, 401, 403, 429 or 503. 401 is for credentials that are not valid, or that are
+      missing where no sign-in is possible.
+    - `reason`: a code such as `email-unauthorized`.
+    - `message`: a sentence for programs.
+    - `request_id`: the id of the log line.
+    - `page`: what a browser shows instead of `message`.
+    - `retry_after`: in seconds.
+    - `headers`: `WWW-Authenticate` and the headers that belong to it.
+    - `allowed_origin`: as in `LoginRequired`.
+    """
 
     status: int
     reason: str
@@ -93,17 +109,19 @@ AuthzResponse = Allowed | LoginRequired | Rejected
 
 
 class Adapter(Protocol):
-    """One proxy's dialect."""
+    """The adapter of one proxy."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in logs and metrics."""
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
-        """The facts this proxy can deliver about a request."""
+        """The attributes that this proxy can report about a request."""
 
     def parse(self, raw: SubRequest) -> CheckRequest:
-        """Raises `BadProxyRequest` when a fact is missing, doubled or malformed."""
+        """Parse a subrequest. Raises `BadProxyRequest` when an attribute is missing, repeated or
+        malformed."""
 
     def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
-        """`request` is None where `parse` refused it."""
+        """Return the HTTP response for the proxy. `request` is None when `parse` refused it."""

@@ -1,8 +1,8 @@
-"""The client's certificate, as a proxy forwards it in one header of the operator's choice.
+"""The client certificate, as a proxy forwards it in one header that the operator names.
 
-Reads one header in one form, exactly once; anything else is unknown. Whether the certificate is to be
-trusted is the proxy's word alone, and no other header is ever looked at. The header has to be one that
-the proxy writes on every server: where it does not, what arrives is the client's.
+Reads one header in one format, exactly once; anything else leaves the certificate unknown. The
+proxy alone decides whether the certificate is trusted. The proxy has to write the header on every
+server: where it does not, the header is the client's own.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateHeader:
-    """`name` is in lower case."""
+    """The header with the certificate. `name` is in lower case."""
 
     name: str
     format: Format
 
     def read(self, headers: Headers) -> ClientCertificate | None:
-        """None where it did not arrive exactly once, or not in a form that can be read."""
+        """Return the certificate; None when the header is missing, repeated or malformed."""
         values = [value for key, value in headers if key == self.name]
         if len(values) != 1:
             return None
@@ -49,20 +49,23 @@ class CertificateHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCertificateAdapter:
-    """An adapter whose proxy forwards certificates too."""
+    """An adapter that also reads the client certificate from `header`."""
 
     adapter: Adapter
     header: CertificateHeader
 
     @property
     def name(self) -> str:
+        """The name of the wrapped adapter."""
         return self.adapter.name
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
+        """The attributes of the wrapped adapter, and the certificate."""
         return self.adapter.attributes | {RequestAttribute.CERTIFICATE}
 
     def parse(self, raw: SubRequest) -> CheckRequest:
+        """Parse as the wrapped adapter does, and add the certificate. Raises `BadProxyRequest`."""
         request = self.adapter.parse(raw)
         return replace(
             request,
@@ -72,6 +75,7 @@ class ClientCertificateAdapter:
         )
 
     def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+        """Return the response of the wrapped adapter."""
         return self.adapter.render(response, request)
 
 
@@ -79,7 +83,8 @@ _NOT_PRESENTED = ClientCertificate(presented=False, valid=False)
 
 
 def from_nginx(*, verify: str, escaped: str) -> ClientCertificate | None:
-    """What `$ssl_client_verify` and `$ssl_client_escaped_cert` say together; None where they do not fit.
+    """Return the certificate from `$ssl_client_verify` and `$ssl_client_escaped_cert`; None when
+    they contradict each other.
 
     https://nginx.org/en/docs/http/ngx_http_ssl_module.html#var_ssl_client_verify: `SUCCESS`,
     `FAILED:reason` or `NONE`.
@@ -92,7 +97,8 @@ def from_nginx(*, verify: str, escaped: str) -> ClientCertificate | None:
 
 
 def _nginx(value: str) -> ClientCertificate | None:
-    """`$ssl_client_verify`, a blank, and `$ssl_client_escaped_cert`: never without the verdict."""
+    """Parse `$ssl_client_verify`, a space and `$ssl_client_escaped_cert`: never without the
+    verdict."""
     if value == "NONE":
         return _NOT_PRESENTED
     verify, _, escaped = value.rpartition(" ")
@@ -100,12 +106,12 @@ def _nginx(value: str) -> ClientCertificate | None:
 
 
 def _pem(value: str) -> ClientCertificate | None:
-    """`$ssl_client_escaped_cert` alone: that it is valid, the proxy's settings have to see to."""
+    """Parse `$ssl_client_escaped_cert` alone: the proxy's settings have to ensure that it is valid."""
     return _from_pem(_PEM.fullmatch(unquote(value)), valid=True)
 
 
 def _traefik(value: str) -> ClientCertificate | None:
-    """The chain in base64 without line breaks, the client's own certificate first.
+    """Parse the chain in base64 without line breaks, the client's own certificate first.
 
     https://doc.traefik.io/traefik/reference/routing-configuration/http/middlewares/passtlsclientcert/
     """
@@ -113,29 +119,29 @@ def _traefik(value: str) -> ClientCertificate | None:
 
 
 def _xfcc(value: str) -> ClientCertificate | None:
-    """One element: what a proxy before ours has added is not ours to believe.
+    """Parse a header of one element: an element that an earlier proxy added is not trusted.
 
     https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert
     """
     pairs: dict[str, str] = {}
-    at = 0
+    position = 0
     while True:
-        found = _XFCC_PAIR.match(value, at)
-        if found is None:
+        match = _XFCC_PAIR.match(value, position)
+        if match is None:
             return None
-        key = found["key"].lower()
-        quoted = found["quoted"]
-        text = found["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-        # A client may have several names; what it is asked for is said once.
+        key = match["key"].lower()
+        quoted = match["quoted"]
+        text = match["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+        # Names may repeat, `Cert` and `Hash` must not.
         if key in ("cert", "hash") and key in pairs:
             return None
         pairs[key] = text
-        at = found.end()
-        if at == len(value):
+        position = match.end()
+        if position == len(value):
             break
-        if value[at] != ";":
+        if value[position] != ";":
             return None
-        at += 1
+        position += 1
     if "cert" in pairs:
         return _from_pem(_PEM.fullmatch(unquote(pairs["cert"])), valid=True)
     if _SHA256.fullmatch(pairs.get("hash", "")):

@@ -1,8 +1,7 @@
-"""Envoy's HTTP `ext_authz` filter with `path_prefix: /auth/envoy`.
+"""The adapter for Envoy's HTTP `ext_authz` filter with `path_prefix: /auth/envoy`.
 
-The original method, Host and path are the request's own, the path behind the prefix; only the
-scheme comes in a header. Allow is exactly 200, and headers the client sent survive unless they are
-named for removal.
+The subrequest has the original method, Host and, behind the prefix, path; the scheme comes in a
+header. Only status 200 allows, and the client's headers survive unless they are named for removal.
 https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/ext_authz_filter
 """
 
@@ -28,18 +27,23 @@ REMOVE_HEADER = "x-envoy-auth-headers-to-remove"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envoy:
+    """The adapter for Envoy. `trusted_hops` are proxies in front of it."""
+
     trusted_hops: NetworkSet = NO_NETWORKS
 
     @property
     def name(self) -> str:
+        """The name in logs and metrics."""
         return "envoy"
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
+        """The standard attributes."""
         return STANDARD_ATTRIBUTES
 
     def parse(self, raw: SubRequest) -> CheckRequest:
-        # Cut once, from the raw target: nobody has resolved or decoded anything yet.
+        """Parse method, Host and path of the subrequest itself. Raises `BadProxyRequest`."""
+        # Cut once, from the raw target, before anything is resolved or decoded.
         if not raw.target.startswith(f"{PATH_PREFIX}/"):
             raise BadProxyRequest(f"the path does not begin with `{PATH_PREFIX}/`")
         return build_request(
@@ -53,12 +57,13 @@ class Envoy:
         )
 
     def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
-        reply = responses.render(response, request)
+        """Return the response; an allowed one names the headers that Envoy has to remove."""
+        http_response = responses.render(response, request)
         if not isinstance(response, Allowed):
-            return reply
+            return http_response
         removed = response.cleared if response.cookie else (*response.cleared, "cookie")
         if not removed:
-            return reply
+            return http_response
         return HttpResponse(
-            status=200, headers=(*reply.headers, (REMOVE_HEADER, ", ".join(removed)))
+            status=200, headers=(*http_response.headers, (REMOVE_HEADER, ", ".join(removed)))
         )

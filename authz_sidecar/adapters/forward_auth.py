@@ -1,7 +1,7 @@
-"""The `X-Forwarded-*` family, for proxies that set all of it themselves and relay any answer.
+"""The adapter for proxies that set all `X-Forwarded-*` headers themselves and relay any response.
 
-Traefik `forwardAuth`, Caddy `forward_auth` and HAProxy with `deploy/haproxy/authz.lua` ask in
-exactly the same way, so one adapter serves all three under their own names.
+Traefik `forwardAuth`, Caddy `forward_auth` and HAProxy with `deploy/haproxy/authz.lua` send the
+same subrequest, so one adapter serves all three under their own names.
 https://doc.traefik.io/traefik/reference/routing-configuration/http/middlewares/forwardauth/
 https://caddyserver.com/docs/caddyfile/directives/forward_auth
 """
@@ -26,6 +26,7 @@ URI = "x-forwarded-uri"
 
 
 def parse(raw: SubRequest, *, adapter: str, trusted_hops: NetworkSet) -> CheckRequest:
+    """Parse the `X-Forwarded-*` headers of a subrequest. Raises `BadProxyRequest`."""
     return build_request(
         raw.headers,
         adapter=adapter,
@@ -39,17 +40,20 @@ def parse(raw: SubRequest, *, adapter: str, trusted_hops: NetworkSet) -> CheckRe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardAuth:
-    """A proxy that passes our answer on as it is."""
+    """The adapter of a proxy that relays the response unchanged."""
 
     name: str
     trusted_hops: NetworkSet = NO_NETWORKS
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
+        """The standard attributes."""
         return STANDARD_ATTRIBUTES
 
     def parse(self, raw: SubRequest) -> CheckRequest:
+        """Parse the `X-Forwarded-*` headers. Raises `BadProxyRequest`."""
         return parse(raw, adapter=self.name, trusted_hops=self.trusted_hops)
 
     def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+        """Return the response for the client."""
         return responses.render(response, request)

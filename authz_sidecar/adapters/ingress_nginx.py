@@ -1,10 +1,10 @@
-"""ingress-nginx with the annotations `auth-url` and `auth-signin`.
+"""The adapter for ingress-nginx with the annotations `auth-url` and `auth-signin`.
 
-The controller sets `X-Original-URL` and `X-Original-Method`, and sends the browser where the
-annotation says; `X-Auth-Redirect` carries the address we would have sent it to. Every other header of
-the question is the client's, and `X-Original-URL` has the client's `Host`, not the host by which the
-controller chose the application. What the client must have no say in therefore stands in the address
-of the question, which the annotation alone writes.
+The controller sets `X-Original-URL` and `X-Original-Method`, and redirects the browser to the URL
+of the annotation; `X-Auth-Redirect` carries the sign-in URL of the sidecar. Every other header of
+the subrequest is the client's, and `X-Original-URL` has the client's `Host`, not the host by which
+the controller chose the application. Values that the client must not control are therefore in the
+query of the subrequest, which the annotation alone writes.
 https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#external-authentication
 """
 
@@ -38,7 +38,7 @@ _CERTIFICATE_PARAMETER = ("certificate", "$ssl_client_verify,$ssl_client_escaped
 
 
 def auth_url_path(*, certificate: bool) -> str:
-    """The path and query of `auth-url`, with nginx's variables."""
+    """Return the path and query of `auth-url`, with nginx's variables."""
     return f"{AUTH_PATH}?{'&'.join(f'{name}={value}' for name, value in _parameters(certificate))}"
 
 
@@ -52,18 +52,23 @@ def _parameters(certificate: bool) -> tuple[tuple[str, str], ...]:  # noqa: FBT0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngressNginx:
-    """With `certificate` the client's comes in the address, too. The header that it names is that of
-    other proxies: here it is the client's, and not read."""
+    """The adapter for ingress-nginx.
+
+    With `certificate`, the client certificate comes in the query. The header that `certificate`
+    names is that of other proxies: here it is the client's own, and is dropped.
+    """
 
     trusted_hops: NetworkSet = NO_NETWORKS
     certificate: CertificateHeader | None = None
 
     @property
     def name(self) -> str:
+        """The name in logs and metrics."""
         return "ingress-nginx"
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
+        """The standard attributes, and the certificate where it is configured."""
         return (
             STANDARD_ATTRIBUTES
             if self.certificate is None
@@ -71,10 +76,14 @@ class IngressNginx:
         )
 
     def parse(self, raw: SubRequest) -> CheckRequest:
+        """Parse `X-Original-*` and the query of the annotation.
+
+        Raises `BadProxyRequest`, and `ProxyMisconfigured` when the annotation lacks a parameter.
+        """
         scheme, host, target = _split_url(request_parsing.require_single(raw.headers, URL_HEADER))
         method = request_parsing.require_single(raw.headers, METHOD_HEADER)
         parameters = self._parse_parameters(raw.target)
-        # nginx hides a client's `Upgrade` from the service it asks, and hands it to the application.
+        # nginx drops a client's `Upgrade` from the subrequest, and passes it to the application.
         upgrade = (("upgrade", parameters["upgrade"]),) if parameters["upgrade"] else ()
         request = build_request(
             (*raw.headers, *upgrade),
@@ -101,20 +110,22 @@ class IngressNginx:
             attributes=self.attributes,
         )
 
-    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:  # noqa: ARG002 - the first call says little
+    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:  # noqa: ARG002 - the first subrequest has no body
+        """Return 200, 401, 403 or 503; a required sign-in adds `X-Auth-Redirect`."""
         redirect = (
             (("x-auth-redirect", response.location),) if isinstance(response, LoginRequired) else ()
         )
         return auth_request_response(response, *redirect)
 
     def _parse_parameters(self, target: str) -> dict[str, str]:
-        """Exactly the parameters of the annotation, each once and in its order."""
+        """Return the query's parameters, which must be exactly those of the annotation, in its
+        order."""
         expected = [name for name, _ in _parameters(self.certificate is not None)]
         pairs = [pair.partition("=") for pair in target.partition("?")[2].split("&")]
         names = [name for name, _, _ in pairs]
         if names == expected:
             return {name: value for name, _, value in pairs}
-        # The client's part are the values. Where one of them holds `&`, no name of ours is missing.
+        # The client controls the values. If one of them holds `&`, every expected name is still there.
         if names[0] == expected[0] and set(expected) <= set(names):
             raise BadProxyRequest(
                 f"the question has the parameters `{', '.join(names)[:100]!a}`, and not exactly"
@@ -128,8 +139,11 @@ class IngressNginx:
 
 
 def _split_url(url: str) -> tuple[str, str, str]:
-    """`scheme://authority/target`. Only the first slash ends the authority, so that a backslash,
-    a `?` or a `#` before it fails the grammar of hosts."""
+    """Split `scheme://authority/target`.
+
+    Only the first slash ends the authority, so that a backslash, a `?` or a `#` before it fails the
+    grammar of hosts.
+    """
     scheme, separator, rest = url.partition("://")
     authority, slash, target = rest.partition("/")
     if not separator or not slash:

@@ -1,7 +1,7 @@
-"""nginx `auth_request` and its second call, the challenge.
+"""The adapters for nginx `auth_request` and for its second subrequest, the challenge.
 
-nginx understands 2xx, 401 and 403 and turns everything else into 500, so the first answer says why
-in a header and the second (`error_page 401 403 = @challenge`) is the whole answer for the client.
+nginx understands 2xx, 401 and 403 and turns everything else into 500, so the first response gives
+the reason in a header and the second (`error_page 401 403 = @challenge`) is the client's response.
 https://nginx.org/en/docs/http/ngx_http_auth_request_module.html
 """
 
@@ -34,55 +34,68 @@ _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nginx:
+    """The adapter for `auth_request`."""
+
     trusted_hops: NetworkSet = NO_NETWORKS
 
     @property
     def name(self) -> str:
+        """The name in logs and metrics."""
         return "nginx"
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
+        """The standard attributes."""
         return STANDARD_ATTRIBUTES
 
     def parse(self, raw: SubRequest) -> CheckRequest:
+        """Parse the `X-Forwarded-*` headers. Raises `BadProxyRequest`."""
         return forward_auth.parse(raw, adapter=self.name, trusted_hops=self.trusted_hops)
 
-    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:  # noqa: ARG002 - the first call says little
-        reply = auth_request_response(response)
+    def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:  # noqa: ARG002 - the first subrequest has no body
+        """Return 200, 401, 403 or 503, with the lifetime of a response that nginx may cache."""
+        http_response = auth_request_response(response)
         if not isinstance(response, Allowed) or not response.max_age:
-            return reply
-        # Of the two that say how long, nginx obeys this one if it comes first; `Cache-Control:
-        # no-store` is for whatever else may keep answers.
+            return http_response
+        # nginx obeys this header rather than `Cache-Control` if it comes first; `no-store` is for
+        # every other cache.
         # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_cache_valid
-        return replace(reply, headers=((ACCEL_EXPIRES, str(response.max_age)), *reply.headers))
+        return replace(
+            http_response, headers=((ACCEL_EXPIRES, str(response.max_age)), *http_response.headers)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NginxChallenge:
-    """Never answers 200: what it says goes to the client in place of the application's page."""
+    """The adapter for the challenge. Never returns 200: its response replaces the application's
+    page."""
 
     trusted_hops: NetworkSet = NO_NETWORKS
 
     @property
     def name(self) -> str:
+        """The name in logs and metrics."""
         return "nginx-challenge"
 
     @property
     def attributes(self) -> frozenset[RequestAttribute]:
+        """The standard attributes."""
         return STANDARD_ATTRIBUTES
 
     def parse(self, raw: SubRequest) -> CheckRequest:
+        """Parse as `Nginx` does, and mark the request as a challenge. Raises `BadProxyRequest`."""
         request = forward_auth.parse(raw, adapter="nginx", trusted_hops=self.trusted_hops)
         return replace(request, is_challenge_phase=True)
 
     def render(self, response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+        """Return the client's response."""
         if not isinstance(response, Allowed) or request is None:
             return responses.render(response, request)
         if not request.header(REASON_HEADER):
-            # nginx itself refused (`deny`, `limit_except`): nothing we know speaks against it.
-            refusal = Rejected(status=403, reason="forbidden", message="The proxy refused this.")
-            return responses.render(refusal, request)
-        # Signed in between the two calls, in another tab perhaps: ask again from the start.
+            # nginx itself refused (`deny`, `limit_except`), not the sidecar.
+            rejection = Rejected(status=403, reason="forbidden", message="The proxy refused this.")
+            return responses.render(rejection, request)
+        # Signed in between the two subrequests, in another tab perhaps: load the page again.
         if request.method == "GET" and is_navigation(request):
             return responses.redirect(request.url, request)
         message = "Signed in meanwhile. Please try again."
@@ -92,8 +105,10 @@ class NginxChallenge:
 
 
 def auth_request_response(response: AuthzResponse, *extra: tuple[str, str]) -> HttpResponse:
-    """200, 401 or 403 with the reason, and 503 for trouble of our own. No `WWW-Authenticate`:
-    nginx copies it onto whatever the challenge answers."""
+    """Return 200, or 401, 403 or 503 with the reason in a header.
+
+    Without `WWW-Authenticate`: nginx copies it onto the response of the challenge.
+    """
     match response:
         case Allowed():
             return responses.allowed(response)

@@ -1,4 +1,4 @@
-"""Every adapter under the path it answers on."""
+"""The adapters by the path of their subrequests."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ def enabled_adapters(
     trusted_hops: NetworkSet = NO_NETWORKS,
     certificate: CertificateHeader | None = None,
 ) -> Mapping[str, Adapter]:
-    """The enabled adapters by raw path; Envoy's key ends with a slash and covers all below it.
-    `certificate` is where their proxies forward the client's, if they do.
+    """Return the enabled adapters by raw path; Envoy's path ends with a slash and is a prefix.
 
+    `certificate` is the header in which the proxies forward the client certificate, if they do.
     Raises `KeyError` for a name that is not in `NAMES`.
     """
-    every: dict[str, dict[str, Adapter]] = {
+    by_name: dict[str, dict[str, Adapter]] = {
         name: {f"/auth/{name}": ForwardAuth(name=name, trusted_hops=trusted_hops)}
         for name in ("traefik", "caddy", "haproxy")
     }
-    every["nginx"] = {
+    by_name["nginx"] = {
         "/auth/nginx": Nginx(trusted_hops=trusted_hops),
         "/auth/nginx/challenge": NginxChallenge(trusted_hops=trusted_hops),
     }
-    every["ingress-nginx"] = {
+    by_name["ingress-nginx"] = {
         ingress_nginx.AUTH_PATH: IngressNginx(trusted_hops=trusted_hops, certificate=certificate)
     }
-    every["envoy"] = {f"{envoy.PATH_PREFIX}/": Envoy(trusted_hops=trusted_hops)}
-    chosen = {path: adapter for name in enabled for path, adapter in every[name].items()}
+    by_name["envoy"] = {f"{envoy.PATH_PREFIX}/": Envoy(trusted_hops=trusted_hops)}
+    chosen = {path: adapter for name in enabled for path, adapter in by_name[name].items()}
     if certificate is None:
         return chosen
     return {
-        path: adapter  # which reads it elsewhere than in a header
+        path: adapter  # reads it from the query
         if isinstance(adapter, IngressNginx)
         else ClientCertificateAdapter(adapter=adapter, header=certificate)
         for path, adapter in chosen.items()

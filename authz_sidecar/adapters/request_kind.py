@@ -1,4 +1,4 @@
-"""What kind of client a request comes from, as far as it decides how to say no."""
+"""The kind of client that sent a request, as far as it decides the form of a refusal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _HTML = re.compile(r"[ \t]*text/html[ \t]*(?!.*;[ \t]*q=0(?:\.0*)?[ \t]*(?:;|$))
 
 
 def is_navigation(request: CheckRequest) -> bool:
-    """Whether a person waits for a page, so that a redirect to sign-in leads somewhere.
+    """Whether a browser loads a page, so that it can follow a redirect to the sign-in.
 
-    Browsers say so (Fetch Metadata, section 2). Without their word: a GET or HEAD that accepts
-    HTML and was not sent by a script.
+    Browsers report it (Fetch Metadata, section 2). Without these headers: a GET or HEAD that
+    accepts HTML and that no script sent.
     """
     if request.websocket or is_preflight(request) or is_grpc(request) or _is_prefetch(request):
         return False
@@ -34,7 +34,7 @@ def is_navigation(request: CheckRequest) -> bool:
 
 
 def accepts_html(request: CheckRequest) -> bool:
-    """Asks for it by name: `*/*` is what scripts and command-line clients say."""
+    """Whether `Accept` names `text/html`: scripts and command-line clients send `*/*`."""
     return any(
         _HTML.match(media_range)
         for value in request.header_values("accept")
@@ -43,11 +43,13 @@ def accepts_html(request: CheckRequest) -> bool:
 
 
 def is_grpc(request: CheckRequest) -> bool:
+    """Whether the request is a gRPC call, by its content type."""
     return (request.header("content-type") or "").lower().startswith("application/grpc")
 
 
 def is_preflight(request: CheckRequest) -> bool:
-    """A CORS preflight (Fetch, section 4.8): it can neither carry a cookie nor be redirected."""
+    """Whether this is a CORS preflight (Fetch, section 4.8), which carries no cookie and follows no
+    redirect."""
     return request.method == "OPTIONS" and bool(
         request.header_values("access-control-request-method")
     )

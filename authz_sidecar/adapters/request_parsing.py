@@ -1,6 +1,7 @@
-"""How every adapter reads a fact: exactly one header, exactly one form, or a refusal.
+"""The parsing of request attributes, the same for every adapter: exactly one header in exactly one
+form, or a refusal.
 
-No adapter has a default for what only its proxy can know, and none looks at a second family of
+No adapter has a default for what only its proxy can report, and none reads a second family of
 headers when the first is missing: that is how forward-auth services are bypassed.
 """
 
@@ -25,7 +26,7 @@ _METHOD = re.compile(r"[A-Z][A-Z_-]{0,31}")
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _MAX_HOPS = 64
 
-# A client's copy of these is no better than its word about itself, so no rule may rest on them.
+# Headers that proxies write or hops consume: no rule may depend on a client's copy of them.
 _PROXY_HEADERS = frozenset(
     [
         "client-cert",
@@ -69,15 +70,17 @@ _PROXY_HEADERS = frozenset(
 
 
 def require_single(headers: Headers, name: str) -> str:
-    """The value of a header that must arrive exactly once and not empty."""
+    """Return the value of a header that must occur exactly once. Raises `BadProxyRequest`
+    otherwise, and for an empty value."""
     values = [value for key, value in headers if key == name]
     if len(values) != 1 or not values[0]:
-        told = "an empty one" if values == [""] else str(len(values))
-        raise BadProxyRequest(f"expected one `{name}` header, got {told}")
+        received = "an empty one" if values == [""] else str(len(values))
+        raise BadProxyRequest(f"expected one `{name}` header, got {received}")
     return values[0]
 
 
 def parse_method(text: str) -> str:
+    """Return the method, case-sensitive (RFC 9110 section 9.1). Raises `BadProxyRequest`."""
     # RFC 9110 section 9.1: methods are case-sensitive; a rule on `POST` must not miss `post`.
     if not _METHOD.fullmatch(text):
         raise BadProxyRequest(f"`{text[:40]!a}` is not a method")
@@ -85,14 +88,16 @@ def parse_method(text: str) -> str:
 
 
 def parse_scheme(text: str) -> str:
-    """http or https; Traefik says `ws` and `wss` for upgrades."""
-    known = _SCHEMES.get(text)
-    if known is None:
+    """Return `http` or `https`; Traefik reports `ws` and `wss` for upgrades. Raises
+    `BadProxyRequest`."""
+    scheme = _SCHEMES.get(text)
+    if scheme is None:
         raise BadProxyRequest(f"`{text[:40]!a}` is not a scheme")
-    return known
+    return scheme
 
 
 def parse_origin(host: str, *, scheme: str) -> Origin:
+    """Return the origin of a Host value. Raises `BadProxyRequest`."""
     try:
         return parse_authority(host, scheme=scheme)
     except MalformedUrl as error:
@@ -100,10 +105,10 @@ def parse_origin(host: str, *, scheme: str) -> Origin:
 
 
 def parse_target(text: str) -> tuple[str, str | None]:
-    """Origin-form only (RFC 9112 section 3.2.1), as `(path, query)`.
+    r"""Return `(path, query)` of a target in origin-form (RFC 9112 section 3.2.1).
 
-    In a query browsers leave `\\` as it is (WHATWG URL, query percent-encode set), and nobody
-    takes it for a separator there; in a path somebody does.
+    Raises `BadProxyRequest` for any other form. In a query browsers leave `\` as it is (WHATWG URL,
+    query percent-encode set) and it is no separator there; in a path some servers take it for one.
     """
     if len(text) > MAX_TARGET_BYTES:
         raise BadProxyRequest(f"request target of {len(text)} bytes")
@@ -119,8 +124,10 @@ def parse_target(text: str) -> tuple[str, str | None]:
 
 
 def client_address(headers: Headers, *, trusted_hops: NetworkSet) -> Address | None:
-    """The right-most address of `X-Forwarded-For` that is not one of our own hops: what stands
-    left of it was written by the client. None where nothing there can be believed."""
+    """Return the right-most address of `X-Forwarded-For` that is not a trusted hop; None without one.
+
+    Everything left of it was written by the client.
+    """
     hops = [
         hop.strip(" \t")
         for name, value in headers
@@ -138,7 +145,8 @@ def client_address(headers: Headers, *, trusted_hops: NetworkSet) -> Address | N
 
 
 def is_websocket(headers: Headers, *, reported_scheme: str) -> bool:
-    """Proxies tell of an upgrade in different ways; any of them will do."""
+    """Whether a request is a WebSocket upgrade. Proxies report it in different ways; any of them
+    will do."""
     return reported_scheme in {"ws", "wss"} or any(
         name in {"sec-websocket-key", "sec-websocket-version"}
         or (name == "upgrade" and value.lower() == "websocket")
@@ -147,7 +155,7 @@ def is_websocket(headers: Headers, *, reported_scheme: str) -> bool:
 
 
 def client_headers(headers: Headers) -> Headers:
-    """What the client said: without what any proxy writes on a question, or a hop on its way."""
+    """Return the client's own headers, without those that a proxy or hop writes."""
     return tuple((name, value) for name, value in headers if name not in _PROXY_HEADERS)
 
 
@@ -172,14 +180,14 @@ def build_request(
     host: str,
     trusted_hops: NetworkSet,
 ) -> CheckRequest:
-    """`headers` are all that the proxy sent; the others are as it said them, none of them judged yet.
+    """Return the request from a proxy's raw attributes; `headers` are all that the proxy sent.
     Raises `BadProxyRequest`."""
-    known_scheme = parse_scheme(scheme)
+    request_scheme = parse_scheme(scheme)
     path, query = parse_target(target)
     return CheckRequest(
         adapter=adapter,
         method=parse_method(method),
-        origin=parse_origin(host, scheme=known_scheme),
+        origin=parse_origin(host, scheme=request_scheme),
         path=path,
         query=query,
         client=client_address(headers, trusted_hops=trusted_hops),

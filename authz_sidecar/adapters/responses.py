@@ -1,6 +1,6 @@
-"""The answer as a client is to receive it, for proxies that relay whatever we say.
+"""The response for the client, for proxies that relay it unchanged.
 
-Traefik, Envoy, Caddy and HAProxy pass it on; nginx asks for it in a second call.
+Traefik, Envoy, Caddy and HAProxy relay it; nginx gets it by a second subrequest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import CheckRequest
 
 NO_STORE = ("cache-control", "no-store")
-# Whether we redirect or refuse depends on these.
+# The choice between a redirect and a refusal depends on these.
 VARY = ("vary", "Accept, Cookie, Origin, Sec-Fetch-Dest, Sec-Fetch-Mode, X-Requested-With")
 
 # https://grpc.io/docs/guides/status-codes: UNAUTHENTICATED, PERMISSION_DENIED, ...
@@ -33,6 +33,7 @@ _GRPC_STATUS = {400: "3", 401: "16", 403: "7", 429: "8", 503: "14"}
 
 
 def render(response: AuthzResponse, request: CheckRequest | None) -> HttpResponse:
+    """Return the HTTP response for the client. `request` is None when it could not be parsed."""
     match response:
         case Allowed():
             return allowed(response)
@@ -45,6 +46,7 @@ def render(response: AuthzResponse, request: CheckRequest | None) -> HttpRespons
 
 
 def allowed(response: Allowed) -> HttpResponse:
+    """Return 200 with the headers for the application."""
     headers = [NO_STORE, *response.identity]
     if response.cookie:
         headers.append(("cookie", response.cookie))
@@ -54,6 +56,7 @@ def allowed(response: Allowed) -> HttpResponse:
 
 
 def login_required(response: LoginRequired, request: CheckRequest | None) -> HttpResponse:
+    """Return a redirect to the sign-in for navigations, else 401 with the sign-in URL in the body."""
     if response.navigation and request is not None:
         return redirect(response.location, request)
     readable = _cors_headers(response.allowed_origin)
@@ -71,7 +74,8 @@ def _step_up_required(
     request: CheckRequest | None,
     *headers: tuple[str, str],
 ) -> HttpResponse:
-    """RFC 9470 section 3; of methods (`amr`) it says nothing, so they are in the document alone."""
+    """Return 401 as in RFC 9470 section 3, which has no parameter for `amr`: it is in the body
+    alone."""
     error, message = "insufficient_user_authentication", "Sign in again, in the way asked for."
     document: dict[str, object] = {
         "error": error,
@@ -93,8 +97,11 @@ def _step_up_required(
 
 
 def _cors_headers(origin: str | None) -> tuple[tuple[str, str], ...]:
-    """Fetch, "CORS protocol and credentials": named, not `*`, or a script with cookies is not
-    shown the answer. `Vary` names `Origin` in any case."""
+    """Return the headers that let `origin` read the response (Fetch, "CORS protocol and
+    credentials").
+
+    The origin is named, because `*` does not allow requests with cookies.
+    """
     if origin is None:
         return ()
     return (
@@ -105,12 +112,14 @@ def _cors_headers(origin: str | None) -> tuple[tuple[str, str], ...]:
 
 
 def redirect(location: str, request: CheckRequest) -> HttpResponse:
-    """RFC 9110 section 15.4.4: 303 turns any method into a GET; 307 would post the body again."""
+    """Return a redirect; 303 turns any method into a GET, 307 would repeat the body (RFC 9110
+    section 15.4.4)."""
     status = 302 if request.method in {"GET", "HEAD"} else 303
     return HttpResponse(status=status, headers=(("location", location), NO_STORE, VARY))
 
 
 def rejected(response: Rejected, request: CheckRequest | None) -> HttpResponse:
+    """Return the refusal: a page for navigations, else JSON or a gRPC status."""
     retry = () if response.retry_after is None else (("retry-after", str(response.retry_after)),)
     reason = ("x-authz-reason", response.reason)
     if response.page is not None and request is not None and is_navigation(request):
@@ -135,16 +144,18 @@ def json_or_grpc_error(
     request: CheckRequest | None,
     *headers: tuple[str, str],
 ) -> HttpResponse:
-    """For a program: gRPC status or JSON."""
+    """Return an error for a program: a gRPC status for gRPC calls, else JSON."""
     if request is not None and is_grpc(request):
-        of_grpc = (
+        grpc_headers = (
             ("content-type", "application/grpc"),
             ("grpc-status", _GRPC_STATUS.get(status, "2")),
             ("grpc-message", message),
             NO_STORE,
             *headers,
         )
-        return HttpResponse(status=status, headers=with_isolation_headers(status, of_grpc))
-    of_json = (("content-type", "application/json"), NO_STORE, VARY, *headers)
+        return HttpResponse(status=status, headers=with_isolation_headers(status, grpc_headers))
+    json_headers = (("content-type", "application/json"), NO_STORE, VARY, *headers)
     body = json.dumps(document).encode() + b"\n"
-    return HttpResponse(status=status, headers=with_isolation_headers(status, of_json), body=body)
+    return HttpResponse(
+        status=status, headers=with_isolation_headers(status, json_headers), body=body
+    )

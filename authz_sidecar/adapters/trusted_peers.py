@@ -1,6 +1,7 @@
-"""Which peers may ask, and which hops are skipped on the way to the client's address.
+"""The trusted networks: peers that may send subrequests, and hops that are skipped in
+`X-Forwarded-For`.
 
-Judged on the address of the socket, once, and never on anything a header says.
+A peer is judged by the address of its socket, never by a header.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class NetworkSet:
+    """A set of IPv4 and IPv6 networks."""
+
     networks: tuple[Network, ...] = ()
 
     def contains(self, address: Address) -> bool:
+        """Whether the address is in one of the networks; an IPv4-mapped IPv6 address counts as
+        IPv4."""
         if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
             address = address.ipv4_mapped
         return any(_contains(network, address) for network in self.networks)
@@ -37,5 +42,6 @@ def _contains(network: Network, address: Address) -> bool:
 
 
 def is_trusted(peer: Address | None, *, trusted: NetworkSet) -> bool:
-    """`peer` is None on a Unix socket: there the file's permissions decided."""
+    """Whether a peer may send subrequests. `peer` is None on a Unix socket, where file permissions
+    decide."""
     return peer is None or trusted.contains(peer)
