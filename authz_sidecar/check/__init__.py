@@ -1,1 +1,1 @@
-"""One check: the order of route, credentials, session and policy, and what the answer holds."""
+"""The authorization check: route, credentials, session and policy in this order, and the response."""

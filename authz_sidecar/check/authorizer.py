@@ -1,7 +1,7 @@
-"""One question, one answer: parse, find the route and who asks, decide, answer, record.
+"""The authorizer: parse a subrequest, find its route and caller, decide, respond, record.
 
-Decides nothing itself: `policy.decide` does, and the adapters say it in their proxy's words. Here
-is the one `except Exception` of the package: whatever goes wrong, nobody passes by accident.
+Decides nothing itself: `policy.decide` does, and the adapters render the response. Has the one
+`except Exception` of the package: after any error, no request passes by accident.
 """
 
 from __future__ import annotations
@@ -48,21 +48,32 @@ _AMBIGUOUS = "The address can be read in more than one way, so it was refused."
 
 
 class SessionFinder(Protocol):
-    async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
+    """Finds sessions by their token."""
+
+    async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
+        """Return the session; None when it does not exist. Raises `StoreUnavailable`."""
 
 
 class Authenticators(Protocol):
+    """Authenticates requests by the credentials in `Authorization`."""
+
     async def authenticate(self, request: CheckRequest, route: Route) -> Session | None:
-        """Who brings credentials of their own that the route accepts; None where there are none
-        that are for us. Raises `CredentialsRefused`; what cannot be known now is `AuthzError`."""
+        """Return the caller's session; None when there are no credentials that the route accepts.
+
+        Raises `CredentialsRefused`, and another `AuthzError` when they cannot be verified now.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRecord:
-    """What is logged and counted of one check. `seconds` is how long it took; `error` is for the
-    operator; `request` is None where the proxy's question could not be read. `credential` is the
-    kind that the request itself brought, accepted or not; `header` the name of the one that it was
-    denied for."""
+    """What is logged and counted of one check.
+
+    - `seconds`: the duration.
+    - `request`: None when the subrequest could not be parsed.
+    - `credential`: the kind of credential in `Authorization`, accepted or not.
+    - `header`: the name of the header for which the request was denied.
+    - `error`: a message for the operator.
+    """
 
     adapter: str
     outcome: str
@@ -79,17 +90,25 @@ class CheckRecord:
 
 
 class Recorder(Protocol):
-    def record(self, check: CheckRecord) -> None: ...
+    """Records checks in log and metrics."""
+
+    def record(self, check: CheckRecord) -> None:
+        """Record one check."""
 
     def repeat(self, check: CheckRecord) -> Callable[[float, str], None]:
-        """Records a check that passed, as often as it passes again: told how long that took, and by
-        what request id it goes."""
+        """Return a function that records the same allowed check again, given seconds and request
+        id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorizer:
-    """`names` are the headers that no client may bring. `clock` tells the time, `timer` only how much
-    of it has passed; `request_id` makes a new one."""
+    """Answers the subrequests of every adapter.
+
+    - `names`: the headers that clients must not send.
+    - `clock`: the time in Unix seconds.
+    - `timer`: a monotonic time, for durations.
+    - `request_id`: returns a new request id.
+    """
 
     index: RouteIndex
     names: ProtectedNames
@@ -103,35 +122,36 @@ class Authorizer:
     request_id: Callable[[], str]
 
     async def check(self, adapter: Adapter, raw: SubRequest) -> HttpResponse:
+        """Return the response to a subrequest, and record the check. Raises nothing."""
         started, request_id = self.timer(), self.request_id()
         request: CheckRequest | None = None
         result: AuthorizationResult | None = None
-        error: str | None = None
+        error_message: str | None = None
         credential: str | None = None
         try:
             try:
                 request = adapter.parse(raw)
                 result = await self._authorize(request)
                 credential = _credential_kind(result)
-                answer = self.responses.response(request, result, request_id)
-            except AuthzError as problem:
-                error = str(problem)
-                if isinstance(problem, CredentialsRefused):
-                    credential = problem.kind
-                answer = self.responses.error_response(problem, request, request_id)
-            reply = adapter.render(answer, request)
+                response = self.responses.response(request, result, request_id)
+            except AuthzError as error:
+                error_message = str(error)
+                if isinstance(error, CredentialsRefused):
+                    credential = error.kind
+                response = self.responses.error_response(error, request, request_id)
+            http_response = adapter.render(response, request)
         except Exception:
             logger.exception("check %s failed", request_id)
-            error = "internal error"
-            # Without a page: it may be the page that failed.
-            answer = self.responses.error_response(AuthzError(error), None, request_id)
-            reply = adapter.render(answer, request)
+            error_message = "internal error"
+            # Without a page: its rendering may be what failed.
+            response = self.responses.error_response(AuthzError(error_message), None, request_id)
+            http_response = adapter.render(response, request)
         self.recorder.record(
             CheckRecord(
                 adapter=adapter.name,
-                outcome=log_outcome(answer),
-                status=reply.status,
-                reasons=log_reasons(answer, result),
+                outcome=log_outcome(response),
+                status=http_response.status,
+                reasons=log_reasons(response, result),
                 seconds=self.timer() - started,
                 request_id=request_id,
                 request=request,
@@ -139,10 +159,10 @@ class Authorizer:
                 session=result.session if result else None,
                 credential=credential,
                 header=result.header if result else None,
-                error=error,
+                error=error_message,
             )
         )
-        return reply
+        return http_response
 
     async def _authorize(self, request: CheckRequest) -> AuthorizationResult:
         header = self.names.find_ambiguous(request.headers)
@@ -182,37 +202,41 @@ class Authorizer:
         caller = await self.authenticators.authenticate(request, route)
         if caller is not None:
             return self._authorize_credentials(request, route, caller, paths)
-        unknown: StoreUnavailable | None = None
+        store_error: StoreUnavailable | None = None
         if route.identity != "none":
             try:
                 result = await self._authorize_session(request, route, paths)
-            except StoreUnavailable as problem:
-                unknown = problem
+            except StoreUnavailable as error:
+                store_error = error
             else:
                 if result is not None:
                     return result
         decision = self._decide(route, request, None, paths)
-        if unknown is not None and not (
+        if store_error is not None and not (
             route.identity == "optional" and isinstance(decision, Allow)
         ):
-            raise unknown
-        # Where it is only nice to know who comes, nobody is kept out for not being known.
+            raise store_error
+        # With `identity: optional`, a request that anonymous callers may send needs no session.
         return AuthorizationResult(decision=decision, route=route)
 
     def _authorize_credentials(
         self, request: CheckRequest, route: Route, session: Session, paths: tuple[str, ...]
     ) -> AuthorizationResult:
-        """Whoever brings a credential is that one and nobody else: no session speaks for them."""
+        """Decide for the caller of the credentials alone: no session is used beside them."""
         decision = self._decide(route, request, session.identity, paths)
-        if isinstance(decision, Challenge):  # a program cannot sign in once more
+        if isinstance(decision, Challenge):  # a program cannot sign in again
             decision = Deny(decision.reasons)
         return AuthorizationResult(decision=decision, route=route, session=session)
 
     async def _authorize_session(
         self, request: CheckRequest, route: Route, paths: tuple[str, ...]
     ) -> AuthorizationResult | None:
-        """Among several providers' sessions the first that passes counts, else the first that would
-        after another sign-in, else the first found."""
+        """Return the result for the best session of the route's providers; None when there is no
+        session.
+
+        The first allowed session wins, then the first that another sign-in would allow, then the
+        first.
+        """
         best: AuthorizationResult | None = None
         for provider in route.providers:
             session = await self._session(request, provider)
@@ -246,14 +270,15 @@ class Authorizer:
         return decide_all_interpretations(route, request, identity, paths, now=self.clock())
 
     def _is_allowed_origin(self, request: CheckRequest, route: Route) -> bool:
-        # RFC 6455 section 10.2: browsers send cookies along from any site, and say which.
+        # RFC 6455 section 10.2: browsers send cookies from any site, and name it in `Origin`.
         claimed = request.header_values("origin")
         allowed = (str(request.origin), *map(str, route.allowed_origins))
         return all(origin in allowed for origin in claimed)
 
 
 def path_interpretations(request: CheckRequest, index: RouteIndex) -> tuple[str, ...]:
-    """Every path that the request's may be read as; raises `BadProxyRequest` for what is none."""
+    """Return every interpretation of the request's path. Raises `BadProxyRequest` for a malformed
+    path."""
     try:
         return interpretations(request.path, ignore_case=index.ignores_case(request.origin))
     except MalformedUrl as error:
@@ -268,14 +293,16 @@ def decide_all_interpretations(
     *,
     now: float,
 ) -> Decision:
-    """What is decided of a request under every reading of its path; raises `BadProxyRequest` where
-    that is not one thing."""
+    """Return the decision that all interpretations of the path share.
+
+    Raises `BadProxyRequest` when they differ.
+    """
     if len(paths) == 1:
         return decide(route.policy, request, identity, now=now)
     decisions = [
         decide(route.policy, replace(request, path=path), identity, now=now) for path in paths
     ]
-    if len({(type(each), step_up_of(each)) for each in decisions}) != 1:
+    if len({(type(decision), step_up_of(decision)) for decision in decisions}) != 1:
         raise BadProxyRequest(
             "the path has several readings, which are decided differently",
             public_message=_AMBIGUOUS,
@@ -283,9 +310,9 @@ def decide_all_interpretations(
     return decisions[0]
 
 
-def log_outcome(answer: AuthzResponse) -> str:
-    """The word for it in logs and counts."""
-    match answer:
+def log_outcome(response: AuthzResponse) -> str:
+    """Return the outcome of a check, as logs and metrics name it."""
+    match response:
         case Allowed():
             return "allow"
         case LoginRequired():
@@ -293,7 +320,7 @@ def log_outcome(answer: AuthzResponse) -> str:
         case Rejected(status=403):
             return "deny"
         case Rejected():
-            return "refused" if answer.status in {400, 401, 429} else "unavailable"
+            return "refused" if response.status in {400, 401, 429} else "unavailable"
 
 
 def _credential_kind(result: AuthorizationResult) -> str | None:
@@ -303,7 +330,8 @@ def _credential_kind(result: AuthorizationResult) -> str | None:
     return session.kind
 
 
-def log_reasons(answer: AuthzResponse, result: AuthorizationResult | None) -> tuple[str, ...]:
-    if isinstance(answer, Rejected) and (result is None or isinstance(result.decision, Allow)):
-        return (answer.reason,)
+def log_reasons(response: AuthzResponse, result: AuthorizationResult | None) -> tuple[str, ...]:
+    """Return the reason codes of a check for the log."""
+    if isinstance(response, Rejected) and (result is None or isinstance(result.decision, Allow)):
+        return (response.reason,)
     return tuple(sorted(result.decision.reasons)) if result else ()

@@ -1,5 +1,5 @@
-"""What somebody would be told who asked for an address now: for the sign-in, which has to know what
-it is for, without knowing any rule. Asks as the gate asks, and decides nothing itself."""
+"""The preview of a decision for the sign-in, which has to know the requirements of a request
+without knowing any rule. Decides as the authorizer does, by the same functions."""
 
 from __future__ import annotations
 
@@ -20,31 +20,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionPreview:
+    """Previews decisions. `clock` returns Unix seconds."""
+
     index: RouteIndex
     clock: Callable[[], float]
 
     def anticipated_step_up(self, request: CheckRequest) -> AuthenticationRequirement | None:
-        """What will be asked of whoever signs in for this; raises `BadProxyRequest`."""
-        meanings = path_interpretations(request, self.index)
-        route = self.index.match(request.origin, meanings[0])
-        if route is None or len(meanings) > 1:
+        """Return the authentication requirement of a request, before anyone has signed in for it.
+
+        None when there is no requirement or no single route. Raises `BadProxyRequest`.
+        """
+        paths = path_interpretations(request, self.index)
+        route = self.index.match(request.origin, paths[0])
+        if route is None or len(paths) > 1:
             return None
         policy = route.policy
         return anticipate(policy, request, now=self.clock(), context=policy.context)
 
     def decide(self, request: CheckRequest, identity: Identity) -> Decision:
-        """Raises `BadProxyRequest` where the readings of the path disagree."""
-        meanings = path_interpretations(request, self.index)
-        routes = [self.index.match(request.origin, path) for path in meanings]
+        """Return the decision for an identity. Raises `BadProxyRequest` when the path's
+        interpretations differ."""
+        paths = path_interpretations(request, self.index)
+        routes = [self.index.match(request.origin, path) for path in paths]
         route = routes[0]
         if route is None or any(other is not route for other in routes):
             return Deny(frozenset({"route-not-found"}))
-        who = identity if _accepts_identity(route, identity) else None
-        return decide_all_interpretations(route, request, who, meanings, now=self.clock())
+        effective_identity = identity if _accepts_identity(route, identity) else None
+        return decide_all_interpretations(
+            route, request, effective_identity, paths, now=self.clock()
+        )
 
     def receives_identity(self, request: CheckRequest, identity: Identity) -> bool:
-        """Whether it would pass, and as theirs: a page that asks for nobody, or for the people of
-        another provider, is told of nobody. Raises `BadProxyRequest` as `decide` does."""
+        """Whether the request is allowed and its application receives this identity.
+
+        False for anonymous routes and for routes of other providers. Raises `BadProxyRequest` as
+        `decide` does.
+        """
         if not isinstance(self.decide(request, identity), Allow):
             return False
         route = self.index.match(request.origin, request.path)

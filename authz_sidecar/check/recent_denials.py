@@ -1,7 +1,7 @@
-"""Recent denials, so that operators can ask why by the request id that a user reads to them.
+"""Recent denials by request id, so that operators can explain one that a user reports.
 
-Keeps a bounded number of requests in memory, without cookies and credentials, and explains one when
-it is asked for, by the rules that denied it.
+Keeps a bounded number of requests in memory, without cookies and credentials, and explains one on
+demand, by the rules that denied it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_KEPT = 500
 MAX_HEADER_BYTES = 4096
-"""Of one request; beyond it, its headers are not known any more."""
+"""Of one request; larger headers are not kept, and count as unknown."""
 
 _KEPT = frozenset({"deny", "refused"})
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization"})
@@ -40,14 +40,17 @@ class _Denial:
 
 
 class DenialJson(ExplanationJson):
-    """`answered` is what was said at the time: rules may have depended on what is not kept."""
+    """The explanation of a denial.
+
+    `answered` is the original result: rules may have depended on values that are not kept.
+    """
 
     request_id: str
     answered: dict[str, object]
 
 
 class RecentDenials:
-    """Belongs to one configuration and remembers what its predecessor denied, but no older ones."""
+    """A recorder that keeps denials, of this configuration and of the one before it."""
 
     def __init__(
         self,
@@ -71,9 +74,10 @@ class RecentDenials:
         self._denials: OrderedDict[str, _Denial] = OrderedDict()
         self._previous = previous
         if previous is not None:
-            previous._previous = None  # noqa: SLF001 - one of us
+            previous._previous = None  # noqa: SLF001 - the same class
 
     def record(self, check: CheckRecord) -> None:
+        """Record a check, and keep it when it was denied or refused."""
         self._recorder.record(check)
         if check.outcome not in _KEPT or check.request is None:
             return
@@ -87,21 +91,23 @@ class RecentDenials:
             self._denials.popitem(last=False)
 
     def repeat(self, check: CheckRecord) -> Callable[[float, str], None]:
-        return self._recorder.repeat(check)  # what passes is not kept
+        """Return the function of the wrapped recorder: allowed checks are not kept."""
+        return self._recorder.repeat(check)
 
     def explain(self, request_id: str) -> DenialJson | None:
+        """Return the explanation of a denial; None when it is not kept any more."""
         denial = self._denials.get(request_id)
         if denial is None:
             return None if self._previous is None else self._previous.explain(request_id)
-        explained = explain_request(
+        explanation = explain_request(
             self._index, denial.request, denial.identity, names=self._names, now=denial.now
         )
-        verdict, status, reasons, header, error = denial.answered
+        outcome, status, reasons, header, error = denial.answered
         return {
-            **to_json(explained, source_map=self._source_map, base_path=self._base_path),
+            **to_json(explanation, source_map=self._source_map, base_path=self._base_path),
             "request_id": request_id,
             "answered": {
-                "verdict": verdict,
+                "verdict": outcome,
                 "status": status,
                 "reasons": list(reasons),
                 "header": header,

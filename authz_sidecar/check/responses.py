@@ -1,7 +1,8 @@
-"""From a decision to the answer a proxy is given: headers for the application, the address of the
-sign-in, or a refusal with its reason.
+"""The response factory: from a decision to headers for the application, a sign-in URL, or a refusal
+with its reason.
 
-Knows identity headers, cookies and pages; knows neither the proxies' words nor how it was decided.
+Knows identity headers, cookies and pages; knows neither the proxies' formats nor how the decision
+was made.
 """
 
 from __future__ import annotations
@@ -33,16 +34,25 @@ if TYPE_CHECKING:
     from authz_sidecar.sessions.cookie import SessionCookies
 
 MAX_HEADER_BYTES = 3584
-"""With them the answer fits nginx's default buffer of 4 kB; `Cookie`, which the client sent and
-every proxy has room for, has a bound of its own."""
+"""With this bound the response fits nginx's default buffer of 4 kB. `Cookie`, for which every proxy
+has room, has its own."""
 MAX_COOKIE_BYTES = 12_288
 
 RETRY_SECONDS = 5
 _REASONS = {400: "bad-request", 403: "forbidden", 429: "throttled", 503: "unavailable"}
+_ERROR_TITLES = {
+    400: "This request is not valid",
+    403: "Access denied",
+    429: "Too many requests",
+    503: "The sign-in service is not available",
+}
 
 
 class PageRenderer(Protocol):
-    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    """Renders the pages for browsers."""
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the response headers of every page."""
 
     def denied(
         self,
@@ -52,7 +62,8 @@ class PageRenderer(Protocol):
         reasons: frozenset[str],
         request_id: str,
         switch_account_url: str | None,
-    ) -> str: ...
+    ) -> str:
+        """Return the page of a denied request."""
 
     def error(
         self,
@@ -62,21 +73,26 @@ class PageRenderer(Protocol):
         request_id: str,
         retry_url: str | None = None,
         hints: tuple[str, ...] = (),
-    ) -> str: ...
+    ) -> str:
+        """Return the page of an error."""
 
 
 class Cacheability(Protocol):
+    """Decides how long a proxy may repeat a response."""
+
     def max_age(self, request: CheckRequest, route: Route | None, session: Session | None) -> int:
-        """For how long a proxy may repeat that this request passes."""
+        """Return the lifetime of an allowed response in seconds; 0 when it must not be cached."""
 
     def stable_until(self, session: Session) -> float:
-        """The instant from which on that may be another number than now."""
+        """Return the Unix time from which on `max_age` may differ from now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationResult:
-    """The decision and everything it was about. `header` is the name of the one for which the
-    request was denied, whatever the policies say."""
+    """A decision with its route and session.
+
+    `header` is the name of the header for which the request was denied before any policy.
+    """
 
     decision: Decision
     route: Route | None = None
@@ -86,8 +102,12 @@ class AuthorizationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseFactory:
-    """`provider_ready` says whether a provider was ever reached; `challenges` which credentials a
-    request for a route may bring itself, in values of `WWW-Authenticate`."""
+    """Builds responses from decisions.
+
+    - `strip_cookie`: whether the sidecar's own cookies are removed from the application's.
+    - `provider_ready`: whether a provider was ever reached.
+    - `challenges`: the values of `WWW-Authenticate` for a request and route.
+    """
 
     cookies: SessionCookies
     strip_cookie: bool
@@ -101,6 +121,7 @@ class ResponseFactory:
     def response(
         self, request: CheckRequest, result: AuthorizationResult, request_id: str
     ) -> AuthzResponse:
+        """Return the response to a decision."""
         match result.decision:
             case Allow():
                 return self._allowed(request, result, request_id)
@@ -194,35 +215,36 @@ class ResponseFactory:
         )
 
     def error_response(
-        self, problem: AuthzError, request: CheckRequest | None, request_id: str
+        self, error: AuthzError, request: CheckRequest | None, request_id: str
     ) -> Rejected:
-        """Our own trouble is 503, whatever it was; the proxy's is 400, a program's 401."""
-        if isinstance(problem, CredentialsRefused):
+        """Return the response to an error: 401 or 403 for credentials, 400 or 429 for requests,
+        else 503."""
+        if isinstance(error, CredentialsRefused):
             return Rejected(
-                # RFC 6750 section 3.1: who it is was proved, and is not enough.
-                status=403 if problem.code == "insufficient_scope" else problem.status,
-                reason=problem.code,
-                message=problem.public_message,
+                # RFC 6750 section 3.1: the token is valid, and its scope is not enough.
+                status=403 if error.code == "insufficient_scope" else error.status,
+                reason=error.code,
+                message=error.public_message,
                 request_id=request_id,
-                headers=problem.headers,
+                headers=error.headers,
             )
-        status = problem.status if problem.status in _REASONS else 503
+        status = error.status if error.status in _REASONS else 503
         page = None
         if request is not None and is_navigation(request):
             html = self.pages.error(
-                title="This did not work",
-                message=problem.public_message,
+                title=_ERROR_TITLES[status],
+                message=error.public_message,
                 request_id=request_id,
                 retry_url=request.url if status == 503 else None,
             )
             page = Page(html=html, headers=self.pages.headers())
         return Rejected(
             status=status,
-            reason=problem.reason if isinstance(problem, ProxyMisconfigured) else _REASONS[status],
-            message=problem.public_message,
+            reason=error.reason if isinstance(error, ProxyMisconfigured) else _REASONS[status],
+            message=error.public_message,
             request_id=request_id,
             page=page,
-            retry_after=_retry_after(problem, status),
+            retry_after=_retry_after(error, status),
         )
 
     def _start_url(self, request: CheckRequest, *, includes_request: bool = False) -> str:
@@ -236,32 +258,33 @@ class ResponseFactory:
             and len(requested) <= MAX_STEP_UP_REQUEST_BYTES
             and not _repeats_request(request, return_url)
         ):
-            # What it takes to open the page to come back to is not what it takes to do this, and a
-            # page of another host is not signed in where the question was.
+            # The return URL may need less than this request, and may be on another host, where this
+            # sign-in gives no session.
             query += f"&for={quote(requested, safe='')}"
         return f"{request.origin}{self.base_path}/start?{query}"
 
 
 def _repeats_request(request: CheckRequest, return_url: ReturnUrl) -> bool:
-    """Whether whoever comes back there asks this very question again."""
+    """Whether the browser sends this same request again when it loads the return URL."""
     return request.method == "GET" and is_navigation(request) and return_url.url == request.url
 
 
 def _allowed_origin(request: CheckRequest, route: Route | None) -> str | None:
-    """The other site whose script asks, where the route lets it read what we say."""
+    """Return the other origin whose script sent the request, if the route allows it to read
+    responses."""
     origin = request.header("origin")
     return origin if route is not None and origin in route.allowed_origins else None
 
 
-def _retry_after(problem: AuthzError, status: int) -> int | None:
-    if isinstance(problem, RateLimited):
-        return problem.retry_after
+def _retry_after(error: AuthzError, status: int) -> int | None:
+    if isinstance(error, RateLimited):
+        return error.retry_after
     return RETRY_SECONDS if status == 503 else None
 
 
 def _return_url(request: CheckRequest) -> ReturnUrl:
-    """Where to come back to: the page asked for, or the page that a form or script was on."""
-    # Return addresses have no raw backslash, and in a query its escape means the same.
+    """Return the return URL: the requested page, or the page with the form or script."""
+    # Return URLs have no raw backslash, and in a query its escape means the same.
     target = request.target.replace("\\", "%5C")
     if request.method not in {"GET", "HEAD"}:
         target = _referring_page(request) or "/"
@@ -269,7 +292,7 @@ def _return_url(request: CheckRequest) -> ReturnUrl:
 
 
 def _referring_page(request: CheckRequest) -> str | None:
-    """The target of the referring page, if it is on the same host."""
+    """Return the target of the referring page, if it is on the same host."""
     try:
         origin, target = parse_url(request.header("referer") or "")
     except MalformedUrl:

@@ -1,5 +1,5 @@
-"""Answers from memory: questions in their plainest form, about sessions that are near.
+"""The fast path: responses from memory, for plain subrequests about sessions that are in memory.
 
-Whatever is not plain, or not known here and now, gets no answer here; `gate` and `web.check` know
-how. Where both answer, they say the same, byte for byte.
+Every other subrequest gets no response here and goes on to `check.authorizer` by `web.check_app`.
+Where both respond, their responses are equal, byte for byte.
 """

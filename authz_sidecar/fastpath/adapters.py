@@ -1,4 +1,4 @@
-"""The adapters as the lane knows them, and the request lines that they are asked by."""
+"""The adapters as the fast path needs them, and the request lines of their subrequests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import RequestAttribute
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
-# RFC 3986 section 3.3; whatever else a target may hold, the parser is to judge.
+# RFC 3986 section 3.3; targets with any other character are left to the full parser.
 ENVOY_REQUEST_LINE = re.compile(
     rf"({'|'.join(METHODS)}) {envoy.PATH_PREFIX}(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)"
     r" HTTP/1\.([01])\r\n".encode()
@@ -29,10 +29,13 @@ _WITH_QUERY = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class AdapterProfile:
-    """`reported_name` is the name that the adapter gives to the requests it reads; `forwarded`
-    that the facts are in the `X-Forwarded-*` family; `is_cacheable` that what it answers to an
-    allowed request does not depend on the request; `is_challenge_phase` that it asks again about
-    what was refused."""
+    """What the fast path has to know about an adapter.
+
+    - `reported_name`: the adapter name in its `CheckRequest`s.
+    - `forwarded`: whether the attributes are in the `X-Forwarded-*` headers.
+    - `is_cacheable`: whether its response to an allowed request does not depend on the request.
+    - `is_challenge_phase`: whether its subrequest repeats one that was refused.
+    """
 
     adapter: Adapter
     name: str
@@ -44,7 +47,7 @@ class AdapterProfile:
 
 
 class RequestLine(NamedTuple):
-    """A request line; `is_http11` than HTTP/1.0."""
+    """A parsed request line; `is_http11` is False for HTTP/1.0."""
 
     profile: AdapterProfile
     method: str
@@ -52,29 +55,35 @@ class RequestLine(NamedTuple):
 
 
 class AdapterProfiles:
-    """`envoy` by method and minor version, for Envoy's request lines say the target too."""
+    """The request lines of the enabled adapters.
+
+    `request_lines` has those with a fixed target. `envoy` has Envoy's by method and minor version,
+    because its target varies.
+    """
 
     __slots__ = ("envoy", "request_lines")
 
     def __init__(self, adapters: Mapping[str, Adapter]) -> None:
-        dialects = {path: _profile(adapter) for path, adapter in adapters.items()}
-        below = dialects.pop(f"{envoy.PATH_PREFIX}/", None)
+        profiles = {path: _profile(adapter) for path, adapter in adapters.items()}
+        envoy_profile = profiles.pop(f"{envoy.PATH_PREFIX}/", None)
         self.envoy: dict[tuple[bytes, bytes], RequestLine] = {}
         self.request_lines: dict[bytes, RequestLine] = {}
         for method in METHODS:
             for minor in (b"0", b"1"):
-                if below is not None:
-                    start = RequestLine(below, method, minor == b"1")
-                    self.envoy[method.encode(), minor] = start
-                for path, dialect in dialects.items():
+                if envoy_profile is not None:
+                    request_line = RequestLine(envoy_profile, method, minor == b"1")
+                    self.envoy[method.encode(), minor] = request_line
+                for path, profile in profiles.items():
                     line = f"{method} {path} HTTP/1.".encode() + minor
-                    self.request_lines[line] = RequestLine(dialect, method, minor == b"1")
+                    self.request_lines[line] = RequestLine(profile, method, minor == b"1")
 
-    def start(self, line: bytes) -> RequestLine | None:
-        """Of a request line as it came: the controller's questions have a query, which its adapter
-        reads."""
-        queried = _WITH_QUERY.fullmatch(line)
-        return self.request_lines.get(line if queried is None else b"".join(queried.groups()))
+    def parse_line(self, line: bytes) -> RequestLine | None:
+        """Return the parsed request line; None for an unknown one.
+
+        Subrequests of ingress-nginx have a query, which their adapter parses.
+        """
+        match = _WITH_QUERY.fullmatch(line)
+        return self.request_lines.get(line if match is None else b"".join(match.groups()))
 
 
 def _profile(adapter: Adapter) -> AdapterProfile:

@@ -1,6 +1,7 @@
-"""All of a question but what changes with every one: the target asked about, and Envoy's id for it.
+"""Header blocks: all of a subrequest but what changes every time, which is the target and Envoy's
+request id.
 
-Decides whether the lines of a head are plain, each of the proxy's facts there exactly once.
+Decides whether the lines of a head are plain, with each of the proxy's attributes exactly once.
 """
 
 from __future__ import annotations
@@ -22,14 +23,19 @@ if TYPE_CHECKING:
 
 MAX_LINES = 64
 MAX_RESPONSES = 16
-"""Of one envelope: a browser asks for a page and what belongs to it with much the same lines."""
+"""Per block: a browser loads a page and its resources with much the same lines."""
 _MAX_PATH_BYTES = 512
 
 
 class HeaderBlock:
-    """`headers` are the client's own, `cookie` the one line of cookies; `bodiless` says that an
-    answer must have no body, `keep_alive` that the connection stays open after it. `responses` are
-    the answers to what passed, by path."""
+    """A parsed header block.
+
+    - `headers`: the client's own headers.
+    - `cookie`: the one `Cookie` line.
+    - `bodiless`: whether the response must have no body.
+    - `keep_alive`: whether the connection stays open.
+    - `responses`: the responses to allowed requests, by path.
+    """
 
     __slots__ = (
         "_tokens",
@@ -67,13 +73,14 @@ class HeaderBlock:
         self._tokens: dict[str, str | None] = {}
 
     def token(self, provider: str) -> str | None:
-        """The session with `provider` that the cookies name."""
+        """Return the session token for `provider` in the cookies; None without one."""
         if provider not in self._tokens:
             lines = () if self.cookie is None else (self.cookie,)
             self._tokens[provider] = self.host.token(lines, provider)
         return self._tokens[provider]
 
     def cache(self, path: bytes, response: CachedResponse) -> None:
+        """Keep the response for a path, unless the path is too long."""
         if len(path) > _MAX_PATH_BYTES:
             return
         if len(self.responses) >= MAX_RESPONSES:
@@ -82,22 +89,26 @@ class HeaderBlock:
 
 
 class HeaderBlockParser:
-    __slots__ = ("_hosts", "_known", "_learn")
+    """Parses header blocks."""
+
+    __slots__ = ("_cached_lines", "_hosts", "_parse_line")
 
     def __init__(
         self, *, hosts: HostCache, names: ProtectedNames, trusted_hops: NetworkSet
     ) -> None:
         self._hosts = hosts
         lines = HeaderLineCache(names=names, trusted_hops=trusted_hops)
-        self._known, self._learn = lines.parsed, lines.parse
+        self._cached_lines, self._parse_line = lines.parsed, lines.parse
 
     def parse(self, request_line: RequestLine, lines: list[bytes]) -> HeaderBlock | None:
-        """From the lines behind the request line. The target is not among them, nor is what else
-        changes with each question."""
-        read = self._parse_lines(lines)
-        if read is None:
+        """Return the block of the lines after the request line; None when they are not plain.
+
+        The lines include neither the target nor anything else that changes every time.
+        """
+        parsed = self._parse_lines(lines)
+        if parsed is None:
             return None
-        by_role, headers = read
+        by_role, headers = parsed
         is_envoy = not request_line.profile.forwarded
         host = by_role[Role.HOST if is_envoy else Role.FORWARDED_HOST]
         proto, method_line = by_role[Role.PROTO], by_role[Role.METHOD]
@@ -112,14 +123,16 @@ class HeaderBlockParser:
         return _build_block(request_line, by_role, headers, method=method, host=host_entry)
 
     def headers(self, lines: list[bytes], *, unstable_prefix: bytes | None) -> Headers:
-        """The client's own, of lines like those that an envelope was opened with. The one that
-        begins with `unstable_prefix` never comes twice, and is not remembered."""
+        """Return the client's own headers among lines that form a known block.
+
+        The line that begins with `unstable_prefix` never repeats, and is not cached.
+        """
         own: list[tuple[str, str]] = []
         for raw_line in lines:
             if unstable_prefix is not None and raw_line.startswith(unstable_prefix):
                 name, _, value = raw_line.decode().partition(": ")
                 own.append((name, value))
-            elif (line := self._known.get(raw_line) or self._learn(raw_line)) and line[
+            elif (line := self._cached_lines.get(raw_line) or self._parse_line(raw_line)) and line[
                 1
             ] is not None:
                 own.append(line[1])
@@ -128,13 +141,14 @@ class HeaderBlockParser:
     def parse_with_adapter(
         self, request_line: RequestLine, head: bytes
     ) -> tuple[HeaderBlock, CheckRequest] | None:
-        """For adapters whose facts stand in other lines: whole, as they read them."""
-        first, *raw = head[:-4].split(b"\r\n")
-        read = self._parse_lines(raw)
-        if read is None or read[0][Role.HOST] is None:
+        """Parse a whole head with the adapter, when its attributes are in other lines; None when it
+        is not plain."""
+        first, *raw_lines = head[:-4].split(b"\r\n")
+        parsed = self._parse_lines(raw_lines)
+        if parsed is None or parsed[0][Role.HOST] is None:
             return None
-        line, *lines = (each.decode() for each in (first, *raw))
-        pairs = (each.partition(": ") for each in lines)
+        line, *lines = (raw_line.decode() for raw_line in (first, *raw_lines))
+        pairs = (header_line.partition(": ") for header_line in lines)
         subrequest = SubRequest(
             method=request_line.method,
             target=line.split(" ")[1],
@@ -145,24 +159,25 @@ class HeaderBlockParser:
             request = request_line.profile.adapter.parse(subrequest)
         except BadProxyRequest:
             return None
-        if request.websocket or request.unsupported_upgrade:  # in whatever words the proxy says so
+        if request.websocket or request.unsupported_upgrade:
             return None
         host_entry = self._hosts.of(request.origin)
-        by_role, headers = read
+        by_role, headers = parsed
         block = _build_block(request_line, by_role, headers, method=request.method, host=host_entry)
         return block, request
 
     def _parse_lines(
         self, lines: list[bytes]
     ) -> tuple[list[HeaderLine | None], list[tuple[str, str]]] | None:
-        """The lines by their role, and the client's own."""
+        """Return the lines by role, and the client's own headers; None when the lines are not
+        plain."""
         if len(lines) > MAX_LINES:
             return None
         by_role: list[HeaderLine | None] = [None] * len(Role)
         own: list[tuple[str, str]] = []
-        known, learn = self._known, self._learn
+        cached, parse = self._cached_lines, self._parse_line
         for raw_line in lines:
-            line = known.get(raw_line) or learn(raw_line)
+            line = cached.get(raw_line) or parse(raw_line)
             if line is None:
                 return None
             role, pair, _ = line
@@ -172,7 +187,7 @@ class HeaderBlockParser:
                 if by_role[role] is not None:
                     return None
                 by_role[role] = line
-        # Bearers of tokens are known elsewhere.
+        # Credentials in `Authorization` are left to the authorizer.
         return (by_role, own) if by_role[Role.AUTHORIZATION] is None else None
 
 

@@ -1,7 +1,7 @@
-"""What one header line of a question says, for lines in the plainest form.
+"""Header lines of subrequests, parsed and cached, for lines in the plainest form.
 
-Decides which lines are plain; anything that frames a message, or could be read in two ways, is not.
-Proxies repeat most lines from question to question, so what a line says is remembered.
+Decides which lines are plain; a line that frames a message, or that can be read in two ways, is
+not. Proxies repeat most lines from request to request, so parsed lines are cached.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from authz_sidecar.adapters.trusted_peers import NetworkSet
     from authz_sidecar.core.header_names import ProtectedNames
 
-# More than one SP, a tab, or a byte outside visible ASCII is left to the parser.
+# Lines with another separator than one SP, a tab, or a byte outside ASCII are not plain.
 _LINE = re.compile(rb"([A-Za-z0-9_-]+): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)")
 
-# They say where a message ends and what the connection becomes (RFC 9112 sections 6 and 9, RFC
+# They frame the message and control the connection (RFC 9112 sections 6 and 9, RFC
 # 9110 sections 7.8 and 10.1.1); `Proxy-Connection` is read as `Connection` by some parsers.
 _FRAMING = frozenset(
     ["expect", "http2-settings", "keep-alive", "proxy-connection", "trailer", "transfer-encoding"]
@@ -31,8 +31,7 @@ _MAX_CACHED_LINE = 4096
 
 
 class Role(IntEnum):
-    """What a line is to us. The client's own lines come first; from `COOKIE` on, a second line of
-    the same role makes the question an unusual one."""
+    """The role of a header line. From `COOKIE` on, a second line of the same role is not plain."""
 
     CLIENT = 0
     PROXY = 1
@@ -62,12 +61,12 @@ _ROLES = {
 }
 
 HeaderLine = tuple[int, tuple[str, str] | None, Any]
-"""Its role; name and value, where it is the client's own; and what the role makes of the value: the
-text itself, the client's address, or whether the connection is kept."""
+"""The role; name and value, if the line is the client's own; and the parsed value: the text itself, the
+client's address, or whether the connection is kept alive."""
 
 
 class HeaderLineCache:
-    """Bounded: a client chooses much of what stands in a question."""
+    """A bounded cache of parsed lines: clients choose much of a subrequest."""
 
     __slots__ = ("_names", "_parsed", "_size", "_trusted_hops")
 
@@ -79,11 +78,11 @@ class HeaderLineCache:
 
     @property
     def parsed(self) -> dict[bytes, HeaderLine]:
-        """To be asked first."""
+        """The cached lines, for a lookup before `parse`."""
         return self._parsed
 
     def parse(self, raw: bytes) -> HeaderLine | None:
-        """None for a line that is not plain, or whose name could be taken for a protected one."""
+        """Parse and cache a line; None when it is not plain or its name resembles a protected one."""
         match = _LINE.fullmatch(raw)
         if match is None:
             return None
@@ -99,7 +98,7 @@ class HeaderLineCache:
                 self._parsed.clear()
                 self._size = 0
             self._parsed[raw] = line
-            # What is kept of a line takes about three times its length, and the objects.
+            # A cached line takes about three times its length, and its objects.
             self._size += len(raw) + 100
         return line
 

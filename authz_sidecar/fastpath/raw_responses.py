@@ -1,4 +1,4 @@
-"""A reply in the bytes that a server writes for it, without the lines that are the server's own."""
+"""Responses as the bytes that a server writes, without the lines that the server itself adds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from authz_sidecar.adapters.base import HttpResponse
 
 _SENDABLE = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-"""In values; the rest a server refuses to send."""
+"""In values; servers refuse to send any other byte."""
 _NAME = re.compile(r"[a-z0-9-]+")
 _SERVER_HEADERS = frozenset(["connection", "content-length", "date", "transfer-encoding"])
 
 
 class RawResponse(NamedTuple):
-    """A reply but for its first lines, which are the server's: `rest` begins with the header lines
-    of the reply. `keep_alive` says whether the connection stays open."""
+    """A serialized response without the server's first lines.
+
+    - `rest`: the header lines and the body.
+    - `keep_alive`: whether the connection stays open.
+    """
 
     status: int
     rest: bytes
@@ -25,13 +28,13 @@ class RawResponse(NamedTuple):
 
 
 def serialize(status: int, head: bytes, body: bytes, *, keep_alive: bool) -> RawResponse:
-    """`head` are the header lines, each with its end; a reply to HEAD has no `body`."""
+    """Return the response from its header lines and body; a response to HEAD has no `body`."""
     end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
     return RawResponse(status, b"".join((head, end, body)), keep_alive)
 
 
 def serialize_headers(response: HttpResponse) -> bytes | None:
-    """The header lines; None where they are not for us to write."""
+    """Return the header lines; None when a header is the server's own or cannot be sent."""
     try:
         values = "".join([value for _, value in response.headers]).encode("latin-1")
     except UnicodeEncodeError:
@@ -47,5 +50,5 @@ def serialize_headers(response: HttpResponse) -> bytes | None:
 
 @lru_cache(maxsize=256)
 def _is_writable(name: str) -> bool:
-    """Few names are ever sent, each of them very often."""
+    """Whether a header of this name may be written. Few names occur, each of them often."""
     return name not in _SERVER_HEADERS and _NAME.fullmatch(name) is not None

@@ -1,7 +1,7 @@
-"""From the bytes of a question to the request it asks about, as strict as the adapters.
+"""The parser from the bytes of a subrequest to the `CheckRequest`, as strict as the adapters.
 
-Decides which questions are plain enough: one whole head and nothing behind it, in lines that read
-in one way only. Of any other it says nothing at all.
+Decides which subrequests are plain: one complete head and nothing after it, in lines that can be
+read in one way only. Returns None for any other.
 """
 
 from __future__ import annotations
@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 MAX_REQUEST_BYTES = 16 * 1024
 MAX_CACHED_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES, _LINE_BYTES = 2000, 160
-"""Beside the lines: what is parsed of them, once more the lines, and what passed in them."""
+"""The size of a parsed block and of each of its lines, with the cached responses."""
 
 _URI = b"\r\nX-Forwarded-Uri: "  # as most proxies write it
 _AFTER_URI = len(_URI)
-_ID = b"x-request-id: "
+_REQUEST_ID = b"x-request-id: "
 _PLAIN = re.compile(rb"[\x21-\x7e]+")
 
 
 class ParsedCheck:
-    """`path` and `query` are as they came: a request may be made of them once they are known to be
-    of the grammar (`roads`). `headers` are the envelope's where they are None; the request may be
-    known already."""
+    """A parsed subrequest.
+
+    `path` and `query` are raw: `request` may be used once `route_cache` has checked their grammar.
+    `headers` is None when they are the block's own; `request` is given when the adapter parsed it.
+    """
 
     __slots__ = ("_headers", "_request", "block", "path", "query")
 
@@ -55,28 +57,31 @@ class ParsedCheck:
 
     @property
     def has_cached_headers(self) -> bool:
-        """Whether everything but the target is what it was whenever this envelope came."""
+        """Whether all but the target is equal to the cached block."""
         return self._headers is None
 
     @property
     def request(self) -> CheckRequest:
+        """The request, built on first use."""
         if self._request is None:
-            envelope = self.block
+            block = self.block
             self._request = CheckRequest(
-                adapter=envelope.profile.reported_name,
-                method=envelope.method,
-                origin=envelope.host.origin,
+                adapter=block.profile.reported_name,
+                method=block.method,
+                origin=block.host.origin,
                 path=self.path.decode(),
                 query=None if self.query is None else self.query.decode(),
-                client=envelope.client,
-                headers=envelope.headers if self._headers is None else self._headers,
-                attributes=envelope.profile.attributes,
-                is_challenge_phase=envelope.profile.is_challenge_phase,
+                client=block.client,
+                headers=block.headers if self._headers is None else self._headers,
+                attributes=block.profile.attributes,
+                is_challenge_phase=block.profile.is_challenge_phase,
             )
         return self._request
 
 
 class CheckParser:
+    """Parses subrequests, and caches their header blocks."""
+
     __slots__ = ("_blocks", "_header_blocks", "_profiles", "_uri_offset")
 
     def __init__(
@@ -90,11 +95,11 @@ class CheckParser:
         )
 
     def cached_lookup(self, data: bytes) -> tuple[HeaderBlock | None, bytes]:
-        """The envelope, if it came before, and the target."""
+        """Return the cached block, or None, and the raw target."""
         if len(data) > MAX_REQUEST_BYTES:
             return None, b""
-        # Mostly the target stands where it stood last. Wherever it is looked for, an envelope that
-        # is known has no second one.
+        # The target is mostly where it was last time. Wherever it is found, a cached block has no
+        # second one.
         offset = self._uri_offset
         if data[offset : offset + _AFTER_URI] != _URI:
             offset = data.find(_URI)
@@ -106,6 +111,7 @@ class CheckParser:
         return self._blocks.get((data[:offset], data[end:])), data[begin:end]
 
     def parse(self, data: bytes) -> ParsedCheck | None:
+        """Parse a complete subrequest; None when it is not plain."""
         if len(data) > MAX_REQUEST_BYTES or data[-4:] != b"\r\n\r\n":
             return None
         offset = data.find(_URI)
@@ -154,7 +160,7 @@ class CheckParser:
             if block is None:
                 return None
             self._cache(key, block)
-        unstable_prefix = None if identifier is None else _ID
+        unstable_prefix = None if identifier is None else _REQUEST_ID
         return ParsedCheck(
             block,
             target,
@@ -164,7 +170,7 @@ class CheckParser:
         )
 
     def _unusual_order(self, data: bytes) -> ParsedCheck | None:
-        request_line = self._profiles.start(data.partition(b"\r\n")[0])
+        request_line = self._profiles.parse_line(data.partition(b"\r\n")[0])
         if request_line is None:
             return None
         if request_line.profile.forwarded:
@@ -182,11 +188,13 @@ class CheckParser:
 
 
 def _sort_envoy_lines(lines: bytes) -> tuple[list[bytes], bytes | None]:
-    """Envoy shuffles its lines from question to question, and gives each an id of its own: the
-    lines but for that, in one order, and the id."""
+    """Return the sorted lines without Envoy's request id, and the id.
+
+    Envoy changes the order of its lines, and sends another id with each request.
+    """
     sorted_lines = lines.split(b"\r\n")
     sorted_lines.sort()
-    index = bisect_left(sorted_lines, _ID)
-    if index < len(sorted_lines) and sorted_lines[index].startswith(_ID):
-        return sorted_lines, sorted_lines.pop(index)[len(_ID) :]
+    index = bisect_left(sorted_lines, _REQUEST_ID)
+    if index < len(sorted_lines) and sorted_lines[index].startswith(_REQUEST_ID):
+        return sorted_lines, sorted_lines.pop(index)[len(_REQUEST_ID) :]
     return sorted_lines, None

@@ -1,5 +1,8 @@
-"""What is kept with a session in memory and gone with it: its policies with everything settled that
-no request changes, and the answers to what passed."""
+"""What is cached with a session in memory and dropped with it: its partially evaluated policies,
+and the responses to allowed requests.
+
+Also the types of a cached response and of a pending session lookup.
+"""
 
 from __future__ import annotations
 
@@ -12,48 +15,52 @@ if TYPE_CHECKING:
 
     from authz_sidecar.core.types import Identity, Session
     from authz_sidecar.fastpath.raw_responses import RawResponse
-
-    # HOUSE-REMOVED
     from authz_sidecar.fastpath.request_parser import ParsedCheck
     from authz_sidecar.fastpath.route_cache import RouteEntry
     from authz_sidecar.policy import Residual
 
 MAX_PREPARED = 16
-"""Answers for one session: one for each proxy, host, route and set of other cookies."""
+"""Responses per session: one for each proxy, host, route and set of other cookies."""
 
 _KEY = "lane"
 _OBJECT_BYTES = 300
 
 
 class CachedSession(Protocol):
-    """A session in memory. What is put into `derived` goes when the session goes."""
+    """A session in memory. Entries of `derived` are dropped with the session."""
 
     @property
-    def session(self) -> Session: ...
+    def session(self) -> Session:
+        """The session itself."""
+
     @property
-    def derived(self) -> dict[object, object]: ...
+    def derived(self) -> dict[object, object]:
+        """Values derived from the session, by key."""
 
 
 class SessionCache(Protocol):
+    """The sessions in memory."""
+
     def lookup(self, token: str, *, scope: str, provider: str, now: float) -> CachedSession | None:
-        """The session if it is in memory and may be served now. Counts as its use."""
+        """Return the session if it is in memory and may be served now. Counts as a use of it."""
 
     def is_current(self, entry: Any, /, now: float) -> bool:
-        """Whether a session that was in memory is, and may be served now. Counts as its use."""
+        """Whether a session is still in memory and may be served now. Counts as a use of it."""
 
     @property
     def is_store_down(self) -> bool:
         """Whether the store did not answer a moment ago."""
 
     async def fetch(self, token: str, *, scope: str, provider: str) -> CachedSession | None:
-        """The session, wherever it is. Counts as its use. Raises `StoreUnavailable`."""
+        """Return the session from memory or the store. Counts as a use of it. Raises
+        `StoreUnavailable`."""
 
     def add_weight(self, entry: Any, size: int, /) -> None:
-        """Count the bytes of what was put into its `derived`."""
+        """Add `size` bytes of the entry's `derived` values to its memory use."""
 
 
 class SessionResponses:
-    """What `owner` knows about one session; another configuration's lane starts afresh."""
+    """The responses and residual policies of one session, for one `FastPath`, its `owner`."""
 
     __slots__ = ("_max_entries", "_residuals", "owner", "prepared", "weight")
 
@@ -65,6 +72,8 @@ class SessionResponses:
         self._residuals: dict[RouteEntry, Residual] = {}
 
     def residual(self, entry: RouteEntry, identity: Identity, *, now: float) -> Residual:
+        """Return the route's policy, partially evaluated for the identity, from the cache if
+        possible."""
         residual = self._residuals.get(entry)
         if residual is None or now >= residual.stable_until:
             residual = partially_evaluate(entry.route.policy, identity, now=now)
@@ -74,7 +83,7 @@ class SessionResponses:
         return residual
 
     def store(self, key: object, raw: RawResponse, *, size: int, until: float) -> None:
-        """`size` is the memory it takes, in bytes and about."""
+        """Cache a response until the Unix time `until`; `size` is its approximate memory in bytes."""
         if len(self.prepared) >= self._max_entries:
             self.prepared.clear()
             self.weight = _OBJECT_BYTES
@@ -84,6 +93,7 @@ class SessionResponses:
 
 
 def responses_of(entry: CachedSession, owner: object) -> SessionResponses:
+    """Return the session's responses for `owner`; those of another owner are dropped."""
     responses = entry.derived.get(_KEY)
     if not isinstance(responses, SessionResponses) or responses.owner is not owner:
         responses = entry.derived[_KEY] = SessionResponses(owner)
@@ -91,9 +101,12 @@ def responses_of(entry: CachedSession, owner: object) -> SessionResponses:
 
 
 class CachedResponse:
-    """Good before `until`, as long as `session_entry` stands; None where nobody is signed in.
-    `count_allowed` counts it, told how long it took, and says whether that is all that anybody
-    wants to know; `record` is for where it is not, made when it is wanted."""
+    """A response that is valid before `until`, as long as `session_entry` is current.
+
+    - `session_entry`: None for anonymous requests.
+    - `count_allowed`: counts the response, given its duration; False when a full record is needed.
+    - `record`: writes that record, given duration and request id; built when it is first needed.
+    """
 
     __slots__ = ("count_allowed", "raw", "record", "session_entry", "until")
 
@@ -113,7 +126,7 @@ class CachedResponse:
 
 
 class PendingLookup(NamedTuple):
-    """Everything is at hand but the session of this token, which is not in memory."""
+    """A parsed check whose session is not in memory and has to be fetched."""
 
     check: ParsedCheck
     entry: RouteEntry

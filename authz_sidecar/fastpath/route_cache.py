@@ -1,6 +1,7 @@
-"""Where paths lead: a place and a path, and the route that they are about.
+"""The cached lookups of hosts and routes: from scheme and host to the origin, and from a host and
+raw path to the route.
 
-Decides which paths are plain: of the grammar, and with one reading only.
+Decides which paths are plain: well-formed, and with one interpretation only.
 """
 
 from __future__ import annotations
@@ -17,12 +18,11 @@ from authz_sidecar.policy import Residual, partially_evaluate
 from authz_sidecar.policy.criteria import Dependency
 
 if TYPE_CHECKING:
-    # HOUSE-REMOVED
     from authz_sidecar.core.urls import Origin
     from authz_sidecar.routes import Route, RouteIndex
     from authz_sidecar.sessions import SessionCookies
 
-# Clients choose the names that they ask wildcard hosts by.
+# Clients choose the names of wildcard hosts.
 MAX_HOSTS = 4096
 
 
@@ -38,11 +38,13 @@ class HostEntry:
         self._cookies = cookies
 
     def token(self, lines: tuple[str, ...], provider: str) -> str | None:
-        """The session that the cookies name."""
+        """Return the session token for `provider` in the cookie lines; None without one."""
         return self._cookies.read_token(lines, self._cookies.name_for(provider, self.origin))
 
 
 class HostCache:
+    """The origins of subrequests, by scheme and host."""
+
     __slots__ = ("_cookies", "_entries", "_index")
 
     def __init__(self, index: RouteIndex, cookies: SessionCookies) -> None:
@@ -53,25 +55,26 @@ class HostCache:
         )
 
     def find(self, scheme: str, host: str) -> HostEntry | None:
-        """None for what is no host name."""
+        """Return the entry of a host; None for a malformed host name."""
         key = scheme, host
-        place = self._entries.get(key)
-        if place is None:
+        entry = self._entries.get(key)
+        if entry is None:
             try:
                 origin = request_parsing.parse_origin(host, scheme=scheme)
             except BadProxyRequest:
                 return None
-            place = self._add(key, origin)
-        return place
+            entry = self._add(key, origin)
+        return entry
 
     def of(self, origin: Origin) -> HostEntry:
+        """Return the entry of an origin."""
         return self._entries.get(origin) or self._add(origin, origin)
 
     def _add(self, key: object, origin: Origin) -> HostEntry:
         ignores_case = self._index.ignores_case(origin)
-        place = HostEntry(origin, self._cookies, ignores_case=ignores_case)
-        self._entries.put(key, place)
-        return place
+        entry = HostEntry(origin, self._cookies, ignores_case=ignores_case)
+        self._entries.put(key, entry)
+        return entry
 
 
 MAX_CACHED_BYTES = 2 * 1024 * 1024
@@ -82,10 +85,14 @@ _BLOCK_ATTRIBUTES = frozenset(
 
 
 class RouteEntry:
-    """One route. `needs_session` for people at all, whose sessions with `provider` count; None
-    where none or several do. `is_cacheable`: for one session and request a decision stays what it
-    is; `depends_on_block_only`: it depends on nothing of a request but that and the path;
-    `depends_on_query`: on the query, too. Compared by identity."""
+    """What the fast path has to know about a route. Compared by identity.
+
+    - `needs_session`: whether the route identifies users at all.
+    - `provider`: the one provider of the route; None when it has none or several.
+    - `is_cacheable`: whether a decision stays the same for one session and request.
+    - `depends_on_block_only`: whether it depends only on the header block and the path.
+    - `depends_on_query`: whether it depends on the query.
+    """
 
     __slots__ = (
         "_residual",
@@ -101,15 +108,15 @@ class RouteEntry:
         self.route = route
         self.provider = route.providers[0] if len(route.providers) == 1 else None
         self.needs_session = route.identity != "none"
-        asks = route.policy.attributes
-        # Tables of records change when they like.
+        attributes = route.policy.attributes
+        # Tables of records can change at any time.
         self.is_cacheable = Dependency.RECORDS not in route.policy.depends_on
-        self.depends_on_block_only = asks <= _BLOCK_ATTRIBUTES
-        self.depends_on_query = RequestAttribute.QUERY in asks
+        self.depends_on_block_only = attributes <= _BLOCK_ATTRIBUTES
+        self.depends_on_query = RequestAttribute.QUERY in attributes
         self._residual: Residual | None = None
 
     def anonymous_residual(self, now: float) -> Residual:
-        """The policy for those who are not signed in."""
+        """Return the policy, partially evaluated for an anonymous caller."""
         residual = self._residual
         if residual is None or now >= residual.stable_until:
             residual = self._residual = partially_evaluate(self.route.policy, None, now=now)
@@ -117,7 +124,7 @@ class RouteEntry:
 
 
 class RouteLookup:
-    """`entry` is None where no route is."""
+    """The result of a lookup; `entry` is None when no route matches."""
 
     __slots__ = ("entry",)
 
@@ -126,6 +133,8 @@ class RouteLookup:
 
 
 class RouteCache:
+    """The routes by host and raw path."""
+
     __slots__ = ("_entries", "_index", "_lookups")
 
     def __init__(self, index: RouteIndex) -> None:
@@ -136,7 +145,7 @@ class RouteCache:
         self._entries: dict[int, RouteEntry] = {}
 
     def find(self, host: HostEntry, path: bytes) -> RouteLookup | None:
-        """None for a path that is not plain."""
+        """Return the lookup of a path; None when the path is not plain."""
         key = host, path
         lookup = self._lookups.get(key)
         if lookup is None:

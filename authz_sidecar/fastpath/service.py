@@ -1,9 +1,9 @@
-"""One question, answered from memory, after one look into the store, or not at all: the gate's
-decision without what surrounds it.
+"""The fast path beside an authorizer: responds from memory, after one fetch from the store, or not
+at all.
 
-Decides only whether everything that the answer rests on is at hand. What is decided, and how it is
-said, comes from where the gate has it; `tests/conformance/test_fastpath_equivalence.py` holds the two
-together.
+Decides only whether everything that a response depends on is at hand. The decision and the response
+come from the functions that the authorizer uses, with its routes, responses, recorder and clock;
+`tests/conformance/test_fastpath_equivalence.py` compares the two.
 """
 
 from __future__ import annotations
@@ -57,10 +57,18 @@ _NO_ROUTE = AuthorizationResult(decision=Deny(frozenset({"route-not-found"})))
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FastPath:
-    """`is_trusted` judges a connection by `client` and `server` of its scope;
-    `headers_stable_until` says how long the headers for a session on a host stay what they are
-    now. `count_allowed`, by the adapter's name, counts what passed, told how long it took, and
-    says whether that is all that anybody wants to know of it."""
+    """Responds to plain subrequests.
+
+    - `count_allowed`: by adapter name, counts an allowed check, given its duration; False when a
+      full record is needed.
+    - `is_trusted`: whether a connection may send subrequests, by `client` and `server` of its ASGI
+      scope.
+    - `headers_stable_until`: the Unix time until which a session's identity headers on a host stay
+      the same.
+    - `clock`: the time in Unix seconds.
+    - `timer`: a monotonic time, for durations.
+    - `request_id`: returns a new request id.
+    """
 
     parser: CheckParser
     routes: RouteCache
@@ -78,7 +86,8 @@ class FastPath:
     )
 
     def try_respond(self, data: bytes) -> RawResponse | PendingLookup | None:
-        """To the question that is the whole of `data`; None where others have to answer it."""
+        """Return the response to a complete subrequest, or a session lookup to complete; None to
+        fall through to ASGI."""
         started = self.timer()
         try:
             block, target = self.parser.cached_lookup(data)
@@ -102,12 +111,12 @@ class FastPath:
         except (AuthzError, MalformedUrl):
             return None
         except Exception:
-            # Whatever this was, it is asked again elsewhere.
-            logger.exception("a question was left to the framework")
+            # After any error, the check runs again outside the fast path.
+            logger.exception("a check failed on the fast path, the application answers it")
             return None
 
     async def complete_lookup(self, lookup: PendingLookup) -> RawResponse | None:
-        """The reply once the session has been looked for; None where others have to answer."""
+        """Fetch the session and return the response; None to fall through to ASGI."""
         check, entry, token, scope, provider, started = lookup
         try:
             session_entry = await self.sessions.fetch(token, scope=scope, provider=provider)
@@ -118,22 +127,22 @@ class FastPath:
         except (AuthzError, MalformedUrl):
             return None
         except Exception:
-            logger.exception("a question was left to the framework")
+            logger.exception("a check failed on the fast path, the application answers it")
             return None
 
     def _respond(self, check: ParsedCheck, started: float) -> RawResponse | PendingLookup | None:
         block = check.block
-        found = self.routes.find(block.host, check.path)
-        if found is None:
+        lookup = self.routes.find(block.host, check.path)
+        if lookup is None:
             return None
         if check.query:
             check_visible_ascii(check.query.decode("latin-1"))
-        entry = found.entry
+        entry = lookup.entry
         if entry is None:
             return self._render(check, _NO_ROUTE, started)
         if not entry.needs_session or block.cookie is None:
             return self._respond_to_hit(check, entry, None, started, self.clock())
-        # Where several providers' sessions count, each has a cookie of its own.
+        # A route with several providers has a cookie for each, which is left to the authorizer.
         return (
             None
             if entry.provider is None
@@ -143,7 +152,7 @@ class FastPath:
     def _lookup_session(
         self, check: ParsedCheck, entry: RouteEntry, provider: str, started: float
     ) -> RawResponse | PendingLookup | None:
-        """With the session that is asked with, if there is one."""
+        """Respond with the session of the request, if it has one."""
         block, now = check.block, self.clock()
         token, scope = block.token(provider), block.host.scope
         if token is None:
@@ -151,7 +160,7 @@ class FastPath:
         session_entry = self.sessions.lookup(token, scope=scope, provider=provider, now=now)
         if session_entry is not None:
             return self._respond_to_hit(check, entry, session_entry, started, now)
-        # While the store is away, it is for others to say so.
+        # While the store is down, the authorizer responds.
         return (
             None
             if self.sessions.is_store_down
@@ -166,8 +175,8 @@ class FastPath:
         started: float,
         now: float,
     ) -> RawResponse | None:
-        """For a session that was not in memory, and perhaps will not be: nothing is worked out
-        beforehand for what it may ask next."""
+        """Respond for a session that was not in memory. Nothing is cached: it may not stay in
+        memory."""
         session = None if session_entry is None else session_entry.session
         identity = None if session is None else session.identity
         decision = decide(entry.route.policy, check.request, identity, now=now)
@@ -216,7 +225,7 @@ class FastPath:
         ):
             block.cache(check.path, response)
         if not response.count_allowed(self.timer() - started):
-            # What else the answer says is in the reply that was kept.
+            # The record needs no headers: they are in the cached response.
             response.record = self.recorder.repeat(
                 _check_record(check, result, Allowed(), status=200)
             )
@@ -268,7 +277,7 @@ class FastPath:
             session = session_entry.session
             cacheable_until = self.responses.cacheability.stable_until(session)
             until = min(self.headers_stable_until(session, block.host.origin), cacheable_until)
-        # The cookies stand in the key, and most of them in the answer.
+        # The cookies are in the key, and most of them in the response.
         cached.store(key, raw, size=len(raw.rest) + len(block.cookie or ""), until=until)
         if session_entry is not None:
             self.sessions.add_weight(session_entry, cached.weight - weight_before)
@@ -312,20 +321,20 @@ def build_fast_path(
     headers_stable_until: Callable[[Session, Origin], float],
     request_id: Callable[[], str],
 ) -> FastPath:
-    """`adapters` are those that the gate is asked through."""
-    places = HostCache(authorizer.index, authorizer.cookies)
+    """Return the fast path of an authorizer; `adapters` are those of the same listener."""
+    hosts = HostCache(authorizer.index, authorizer.cookies)
     return FastPath(
         parser=CheckParser(
             adapters,
             header_blocks=HeaderBlockParser(
-                hosts=places, names=authorizer.names, trusted_hops=trusted_hops
+                hosts=hosts, names=authorizer.names, trusted_hops=trusted_hops
             ),
         ),
         routes=RouteCache(authorizer.index),
         sessions=sessions,
         responses=authorizer.responses,
         recorder=authorizer.recorder,
-        count_allowed={each.name: count_allowed(each.name) for each in adapters.values()},
+        count_allowed={adapter.name: count_allowed(adapter.name) for adapter in adapters.values()},
         is_trusted=is_trusted,
         headers_stable_until=headers_stable_until,
         clock=authorizer.clock,
