@@ -1,2 +1,2 @@
-"""Who comes with a secret that was made here and is no cookie: service accounts, command-line tools
+"""Accounts with a secret that this service issued or stores: service accounts, command-line tools,
 and users of a password file."""

@@ -1,7 +1,8 @@
-"""Our own tokens in `Authorization: Bearer`: service accounts, and people's command-line tools.
+"""Tokens of this service in `Authorization: Bearer`: service accounts, and command-line tools of
+users.
 
-Decides which routes a token opens: those that take its kind, and of them those it is confined to, or
-the host it was made for. Whether it stands is what sessions say.
+Decides which routes a token opens: those that accept its kind, and of them those it is limited to,
+or the host it was issued for. The session store decides whether it is valid.
 """
 
 from __future__ import annotations
@@ -21,23 +22,34 @@ if TYPE_CHECKING:
 
 
 class SessionFinder(Protocol):
-    async def find(self, token: str, *, scope: str, provider: str) -> Session | None: ...
+    """Finds sessions by their token."""
+
+    async def find(self, token: str, *, scope: str, provider: str) -> Session | None:
+        """Return the session; None when it does not exist. Raises `StoreUnavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiTokenAuthenticator:
+    """Authenticates service accounts and command-line tools."""
+
     sessions: SessionFinder
 
     def schemes(self, route: Route) -> frozenset[str]:
+        """Return `bearer` for routes that accept one of the kinds."""
         return frozenset({"bearer"} if route.service_accounts or route.command_line_tools else ())
 
     def challenges(self, request: CheckRequest, route: Route) -> tuple[str, ...]:
-        # Issuers say more about where to get a token, and one invitation to a scheme is enough.
+        """Return a challenge, unless token issuers of the route have a more precise one."""
+        # The challenge of token issuers says where to get a token, and one per scheme is enough.
         return () if route.token_issuers else (_challenge(request),)
 
     async def authenticate(
         self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session | None:
+        """Return the token's session; None when it is not a token of this service.
+
+        Raises `CredentialsRefused` when it is not valid on this route.
+        """
         parsed = parse_api_token(credentials.value)
         if parsed is None:
             return None
@@ -50,7 +62,7 @@ class ApiTokenAuthenticator:
             raise CredentialsRefused(
                 f"a token `{prefix}…` that does not stand, or not on the route `{route.name}`",
                 kind=_credential_kind(prefix),
-                # What it lacks is not told: whoever brings it may have stolen it.
+                # The client does not learn why: the token may be stolen.
                 headers=(("www-authenticate", f'{_challenge(request)}, error="invalid_token"'),),
             )
         return session
@@ -77,7 +89,7 @@ class ApiTokenAuthenticator:
 
 
 def _challenge(request: CheckRequest) -> str:
-    # RFC 6750 section 3: one parameter at least.
+    # RFC 6750 section 3: a challenge has at least one parameter.
     return f'Bearer realm="{request.origin.authority}"'
 
 

@@ -1,9 +1,11 @@
-"""HTTP Basic (RFC 7617) against a password file: never on the event loop, never twice for the same
-credentials, and never so often that guessing pays.
+"""HTTP Basic (RFC 7617) against a password file: hashed off the event loop, once per credentials,
+and limited against guessing.
 
-A failed guess is counted for one account from one network: nobody locks out anybody but himself. What
-was verified is remembered by a keyed hash, so that a client that sends its password with every
-request is hashed once.
+Failed guesses are counted per account and network, and per network: counting by account alone would
+let anybody lock anybody out. Unknown accounts are counted like any other, so that the limit does
+not reveal them, and a network has a fixed number of counters whatever names it tries. Verified
+credentials are cached by a keyed hash, so that a client that sends them with every request is
+hashed once.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 CREDENTIAL_KIND = SessionKind.PASSWORD.value
 MAX_CONCURRENT_HASHES = 2
-"""Hashes at a time: more would take the processor from everybody else's checks."""
+"""Hashes at a time: more would take the processor from other checks."""
 MAX_PENDING_VERIFICATIONS = 32
 MAX_CACHED_SESSIONS = 1024
 _MAX_CREDENTIALS_LENGTH = 1024
@@ -43,18 +45,24 @@ _FOREVER = float(1 << 40)
 
 
 class AttemptLimiter(Protocol):
+    """Limits guesses at passwords."""
+
     async def count_attempt(self, account: str, client: Address | None) -> None:
-        """Count one guess at an account; raises `RateLimited` when it is one too many."""
+        """Count one attempt at an account. Raises `RateLimited` when it exceeds the limit."""
         ...
 
     def check(self, account: str, client: Address | None) -> None:
-        """Raises `RateLimited` where `count_attempt` did lately; counts nothing."""
+        """Raise `RateLimited` if `count_attempt` did so recently; count nothing."""
         ...
 
 
 class BasicAuthenticator:
-    """`groups` of users by name; `key` is a secret of this process, `run_in_thread` runs a slow
-    function elsewhere."""
+    """Authenticates users of a password file.
+
+    - `groups`: the users of each group.
+    - `key`: a secret of this process.
+    - `run_in_thread`: runs a slow function off the event loop.
+    """
 
     def __init__(
         self,
@@ -78,15 +86,21 @@ class BasicAuthenticator:
         self._tasks = BackgroundTasks()
 
     def schemes(self, route: Route) -> frozenset[str]:
+        """Return `basic` for routes that accept it."""
         return frozenset({"basic"} if route.basic_auth else ())
 
     def challenges(self, _request: CheckRequest, _route: Route) -> tuple[str, ...]:
+        """Return the challenge of RFC 7617 section 2."""
         # RFC 7617 section 2.1: the only value of `charset` is UTF-8.
         return (f'Basic realm="{self._realm}", charset="UTF-8"',)
 
     async def authenticate(
         self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session | None:
+        """Return the user's session.
+
+        Raises `CredentialsRefused` for malformed or wrong credentials, and `RateLimited`.
+        """
         user_and_password = parse_basic_credentials(credentials.value)
         if user_and_password is None:
             raise self._unauthorized("basic credentials that cannot be read", request, route)
@@ -106,7 +120,7 @@ class BasicAuthenticator:
             is_service=True,
         )
         return Session(
-            # Names it in logs, and opens nothing: the key dies with the process.
+            # Only an id for logs; the key of the hash ends with the process.
             public_id=base64url_encode(cache_key[:16]),
             kind=SessionKind.PASSWORD,
             scope=PROVIDER,
@@ -127,14 +141,12 @@ class BasicAuthenticator:
     async def _verified_session(
         self, user: str, password: bytes, request: CheckRequest
     ) -> Session | None:
-        # With the stored hash in it: a changed password is not the one that was verified.
+        # Includes the stored hash, so that a changed password is verified again.
         stored_hash = self._users.stored_hash(user)
         cache_key = self._hash(b"\0".join((user.encode(), stored_hash.encode(), password)))
         if (session := self._verified_sessions.get(cache_key)) is not None:
             return session
-        if (
-            request.is_challenge_phase
-        ):  # it was refused a moment ago, and only the words are asked for
+        if request.is_challenge_phase:  # only repeats a refusal
             self._limiter.check(user, request.client)
             return None
         task = self._pending.get(cache_key)
@@ -148,7 +160,7 @@ class BasicAuthenticator:
             )
             self._pending[cache_key] = task
             task.add_done_callback(lambda _: self._pending.pop(cache_key, None))
-        # Whoever goes away takes only himself away.
+        # Cancelling one waiter must not cancel the shared task.
         return await asyncio.shield(task)
 
     async def _verify(
@@ -166,7 +178,7 @@ class BasicAuthenticator:
 
 
 def parse_basic_credentials(text: str) -> tuple[str, bytes] | None:
-    """User and password, as RFC 7617 section 2 writes them; None for anything else."""
+    """Return user and password (RFC 7617 section 2); None for malformed credentials."""
     if len(text) > _MAX_CREDENTIALS_LENGTH:
         return None
     try:
@@ -180,20 +192,25 @@ def parse_basic_credentials(text: str) -> tuple[str, bytes] | None:
 
 
 ACCOUNT_BUCKETS = 16
-"""Accounts of one network that share a counter are few, and nobody knows which they are."""
+"""Counters per network; few accounts share one, and clients cannot tell which."""
 NETWORK_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordRateLimiter:
-    """`rate_limiter` has the limit of one account. `bucket_hash` is the same for all replicas;
-    `on_rate_limited` hears of every guess that was one too many."""
+    """Limits guesses per account and network, and per network.
+
+    - `rate_limiter`: has the limit of one account.
+    - `bucket_hash`: a hash with the same key in all replicas.
+    - `on_rate_limited`: called for each attempt above the limit.
+    """
 
     rate_limiter: RateLimiter
     bucket_hash: KeyedHash
     on_rate_limited: Callable[[], None]
 
     async def count_attempt(self, account: str, client: Address | None) -> None:
+        """Count one attempt. Raises `RateLimited` when it exceeds a limit."""
         account_counter, network_counter, factor = self._counters(account, client)
         try:
             await self.rate_limiter.limit(account_counter, factor=factor)
@@ -203,6 +220,7 @@ class PasswordRateLimiter:
             raise
 
     def check(self, account: str, client: Address | None) -> None:
+        """Raise `RateLimited` if `count_attempt` did so in this window; count nothing."""
         for counter in self._counters(account, client)[:2]:
             self.rate_limiter.check(counter)
 

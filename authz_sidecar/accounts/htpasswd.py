@@ -1,7 +1,7 @@
-"""Whether a password is a user's, by bcrypt or Argon2id. Slow on purpose, which is the whole point of
-these hashes: nobody may wait for it on the event loop.
+"""The password file, with bcrypt or Argon2id hashes. These are slow on purpose: they must not be
+verified on the event loop.
 
-Whoever is not in the file costs as much as whoever is, so that the time taken tells neither.
+An unknown user takes as long as a known one, so that the time reveals neither.
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ _BCRYPT_BYTES = 72
 
 @dataclass(frozen=True, slots=True)
 class PasswordFile:
-    """`hashes` by user, at least one, each of a form that the configuration has let pass."""
+    """The users of a password file. `hashes` by user, at least one, in a form that the
+    configuration checked."""
 
     hashes: Mapping[str, str] = field(repr=False)
 
     def stored_hash(self, user: str) -> str:
-        """The hash that a password of this user is compared with, whether there is such a user or
-        not: then it is one of the others'."""
+        """Return the user's hash; for an unknown user, one of another user."""
         if (stored := self.hashes.get(user)) is not None:
             return stored
         all_hashes = tuple(self.hashes.values())
         return all_hashes[zlib.crc32(user.encode()) % len(all_hashes)]
 
     def matches(self, user: str, password: bytes) -> bool:
+        """Whether this is the user's password. Takes a good part of a second."""
         is_correct = verify_password(self.stored_hash(user), password)
         return is_correct and user in self.hashes
 
 
 def verify_password(stored_hash: str, password: bytes) -> bool:
-    """Takes a good part of a second."""
+    """Whether the password matches the hash. Takes a good part of a second."""
     if stored_hash.startswith("$argon2id$"):
         try:
             Argon2id.verify_phc_encoded(password, stored_hash)
         except InvalidKey:
             return False
         return True
-    # Bytes beyond the 72nd do not count for bcrypt: a password that has some is nobody's, rather
-    # than the same as another one.
+    # bcrypt ignores bytes beyond the 72nd: a longer password is refused, rather than equal to
+    # another one.
     is_correct = bcrypt.checkpw(password[:_BCRYPT_BYTES], stored_hash.encode())
     return is_correct and len(password) <= _BCRYPT_BYTES

@@ -1,6 +1,5 @@
-"""Service accounts: made, listed and revoked by operators. Each is a session without a sign-in, kept
-as all others are, so that the near cache serves it and its end is heard of everywhere at once.
-"""
+"""Service accounts, which operators create, list and revoke. Each token is a session without a
+sign-in, stored like any other, so that it is cached, and revoked everywhere at once."""
 
 from __future__ import annotations
 
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
 SCOPE = "service-account"
 ISSUER = ""
 
-# One name under which all of them are listed.
+# One index name lists all of them.
 _COMMON_INDEX_NAME = "all service accounts"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@-]{0,62}[A-Za-z0-9])?")
 
 
 class ServiceAccounts:
-    """All methods raise `StoreUnavailable`."""
+    """The service accounts in the session store. All methods raise `StoreUnavailable`."""
 
     def __init__(self, sessions: SessionService) -> None:
         self._sessions = sessions
@@ -40,10 +39,12 @@ class ServiceAccounts:
         groups: tuple[str, ...] = (),
         claims: Mapping[str, object] | None = None,
     ) -> tuple[str, Session]:
-        """A new token, which nobody can show again, and what it opens. `lifetime` is in seconds;
-        `routes` are names, none for all routes that take service accounts. A name may have several
-        tokens, so that one can be replaced without a gap. Raises `ValueError` for a name or claim
-        that cannot be."""
+        """Return a new token, which cannot be shown again, and its session.
+
+        `lifetime` is in seconds; `routes` are names, empty for all routes that accept service
+        accounts. An account may have several tokens, so that one can be replaced without a gap.
+        Raises `ValueError` for an invalid name or claim.
+        """
         if not _NAME.fullmatch(name):
             raise ValueError(f"`{name:.100}` is not a name such as `deploy-bot`")
         if "sub" in (claims or {}):
@@ -66,15 +67,15 @@ class ServiceAccounts:
         return format_api_token(ApiTokenPrefix.SERVICE_ACCOUNT, secret), session
 
     async def active_tokens(self) -> tuple[SessionSummary, ...]:
-        """All tokens that are good, the newest first."""
+        """Return all valid tokens, the newest first."""
         return await self._sessions.list_for_provider_session(
             provider=PROVIDER, issuer=ISSUER, sid=_COMMON_INDEX_NAME
         )
 
     async def revoke(self, name_or_id: str) -> int:
-        """End all tokens of a name, or the one of this id; how many there were."""
-        # One by one: what marks a session as ended lives as long as the session would have, while
-        # the watermark of a user lives as long as sessions of people do.
+        """Revoke all tokens of an account, or the one with this id; return how many there were."""
+        # One by one: a session's end is recorded for the session's own lifetime, while the watermark
+        # of a user is kept only as long as sessions of sign-ins last.
         names_or_ids = {f"{PROVIDER}/{name_or_id}", name_or_id}
         ended = [
             summary

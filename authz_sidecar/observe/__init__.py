@@ -1,2 +1,2 @@
-"""What operators see: log lines and metrics. Decides how facts are written down, never what happens;
-no token, cookie, code or header dump passes through here."""
+"""Log lines and metrics for operators. Decides how events are written down, never what happens; no
+token, cookie, code or full header passes through here."""

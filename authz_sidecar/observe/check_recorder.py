@@ -1,5 +1,6 @@
-"""One line and one count for each check. Decides which facts of a check an operator sees, under the
-names that Pomerium's authorize log has; no cookie, no query (it may hold secrets), no header's value."""
+"""The recorder of checks: one log line and one count each. Decides which fields are logged, under
+the names of Pomerium's authorize log; no cookie, no query (it may hold secrets), no header's value.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +27,16 @@ _MAX_LENGTH = 2048
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRecorder:
+    """Records checks in log and metrics."""
+
     metrics: Metrics
     misconfigurations: MisconfigurationLog = field(default_factory=MisconfigurationLog)
 
     def allowed_counter(self, adapter: str) -> Callable[[float], bool]:
-        """Counts a check that passed, told how long it took; the count says False, and does not
-        count it, where more is wanted than its number."""
+        """Return a function that counts an allowed check, given its seconds.
+
+        It returns False, and counts nothing, when the check has to be logged too.
+        """
         observe = self.metrics.check_counter(adapter=adapter, decision="allow", status=200).observe
         is_enabled = logger.isEnabledFor
 
@@ -44,6 +49,7 @@ class CheckRecorder:
         return count_allowed
 
     def record(self, check: CheckRecord) -> None:
+        """Count and log one check."""
         self._counter(check).observe(check.seconds)
         if check.credential is not None:
             self.metrics.count_credentials(kind=check.credential, outcome=check.outcome)
@@ -53,6 +59,7 @@ class CheckRecorder:
             self._line_writer(check)(_varying_fields(check.request_id, check.seconds))
 
     def repeat(self, check: CheckRecord) -> Callable[[float, str], None]:
+        """Return a function that records the same check again, given seconds and request id."""
         observe = self._counter(check).observe
         if not logger.isEnabledFor(_level(check)):
             return lambda seconds, _request_id: observe(seconds)
@@ -78,13 +85,13 @@ def _is_misconfigured(check: CheckRecord) -> bool:
 
 
 def _level(check: CheckRecord) -> int:
-    if check.error is None or _is_misconfigured(check):  # which has a line of its own
+    if check.error is None or _is_misconfigured(check):  # logged by `MisconfigurationLog`
         return logging.INFO
     return logging.ERROR if check.status >= 500 else logging.WARNING
 
 
 def _groups(identity: Identity) -> list[str] | None:
-    """All of them or none: a part would be taken for the whole when rules are tried on it."""
+    """Return all groups or None: an incomplete list would mislead when rules are tried on it."""
     return list(identity.groups) if sum(map(len, identity.groups)) <= _MAX_LENGTH else None
 
 

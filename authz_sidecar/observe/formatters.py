@@ -1,5 +1,5 @@
-"""What a log line looks like: one JSON object, or words for a person's eyes. Nothing in a value can
-forge a line or move a terminal's cursor."""
+"""The formats of log lines: one JSON object, or text for a terminal. No value can forge a line or
+move a terminal's cursor."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ from authz_sidecar.observe.request_ids import request_id
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# ASCII alone.
+# ASCII only.
 _encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
 
 
 class LineFormatter(logging.Formatter, ABC):
-    """A line by its parts, so that those which very many lines share are put into words once:
-    `format_prefix`, `format_message`, `format_fields` as often as there are any, `suffix`."""
+    """Formats a line in parts, so that parts which many lines share are formatted once.
+
+    The order is `format_prefix`, `format_message`, any number of `format_fields`, and `suffix`.
+    """
 
     suffix = ""
 
     @abstractmethod
-    def format_prefix(self, created: float) -> str: ...
+    def format_prefix(self, created: float) -> str:
+        """Return the beginning of a line, with its time; `created` is in Unix seconds."""
 
     @abstractmethod
-    def format_message(self, *, level: int, message: str, logger: str) -> str: ...
+    def format_message(self, *, level: int, message: str, logger: str) -> str:
+        """Return the part with level, message and logger."""
 
     @abstractmethod
-    def format_fields(self, values: Mapping[str, object]) -> str: ...
+    def format_fields(self, values: Mapping[str, object]) -> str:
+        """Return the part with fields."""
 
     def _format_line(self, record: logging.LogRecord, **extra: object) -> str:
         message = self.format_message(
@@ -43,38 +48,50 @@ class LineFormatter(logging.Formatter, ABC):
 
 
 class JsonFormatter(LineFormatter):
+    """Formats a line as one JSON object."""
+
     suffix = "}"
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
         if record.exc_info:
             return self._format_line(record, exception=self.formatException(record.exc_info))
         return self._format_line(record)
 
     def format_prefix(self, created: float) -> str:
+        """Return the object's beginning, with the time in UTC."""
         return f'{{"time":"{_timestamp(created)}"'
 
     def format_message(self, *, level: int, message: str, logger: str) -> str:
+        """Return the members `level`, `message` and `logger`."""
         name = logging.getLevelName(level).lower()
         return self.format_fields({"level": name, "message": message, "logger": logger})
 
     def format_fields(self, values: Mapping[str, object]) -> str:
+        """Return the fields as members."""
         return f",{_encode(values)[1:-1]}" if values else ""
 
 
 class ConsoleFormatter(LineFormatter):
+    """Formats a line as text for a terminal."""
+
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, followed by its traceback."""
         text = self._format_line(record)
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text
 
     def format_prefix(self, created: float) -> str:
+        """Return the local time."""
         return time.strftime("%H:%M:%S", time.localtime(created))
 
-    def format_message(self, *, level: int, message: str, logger: str) -> str:  # noqa: ARG002 - too much for the eye
+    def format_message(self, *, level: int, message: str, logger: str) -> str:  # noqa: ARG002 - left out for readability
+        """Return level and message, without the logger."""
         return f" {logging.getLevelName(level).lower():<7} {_printable(message)}"
 
     def format_fields(self, values: Mapping[str, object]) -> str:
+        """Return the fields as `name=value`."""
         return "".join([f"  {name}={_format_value(value)}" for name, value in values.items()])
 
 

@@ -1,7 +1,5 @@
-"""Where log lines go, and how a call gives them structured values:
-`extra=fields(host="app.example.com")`. What they look like is for `forms`, what is worth one for
-everybody else.
-"""
+"""The log handlers, and structured fields for a call: `extra=fields(host="app.example.com")`. The
+formats are in `formatters`."""
 
 from __future__ import annotations
 
@@ -21,16 +19,18 @@ LogFormat = Literal["json", "console"]
 
 
 def fields(**values: object) -> dict[str, dict[str, object]]:
-    """For `extra=`. Names are written with hyphens; a value of None is left out."""
+    """Return the `extra` argument of a log call. Names get hyphens; None values are left out."""
     return extra_fields({name.replace("_", "-"): value for name, value in values.items()})
 
 
 def extra_fields(values: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Return the `extra` argument for names that already have hyphens; None values are left out."""
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Its lines can be written without a record, which costs several times as much as the line."""
+    """A handler that also writes finished lines, because a record costs several times as much as
+    its line."""
 
     def __init__(self, stream: TextIO, line_formatter: LineFormatter) -> None:
         super().__init__(stream)
@@ -38,11 +38,12 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self.line_formatter = line_formatter
 
     def write(self, line: str) -> None:
+        """Write one line."""
         self.acquire()
         try:
             self.stream.write(f"{line}{self.terminator}")
             self.flush()
-        except Exception:  # noqa: BLE001 - as `emit` does: what cannot be logged stops nobody
+        except Exception:  # noqa: BLE001 - as `emit` does: a failed write stops no request
             self.handleError(logging.makeLogRecord({"msg": line}))
         finally:
             self.release()
@@ -51,11 +52,14 @@ class LineHandler(logging.StreamHandler[TextIO]):
 def line_writer(
     logger: logging.Logger, level: int, message: str, values: Mapping[str, object]
 ) -> Callable[[Mapping[str, object]], None]:
-    """Logs the same again and again, beginning with the few values that differ. What is the same is
-    put into words once, where lines go where `configure` sent them."""
+    """Return a function that logs the same message and `values` with a few varying fields in front.
+
+    The constant parts are formatted once, when the logger writes only to the handler of
+    `configure`.
+    """
     handler = _sole_line_handler(logger)
     if handler is None:
-        return lambda own: logger.log(level, message, extra=extra_fields({**own, **values}))
+        return lambda varying: logger.log(level, message, extra=extra_fields({**varying, **values}))
     line_formatter = handler.line_formatter
     message_text = line_formatter.format_message(level=level, message=message, logger=logger.name)
     constant_text = (
@@ -64,14 +68,16 @@ def line_writer(
 
     def write(varying: Mapping[str, object]) -> None:
         handler.write(
-            f"{line_formatter.format_prefix(time.time())}{message_text}{line_formatter.format_fields(varying)}{constant_text}"
+            f"{line_formatter.format_prefix(time.time())}{message_text}"
+            f"{line_formatter.format_fields(varying)}{constant_text}"
         )
 
     return write
 
 
 def _sole_line_handler(logger: logging.Logger) -> LineHandler | None:
-    """None where anybody else hears it, or may have it left out. Looks where `logging` does."""
+    """Return the logger's handler; None when there are others or a filter. Searches as `logging`
+    does."""
     handlers: list[logging.Handler] = []
     ancestor: logging.Logger | None = logger
     while ancestor is not None:
@@ -85,7 +91,7 @@ def _sole_line_handler(logger: logging.Logger) -> LineHandler | None:
 def configure(
     *, log_format: LogFormat = "json", level: str = "INFO", stream: TextIO | None = None
 ) -> None:
-    """Send everything that is logged in this process to `stream` (standard error)."""
+    """Send all log records of this process to `stream` (standard error)."""
     handler = LineHandler(
         sys.stderr if stream is None else stream,
         JsonFormatter() if log_format == "json" else ConsoleFormatter(),
@@ -96,15 +102,15 @@ def configure(
         root.removeHandler(other)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    # Libraries speak at INFO of what our own lines say better.
+    # At INFO, libraries repeat what our own lines report.
     for name in ("uvicorn", "httpx2", "httpcore2", "asyncio", "redis"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # uvicorn invents a level below DEBUG and tests for it on each connection.
+    # uvicorn tests for a level below DEBUG on each connection.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
 def _disable_unused_record_fields() -> None:
-    """Which file, thread and process speaks: found out anew for every record otherwise, which is
-    a third of what a record costs (Logging HOWTO, Optimization)."""
+    """Turn off the fields for file, thread and process, a third of a record's cost (Logging HOWTO,
+    Optimization)."""
     logging._srcfile = None  # noqa: SLF001 - as the HOWTO has it
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

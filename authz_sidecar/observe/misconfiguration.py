@@ -1,6 +1,6 @@
-"""Says that a proxy is not configured as the sidecar needs it: once clearly, then now and again.
+"""The log of misconfigured proxies: one line at once, then one a minute.
 
-Decides how often an operator reads it; what is wrong, and what to change, is said by the adapter.
+Decides how often a line is logged; the adapter's error says what is wrong and what to change.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ LOG_INTERVAL_SECONDS = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class MisconfigurationLog:
-    """One line per adapter and minute, with the number of checks that were refused since the last."""
+    """Logs one line per adapter and minute, with the number of checks refused since the last one."""
 
     clock: Callable[[], float] = time.monotonic
     _states: dict[str, _AdapterState] = field(default_factory=dict)
 
     def report(self, adapter: str, message: str) -> None:
-        """Counts a refused check, and logs `message` where it is time to."""
+        """Count a refused check, and log `message` if the interval has passed."""
         state = self._states.setdefault(adapter, _AdapterState())
         state.rejected_checks += 1
         now = self.clock()

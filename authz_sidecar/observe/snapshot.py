@@ -1,4 +1,4 @@
-"""What one process has counted, as plain values that travel between processes and add up."""
+"""The metrics of one process as plain values, which can be sent to another process and added up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Sample = tuple[str, Labels, float]
 
 @dataclass(frozen=True, slots=True)
 class MetricFamily:
-    """One metric with all its samples; `kind` as Prometheus names it."""
+    """One metric with its samples; `kind` is Prometheus' type."""
 
     name: str
     kind: str
@@ -28,8 +28,10 @@ _PER_WORKER_PREFIX = "authz_near_cache_"
 
 
 def merge(base: MetricsSnapshot, others: Iterable[MetricsSnapshot]) -> MetricsSnapshot:
-    """`base` with what the others counted. Gauges of others say nothing of the whole: left out, but
-    for those of memory that each worker has for itself."""
+    """Return `base` plus the values of the other processes.
+
+    Gauges of other processes are left out, but for those of each worker's memory.
+    """
     families = {family.name: family for family in base}
     sums = {family.name: _by_labels(family) for family in base}
     for snapshot in others:
@@ -56,10 +58,12 @@ def _by_labels(family: MetricFamily) -> dict[tuple[str, Labels], float]:
 
 
 def to_json(snapshot: MetricsSnapshot) -> list[Any]:
+    """Return the snapshot as JSON values."""
     return [[f.name, f.kind, f.help, [[n, ls, v] for n, ls, v in f.samples]] for f in snapshot]
 
 
 def from_json(data: list[Any]) -> MetricsSnapshot:
+    """Return the snapshot from the values of `to_json`."""
     return tuple(
         MetricFamily(
             name,

@@ -1,5 +1,7 @@
-"""Says that something we depend on is away, once clearly and then now and again, and that it is
-back. Decides how often an operator is told; what is asked, and how, is handed in."""
+"""The monitor of the session store: logs an outage at once, then once a minute, and its end.
+
+Decides how often a line is logged; the probe is passed in.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ LOG_INTERVAL_SECONDS = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class StoreMonitor:
-    """Looks after the session store, so that an outage is in the log though nobody asks."""
+    """Probes the session store, so that an outage is logged even without requests.
+
+    - `check_ready`: raises `StoreUnavailable` when the store does not answer.
+    - `on_error`: called for each failed probe.
+    - `clock`: a monotonic time in seconds.
+    """
 
     check_ready: Callable[[], Awaitable[None]]
     on_error: Callable[[], None]
@@ -36,10 +43,12 @@ class StoreMonitor:
     _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
+        """Start probing in the background. A second call does nothing."""
         if self._task is None:
             self._task = self._tasks.supervise(self._run, name="store watch")
 
     async def aclose(self) -> None:
+        """Stop probing."""
         await self._tasks.aclose()
 
     async def _run(self) -> None:
@@ -49,6 +58,7 @@ class StoreMonitor:
             await asyncio.sleep(DOWN_PROBE_INTERVAL_SECONDS if is_down else PROBE_INTERVAL_SECONDS)
 
     async def probe(self) -> None:
+        """Probe the store once, and log a change."""
         now = self.clock()
         try:
             await self.check_ready()

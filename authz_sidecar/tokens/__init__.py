@@ -1,5 +1,5 @@
-"""Credentials that a request brings itself, in `Authorization`: whose they are, and what is answered
-where they count for nobody. Knows nothing of policies or proxies."""
+"""Authentication by credentials in `Authorization`: their subject, and the response when they are
+not valid. Knows nothing of policies or proxies."""
 
 from authz_sidecar.tokens.authenticators import Authenticator, AuthenticatorChain
 from authz_sidecar.tokens.authorization_header import Credentials

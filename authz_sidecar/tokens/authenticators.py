@@ -1,8 +1,9 @@
-"""Who calls, by whichever kind of credential: the kinds are tried in order, each on the routes that
-name it.
+"""The chain of authenticators: each kind of credential is tried in order, on the routes that name
+it.
 
-A route accepts only what it names. Where it names nothing for the scheme of a line, that line is the
-application's business; where it does, what no kind vouches for is refused, and never passed over.
+A route accepts only the kinds it names. Where it names none for the scheme of the header, the
+header belongs to the application; where it does, credentials that no authenticator accepts are
+refused.
 """
 
 from __future__ import annotations
@@ -20,31 +21,37 @@ if TYPE_CHECKING:
 
 
 class Authenticator(Protocol):
-    """One kind of credential, such as the tokens of configured issuers."""
+    """Authenticates one kind of credential, such as the tokens of configured issuers."""
 
     def schemes(self, route: Route) -> frozenset[str]:
-        """The schemes, in lower case, under which a route accepts this kind; empty where the route
-        does not name it."""
+        """Return the schemes, in lower case, under which a route accepts this kind; empty if it
+        does not."""
         ...
 
     def challenges(self, request: CheckRequest, route: Route) -> tuple[str, ...]:
-        """Values of `WWW-Authenticate` that invite to it; of a route that accepts it only."""
+        """Return the values of `WWW-Authenticate` for this kind, for a route that accepts it."""
         ...
 
     async def authenticate(
         self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session | None:
-        """None where these credentials are of another kind. Raises `CredentialsRefused` where they
-        are of this one and do not count. `request.repeated` must leave no trace: it is asked for
-        the words of a refusal alone."""
+        """Return the caller's session; None when the credentials are of another kind.
+
+        Raises `CredentialsRefused` when they are of this kind and not valid. With
+        `request.is_challenge_phase` it must change nothing: it only repeats the reason of a
+        refusal.
+        """
         ...
 
 
 class AuthenticatorChain:
+    """The authenticators, in the order in which they are tried."""
+
     def __init__(self, authenticators: Sequence[Authenticator]) -> None:
         self._authenticators = tuple(authenticators)
 
     def challenges(self, request: CheckRequest, route: Route) -> tuple[str, ...]:
+        """Return the values of `WWW-Authenticate` for all kinds that the route accepts."""
         by_authenticator = (
             authenticator.challenges(request, route)
             for authenticator in self._authenticators_of(route)
@@ -54,13 +61,16 @@ class AuthenticatorChain:
         )
 
     async def authenticate(self, request: CheckRequest, route: Route) -> Session | None:
-        """None where the request brings nothing that the route accepts from its like; raises
-        `CredentialsRefused`. There is one line at most: the gate refuses more."""
+        """Return the caller's session; None when the route accepts no credentials of this scheme.
+
+        Raises `CredentialsRefused`. The request has at most one `Authorization` header: the
+        authorizer refuses more.
+        """
         authenticators = self._authenticators_of(route)
         line = request.header("authorization") if authenticators else None
         if line is None:
             return None
-        # What cannot be read is not passed over either: somebody behind us may read it.
+        # A header that cannot be parsed is refused too: the application might parse it.
         credentials = parse_credentials(line) or Credentials("", "")
         authenticators = [
             authenticator

@@ -1,7 +1,4 @@
-"""The grammar of `Authorization`: a scheme, and what is said under it.
-
-Decides how the one line reads; whose credentials they are is up to the kinds.
-"""
+"""The grammar of `Authorization`: a scheme and its value. Does not judge the credentials."""
 
 from __future__ import annotations
 
@@ -15,18 +12,18 @@ _TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """`scheme` is in lower case (RFC 9110 section 11.1); `value` is the rest of the line."""
+    """The parsed header. `scheme` is in lower case (RFC 9110 section 11.1); `value` is the rest."""
 
     scheme: str
     value: str = field(repr=False)
 
     @property
     def token68(self) -> str | None:
-        """The text, if it is one token; RFC 6750 section 2.1 has nothing else."""
+        """The value if it is one token, the only form of RFC 6750 section 2.1; else None."""
         return self.value if _TOKEN68.fullmatch(self.value) else None
 
 
 def parse_credentials(line: str) -> Credentials | None:
-    """None where there is no scheme to read."""
+    """Parse the header; None when it has no scheme."""
     match = _CREDENTIALS.fullmatch(line)
     return None if match is None else Credentials(match[1].lower(), match[2] or "")

@@ -1,8 +1,8 @@
-"""Tokens of configured issuers in `Authorization`: under `Bearer` (RFC 6750) and, with a proof of the
-key they are bound to, under `DPoP` (RFC 9449).
+"""Access tokens of configured issuers: under `Bearer` (RFC 6750) and, with a proof of the key they
+are bound to, under `DPoP` (RFC 9449).
 
-Decides which issuer judges a token, whether it is used as it may be used, and what is answered where
-it does not count.
+Decides which issuer verifies a token, whether its key binding is proved, and the response when it
+is not valid.
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ AccessTokenVerifier = JWTVerifier | TokenIntrospector
 
 
 class ReplayGuard(Protocol):
-    """`Sessions`, as far as proofs need it."""
+    """Remembers used proofs, in the session store."""
 
-    async def mark_used(self, key: str, *, ttl: float) -> bool: ...
+    async def mark_used(self, key: str, *, ttl: float) -> bool:
+        """Mark a key as used for `ttl` seconds; False if it was used before. Raises
+        `StoreUnavailable`."""
 
 
 class AccessTokenAuthenticator:
-    """`verifiers` by the names that routes use. `fingerprint` makes of a token what logs may call
+    """Authenticates access tokens; the last of the chain, because any opaque token may be meant for
     it.
 
-    The last kind to be asked: opaque tokens can be anybody's, and what no issuer knows is refused.
+    - `verifiers`: by the issuer names that routes use.
+    - `fingerprint`: returns the public id of a token for logs.
     """
 
     def __init__(
@@ -61,15 +64,22 @@ class AccessTokenAuthenticator:
         self._fingerprint = fingerprint
 
     def schemes(self, route: Route) -> frozenset[str]:
-        """`bearer` too where every issuer wants a proof: to be refused, and not passed over."""
+        """Return both schemes; `bearer` also where every issuer requires a proof, so that it is
+        refused."""
         return frozenset({"bearer", "dpop"} if route.token_issuers else ())
 
     def challenges(self, request: CheckRequest, route: Route) -> tuple[str, ...]:
+        """Return the values of `WWW-Authenticate` for the route's issuers."""
         return self._challenges(request, route)
 
     async def authenticate(
         self, credentials: Credentials, request: CheckRequest, route: Route
     ) -> Session:
+        """Return the session of an access token.
+
+        Raises `CredentialsRefused` when it is not valid, `RateLimited`, and `ProviderUnavailable`
+        when its issuer does not answer.
+        """
         token = credentials.token68 or ""
         try:
             verifier, verified = await self._verify_token(token, request, route)
@@ -88,14 +98,14 @@ class AccessTokenAuthenticator:
     async def _verify_token(
         self, token: str, request: CheckRequest, route: Route
     ) -> tuple[AccessTokenVerifier, VerifiedToken]:
-        """By the first of the route's issuers for which it counts."""
+        """Return the first issuer of the route that accepts the token, and the verified token."""
         if not token:
             raise TokenRefused("the credentials are no token")
         claimed_issuer = unverified_issuer(token)
         refusal = TokenRefused("token of nobody whose tokens the route accepts")
         for name in route.token_issuers:
             verifier = self._verifiers[name]
-            # A signed token says whose it is; whoever it does not name is not asked.
+            # A signed token names its issuer; no other one is asked.
             if claimed_issuer is not None and claimed_issuer != verifier.settings.issuer:
                 continue
             try:
@@ -133,10 +143,10 @@ class AccessTokenAuthenticator:
                 code="use_dpop_nonce",
                 public_message="The DPoP proof needs the nonce that is given here.",
             )
-        # Only now is anything written, and only for whoever holds a genuine token and its key.
+        # Nothing is written before the token and the possession of its key are verified.
         replay_key = f"DPoP proof {proof.thumbprint} {proof.jti}"
         if request.is_challenge_phase:
-            # The first question has used it; of all that is refused then, only that is not seen here.
+            # The first subrequest marked it as used; a replay is the only refusal that is repeated.
             is_first_use = request.first_denial_reason != "credentials"
         else:
             is_first_use = await self._replay_guard.mark_used(
@@ -164,7 +174,8 @@ class AccessTokenAuthenticator:
     def _challenges(
         self, request: CheckRequest, route: Route, *, error_parameters: str = ""
     ) -> tuple[str, ...]:
-        """RFC 6750 section 3, RFC 9449 section 7.1, RFC 9728 section 5.1."""
+        """Return the challenges of RFC 6750 section 3, RFC 9449 section 7.1 and RFC 9728 section
+        5.1."""
         metadata_parameter = f'resource_metadata="{metadata_url(request.origin, route)}"'
         settings = [self._verifiers[name].settings for name in route.token_issuers]
         challenges = []

@@ -1,6 +1,7 @@
-"""What the claims of a genuine token have to say before it counts, and whom they name. Pure.
+"""The checks of an access token's claims, and the identity they describe. Pure.
 
-The same for claims that were signed and for those that an issuer was asked for (RFC 7662).
+The same for signed claims and for those of an introspection response (RFC 7662). Also reads the
+claims of unverified tokens, only to choose who verifies them.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 
 Claims = Mapping[str, object]
 
-# What a token says about itself is not about its bearer; the rest policies may ask for.
+# Claims about the token, not about its subject; policies can use all others.
 _PROTOCOL_CLAIMS = frozenset({"aud", "exp", "iat", "nbf", "jti", "cnf", "active", "token_type"})
-# OpenID Connect Core, 2: an answer to a browser's sign-in, meant for a client and for no API.
+# OpenID Connect Core, section 2: an ID token is for the client, not for an API.
 _ID_TOKEN_ONLY_CLAIMS = ("nonce", "at_hash", "c_hash", "s_hash")
 _MAX_SUBJECT_LENGTH = 1024
 _MAX_DEPTH = 4
@@ -37,8 +38,10 @@ _MAX_DEPTH = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedToken:
-    """A token that counts. `thumbprint` is that of the key it is bound to (RFC 9449 section 6),
-    None where whoever has it may use it. Times are Unix seconds."""
+    """A valid token. Times are Unix seconds.
+
+    `thumbprint` is that of the key it is bound to (RFC 9449 section 6), None for a bearer token.
+    """
 
     kind: SessionKind
     identity: Identity
@@ -50,7 +53,7 @@ class VerifiedToken:
 def verify_claims(
     claims: Claims, *, kind: SessionKind, settings: IssuerSettings, now: float
 ) -> VerifiedToken:
-    """Raises `TokenRefused`. The issuer is the caller's to compare."""
+    """Return the verified token. Raises `TokenRefused`. The caller has compared the issuer."""
     issued_at, expires_at = check_times(claims, settings=settings, now=now)
     check_audience(claims, settings=settings)
     check_purpose(claims)
@@ -66,7 +69,7 @@ def verify_claims(
 
 
 def check_times(claims: Claims, *, settings: IssuerSettings, now: float) -> tuple[float, float]:
-    """When it was issued and when it ends."""
+    """Return when the token was issued and when it expires, in Unix seconds. Raises `TokenRefused`."""
     expires_at = _numeric_date(claims, "exp")
     issued_at = _numeric_date(claims, "iat") if "iat" in claims else now
     if expires_at + settings.leeway <= now:
@@ -81,7 +84,8 @@ def check_times(claims: Claims, *, settings: IssuerSettings, now: float) -> tupl
 
 
 def check_audience(claims: Claims, *, settings: IssuerSettings) -> None:
-    """RFC 7519 section 4.1.3: whoever is not among the audience MUST reject the token."""
+    """Check `aud` (RFC 7519 section 4.1.3). Raises `TokenRefused` for another or additional
+    audience."""
     audience = claims.get("aud")
     if audience is None:
         introspection = settings.introspection
@@ -94,13 +98,14 @@ def check_audience(claims: Claims, *, settings: IssuerSettings) -> None:
         raise TokenRefused("token with an audience that is no text")
     if not set(audiences) & set(settings.audiences):
         raise TokenRefused(f"token is for `{', '.join(audiences)[:200]}`")
-    # Whoever else it is for holds it, too, and could use it here.
+    # Every other audience holds the token too, and could use it here.
     other_audiences = set(audiences) - set(settings.audiences) - set(settings.additional_audiences)
     if other_audiences:
         raise TokenRefused(f"token is for `{', '.join(sorted(other_audiences))[:200]}` as well")
 
 
 def check_purpose(claims: Claims) -> None:
+    """Raise `TokenRefused` for ID tokens and security event tokens."""
     for name in _ID_TOKEN_ONLY_CLAIMS:
         if name in claims:
             raise TokenRefused(f"token with `{name}`: an ID token, which is for no API")
@@ -109,6 +114,7 @@ def check_purpose(claims: Claims) -> None:
 
 
 def check_required(claims: Claims, *, settings: IssuerSettings) -> None:
+    """Raise `TokenRefused` when a claim does not match the `require` setting."""
     for name, patterns in settings.require.items():
         values = text_values(find_claim(claims, name))
         if not any(matches_wildcard(pattern, value) for pattern in patterns for value in values):
@@ -116,6 +122,7 @@ def check_required(claims: Claims, *, settings: IssuerSettings) -> None:
 
 
 def check_scopes(claims: Claims, *, settings: IssuerSettings) -> None:
+    """Raise `TokenRefused` with `insufficient_scope` when a scope is missing."""
     missing = set(settings.scopes) - scopes_of(claims)
     if missing:
         raise TokenRefused(
@@ -126,7 +133,7 @@ def check_scopes(claims: Claims, *, settings: IssuerSettings) -> None:
 
 
 def scopes_of(claims: Claims) -> frozenset[str]:
-    """RFC 8693 section 4.2 has one text; some issuers write a list, or `scp`."""
+    """Return the scopes: one text (RFC 8693 section 4.2), or a list or `scp` of some issuers."""
     scope = claims.get("scope", claims.get("scp"))
     if isinstance(scope, str):
         return frozenset(scope.split())
@@ -134,7 +141,8 @@ def scopes_of(claims: Claims) -> frozenset[str]:
 
 
 def confirmation_thumbprint(claims: Claims) -> str | None:
-    """The key that has to be proved along; a way of proving that we do not know is none to skip."""
+    """Return the thumbprint in `cnf`, None without `cnf`. Raises `TokenRefused` for another
+    confirmation."""
     confirmation = claims.get("cnf")
     if confirmation is None:
         return None
@@ -146,6 +154,7 @@ def confirmation_thumbprint(claims: Claims) -> str | None:
 
 
 def identity_from_claims(claims: Claims, *, settings: IssuerSettings) -> Identity:
+    """Return the identity of the token's subject. Raises `TokenRefused` without a usable subject."""
     names = settings.claims
     subject = find_claim(claims, names.user)
     if (
@@ -157,7 +166,7 @@ def identity_from_claims(claims: Claims, *, settings: IssuerSettings) -> Identit
     ):
         raise TokenRefused(f"claim `{names.user}` names nobody")
     email = _verified_email(claims, names.email)
-    # Such an address must not come back as a claim that policies and headers read.
+    # An unverified address must not reach policies and headers as a claim either.
     unverified = {"email"} if is_email_unverified(claims) else set[str]()
     if email is None and names.email is not None:
         unverified |= candidate_claim_names(names.email)
@@ -174,8 +183,11 @@ def identity_from_claims(claims: Claims, *, settings: IssuerSettings) -> Identit
 
 
 def policy_claims(claims: Claims, *, excluded: Collection[str] = ()) -> dict[str, object]:
-    """What policies may ask for. Steps into a claim whose own name has a dot (`kubernetes.io`) are
-    spelled out, for nobody could tell them from that dot: `kubernetes.io/namespace`."""
+    """Return the claims for policies.
+
+    Members of a claim whose own name has a dot (`kubernetes.io`) are added with a slash
+    (`kubernetes.io/namespace`), because a dot would be ambiguous.
+    """
     hidden = _PROTOCOL_CLAIMS.union(excluded)
     flattened: dict[str, object] = {}
     shown = {name: value for name, value in claims.items() if name not in hidden}
@@ -194,7 +206,7 @@ def _flatten(name: str, value: object, depth: int) -> Iterator[tuple[str, object
 
 
 def matches_wildcard(pattern: str, text: str) -> bool:
-    """The whole text, letter by letter; `*` stands for any letters. One pass, whatever the text."""
+    """Whether the whole text matches, case-sensitive; `*` matches any text. Takes linear time."""
     first, *rest = pattern.split("*")
     if not rest:
         return text == pattern
@@ -211,7 +223,7 @@ def matches_wildcard(pattern: str, text: str) -> bool:
 
 
 def _verified_email(claims: Claims, path: str | None) -> str | None:
-    """As of people: in no form that could be two, and none that the issuer itself does not vouch for."""
+    """Return the address, as for people: unambiguous, and not marked as unverified by the issuer."""
     value = None if path is None or is_email_unverified(claims) else find_claim(claims, path)
     return value if is_email_address(value) else None
 
@@ -229,12 +241,12 @@ def _numeric_date(claims: Claims, name: str) -> float:
 
 
 def unverified_jwt_part(token: str, index: int) -> Mapping[str, object] | None:
-    """The header (0) or the claims (1); None where `token` is no signed JWT."""
+    """Return the header (0) or the claims (1); None when `token` is not a signed JWT."""
     return None if len(token) > MAX_TOKEN_BYTES else decode_unverified(token, index)
 
 
 def unverified_issuer(token: str) -> str | None:
-    """`iss` of a JWT; empty where it says none, None where it is no JWT."""
+    """Return `iss` of a JWT, empty when it has none; None when `token` is not a JWT."""
     header, claims = unverified_jwt_part(token, 0), unverified_jwt_part(token, 1)
     if header is None or claims is None or "alg" not in header:
         return None

@@ -1,5 +1,9 @@
-"""Whether a DPoP proof (RFC 9449) shows that whoever sends this very request holds the key that a
-token is bound to. Pure: what was used before, and which nonces are ours, is the caller's to know."""
+"""DPoP proofs (RFC 9449): the verification that the sender of a request holds the key that its
+token is bound to; and DPoP nonces (section 9), which are stateless: a time window and its keyed
+hash.
+
+Pure: the caller knows which proofs were used before.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +47,7 @@ _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DPoPProof:
-    """`jti` and `thumbprint` together may be seen once; `nonce` is what it says of ours."""
+    """A verified proof. `jti` and `thumbprint` together may be used once; `nonce` is not verified."""
 
     jti: str
     thumbprint: str
@@ -53,7 +57,7 @@ class DPoPProof:
 def verify_proof(
     request: CheckRequest, *, token: str, thumbprint: str | None, now: float
 ) -> DPoPProof:
-    """Section 4.3, in its order. Raises `TokenRefused`."""
+    """Return the verified proof (section 4.3, in its order). Raises `TokenRefused`."""
     if thumbprint is None:
         raise invalid_proof("the token is bound to no key", code="invalid_token")
     # 1: "There is not more than one DPoP HTTP request header field."
@@ -69,7 +73,7 @@ def verify_proof(
     if not isinstance(key, Mapping) or _PRIVATE_MEMBERS & set(key):
         raise invalid_proof("the proof has no public key")
     claims = _verify_signature(proof, key)
-    # Section 7.1: a proof of another key is worth nothing here.
+    # Section 7.1: the proof must be of the key that the token is bound to.
     if not _equal_in_constant_time(jwk_thumbprint(key), thumbprint):
         raise invalid_proof("the proof is of another key than the token's")
     _check_request(claims, request)
@@ -89,7 +93,7 @@ def verify_proof(
 
 
 def jwk_thumbprint(key: Mapping[str, object]) -> str:
-    """RFC 7638 section 3: required members, in lexicographic order, no white space."""
+    """Return the thumbprint of a key (RFC 7638 section 3)."""
     members = {name: key.get(name) for name in _THUMBPRINT_MEMBERS.get(str(key.get("kty")), ())}
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     return base64url_encode(sha256(canonical.encode("utf-8", "surrogatepass")).digest())
@@ -135,21 +139,24 @@ def _equal_in_constant_time(actual: object, expected: str) -> bool:
 
 
 def invalid_proof(message: str, *, code: str = "invalid_dpop_proof") -> TokenRefused:
+    """Return the error for a proof that is not valid."""
     return TokenRefused(
         f"DPoP: {message}", code=code, public_message="The DPoP proof does not count here."
     )
 
 
 class DPoPNonces:
-    """A nonce is good for its window and the next."""
+    """The nonces of a time window. A nonce is valid in its window and the next."""
 
     def __init__(self, keys: SecretKeys) -> None:
         self._keys = tuple(map(KeyedHash, keys.derive("nonces of DPoP proofs")))
 
     def current(self, *, now: float) -> str:
+        """Return the nonce of the current window; `now` is in Unix seconds."""
         return self._nonce_of_window(self._keys[0], math.floor(now / NONCE_WINDOW_SECONDS))
 
     def is_valid(self, nonce: str, *, now: float) -> bool:
+        """Whether a nonce is of the current or the previous window, under any of the keys."""
         window = math.floor(now / NONCE_WINDOW_SECONDS)
         return any(
             hmac.compare_digest(nonce.encode("utf-8", "surrogatepass"), valid.encode())

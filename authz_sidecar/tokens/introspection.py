@@ -1,5 +1,5 @@
-"""Tokens of which only their issuer knows whose they are (RFC 7662): asked once, believed for a short
-while, and asked for nobody more often than the throttle allows."""
+"""Opaque access tokens, verified by introspection at their issuer (RFC 7662): each once, cached for
+a short time, and for each network no more often than the rate limit allows."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
     from authz_sidecar.tokens.settings import IntrospectionSettings, IssuerSettings
 
 INACTIVE_CACHE_SECONDS = 5.0
-"""How long a token is known not to count: it may be about to."""
+"""How long an inactive token is cached: it may become active."""
 MAX_INACTIVE_CACHED = 1024
 MAX_CONCURRENT_REQUESTS = 50
 
 
 class ClientRateLimiter(Protocol):
+    """Limits the introspection requests of a network."""
+
     async def admit(self, client: Address | None) -> None:
-        """Raises `RateLimited`."""
+        """Count one request. Raises `RateLimited` when it exceeds the limit."""
 
 
 class TokenIntrospector:
-    """One issuer's. `rate_limiter` counts the questions that a network causes."""
+    """Verifies the opaque tokens of one issuer."""
 
     def __init__(
         self,
@@ -59,7 +61,11 @@ class TokenIntrospector:
         self._tasks = BackgroundTasks()
 
     async def verify(self, token: str, *, client: Address | None) -> VerifiedToken:
-        """Raises `TokenRefused`, `RateLimited`, and `ProviderUnavailable` while nobody can tell."""
+        """Return the verified token.
+
+        Raises `TokenRefused`, `RateLimited`, and `ProviderUnavailable` when the issuer does not
+        answer.
+        """
         now = self._clock()
         cached = self._active.get(token, now=now)
         if cached is not None:
@@ -75,7 +81,7 @@ class TokenIntrospector:
         if task is None:
             await self._rate_limiter.admit(client)
             task = self._pending.get(token) or self._start_request(token)
-        # Whoever hangs up leaves the question to the others that wait for it.
+        # Cancelling one waiter must not cancel the shared task.
         return await asyncio.shield(task)
 
     def _start_request(self, token: str) -> asyncio.Task[VerifiedToken]:
@@ -109,7 +115,7 @@ class TokenIntrospector:
         if claims.get("iss", self.settings.issuer) != self.settings.issuer:
             raise TokenRefused("token is of another issuer")
         if "exp" not in claims:
-            # It lasts until we ask again, which is soon.
+            # It is valid until the next introspection.
             claims = {**claims, "iat": now, "exp": now + self._introspection.cache_seconds}
         return verify_claims(claims, kind=SessionKind.INTROSPECTED, settings=self.settings, now=now)
 
@@ -137,8 +143,9 @@ class TokenIntrospector:
         return document
 
     async def start(self) -> None:
-        """Nothing to do before the first token."""
+        """Do nothing: there is nothing to prefetch."""
 
     async def aclose(self) -> None:
+        """Stop pending requests and close the connection."""
         await self._tasks.aclose()
         await self._connection.aclose()

@@ -1,5 +1,5 @@
-"""Tokens that their issuer signed: judged here, with the issuer's keys, which are fetched before
-anybody asks and then only for a `kid` never seen, at a limited rate."""
+"""Signed access tokens, verified with the issuer's keys, which are fetched in advance and then only
+for an unknown `kid`, at a limited rate."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _REQUIRED = ("iss", "aud", "exp", "iat", "sub")
 
 
 class JWTVerifier:
-    """One issuer's. `tls_context` are the authorities that its server's certificate is judged
-    by."""
+    """Verifies the signed tokens of one issuer. `tls_context` has the authorities trusted for its
+    server."""
 
     def __init__(
         self, settings: IssuerSettings, *, clock: Callable[[], float], tls_context: TLSContext
@@ -52,13 +52,15 @@ class JWTVerifier:
 
     @property
     def accepted_types(self) -> frozenset[str]:
-        """What a token may call itself in `typ` (RFC 7515 section 4.1.9: `application/` may be left
-        out)."""
+        """The accepted values of `typ`, with and without `application/` (RFC 7515 section 4.1.9)."""
         types = self.settings.types
-        return frozenset((*types, *(f"application/{each}" for each in types)))
+        return frozenset((*types, *(f"application/{name}" for name in types)))
 
     async def verify(self, token: str) -> VerifiedToken:
-        """Raises `TokenRefused`, and `ProviderUnavailable` while nobody can tell."""
+        """Return the verified token.
+
+        Raises `TokenRefused`, and `ProviderUnavailable` when the keys cannot be fetched.
+        """
         now = self._clock()
         cached = self._cache.get(token, now=now)
         if cached is not None:
@@ -104,7 +106,7 @@ class JWTVerifier:
                 required=_REQUIRED,
             )
 
-        # Anybody may bring garbage that names a key of theirs: that must not cost the issuer a question.
+        # Any client can send garbage with a `kid` of the issuer: that must not cause a request to it.
         return await self._keys.verify_with_key(header, verify_with, kid_may_be_reused=False)
 
     async def start(self) -> None:
@@ -112,13 +114,14 @@ class JWTVerifier:
         self._tasks.supervise(self._prefetch_keys, name=f"token issuer `{self.settings.name}`")
 
     async def aclose(self) -> None:
+        """Stop fetching and close the connection."""
         await self._tasks.aclose()
         await self._connection.aclose()
 
     async def _prefetch_keys(self) -> None:
         while True:
             try:
-                # Which key does not matter: to look for one is to have them all.
+                # Looking up any key fetches all of them.
                 await self._keys.key_for(TokenHeader(algorithm=ALGORITHMS[0], key_id=None))
             except ProviderUnavailable:
                 await self._back_off.pause()
@@ -128,7 +131,8 @@ class JWTVerifier:
                 return
 
     async def _fetch_keys(self) -> tuple[Jwk, ...]:
-        """Fails at once while the issuer is known to be down: no request waits for it twice."""
+        """Fetch the keys; fails at once while backing off, so that no request waits for a failed
+        issuer again."""
         if self._back_off.is_backing_off:
             raise self._unavailable()
         try:
@@ -156,7 +160,7 @@ class JWTVerifier:
         return parse_jwks(document, url=self._jwks_uri)
 
     async def _read_bearer_token(self) -> str | None:
-        """Read anew each time: Kubernetes replaces it."""
+        """Return the token of the file, read each time because Kubernetes replaces it."""
         path = self.settings.bearer_token_file
         if path is None:
             return None
@@ -167,8 +171,10 @@ class JWTVerifier:
 
 
 def jwks_uri_from_metadata(metadata: object, *, issuer: str) -> str:
-    """Of a discovery document (Discovery 1.0 section 4.3, RFC 8414 section 3.3), which has to be
-    that of this very issuer. Raises `ProviderUnavailable`."""
+    """Return `jwks_uri` of a metadata document (Discovery 1.0 section 4.3, RFC 8414 section 3.3).
+
+    Raises `ProviderUnavailable` when the document is of another issuer or the URI is not https.
+    """
     if not isinstance(metadata, Mapping) or metadata.get("issuer") != issuer:
         raise ProviderUnavailable(f"what is found at `{issuer}` is not about that issuer")
     uri = metadata.get("jwks_uri")

@@ -1,4 +1,4 @@
-"""What a protected host says about itself to programs (RFC 9728): whose tokens count here. Pure."""
+"""The metadata of protected resources (RFC 9728): which issuers' tokens a host accepts. Pure."""
 
 from __future__ import annotations
 
@@ -23,21 +23,25 @@ _SAFE_IN_PATH = "/-._~!$&'()*+,;=:@"
 
 
 def metadata_url(origin: Origin, route: Route) -> str:
-    """Where the metadata of a route is: section 3.1 puts the resource's path behind ours."""
+    """Return the URL of a route's metadata, with the resource's path at its end (section 3.1)."""
     paths = route.paths
     path = "" if paths.kind is PathKind.REGEX or paths.text == "/" else paths.text
-    # In a quoted string, and as one address: whatever a path may hold is escaped.
+    # The URL is in a quoted string: every unsafe character of the path is escaped.
     return f"{origin}{WELL_KNOWN_PATH}{quote(path, safe=_SAFE_IN_PATH)}"
 
 
 class ProtectedResources:
+    """The metadata documents of all routes. `issuers` are by the names that routes use."""
+
     def __init__(self, index: RouteIndex, issuers: Mapping[str, IssuerSettings]) -> None:
         self._index = index
         self._issuers = issuers
 
     def metadata(self, origin: Origin, path: str) -> Mapping[str, object] | None:
-        """About `path` of a host, raw and empty for the host as a whole; None where no token
-        counts, whether or not there is such a path."""
+        """Return the document of a raw path, empty for the whole host.
+
+        None when no token is accepted there, whether or not the path exists.
+        """
         issuers = [
             self._issuers[name]
             for name in dict.fromkeys(self._issuer_names(origin, path))

@@ -1,4 +1,5 @@
-"""What the operator says about one issuer of tokens, and the limits we set for all of them."""
+"""The settings of token issuers, the limits for all of them, and the error for a token that is not
+valid."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_TOKEN_BYTES = 16_384
-"""Bytes. More than any issuer writes, and less than what parsing would be worth."""
+"""More than any issuer writes, and cheap to parse."""
 ISSUER_TIMEOUT_SECONDS = 2.5
-"""How long an issuer may keep a request waiting: proxies wait three seconds for us."""
+"""The timeout of a request to an issuer: proxies wait three seconds for the sidecar."""
 MAX_CACHE_SECONDS = 300.0
-"""How long a token is believed before its signature is looked at again."""
+"""How long a verified token is cached before its signature is verified again."""
 MAX_CACHED_TOKENS = 4096
 MAX_PROOF_AGE_SECONDS = 60.0
 """How far `iat` of a DPoP proof may be from now, on either side."""
@@ -27,7 +28,8 @@ DEFAULT_TYPES = ("jwt", "at+jwt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenClaimNames:
-    """Claims, or paths into them (`core/claims.py`). None: not told."""
+    """Names of claims, or paths into them (`core/claims.py`); None when the issuer has no such
+    claim."""
 
     user: str = "sub"
     email: str | None = None
@@ -37,7 +39,7 @@ class TokenClaimNames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntrospectionSettings:
-    """`cache_seconds` is in seconds."""
+    """How tokens of an issuer are introspected. `cache_seconds` is in seconds."""
 
     endpoint: str
     client_id: str
@@ -51,9 +53,15 @@ class IntrospectionSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerSettings:
-    """`jwks_uri` None is found by discovery. `types` are in lower case; with other than the usual
-    ones a token has to say its type. `require` are patterns by claim, `scopes` are all required.
-    `leeway` and `max_lifetime` are in seconds. Files are paths."""
+    """The settings of one token issuer.
+
+    - `jwks_uri`: None to use the issuer's metadata.
+    - `types`: accepted values of `typ`, in lower case; without the default ones, `typ` is required.
+    - `require`: patterns by claim.
+    - `scopes`: all of them are required.
+    - `leeway`, `max_lifetime`: in seconds.
+    - `ca_file`, `bearer_token_file`: paths.
+    """
 
     name: str
     issuer: str
@@ -76,8 +84,12 @@ class IssuerSettings:
 
 
 class TokenRefused(LoginRefused):
-    """`code` is the error of RFC 6750 section 3.1 or RFC 9449 section 7.1; `public_message` is
-    said to the program: visible ASCII, without quotes and backslashes."""
+    """A token is not valid.
+
+    `code` is the error of RFC 6750 section 3.1 or RFC 9449 section 7.1. The message is for the log
+    and names the check that failed; `public_message` is for the client, which does not learn it:
+    visible ASCII, without quotes and backslashes.
+    """
 
     public_message = "The token does not count here."
 

@@ -1,4 +1,4 @@
-"""Counts for Prometheus. Every label takes few values, so that no client can make the registry grow."""
+"""Prometheus metrics. Every label has few values, so that no client can make the registry grow."""
 
 from authz_sidecar.observe.metrics.exposition import render
 from authz_sidecar.observe.metrics.registry import Metrics

@@ -1,5 +1,5 @@
-"""Checks, by how they were answered and how long that took. Counted far more often than anything
-else is, so without the locks of a `Counter`: there is one thread that adds and reports."""
+"""Counters and histogram of checks. Counted far more often than anything else, so without the locks
+of a `Counter`: a single thread counts and collects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# From a tenth of a millisecond, an answer from memory, to the patience of a proxy.
+# From 0.1 ms, a response from memory, to the timeout of a proxy.
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0)
 _SMALLEST_BUCKET = _BUCKETS[0]
 
@@ -27,7 +27,7 @@ class _DurationHistogram:
 
 
 class CheckCounter:
-    """Of one kind of check: `observe` counts one, and the seconds that it took."""
+    """The counter of checks with the same adapter, decision and status."""
 
     __slots__ = ("_durations", "count")
 
@@ -36,19 +36,23 @@ class CheckCounter:
         self._durations = durations
 
     def observe(self, seconds: float) -> None:
+        """Count one check that took `seconds`."""
         durations = self._durations
         self.count += 1
         durations.sum_seconds += seconds
-        # Most are answered from memory.
+        # Most checks are answered from memory.
         durations.buckets[bisect_left(_BUCKETS, seconds) if seconds > _SMALLEST_BUCKET else 0] += 1
 
 
 class CheckMetrics(Collector):
+    """The collector of all check counters."""
+
     def __init__(self) -> None:
         self._counters: dict[tuple[str, str, int], CheckCounter] = {}
         self._durations: dict[str, _DurationHistogram] = {}
 
     def counter(self, adapter: str, decision: str, status: int) -> CheckCounter:
+        """Return the counter for these labels."""
         key = adapter, decision, status
         counter = self._counters.get(key)
         if counter is None:
@@ -57,6 +61,7 @@ class CheckMetrics(Collector):
         return counter
 
     def collect(self) -> Iterable[Metric]:
+        """Yield the metrics `authz_checks` and `authz_check_duration_seconds`."""
         checks = CounterMetricFamily(
             "authz_checks", "Checks answered.", labels=("adapter", "decision", "status")
         )

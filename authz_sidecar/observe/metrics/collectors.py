@@ -1,5 +1,5 @@
-"""What counts by itself and is asked, not told, when somebody reads the page: the near cache of
-sessions, the tables of records and the workers."""
+"""Collectors that read counters at scrape time: the session cache, the record tables and the
+workers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class NearCacheStats(Protocol):
-    """What the near cache counts by itself: a check from memory has no time for a `Counter`."""
+    """The cache's own counters: a check from memory is too fast for a `Counter`."""
 
     hits: int
     misses: int
@@ -25,40 +25,64 @@ class NearCacheStats(Protocol):
 
 
 class NearCache(Protocol):
+    """The session cache of a process."""
+
     @property
-    def stats(self) -> NearCacheStats: ...
+    def stats(self) -> NearCacheStats:
+        """Its counters."""
+
     @property
-    def entries(self) -> int: ...
+    def entries(self) -> int:
+        """The number of sessions in memory."""
+
     @property
-    def bytes(self) -> int: ...
+    def bytes(self) -> int:
+        """Their estimated memory in bytes."""
+
     @property
-    def coherent(self) -> bool: ...
+    def coherent(self) -> bool:
+        """Whether every change in the store is received."""
+
     @property
-    def refused(self) -> bool: ...
+    def refused(self) -> bool:
+        """Whether the store does not support invalidation."""
 
 
 class PolledTable(Protocol):
-    def current(self) -> object | None: ...
+    """A record table that is polled."""
+
+    def current(self) -> object | None:
+        """Return the table; None when it is not known."""
 
 
 class MonitoredWorker(Protocol):
-    """`generation` is that of the configuration that it answers by; 0 while it does not run."""
+    """The state of a worker process."""
 
     @property
-    def worker(self) -> int: ...
+    def worker(self) -> int:
+        """Its number."""
+
     @property
-    def answering(self) -> bool: ...
+    def answering(self) -> bool:
+        """Whether it answers checks."""
+
     @property
-    def generation(self) -> int: ...
+    def generation(self) -> int:
+        """The generation of its configuration; 0 while it does not run."""
+
     @property
-    def lagging(self) -> bool: ...
+    def lagging(self) -> bool:
+        """Whether it has another generation than the wanted one."""
 
 
 class NearCacheCollector(Collector):
+    """The collector of the session cache."""
+
     def __init__(self) -> None:
         self.cache: NearCache | None = None
 
     def collect(self) -> Iterable[Metric]:
+        """Yield the metrics `authz_near_cache_*`, all 0 without a cache."""
         cache = self.cache
         stats = cache.stats if cache else None
         lookups = CounterMetricFamily(
@@ -88,10 +112,13 @@ class NearCacheCollector(Collector):
 
 
 class RecordTableCollector(Collector):
+    """The collector of the record tables."""
+
     def __init__(self) -> None:
         self.tables: Mapping[str, PolledTable] = {}
 
     def collect(self) -> Iterable[Metric]:
+        """Yield the metric `authz_record_tables_known`."""
         known = GaugeMetricFamily(
             "authz_record_tables_known",
             "Workers that know a table of records in Redis; rules about it refuse in the others.",
@@ -103,24 +130,25 @@ class RecordTableCollector(Collector):
 
 
 class WorkerCollector(Collector):
-    """Of the process that knows all of them; the gauges of the others are not added up."""
+    """The collector of the workers, in the process that knows all of them."""
 
     def __init__(self) -> None:
         self.workers: Callable[[], Iterable[MonitoredWorker]] = tuple
 
     def collect(self) -> Iterable[Metric]:
+        """Yield the metrics `authz_workers_*` and `authz_worker_config_generation`."""
         workers = tuple(self.workers())
         for name, text, count in (
             ("configured", "Workers that there are to be.", len(workers)),
             (
                 "answering",
                 "Workers that answer checks.",
-                sum(each.answering for each in workers),
+                sum(worker.answering for worker in workers),
             ),
             (
                 "lagging",
                 "Workers that answer by another generation of the configuration than the wanted one.",
-                sum(each.lagging for each in workers),
+                sum(worker.lagging for worker in workers),
             ),
         ):
             yield GaugeMetricFamily(f"authz_workers_{name}", text, value=count)
@@ -129,6 +157,6 @@ class WorkerCollector(Collector):
             "The generation of the configuration that a worker answers by; 0 while it does not run.",
             labels=("worker",),
         )
-        for each in workers:
-            generations.add_metric((str(each.worker),), each.generation)
+        for worker in workers:
+            generations.add_metric((str(worker.worker),), worker.generation)
         yield generations

@@ -1,5 +1,4 @@
-"""From what is registered to plain values, which may add up with those of other processes, and from
-them to the page that Prometheus reads."""
+"""Conversions between a Prometheus registry, a snapshot and the text format."""
 
 from __future__ import annotations
 
@@ -16,11 +15,12 @@ if TYPE_CHECKING:
 
 
 def collect_snapshot(registry: CollectorRegistry) -> MetricsSnapshot:
+    """Return the current values of a registry."""
     return tuple(_to_family(metric) for metric in registry.collect())
 
 
 def render(snapshot: MetricsSnapshot) -> bytes:
-    """The text that Prometheus reads."""
+    """Return the snapshot in Prometheus' text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_SnapshotCollector(snapshot))
     return generate_latest(registry)

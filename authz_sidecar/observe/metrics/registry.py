@@ -1,4 +1,4 @@
-"""What one process is told as it happens, and the registry that all counts are in."""
+"""The metrics of one process and their registry."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """What this process counts, in a registry of its own."""
+    """The metrics of this process, in a registry of its own."""
 
     def __init__(self, *, version: str, with_process_metrics: bool = True) -> None:
         self._registry = registry = CollectorRegistry(auto_describe=False)
@@ -104,54 +104,63 @@ class Metrics:
         ).set(1)
 
     def check_counter(self, *, adapter: str, decision: str, status: int) -> CheckCounter:
-        """Of one kind of check: `add` counts one, and the seconds that it took."""
+        """Return the counter of checks with these labels."""
         return self._checks.counter(adapter, decision, status)
 
     def count_sign_in(self, *, provider: str, outcome: str) -> None:
+        """Count a sign-in by its outcome."""
         self._sign_ins.labels(provider, outcome).inc()
 
     def count_throttled(self, *, endpoint: str) -> None:
+        """Count a request above the rate limit."""
         self._throttled.labels(endpoint).inc()
 
     def count_credentials(self, *, kind: str, outcome: str) -> None:
+        """Count a check with credentials in `Authorization`."""
         self._credentials.labels(kind, outcome).inc()
 
     def count_store_error(self) -> None:
+        """Count a failed call to the session store."""
         self._store_errors.inc()
 
     def count_refused_connection(self, *, listener: str, status: int) -> None:
+        """Count a request that the server refused before any application."""
         self._refusals.labels(listener, str(status)).inc()
 
     def set_loaded(
         self, *, generation: int, loaded_at: float, routes: int, refused_routes: int
     ) -> None:
+        """Set the generation that every worker has loaded; `loaded_at` is in Unix seconds."""
         self._generation.set(generation)
         self._loaded_at.set(loaded_at)
         self._routes.set(routes)
         self._routes_refused.set(refused_routes)
 
     def set_target_generation(self, *, generation: int) -> None:
+        """Set the generation that every worker is to load, after a successful reload."""
         self._wanted.set(generation)
         self._reload_ok.set(1)
 
     def set_reload_failed(self) -> None:
+        """Record that the last reload failed."""
         self._reload_ok.set(0)
 
     def track_near_cache(self, cache: NearCache) -> None:
-        """The one whose state is told from now on."""
+        """Report this session cache from now on."""
         self._near_cache.cache = cache
 
     def track_record_tables(self, tables: Mapping[str, PolledTable]) -> None:
-        """Those whose state is told from now on."""
+        """Report these record tables from now on."""
         self._record_tables.tables = tables
 
     def track_workers(self, workers: Callable[[], Iterable[MonitoredWorker]]) -> None:
-        """Who tells of each worker from now on."""
+        """Report the workers that `workers` returns from now on."""
         self._workers.workers = workers
 
     def count_worker_restart(self, reason: str) -> None:
-        """`reason` is `died`, `hung`, `lagging` or `not-started`."""
+        """Count a restart; `reason` is `died`, `hung`, `lagging` or `not-started`."""
         self._restarts.labels(reason).inc()
 
     def snapshot(self) -> MetricsSnapshot:
+        """Return the current values of all metrics."""
         return collect_snapshot(self._registry)
