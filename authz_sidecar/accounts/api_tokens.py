@@ -60,7 +60,7 @@ class ApiTokenAuthenticator:
             session = await self._command_line_tool(secret, request, route)
         if session is None:
             raise CredentialsRefused(
-                f"a token `{prefix}…` that does not stand, or not on the route `{route.name}`",
+                f"a token `{prefix}…` that is not valid, or not on the route `{route.name}`",
                 kind=_credential_kind(prefix),
                 # The client does not learn why: the token may be stolen.
                 headers=(("www-authenticate", f'{_challenge(request)}, error="invalid_token"'),),

@@ -128,7 +128,7 @@ class IngressNginx:
         # The client controls the values. If one of them holds `&`, every expected name is still there.
         if names[0] == expected[0] and set(expected) <= set(names):
             raise BadProxyRequest(
-                f"the question has the parameters `{', '.join(names)[:100]!a}`, and not exactly"
+                f"the subrequest has the parameters `{', '.join(names)[:100]!a}`, and not exactly"
                 f" `{', '.join(expected)}`"
             )
         raise ProxyMisconfigured(

@@ -98,7 +98,7 @@ class NginxChallenge:
         # Signed in between the two subrequests, in another tab perhaps: load the page again.
         if request.method == "GET" and is_navigation(request):
             return responses.redirect(request.url, request)
-        message = "Signed in meanwhile. Please try again."
+        message = "You are signed in now. Please try again."
         return responses.json_or_grpc_error(
             401, {"error": "try-again", "message": message}, message, request
         )

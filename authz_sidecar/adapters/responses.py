@@ -76,7 +76,7 @@ def _step_up_required(
 ) -> HttpResponse:
     """Return 401 as in RFC 9470 section 3, which has no parameter for `amr`: it is in the body
     alone."""
-    error, message = "insufficient_user_authentication", "Sign in again, in the way asked for."
+    error, message = "insufficient_user_authentication", "Sign in again in the required way."
     document: dict[str, object] = {
         "error": error,
         "message": message,

@@ -163,7 +163,7 @@ class ResponseFactory:
             return Rejected(
                 status=401,
                 reason="unauthenticated",
-                message="This address is for programs with a token.",
+                message="This address requires a token.",
                 request_id=request_id,
                 headers=tuple(("www-authenticate", challenge) for challenge in challenges),
             )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MAX_PREPARED = 16
 """Responses per session: one for each proxy, host, route and set of other cookies."""
 
-_KEY = "lane"
+_KEY = "fast path"
 _OBJECT_BYTES = 300
 
 

@@ -95,7 +95,7 @@ class AuthenticatorChain:
     ) -> CredentialsRefused:
         challenges = self.challenges(request, route)
         return CredentialsRefused(
-            f"credentials of scheme `{credentials.scheme:.20}` that nobody accepted here vouches for",
+            f"credentials of scheme `{credentials.scheme:.20}` that no authenticator of the route accepts",
             kind=credentials.scheme or "unreadable",
             headers=tuple(("www-authenticate", challenge) for challenge in challenges),
         )

@@ -100,9 +100,9 @@ class AccessTokenAuthenticator:
     ) -> tuple[AccessTokenVerifier, VerifiedToken]:
         """Return the first issuer of the route that accepts the token, and the verified token."""
         if not token:
-            raise TokenRefused("the credentials are no token")
+            raise TokenRefused("the credentials are not a token")
         claimed_issuer = unverified_issuer(token)
-        refusal = TokenRefused("token of nobody whose tokens the route accepts")
+        refusal = TokenRefused("token of an issuer that the route does not accept")
         for name in route.token_issuers:
             verifier = self._verifiers[name]
             # A signed token names its issuer; no other one is asked.
@@ -141,7 +141,7 @@ class AccessTokenAuthenticator:
             raise TokenRefused(
                 "DPoP: the proof has no current nonce",
                 code="use_dpop_nonce",
-                public_message="The DPoP proof needs the nonce that is given here.",
+                public_message="The DPoP proof must have the nonce of this response.",
             )
         # Nothing is written before the token and the possession of its key are verified.
         replay_key = f"DPoP proof {proof.thumbprint} {proof.jti}"

@@ -110,7 +110,7 @@ def check_purpose(claims: Claims) -> None:
         if name in claims:
             raise TokenRefused(f"token with `{name}`: an ID token, which is for no API")
     if "events" in claims:  # RFC 8417: a security event, such as a logout token
-        raise TokenRefused("token with `events`: it tells of something and is nobody's")
+        raise TokenRefused("token with `events`: a security event token, not an access token")
 
 
 def check_required(claims: Claims, *, settings: IssuerSettings) -> None:
@@ -128,7 +128,7 @@ def check_scopes(claims: Claims, *, settings: IssuerSettings) -> None:
         raise TokenRefused(
             f"token without the scopes `{' '.join(sorted(missing))}`",
             code="insufficient_scope",
-            public_message="The token lacks a scope.",
+            public_message="The token lacks a required scope.",
         )
 
 
@@ -164,7 +164,7 @@ def identity_from_claims(claims: Claims, *, settings: IssuerSettings) -> Identit
         or subject.isspace()
         or len(subject) > _MAX_SUBJECT_LENGTH
     ):
-        raise TokenRefused(f"claim `{names.user}` names nobody")
+        raise TokenRefused(f"claim `{names.user}` is not a usable user id")
     email = _verified_email(claims, names.email)
     # An unverified address must not reach policies and headers as a claim either.
     unverified = {"email"} if is_email_unverified(claims) else set[str]()

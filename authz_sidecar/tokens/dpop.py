@@ -141,7 +141,7 @@ def _equal_in_constant_time(actual: object, expected: str) -> bool:
 def invalid_proof(message: str, *, code: str = "invalid_dpop_proof") -> TokenRefused:
     """Return the error for a proof that is not valid."""
     return TokenRefused(
-        f"DPoP: {message}", code=code, public_message="The DPoP proof does not count here."
+        f"DPoP: {message}", code=code, public_message="The DPoP proof is not accepted here."
     )
 
 

@@ -86,7 +86,9 @@ class TokenIntrospector:
 
     def _start_request(self, token: str) -> asyncio.Task[VerifiedToken]:
         if len(self._pending) >= MAX_CONCURRENT_REQUESTS:
-            raise ProviderUnavailable(f"token issuer `{self.settings.name}` is asked too much")
+            raise ProviderUnavailable(
+                f"token issuer `{self.settings.name}` has too many pending requests"
+            )
         task = self._tasks.start(
             self._introspect(token),
             name=f"introspection by `{self.settings.name}`",

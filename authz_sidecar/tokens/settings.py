@@ -91,7 +91,7 @@ class TokenRefused(LoginRefused):
     visible ASCII, without quotes and backslashes.
     """
 
-    public_message = "The token does not count here."
+    public_message = "The token is not accepted here."
 
     def __init__(
         self, message: str, *, code: str = "invalid_token", public_message: str | None = None

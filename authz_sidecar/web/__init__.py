@@ -1,8 +1,8 @@
-"""What the service answers over HTTP.
+"""The HTTP applications: checks, sign-in and the operators' listener.
 
-FastAPI describes APIs by some dozens of pydantic's models and has a validator built for each. We
-publish no description, so they are left to be built when one is first used, which is never: every
-worker is more than a megabyte smaller.
+FastAPI describes APIs with some dozens of pydantic models and builds a validator for each. The
+sidecar publishes no such description, so their validators are built on first use, which never
+happens: every worker is more than a megabyte smaller.
 https://docs.pydantic.dev/latest/api/config/#pydantic.config.ConfigDict.defer_build
 """
 

@@ -1,5 +1,5 @@
-"""The files behind the pages: read once at start, named in the pages with a digest of their
-content, so that browsers may keep them for good and still see a new release at once."""
+"""The static files of the pages: read once at start, and named with a digest of their content, so
+that browsers may cache them for a year and still get a new release at once."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
+    """A static file; `digest` begins the SHA-256 of its content."""
+
     body: bytes
     media_type: str
     digest: str
 
     def headers(self) -> tuple[tuple[str, str], ...]:
+        """Return the response headers."""
         return (
             ("content-type", self.media_type),
             ("x-content-type-options", "nosniff"),
-            # The page that ends a tool's sign-in is sandboxed, so of no origin.
+            # The last page of a tool's sign-in is sandboxed, so it has no origin.
             (RESOURCE_POLICY, "cross-origin"),
             ("cache-control", "public, max-age=31536000, immutable"),
             # An SVG opened on its own is a document: it may run and load nothing.
@@ -31,7 +34,7 @@ class Asset:
 
 
 def load_assets() -> dict[str, Asset]:
-    """Every file of `static/` by its name."""
+    """Return every file of `static/` by its name."""
     assets = {}
     for entry in files("authz_sidecar.web").joinpath("static").iterdir():
         suffix = entry.name[entry.name.rfind(".") :]

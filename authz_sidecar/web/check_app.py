@@ -1,6 +1,7 @@
-"""The check listener's application: any method, exact raw paths, no body, no framework.
+"""The ASGI application of the check listener: any method, exact raw paths, no body, no framework.
 
-Only who asks is judged here; what is asked belongs to the adapters and the gate.
+Judges the peer only, and resolves the client's address for the web listener; the subrequest belongs
+to the adapters and the authorizer.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _PLAIN = ("content-type", "text/plain")
 _NOT_FOUND = HttpResponse(
     status=404, headers=with_isolation_headers(404, (_PLAIN,)), body=b"Not found.\n"
 )
-# Who may not ask has no business to hold one of a bounded number of connections.
+# An untrusted peer must not hold one of a bounded number of connections.
 _FORBIDDEN = HttpResponse(
     status=403,
     headers=with_isolation_headers(403, (_PLAIN, ("connection", "close"))),
@@ -46,8 +47,11 @@ _ENVOY_PREFIX = f"{envoy.PATH_PREFIX}/"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckApp:
-    """`adapters` by raw path (`adapters/registry.py`); `trusted_peers` are the peers that may
-    ask."""
+    """The ASGI application of the check listener.
+
+    - `adapters`: by raw path (`adapters/registry.py`).
+    - `trusted_peers`: the peers that may send subrequests.
+    """
 
     authorizer: Authorizer
     adapters: Mapping[str, Adapter]
@@ -76,8 +80,8 @@ class CheckApp:
         return await self.authorizer.check(adapter, subrequest)
 
     def is_trusted_connection(self, scope: Mapping[str, Any]) -> bool:
-        """Whether who is at the other end of the connection may ask; judged by `client` and
-        `server` alone."""
+        """Whether the peer of a connection may send subrequests, by `client` and `server` of the
+        scope."""
         peer = _peer_address(scope)
         return (
             _is_unix_socket(scope) if peer is None else is_trusted(peer, trusted=self.trusted_peers)
@@ -91,19 +95,19 @@ class CheckApp:
 
 
 def _is_unix_socket(scope: Mapping[str, Any]) -> bool:
-    """A TCP peer that is gone already has no address either, but the listener still has its own."""
+    """Whether the listener is a Unix socket. A closed TCP connection has no peer address either."""
     server = scope.get("server")
     return server is None or server[1] is None
 
 
 def _peer_address(scope: Mapping[str, Any]) -> Address | None:
-    """The socket's own address; None on a Unix socket."""
+    """Return the address of the socket's peer; None on a Unix socket."""
     client = scope.get("client")
     return ip_address(client[0].partition("%")[0]) if client else None
 
 
 def _target(scope: Scope) -> str:
-    """As it came from the socket where our protocol kept it (`server/protocol.py`)."""
+    """Return the raw target; `server/protocol.py` keeps it in the scope."""
     raw: bytes | None = scope.get("authz_target")
     if raw is None:
         query = scope["query_string"]
@@ -115,7 +119,7 @@ async def _send_response(response: HttpResponse, method: str, send: Send) -> Non
     headers = [
         (name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers
     ]
-    # RFC 9112 section 6.3: an answer to HEAD has no body, whatever its length says.
+    # RFC 9112 section 6.3: a response to HEAD has no body, whatever its length says.
     headers.append((b"content-length", str(len(response.body)).encode()))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     body = b"" if method == "HEAD" else response.body
@@ -128,7 +132,11 @@ ClientAddressResolver = Callable[["Request"], "Address | None"]
 def client_address_resolver(
     *, trusted_peers: NetworkSet, trusted_hops: NetworkSet
 ) -> ClientAddressResolver:
-    """`X-Forwarded-For` is believed of `trusted_peers` peers and Unix sockets alone."""
+    """Return a function that resolves the client's address of a request.
+
+    Only `trusted_peers` and Unix sockets are believed in `X-Forwarded-For`; for any other peer the
+    result is the peer's own address.
+    """
 
     def resolve(request: Request) -> Address | None:
         peer = ip_address(request.client.host.partition("%")[0]) if request.client else None

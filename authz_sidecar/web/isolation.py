@@ -1,4 +1,5 @@
-"""Whatever the web listener answers is kept apart from other pages, errors of the framework too."""
+"""The middleware that isolates all responses of the web listener from other sites, errors of the
+framework included."""
 
 from __future__ import annotations
 

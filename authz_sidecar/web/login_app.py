@@ -1,5 +1,5 @@
-"""The web edge of sign-in: routes under the base path and the few outside it. Every endpoint
-converts, calls and converts; what a request means is decided in `login`."""
+"""The web application of the sign-in: routes under the base path and the few outside it. Every
+endpoint converts, calls and converts; requests are judged in `login`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,11 @@ _PLAIN_HEADERS = {"cache-control": "no-store"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginServices:
-    """What the endpoints of one configuration call. They find it at the application and hold none of
-    it themselves: FastAPI remembers endpoints in tables of its own, for longer than a configuration
-    is in use."""
+    """What the endpoints of one configuration call.
+
+    Endpoints look it up at the application and hold none of it: FastAPI keeps endpoints in tables
+    of its own, for longer than a configuration is in use.
+    """
 
     login: LoginService
     hosts: HostResolver
@@ -51,9 +53,9 @@ class LoginServices:
 
 
 def build_web_app(services: LoginServices, *, base_path: str) -> FastAPI:
-    """The whole application behind `web_listen`."""
+    """Return the application behind `web_listen`."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    app.state.behind = services
+    app.state.services = services
     app.add_exception_handler(HTTPException, _bare_error)
     app.add_exception_handler(Exception, _failed)
     app.add_middleware(IsolationMiddleware)
@@ -63,13 +65,16 @@ def build_web_app(services: LoginServices, *, base_path: str) -> FastAPI:
 
 
 def release(app: FastAPI) -> None:
-    """Let go of what the endpoints call. The application itself is a circle of references, and would
-    keep all of a configuration for as long as nobody looks for such."""
-    del app.state.behind
+    """Drop the services of the application.
+
+    The application itself is a reference cycle, and would keep the whole configuration alive until
+    the next collection of such cycles.
+    """
+    del app.state.services
 
 
 def login_router(*, base_path: str) -> APIRouter:
-    """What belongs to one browser on one of our hosts."""
+    """Return the routes that depend on the host and the browser."""
     router = APIRouter(include_in_schema=False)
 
     def route(path: str, methods: list[str], handler: Handler) -> None:
@@ -109,11 +114,15 @@ def login_router(*, base_path: str) -> APIRouter:
 
 
 def public_router(*, base_path: str) -> APIRouter:
-    """What is the same for everybody; of `PROTECTED_RESOURCE_PATH`, on each host."""
+    """Return the routes that are the same for every client; `PROTECTED_RESOURCE_PATH` depends on
+    the host.
+
+    The endpoint of static files raises `HTTPException` for an unknown name.
+    """
     router = APIRouter(include_in_schema=False)
     assets = load_assets()
 
-    # A parameter of its own would have FastAPI import all of pydantic's first version, for a look.
+    # A path parameter in the signature would make FastAPI import all of pydantic.v1.
     async def static_file(request: Request) -> Response:
         if (asset := assets.get(request.path_params["name"])) is None:
             raise HTTPException(404)
@@ -136,7 +145,7 @@ async def _jwks(request: Request) -> Response:
 
 
 async def _protected_resource(request: Request) -> Response:
-    """What a host says of itself to programs (RFC 9728 section 3), for pages of any origin."""
+    """Return the metadata of a protected resource (RFC 9728 section 3), for scripts of any origin."""
     services = _services(request)
     path = request.scope["raw_path"].decode("latin-1").removeprefix(PROTECTED_RESOURCE_PATH)
     try:
@@ -160,7 +169,7 @@ def _json_document(content: Mapping[str, object]) -> Response:
 
 
 def _services(request: Request) -> LoginServices:
-    services: LoginServices = request.app.state.behind
+    services: LoginServices = request.app.state.services
     return services
 
 
@@ -202,7 +211,7 @@ def _parse_pairs(text: bytes) -> Pairs:
 
 
 async def _read_form(request: Request) -> bytes:
-    """A small form, or nothing; never more than `MAX_FORM_BYTES` bytes in memory."""
+    """Return the body if it is a form; keeps at most `MAX_FORM_BYTES` in memory."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = bytearray()
     async for chunk in request.stream():
@@ -222,14 +231,14 @@ def _to_response(login_response: LoginResponse) -> Response:
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
-    """Outside of all middleware; the server logs the error."""
+    """Return 500, outside of all middleware; the server logs the error."""
     return Response(
         status_code=500, headers=dict(with_isolation_headers(500, tuple(_PLAIN_HEADERS.items())))
     )
 
 
 async def _bare_error(_request: Request, error: Exception) -> Response:
-    """Nothing that tells one unknown address from another."""
+    """Return the status alone, so that unknown addresses look alike."""
     status, headers = (
         (error.status_code, error.headers or {}) if isinstance(error, HTTPException) else (500, {})
     )

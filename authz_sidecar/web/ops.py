@@ -1,5 +1,7 @@
-"""The operators' listener: alive, ready, how much, which configuration. Only asks; whoever can
-answer is handed in, because with several workers it is another process."""
+"""The operators' listener: health, readiness, metrics, status and recent denials.
+
+Calls an `Operations` implementation, which is in another process when there are several workers.
+"""
 
 from __future__ import annotations
 
@@ -22,33 +24,38 @@ _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """`missing` says of each part that is not ready what is wrong with it."""
+    """The readiness of the server; `missing` has a message for each part that is not ready."""
 
     missing: Mapping[str, str]
 
     @property
     def ready(self) -> bool:
+        """Whether nothing is missing."""
         return not self.missing
 
 
 class Operations(Protocol):
-    """Whoever knows the state of the server."""
+    """Reports the state of the server."""
 
     def answering(self) -> bool:
         """Whether checks are answered."""
 
-    async def readiness(self) -> Readiness: ...
+    async def readiness(self) -> Readiness:
+        """Return which parts are ready."""
 
     async def metrics_page(self) -> bytes:
-        """As Prometheus reads it."""
+        """Return the metrics in Prometheus' text format."""
 
-    async def status(self) -> Mapping[str, Any]: ...
+    async def status(self) -> Mapping[str, Any]:
+        """Return the state of configuration and workers, as JSON values."""
 
     async def denial(self, request_id: str) -> Mapping[str, Any] | None:
-        """The explanation of a recent denial; None where it is not remembered."""
+        """Return the explanation of a recent denial; None when it is not kept."""
 
 
 def build_ops_app(operations: Operations) -> Starlette:
+    """Return the application behind `ops_listen`."""
+
     async def healthz(_request: Request) -> Response:
         if operations.answering():
             return _json_response(200, {"status": "ok"})
@@ -68,10 +75,10 @@ def build_ops_app(operations: Operations) -> Starlette:
         return _json_response(200, await operations.status())
 
     async def denial(request: Request) -> Response:
-        explained = await operations.denial(request.path_params["request_id"])
-        if explained is None:
+        explanation = await operations.denial(request.path_params["request_id"])
+        if explanation is None:
             return _json_response(404, {"error": "no recent denial has this request id"})
-        return _json_response(200, explained)
+        return _json_response(200, explanation)
 
     app = Starlette(
         routes=[

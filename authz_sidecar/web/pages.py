@@ -1,8 +1,7 @@
-"""The pages people see, as HTML text: what happened, why, and what to do next.
+"""The pages for browsers, as HTML text: what happened, why, and what to do next.
 
-Decides wording and looks only. It is told everything it shows, escapes all of it, and links to
-nothing but http(s) addresses and local paths. Templates are read at the start, and compiled when
-they are first shown: most workers show few of them.
+Decides wording and looks only. Escapes every value, and links only to http(s) URLs and local paths.
+Templates are read at start, and compiled when they are first rendered: most workers render few.
 """
 
 from __future__ import annotations
@@ -19,7 +18,11 @@ from markupsafe import Markup
 from authz_sidecar.core.browser_headers import with_isolation_headers
 from authz_sidecar.login.loop_detection import LoopCause
 from authz_sidecar.web.assets import load_assets
-from authz_sidecar.web.reason_texts import explain_reasons
+from authz_sidecar.web.reason_texts import (
+    another_account_may_help,
+    explain_reasons,
+    shown_codes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,19 +37,18 @@ _COOKIES_BLOCKED = (
 )
 _CLOCK_WRONG = "The clock of this device, or of the server, is wrong."
 _OTHER_NAME = (
-    "The site is reached under another name than the one it is configured for, or over plain http."
+    "The site is configured for another name than the one in the address bar, or for https."
 )
 _NO_COMMON_STORE = "Several copies of the sign-in service run without a common session store."
 _STORE_LOSES_SESSIONS = (
     "The session store loses sessions: it was emptied, or has too little memory."
 )
-_TOO_MANY_COOKIES = "There are so many cookies for this site that the browser drops some."
+_TOO_MANY_COOKIES = "The browser has too many cookies for this site and drops some."
 _UNSATISFIABLE_RULE = (
-    "The site asks for something that no sign-in changes: a rule about how you sign in is at odds"
-    " with what the identity provider does."
+    "A rule of the site requires a way of signing in that the identity provider does not perform."
 )
 _PROXY_DROPS_COOKIES = (
-    "The proxy does not pass cookies on to the sign-in service, or changes the address."
+    "The proxy does not pass cookies to the sign-in service, or changes the address."
 )
 
 LOOP_CAUSES: Mapping[LoopCause, tuple[str, ...]] = MappingProxyType(
@@ -62,9 +64,9 @@ LOOP_CAUSES: Mapping[LoopCause, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
-"""The likely causes, the likeliest first."""
+"""The likely causes, the most likely first."""
 
-# What could end up in a name or an address and mislead the eye or the encoder: control characters,
+# Characters of a name or an address that mislead the reader or cannot be encoded: control characters,
 # text-direction overrides and lone surrogates.
 _UNSAFE_CHARACTERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -73,10 +75,10 @@ _FOLLOWABLE_URL = re.compile(r"https?://[^/\\]|/(?![/\\])")
 
 
 class Pages:
-    """Renders every page. The stylesheet is expected at `<base_path>/static/`."""
+    """Renders every page. The stylesheet is at `<base_path>/static/`."""
 
-    # `form-action` also covers where an answer to a form redirects to: a POST that has to end at
-    # the identity provider answers `continue_to` instead of a redirect.
+    # `form-action` also covers redirects after a form: a POST that has to end at the identity
+    # provider gets the page `continue_to` instead of a redirect.
     CONTENT_SECURITY_POLICY = (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
@@ -92,8 +94,8 @@ class Pages:
 
     @cached_property
     def _template(self) -> Callable[[str], Template]:
-        """By its name. The first page waits a twentieth of a second for the engine, which many
-        workers never need."""
+        """The function that returns a template by name. Creating the engine takes 50 ms, and many
+        workers never need it."""
         from jinja2 import DictLoader, Environment, StrictUndefined  # noqa: PLC0415
 
         environment = Environment(
@@ -111,12 +113,12 @@ class Pages:
         return environment.get_template
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The response headers of every page."""
+        """Return the response headers of every page."""
         own = (
             ("content-type", "text/html; charset=utf-8"),
             ("content-security-policy", self.CONTENT_SECURITY_POLICY),
             ("x-frame-options", "DENY"),
-            # Not `no-referrer`: browsers then send `Origin: null` with our own forms.
+            # With `no-referrer` browsers send `Origin: null` with forms.
             ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         )
@@ -131,12 +133,19 @@ class Pages:
         request_id: str,
         switch_account_url: str | None,
     ) -> str:
+        """Return the page of a denied request.
+
+        Only codes of failed conditions are shown, and another account is offered only if it may
+        help.
+        """
         return self._render(
             "denied",
             identity=identity,
             url=url,
             explanations=explain_reasons(reasons),
-            codes=sorted(reasons),
+            codes=shown_codes(reasons),
+            groups_required="groups-unauthorized" in reasons,
+            another_account_may_help=another_account_may_help(reasons),
             request_id=request_id,
             switch_account_url=switch_account_url,
         )
@@ -151,7 +160,7 @@ class Pages:
         retry_label: str = "Try again",
         hints: tuple[str, ...] = (),
     ) -> str:
-        """A sign-in that went wrong, a bad request, a lost attempt, throttling."""
+        """Return the page of a failed sign-in, a bad request, a lost transaction or a rate limit."""
         return self._render(
             "trouble",
             title=title,
@@ -163,17 +172,19 @@ class Pages:
         )
 
     def provider_down(self, *, provider: str, retry_url: str | None, request_id: str) -> str:
+        """Return the page for an identity provider that does not answer."""
         return self._render(
             "provider_down", provider=provider, retry_url=retry_url, request_id=request_id
         )
 
     def too_many_redirects(self, *, host: str, request_id: str, cause: LoopCause) -> str:
+        """Return the page for a sign-in loop, with its likely causes."""
         return self._render("loop", host=host, request_id=request_id, causes=LOOP_CAUSES[cause])
 
     def other_account(
         self, *, identity: Identity, continue_url: str, back_url: str, request_id: str
     ) -> str:
-        """A step-up came back with somebody else than began it."""
+        """Return the page for a step-up that came back with another account."""
         return self._render(
             "other_account",
             identity=identity,
@@ -183,13 +194,13 @@ class Pages:
         )
 
     def choose_provider(self, *, options: tuple[tuple[str, str], ...], host: str) -> str:
-        """`options` are `(label, url)`."""
+        """Return the page to choose a provider; `options` are `(label, url)`."""
         return self._render("choose", options=options, host=host)
 
     def sign_out(
         self, *, identity: Identity | None, action_url: str, csrf: str, everywhere: bool
     ) -> str:
-        """A form that posts `csrf` and `scope`: `everywhere`, or `site` for this site only.
+        """Return a form that posts `csrf` and `scope`: `everywhere`, or `site` for this site only.
 
         `everywhere` says that the session is shared with other sites, so that there is a choice.
         """
@@ -198,6 +209,7 @@ class Pages:
         )
 
     def signed_out(self, *, home_url: str | None) -> str:
+        """Return the page after sign-out."""
         return self._render("signed_out", home_url=home_url)
 
     def who_am_i(
@@ -209,7 +221,8 @@ class Pages:
         sign_out_url: str,
         sessions_url: str | None = None,
     ) -> str:
-        """`provider` as people know it."""
+        """Return the page about the session; `provider` is a display name, `expires_at` in Unix
+        seconds."""
         return self._render(
             "who",
             identity=identity,
@@ -222,7 +235,7 @@ class Pages:
     def sessions(
         self, *, identity: Identity, lines: tuple[SessionRow, ...], action_url: str, csrf: str
     ) -> str:
-        """Forms that post `csrf` and `session`, the handle of one, or `all`."""
+        """Return forms that post `csrf` and `session`, the public id of one session, or `all`."""
         rows = [
             {
                 "device": line.device,
@@ -251,8 +264,10 @@ class Pages:
         csrf: str,
         fields: tuple[tuple[str, str], ...],
     ) -> str:
-        """A form that posts `csrf`, `fields` and `allow`, 1 or 0. `tool` is where the program that
-        asks can be reached."""
+        """Return a form that posts `csrf`, `fields` and `allow`, 1 or 0.
+
+        `tool` is the address at which the program listens; `ends_at` is in Unix seconds.
+        """
         return self._render(
             "allow_tool",
             identity=identity,
@@ -265,7 +280,7 @@ class Pages:
         )
 
     def continue_to(self, *, url: str) -> str:
-        """Goes on to `url` by itself, and by a link; needs no script."""
+        """Return a page that redirects to `url`, and links to it; needs no script."""
         return self._render("continue", url=url)
 
     def _render(self, template: str, **values: object) -> str:

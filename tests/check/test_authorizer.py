@@ -615,7 +615,7 @@ async def test_programs_are_told_what_is_missing(name: str) -> None:
         return  # what the challenge says, and nobody can say through the controller
     assert header(reply, "www-authenticate") == (
         'Bearer error="insufficient_user_authentication",'
-        ' error_description="Sign in again, in the way asked for.",'
+        ' error_description="Sign in again in the required way.",'
         ' acr_values="gold plat", max_age="300"'
     )
     document = json.loads(reply.body)

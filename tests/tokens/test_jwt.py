@@ -51,7 +51,7 @@ def logged_error(reply: HttpResponse) -> str:
     error: str = json.loads(reply.body)["error"]
     # Which of the checks it was is for the log alone.
     if error == "invalid_token":
-        assert 'error_description="The token does not count here."' in challenge
+        assert 'error_description="The token is not accepted here."' in challenge
     assert f'error="{error}"' in challenge
     return error
 

@@ -233,7 +233,7 @@ async def test_a_failure_of_ours_is_kept_apart_as_well() -> None:
         raise RuntimeError("broken")
 
     async with running_sign_in(NOBODY) as at:
-        at.app.state.behind = replace(at.app.state.behind, jwks=broken)
+        at.app.state.services = replace(at.app.state.services, jwks=broken)
         transport = httpx2.ASGITransport(app=at.app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url=APP) as web:
             reply = await web.get("/.auth/jwks.json")

@@ -94,9 +94,9 @@ class NearCacheCollector(Collector):
             lookups.add_metric((source,), getattr(stats, name, 0))
         yield lookups
         for name, text in (
-            ("invalidations", "Sessions dropped because the store told of a change."),
+            ("invalidations", "Sessions dropped because they changed in the store."),
             ("evictions", "Sessions dropped to make room for others."),
-            ("losses", "Times that the store's changes could not be heard any more."),
+            ("losses", "Times that the connection for changes in the store was lost."),
             ("touches", "Last uses written to the store."),
         ):
             yield CounterMetricFamily(
@@ -105,8 +105,8 @@ class NearCacheCollector(Collector):
         for name, text in (
             ("entries", "Sessions in memory, in all workers."),
             ("bytes", "The memory they take, as estimated, in all workers."),
-            ("coherent", "Workers that hear of every change and may answer from memory."),
-            ("refused", "Workers whose store does not tell of changes: they keep no session."),
+            ("coherent", "Workers that receive every change and may answer from memory."),
+            ("refused", "Workers whose store does not support invalidation: they keep no session."),
         ):
             yield GaugeMetricFamily(f"authz_near_cache_{name}", text, value=getattr(cache, name, 0))
 
