@@ -2,7 +2,7 @@
 store, and in this process while the store is down.
 
 Decides which request is refused and when it may be retried. Never counts by user name alone: that
-would let anybody lock anybody out.
+would let one client lock out another.
 """
 
 from __future__ import annotations

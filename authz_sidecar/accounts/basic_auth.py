@@ -2,7 +2,7 @@
 and limited against guessing.
 
 Failed guesses are counted per account and network, and per network: counting by account alone would
-let anybody lock anybody out. Unknown accounts are counted like any other, so that the limit does
+let one client lock out another. Unknown accounts are counted like any other, so that the limit does
 not reveal them, and a network has a fixed number of counters whatever names it tries. Verified
 credentials are cached by a keyed hash, so that a client that sends them with every request is
 hashed once.

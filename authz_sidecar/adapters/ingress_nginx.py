@@ -144,8 +144,8 @@ def _split_url(url: str) -> tuple[str, str, str]:
     Only the first slash ends the authority, so that a backslash, a `?` or a `#` before it fails the
     grammar of hosts.
     """
-    scheme, separator, rest = url.partition("://")
-    authority, slash, target = rest.partition("/")
+    scheme, separator, remainder = url.partition("://")
+    authority, slash, target = remainder.partition("/")
     if not separator or not slash:
         raise BadProxyRequest(f"`{URL_HEADER}` is not an absolute URL with a path")
     return scheme, authority, f"/{target}"

@@ -151,8 +151,8 @@ class ResponseFactory:
 
     def _cookie_for_app(self, request: CheckRequest) -> str:
         lines = request.header_values("cookie")
-        rest = self.cookies.remove_own(lines) if self.strip_cookie else None
-        return "; ".join(lines) if rest is None else rest
+        stripped = self.cookies.remove_own(lines) if self.strip_cookie else None
+        return "; ".join(lines) if stripped is None else stripped
 
     def _login_required(
         self, request: CheckRequest, result: AuthorizationResult, request_id: str

@@ -161,7 +161,7 @@ class HeaderBlockParser:
             return None
         if request.websocket or request.unsupported_upgrade:
             return None
-        host_entry = self._hosts.of(request.origin)
+        host_entry = self._hosts.for_origin(request.origin)
         by_role, headers = parsed
         block = _build_block(request_line, by_role, headers, method=request.method, host=host_entry)
         return block, request

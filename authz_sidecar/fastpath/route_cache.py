@@ -66,7 +66,7 @@ class HostCache:
             entry = self._add(key, origin)
         return entry
 
-    def of(self, origin: Origin) -> HostEntry:
+    def for_origin(self, origin: Origin) -> HostEntry:
         """Return the entry of an origin."""
         return self._entries.get(origin) or self._add(origin, origin)
 

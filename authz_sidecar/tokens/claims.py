@@ -190,11 +190,11 @@ def policy_claims(claims: Claims, *, excluded: Collection[str] = ()) -> dict[str
     """
     hidden = _PROTOCOL_CLAIMS.union(excluded)
     flattened: dict[str, object] = {}
-    shown = {name: value for name, value in claims.items() if name not in hidden}
-    for name, value in shown.items():
+    visible = {name: value for name, value in claims.items() if name not in hidden}
+    for name, value in visible.items():
         if "." in name and isinstance(value, Mapping):
             flattened.update(_flatten(name, value, _MAX_DEPTH))
-    return flattened | shown
+    return flattened | visible
 
 
 def _flatten(name: str, value: object, depth: int) -> Iterator[tuple[str, object]]:

@@ -114,7 +114,7 @@ class Pages:
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """Return the response headers of every page."""
-        own = (
+        headers = (
             ("content-type", "text/html; charset=utf-8"),
             ("content-security-policy", self.CONTENT_SECURITY_POLICY),
             ("x-frame-options", "DENY"),
@@ -122,7 +122,7 @@ class Pages:
             ("referrer-policy", "same-origin"),
             ("cache-control", "no-store"),
         )
-        return with_isolation_headers(200, own)
+        return with_isolation_headers(200, headers)
 
     def denied(
         self,

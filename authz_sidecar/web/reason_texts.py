@@ -40,7 +40,7 @@ _TEXTS = {
     "route-not-found": "Nothing is set up at this address.",
     "route-misconfigured": "This page is not set up properly.",
     "ambiguous-header": "The request has a header that can be mistaken for another one.",
-    "headers-too-large": "Your account has more data than the application can receive.",
+    "headers-too-large": "Your account or cookies have more data than the application can receive.",
     "origin-not-allowed": "Another site opened this connection.",
     "upgrade-not-allowed": "The connection asks for a protocol that is not allowed here.",
 }

@@ -116,7 +116,7 @@ async def test_names_that_are_spelled_as_they_are_pass(by: str) -> None:
 async def test_people_are_told_in_words_and_programs_by_code() -> None:
     home = furnished()
     page = await home.check(f"{APP}/", ("x.auth.user", "<script>"), HTML)
-    assert "could be taken for another one" in page.body.decode()
+    assert "can be mistaken for another one" in page.body.decode()
     assert "script" not in page.body.decode()
     program = await home.check(f"{APP}/", ("x.auth.user", "root"), JSON)
     assert json.loads(program.body)["error"] == "ambiguous-header"

@@ -153,7 +153,7 @@ async def test_what_does_not_fit_is_refused_and_never_cut_off(
         assert home.record.reasons == ("headers-too-large",)
         assert home.record.outcome == "deny"
     page = await home.check(f"{APP}/", (name, f"{session}; {cookie}"), HTML)
-    assert b"more data than the application can be sent" in page.body
+    assert b"more data than the application can receive" in page.body
 
 
 async def test_envoy_is_told_every_name_that_must_not_come_from_a_client() -> None:

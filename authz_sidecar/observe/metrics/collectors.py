@@ -119,14 +119,14 @@ class RecordTableCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Yield the metric `authz_record_tables_known`."""
-        known = GaugeMetricFamily(
+        loaded = GaugeMetricFamily(
             "authz_record_tables_known",
             "Workers that know a table of records in Redis; rules about it refuse in the others.",
             labels=("table",),
         )
         for name, table in self.tables.items():
-            known.add_metric((name,), int(table.current() is not None))
-        yield known
+            loaded.add_metric((name,), int(table.current() is not None))
+        yield loaded
 
 
 class WorkerCollector(Collector):
