@@ -105,9 +105,8 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "starlette": frozenset({"web"}),
     "fastapi": frozenset({"web"}),
     "uvicorn": frozenset({"server"}),
-    "uvloop": frozenset({"server.compiled"}),
-    "httptools": frozenset({"server.httptools"}),
-    "h11": frozenset({"server.h11", "server.reading"}),
+    "uvloop": frozenset(),
+    "httptools": frozenset({"server.protocol"}),
     "prometheus_client": frozenset({"observe.metrics"}),
 }
 

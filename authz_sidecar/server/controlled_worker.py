@@ -9,6 +9,8 @@ import logging
 import signal
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.loops.auto import auto_loop_factory
+
 from authz_sidecar import __version__
 from authz_sidecar.app import build_application
 from authz_sidecar.background_tasks import BackgroundTasks
@@ -16,7 +18,6 @@ from authz_sidecar.config.transfer import loads
 from authz_sidecar.observe.logging import configure
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.observe.snapshot import to_json
-from authz_sidecar.server.compiled import new_event_loop
 from authz_sidecar.server.control_channel import ChannelClosedError, ControlChannel
 from authz_sidecar.server.low_priority_thread import in_slices
 from authz_sidecar.server.worker import Worker
@@ -43,7 +44,7 @@ def run(
 ) -> None:
     """Return when the parent has said so, or is gone."""
     configure(log_format=log_format, level=log_level)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(_run(control, sockets))
 
 

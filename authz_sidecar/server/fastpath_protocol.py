@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from authz_sidecar.fastpath.raw_responses import RawResponse
-from authz_sidecar.server.httptools import LimitedProtocol
-from authz_sidecar.server.protocol import Phase
+from authz_sidecar.server.protocol import HardenedHttpProtocol, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
         def is_trusted(self) -> Callable[[Mapping[str, Any]], bool]: ...
 
 
-class FastPathProtocol(LimitedProtocol):
+class FastPathProtocol(HardenedHttpProtocol):
     """`fast_path` gives the one of the configuration that answers now; None while there is none.
     `acquire_generation` keeps that configuration in use until what it gives is called.
     `background` watches over the answers that wait for the store."""

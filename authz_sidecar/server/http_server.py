@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import uvicorn
 from uvicorn.server import ServerState
 
-from authz_sidecar.server.compiled import limited_protocol
 from authz_sidecar.server.limits import ListenerLimits
+from authz_sidecar.server.protocol import HardenedHttpProtocol
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
-
-    from authz_sidecar.server.protocol import HardenedHttpProtocol
 
 # Longer than nginx (60 s), Traefik (90 s) and Caddy (120 s) keep an idle connection: whoever closes
 # first loses no request of the other's. Envoy's hour is set in its deploy file.
@@ -56,7 +54,7 @@ class ListenerConfig:
     limits: ListenerLimits = field(default_factory=ListenerLimits)
     on_refusal: Callable[[int], None] = lambda _status: None
     drain_seconds: int = DRAIN_SECONDS
-    protocol: Callable[..., HardenedHttpProtocol] = field(default_factory=limited_protocol)
+    protocol: Callable[..., HardenedHttpProtocol] = HardenedHttpProtocol
 
     def create_server(self) -> HttpServer:
         protocol = partial(self.protocol, limits=self.limits, on_refusal=self.on_refusal)

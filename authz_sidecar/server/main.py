@@ -10,6 +10,8 @@ import os
 import resource
 from typing import TYPE_CHECKING
 
+from uvicorn.loops.auto import auto_loop_factory
+
 from authz_sidecar import __version__
 from authz_sidecar.app import build_application
 from authz_sidecar.config.load import examine_config
@@ -18,7 +20,6 @@ from authz_sidecar.errors import ConfigError
 from authz_sidecar.observe.logging import configure, fields
 from authz_sidecar.observe.metrics import Metrics
 from authz_sidecar.routes_from_config import compile_routes
-from authz_sidecar.server.compiled import missing, new_event_loop
 from authz_sidecar.server.listeners import bind, remove_socket_file
 from authz_sidecar.server.signal_handlers import SignalHandlers
 from authz_sidecar.server.single_worker import SingleWorker, WorkerOperations
@@ -58,8 +59,6 @@ def serve(
     Raises `ConfigError` and `StartupError` when nothing can be served; by then nothing has been.
     """
     configure(log_format=log_format, level=log_level)
-    for warning in missing():
-        logger.warning("%s", warning)
     metrics = Metrics(version=__version__)
 
     def load(previous: Application | None, *, lenient: bool = True) -> Application:
@@ -78,7 +77,7 @@ def serve(
             else:
                 spec = WorkerSpec(sockets=sockets, log_format=log_format, log_level=log_level)
                 running = _serve_with_workers(first, load, spec, metrics, signals)
-            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
                 runner.run(running)
         logger.info("stopped")
     return 0

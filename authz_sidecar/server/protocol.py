@@ -1,16 +1,18 @@
-"""What uvicorn's HTTP/1.1 protocols lack: limits, and the refusal of what is ambiguous.
+"""uvicorn's HTTP/1.1 protocol over httptools, with limits and without its leniencies.
 
-Decides which bytes are a request at all: one that is too large, too slow or ambiguous is refused
-here and no application ever sees it. Must not know what the applications are, nor which parser
-reads: `server/httptools.py` and `server/h11.py` put it before the protocols of uvicorn. The raw
-request target travels in `scope["authz_target"]`, because `path` has been decoded.
+Decides which bytes are a request: a request that is too large, too slow or ambiguous is refused here
+and never reaches an application. Must not know what the applications are. The raw request target
+travels in `scope["authz_target"]`, because uvicorn percent-decodes `path`.
 """
 
 from __future__ import annotations
 
 import logging
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from authz_sidecar.server.limits import ErrorResponse, validate_head
 
@@ -21,10 +23,7 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-    from authz_sidecar.server.below import Below
     from authz_sidecar.server.limits import ListenerLimits
-else:
-    Below = object
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +38,8 @@ class RequestRefusedError(Exception):
     """Leaves the parser from within a callback; the connection has said why."""
 
 
-class HardenedHttpProtocol(Below):
+class HardenedHttpProtocol(HttpToolsProtocol):
     """One connection. `on_refusal` is told the status of each refusal, for counting."""
-
-    parser_errors: ClassVar[tuple[type[Exception], ...]]
-    """What the parser raises, also for what its callbacks raise."""
-    upgrade_errors: ClassVar[tuple[type[Exception], ...]] = ()
-    """What it raises, if anything, after a request to change the protocol."""
 
     def __init__(
         self,
@@ -98,9 +92,9 @@ class HardenedHttpProtocol(Below):
         previous_phase, self._messages_started, self._content_received = self._phase, 0, False
         try:
             self.parser.feed_data(data)
-        except self.upgrade_errors:
+        except httptools.HttpParserUpgrade:
             pass  # answered as the plain request that it is; `_keep_alive_allowed` sees to what follows
-        except self.parser_errors:
+        except httptools.HttpParserError:
             self._refuse(ErrorResponse(400, "The request is malformed."))
         if self._error_response is None and not self.transport.is_closing():
             self._after_chunk(previous_phase, len(data))
@@ -219,7 +213,7 @@ class HardenedHttpProtocol(Below):
         error_response = validate_head(self.url, self.parser.get_http_version(), self.headers)
         if error_response is not None:
             raise self._refusal_error(error_response)
-        self.scope["authz_target"] = self.url
+        self.scope["authz_target"] = self.url  # type: ignore[typeddict-unknown-key]
         if len(self.pipeline) >= self._limits.max_pipelined:
             # One read holds hundreds of them, and each takes many times its own length.
             raise self._refusal_error(ErrorResponse(429, "Too many requests before their answers."))

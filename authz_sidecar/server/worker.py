@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.core.gc_tuning import freeze_heap
-from authz_sidecar.server.compiled import check_protocol, limited_protocol
+from authz_sidecar.server.fastpath_protocol import FastPathProtocol
 from authz_sidecar.server.hot_reload import ApplicationSwitch
 from authz_sidecar.server.http_server import HttpServer, ListenerConfig
 from authz_sidecar.server.limits import ListenerLimits
+from authz_sidecar.server.protocol import HardenedHttpProtocol
 
 if TYPE_CHECKING:
     import socket
@@ -78,14 +80,14 @@ class Worker:
             await self.applications.aclose()
 
     def _listener_config(self, name: str, app: Callable[..., Any]) -> ListenerConfig:
+        protocol: Callable[..., HardenedHttpProtocol] = HardenedHttpProtocol
         if name == "check":
-            protocol = check_protocol(
-                lane=lambda: self.application.fast_path,
-                hold=self.applications.acquire_generation,
+            protocol = partial(
+                FastPathProtocol,
+                fast_path=lambda: self.application.fast_path,
+                acquire_generation=self.applications.acquire_generation,
                 background=self._tasks,
             )
-        else:
-            protocol = limited_protocol()
         return ListenerConfig(
             app=app,
             limits=ListenerLimits(max_connections=self.max_connections[name]),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
 
     from authz_sidecar.server.http_server import HttpServer
     from authz_sidecar.server.limits import ListenerLimits
-    from authz_sidecar.server.protocol import HardenedHttpProtocol
 
-__all__ = ["parser", "serve", "start_module_sidecar", "start_sidecar"]
+__all__ = ["serve", "start_module_sidecar", "start_sidecar"]
 
 
 class ListenerFixture:
@@ -95,17 +93,8 @@ class Client:
         await self._writer.wait_closed()
 
 
-@pytest.fixture(params=["httptools", "h11"])
-def parser(request: pytest.FixtureRequest) -> str:
-    """Everything that is promised of a listener is promised whichever of the two reads."""
-    return str(request.param)
-
-
 @pytest.fixture
-async def serve(parser: str) -> AsyncIterator[Callable[[ListenerLimits], Any]]:
-    protocol: Callable[..., HardenedHttpProtocol] = import_module(
-        f"authz_sidecar.server.{parser}"
-    ).LimitedProtocol
+async def serve() -> AsyncIterator[Callable[[ListenerLimits], Any]]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def start(
@@ -115,7 +104,7 @@ async def serve(parser: str) -> AsyncIterator[Callable[[ListenerLimits], Any]]:
             read_body: bool = False,
             body: bytes = b"",
         ) -> ListenerFixture:
-            running = _running_listener(limits, delay, protocol, read_body=read_body, body=body)
+            running = _running_listener(limits, delay, read_body=read_body, body=body)
             return await stack.enter_async_context(running)
 
         yield start
@@ -125,7 +114,6 @@ async def serve(parser: str) -> AsyncIterator[Callable[[ListenerLimits], Any]]:
 async def _running_listener(
     limits: ListenerLimits,
     delay: float,
-    protocol: Callable[..., HardenedHttpProtocol],
     *,
     read_body: bool,
     body: bytes,
@@ -155,7 +143,6 @@ async def _running_listener(
         limits=limits,
         on_refusal=running.refusals.append,
         drain_seconds=2,
-        protocol=protocol,
     ).create_server()
     running.listener = serving
     task = asyncio.create_task(serving.serve(sockets=[listening]))

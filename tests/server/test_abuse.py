@@ -12,7 +12,6 @@ from authz_sidecar.core.types import Identity
 from authz_sidecar.sealing import SecretKeys
 from authz_sidecar.sessions import SessionService
 from authz_sidecar.sessions.factory import open_store
-from tests.server.test_compiled import without
 from tests.server.test_dependencies import provider
 from tests.servers import abuse
 from tests.servers.sidecar import SECRET_KEY, running_sidecar
@@ -65,18 +64,17 @@ async def signed_in(store: str) -> str:
     return f"__Host-authz={token}"
 
 
-@pytest.fixture(params=["lane", "framework", "h11"], scope="module")
+@pytest.fixture(params=["lane", "framework"], scope="module")
 def sidecar(
     request: pytest.FixtureRequest,
     provider: RunningProvider,
     redis_server: RedisServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Sidecar]:
-    lane = request.param != "framework"
+    lane = request.param == "lane"
     config = configuration(provider.issuer, redis_server.url, fast_lane=lane)
     directory = tmp_path_factory.mktemp("abused")
-    env = without(directory, "httptools") if request.param == "h11" else None
-    with running_sidecar(config, directory, env=env) as running:
+    with running_sidecar(config, directory) as running:
         yield running
 
 

@@ -1,5 +1,4 @@
-"""The limits, over real sockets: what is refused, how, and that nobody else suffers. All of it over
-either parser (`conftest.parser`)."""
+"""The limits, over real sockets: what is refused, how, and that nobody else suffers."""
 
 from __future__ import annotations
 

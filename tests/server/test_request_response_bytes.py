@@ -1,5 +1,4 @@
-"""HTTP on the check listener is the same whoever answers: the lane, or the framework behind either
-parser."""
+"""HTTP on the check listener is the same whoever answers: the lane, or the framework."""
 
 from __future__ import annotations
 
@@ -43,7 +42,7 @@ async def comparison() -> AsyncIterator[FastPathComparison]:
         yield running
 
 
-@pytest.fixture(params=["lane", "framework", "h11"])
+@pytest.fixture(params=["lane", "framework"])
 def listener(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

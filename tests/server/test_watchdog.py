@@ -14,7 +14,7 @@ from authz_sidecar.server.watchdog import EXIT_CODE
 
 PROGRAM = """
 import asyncio, time
-from authz_sidecar.server.compiled import new_event_loop
+from uvicorn.loops.auto import auto_loop_factory
 from authz_sidecar.server.watchdog import Watchdog
 
 def block(seconds):
@@ -43,7 +43,7 @@ def run(body: str, loop: str) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize("loop", ["new_event_loop", "asyncio.new_event_loop"])
+@pytest.mark.parametrize("loop", ["auto_loop_factory()", "asyncio.new_event_loop"])
 @pytest.mark.parametrize(
     ("body", "ends_in_order"),
     [
@@ -65,7 +65,7 @@ def test_a_loop_that_hangs_ends_the_process(body: str, loop: str, *, ends_in_ord
 
 def test_a_process_that_is_stopped_and_goes_on_does_not_hang() -> None:
     body = "print('begun', flush=True); await asyncio.sleep(1)"
-    with run(body, "new_event_loop") as process:
+    with run(body, "auto_loop_factory()") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         os.kill(process.pid, signal.SIGSTOP)

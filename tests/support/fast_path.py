@@ -1,6 +1,5 @@
 """A lane beside the gate of a house, both over the same sessions, clock and records; and the two
-behind a listener each, so that the same bytes can be sent to both. A third listener has the gate
-behind the other parser."""
+behind a listener each, so that the same bytes can be sent to both."""
 
 from __future__ import annotations
 
@@ -17,11 +16,11 @@ from authz_sidecar.background_tasks import BackgroundTasks
 from authz_sidecar.config.value_parsers import TcpAddress
 from authz_sidecar.fastpath.raw_responses import RawResponse
 from authz_sidecar.fastpath.service import build_fast_path
-from authz_sidecar.server import h11, httptools
 from authz_sidecar.server.fastpath_protocol import FastPathProtocol
 from authz_sidecar.server.http_server import ListenerConfig
 from authz_sidecar.server.limits import ListenerLimits
 from authz_sidecar.server.listeners import bind
+from authz_sidecar.server.protocol import HardenedHttpProtocol
 from authz_sidecar.web.check_app import CheckApp
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import Session
     from authz_sidecar.fastpath.response_cache import PendingLookup
     from authz_sidecar.fastpath.service import FastPath
-    from authz_sidecar.server.protocol import HardenedHttpProtocol
     from authz_sidecar.sessions import SessionService
     from tests.support.authorizer import AuthorizerFixture
 
@@ -144,9 +142,6 @@ class FastPathComparison:
         slow = await self.send("framework", data, bodiless=bodiless)
         slow_records = tuple(records)
         records.clear()
-        assert await self.send("h11", data, bodiless=bodiless) == slow
-        assert tuple(records) == slow_records
-        records.clear()
         fast = await self.send("lane", data, bodiless=bodiless)
         assert fast == slow
         assert tuple(map(_without_query_and_headers, records)) == tuple(
@@ -220,8 +215,7 @@ async def running_listeners(
     comparison: FastPathComparison, *, limits: ListenerLimits | None = None
 ) -> AsyncIterator[FastPathComparison]:
     protocols: dict[str, Callable[..., HardenedHttpProtocol]] = {
-        "framework": httptools.LimitedProtocol,
-        "h11": h11.LimitedProtocol,
+        "framework": HardenedHttpProtocol,
         "lane": partial(
             FastPathProtocol,
             fast_path=lambda: comparison.fast_path,

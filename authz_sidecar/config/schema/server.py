@@ -113,7 +113,7 @@ class Server(Section):
     fast_lane: Boolean = Field(
         default=True,
         description="Answer checks from memory where everything is at hand. The answers are the same"
-        " without; to be turned off only to find that out. Has no effect where `httptools` is missing.",
+        " without; to be turned off only to find that out.",
     )
     nginx_cache: Duration = Field(
         default=0.0,
