@@ -1,8 +1,8 @@
-"""Tasks that run beside the requests: the only place of the package that starts any, so that none of
-them ends unnoticed.
+"""The background tasks of the process, started and supervised in one place.
 
-Decides what becomes of a task that fails: it is logged, and where the task is to run on it is started
-again with a growing pause. Must not know what the tasks do.
+Decides what becomes of a task that fails: the failure is logged, and a supervised task starts again
+after a growing pause. Must not know what the tasks do. No other module of the package starts tasks,
+so that no task ends unnoticed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ _STEADY_SECONDS = 60.0
 
 
 class BackgroundTasks:
-    """The background tasks of one owner, who closes them with itself."""
+    """The background tasks of one owner, which closes them with itself.
+
+    `first_pause_seconds`: the pause before a failed task starts again; it doubles with each failure
+      in a row.
+    `max_pause_seconds`: the upper bound of the pause.
+    """
 
     def __init__(
         self,
@@ -45,20 +50,26 @@ class BackgroundTasks:
         name: str,
         expected: tuple[type[BaseException], ...] = (),
     ) -> asyncio.Task[T]:
-        """Start a task that ends by itself, and log the exception that it ends with. Those of type
-        `expected` are answers to the callers that await the task, and are not logged."""
+        """Start a task that ends by itself, and return it.
+
+        The exception that it ends with is logged, unless it is of a type in `expected`: those are
+        results for the callers that await the task.
+        """
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._on_done(done, expected))
         return task
 
     def supervise(self, run: Callable[[], Awaitable[object]], *, name: str) -> asyncio.Task[None]:
-        """Start a task that runs until `run` returns or the owner closes. When `run` raises, that is
-        logged and it is called again, after a pause that doubles with each failure in a row."""
+        """Start a task that runs until `run` returns or the owner closes, and return it.
+
+        When `run` raises, the exception is logged and `run` is called again, after a pause that
+        doubles with each failure in a row.
+        """
         return self.start(self._run_supervised(run, name), name=name)
 
     async def aclose(self) -> None:
-        """Cancel every task and wait for its end; nothing is started again."""
+        """Cancel every task and wait for its end; no task is started again."""
         self._closed = True
         own = asyncio.current_task()
         tasks = [task for task in self._tasks if task is not own]

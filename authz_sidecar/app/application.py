@@ -1,4 +1,4 @@
-"""What a configuration becomes, and how it begins and ends."""
+"""The application that is built from one configuration, with its start and its end."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ STORE_READY_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessStore:
-    """The session store of a process. `instance` tells attempts begun with another process's own
-    memory from ours; it is empty where all share one store."""
+    """The session store of a process.
+
+    `instance`: identifies the login transactions of this process where the store is its own memory;
+      empty where processes share a store.
+    """
 
     url: str
     store: SessionStore
@@ -47,12 +50,19 @@ class ProcessStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """What one configuration makes of us. `check_app` and `web_app` are served, `denials` explains
-    what was denied; `problems` are why the routes named in `refused_routes` refuse everything, and
-    `unstated` are the providers that sign nobody in before their redirect URI is stated. The rest
-    is kept so that a successor may take it over: sessions in memory, and providers, token issuers
-    and tables of records that did not change. `release` cuts the circles of references, so that
-    nothing but counting is needed to free what is closed."""
+    """The services of one configuration.
+
+    `check_app`: the ASGI application of the check listener.
+    `fast_path`: the fast path of the check listener; None where the configuration rules it out.
+    `web_app`: the ASGI application of the web listener.
+    `denials`: explains recent denials.
+    `problems`: why the routes in `refused_routes` refuse every request.
+    `missing_callbacks`: the problem of each provider whose sign-in is refused until its redirect
+      URI is stated. `store`, `sessions`, `near_cache`, `providers`, `token_verifiers`,
+      `record_tables`: kept so that the application of the next configuration may take over what did
+      not change.
+    `release`: breaks reference cycles, so that reference counting alone frees a closed application.
+    """
 
     config: Config
     check_app: ASGIApp
@@ -62,7 +72,7 @@ class Application:
     route_count: int
     problems: tuple[Problem, ...]
     refused_routes: tuple[str, ...]
-    unstated: Mapping[str, Problem]
+    missing_callbacks: Mapping[str, Problem]
     store: ProcessStore
     sessions: SessionService
     near_cache: NearCache
@@ -74,7 +84,7 @@ class Application:
     _inherited_parts: frozenset[int] = field(default=frozenset())
 
     async def start(self) -> None:
-        """Reach for providers and stores in the background; none of them is waited for."""
+        """Start the background connections to providers and stores, and wait for none of them."""
         self.store_monitor.start()
         self.near_cache.start()
         for table in self.record_tables.values():
@@ -84,7 +94,7 @@ class Application:
                 await client.start()
 
     async def aclose(self, *, successor: Application | None = None) -> None:
-        """Let go of everything that `successor` has not taken over."""
+        """Close every part that `successor` has not taken over."""
         await self.store_monitor.aclose()
         await self.near_cache.aclose()
         inherited = successor.shared_parts() if successor else frozenset()
@@ -100,12 +110,13 @@ class Application:
         self.release()
 
     def shared_parts(self) -> frozenset[int]:
+        """Return the ids (`id()`) of the parts that another application may take over."""
         groups = (self.providers, self.token_verifiers, self.record_tables)
         parts = (self.store.store, *(part for group in groups for part in group.values()))
         return frozenset(map(id, parts))
 
     async def missing(self) -> dict[str, str]:
-        """What keeps us from being ready, in words for the operator."""
+        """Return what keeps the application from being ready, by part, for the operator."""
         missing = {
             f"identity provider `{name}`": "it was not reached yet"
             for name, provider in self.providers.items()

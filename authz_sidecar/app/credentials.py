@@ -1,4 +1,7 @@
-"""Who calls with a secret that was made here: our own tokens, and the users of the password file."""
+"""Builds the authenticators of non-browser clients: API tokens, HTTP Basic and access tokens.
+
+Token verifiers whose settings did not change are taken over from the previous application.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,7 @@ def local_authenticators(
     keys: SecretKeys,
     metrics: Metrics,
 ) -> tuple[Authenticator, ...]:
+    """Return the authenticators of API tokens and, if configured, of HTTP Basic."""
     settings = config.basic_auth
     if settings is None:
         return (ApiTokenAuthenticator(session_finder),)
@@ -64,12 +68,16 @@ def local_authenticators(
 def token_verifiers(
     config: Config, previous: Application | None, *, rate_limiter: ClientRateLimiter
 ) -> dict[str, AccessTokenVerifier]:
+    """Return the access token verifier of each token issuer, by name.
+
+    Unchanged JWT verifiers are taken over from `previous`.
+    """
     previous_verifiers = previous.token_verifiers if previous else {}
     tls_contexts: dict[str | None, TLSContext] = {}
     verifiers: dict[str, AccessTokenVerifier] = {}
     for name, issuer in config.token_issuers.items():
         settings = _issuer_settings(name, issuer)
-        # What was asked about is throttled by the configuration of the day.
+        # An introspector is rebuilt, because it holds the rate limiter of its configuration.
         if (
             settings.introspection is None
             and name in previous_verifiers
@@ -93,7 +101,7 @@ def token_verifiers(
 
 
 def token_fingerprint(keys: SecretKeys) -> Callable[[str], str]:
-    """What a token is called in logs: a keyed hash, which opens nothing and says nothing."""
+    """Return the keyed hash function that names tokens in logs."""
     keyed_hash = KeyedHash(keys.derive("names of tokens")[0])
 
     def fingerprint(token: str) -> str:

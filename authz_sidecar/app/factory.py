@@ -1,4 +1,4 @@
-"""From a configuration to what serves it."""
+"""Builds the application of a configuration."""
 
 from __future__ import annotations
 
@@ -60,9 +60,15 @@ if TYPE_CHECKING:
 def build_application(
     config: Config, *, metrics: Metrics, lenient: bool = False, previous: Application | None = None
 ) -> Application:
-    """Raises `ConfigError` with every problem of routes, policies and keys, `StartupError` for a
-    store that cannot be used. Where `lenient`, broken routes refuse instead, as far as it is known
-    where they are. Reaches for nothing yet."""
+    """Return the application of a configuration, not started yet; it opens no connection.
+
+    `lenient`: broken routes refuse their requests instead of failing the build, if it is known
+      where they are.
+    `previous`: the application whose unchanged parts are taken over.
+
+    Raises `ConfigError` with every problem of routes, policies and keys, and `StartupError` for a
+    store that cannot be used.
+    """
     tables = redis_record_tables(config, previous)
     compiled = compile_routes(
         config, snapshots={name: table.snapshot.current for name, table in tables.items()}
@@ -97,7 +103,7 @@ def build_application(
     )
     limiter = rate_limiter(config, sessions)
     verifiers = token_verifiers(config, previous, rate_limiter=limiter)
-    # Opaque tokens that nobody else knows are their issuer's to judge: last.
+    # Last: an opaque token that no other authenticator knows is introspected at its issuer.
     authenticators = AuthenticatorChain(
         (
             *local_authenticators(
@@ -219,7 +225,7 @@ def build_application(
     return Application(
         config=config,
         check_app=check_app,
-        # What is said of certificates, the lane does not read.
+        # The fast path does not parse client certificates.
         fast_path=fast_path
         if config.server.fast_lane and config.server.client_certificate is None
         else None,
@@ -228,7 +234,7 @@ def build_application(
         route_count=len(compiled.index.routes),
         problems=compiled.problems,
         refused_routes=tuple(route.name for route in compiled.misconfigured),
-        unstated=find_missing_callbacks(config),
+        missing_callbacks=find_missing_callbacks(config),
         store=store,
         sessions=sessions,
         near_cache=session_cache,

@@ -1,4 +1,4 @@
-"""What the app is told about who asks: which groups, signed with which keys."""
+"""Builds what identity headers need of a configuration: the group filter and the signing keys."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def group_filter(
     config: Config, index: RouteIndex
 ) -> Callable[[Identity, Origin], tuple[str, ...]]:
+    """Return the function that selects the groups a host receives (`headers.groups`)."""
     match config.headers.groups:
         case ("all",):
             return AllGroups()
@@ -34,7 +35,10 @@ def group_filter(
 def signing_keys(
     config: Config, keys: SecretKeys, *, problems: tuple[Problem, ...]
 ) -> tuple[SigningKey, ...]:
-    """The last things that can be wrong with a configuration, told together with `problems`."""
+    """Return the configured assertion keys, or keys derived from the secret keys.
+
+    Raises `ConfigError` with `problems` and those of the keys, if there are any.
+    """
     loaded, all_problems = [], list(problems)
     for index, pem in enumerate(config.assertion.signing_keys):
         try:

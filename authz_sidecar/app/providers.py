@@ -1,4 +1,7 @@
-"""The identity providers of a configuration; those that did not change are taken over."""
+"""Builds the OpenID Connect clients of a configuration.
+
+Clients whose settings did not change are taken over from the previous application.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def build_providers(config: Config, previous: Application | None) -> dict[str, OIDCClient]:
-    """Raises `ConfigError` for keys that nothing can be signed with."""
+    """Return the client of each identity provider, by name.
+
+    Raises `ConfigError` for client keys that cannot sign.
+    """
     previous_providers = previous.providers if previous else {}
     tls_context, providers, problems = TLSContext(), {}, []
     for name, provider in config.identity_providers.items():
@@ -75,6 +81,7 @@ def _provider_settings(name: str, provider: IdentityProvider) -> ProviderSetting
 
 
 def default_providers(config: Config) -> tuple[str, ...]:
+    """Return the providers of routes that name none: the default one, or all."""
     if config.default_identity_provider is not None:
         return (config.default_identity_provider,)
     return tuple(config.identity_providers)

@@ -1,4 +1,7 @@
-"""Tables of records that are kept in Redis; those that did not change are taken over."""
+"""Builds the record tables that are read from Redis.
+
+Tables whose settings did not change are taken over from the previous application.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisRecordTable:
-    """A table in memory as it is in Redis, up to some seconds ago."""
+    """A record table with its Redis hash and the snapshot that is polled from it."""
 
     settings: RecordTable
     url: Secret
@@ -28,6 +31,7 @@ class RedisRecordTable:
     snapshot: PolledSnapshot[Users | NetworkRecords]
 
     async def aclose(self) -> None:
+        """Stop polling and close the connection."""
         await self.snapshot.aclose()
         await self.source.aclose()
 
@@ -35,7 +39,10 @@ class RedisRecordTable:
 def redis_record_tables(
     config: Config, previous: Application | None
 ) -> dict[str, RedisRecordTable]:
-    """Raises `StartupError` for a URL that cannot be used."""
+    """Return the record tables in Redis, by name.
+
+    Raises `StartupError` for a URL that cannot be used.
+    """
     tables, previous_tables = {}, previous.record_tables if previous else {}
     for name, settings in config.records.items():
         if (redis := settings.redis) is None:
@@ -69,7 +76,7 @@ def _build_table(
 
 
 class _TableReader:
-    """Understands a hash only where it has changed."""
+    """Reads a table, and parses it only where the hash has changed."""
 
     def __init__(self, source: RedisHash, *, by: str) -> None:
         self._source = source
@@ -80,7 +87,7 @@ class _TableReader:
     async def read(self) -> Users | NetworkRecords:
         fields = await self._source.read()
         if self._table is None or fields != self._fields:
-            # A large one takes longer than a check should wait.
+            # Parsing a large hash takes longer than a check should wait.
             self._table = await asyncio.to_thread(self._parse, fields)
             self._fields = fields
         return self._table

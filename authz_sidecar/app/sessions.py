@@ -1,4 +1,4 @@
-"""Where sessions are kept, in which cookies, and who asks for them too often."""
+"""Builds the session store and its cache, the session cookies and the rate limiter."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 
 def session_store(config: Config, previous: Application | None) -> ProcessStore:
+    """Return the session store; that of `previous` where the URL did not change.
+
+    Raises `StartupError` for a store that cannot be used.
+    """
     url = config.sessions.store.reveal()
     if previous is not None and previous.store.url == url:
         return previous.store
@@ -32,6 +36,7 @@ def session_store(config: Config, previous: Application | None) -> ProcessStore:
 def near_cache(
     config: Config, keys: SecretKeys, store: ProcessStore, previous: Application | None
 ) -> NearCache:
+    """Return the in-process session cache, with the statistics of the previous one."""
     return NearCache(
         store.store,
         secret_keys=keys,
@@ -46,6 +51,7 @@ def near_cache(
 
 
 def session_cookies(config: Config) -> SessionCookies:
+    """Return the names and attributes of the session cookies."""
     cookie = config.sessions.cookie
     return SessionCookies(
         name=cookie.name,
@@ -57,6 +63,7 @@ def session_cookies(config: Config) -> SessionCookies:
 
 
 def rate_limiter(config: Config, sessions: SessionService) -> RateLimiter:
+    """Return the rate limiter of the login endpoints, by client."""
     settings = config.server.throttle
     limit = RateLimit(requests=settings.requests, window=settings.window, exempt=settings.exempt)
     return RateLimiter(sessions.one_time, limits=limit, clock=time.time)

@@ -1,2 +1,4 @@
-"""The process: sockets, HTTP limits, workers, signals and reloads. Knows nothing of what is asked
-or answered on its listeners."""
+"""The server process: sockets, HTTP limits, workers, signals and reloads.
+
+Must not know what is served on its listeners.
+"""

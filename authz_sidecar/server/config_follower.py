@@ -1,4 +1,8 @@
-"""Keeps one worker on the configuration that is wanted, and says where it does not take it."""
+"""Keeps one worker process on the target configuration.
+
+Decides when a configuration is sent again, and what is reported as a fault. Must not know how the
+worker builds an application from it.
+"""
 
 from __future__ import annotations
 
@@ -16,54 +20,60 @@ if TYPE_CHECKING:
 
 
 class ConfigFollower:
-    """`generation` is the one that the worker runs, by its own word; 0 before the first."""
+    """The configuration of one worker process.
+
+    `generation`: the generation that the worker reported last; 0 before its first report.
+    `fault`: why the last attempt to load the target configuration failed; empty after a success.
+    `on_change`: called when `generation` changes and when a load fails.
+    """
 
     def __init__(
         self,
-        line: ControlChannel,
-        wanted: TargetConfig,
+        channel: ControlChannel,
+        target: TargetConfig,
         *,
         timeouts: WorkerTimeouts,
         on_change: Callable[[], None],
     ) -> None:
         self.generation = 0
         self.fault = ""
-        """Why the last attempt failed; empty after one that did not."""
-        self._line = line
-        self._wanted = wanted
+        self._channel = channel
+        self._target = target
         self._timeouts = timeouts
         self._on_change = on_change
 
-    def heard(self, generation: int) -> None:
-        """The worker says which generation it runs."""
+    def record_generation(self, generation: int) -> None:
+        """Record the generation that the worker reports."""
         if generation != self.generation:
             self.generation = generation
             self._on_change()
 
     async def catch_up(self, *, seconds: float) -> None:
-        """Return when the worker runs what is wanted at that moment. Raises `WorkerError` when it
-        refuses, `ChannelClosedError` when it does not answer."""
-        while (wanted := self._wanted.current).generation != self.generation:
-            await self._load(wanted, seconds=seconds)
+        """Load the target configuration until the worker runs it; each attempt may take `seconds`.
+
+        Raises `WorkerError` when the worker refuses it, `ChannelClosedError` when the worker does
+        not respond.
+        """
+        while (target := self._target.current).generation != self.generation:
+            await self._load(target, seconds=seconds)
 
     async def run(self) -> None:
-        """Have the worker take every configuration that becomes wanted, and try again where it does
-        not."""
+        """Load every new target configuration, and retry after a failure; never returns."""
         while True:
-            wanted = await self._wanted.wait_for_other_than(self.generation)
+            target = await self._target.wait_for_other_than(self.generation)
             try:
-                await self._load(wanted, seconds=self._timeouts.reload_seconds)
+                await self._load(target, seconds=self._timeouts.reload_seconds)
             except (ChannelClosedError, WorkerError) as error:
-                self.fault = f"generation {wanted.generation} was not taken: {error}"
+                self.fault = f"generation {target.generation} was not taken: {error}"
                 self._on_change()
                 await asyncio.sleep(self._timeouts.heartbeat_seconds)
             else:
                 self.fault = ""
 
-    async def _load(self, wanted: ConfigGeneration, *, seconds: float) -> None:
-        answer = await self._line.call(
-            "load", seconds=seconds, argument=wanted.generation, config=wanted.config
+    async def _load(self, target: ConfigGeneration, *, seconds: float) -> None:
+        response = await self._channel.call(
+            "load", seconds=seconds, argument=target.generation, config=target.config
         )
-        if "failed" in answer:
-            raise WorkerError(answer["failed"])
-        self.heard(answer["generation"])
+        if "failed" in response:
+            raise WorkerError(response["failed"])
+        self.record_generation(response["generation"])

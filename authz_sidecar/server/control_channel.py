@@ -1,6 +1,9 @@
-"""The control channel between the parent and a worker: the parent asks, the worker answers each
-question by its number, and says without being asked that it is alive. A socket pair that no other
-process can reach."""
+"""The control channel between the supervisor and a worker process, over a socket pair.
+
+The supervisor sends numbered commands and the worker responds to each by its number; the worker
+also sends heartbeats. No other process can reach the socket pair. Must not know what the commands
+do.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LENGTHS = struct.Struct("!QQ")
-"""Of the message, and of the configuration that follows it."""
+"""The lengths in bytes of the JSON message and of the configuration that follows it."""
 
 
 class ChannelClosedError(Exception):
-    """The other side is gone, or too slow to be waited for."""
+    """The other side is gone, or did not respond in time."""
 
 
 class WorkerError(Exception):
-    """A worker that could not be started, or could not do what it was asked to; the message is for
-    the operator."""
+    """A worker could not be started or could not run a command; the message is for the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """`config` is a configuration as `config.transfer` writes it; `argument` is what JSON can
-    hold."""
+    """A command that a worker received.
+
+    `argument`: a JSON value.
+    `config`: a configuration in the format of `config.transfer`; empty where the command has none.
+    """
 
     number: int
     name: str
@@ -40,8 +45,10 @@ class Command:
 
 
 class ControlChannel:
-    """One end of the channel. Questions are under way side by side, so that one that takes long, as
-    loading a configuration does, delays no other."""
+    """One end of the channel.
+
+    Commands run concurrently, so that a slow one (loading a configuration) delays no other.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -52,60 +59,70 @@ class ControlChannel:
 
     @classmethod
     async def from_socket(cls, endpoint: socket.socket) -> ControlChannel:
+        """Return the channel over one end of a socket pair."""
         return cls(*await asyncio.open_unix_connection(sock=endpoint))
 
-    # The parent's end
+    # The supervisor's end
 
     async def call(
         self, command: str, *, seconds: float, argument: Any = None, config: bytes = b""
     ) -> dict[str, Any]:
-        """Return the answer to one question. Raises `ChannelClosedError` when the channel is lost
-        or no answer comes within `seconds`; a later one is dropped. Needs `listen` to run."""
+        """Send a command and return the response to it. Needs `listen` to run.
+
+        Raises `ChannelClosedError` when the channel is lost or no response arrives within
+        `seconds`; a later response is discarded.
+        """
         if self._lost:
             raise ChannelClosedError("the other side is gone")
         number = next(self._numbers)
-        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._pending[number] = answer
+        response: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._pending[number] = response
         try:
             async with asyncio.timeout(seconds):
                 await self._send({"ask": command, "number": number, "about": argument}, config)
-                return await answer
+                return await response
         except TimeoutError as error:
             raise ChannelClosedError(f"no answer within {seconds:g} s") from error
         finally:
             del self._pending[number]
 
     async def listen(self, on_message: Callable[[dict[str, Any] | None], None]) -> None:
-        """Hand out answers until the channel is lost, which raises `ChannelClosedError`.
-        `on_message` is called for each message, with what the worker says of itself where it is no
-        answer."""
+        """Dispatch responses to their callers until the channel is lost.
+
+        `on_message` is called for each message, with the content of a heartbeat or with None for a
+        response. Raises `ChannelClosedError` when the channel is lost.
+        """
         try:
             while True:
                 message, _ = await self._receive()
                 on_message(message.get("beat"))
-                answer = self._pending.get(message.get("number", 0))
-                if answer is not None and not answer.done():
-                    answer.set_result(message["answer"])
+                response = self._pending.get(message.get("number", 0))
+                if response is not None and not response.done():
+                    response.set_result(message["answer"])
         finally:
             self._lost = True
-            for answer in self._pending.values():
-                if not answer.done():
-                    answer.set_exception(ChannelClosedError("the other side is gone"))
+            for response in self._pending.values():
+                if not response.done():
+                    response.set_exception(ChannelClosedError("the other side is gone"))
 
     # The worker's end
 
     async def receive_command(self) -> Command:
-        """Return the next question. Raises `ChannelClosedError`."""
+        """Return the next command. Raises `ChannelClosedError` when the channel is lost."""
         message, config = await self._receive()
         return Command(
             number=message["number"], name=message["ask"], argument=message["about"], config=config
         )
 
-    async def respond(self, question: Command, content: dict[str, Any]) -> None:
-        await self._send({"number": question.number, "answer": content})
+    async def respond(self, command: Command, content: dict[str, Any]) -> None:
+        """Send the response to a command. Raises `ChannelClosedError` when the channel is lost."""
+        await self._send({"number": command.number, "answer": content})
 
     async def send_heartbeat(self, content: dict[str, Any]) -> None:
-        """Say what is true of this worker now."""
+        """Send a heartbeat with the state of this worker.
+
+        Raises `ChannelClosedError` when the channel is lost.
+        """
         await self._send({"beat": content})
 
     async def _send(self, message: dict[str, Any], config: bytes = b"") -> None:
@@ -127,4 +144,5 @@ class ControlChannel:
         return message, config
 
     def close(self) -> None:
+        """Close this end of the channel."""
         self._writer.close()

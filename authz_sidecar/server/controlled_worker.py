@@ -1,5 +1,8 @@
-"""A worker that is told by a parent what to do: takes sockets and configurations from it, answers
-what it asks, says again and again that it is alive, and ends with it."""
+"""A worker process that is controlled by the supervisor over a control channel.
+
+Receives configurations and commands, sends heartbeats, and ends when the channel is lost. Must not
+decide whether a configuration is usable: the supervisor has decided that.
+"""
 
 from __future__ import annotations
 
@@ -42,29 +45,29 @@ def run(
     log_format: LogFormat,
     log_level: str,
 ) -> None:
-    """Return when the parent has said so, or is gone."""
+    """Run a controlled worker until the supervisor stops it or the channel is lost."""
     configure(log_format=log_format, level=log_level)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(_run(control, sockets))
 
 
 async def _run(control: socket.socket, sockets: Mapping[str, tuple[socket.socket, ...]]) -> None:
-    line = await ControlChannel.from_socket(control)
+    channel = await ControlChannel.from_socket(control)
     try:
-        await ControlledWorker(line, sockets=sockets).run()
+        await ControlledWorker(channel, sockets=sockets).run()
     except ChannelClosedError:
         pass
     finally:
-        line.close()
+        channel.close()
 
 
 class ControlledWorker:
-    """Serves when it is told to, by the configuration that it was given last."""
+    """A worker that serves on command, with the configuration that it loaded last."""
 
     def __init__(
-        self, line: ControlChannel, *, sockets: Mapping[str, tuple[socket.socket, ...]]
+        self, channel: ControlChannel, *, sockets: Mapping[str, tuple[socket.socket, ...]]
     ) -> None:
-        self._line = line
+        self._channel = channel
         self._sockets = sockets
         self._metrics = Metrics(version=__version__)
         self._tasks = BackgroundTasks()
@@ -78,6 +81,10 @@ class ControlledWorker:
         self._ending = False
 
     async def run(self) -> None:
+        """Handle commands and serve requests until the worker is stopped or the channel is lost.
+
+        Raises `ChannelClosedError` when the last metrics cannot be sent.
+        """
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
         self._tasks.supervise(self._send_heartbeats, name="heartbeat")
         self._tasks.start(self._listen(), name="control channel")
@@ -93,70 +100,70 @@ class ControlledWorker:
                 self._first = None
                 await self._worker.run()
             if self._stopping is not None:
-                # What was answered to the very last counts too.
-                await self._line.respond(self._stopping, {"metrics": self._metrics_snapshot()})
+                # The metrics of the last requests are part of the total.
+                await self._channel.respond(self._stopping, {"metrics": self._metrics_snapshot()})
         finally:
             await self._tasks.aclose()
 
     async def _send_heartbeats(self) -> None:
         with contextlib.suppress(ChannelClosedError):
             while True:
-                await self._line.send_heartbeat({"generation": self._generation})
+                await self._channel.send_heartbeat({"generation": self._generation})
                 await asyncio.sleep(BEAT_SECONDS)
 
     async def _listen(self) -> None:
         try:
             while True:
-                question = await self._line.receive_command()
+                command = await self._channel.receive_command()
                 self._tasks.start(
-                    self._handle_command(question),
-                    name=f"answer to `{question.name}`",
+                    self._handle_command(command),
+                    name=f"answer to `{command.name}`",
                     expected=(ChannelClosedError,),
                 )
         except ChannelClosedError:
             pass
         finally:
-            # Without a parent, or a channel to it, nobody could tell this worker anything.
+            # Without the channel this worker could not be reloaded or stopped.
             self._stop()
 
-    async def _handle_command(self, question: Command) -> None:
+    async def _handle_command(self, command: Command) -> None:
         try:
-            match question.name:
+            match command.name:
                 case "load":
-                    answer = await self._load(question)
+                    response = await self._load(command)
                 case "serve":
-                    answer = await self._serve()
+                    response = await self._serve()
                 case "report":
-                    answer = await self._report()
+                    response = await self._report()
                 case "denial":
-                    answer = {"denial": self._denial(question.argument)}
+                    response = {"denial": self._denial(command.argument)}
                 case "stop":
-                    self._stopping = question
+                    self._stopping = command
                     self._stop()
                     return
                 case _:
-                    answer = {"failed": "no such question"}
+                    response = {"failed": "unknown command"}
         except Exception as error:
-            logger.exception("a worker could not do what it was told: %s", question.name)
-            answer = {"failed": str(error) or type(error).__name__}
-        await self._line.respond(question, answer)
+            logger.exception("a worker could not do what it was told: %s", command.name)
+            response = {"failed": str(error) or type(error).__name__}
+        await self._channel.respond(command, response)
 
-    async def _load(self, question: Command) -> dict[str, Any]:
+    async def _load(self, command: Command) -> dict[str, Any]:
         async with self._loading:
-            if question.argument > self._generation:
-                present = self._worker.application if self._worker else None
-                application = await in_slices(self._build_application, question.config, present)
+            if command.argument > self._generation:
+                current = self._worker.application if self._worker else None
+                application = await in_slices(self._build_application, command.config, current)
                 if self._worker is None:
                     self._first = application
                 else:
-                    await self._worker.take(application)
-                self._generation = question.argument
+                    await self._worker.activate(application)
+                self._generation = command.argument
         return {"generation": self._generation}
 
-    def _build_application(self, config: bytes, present: Application | None) -> Application:
-        # It comes from our parent alone, who has judged whether it may be used as it is.
+    def _build_application(self, config: bytes, current: Application | None) -> Application:
+        # The supervisor has checked the configuration and whether it may be used with its problems.
         return build_application(
-            loads(config), metrics=self._metrics, lenient=True, previous=present
+            loads(config), metrics=self._metrics, lenient=True, previous=current
         )
 
     async def _serve(self) -> dict[str, Any]:
@@ -176,8 +183,11 @@ class ControlledWorker:
         return to_json(self._metrics.snapshot())
 
     def _stop(self) -> None:
-        """Once: the parent, a signal to all processes and the end of the channel may all say so, and
-        a worker that is told twice finishes nothing."""
+        """Stop the worker, once.
+
+        The supervisor, a signal to the process group and the end of the channel may all call this;
+        a second stop of the worker would cut off open requests.
+        """
         if self._ending:
             return
         self._ending = True

@@ -1,8 +1,8 @@
-"""The check listener's protocol: asks the lane about a question that came whole and alone, writes
-what it says, at once or after a look into the store, and otherwise is the protocol that it extends.
+"""The protocol of the check listener: the fast path before the ASGI application.
 
-Decides when a connection is in a state in which an answer may be written at once. Must not know what
-is asked. What it leans on in uvicorn is pinned by `tests/server/test_fastpath_contract.py`.
+Decides when a connection is in a state in which a response may be written at once; otherwise the
+request takes the ordinary way through uvicorn. Must not know how the fast path decides.
+`tests/server/test_fastpath_contract.py` pins what it relies on in uvicorn.
 """
 
 from __future__ import annotations
@@ -23,16 +23,27 @@ if TYPE_CHECKING:
     from authz_sidecar.server.limits import ErrorResponse
 
     class FastPath(Protocol):
-        def try_respond(self, data: bytes) -> RawResponse | PendingLookup | None: ...
-        async def complete_lookup(self, lookup: PendingLookup) -> RawResponse | None: ...
+        """What the protocol uses of `fastpath.service.FastPath`."""
+
+        def try_respond(self, data: bytes) -> RawResponse | PendingLookup | None:
+            """Return the response to a complete request, a pending lookup, or None for ASGI."""
+
+        async def complete_lookup(self, lookup: PendingLookup) -> RawResponse | None:
+            """Return the response after a session lookup, or None for ASGI."""
+
         @property
-        def is_trusted(self) -> Callable[[Mapping[str, Any]], bool]: ...
+        def is_trusted(self) -> Callable[[Mapping[str, Any]], bool]:
+            """The predicate that says whether the peer of an ASGI scope may send checks."""
 
 
 class FastPathProtocol(HardenedHttpProtocol):
-    """`fast_path` gives the one of the configuration that answers now; None while there is none.
-    `acquire_generation` keeps that configuration in use until what it gives is called.
-    `background` watches over the answers that wait for the store."""
+    """One connection of the check listener.
+
+    `fast_path`: returns the fast path of the current configuration; None while there is none.
+    `acquire_generation`: keeps the current configuration open; returns the function that releases
+      it.
+    `background`: the owner of the tasks that wait for the session store.
+    """
 
     def __init__(
         self,
@@ -55,6 +66,7 @@ class FastPathProtocol(HardenedHttpProtocol):
         self._heads: dict[int, bytes] = {}
 
     def data_received(self, data: bytes) -> None:
+        """Respond by the fast path where it can, and otherwise parse the bytes."""
         if (self._ready and not self.transport.is_closing()) or self._check_ready():
             fast_path = self._current_fast_path()
             if fast_path is not self._fast_path:
@@ -74,9 +86,11 @@ class FastPathProtocol(HardenedHttpProtocol):
         super().data_received(data)
 
     def _check_ready(self) -> bool:
-        """Nothing of an earlier question is under way, and what is written leaves at once. Once
-        that is so, it stays so until the transport closes, one of the three methods below is called
-        or a question is left to the protocol that this one extends."""
+        """Whether no request is under way and a response is written at once.
+
+        The result stays true until the transport closes, one of `pause_writing`, `shutdown` and
+        `_refuse` is called, or a request falls through to ASGI.
+        """
         cycle = self.cycle
         self._ready = (
             self._phase is Phase.IDLE
@@ -90,7 +104,10 @@ class FastPathProtocol(HardenedHttpProtocol):
         return self._ready
 
     def _start_lookup(self, fast_path: FastPath, lookup: PendingLookup, data: bytes) -> None:
-        """Meanwhile nothing is read and no clock runs: the look into the store is bounded."""
+        """Look the session up in a task.
+
+        Meanwhile nothing is read and no deadline runs: the lookup has a timeout of its own.
+        """
         self._ready = False
         self._lookup_pending = True
         self._unset_keepalive_if_required()
@@ -108,7 +125,7 @@ class FastPathProtocol(HardenedHttpProtocol):
         try:
             response = await fast_path.complete_lookup(lookup)
         except BaseException:
-            # A connection that is read no more would hang until its client gives up.
+            # A connection whose reading is paused would hang until its client gives up.
             self.transport.close()
             raise
         finally:
@@ -129,10 +146,12 @@ class FastPathProtocol(HardenedHttpProtocol):
             super()._close_if_idle()
 
     def pause_writing(self) -> None:
+        """Leave the fast path while the client does not read."""
         self._ready = False
         super().pause_writing()
 
     def shutdown(self) -> None:
+        """Leave the fast path, and close the connection after open requests."""
         self._ready = False
         super().shutdown()
 
@@ -145,9 +164,7 @@ class FastPathProtocol(HardenedHttpProtocol):
 
     def _write_response(self, response: RawResponse) -> None:
         state = self.server_state
-        if (
-            state.default_headers is not self._default_headers
-        ):  # uvicorn makes them anew each second
+        if state.default_headers is not self._default_headers:  # uvicorn renews them every second
             self._default_headers = state.default_headers
             self._heads = {}
         status, rest, keep_alive = response
@@ -174,7 +191,8 @@ class FastPathProtocol(HardenedHttpProtocol):
         )
 
     def timeout_keep_alive_handler(self) -> None:
-        # A timer for each answer would cost as much as the answer: this one is set again instead.
+        """Close the connection when it has been idle for the keep-alive timeout."""
+        # A timer per response would cost as much as the response: this one is restarted instead.
         remaining = self._last_response_at + self.timeout_keep_alive - self.loop.time()
         if remaining > 0:
             self._start_keep_alive_timer(remaining)

@@ -1,5 +1,8 @@
-"""Which configuration answers. A reload swaps the application between two requests: each request
-is answered by the one it began with, and the old one is closed when its last request has ended."""
+"""Switches between applications at a reload, without interrupting requests.
+
+Decides which application serves a request: the one that was current when the request began. The old
+application is closed when its last request has ended.
+"""
 
 from __future__ import annotations
 
@@ -18,49 +21,55 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-RELOADS_BETWEEN_LOOKS = 20
-"""What is replaced is freed by counting. The collector, in whose full look nothing is answered, is for
-what little is left."""
+RELOADS_PER_HEAP_FREEZE = 20
+"""A closed application is freed by reference counting. The garbage collector, whose full collection
+pauses all requests, runs only once in so many reloads."""
 
 RETIREMENT_SECONDS = 60.0
-"""How long an old application may finish its requests before it is closed regardless."""
+"""How long an old application may finish its requests before it is closed all the same."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Generation:
+    """One application, with the number of its open requests."""
+
     application: Application
     _open_requests: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     def begin_request(self) -> None:
+        """Count a request as open."""
         self._open_requests += 1
         self._idle.clear()
 
     def end_request(self) -> None:
+        """Count an open request as ended."""
         self._open_requests -= 1
         if not self._open_requests:
             self._idle.set()
 
     async def wait_until_idle(self) -> None:
+        """Return when no request is open."""
         if self._open_requests:
             await self._idle.wait()
 
 
 class ApplicationSwitch:
-    """The applications behind the listeners: one that answers, and old ones on their way out."""
+    """The current application behind the listeners, and old ones that finish their requests."""
 
     def __init__(self, first: Application) -> None:
         self.current = Generation(application=first)
         self._tasks = BackgroundTasks()
-        self._on_retired = 0
+        self._retired_count = 0
 
     def acquire_generation(self) -> Callable[[], None]:
-        """Keep the application that answers now until what this gives is called."""
+        """Keep the current application open; return the function that releases it."""
         generation = self.current
         generation.begin_request()
         return generation.end_request
 
     async def check(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request of the check listener (ASGI)."""
         generation = self.current
         generation.begin_request()
         try:
@@ -69,6 +78,7 @@ class ApplicationSwitch:
             generation.end_request()
 
     async def web(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request of the web listener (ASGI)."""
         generation = self.current
         generation.begin_request()
         try:
@@ -77,19 +87,19 @@ class ApplicationSwitch:
             generation.end_request()
 
     async def switch_to(self, application: Application) -> None:
-        """`application` answers from now on. It must have been started."""
+        """Serve new requests by `application`, which must have been started."""
         old = self.current
         self.current = Generation(application=application)
         retiring = self._tasks.start(_retire(old, application), name="retiring configuration")
-        retiring.add_done_callback(lambda _: self._look())
+        retiring.add_done_callback(lambda _: self._count_retired())
 
-    def _look(self) -> None:
-        self._on_retired += 1
-        if self._on_retired % RELOADS_BETWEEN_LOOKS == 0:
+    def _count_retired(self) -> None:
+        self._retired_count += 1
+        if self._retired_count % RELOADS_PER_HEAP_FREEZE == 0:
             freeze_heap()
 
     async def aclose(self) -> None:
-        """Close everything; no request may be running any more."""
+        """Close every application. No request may be open any more."""
         await self._tasks.aclose()
         await self.current.application.aclose()
 

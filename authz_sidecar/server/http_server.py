@@ -1,5 +1,8 @@
-"""One listener: an application behind uvicorn with our limits, without uvicorn's signal handling,
-so that several can live in one process and stop in an order of ours."""
+"""One HTTP listener: uvicorn with our limits and without its signal handlers.
+
+Several listeners run in one process and stop in an order that the caller decides. Must not know
+what the applications serve.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,21 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
 
-# Longer than nginx (60 s), Traefik (90 s) and Caddy (120 s) keep an idle connection: whoever closes
-# first loses no request of the other's. Envoy's hour is set in its deploy file.
+# Longer than nginx (60 s), Traefik (90 s) and Caddy (120 s) keep an idle connection, so that the
+# proxy closes first: a request sent while we close would be lost. Envoy's hour is set in its deploy
+# file.
 KEEP_ALIVE_SECONDS = 150
 DRAIN_SECONDS = 20
 
 
 class _ServerState(ServerState):
-    """`draining` tells connections that are accepted late that they are the last ones."""
+    """uvicorn's server state; `draining` is set while the server stops."""
 
     draining = False
 
 
 class HttpServer(uvicorn.Server):
-    """Stops when `should_exit` is set, and never by a signal."""
+    """A uvicorn server that stops when `should_exit` is set, and never by a signal."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -39,16 +43,24 @@ class HttpServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the signal handlers of the process as they are."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the listener, and tell connections accepted late to close after one response."""
         self._state.draining = True
         await super().shutdown(sockets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerConfig:
-    """How one listener serves. `protocol` takes what `HardenedHttpProtocol` takes."""
+    """The configuration of one listener.
+
+    `app`: the ASGI application.
+    `on_refusal`: called with the status of each refused request.
+    `drain_seconds`: how long open requests may take at a stop.
+    `protocol`: the protocol class, or a function with the parameters of `HardenedHttpProtocol`.
+    """
 
     app: Callable[..., Any]
     limits: ListenerLimits = field(default_factory=ListenerLimits)
@@ -57,6 +69,7 @@ class ListenerConfig:
     protocol: Callable[..., HardenedHttpProtocol] = HardenedHttpProtocol
 
     def create_server(self) -> HttpServer:
+        """Return a server for this listener, not started yet."""
         protocol = partial(self.protocol, limits=self.limits, on_refusal=self.on_refusal)
         return HttpServer(
             uvicorn.Config(

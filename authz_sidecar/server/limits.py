@@ -1,5 +1,7 @@
-"""What a listener accepts, and what it says otherwise: the same whichever parser reads the bytes.
-Pure; the connection that keeps to it is `server/protocol.py`."""
+"""The limits of a listener, and the error responses that refuse a request. Pure.
+
+`server/protocol.py` applies them to a connection.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,21 @@ _ISOLATION = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerLimits:
-    """What one listener accepts. A head is the request line with all header lines; `max_pipelined`
-    are requests of one connection whose turn has not come. Within `write_timeout_seconds` the
-    client has to go on reading. `max_framing_bytes` are those of a body that are no content: chunk
-    extensions and trailer fields, between two pieces of content."""
+    """The limits of one listener.
+
+    `max_head_bytes`: the request line and all header lines.
+    `max_header_lines`: header lines of one request.
+    `head_timeout_seconds`: from the first byte of a head, or from the start of the connection, to
+      its end.
+    `body_timeout_seconds`: from the end of the head to the end of the body.
+    `max_framing_bytes`: chunk extensions and trailer fields between two pieces of content.
+    `write_timeout_seconds`: how long a client may stop reading a response.
+    `linger_seconds`: how long input is discarded after an error response, before the connection
+      closes.
+    `drain_grace_seconds`: how long an idle connection stays open at a stop.
+    `max_pipelined`: requests of one connection that wait for earlier responses.
+    `max_connections`: open connections of the listener.
+    """
 
     max_head_bytes: int = 64 * 1024
     max_header_lines: int = 100
@@ -42,11 +55,13 @@ class ListenerLimits:
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
+    """The response to a refused request; `message` is its ASCII body."""
+
     status: int
     message: str
 
     def serialize(self, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """The whole answer, after which the connection ends."""
+        """Return the response in bytes. It says that the connection closes."""
         body = self.message.encode("ascii")
         headers = [
             *default_headers,
@@ -63,7 +78,10 @@ class ErrorResponse:
 def validate_head(
     target: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]
 ) -> ErrorResponse | None:
-    """Why a head that the parser could read is refused all the same. Names are in lower case."""
+    """Return the error response for a request head that the parser accepts and we refuse, or None.
+
+    Header names are in lower case. The rules are those of RFC 9112 sections 3.2 and 6.1.
+    """
     if version not in {"1.0", "1.1"}:
         return ErrorResponse(505, "Only HTTP/1.1 is spoken here.")
     if not _TARGET.fullmatch(target):

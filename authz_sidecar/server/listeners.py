@@ -1,5 +1,7 @@
-"""Where we listen: binds addresses once, and says in one sentence what stands in the way. Knows
-nothing of what is served there."""
+"""Binds the listening sockets, and explains in one sentence why an address cannot be used.
+
+Must not know what is served there.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from authz_sidecar.errors import StartupError
 
 BACKLOG = 2048
 UNIX_MODE = 0o660
-"""Owner and group: the operator puts the proxy's user into the sidecar's group, or the reverse."""
+"""Read and write for owner and group: the proxy's user joins the sidecar's group, or the reverse."""
 
 _CONNECT_SECONDS = 1.0
 
@@ -31,9 +33,9 @@ _REASONS = {
 
 
 def bind(setting: str, address: ListenAddress) -> tuple[socket.socket, ...]:
-    """Listening sockets: one for each address that `localhost` stands for, one otherwise.
+    """Return the listening sockets: one for each address of a host name, one otherwise.
 
-    Raises `StartupError`, which names `setting`.
+    Raises `StartupError`, whose message names `setting`, when the address cannot be used.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -80,7 +82,7 @@ def _bind_tcp(address: TcpAddress, stack: contextlib.ExitStack) -> tuple[socket.
 def _bind_unix(path: Path, stack: contextlib.ExitStack) -> socket.socket:
     _remove_stale_socket(path)
     listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-    # Nobody may connect between `bind` and `chmod`.
+    # No other user may connect between `bind` and `chmod`.
     mask = os.umask(0o177)
     try:
         listener.bind(str(path))
@@ -91,7 +93,7 @@ def _bind_unix(path: Path, stack: contextlib.ExitStack) -> socket.socket:
 
 
 def _remove_stale_socket(path: Path) -> None:
-    """Remove a socket that nobody listens on any more; anything else is left for the operator."""
+    """Remove a stale socket file. Raises `OSError` for any other file and for a live socket."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -109,7 +111,7 @@ def _remove_stale_socket(path: Path) -> None:
 
 
 def remove_socket_file(address: ListenAddress) -> None:
-    """Remove the file of a Unix listener that has been closed."""
+    """Remove the file of a closed Unix listener; do nothing for a TCP address."""
     if not isinstance(address, TcpAddress):
         with contextlib.suppress(OSError):
             Path(address.path).unlink()

@@ -1,5 +1,8 @@
-"""Work that takes long, beside requests that must not feel it: in a thread that gives way within a
-fraction of a millisecond, and without the collector."""
+"""Runs long work in a thread without delaying requests on the event loop.
+
+The thread gives up the interpreter's lock within a fraction of a millisecond, and the garbage
+collector is paused meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,24 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SWITCH_SECONDS = 0.0005
-"""How long a thread may keep another from running that could. A check takes the interpreter's lock
-several times: with Python's own 5 ms each of them took ten times as long as its work, for as long
-as a configuration was loaded."""
+"""The switch interval of the interpreter while such work runs. A check takes the interpreter's lock
+several times: with Python's default of 5 ms, a check took ten times as long while a configuration
+was loaded."""
 
 
 async def in_slices(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what `work` does, done in a thread. No two at the same time in one process."""
+    """Return the result of `work(*args, **kwargs)`, run in a thread.
 
-    def sliced() -> T:
-        before = sys.getswitchinterval()
+    The caller must not run two at the same time in one process. Raises what `work` raises.
+    """
+
+    def run_sliced() -> T:
+        previous_interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_SECONDS)
         try:
             with gc_paused():
                 return work(*args, **kwargs)
         finally:
-            sys.setswitchinterval(before)
+            sys.setswitchinterval(previous_interval)
 
-    return await asyncio.to_thread(sliced)
+    return await asyncio.to_thread(run_sliced)

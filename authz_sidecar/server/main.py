@@ -1,5 +1,7 @@
-"""`serve`: configuration first, then sockets, then answers. Decides what stops a start, and turns
-signals into stops, reloads and replacements."""
+"""The `serve` command: load the configuration, bind the sockets, serve.
+
+Decides what prevents a start, and maps signals to stop, reload and replacement of workers.
+"""
 
 from __future__ import annotations
 
@@ -53,10 +55,12 @@ def serve(
     log_format: LogFormat = "json",
     log_level: str = "INFO",
 ) -> int:
-    """Answer until stopped by a signal; the exit code. Broken routes keep a server from starting,
-    unless `lenient`; at a reload they are refused alone.
+    """Serve until a signal stops the process; return the exit code.
 
-    Raises `ConfigError` and `StartupError` when nothing can be served; by then nothing has been.
+    Broken routes prevent a start, unless `lenient`; at a reload only these routes are refused.
+
+    Raises `ConfigError` for a configuration that cannot be used and `StartupError` for an address,
+    store or secret that cannot, both before the first request is served.
     """
     configure(log_format=log_format, level=log_level)
     metrics = Metrics(version=__version__)
@@ -140,7 +144,7 @@ async def _serve_with_workers(
     signals: SignalHandlers,
 ) -> None:
     config = first.config
-    workers = WorkerPool(recipe=spec, config=config, count=config.server.workers, metrics=metrics)
+    workers = WorkerPool(spec=spec, config=config, count=config.server.workers, metrics=metrics)
     supervisor = Supervisor(first=first, load=load, workers=workers, metrics=metrics)
     supervisor.on_started = lambda: _log_started(first, spec.sockets)
     with _watched():
@@ -185,12 +189,12 @@ def _log_refused_routes(application: Application) -> None:
             "served despite problems, broken routes refuse everything",
             extra=fields(routes_refused=", ".join(application.refused_routes)),
         )
-    for problem in application.unstated.values():
+    for problem in application.missing_callbacks.values():
         logger.error("%s", problem)
-    if application.unstated:
+    if application.missing_callbacks:
         logger.error(
             "served despite problems, sign-in with these providers is refused",
-            extra=fields(providers_refused=", ".join(application.unstated)),
+            extra=fields(providers_refused=", ".join(application.missing_callbacks)),
         )
 
 
@@ -203,7 +207,7 @@ def _format_address(listener: socket.socket) -> str:
 
 
 def _raise_descriptor_limit() -> None:
-    """Each connection is a descriptor; the usual soft limit of 1024 is for users of `select`."""
+    """Raise the soft limit of file descriptors: each connection takes one, and 1024 is too few."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MAX_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,5 +1,8 @@
-"""Takes a configuration into use when that is asked for: one attempt at a time, and one more for
-all that asked while it ran, so that the file is always read after the last of them."""
+"""Runs configuration reloads, one at a time.
+
+Decides when the file is read: once for all requests that came before the read began, and once more
+for those that came meanwhile, so that the newest file is always read. Must not know how it is used.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,15 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
 REST_SECONDS = 1.0
-"""Between two reloads: those who reload without end leave the processor to the checks."""
+"""The least pause between two reloads, so that constant reloads leave the processor to checks."""
 
 
 class CoalescingRunner:
-    """Runs `step` for every request: one run for all that came before it began, and no two at the
-    same time. Between two it rests for as long as the last one took, and at least `rest_seconds`."""
+    """Runs `step` once for all requests that came before the run began; runs never overlap.
+
+    Between two runs it pauses for as long as the last run took, and at least `rest_seconds`;
+    without `rest_seconds` it does not pause.
+    """
 
     def __init__(self, step: Callable[[], Awaitable[None]], *, rest_seconds: float = 0.0) -> None:
         self._step = step
@@ -32,14 +38,19 @@ class CoalescingRunner:
         self._requested = asyncio.Event()
 
     def request(self) -> None:
+        """Request a run."""
         self._requested.set()
 
     @property
     def is_requested(self) -> bool:
-        """Whether another run follows the present one."""
+        """Whether another run follows the current one."""
         return self._requested.is_set()
 
     async def run(self) -> None:
+        """Run `step` at each request; never returns.
+
+        Raises what `step` raises, and keeps the request.
+        """
         while True:
             await self._requested.wait()
             self._requested.clear()
@@ -54,7 +65,7 @@ class CoalescingRunner:
                 await asyncio.sleep(max(took, self._rest_seconds))
 
     async def wait_for_request(self, *, within: float) -> None:
-        """Return at the next request, which the caller takes on, or after `within` seconds."""
+        """Return at the next request, which the caller takes over, or after `within` seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self._requested.wait()
@@ -62,27 +73,33 @@ class CoalescingRunner:
 
 
 class ReloadRunner:
-    """`load` reads and judges the configuration, in a thread; `activate` is given its generation.
-    What is wrong with the configuration itself is told and is the end of an attempt; whatever else
-    fails, as for want of memory or descriptors, is tried again until the configuration is
-    judged."""
+    """Reloads the configuration on request.
+
+    `load`: reads and validates the configuration, in a thread.
+    `activate`: called with the generation and the application of an accepted configuration.
+    `status`: records each outcome.
+
+    An error in the configuration ends the attempt. Any other failure, such as a lack of memory or
+    file descriptors, is retried until the configuration is accepted or found to be wrong.
+    """
 
     def __init__(
         self,
         *,
         load: Callable[[], Application],
         activate: Callable[[int, Application], Awaitable[None]],
-        history: ReloadStatus,
+        status: ReloadStatus,
     ) -> None:
         self._load = load
-        self._use = activate
-        self._history = history
-        self._attempts = CoalescingRunner(self._reload, rest_seconds=REST_SECONDS)
-        self.run = self._attempts.run
+        self._activate = activate
+        self._status = status
+        self._runner = CoalescingRunner(self._reload, rest_seconds=REST_SECONDS)
+        self.run = self._runner.run
 
     def request(self) -> None:
-        self._history.requested()
-        self._attempts.request()
+        """Request a reload."""
+        self._status.record_request()
+        self._runner.request()
 
     async def _reload(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -90,12 +107,12 @@ class ReloadRunner:
             try:
                 await self._attempt()
             except Exception as error:  # noqa: BLE001 - the reload must not be lost
-                self._history.record_load_failure(error, again_seconds=pause)
-                await self._attempts.wait_for_request(within=pause)
+                self._status.record_load_failure(error, retry_seconds=pause)
+                await self._runner.wait_for_request(within=pause)
                 pause = min(2 * pause, MAX_PAUSE_SECONDS)
             else:
-                if not self._attempts.is_requested:
-                    self._history.judged()
+                if not self._runner.is_requested:
+                    self._status.record_all_decided()
                 return
 
     async def _attempt(self) -> None:
@@ -104,6 +121,6 @@ class ReloadRunner:
         except TemporaryError:
             raise
         except (ConfigError, StartupError) as error:
-            self._history.record_failure(error)
+            self._status.record_failure(error)
         else:
-            await self._use(self._history.record_accepted(application), application)
+            await self._activate(self._status.record_accepted(application), application)

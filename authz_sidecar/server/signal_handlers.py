@@ -1,5 +1,8 @@
-"""What the operator says by signals. Those that come before the server can obey are kept for then:
-their default would be to end it."""
+"""Maps the signals of the process to stop, reload and replacement of workers.
+
+Signals that arrive before the server can act on them are kept: their default action would end the
+process.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +21,27 @@ _REQUESTS = (signal.SIGHUP, signal.SIGUSR2)
 
 
 class SignalHandlers:
-    """SIGHUP asks for a reload, SIGUSR2 for new workers, SIGTERM and SIGINT for the end."""
+    """The signal handlers: SIGHUP reloads, SIGUSR2 replaces workers, SIGTERM and SIGINT stop."""
 
     def __init__(self) -> None:
         self._early: set[int] = set()
 
     @contextlib.contextmanager
     def defer_requests(self) -> Iterator[None]:
-        """Keep requests until `install`, and end the process in order where it is to stop
-        before."""
-        before = {each: signal.getsignal(each) for each in (*_STOPS, *_REQUESTS)}
-        for each in _REQUESTS:
-            signal.signal(each, self._keep)
-        for each in _STOPS:
-            signal.signal(each, _exit)
+        """Record SIGHUP and SIGUSR2 until `install`, and exit with code 0 at SIGTERM or SIGINT."""
+        previous = {number: signal.getsignal(number) for number in (*_STOPS, *_REQUESTS)}
+        for number in _REQUESTS:
+            signal.signal(number, self._record)
+        for number in _STOPS:
+            signal.signal(number, _exit)
         try:
             yield
         finally:
-            for each, handler in before.items():
-                if handler is not None:  # one that was not set by Python cannot be set again
-                    signal.signal(each, handler)
+            for number, handler in previous.items():
+                if handler is not None:  # a handler that Python did not set cannot be restored
+                    signal.signal(number, handler)
 
-    def _keep(self, number: int, _frame: FrameType | None) -> None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
         self._early.add(number)
 
     def install(
@@ -50,12 +52,12 @@ class SignalHandlers:
         reload: Callable[[], None],
         replace: Callable[[], None],
     ) -> None:
-        """Call these from now on, and at once for what was kept."""
-        for each in _STOPS:
-            loop.add_signal_handler(each, stop)
-        for each, request in zip(_REQUESTS, (reload, replace), strict=True):
-            loop.add_signal_handler(each, request)
-            if each in self._early:
+        """Call these functions at their signals, and at once for recorded signals."""
+        for number in _STOPS:
+            loop.add_signal_handler(number, stop)
+        for number, request in zip(_REQUESTS, (reload, replace), strict=True):
+            loop.add_signal_handler(number, request)
+            if number in self._early:
                 request()
         self._early.clear()
 

@@ -1,6 +1,9 @@
-"""One place for a worker, and the only owner of the processes in it: starts one when there is none,
-and again for as long as none can be started; puts another in its place when that is asked for or it
-has to go; lets the old one finish."""
+"""One worker slot, and the only owner of the processes in it.
+
+Decides when a process is started: when there is none (again and again, with a growing pause), when
+a replacement is requested, and when the worker is faulty. The old process finishes its requests.
+Must not know how a process is spawned.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class SlotMonitor:
-    """`spawn` starts a process and is given what to call when anything about it changes; `on_end`
-    hears of each that is gone, `on_restart` why a worker had to be started that nobody had asked
-    for."""
+    """Keeps one worker running.
+
+    `spawn`: starts a process, given the function to call when its state changes.
+    `on_change`: called when the state of the slot changes.
+    `on_end`: called with each worker that has ended.
+    `on_restart`: called with the kind of fault when a worker is started that was not requested.
+    """
 
     def __init__(
         self,
@@ -40,7 +47,7 @@ class SlotMonitor:
         self.number = number
         self.worker: WorkerProcess | None = None
         self.failure = ""
-        """Why the last attempt to start a worker failed; empty after one that did not."""
+        """Why the last attempt to start a worker failed; empty after a success."""
         self.first_attempt_done = asyncio.Event()
         self._spawn = spawn
         self._timeouts = timeouts
@@ -60,11 +67,11 @@ class SlotMonitor:
 
     @property
     def workers(self) -> tuple[WorkerProcess, ...]:
-        """All that may answer."""
-        return tuple(each for each in (self.worker, *self._draining) if each is not None)
+        """All workers of this slot that may serve requests, draining ones included."""
+        return tuple(worker for worker in (self.worker, *self._draining) if worker is not None)
 
     async def run(self) -> None:
-        """Have a worker in this slot, always."""
+        """Keep a worker running in this slot; never returns."""
         while True:
             self._changed.clear()
             await self._reap()
@@ -78,29 +85,31 @@ class SlotMonitor:
                 await self._start_worker()
 
     async def replace(self) -> None:
-        """Return when the worker that is in this slot now is gone and another answers. Tries for as
-        long as it takes; the old one stays until then."""
+        """Return when the current worker has ended and another one serves.
+
+        Starts are retried without limit; the current worker stays until one succeeds.
+        """
         self._outgoing = self.worker
         self._replaced = replaced = asyncio.Event()
         self._not_before = 0.0
         self._change()
         await replaced.wait()
 
-    def _must_be_replaced(self, child: WorkerProcess) -> bool:
-        return bool(child.fault) or (self._replaced is not None and child is self._outgoing)
+    def _must_be_replaced(self, worker: WorkerProcess) -> bool:
+        return bool(worker.fault) or (self._replaced is not None and worker is self._outgoing)
 
     async def _reap(self) -> None:
-        child = self.worker
-        if child is None or child.alive:
+        worker = self.worker
+        if worker is None or worker.alive:
             return
-        how = await child.watched.end(seconds=self._timeouts.exit_seconds)
-        await child.discard()
+        exit_description = await worker.watched.wait_for_end(seconds=self._timeouts.exit_seconds)
+        await worker.discard()
         self.worker = None
-        self._on_end(child)
+        self._on_end(worker)
         if self._clock() - self._started_at > self._timeouts.steady_seconds:
             self._pause = self._timeouts.first_pause_seconds
-        kind = "hung" if child.watched.hung else "died"
-        self._failed(kind, "worker died, starting another", how)
+        kind = "hung" if worker.watched.hung else "died"
+        self._failed(kind, "worker died, starting another", exit_description)
 
     async def _start_worker(self) -> None:
         try:
@@ -126,7 +135,7 @@ class SlotMonitor:
         try:
             new = self._starting = await self._spawn(self._change)
         except Exception as error:
-            # Whatever the operating system said, the next attempt may succeed.
+            # Whatever the error of the operating system, the next attempt may succeed.
             raise WorkerError(str(error) or type(error).__name__) from error
         try:
             await new.start()
@@ -166,11 +175,12 @@ class SlotMonitor:
         self._on_change()
 
     async def stop(self) -> None:
-        """Let every process finish. `run` must have ended."""
+        """Let every process finish its requests and end. `run` must have ended."""
         last = () if self.worker is None else (self.worker.stop(),)
         await asyncio.gather(*last, *self._draining.values(), return_exceptions=True)
 
     def kill(self) -> None:
-        for child in (*self.workers, self._starting):
-            if child is not None:
-                child.kill()
+        """Kill every process of this slot."""
+        for worker in (*self.workers, self._starting):
+            if worker is not None:
+                worker.kill()

@@ -1,5 +1,8 @@
-"""The process above several workers: judges a configuration before they load it, and speaks for
-all of them on the operators' listener."""
+"""The parent process of several workers.
+
+Decides whether a configuration may be used before the workers load it, and serves the operators'
+listener for all of them. Never serves a check itself.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,13 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Supervisor:
-    """`first` was built to be judged and is never started: the workers build their own."""
+    """The supervisor of a worker pool.
+
+    `first`: the application of the first configuration, built to validate it and never started: the
+      workers build their own.
+    `load`: reads the configuration and builds its application, for validation.
+    `on_started`: called when each worker serves or has failed once.
+    """
 
     first: Application
     load: Callable[[Application | None], Application]
@@ -45,11 +54,15 @@ class Supervisor:
         self.reload_status = ReloadStatus(self.first, metrics=self.metrics)
         self.workers.on_generation = self.reload_status.record_active
         self.reloads = ReloadRunner(
-            load=lambda: self.load(None), activate=self._use, history=self.reload_status
+            load=lambda: self.load(None), activate=self._activate, status=self.reload_status
         )
         self.replacements = CoalescingRunner(self.workers.replace)
 
     async def run(self, *, ops: tuple[socket.socket, ...]) -> None:
+        """Run the workers and the operators' listener until `stop`.
+
+        `ops`: the listening sockets of the operators' listener.
+        """
         server = ListenerConfig(
             app=build_ops_app(self),
             limits=ListenerLimits(max_connections=MAX_CONNECTIONS["ops"]),
@@ -60,7 +73,7 @@ class Supervisor:
         serving = self._tasks.start(server.serve(sockets=list(ops)), name="ops listener")
         try:
             self.workers.start()
-            self._tasks.start(self._say_started(), name="first start of the workers")
+            self._tasks.start(self._report_start(), name="first start of the workers")
             self._tasks.supervise(self.reloads.run, name="reloads")
             self._tasks.supervise(self.replacements.run, name="replacements of workers")
             await self._until_stopped(serving)
@@ -70,7 +83,7 @@ class Supervisor:
             await self._tasks.aclose()
             await self.workers.stop()
 
-    async def _say_started(self) -> None:
+    async def _report_start(self) -> None:
         await self.workers.wait_for_first_attempts()
         self.on_started()
 
@@ -78,30 +91,35 @@ class Supervisor:
         stop = self._tasks.start(self._stop.wait(), name="stop")
         await asyncio.wait((stop, serving), return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
-            serving.result()  # a listener that failed takes the process with it
+            serving.result()  # a failed listener ends the process
 
     def stop(self) -> None:
-        """Let the workers finish; a second call waits for nothing."""
+        """Let the workers finish their requests; a second call kills them."""
         if self._stop.is_set():
             self.workers.kill()
         self._stop.set()
 
-    async def _use(self, generation: int, application: Application) -> None:
+    async def _activate(self, generation: int, application: Application) -> None:
         await self.workers.set_target_config(generation, application.config)
 
-    # What the operators' listener asks
+    # The operators' view (`web.ops.Operations`)
 
     def answering(self) -> bool:
+        """Whether any worker serves checks."""
         return self.workers.answering
 
     async def readiness(self) -> Readiness:
+        """Return what keeps any worker from being ready."""
         return Readiness(missing=await self.workers.missing())
 
     async def metrics_page(self) -> bytes:
+        """Return the metrics of all processes, summed, in Prometheus' text format."""
         return render(merge(self.metrics.snapshot(), [await self.workers.metrics_snapshot()]))
 
     async def status(self) -> Mapping[str, Any]:
+        """Return the content of `/status`."""
         return {**self.reload_status.status(), "workers": self.workers.describe()}
 
     async def denial(self, request_id: str) -> Mapping[str, Any] | None:
+        """Return the explanation of a recent denial of any worker, or None if there is none."""
         return await self.workers.explain_denial(request_id)

@@ -1,5 +1,8 @@
-"""The configuration that every worker is to answer by. What a worker runs is compared with this for
-as long as it lives, so that no order of events leaves one behind."""
+"""The target configuration: the one that every worker has to serve.
+
+Each worker is compared with it for as long as it lives, so that no order of events leaves one
+behind.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigGeneration:
-    """`config` is as `config.transfer` writes it; `since` is the monotonic clock in seconds."""
+    """One generation of the configuration.
+
+    `config`: in the format of `config.transfer`.
+    `since`: when it became the target, in seconds of the monotonic clock.
+    """
 
     generation: int
     config: bytes
@@ -23,29 +30,30 @@ class ConfigGeneration:
 
 @dataclass(slots=True, kw_only=True)
 class TargetConfig:
-    """The newest configuration that was judged to be usable."""
+    """The newest configuration that was accepted."""
 
     current: ConfigGeneration
     clock: Callable[[], float] = time.monotonic
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    def first(cls, config: bytes) -> TargetConfig:
-        now = ConfigGeneration(generation=1, config=config, since=time.monotonic())
-        return cls(current=now)
+    def initial(cls, config: bytes) -> TargetConfig:
+        """Return the target of a server that starts: generation 1."""
+        generation = ConfigGeneration(generation=1, config=config, since=time.monotonic())
+        return cls(current=generation)
 
     def replace(self, *, generation: int, config: bytes) -> None:
-        """Want `config` from now on, and wake up every worker's `wait_for_other_than`."""
+        """Make `config` the target, and wake every `wait_for_other_than`."""
         self.current = ConfigGeneration(generation=generation, config=config, since=self.clock())
         self._changed.set()
         self._changed = asyncio.Event()
 
     async def wait_for_other_than(self, generation: int) -> ConfigGeneration:
-        """Return the wanted configuration as soon as it is not of this generation."""
+        """Return the target as soon as its generation differs from this one."""
         while self.current.generation == generation:
             await self._changed.wait()
         return self.current
 
     def is_overdue(self, generation: int, *, seconds: float) -> bool:
-        """Whether something else than this generation has been wanted for longer than `seconds`."""
+        """Whether another generation has been the target for more than `seconds`."""
         return self.current.generation != generation and self.clock() - self.current.since > seconds

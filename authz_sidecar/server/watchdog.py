@@ -1,5 +1,7 @@
-"""Ends a process whose event loop hangs, so that what started it starts another: nothing else in the
-process could answer or be told anything any more. A worker of several has its parent for this."""
+"""Ends a process whose event loop hangs, so that its service manager starts another one.
+
+Used by a single worker and by the supervisor; the supervisor watches the workers of a pool.
+"""
 
 from __future__ import annotations
 
@@ -21,39 +23,47 @@ EXIT_CODE = 70
 
 
 class Watchdog:
-    """A thread that has the loop do next to nothing, again and again. Counts its own turns: while the
-    whole process is stopped, or does not get the processor, neither side counts."""
+    """A thread that schedules a callback on the event loop in each interval.
+
+    It counts its own intervals: while the whole process is stopped or gets no processor time, it
+    counts nothing.
+
+    `interval_seconds`: between two callbacks.
+    `max_missed`: missed callbacks in a row after which the process exits with `EXIT_CODE`.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         *,
-        turn_seconds: float = INTERVAL_SECONDS,
+        interval_seconds: float = INTERVAL_SECONDS,
         max_missed: int = MAX_MISSED_INTERVALS,
     ) -> None:
         self._loop = loop
-        self._turn_seconds = turn_seconds
+        self._interval_seconds = interval_seconds
         self._max_missed = max_missed
         self._missed = 0
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
+        """Stop the thread and wait for its end."""
         self._closed.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._closed.wait(self._turn_seconds):
+        while not self._closed.wait(self._interval_seconds):
             self._missed += 1
             if self._missed > self._max_missed:
-                seconds = self._max_missed * self._turn_seconds
+                seconds = self._max_missed * self._interval_seconds
                 logger.critical("the event loop has hung for %g s, ending this process", seconds)
                 faulthandler.dump_traceback()
                 os._exit(EXIT_CODE)
-            self._loop.call_soon_threadsafe(self._turned)
+            self._loop.call_soon_threadsafe(self._reset)
 
-    def _turned(self) -> None:
+    def _reset(self) -> None:
         self._missed = 0

@@ -1,5 +1,8 @@
-"""A process at the other end of a control channel: notices when it ends, when the channel is lost and
-when it gives no more signs of life, and kills it where it would stay without being of use."""
+"""A worker process as the supervisor sees it: whether it runs, hangs or has lost its channel.
+
+Decides when a process is killed: when its control channel is lost or its heartbeats stop. Must not
+know what the process serves.
+"""
 
 from __future__ import annotations
 
@@ -23,23 +26,27 @@ logger = logging.getLogger(__name__)
 
 
 class WatchedProcess:
-    """`on_beat` hears what the process says of itself, `on_end` that it is gone."""
+    """A process at the other end of a control channel.
+
+    `on_heartbeat`: called with the content of each heartbeat.
+    `on_end`: called when the process has ended.
+    """
 
     def __init__(
         self,
         process: Process,
-        line: ControlChannel,
+        channel: ControlChannel,
         *,
         timeouts: WorkerTimeouts,
-        on_beat: Callable[[dict[str, Any]], None],
+        on_heartbeat: Callable[[dict[str, Any]], None],
         on_end: Callable[[], None],
     ) -> None:
         self.hung = False
         self.ended = asyncio.Event()
         self._process = process
-        self._line = line
+        self._channel = channel
         self._timeouts = timeouts
-        self._on_beat = on_beat
+        self._on_beat = on_heartbeat
         self._on_end = on_end
         self._heartbeat = Heartbeat(
             max_missed=timeouts.max_missed_heartbeats, late_after=timeouts.late_heartbeats
@@ -51,15 +58,16 @@ class WatchedProcess:
 
     @property
     def alive(self) -> bool:
+        """Whether the process is running."""
         return self._process.returncode is None
 
     @property
     def is_silent(self) -> bool:
-        """Whether it has not been heard of for some beats."""
+        """Whether its last heartbeats are missing."""
         return self._heartbeat.is_late
 
-    async def end(self, *, seconds: float) -> str:
-        """How it ended, as soon as it has; empty when that takes longer than `seconds`."""
+    async def wait_for_end(self, *, seconds: float) -> str:
+        """Return how the process ended, or an empty text when it still runs after `seconds`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.ended.wait()
@@ -67,13 +75,14 @@ class WatchedProcess:
         return ""
 
     async def discard(self) -> None:
-        """End it at once, and all that watches it."""
+        """Kill the process, wait for its end and close the channel."""
         self.kill()
         await self.ended.wait()
         await self._tasks.aclose()
-        self._line.close()
+        self._channel.close()
 
     def kill(self) -> None:
+        """Kill the process if it is running."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
@@ -85,15 +94,15 @@ class WatchedProcess:
 
     async def _listen(self) -> None:
         try:
-            await self._line.listen(self._heard)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process cannot be told anything
-            if not await self.end(seconds=self._timeouts.exit_seconds):
+            await self._channel.listen(self._on_message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, no command reaches the process
+            if not await self.wait_for_end(seconds=self._timeouts.exit_seconds):
                 self._kill(f"the control channel to a worker is lost, killing it: {error}")
 
-    def _heard(self, beat: dict[str, Any] | None) -> None:
+    def _on_message(self, heartbeat: dict[str, Any] | None) -> None:
         self._heartbeat.record_message()
-        if beat is not None:
-            self._on_beat(beat)
+        if heartbeat is not None:
+            self._on_beat(heartbeat)
 
     async def _watch_heartbeat(self) -> None:
         while not self._heartbeat.is_hung:
@@ -102,6 +111,6 @@ class WatchedProcess:
         self.hung = True
         self._kill("a worker hangs, killing it")
 
-    def _kill(self, why: str) -> None:
-        logger.error("%s", why, extra=fields(pid=self._process.pid))
+    def _kill(self, reason: str) -> None:
+        logger.error("%s", reason, extra=fields(pid=self._process.pid))
         self.kill()

@@ -1,6 +1,7 @@
-"""One process that answers: its listeners, their order of stopping, and the change from one
-configuration to the next between two requests. Signals and sockets come from outside, so that it
-is the same alone and as one of several.
+"""One worker: the listeners of a process, stopped in order, and the switch between configurations.
+
+Signals and sockets come from outside, so that a worker is the same alone and in a pool. Must not
+know how an application is built.
 """
 
 from __future__ import annotations
@@ -25,14 +26,20 @@ if TYPE_CHECKING:
     from authz_sidecar.app import Application
     from authz_sidecar.observe.metrics import Metrics
 
-# Sign-ins stop first and checks last: apps stay reachable while the sign-in pages drain.
+# Checks stop last: applications stay reachable while the sign-in pages drain.
 STOPPING_ORDER = (("ops", "web"), ("check",))
 MAX_CONNECTIONS = {"check": 4096, "web": 1024, "ops": 64}
 
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """`ops` is served beside `check` and `web` where it is given."""
+    """The listeners of one process.
+
+    `first`: the application of the start.
+    `ops`: the ASGI application of the operators' listener; None where the supervisor serves it.
+    `max_connections`: by listener.
+    `on_started`: called when every listener accepts connections.
+    """
 
     first: Application
     sockets: Mapping[str, tuple[socket.socket, ...]]
@@ -50,6 +57,7 @@ class Worker:
 
     @property
     def application(self) -> Application:
+        """The application that serves new requests."""
         return self.applications.current.application
 
     @property
@@ -59,7 +67,7 @@ class Worker:
         return check is not None and check.started and not check.should_exit
 
     async def run(self) -> None:
-        """Answer until told to stop, then finish what was begun."""
+        """Serve until `stop`, then finish open requests. Raises what ends a listener."""
         freeze_heap()
         await self.application.start()
         apps = {"check": self.applications.check, "web": self.applications.web, "ops": self.ops}
@@ -108,7 +116,7 @@ class Worker:
         stop = self._tasks.start(self._stop.wait(), name="stop")
         done, _ = await asyncio.wait((stop, *tasks.values()), return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            task.result()  # a listener that failed takes the process with it
+            task.result()  # a failed listener ends the process
 
     async def _stop_listeners(
         self, names: list[str], tasks: Mapping[str, asyncio.Task[None]]
@@ -118,15 +126,18 @@ class Worker:
         await asyncio.gather(*(tasks[name] for name in names), return_exceptions=True)
 
     def stop(self) -> None:
-        """Finish what was begun, then return from `run`. A second call waits for nothing."""
+        """Make `run` finish open requests and return; a second call cuts them off."""
         if self._stop.is_set():
             for listener in self._servers.values():
                 listener.force_exit = True
         self._stop.set()
 
-    async def take(self, application: Application) -> None:
-        """Answer by `application` from now on, which was built with the present one at hand; keep the
-        present one when it cannot be started."""
+    async def activate(self, application: Application) -> None:
+        """Start `application`, and serve new requests by it.
+
+        It may share parts with the current application. When it cannot be started, the current
+        application stays and the error is raised.
+        """
         try:
             await application.start()
         except BaseException:

@@ -1,6 +1,8 @@
-"""Several workers on the same sockets: one monitor for each, what they report added up, and the
-configuration that all of them are to answer by. The parent serves the operators' listener alone and
-never answers a check itself."""
+"""Several workers on the same listening sockets.
+
+Keeps one monitor per worker and the target configuration of all of them, and sums up their metrics.
+The supervisor serves the operators' listener alone and never a check.
+"""
 
 from __future__ import annotations
 
@@ -37,15 +39,17 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerProcess:
-    """One worker process, and the control channel to it. Kept on the wanted configuration for as
-    long as it lives."""
+    """One worker process with its control channel.
+
+    It is kept on the target configuration while it lives.
+    """
 
     def __init__(
         self,
         process: Process,
         channel: ControlChannel,
         *,
-        wanted: TargetConfig,
+        target: TargetConfig,
         timeouts: WorkerTimeouts,
         on_change: Callable[[], None],
     ) -> None:
@@ -53,35 +57,38 @@ class WorkerProcess:
         self.serving = False
         self._channel = channel
         self._timeouts = timeouts
-        self._config = ConfigFollower(channel, wanted, timeouts=timeouts, on_change=on_change)
+        self._config = ConfigFollower(channel, target, timeouts=timeouts, on_change=on_change)
         self._last_snapshot: MetricsSnapshot = ()
         self._tasks = BackgroundTasks()
         self.watched = WatchedProcess(
-            process, channel, timeouts=timeouts, on_beat=self._on_message, on_end=on_change
+            process, channel, timeouts=timeouts, on_heartbeat=self._on_heartbeat, on_end=on_change
         )
 
     @property
     def alive(self) -> bool:
+        """Whether the process is running."""
         return self.watched.alive
 
     @property
     def generation(self) -> int:
-        """That of the configuration that it answers by."""
+        """The generation of the configuration that it serves."""
         return self._config.generation
 
     @property
     def fault(self) -> str:
-        """Why another worker has to take its place; empty while none has to."""
+        """Why another worker has to replace it; empty while there is no reason."""
         return self._config.fault if self.alive else ""
 
     @property
     def answering(self) -> bool:
-        """Whether it answers checks, as far as its last sign of life tells."""
+        """Whether it serves checks, as far as its heartbeats tell."""
         return self.alive and self.serving and not self.watched.is_silent
 
     async def start(self) -> None:
-        """Have it answer checks, by the configuration that is wanted when it begins to. Raises
-        `WorkerError`."""
+        """Make it load the target configuration and serve.
+
+        Raises `WorkerError` when it does not within `start_seconds`.
+        """
         seconds = self._timeouts.start_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -90,14 +97,16 @@ class WorkerProcess:
         except TimeoutError as error:
             raise WorkerError(f"it was not ready within {seconds:g} s") from error
         except ChannelClosedError as error:
-            # Where it does not end by itself, it is killed within this time.
-            ended = await self.watched.end(seconds=2 * self._timeouts.exit_seconds)
-            raise WorkerError(ended or str(error)) from error
+            # A process that does not end by itself is killed within this time.
+            exit_description = await self.watched.wait_for_end(
+                seconds=2 * self._timeouts.exit_seconds
+            )
+            raise WorkerError(exit_description or str(error)) from error
         self.serving = True
         self._tasks.supervise(self._config.run, name="configuration of a worker")
 
     async def report(self) -> dict[str, Any] | None:
-        """What it says of itself; None when it does not answer."""
+        """Return its metrics and what it is missing, or None when it does not respond."""
         with contextlib.suppress(ChannelClosedError):
             response = await self._channel.call("report", seconds=self._timeouts.report_seconds)
             self._last_snapshot = from_json(response["metrics"])
@@ -105,7 +114,7 @@ class WorkerProcess:
         return None
 
     async def explain_denial(self, request_id: str) -> dict[str, Any] | None:
-        """Its explanation of a denial, if it was this worker's."""
+        """Return the explanation of a denial of this worker, or None."""
         with contextlib.suppress(ChannelClosedError):
             seconds = self._timeouts.report_seconds
             response = await self._channel.call("denial", seconds=seconds, argument=request_id)
@@ -115,35 +124,36 @@ class WorkerProcess:
 
     @property
     def metrics_snapshot(self) -> MetricsSnapshot:
-        """What it had counted when it was last heard of."""
+        """Its metrics in the last report."""
         return self._last_snapshot
 
     async def stop(self) -> None:
-        """Let it finish what it began and say what it counted; kill it when that takes too long."""
+        """Let it finish open requests and report its metrics; kill it when that takes too long."""
         if self.answering:
             await self.report()
         if self.alive:
             with contextlib.suppress(ChannelClosedError):
-                answer = await self._channel.call("stop", seconds=self._timeouts.stop_seconds)
-                self._last_snapshot = from_json(answer["metrics"])
-                await self.watched.end(seconds=self._timeouts.exit_seconds)
+                response = await self._channel.call("stop", seconds=self._timeouts.stop_seconds)
+                self._last_snapshot = from_json(response["metrics"])
+                await self.watched.wait_for_end(seconds=self._timeouts.exit_seconds)
         await self.discard()
 
     async def discard(self) -> None:
-        """End it at once."""
+        """Kill it and wait for its end."""
         await self.watched.discard()
         await self._tasks.aclose()
 
     def kill(self) -> None:
+        """Kill it if it is running."""
         self.watched.kill()
 
-    def _on_message(self, beat: dict[str, Any]) -> None:
-        self._config.heard(beat["generation"])
+    def _on_heartbeat(self, heartbeat: dict[str, Any]) -> None:
+        self._config.record_generation(heartbeat["generation"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSpec:
-    """How a worker is started."""
+    """How a worker process is started."""
 
     sockets: Mapping[str, tuple[socket.socket, ...]]
     log_format: LogFormat
@@ -151,11 +161,11 @@ class WorkerSpec:
     executable: str = sys.executable
     timeouts: WorkerTimeouts = field(default_factory=WorkerTimeouts)
 
-    async def spawn(self, *, wanted: TargetConfig, on_change: Callable[[], None]) -> WorkerProcess:
-        """Start a process, which answers nothing yet. Raises whatever keeps it from being started."""
+    async def spawn(self, *, target: TargetConfig, on_change: Callable[[], None]) -> WorkerProcess:
+        """Start a process, which does not serve yet. Raises `OSError` when it cannot be started."""
         parent_end, worker_end = socket.socketpair()
         with worker_end, contextlib.ExitStack() as unless_started:
-            # A process that was started all the same ends with the channel.
+            # A process that was started in spite of an error ends with the channel.
             unless_started.callback(parent_end.close)
             descriptors_by_name = {
                 name: _descriptors(self.sockets[name]) for name in ("check", "web")
@@ -177,10 +187,10 @@ class WorkerSpec:
                 stdin=asyncio.subprocess.DEVNULL,
             )
             parent_end.setblocking(False)
-            line = await ControlChannel.from_socket(parent_end)
+            channel = await ControlChannel.from_socket(parent_end)
             unless_started.pop_all()
         return WorkerProcess(
-            process, line, wanted=wanted, timeouts=self.timeouts, on_change=on_change
+            process, channel, target=target, timeouts=self.timeouts, on_change=on_change
         )
 
 
@@ -189,119 +199,132 @@ def _descriptors(sockets: tuple[socket.socket, ...]) -> tuple[int, ...]:
 
 
 class WorkerPool:
-    """`config` is the first that is wanted: a file that has been spoilt since keeps no worker from
-    being restarted. `on_generation` hears which generation every worker answers by."""
+    """The workers of one server.
+
+    `config`: the first target configuration. Restarted workers get it from memory, so that a file
+      broken since then does no harm.
+    `count`: the number of workers.
+    `on_generation`: called with the oldest generation that any worker serves.
+    """
 
     def __init__(
         self,
         *,
-        recipe: WorkerSpec,
+        spec: WorkerSpec,
         config: Config,
         count: int,
         metrics: Metrics,
         on_generation: Callable[[int], None] = lambda _generation: None,
     ) -> None:
-        self.wanted = TargetConfig.first(dumps(config))
+        self.target = TargetConfig.initial(dumps(config))
         self.on_generation = on_generation
         self._departed_metrics: MetricsSnapshot = ()
         self._tasks = BackgroundTasks()
         self._monitors = tuple(
             SlotMonitor(
                 number,
-                spawn=lambda on_change: recipe.spawn(wanted=self.wanted, on_change=on_change),
-                timeouts=recipe.timeouts,
-                on_change=self._changed,
+                spawn=lambda on_change: spec.spawn(target=self.target, on_change=on_change),
+                timeouts=spec.timeouts,
+                on_change=self._on_worker_change,
                 on_end=self._keep_metrics_of,
                 on_restart=metrics.count_worker_restart,
             )
             for number in range(1, count + 1)
         )
-        self._timeouts = recipe.timeouts
+        self._timeouts = spec.timeouts
         metrics.track_workers(self._status)
 
     def start(self) -> None:
-        """Have a worker in each slot from now on."""
+        """Keep a worker running in each slot from now on."""
         for monitor in self._monitors:
             self._tasks.supervise(monitor.run, name=f"monitor of worker {monitor.number}")
 
     async def wait_for_first_attempts(self) -> None:
-        """Return when each worker answers checks, or has failed once."""
+        """Return when each worker serves checks or has failed once."""
         await asyncio.gather(*(monitor.first_attempt_done.wait() for monitor in self._monitors))
 
     async def replace(self) -> None:
-        """A new worker for each old one, one after the other; nothing is refused meanwhile."""
+        """Replace every worker, one after the other; requests are served meanwhile."""
         for monitor in self._monitors:
             await monitor.replace()
         logger.info("all workers replaced", extra=fields(workers=len(self._monitors)))
 
     async def set_target_config(self, generation: int, config: Config) -> None:
-        """Have every worker take the configuration into use, those that are being started too."""
-        self.wanted.replace(generation=generation, config=await in_slices(dumps, config))
+        """Make `config` the target of every worker, including those that are being started."""
+        self.target.replace(generation=generation, config=await in_slices(dumps, config))
 
     @property
     def answering(self) -> bool:
-        """Whether any worker answers checks."""
-        return any(each.worker is not None and each.worker.answering for each in self._monitors)
+        """Whether any worker serves checks."""
+        return any(
+            monitor.worker is not None and monitor.worker.answering for monitor in self._monitors
+        )
 
     async def missing(self) -> dict[str, str]:
-        """What keeps any worker from being ready."""
-        found = not_ready(self._status())
+        """Return what keeps any worker from being ready, by part."""
+        problems = not_ready(self._status())
         for number, report in await self._reports():
             if report is None:
-                found.setdefault(f"worker {number}", "it does not answer")
+                problems.setdefault(f"worker {number}", "it does not answer")
             else:
-                found |= report["missing"]
-        return found
+                problems |= report["missing"]
+        return problems
 
     async def metrics_snapshot(self) -> MetricsSnapshot:
+        """Return the metrics of all workers, ended ones included."""
         await self._reports()
         return merge(
-            self._departed_metrics, [child.metrics_snapshot for child in self._live_workers()]
+            self._departed_metrics, [worker.metrics_snapshot for worker in self._live_workers()]
         )
 
     async def explain_denial(self, request_id: str) -> dict[str, Any] | None:
-        """The explanation of a recent denial by whichever worker denied."""
-        asked = [explanation for explanation in self._live_workers() if explanation.answering]
+        """Return the explanation of a recent denial of any worker, or None."""
+        workers = [worker for worker in self._live_workers() if worker.answering]
         explanations = await asyncio.gather(
-            *(explanation.explain_denial(request_id) for explanation in asked)
+            *(worker.explain_denial(request_id) for worker in workers)
         )
         return next((explanation for explanation in explanations if explanation is not None), None)
 
     async def _reports(self) -> list[tuple[int, dict[str, Any] | None]]:
-        asked = [
-            (each.number, each.worker)
-            for each in self._monitors
-            if each.worker is not None and each.worker.answering
+        workers = [
+            (monitor.number, monitor.worker)
+            for monitor in self._monitors
+            if monitor.worker is not None and monitor.worker.answering
         ]
-        reports = await asyncio.gather(*(child.report() for _, child in asked))
-        return [(number, report) for (number, _), report in zip(asked, reports, strict=True)]
+        reports = await asyncio.gather(*(worker.report() for _, worker in workers))
+        return [(number, report) for (number, _), report in zip(workers, reports, strict=True)]
 
     def describe(self) -> list[dict[str, Any]]:
-        return [each.to_json() for each in self._status()]
+        """Return the status of each worker in the JSON form of `/status`."""
+        return [status.to_json() for status in self._status()]
 
     def _status(self) -> tuple[WorkerStatus, ...]:
-        wanted, lag_seconds = self.wanted, self._timeouts.lag_seconds
+        target, lag_seconds = self.target, self._timeouts.lag_seconds
         return tuple(
-            status_of_slot(each, wanted, lag_seconds=lag_seconds) for each in self._monitors
+            status_of_slot(monitor, target, lag_seconds=lag_seconds) for monitor in self._monitors
         )
 
     def _live_workers(self) -> list[WorkerProcess]:
-        return [child for monitor in self._monitors for child in monitor.workers]
+        return [worker for monitor in self._monitors for worker in monitor.workers]
 
-    def _changed(self) -> None:
-        """Draining workers count: they may still begin to answer."""
-        serving = [each.generation for each in self._live_workers() if each.alive and each.serving]
-        if serving:
-            self.on_generation(min(serving))
+    def _on_worker_change(self) -> None:
+        """Report the oldest generation served. Draining workers count: they may still respond."""
+        generations = [
+            worker.generation for worker in self._live_workers() if worker.alive and worker.serving
+        ]
+        if generations:
+            self.on_generation(min(generations))
 
     def _keep_metrics_of(self, worker: WorkerProcess) -> None:
-        """Counts never go backwards because a worker is gone."""
+        """Keep the metrics of an ended worker, so that no counter decreases."""
         self._departed_metrics = merge(self._departed_metrics, [worker.metrics_snapshot])
 
     async def stop(self) -> None:
+        """Let every worker finish its requests and end."""
         await self._tasks.aclose()
         await asyncio.gather(*(monitor.stop() for monitor in self._monitors))
 
     def kill(self) -> None:
+        """Kill every worker."""
         for monitor in self._monitors:
             monitor.kill()

@@ -1,7 +1,8 @@
-"""One worker of several, as a process. Started as `python -m authz_sidecar.server.worker_process`.
+"""The entry point of a worker process: `python -m authz_sidecar.server.worker_process`.
 
-Signals to the whole group, as from a terminal, are the parent's to pass on: they are ignored before
-anything is imported that takes time."""
+Signals to the whole process group, as from a terminal, are the supervisor's to handle: they are
+ignored before slow imports begin.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from importlib import import_module
 
 
 def main(arguments: list[str]) -> None:
-    for others in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
-        signal.signal(others, signal.SIG_IGN)
+    """Run a worker process with the sockets and log settings of the command line."""
+    for signal_number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(signal_number, signal.SIG_IGN)
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
     parser.add_argument("--check", type=_parse_sockets, required=True)
@@ -31,7 +33,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _parse_sockets(text: str) -> tuple[socket.socket, ...]:
-    return tuple(socket.socket(fileno=int(each)) for each in text.split(","))
+    return tuple(socket.socket(fileno=int(descriptor)) for descriptor in text.split(","))
 
 
 if __name__ == "__main__":

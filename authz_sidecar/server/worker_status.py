@@ -1,5 +1,7 @@
-"""What the operators' listener says of each worker: which process it is, which generation of the
-configuration it answers by, and whether that is the one that is wanted. Pure, but for the reading."""
+"""The status of each worker, as `/status`, `/readyz` and the metrics report it.
+
+Pure, except for reading the state of a monitor.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """`generation` is the one it answers by; 0 while there is no process that answers. `problem` is
-    why it cannot be relied on, in words for the operator; empty while it can."""
+    """The status of one worker.
+
+    `worker`: its number, from 1.
+    `generation`: the oldest generation that its processes serve; 0 while none serves.
+    `problem`: why it cannot be relied on, for the operator; empty while it can.
+    """
 
     worker: int
     pid: int | None
@@ -28,11 +34,11 @@ class WorkerStatus:
 
     @property
     def lagging(self) -> bool:
-        """Whether it may answer by another generation than the wanted one."""
+        """Whether it may serve another generation than the target."""
         return self.generation not in (0, self.target_generation)
 
     def to_json(self) -> dict[str, Any]:
-        """As `/status` has it."""
+        """Return the JSON form of `/status`."""
         return {
             "worker": self.worker,
             "pid": self.pid,
@@ -45,39 +51,46 @@ class WorkerStatus:
 
 
 def status_of_slot(
-    monitor: SlotMonitor, wanted: TargetConfig, *, lag_seconds: float
+    monitor: SlotMonitor, target: TargetConfig, *, lag_seconds: float
 ) -> WorkerStatus:
-    """The oldest generation that any process of this slot answers by, one that leaves included."""
-    child = monitor.worker
-    now = wanted.current.generation
-    if child is None or not child.alive:
+    """Return the status of a worker slot; draining processes count for its generation.
+
+    `lag_seconds`: how long another generation than the target is not a problem.
+    """
+    worker = monitor.worker
+    target_generation = target.current.generation
+    if worker is None or not worker.alive:
         return WorkerStatus(
             worker=monitor.number,
             pid=None,
             alive=False,
             answering=False,
             generation=0,
-            target_generation=now,
+            target_generation=target_generation,
             problem=f"it is not running: {monitor.failure or 'it is being started'}",
         )
-    generation = min((each.generation for each in monitor.workers if each.alive), default=0)
-    trouble = ""
-    if not child.answering:
-        trouble = "it does not answer"
-    elif generation != now and (child.fault or wanted.is_overdue(generation, seconds=lag_seconds)):
-        trouble = f"it answers by generation {generation} of the configuration, not by {now}"
-        trouble += f": {child.fault}" if child.fault else ""
+    generation = min(
+        (process.generation for process in monitor.workers if process.alive), default=0
+    )
+    problem = ""
+    if not worker.answering:
+        problem = "it does not answer"
+    elif generation != target_generation and (
+        worker.fault or target.is_overdue(generation, seconds=lag_seconds)
+    ):
+        problem = f"it answers by generation {generation} of the configuration, not by {target_generation}"
+        problem += f": {worker.fault}" if worker.fault else ""
     return WorkerStatus(
         worker=monitor.number,
-        pid=child.pid,
+        pid=worker.pid,
         alive=True,
-        answering=child.answering,
+        answering=worker.answering,
         generation=generation,
-        target_generation=now,
-        problem=trouble,
+        target_generation=target_generation,
+        problem=problem,
     )
 
 
 def not_ready(workers: Iterable[WorkerStatus]) -> dict[str, str]:
-    """Which workers cannot be relied on, and why, as `/readyz` has it."""
-    return {f"worker {each.worker}": each.problem for each in workers if each.problem}
+    """Return the problem of each worker that cannot be relied on, as `/readyz` shows it."""
+    return {f"worker {status.worker}": status.problem for status in workers if status.problem}

@@ -144,7 +144,7 @@ async def test_what_was_replaced_is_freed_without_the_collector() -> None:
 async def test_what_little_is_left_is_collected_after_some_reloads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(generations_module, "RELOADS_BETWEEN_LOOKS", 2)
+    monkeypatch.setattr(generations_module, "RELOADS_PER_HEAP_FREEZE", 2)
 
     async def check(_scope: Any, _receive: Any, _send: Any) -> None: ...
 

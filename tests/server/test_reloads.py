@@ -39,7 +39,7 @@ class Server:
         )
         self.loads = self.uses = 0
         self._load_ends, self._use_ends = list(load), list(use)
-        self.reloads = ReloadRunner(load=self._load, activate=self._use, history=self.history)
+        self.reloads = ReloadRunner(load=self._load, activate=self._use, status=self.history)
 
     def _load(self) -> Application:
         self.loads += 1
@@ -82,7 +82,7 @@ async def test_a_reload_that_is_not_decided_on_is_told() -> None:
     reloads = ReloadRunner(
         load=lambda: application(routes=[] if go_on.wait(20) else None),
         activate=server._use,
-        history=server.history,
+        status=server.history,
     )
     tasks = BackgroundTasks()
     tasks.supervise(reloads.run, name="reloads")

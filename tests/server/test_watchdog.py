@@ -23,7 +23,7 @@ def block(seconds):
         time.sleep(0.01)
 
 async def main():
-    watchdog = Watchdog(asyncio.get_running_loop(), turn_seconds=0.05, max_missed=20)
+    watchdog = Watchdog(asyncio.get_running_loop(), interval_seconds=0.05, max_missed=20)
     watchdog.start()
     {body}
     watchdog.close()

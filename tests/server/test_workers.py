@@ -117,7 +117,7 @@ async def pool() -> Starter:
                 sockets[name] = (opened.enter_context(listener),)
             metrics = Metrics(version="", with_process_metrics=False)
             workers = WorkerPool(
-                recipe=WorkerSpec(
+                spec=WorkerSpec(
                     sockets=sockets,
                     log_format="json",
                     log_level="ERROR",
@@ -326,7 +326,7 @@ async def test_a_configuration_that_a_worker_does_not_take_is_told_and_the_worke
     async with pool() as started:
         await started.until(started.all_answer)
         (before,) = started.pids()
-        started.workers.wanted.replace(generation=2, config=b"nothing that can be read")
+        started.workers.target.replace(generation=2, config=b"nothing that can be read")
         failed = 'authz_worker_restarts_total{reason="not-started"}'
         await started.until(lambda: started.metric(failed) > 0)
         (status,) = started.status()
