@@ -64,7 +64,7 @@ class ConfigFollower:
             try:
                 await self._load(target, seconds=self._timeouts.reload_seconds)
             except (ChannelClosedError, WorkerError) as error:
-                self.fault = f"generation {target.generation} was not taken: {error}"
+                self.fault = f"generation {target.generation} could not be loaded: {error}"
                 self._on_change()
                 await asyncio.sleep(self._timeouts.heartbeat_seconds)
             else:

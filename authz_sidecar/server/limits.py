@@ -83,7 +83,7 @@ def validate_head(
     Header names are in lower case. The rules are those of RFC 9112 sections 3.2 and 6.1.
     """
     if version not in {"1.0", "1.1"}:
-        return ErrorResponse(505, "Only HTTP/1.1 is spoken here.")
+        return ErrorResponse(505, "Only HTTP/1.1 is supported.")
     if not _TARGET.fullmatch(target):
         return ErrorResponse(400, "The request target is malformed.")
     hosts = codings = 0
@@ -97,5 +97,5 @@ def validate_head(
         return ErrorResponse(400, "The request must have exactly one Host header.")
     if codings > 1:
         # RFC 9112 section 6.1: "a transfer coding it does not understand"
-        return ErrorResponse(501, "No transfer coding but chunked is known here.")
+        return ErrorResponse(501, "Only the transfer coding `chunked` is supported.")
     return None

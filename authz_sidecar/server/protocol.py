@@ -244,7 +244,7 @@ class HardenedHttpProtocol(HttpToolsProtocol):
         self.scope["authz_target"] = self.url  # type: ignore[typeddict-unknown-key]
         if len(self.pipeline) >= self._limits.max_pipelined:
             # One chunk holds hundreds of them, and each takes many times its length in memory.
-            raise self._refusal_error(ErrorResponse(429, "Too many requests before their answers."))
+            raise self._refusal_error(ErrorResponse(429, "Too many pipelined requests."))
         super().on_headers_complete()
         self._phase = Phase.BODY
         # Before the whole body has been read, its rest could be taken for the next request. And what

@@ -78,7 +78,8 @@ def status_of_slot(
     elif generation != target_generation and (
         worker.fault or target.is_overdue(generation, seconds=lag_seconds)
     ):
-        problem = f"it answers by generation {generation} of the configuration, not by {target_generation}"
+        problem = f"it answers by generation {generation} of the configuration"
+        problem += f", not by {target_generation}"
         problem += f": {worker.fault}" if worker.fault else ""
     return WorkerStatus(
         worker=monitor.number,

@@ -1,4 +1,4 @@
-"""What the lane leans on in uvicorn. `pyproject.toml` allows the versions for which this was read."""
+"""What the fast path relies on in uvicorn, for the versions that `pyproject.toml` allows."""
 
 from __future__ import annotations
 

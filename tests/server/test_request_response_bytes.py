@@ -1,4 +1,4 @@
-"""HTTP on the check listener is the same whoever answers: the lane, or the framework."""
+"""HTTP on the check listener is the same from the fast path and from the framework."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""A lane beside the gate of a house, both over the same sessions, clock and records; and the two
-behind a listener each, so that the same bytes can be sent to both."""
+"""A fast path beside an authorizer, over the same sessions, clock and records, each behind a listener,
+so that the same bytes can be sent to both."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class FakeCachedSession:
 
 
 class CountingFastPath:
-    """A lane that counts what it answers."""
+    """A fast path that counts its responses."""
 
     def __init__(self, fast_path: FastPath) -> None:
         self.fast_path = fast_path
@@ -102,7 +102,7 @@ class CountingFastPath:
 
 @dataclass(kw_only=True)
 class FastPathComparison:
-    """The two ways to an answer, and a listener for each."""
+    """The fast path and the ASGI application, and a listener for each."""
 
     fixture: AuthorizerFixture
     app: CheckApp
@@ -136,7 +136,7 @@ class FastPathComparison:
                 await writer.wait_closed()
 
     async def compare(self, data: bytes, *, bodiless: bool = False) -> ComparisonResult:
-        """What they say to the same bytes; asserts that it is the same."""
+        """Return the response of both to the same bytes; assert that they are equal."""
         records, before = self.fixture.records, self.fast_path.response_count
         records.clear()
         slow = await self.send("framework", data, bodiless=bodiless)
@@ -156,7 +156,7 @@ class FastPathComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonResult:
-    """`from_fast_path` says that the lane did not step aside."""
+    """`from_fast_path`: whether the fast path responded, instead of falling through to ASGI."""
 
     response: bytes
     from_fast_path: bool
