@@ -78,10 +78,10 @@ def _lenient_hints(built: CompiledRoutes, unstated: Mapping[str, Problem]) -> It
         return
     if built.problems:
         names = ", ".join(f"`{route.name}`" for route in built.misconfigured) or "no route"
-        yield f"a reload or `serve --lenient` would take it into use and refuse at {names}"
+        yield f"a reload or `serve --lenient` would accept this configuration and refuse every request to {names}"
     if unstated:
         names = ", ".join(f"`{name}`" for name in unstated)
-        yield f"`serve` answers sign-in with {names} by a page that names the redirect URI to register"
+        yield f"`serve` starts, but sign-in with {names} shows a page with the redirect URI to register"
 
 
 def _findings(config: Config, built: CompiledRoutes) -> list[LintFinding]:

@@ -80,7 +80,7 @@ def _head(explanation: ExplanationJson) -> Iterator[str]:
 def _format_identity(explanation: ExplanationJson) -> str:
     identity = explanation["identity"]
     if identity is None:
-        return "nobody who is signed in"
+        return "an anonymous client"
     parts = [f"user {format_value(identity['user'])}"]
     if identity["email"]:
         parts.append(format_value(identity["email"]))
@@ -106,7 +106,7 @@ def _format_interpretation(
     rows: list[_Row] = []
     for action, holds in (("allow", interpretation["allow"]), ("deny", interpretation["deny"])):
         rules = [rule for rule in interpretation["rules"] if rule["action"] == action]
-        rows.append(_Row("", bool(holds), (action, "" if rules else "there is no such rule")))
+        rows.append(_Row("", bool(holds), (action, "" if rules else "no rule")))
         rows += _rule_rows(rules)
     yield from _align(rows)
     yield ""

@@ -70,7 +70,7 @@ def _read_document(path: Path) -> Document:
     if document.problems:
         raise ConfigError(document.problems)
     if not isinstance(document.data, dict):
-        raise StartupError(f"`{path}` is no map of options")
+        raise StartupError(f"`{path}` is not a map of options")
     return document
 
 
@@ -82,7 +82,7 @@ def _write_new(path: Path | None, text: str, stream: TextIO) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     except FileExistsError:
-        raise StartupError(f"`{path}` exists already, it is left as it is") from None
+        raise StartupError(f"`{path}` exists already and was not changed") from None
     except OSError as error:
         raise StartupError(f"cannot write `{path}`: {(error.strerror or '').lower()}") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -65,7 +65,7 @@ def _write_new(path: Path, text: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise StartupError(f"`{path}` exists already, it is left as it is") from None
+        raise StartupError(f"`{path}` exists already and was not changed") from None
     except OSError as error:
         raise StartupError(f"cannot write `{path}`: {(error.strerror or '').lower()}") from None
     with os.fdopen(descriptor, "w") as file:

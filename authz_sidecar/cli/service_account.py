@@ -101,7 +101,7 @@ def _check_routes(config: Config, names: list[str]) -> None:
         if name not in accepting:
             known = ", ".join(f"`{each}`" for each in sorted(accepting)) or "none"
             raise StartupError(
-                f"`{name}` is not a route with `service_accounts: true`, there are: {known}"
+                f"`{name}` is not a route with `service_accounts: true`; such routes are: {known}"
             )
 
 
@@ -136,5 +136,5 @@ def _parse_lifetime(text: str) -> float:
     except ValueError as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
     if seconds < 1:
-        raise argparse.ArgumentTypeError("less than a second is no time")
+        raise argparse.ArgumentTypeError("must be at least `1s`")
     return seconds

@@ -80,14 +80,14 @@ def _parse_user(config: Config, text: str) -> dict[str, str]:
     if not slash or name not in providers:
         if len(providers) != 1:
             known = ", ".join(f"`{each}/…`" for each in sorted(providers)) or "none"
-            raise StartupError(f"`{text}` does not name its identity provider: {known}")
+            raise StartupError(f"`{text}` must begin with the identity provider: {known}")
         [name], subject = providers, text
     issuer = providers[name].issuer
     template = PROVIDER_PRESETS[providers[name].type].tenant_template(issuer)
     if template is not None:
         tenant, slash, subject = subject.partition("/")
         if not slash:
-            raise StartupError(f"`{text}` does not name the user's tenant: `{name}/TENANT/…`")
+            raise StartupError(f"`{text}` must name the user's tenant: `{name}/TENANT/…`")
         issuer = template.replace("{tenantid}", tenant)
     return {"provider": name, "issuer": issuer, "subject": subject}
 

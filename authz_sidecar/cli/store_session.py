@@ -23,7 +23,7 @@ def run_query(config: Config, query: Callable[[SessionService], Awaitable[T]]) -
     url = config.sessions.store.reveal()
     if url.startswith("memory:"):
         raise StartupError(
-            "`sessions.store` is `memory://`, in the memory of the server: no command can reach it"
+            "`sessions.store` is `memory://`, which only the server process can read"
         )
 
     async def run() -> T:

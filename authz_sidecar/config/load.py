@@ -74,7 +74,9 @@ def examine_document(document: Document) -> ExaminedConfig:
     config = result.config
     problems += to_problems(result.details, document)
     if not result.complete:
-        problems.append(source_map.problem(f"more than {MAX_PROBLEMS} problems, here are some"))
+        problems.append(
+            source_map.problem(f"more than {MAX_PROBLEMS} problems, the first are shown")
+        )
     elif result.details:
         config = recover_config(document.data, result.details)
     warnings: tuple[Problem, ...] = ()
@@ -136,11 +138,11 @@ class _FileReader:
         base_path = file.parent / base_name
         if len(extending_files) > MAX_EXTENDS_DEPTH:
             return _with_finding(
-                document, location, f"more than {MAX_EXTENDS_DEPTH} files on top of each other"
+                document, location, f"more than {MAX_EXTENDS_DEPTH} levels of `extends`"
             )
         try:
             if any(base_file.resolve() in extending_files for base_file in _list_files(base_path)):
-                return _with_finding(document, location, f"`{base_name}` leads back to this file")
+                return _with_finding(document, location, f"`{base_name}` extends this file in turn")
             base_document = self.read(base_path, extending_files)
         except ConfigError as error:
             return _with_finding(document, location, f"`{base_name}`: {error.problems[0].message}")

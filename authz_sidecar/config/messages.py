@@ -22,7 +22,7 @@ KEY_STEP = "[key]"
 """pydantic's last step when the key of a map is wrong, not its value."""
 
 _HINTS: dict[tuple[PathStep, ...], str] = {
-    ("secret_keys",): ": a list of secrets, `authz-sidecar keys new` makes one",
+    ("secret_keys",): ": a list of secrets (`authz-sidecar keys new` makes one)",
     ("sessions",): ", with a `store` such as `redis://127.0.0.1:6379/0`",
     ("sessions", "store"): ", such as `redis://127.0.0.1:6379/0`",
 }

@@ -40,15 +40,13 @@ def parse_table(settings: RecordTable) -> ParsedTable:
     data = settings.table
     if isinstance(data, str):
         if _STORE_URL.match(data):
-            parsed.problems.append(
-                "is text; a table in Redis is given as `redis: {key: …}` instead"
-            )
+            parsed.problems.append("must not be a URL; give a table in Redis as `redis: {key: …}`")
             return parsed
         data = (_parse_csv if settings.format == "csv" else _parse_yaml)(data, parsed)
     if isinstance(data, dict):
         _add_records(data, parsed, by_address=settings.by == "address")
     elif not parsed.problems:
-        parsed.problems.append("is a map from users or networks to records")
+        parsed.problems.append("must be a map from users or networks to records")
     del parsed.problems[_MAX_PROBLEMS:]
     return parsed
 
@@ -57,7 +55,7 @@ def parse_redis_hash(fields: Mapping[bytes, bytes], *, by: str) -> Records:
     """From a hash in Redis: by user or network, each record in JSON. Raises `ValueError` for a table
     that is not whole, or not there: an empty hash is none."""
     if not fields:
-        raise ValueError("there is no such hash, or it is empty")
+        raise ValueError("the hash does not exist or is empty")
     parsed = ParsedTable()
     data: dict[object, object] = {}
     for name, value in fields.items():
@@ -65,7 +63,7 @@ def parse_redis_hash(fields: Mapping[bytes, bytes], *, by: str) -> Records:
         try:
             data[name.decode()] = _JSON.decode(value.decode())
         except (ValueError, RecursionError):
-            parsed.problems.append(f"`{key[:100]}` is no record in JSON")
+            parsed.problems.append(f"`{key[:100]}` is not a record in JSON")
     _add_records(data, parsed, by_address=by == "address")
     if parsed.problems:
         raise ValueError("; ".join(parsed.problems[:_MAX_REPORTED_PROBLEMS]))
@@ -75,12 +73,12 @@ def parse_redis_hash(fields: Mapping[bytes, bytes], *, by: str) -> Records:
 def _reject_duplicate_fields(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise ValueError("a field is there twice")
+        raise ValueError("a field is given twice")
     return fields
 
 
 def _reject_constant(name: str) -> object:
-    raise ValueError(f"`{name}` is no number")
+    raise ValueError(f"`{name}` is not a number")
 
 
 def _add_records(data: dict[object, object], parsed: ParsedTable, *, by_address: bool) -> None:
@@ -123,14 +121,14 @@ def _parse_csv(text: str, parsed: ParsedTable) -> object:
             if names is None:
                 names = [name.strip() for name in row]
                 if len(names) < 2 or "" in names or len(set(names)) < len(names):
-                    parsed.problems.append("the first row names at least two columns, each once")
+                    parsed.problems.append("the first row must name at least two distinct columns")
                     return None
             elif len(row) != len(names):
                 parsed.problems.append(
                     f"line {rows.line_num}: {len(row)} columns, not {len(names)}"
                 )
             elif (key := row[0].strip()) in records:
-                parsed.problems.append(f"line {rows.line_num}: `{key}` is there already")
+                parsed.problems.append(f"line {rows.line_num}: `{key}` is listed already")
             else:
                 records[key] = _parse_row(names[1:], row[1:])
     except csv.Error as error:

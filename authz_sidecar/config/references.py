@@ -42,7 +42,7 @@ _EXPECTED_NAMES = {
     "env": "the name of a variable",
     "file": "the name of a file",
     "var": "the name of one of `variables`",
-    "text": "something to fill `variables` into",
+    "text": "a template for `variables`",
 }
 
 
@@ -57,7 +57,7 @@ class ReferenceResolver:
         """The text behind `{kind: name}`, if that is known yet; raises
         `UnresolvedReferenceError`."""
         if not isinstance(name, str) or not name:
-            raise UnresolvedReferenceError(f"`{kind}` wants {_EXPECTED_NAMES[kind]}, as text")
+            raise UnresolvedReferenceError(f"`{kind}` needs {_EXPECTED_NAMES[kind]} as text")
         match kind:
             case "env":
                 return self._read_variable(name)

@@ -100,7 +100,9 @@ def parse_listen_address(text: str) -> ListenAddress:
             f"`{text}` is not a listen address such as `127.0.0.1:9180` or `unix:/run/authz.sock`"
         )
     if not host:
-        raise ValueError(f"`{text}` names no address; to listen on all of them say `0.0.0.0{text}`")
+        raise ValueError(
+            f"`{text}` has no address; to listen on all of them, write `0.0.0.0{text}`"
+        )
     if host == "localhost":
         return TcpAddress(host, int(port))
     bracketed = host.startswith("[") and host.endswith("]")
@@ -130,7 +132,7 @@ def parse_exact_network(text: str) -> Network:
     except ValueError as error:
         if "host bits" in str(error):
             raise ValueError(
-                f"`{text}` has host bits set, say `{ip_network(text, strict=False)}`"
+                f"`{text}` has host bits set, write `{ip_network(text, strict=False)}`"
             ) from None
         raise ValueError(f"`{text}` is not a network such as `10.0.0.0/8` or `::1/128`") from None
 
@@ -147,16 +149,18 @@ def parse_issuer(text: str) -> str:
     """Kept letter by letter: OpenID Connect Discovery 4.3 compares issuers as plain strings."""
     parsed, target = parse_url(text)
     if "?" in target:
-        raise ValueError(f"`{text}` has a query, an issuer has none")
+        raise ValueError(f"`{text}` must not have a query")
     if parsed.scheme == "http" and not parsed.is_loopback:
-        raise ValueError(f"`{text}` must be https (http is for loopback names such as localhost)")
+        raise ValueError(
+            f"`{text}` must be https (http is allowed on loopback names such as localhost)"
+        )
     return text
 
 
 def parse_tenant_id(text: str) -> str:
     """The id of a tenant, in lower case as tokens have it."""
     if not _TENANT_ID.fullmatch(text.lower()):
-        raise ValueError(f"`{text}` is not the id of a tenant, a GUID")
+        raise ValueError(f"`{text}` is not a tenant id (a GUID)")
     return text.lower()
 
 

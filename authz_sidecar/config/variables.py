@@ -113,7 +113,7 @@ class _Substituter:
         self.sizes.setdefault(name, _count_values(value))
         self.values_left -= self.sizes[name]
         if self.values_left < 0:
-            raise _SubstitutionError("the variables come to too many values together")
+            raise _SubstitutionError("the variables expand to too many values")
         return value
 
     def _fill_template(self, template: str) -> str:
@@ -121,14 +121,12 @@ class _Substituter:
             if match.group() in ("{{", "}}"):
                 return match.group()[0]
             if match[1] is None:
-                raise _SubstitutionError(
-                    f"`{match.group()}` stands alone, write it twice to mean it"
-                )
+                raise _SubstitutionError(f"`{match.group()}` must be doubled to stand for itself")
             return _to_text(match[1], self._look_up(match[1]))
 
         text = _PLACEHOLDER.sub(substitute_placeholder, template)
         if len(text) > MAX_TEXT_LENGTH:
-            raise _SubstitutionError(f"comes to more than {MAX_TEXT_LENGTH} characters")
+            raise _SubstitutionError(f"expands to more than {MAX_TEXT_LENGTH} characters")
         return text
 
 
@@ -137,7 +135,7 @@ def _to_text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    raise _SubstitutionError(f"the variable `{name}` is no text")
+    raise _SubstitutionError(f"the variable `{name}` is not text")
 
 
 def _child_map(tree: SourceNode) -> dict[str, SourceNode]:

@@ -29,7 +29,7 @@ def choose_ports(public: int | None, *, memorable: bool = True) -> Ports:
         if reason is not None:
             raise PortError(
                 f"Port {public} cannot be used: {reason}. Choose another one with PORT=... "
-                "(`make demo PORT=8090`, or `--port 8090`), or leave it out and the demo finds one."
+                "(`make demo PORT=8090`, or `--port 8090`), or leave it out to use a free one."
             )
         chosen = public
     with contextlib.ExitStack() as stack:
@@ -49,7 +49,7 @@ def _unavailable_reason(port: int) -> str | None:
         try:
             listener.bind(("127.0.0.1", port))
         except PermissionError:
-            return "ports below 1024 are not for ordinary users"
+            return "ports below 1024 need root"
         except OSError:
             return "another program listens there"
     # Browsers try ::1 for *.localhost as well; whoever answers there would be met instead of us.

@@ -59,7 +59,7 @@ def run_demo(*, proxy: str, public_port: int | None, directory: Path, check: boo
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nEverything is stopped.", flush=True)
+        print("\nAll processes are stopped.", flush=True)
     return 0
 
 
@@ -127,9 +127,9 @@ def _is_ready(port: int) -> Callable[[], bool]:
 
 
 def _run_check(scenario: Scenario) -> bool:
-    print(f"The journey behind {PROXIES[scenario.proxy].title}:", flush=True)
+    print(f"The smoke test behind {PROXIES[scenario.proxy].title}:", flush=True)
     passed = run_smoke_test(scenario)
-    print("All of it holds." if passed else "It does not hold.", flush=True)
+    print("All checks passed." if passed else "A check failed.", flush=True)
     return passed
 
 
@@ -144,12 +144,12 @@ authz-sidecar behind {PROXIES[scenario.proxy].title}. Open
 
     {scenario.origin("app")}
 
-You are sent to the provider's sign-in page; no password is needed, take one of
+The provider's sign-in page opens; no password is needed. Sign in as one of
 
     {ALICE.subject}  in the groups {" and ".join(ALICE.groups)}: may open everything
     {BOB.subject}    in the group {" and ".join(BOB.groups)}: is refused at the admin site, which says why
 
-and are back where you wanted to go. One sign-in counts on every site:
+and the app opens. One sign-in is valid on every site:
 
 {sites}
 

@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = self._first(*_IDENTITY_HEADERS)
         return self.page.substitute(
             host=escape(host),
-            greeting=escape(f"Hello, {name}" if name else "Hello, whoever you are"),
+            greeting=escape(f"Hello, {name}" if name else "Hello, anonymous visitor"),
             explanation=escape(
                 "The proxy let this request through and told the app who you are."
                 if name
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
             if name
             else "",
             identity=self._rows(identity=True)
-            or '<tr><td colspan="2">No identity headers: nobody asked who you are.</td></tr>',
+            or '<tr><td colspan="2">No identity headers: you are not signed in.</td></tr>',
             others=self._rows(identity=False),
         ).encode("utf-8", "replace")
 

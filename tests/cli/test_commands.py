@@ -143,11 +143,13 @@ def test_check_of_several_providers_prints_the_old_and_the_new_redirect_uri(run:
     code, out, err = run("check")
     assert (code, out) == (2, "")
     first, second, last = err.splitlines()
-    assert first.startswith("authz-sidecar.yaml:5:3: identity_providers.corp.callback: say `own`")
+    assert first.startswith(
+        "authz-sidecar.yaml:5:3: identity_providers.corp.callback: must be `own`"
+    )
     assert "was `https://auth.example.com/.auth/callback` and is now" in first
     assert "`https://auth.example.com/.auth/callback/corp`" in first
     assert second == (
-        "`serve` answers sign-in with `corp` by a page that names the redirect URI to register"
+        "`serve` starts, but sign-in with `corp` shows a page with the redirect URI to register"
     )
     assert last == "authz-sidecar.yaml: 1 problem"
 
@@ -157,8 +159,8 @@ def test_check_says_what_is_served_only_where_it_is(run: Run) -> None:
     Path("authz-sidecar.yaml").write_text(broken)
     code, _, err = run("check")
     assert code == 2
-    assert "identity_providers.corp.callback: say" in err
-    assert "`serve` answers" not in err
+    assert "identity_providers.corp.callback: must be" in err
+    assert "`serve` starts" not in err
 
 
 def test_check_of_a_broken_provider_does_not_ask_for_its_redirect_uri(run: Run) -> None:
@@ -174,8 +176,8 @@ def test_check_with_broken_routes_says_both(run: Run) -> None:
         "allow_any_authenticated_user: true}\n    policy: nonsense", "policy: nonsense}"))  # fmt: skip
     code, _, err = run("check")
     assert code == 2
-    assert "`serve --lenient` would take it into use and refuse at" in err
-    assert "`serve` answers sign-in with `corp`" in err
+    assert "`serve --lenient` would accept this configuration and refuse" in err
+    assert "`serve` starts, but sign-in with `corp`" in err
 
 
 def test_check_of_one_provider_warns_that_its_redirect_uri_has_moved(run: Run) -> None:
@@ -295,7 +297,7 @@ def test_a_key_in_use_is_never_overwritten(run: Run) -> None:
     Path("key").write_text("in use")
     code, out, err = run("keys", "new", "--out", "key")
     assert (code, out) == (2, "")
-    assert err == "authz-sidecar: `key` exists already, it is left as it is\n"
+    assert err == "authz-sidecar: `key` exists already and was not changed\n"
     assert Path("key").read_text() == "in use"
 
 

@@ -135,7 +135,7 @@ def test_programs_with_a_token(
 def test_nobody_and_nowhere(explain: Explain) -> None:
     said = explain("--url", "https://none.example.com/#fragment")
     assert "GET https://none.example.com/\n" in said
-    assert "nobody who is signed in" in said
+    assert "an anonymous client" in said
     assert "DENIED: route-not-found" in said
 
 

@@ -60,14 +60,14 @@ def test_files_are_written_once(run: Run) -> None:
     assert "PROXY WORK" in Path("report.txt").read_text()
     code, _, err = run(*arguments)
     assert code == 2
-    assert err == "authz-sidecar: `ours.yaml` exists already, it is left as it is\n"
+    assert err == "authz-sidecar: `ours.yaml` exists already and was not changed\n"
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
         pytest.param(b"routes: [", "config.yaml:2:1: not valid yaml", id="not yaml"),
-        pytest.param(b"[]", "`config.yaml` is no map of options", id="a list"),
+        pytest.param(b"[]", "`config.yaml` is not a map of options", id="a list"),
         pytest.param(b"\xff", "`config.yaml` is not text in UTF-8", id="not text"),
         pytest.param(b"a: 1\na: 2", "config.yaml:2:1: a: given twice", id="duplicate key"),
         pytest.param(b"#" * (33 << 20), "`config.yaml` is larger than 32 MiB", id="large"),

@@ -137,7 +137,7 @@ def test_revoking_is_heard_in_the_memory_of_others(
         pytest.param(("new",), "NAME", id="no name"),
         pytest.param(("new", "a/b"), "not a name", id="a name with a slash"),
         pytest.param(("new", "a", "--expires", "soon"), "duration", id="no duration"),
-        pytest.param(("new", "a", "--expires", "0s"), "no time", id="no time"),
+        pytest.param(("new", "a", "--expires", "0s"), "at least `1s`", id="no time"),
         pytest.param(("new", "a", "--route", "c"), "`api`, `deploy`", id="an unknown route"),
         pytest.param(("new", "a", "--claim", "sub=b"), "`sub`", id="another subject"),
         pytest.param(("revoke",), "NAME|ID", id="nothing to revoke"),

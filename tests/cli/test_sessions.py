@@ -111,7 +111,7 @@ def test_sessions_in_the_memory_of_a_server(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "in-memory.yaml"
     path.write_text(SOUND)
     code, _, err = run("sessions", "list", "--config", str(path), "--user", "alice")
-    assert (code, "memory of the server" in err) == (2, True)
+    assert (code, "only the server process can read" in err) == (2, True)
 
 
 def test_a_user_of_several_providers_needs_one(run: Run, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_user_of_several_providers_needs_one(run: Run, tmp_path: Path) -> None
     two = SOUND.replace("callback: own}}", f"callback: own}}, {other}}}")
     path.write_text(two.replace("routes:", "default_identity_provider: corp\nroutes:"))
     code, _, err = run("sessions", "list", "--config", str(path), "--user", "alice")
-    assert (code, "does not name its identity provider" in err) == (2, True)
+    assert (code, "must begin with the identity provider" in err) == (2, True)
 
 
 def test_a_store_that_is_away(run: Run, tmp_path: Path) -> None:

@@ -64,12 +64,13 @@ def test_several_providers_that_say_nothing_are_named_with_both_uris() -> None:
     assert found.keys() == {"corp", "other"}
     for name, message in found.items():
         assert message == (
-            f"identity_providers.{name}.callback: say `own` or `shared`: of several providers with one"
-            " redirect URI, a hostile one gets the codes of the others (mix-up, RFC 9700 section 4.4);"
+            f"identity_providers.{name}.callback: must be `own` or `shared`: if several providers share one"
+            " redirect URI, a hostile one can obtain the authorization codes of the others (mix-up,"
+            " RFC 9700 section 4.4);"
             f" the redirect URI was `https://auth.example.com/.auth/callback` and is now"
             f" `https://auth.example.com/.auth/callback/{name}`: register the new one at the provider,"
-            " remove the old one there and say `callback: own`; `callback: shared` keeps the old one,"
-            " for a provider that sends `iss` in its answers (RFC 9207)"
+            " remove the old one there and set `callback: own`; `callback: shared` keeps the old one,"
+            " for a provider that sends `iss` in its authorization responses (RFC 9207)"
         )
 
 
@@ -158,17 +159,17 @@ def test_a_provider_that_no_route_has_is_named_too() -> None:
     [
         pytest.param(
             {"corp": CORP | SHARED, "same": SAME | SHARED},
-            "identity_providers.same.callback: `corp` shares it and has the same issuer",
+            "identity_providers.same.callback: `corp` has the same redirect URI and the same issuer",
             id="one issuer",
         ),
         pytest.param(
             {"corp": CORP | REQUIRED, "gh": GITHUB | SHARED},
-            "identity_providers.gh.callback: `github` promises nowhere that it sends `iss`",
+            "identity_providers.gh.callback: `github` does not promise to send `iss`",
             id="no discovery",
         ),
         pytest.param(
             {"corp": CORP | OWN, "gh": GITHUB | SHARED},
-            "identity_providers.gh.callback: `github` promises nowhere that it sends `iss`",
+            "identity_providers.gh.callback: `github` does not promise to send `iss`",
             id="no discovery, and alone in sharing",
         ),
     ],
@@ -200,7 +201,7 @@ def test_a_single_provider_is_told_that_its_uri_has_moved() -> None:
     assert found == (
         "identity_providers.corp: the redirect URI was `https://auth.example.com/.auth/callback` and"
         " is now `https://auth.example.com/.auth/callback/corp`: register the new one at the provider"
-        " and say `callback: own`, or keep the old one with `callback: shared`"
+        " and set `callback: own`, or keep the old one with `callback: shared`"
     )
     assert warnings({"corp": CORP | OWN}) == []
     assert warnings({"corp": CORP | SHARED}) == []

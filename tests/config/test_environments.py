@@ -153,11 +153,11 @@ def test_a_chain_and_a_directory(tmp_path: Path) -> None:
         pytest.param("extends: nowhere.yaml",
                      "top.yaml:1:10: extends: `nowhere.yaml`: cannot read this file: no such file or"
                      " directory", id="missing"),
-        pytest.param("extends: top.yaml", "top.yaml:1:10: extends: `top.yaml` leads back to this file",
+        pytest.param("extends: top.yaml", "top.yaml:1:10: extends: `top.yaml` extends this file in turn",
                      id="itself"),
-        pytest.param("extends: loop.yaml", "loop.yaml:1:10: extends: `top.yaml` leads back to this file",
+        pytest.param("extends: loop.yaml", "loop.yaml:1:10: extends: `top.yaml` extends this file in turn",
                      id="cycle"),
-        pytest.param("extends: .", "top.yaml:1:10: extends: `.` leads back to this file",
+        pytest.param("extends: .", "top.yaml:1:10: extends: `.` extends this file in turn",
                      id="its own directory"),
         pytest.param("extends: [base.yaml]",
                      "top.yaml:1:1: extends: must be the path of a file or a directory", id="list"),
@@ -179,12 +179,12 @@ def test_a_chain_and_a_directory(tmp_path: Path) -> None:
         pytest.param("variables: {d: x}\nserver: {base_path: {text: '/{e}'}}",
                      "top.yaml:2:21: server.base_path: there is no variable `e`", id="unknown in text"),
         pytest.param("variables: {d: [x]}\nserver: {base_path: {text: '/{d}'}}",
-                     "top.yaml:2:21: server.base_path: the variable `d` is no text", id="list in text"),
+                     "top.yaml:2:21: server.base_path: the variable `d` is not text", id="list in text"),
         pytest.param("server: {base_path: {text: '/{d'}}",
-                     "top.yaml:1:21: server.base_path: `{` stands alone, write it twice to mean it",
+                     "top.yaml:1:21: server.base_path: `{` must be doubled to stand for itself",
                      id="lone brace"),
         pytest.param("server: {base_path: {var: 5}}",
-                     "top.yaml:1:21: server.base_path: `var` wants the name of one of `variables`, as"
+                     "top.yaml:1:21: server.base_path: `var` needs the name of one of `variables` as"
                      " text", id="no name of a variable"),
         pytest.param("variables: {d: 5}\nserver: {base_path: {var: d}}",
                      "top.yaml:2:21: server.base_path: must be text, put it in quotes", id="type"),
@@ -211,7 +211,7 @@ def test_a_value_from_outside_is_still_one(tmp_path: Path) -> None:
 def test_layers_are_bounded(tmp_path: Path) -> None:
     for at in range(MAX_EXTENDS_DEPTH + 2):
         write(tmp_path, **{f"f{at}": f"extends: f{at + 1}.yaml\n"})
-    assert f"more than {MAX_EXTENDS_DEPTH} files on top of each other" in "\n".join(
+    assert f"more than {MAX_EXTENDS_DEPTH} levels of `extends`" in "\n".join(
         said(tmp_path / "f0.yaml")
     )
 
@@ -219,9 +219,9 @@ def test_layers_are_bounded(tmp_path: Path) -> None:
 def test_variables_are_bounded(tmp_path: Path) -> None:
     many, uses = ", ".join("x" * 2000), ", ".join(["{var: many}"] * 2000)
     path = write(tmp_path, a=f"variables: {{many: [{many}]}}\nx: [{uses}]\n") / "a.yaml"
-    assert "the variables come to too many values together" in "\n".join(said(path))
+    assert "the variables expand to too many values" in "\n".join(said(path))
     long = "variables: {a: %s}\nx: {text: '%s'}\n" % ("y" * 1000, "{a}" * 10)  # noqa: UP031
-    assert "comes to more than" in "\n".join(said(write(tmp_path, b=long) / "b.yaml"))
+    assert "expands to more than" in "\n".join(said(write(tmp_path, b=long) / "b.yaml"))
 
 
 def test_an_alias_below_is_changed_in_one_place_only(tmp_path: Path) -> None:

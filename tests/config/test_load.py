@@ -132,7 +132,7 @@ def test_it_is_frozen(write: Write) -> None:
         pytest.param("server: {base_path: 5}", "10:21: server.base_path: must be text, put it in quotes",
                      id="a number for text"),
         pytest.param("server: {base_path: }",
-                     "10:21: server.base_path: must be text, there is nothing here", id="no text"),
+                     "10:21: server.base_path: must be text, but is empty", id="no text"),
         pytest.param("server: {auth_host: https://a.example.com/x}",
                      "10:21: server.auth_host: `a.example.com/x` is not a host name, without a path",
                      id="origin"),
@@ -174,7 +174,7 @@ def test_all_problems_at_once_in_file_order(write: Write) -> None:
         "  - {from: https://a.example.com, identity: optional}\n"
     )
     assert said(path) == [
-        "1:1: secret_keys: is required: a list of secrets, `authz-sidecar keys new` makes one",
+        "1:1: secret_keys: is required: a list of secrets (`authz-sidecar keys new` makes one)",
         "1:19: server.workers: must be a whole number",
         "2:1: sessions.store: is required, such as `redis://127.0.0.1:6379/0`",
         "2:22: sessions.lifetime: needs a unit, such as `5s`",
@@ -184,8 +184,8 @@ def test_all_problems_at_once_in_file_order(write: Write) -> None:
         "4:35: identity_providers.corp.client_secret: the environment variable `NOWHERE` is not set",
         "6:12: routes[0].from: must be text, put it in quotes",
         (
-            "7:45: routes[1].identity: is for routes with `allow_public_unauthenticated_access:"
-            " true`, the policy of all others decides about identity"
+            "7:45: routes[1].identity: applies to routes with `allow_public_unauthenticated_access:"
+            " true` only: on other routes the policy decides who must be signed in"
         ),
     ]
 

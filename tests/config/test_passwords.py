@@ -103,7 +103,7 @@ ROUTE: dict[str, Any] = {
                 "routes": [{**ROUTE, "from": "http://a.example.com"}],
                 "server": {"allow_insecure_http": True},
             },
-            ["passwords in the clear"],
+            ["passwords unencrypted"],
             id="in the clear",
         ),
         pytest.param(
@@ -117,7 +117,7 @@ ROUTE: dict[str, Any] = {
                     "htpasswd": {"issuer": "https://idp.example.com", "client_id": "x"},
                 },
             },
-            ["taken by our own accounts"],
+            ["reserved for accounts of the sidecar"],
             id="a provider of that name",
         ),
         pytest.param(
@@ -126,7 +126,7 @@ ROUTE: dict[str, Any] = {
                     "service-account": {"issuer": "https://idp.example.com", "client_id": "x"},
                 },
             },
-            ["taken by our own accounts"],
+            ["reserved for accounts of the sidecar"],
             id="a provider called as service accounts are",
         ),
         pytest.param(
@@ -135,7 +135,7 @@ ROUTE: dict[str, Any] = {
                     "service-account": {"issuer": "https://ci.example.com", "audiences": ["x"]},
                 },
             },
-            ["taken by our own accounts"],
+            ["reserved for accounts of the sidecar"],
             id="an issuer called as service accounts are",
         ),
     ],

@@ -49,8 +49,8 @@ def test_variables(surroundings: ReferenceResolver) -> None:
         pytest.param(
             "env", "NOWHERE", "the environment variable `NOWHERE` is not set", id="not set"
         ),
-        pytest.param("env", 5, "`env` wants the name of a variable, as text", id="a number"),
-        pytest.param("file", "", "`file` wants the name of a file, as text", id="empty"),
+        pytest.param("env", 5, "`env` needs the name of a variable as text", id="a number"),
+        pytest.param("file", "", "`file` needs the name of a file as text", id="empty"),
         pytest.param("file", "nowhere", "no such file or directory", id="missing"),
         pytest.param("file", ".", "is a directory", id="directory"),
         pytest.param("file", "latin", "is not text in UTF-8", id="latin-1"),

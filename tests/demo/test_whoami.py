@@ -49,7 +49,7 @@ def test_a_visitor_is_greeted_by_name_in_any_script(port: int) -> None:
 
 def test_a_stranger_is_greeted_as_one(port: int) -> None:
     _, page = ask(port, "GET", "/", {})
-    assert "Hello, whoever you are" in page
+    assert "Hello, anonymous visitor" in page
     assert "/.auth/sign_out" not in page
 
 

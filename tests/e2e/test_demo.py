@@ -54,7 +54,7 @@ def test_ctrl_c_stops_everything_and_is_no_failure(tmp_path: Path) -> None:
         demo.kill()
         demo.wait()
     assert demo.returncode == 0
-    assert "Everything is stopped." in rest
+    assert "All processes are stopped." in rest
     assert not processes_in(tmp_path)
 
 

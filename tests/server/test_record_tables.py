@@ -89,7 +89,7 @@ def test_what_changes_in_redis_changes_the_answer(
     redis.command("HSET", SITES, "10.0.0.0/8", "nonsense")
     sidecar.wait_until(lambda: statuses(sidecar) == (403, 403))
     assert not known(sidecar)
-    assert "`10.0.0.0/8` is no record in JSON" in sidecar.log()
+    assert "`10.0.0.0/8` is not a record in JSON" in sidecar.log()
     redis.command("HSET", SITES, "10.0.0.0/8", '{"name": "hq"}')
     sidecar.wait_until(lambda: statuses(sidecar) == (200, 200))
 

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     for text in report.lines():
         print(adapt_to_stream(text, sys.stdout))
     if not report.replayed and (report.missing or report.other_lines):
-        print(f"nothing in `{arguments.requests}` could be replayed", file=sys.stderr)
+        print(f"no line of `{arguments.requests}` could be replayed", file=sys.stderr)
         return 2
     return 1 if report.changes else 0
 

@@ -107,5 +107,5 @@ def _read_vectors(path: Path) -> list[object]:
     except (ValueError, RecursionError) as error:
         raise StartupError(f"`{path}` is not json: {error}") from None
     if not isinstance(vectors, list):
-        raise StartupError(f"`{path}` holds no list of vectors")
+        raise StartupError(f"`{path}` is not a list of vectors")
     return vectors

@@ -30,11 +30,11 @@ def find_missing_callbacks(config: Config) -> Mapping[str, Problem]:
     }
     return {
         name: config.source_map.problem(
-            "say `own` or `shared`: of several providers with one redirect URI, a hostile one gets the"
-            f" codes of the others (mix-up, RFC 9700 section 4.4); {uri_changes[name]}: register the"
-            " new one at the provider, remove the old one there and say `callback: own`;"
-            " `callback: shared` keeps the old one, for a provider that sends `iss` in its answers"
-            " (RFC 9207)",
+            "must be `own` or `shared`: if several providers share one redirect URI, a hostile one can"
+            " obtain the authorization codes of the others (mix-up, RFC 9700 section 4.4);"
+            f" {uri_changes[name]}: register the new one at the provider, remove the old one there"
+            " and set `callback: own`; `callback: shared` keeps the old one, for a provider that"
+            " sends `iss` in its authorization responses (RFC 9207)",
             *_callback_path(name),
         )
         for name, provider in config.identity_providers.items()
@@ -49,16 +49,16 @@ def check_callbacks(config: Config) -> Iterator[RuleViolation]:
     for name, provider in sharing_providers.items():
         if (other := issuers.setdefault(provider.issuer, name)) != name:
             yield (
-                f"`{other}` shares it and has the same issuer, say `own` for one",
+                f"`{other}` has the same redirect URI and the same issuer, set `own` for one of them",
                 _callback_path(name),
             )
         preset = PROVIDER_PRESETS[provider.type]
         required = provider.authorization_response_iss == "required"
         if preset.oauth2 is not None and not required:
             message = (
-                f"`{preset.name}` promises nowhere that it sends `iss` in its answers, as has to be at"
-                " a redirect URI that is shared: say `own`, or `authorization_response_iss:"
-                " required` if it does"
+                f"`{preset.name}` does not promise to send `iss` in its authorization responses, which a"
+                " shared redirect URI requires: set `own`, or `authorization_response_iss:"
+                " required` if it does send it"
             )
             yield message, _callback_path(name)
 
@@ -68,7 +68,7 @@ def find_callback_warnings(config: Config) -> Iterator[RuleViolation]:
         if len(config.identity_providers) == 1 and provider.callback is None:
             origins = _login_origins(config)[name]
             message = (
-                f"{_describe_uri_change(name, base_path=config.server.base_path, origins=origins)}: register the new one at the provider and say"
+                f"{_describe_uri_change(name, base_path=config.server.base_path, origins=origins)}: register the new one at the provider and set"
                 " `callback: own`, or keep the old one with `callback: shared`"
             )
             yield message, ("identity_providers", name)
@@ -78,7 +78,7 @@ def find_callback_warnings(config: Config) -> Iterator[RuleViolation]:
             message = (
                 "sign-in is refused unless the provider promises to send `iss`"
                 " (`authorization_response_iss_parameter_supported` in its discovery document);"
-                " where you know that it does, say `authorization_response_iss: required`"
+                " if you know that it does, set `authorization_response_iss: required`"
             )
             yield message, _callback_path(name)
 

@@ -33,7 +33,7 @@ def _check_providers(config: Config) -> Iterator[RuleViolation]:
     for name, provider in providers.items():
         if name.partition("-")[0] in _RESERVED_NAME_PREFIXES:
             yield (
-                "this name is taken by a cookie of ours, choose another",
+                "this name is reserved for a cookie of the sidecar, choose another",
                 (
                     "identity_providers",
                     name,
@@ -67,7 +67,7 @@ def _check_providers(config: Config) -> Iterator[RuleViolation]:
         )
     else:
         yield (
-            f"{route} needs somebody to be signed in, and there is no identity provider",
+            f"{route} requires sign-in, but there is no identity provider",
             ("identity_providers",),
         )
 
@@ -76,17 +76,20 @@ def _check_token_issuers(config: Config) -> Iterator[RuleViolation]:
     for name, issuer in config.token_issuers.items():
         path = ("token_issuers", name)
         if name in config.identity_providers:
-            yield "is the name of an identity provider, too: people or programs?", path
+            yield "has the same name as an identity provider, choose another", path
         if issuer.leeway > MAX_LEEWAY_SECONDS:
-            yield "is longer than `5m`", (*path, "leeway")
+            yield "must be at most `5m`", (*path, "leeway")
         if issuer.max_lifetime <= 0:
-            yield "must be longer than nothing", (*path, "max_lifetime")
+            yield "must be greater than zero", (*path, "max_lifetime")
         introspection = issuer.introspection
         if introspection is not None:
             if not 0 <= introspection.cache <= MAX_INTROSPECTION_CACHE_SECONDS:
-                yield "must be `5m` at most", (*path, "introspection", "cache")
+                yield "must be at most `5m`", (*path, "introspection", "cache")
             for key in _JWT_ONLY_KEYS & issuer.model_fields_set:
-                yield "is of no use with `introspection`, which reads no token", (*path, key)
+                yield (
+                    "has no effect with `introspection`: the issuer verifies the token",
+                    (*path, key),
+                )
         elif issuer.bearer_token_file is not None and issuer.issuer.startswith("http://"):
             yield "would be sent without encryption", (*path, "bearer_token_file")
 
@@ -102,8 +105,8 @@ def _accepts_credentials(route: RouteConfig) -> bool:
 
 def _check_route_identity(config: Config) -> Iterator[RuleViolation]:
     message = (
-        "is for routes with `allow_public_unauthenticated_access: true`, the policy of all others"
-        " decides about identity"
+        "applies to routes with `allow_public_unauthenticated_access: true` only: on other routes the"
+        " policy decides who must be signed in"
     )
     for index, route in enumerate(config.routes):
         if route.identity is not None and not route.allow_public_unauthenticated_access:

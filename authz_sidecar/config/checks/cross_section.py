@@ -64,7 +64,7 @@ def _check_secret_keys(config: Config) -> Iterator[RuleViolation]:
                 ("secret_keys", index),
             )
         elif key in config.secret_keys[:index]:
-            yield "is the same as one before it", ("secret_keys", index)
+            yield "repeats an earlier key", ("secret_keys", index)
 
 
 def _check_sessions(config: Config) -> Iterator[RuleViolation]:
@@ -74,9 +74,9 @@ def _check_sessions(config: Config) -> Iterator[RuleViolation]:
     if sessions.store.reveal().startswith("memory:") and config.server.workers > 1:
         yield "must be 1 with `memory://`, processes do not share memory", ("server", "workers")
     if sessions.lifetime <= 0:
-        yield "must be longer than nothing", ("sessions", "lifetime")
+        yield "must be greater than zero", ("sessions", "lifetime")
     if sessions.idle_timeout <= 0:
-        yield "must be longer than nothing", ("sessions", "idle_timeout")
+        yield "must be greater than zero", ("sessions", "idle_timeout")
     elif sessions.idle_timeout > sessions.lifetime and "idle_timeout" in sessions.model_fields_set:
         yield "is longer than `sessions.lifetime`", ("sessions", "idle_timeout")
     if sessions.grace > sessions.lifetime:
@@ -94,8 +94,8 @@ def _check_cookie_domain(config: Config) -> Iterator[RuleViolation]:
         if origin.host != domain and not origin.host.endswith(f".{domain}"):
             yield (
                 (
-                    f"`{origin.host}` is outside `sessions.cookie.domain`, its users could never be"
-                    " signed in"
+                    f"`{origin.host}` is outside `sessions.cookie.domain`, so users could not sign"
+                    " in there"
                 ),
                 ("routes", index, "from"),
             )

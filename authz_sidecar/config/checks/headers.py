@@ -49,7 +49,7 @@ def _check_claim_headers(config: Config) -> Iterator[RuleViolation]:
     for header in config.headers.claims:
         normalized = header.lower().replace("_", "-")
         if not is_settable_header(header):
-            yield f"`{header}` is not ours to set", ("headers", "claims", header)
+            yield f"`{header}` is a reserved header name", ("headers", "claims", header)
         elif normalized in seen:
             yield (
                 f"differs from `{seen[normalized]}` in spelling only",
@@ -58,7 +58,7 @@ def _check_claim_headers(config: Config) -> Iterator[RuleViolation]:
         seen[normalized] = header
     groups = config.headers.groups
     if len(groups) > 1 and {"policy", "all"} & set(groups):
-        yield "is `policy`, `all`, or a list of names, not a mixture", ("headers", "groups")
+        yield "must be `policy`, `all`, or a list of names, not a mixture", ("headers", "groups")
     if (certificate := config.server.client_certificate) is not None:
         normalized = certificate.header.lower()
         is_standard = normalized in ("x-forwarded-client-cert", "x-forwarded-tls-client-cert")
@@ -66,7 +66,7 @@ def _check_claim_headers(config: Config) -> Iterator[RuleViolation]:
             normalized.startswith(_RESERVED_PREFIXES) and not is_standard
         ):
             yield (
-                f"`{certificate.header}` says something else",
+                f"`{certificate.header}` is a reserved header name",
                 (
                     "server",
                     "client_certificate",
@@ -82,7 +82,7 @@ def _check_route_headers(config: Config) -> Iterator[RuleViolation]:
             path = ("routes", index, "set_request_headers", header)
             first = seen.setdefault(header.lower(), header)
             if not is_settable_header(header):
-                yield f"`{header}` is not ours to set, let the proxy do it", path
+                yield f"`{header}` is a reserved header name, set it in the proxy", path
             elif first != header:
                 yield f"differs from `{first}` in spelling only", path
 

@@ -43,8 +43,8 @@ def check_ingress_nginx(config: Config) -> Iterator[RuleViolation]:
         if (other := next(others, None)) is not None:
             yield (
                 (
-                    f"differs from `{other}` by its port, which ingress-nginx leaves to the client:"
-                    " give both the same"
+                    f"differs from `{other}` by its port, which ingress-nginx takes from the client:"
+                    " use the same port for both"
                 ),
                 ("routes", index, "from"),
             )

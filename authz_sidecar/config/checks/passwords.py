@@ -45,7 +45,10 @@ def check_accounts(config: Config) -> Iterator[RuleViolation]:
     """Of the keys about accounts of our own."""
     for section in ("identity_providers", "token_issuers"):
         for name in _RESERVED_NAMES & getattr(config, section).keys():
-            yield "this name is taken by our own accounts, choose another", (section, name)
+            yield (
+                "this name is reserved for accounts of the sidecar, choose another",
+                (section, name),
+            )
     if config.basic_auth is not None:
         yield from _check_users(config.basic_auth)
     for index, route in enumerate(config.routes):
@@ -57,7 +60,7 @@ def check_accounts(config: Config) -> Iterator[RuleViolation]:
         if origin is not None and origin.scheme == "http" and not origin.is_loopback:
             # RFC 7617 section 4: whoever is on the way reads the password.
             yield (
-                "sends passwords in the clear on `http://`, it is for `https://` routes",
+                "would send passwords unencrypted: use it on `https://` routes only",
                 ("routes", index, "basic_auth"),
             )
 
@@ -67,7 +70,7 @@ def _check_users(settings: BasicAuth) -> Iterator[RuleViolation]:
     for problem in problems:
         yield problem, ("basic_auth", "users")
     if not _REALM.fullmatch(settings.realm):
-        yield "is visible ASCII without quotation marks", ("basic_auth", "realm")
+        yield "must be visible ASCII without quotation marks", ("basic_auth", "realm")
     for group, names in settings.groups.items():
         for index, name in enumerate(names):
             if not problems and name not in users:
@@ -88,7 +91,7 @@ def parse_password_file(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
         if not colon or not _USER_ID.fullmatch(user):
             problems.append(f"line {number} is not `user:hash`")
         elif user in hashes:
-            problems.append(f"line {number}: `{user}` is there already")
+            problems.append(f"line {number}: `{user}` is listed already")
         elif problem := _hash_problem(password_hash):
             problems.append(f"line {number}: `{user}` {problem}")
         else:
@@ -96,7 +99,7 @@ def parse_password_file(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
     if not hashes and not problems:
         problems.append("has no users")
     if len(hashes) > MAX_USERS:
-        problems.append(f"has {len(hashes)} users, {MAX_USERS} at most are taken")
+        problems.append(f"has {len(hashes)} users, at most {MAX_USERS} are allowed")
     return hashes, tuple(problems)
 
 
@@ -111,11 +114,13 @@ def _hash_problem(password_hash: str) -> str | None:
             or memory < 8 * parallelism
         ):
             return (
-                "has Argon2id parameters that are not taken:"
+                "has Argon2id parameters that are not accepted:"
                 f" m is 8p to {MAX_ARGON2_MEMORY_KIB}, t up to {MAX_ARGON2_ITERATIONS}"
             )
         return None
     for prefix, kind in _WEAK_HASHES:
         if password_hash.startswith(prefix):
-            return f"has a hash of {kind}, which is guessed in no time; `htpasswd -B` makes a better one"
+            return (
+                f"has a {kind} hash, which is too easy to crack; `htpasswd -B` makes a better one"
+            )
     return "has a hash that is neither bcrypt (`htpasswd -B`) nor Argon2id"

@@ -46,7 +46,7 @@ def check_provider(provider: IdentityProvider) -> Iterator[RuleViolation]:
         yield "contradicts `allow_unverified_email`", ("require_verified_email",)
     for name in provider.authorization_parameters:
         if name in RESERVED_PARAMETERS:
-            yield f"`{name}` is not yours to set", ("authorization_parameters", name)
+            yield f"`{name}` is a reserved parameter", ("authorization_parameters", name)
     yield from _check_client_key(provider)
     yield from _check_preset(provider)
 
@@ -57,12 +57,12 @@ def _check_client_key(provider: IdentityProvider) -> Iterator[RuleViolation]:
         if method == "private_key_jwt":
             yield "needs a `client_key`", ("client_authentication",)
         if provider.client_key_id is not None:
-            yield "names a `client_key` that is not there", ("client_key_id",)
+            yield "needs a `client_key`", ("client_key_id",)
         return
     if not looks_like_private_key(key.reveal()):
         yield "is not a private key in PEM", ("client_key",)
     if provider.client_secret is not None:
-        yield "is one too many beside `client_key`", ("client_secret",)
+        yield "cannot be combined with `client_key`", ("client_secret",)
     if not PROVIDER_PRESETS[provider.type].secret_is_signed_jwt and method not in (
         None,
         "private_key_jwt",
@@ -78,14 +78,17 @@ def _check_preset(provider: IdentityProvider) -> Iterator[RuleViolation]:
                 yield f"is required for `{preset.name}`", (needed,)
         if provider.response_mode != "form_post" and set(provider.scopes) != {"openid"}:
             yield (
-                f"must be `form_post`, `{preset.name}` gives the scopes in no other way",
+                f"must be `form_post`: `{preset.name}` grants these scopes in no other mode",
                 ("response_mode",),
             )
         if provider.client_authentication != "client_secret_post":
             yield f"must be `client_secret_post` for `{preset.name}`", ("client_authentication",)
     elif provider.team_id is not None:
-        yield "is for `apple`", ("team_id",)
+        yield "applies to `apple` only", ("team_id",)
     if provider.api is not None and preset.claims_source == "openid":
-        yield "is for `github` and `azure`", ("api",)
+        yield "applies to `github` and `azure` only", ("api",)
     if provider.allowed_tenants and preset.tenant_template(provider.issuer) is None:
-        yield "is for `azure` with an issuer of `common` or `organizations`", ("allowed_tenants",)
+        yield (
+            "applies to `azure` with the issuer `common` or `organizations` only",
+            ("allowed_tenants",),
+        )

@@ -19,13 +19,13 @@ def check_records(config: Config) -> Iterator[RuleViolation]:
         path, given_keys = ("records", name), settings.model_fields_set
         if settings.redis is None:
             if "table" not in given_keys:
-                yield "needs a `table`, or where it is in `redis`", path
+                yield "needs a `table` or `redis`", path
             else:
                 for problem in parse_table(settings).problems:
                     yield problem, (*path, "table")
             continue
         for key in sorted(given_keys & {"table", "format"}):
-            yield "is for tables that are not in `redis`", (*path, key)
+            yield "cannot be combined with `redis`", (*path, key)
         yield from _check_redis_hash(config, settings.redis, (*path, "redis"))
 
 
@@ -33,13 +33,13 @@ def _check_redis_hash(
     config: Config, table: RecordHash, path: tuple[PathStep, ...]
 ) -> Iterator[RuleViolation]:
     if table.url is None and config.sessions.store.reveal().startswith("memory:"):
-        yield "needs a `url`, `sessions.store` is no Redis", path
+        yield "needs a `url`, because `sessions.store` is not Redis", path
     elif table.url is not None and (problem := store_url_problem(table.url, REDIS_SCHEMES)):
         yield problem, (*path, "url")
     if table.every < 1:
-        yield "must be a second at least", (*path, "every")
+        yield "must be at least `1s`", (*path, "every")
     elif table.max_age < 2 * table.every:
         yield (
-            "must be twice `every` at least, or one answer lost makes it unknown",
+            "must be at least twice `every`, so that one failed read is tolerated",
             (*path, "max_age"),
         )

@@ -44,7 +44,7 @@ def _check_listeners(config: Config) -> Iterator[RuleViolation]:
             yield (
                 (
                     f"`{addresses[name]}` can be reached from other machines:"
-                    " say in `server.trusted_proxies` which of them are your proxies"
+                    " list the addresses of your proxies in `server.trusted_proxies`"
                 ),
                 ("server", name),
             )
@@ -63,7 +63,7 @@ def _collide(one: ListenAddress, other: ListenAddress) -> bool:
 
 def _check_throttle(config: Config) -> Iterator[RuleViolation]:
     if config.server.throttle.window < 1:
-        yield "must be a second at least", ("server", "throttle", "window")
+        yield "must be at least `1s`", ("server", "throttle", "window")
 
 
 def _check_nginx_cache(config: Config) -> Iterator[RuleViolation]:
@@ -72,9 +72,9 @@ def _check_nginx_cache(config: Config) -> Iterator[RuleViolation]:
     if not seconds:
         return
     if not seconds.is_integer() or not 1 <= seconds <= MAX_NGINX_CACHE_SECONDS:
-        yield f"must be whole seconds, {MAX_NGINX_CACHE_SECONDS} at most", path
+        yield f"must be whole seconds, at most {MAX_NGINX_CACHE_SECONDS}", path
     if "nginx" not in server.adapters:
-        yield "is for `nginx`, which is not among `server.adapters`", path
+        yield "needs `nginx` in `server.adapters`", path
     # What is repeated counts as no use, and carries the assertion as it was: an active session must
     # not fall idle, nor an assertion end, while nginx answers for us.
     for name, duration in (
@@ -92,7 +92,7 @@ def _check_auth_host(config: Config) -> Iterator[RuleViolation]:
     if host.scheme == "http" and not host.is_loopback and not config.server.allow_insecure_http:
         yield (
             (
-                "must be https, `http://` is for loopback names unless"
+                "must be https: `http://` needs a loopback name or"
                 " `server.allow_insecure_http: true`"
             ),
             ("server", "auth_host"),
@@ -100,8 +100,8 @@ def _check_auth_host(config: Config) -> Iterator[RuleViolation]:
     if config.sessions.cookie.domain is not None:
         yield (
             (
-                "cannot be combined with `server.auth_host`, which signs in every host already, each"
-                " with a cookie of its own"
+                "cannot be combined with `server.auth_host`, which signs users in on every host with"
+                " a separate cookie"
             ),
             ("sessions", "cookie", "domain"),
         )

@@ -81,7 +81,7 @@ def _large_trusted_networks(config: Config) -> Iterator[RuleViolation]:
 
 def _unused_passwords(config: Config) -> Iterator[RuleViolation]:
     if config.basic_auth is not None and not any(route.basic_auth for route in config.routes):
-        yield "no route takes these users, with `basic_auth: true`", ("basic_auth",)
+        yield "no route has `basic_auth: true`", ("basic_auth",)
 
 
 def _insecure_http(config: Config) -> Iterator[RuleViolation]:
@@ -107,7 +107,7 @@ def _shared_cookie(config: Config) -> Iterator[RuleViolation]:
 def _nginx_cache(config: Config) -> Iterator[RuleViolation]:
     if seconds := config.server.nginx_cache:
         yield (
-            f"who is signed out or loses a right may pass nginx for {seconds + 1:g} seconds more",
+            f"users who sign out or lose access can pass nginx for up to {seconds + 1:g} more seconds",
             ("server", "nginx_cache"),
         )
 
@@ -117,7 +117,7 @@ def _unverified_certificates(config: Config) -> Iterator[RuleViolation]:
     if certificate is not None and certificate.format == "pem":
         yield (
             (
-                "every certificate that arrives counts as valid: see that the proxy refuses all others"
+                "every certificate in this header counts as verified: make the proxy reject invalid ones"
                 " (`ssl_verify_client on`), or use `nginx` with `$ssl_client_verify`"
             ),
             ("server", "client_certificate", "format"),
@@ -130,7 +130,7 @@ def _unreachable_routes(config: Config) -> Iterator[RuleViolation]:
     base = config.server.base_path
     for index, route in enumerate(config.routes):
         if not _has_allow_rule(route):
-            yield "nobody can pass, the route says of nobody that they may", ("routes", index)
+            yield "the route has no allow rule, so every request is refused", ("routes", index)
         for key in ("path", "prefix"):
             path = getattr(route, key)
             if path is not None and (path == base or path.startswith(f"{base}/")):
@@ -151,7 +151,7 @@ def _useless_references(config: Config) -> Iterator[RuleViolation]:
             for reference in template.references:
                 text = f"`${{{'.'.join(reference)}}}`"
                 if not _is_known(reference):
-                    yield f"{text} is no reference, it is always empty", path
+                    yield f"{text} is not a known reference and is always empty", path
                 elif (
                     reference[1].startswith("client_cert_")
                     and config.server.client_certificate is None
@@ -199,19 +199,19 @@ def _unverified_emails(config: Config) -> Iterator[RuleViolation]:
         preset = PROVIDER_PRESETS[provider.type]
         if provider.allow_unverified_email:
             yield (
-                "whoever can enter any address there passes as its owner",
+                "users who can enter any address at this provider can impersonate its owner",
                 ("identity_providers", name, "allow_unverified_email"),
             )
         elif preset.defaults.get("require_verified_email") and not provider.require_verified_email:
             message = (
-                f"`{preset.name}` says which addresses are verified, believing others lets whoever can"
-                " enter any pass as its owner"
+                f"`{preset.name}` says which addresses are verified: with unverified ones, users who can"
+                " enter any address can impersonate its owner"
             )
             yield message, ("identity_providers", name, "require_verified_email")
         if not provider.allowed_tenants and preset.tenant_template(provider.issuer) is not None:
             message = (
-                "everybody with an account in any organisation can sign in: name yours in the issuer,"
-                " or several in `allowed_tenants`"
+                "accounts of every organisation can sign in: name your tenant in the issuer, or list"
+                " tenants in `allowed_tenants`"
             )
             yield message, ("identity_providers", name, "issuer")
 
@@ -228,8 +228,8 @@ def _self_service_groups(config: Config) -> Iterator[RuleViolation]:
             if provider and PROVIDER_PRESETS[provider.type].groups_are_self_service:
                 yield (
                     (
-                        f"whoever makes a group at `{name}` that is called like one of another"
-                        " provider's passes for its member: give each provider a route"
+                        f"users of `{name}` can create a group with the name of another provider's"
+                        " group and become its member: give each provider its own route"
                     ),
                     ("routes", index, "identity_provider"),
                 )
@@ -258,8 +258,8 @@ def _public_issuers(config: Config) -> Iterator[RuleViolation]:
             if issuer and issuer.issuer in _PUBLIC_ISSUERS and not issuer.require:
                 yield (
                     (
-                        f"anybody's program passes with a token of `{name}`, which serves the whole"
-                        f" world: say in `token_issuers.{name}.require` whose"
+                        f"every client of `{name}` passes, and anyone can be its client: restrict the"
+                        f" tokens in `token_issuers.{name}.require`"
                     ),
                     ("routes", index, "token_issuers"),
                 )
@@ -275,8 +275,8 @@ def _id_token_audiences(config: Config) -> Iterator[RuleViolation]:
             if (issuer.issuer, audience) in clients and "jwt" in issuer.types:
                 yield (
                     (
-                        f"`{audience}` is the client of an identity provider: its ID tokens would"
-                        " count, use an audience of its own or `types: [at+jwt]`"
+                        f"`{audience}` is the client of an identity provider: its ID tokens would be"
+                        " accepted, use another audience or `types: [at+jwt]`"
                     ),
                     ("token_issuers", name, "audiences"),
                 )

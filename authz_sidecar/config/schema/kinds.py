@@ -49,7 +49,7 @@ def _require_text(value: object) -> str:
     if isinstance(value, str):
         return str(value)
     if value is None:
-        raise ValueError("must be text, there is nothing here")
+        raise ValueError("must be text, but is empty")
     if isinstance(value, bool | int | float):
         raise ValueError("must be text, put it in quotes")
     raise ValueError("must be text")

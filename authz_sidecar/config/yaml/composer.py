@@ -118,7 +118,7 @@ class Composer:
     def _begin_document(self, event: Any) -> None:
         self.document_count += 1
         if self.document_count > 1:
-            raise self._error_at(event, "a second document begins here, one file holds one")
+            raise self._error_at(event, "a second document begins here, but a file holds one")
 
     def _add_scalar(self, event: Any) -> None:
         # Most of what is read is read here, so a few calls are spared.
@@ -148,7 +148,7 @@ class Composer:
 
     def _add_alias(self, event: Any) -> None:
         if (target := self.anchors.get(event.anchor)) is None:
-            raise self._error_at(event, f"no anchor `{event.anchor}` stands before this alias")
+            raise self._error_at(event, f"the alias refers to no earlier anchor `{event.anchor}`")
         parent = self.open_collections[-1] if self.open_collections else None
         if parent is None or parent.expects_key:
             raise self._error_at(event, "a key must be text")
@@ -242,7 +242,7 @@ class Composer:
         self.findings.append(finding)
         if len(self.findings) >= MAX_FINDINGS:
             raise ComposeError(
-                finding.location, f"{MAX_FINDINGS} problems up to here, the rest was not read"
+                finding.location, f"{MAX_FINDINGS} problems so far, the rest was not read"
             )
 
     def _path(self) -> tuple[PathStep, ...]:

@@ -48,7 +48,7 @@ def test_nothing_changes(diff: Diff) -> None:
 def test_a_log_that_tells_nothing_is_no_proof(diff: Diff) -> None:
     for line in ("not json", {"message": "started"}, {**LINE, "host": None}):
         code, _, err = diff(CONFIG, line)
-        assert (code, err) == (2, "nothing in `log` could be replayed\n")
+        assert (code, err) == (2, "no line of `log` could be replayed\n")
     assert diff(CONFIG)[0] == 0
 
 

@@ -88,7 +88,7 @@ def known(vector: dict[str, Any]) -> bool:
     ("text", "complaint"),
     [
         pytest.param("[", "is not json", id="not JSON"),
-        pytest.param("{}", "holds no list", id="not a list"),
+        pytest.param("{}", "is not a list", id="not a list"),
         pytest.param("[" * 100_000, "is not json", id="nested without end"),
         pytest.param("[" + "1" * 5000 + "]", "is not json", id="a number without end"),
     ],
