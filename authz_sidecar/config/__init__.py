@@ -1,1 +1,1 @@
-"""The operator's configuration: read with places, checked as a whole, frozen."""
+"""The operator's configuration: loaded with source locations, validated as a whole, frozen."""

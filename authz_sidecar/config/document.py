@@ -1,6 +1,6 @@
-"""A document and where everything in it stands: plain Python values beside a tree of places.
+"""Parsed documents: plain Python values beside a tree of source nodes with their locations.
 
-Knows nothing of YAML, nor of what the values mean. Several documents become one here.
+Merges several documents into one. Knows nothing of YAML, nor of what the values mean.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ COLUMN_BITS = 32
 
 
 def pack_position(line: int, column: int) -> PackedPosition:
+    """Return a line and a column (both from 1) as one integer."""
     return line << COLUMN_BITS | column
 
 
@@ -34,8 +35,12 @@ ChildNodes: TypeAlias = "dict[str, SourceNode] | list[SourceNode] | None"
 
 @dataclass(slots=True)
 class SourceNode:
-    """Where one value stands. `key_position` is where its own key stands, None for what has no
-    key."""
+    """The location of one value and of the values below it.
+
+    `key_position`: where the value's own key stands; None for a value without one.
+    `value_position`: where the value itself begins.
+    `children`: the nodes of a map by key, of a list by index; None for a scalar.
+    """
 
     file: str
     key_position: PackedPosition | None
@@ -43,6 +48,7 @@ class SourceNode:
     children: ChildNodes = None
 
     def child(self, step: PathStep) -> SourceNode | None:
+        """Return the node at one step below, or None where there is no such step."""
         if isinstance(self.children, dict):
             return self.children.get(step) if isinstance(step, str) else None
         if isinstance(self.children, list) and isinstance(step, int):
@@ -51,7 +57,8 @@ class SourceNode:
 
     @property
     def location(self) -> SourceLocation:
-        """A scalar is pointed at itself, a collection by its key: it may begin lines below it."""
+        """The location to report for the value: of a scalar its own, of a collection that of its
+        key, because a collection may begin lines below its key."""
         by_key = self.key_position is not None and self.children is not None
         return _unpack_location(
             self.file,
@@ -60,6 +67,7 @@ class SourceNode:
 
     @property
     def key_location(self) -> SourceLocation:
+        """The location of the value's key, or of the value where it has no key."""
         return _unpack_location(
             self.file, self.value_position if self.key_position is None else self.key_position
         )
@@ -67,22 +75,25 @@ class SourceNode:
 
 @dataclass(frozen=True, slots=True)
 class DocumentSourceMap:
-    """`SourceMap` over a tree; also tells the places of keys, for what is wrong with a key
-    itself."""
+    """A `SourceMap` over a tree of source nodes, which also knows the locations of keys."""
 
     root: SourceNode
 
     def location_of(self, *path: PathStep) -> SourceLocation:
+        """Return the location of the value at `path`, or of the nearest container above it."""
         return self._find_nearest(path)[0].location
 
     def key_location_of(self, *path: PathStep) -> SourceLocation:
+        """Return the location of the key at `path`, or of the nearest container above it."""
         nearest, exact = self._find_nearest(path)
         return nearest.key_location if exact else nearest.location
 
     def problem(self, message: str, *path: PathStep) -> Problem:
+        """Return a problem at the location of the value at `path`."""
         return problem_at(self.location_of(*path), message, *path)
 
     def key_problem(self, message: str, *path: PathStep) -> Problem:
+        """Return a problem at the location of the key at `path`."""
         return problem_at(self.key_location_of(*path), message, *path)
 
     def _find_nearest(self, path: tuple[PathStep, ...]) -> tuple[SourceNode, bool]:
@@ -97,7 +108,7 @@ class DocumentSourceMap:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem whose path may still change, when documents are merged."""
+    """A problem found while parsing; its path may still change when documents are merged."""
 
     location: SourceLocation
     message: str
@@ -106,10 +117,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """`findings` were made while reading; `unreadable_paths` are the paths whose values stand in
-    for what could not be read, and about which nothing more need be said.
-    `has_deferred_references`: variables are still to be filled in. `value_count` is how many there
-    are, aliases counted as often as used."""
+    """One parsed document.
+
+    `data`: the values; `tree`: their source nodes.
+    `findings`: the problems found while parsing.
+    `unreadable_paths`: paths whose values are placeholders for what could not be read. Nothing more
+        is reported about them.
+    `has_deferred_references`: whether references to variables are still to be substituted.
+    `value_count`: the number of values, with aliases counted as often as they are used.
+    """
 
     data: Any
     tree: SourceNode
@@ -120,6 +136,7 @@ class Document:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
+        """The findings as problems, each with its location."""
         return tuple(
             problem_at(finding.location, finding.message, *finding.path)
             for finding in self.findings
@@ -127,12 +144,17 @@ class Document:
 
     @property
     def source_map(self) -> DocumentSourceMap:
+        """The locations of all values and keys."""
         return DocumentSourceMap(self.tree)
 
 
 def merge_documents(documents: Iterable[Document], *, concatenated: frozenset[str]) -> Document:
-    """One document out of several: maps merge at every depth, the top-level lists named in
-    `concatenated` are joined in order, and whatever else is given twice is a problem."""
+    """Return one document out of several.
+
+    Maps are merged at every depth, the top-level lists named in `concatenated` are joined in order,
+    and anything else that is given twice is a finding. Raises `ValueError` if there are no
+    documents.
+    """
     data: dict[str, Any] = {}
     tree: SourceNode | None = None
     merger = _DocumentMerger(concatenated)
@@ -179,7 +201,7 @@ class _DocumentMerger:
     ) -> None:
         children, addition_children = tree.children, addition_tree.children
         if not isinstance(children, dict) or not isinstance(addition_children, dict):
-            raise TypeError("a map without the places of its keys")
+            raise TypeError("a map without the locations of its keys")
         for key, value in addition.items():
             if key not in data:
                 data[key], children[key] = _copy_containers(value, addition_children[key])
@@ -203,7 +225,7 @@ def _both_lists(one: object, other: object) -> bool:
 
 
 def _copy_containers(value: Any, tree: SourceNode) -> tuple[Any, SourceNode]:
-    """A copy of the outer containers, so that merging into them changes nobody else's."""
+    """A copy of the containers, so that merging into them does not change the originals."""
     if isinstance(value, dict) and isinstance(tree.children, dict):
         copies = {key: _copy_containers(entry, tree.children[key]) for key, entry in value.items()}
         child_nodes = {key: node for key, (_, node) in copies.items()}

@@ -1,4 +1,4 @@
-"""The schema for readers: as JSON Schema for editors, and as a page of documentation."""
+"""The configuration schema as JSON Schema for editors, and as a page of Markdown documentation."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class _OperatorSyntaxSchema(GenerateJsonSchema):
 
 
 def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a configuration file (draft 2020-12), references included."""
     schema = _base_schema()
     definitions = schema.pop("$defs")
     return {
@@ -137,7 +138,8 @@ are joined, and whatever else is given twice is refused.
 
 
 def markdown() -> str:
-    """Every key with its type, default and meaning; a section for every map of keys."""
+    """Return the configuration reference: each key with its type, default and meaning, and a
+    section for each map of keys."""
     schema = _base_schema()
     definitions = schema["$defs"]
     return _PAGE_HEAD + "\n".join(

@@ -1,5 +1,5 @@
-"""From a path to a configuration: reads the files, has them checked, and hands out either a frozen
-`Config` or every problem at once."""
+"""Loads a configuration: reads its files, validates them, and returns either a frozen `Config` or
+every problem at once."""
 
 from __future__ import annotations
 
@@ -41,8 +41,12 @@ NAMED_LISTS = frozenset({"routes"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExaminedConfig:
-    """`config` is None when there are problems. `partial` is then what could be understood, for
-    whoever looks for more problems in it; None when that is nothing."""
+    """The result of examining a configuration.
+
+    `config`: the configuration; None when there are problems.
+    `partial`: what of it could be validated, for further checks; None when that is nothing.
+    `problems`, `warnings`: sorted by location.
+    """
 
     config: Config | None
     partial: Config | None
@@ -51,7 +55,8 @@ class ExaminedConfig:
 
 
 def load_config(path: Path, *, env: Mapping[str, str]) -> Config:
-    """Raises `ConfigError` with every problem. Policies stay raw: `routes` compiles them."""
+    """Return the configuration at `path`, a file or a directory. Policies stay raw: `routes`
+    compiles them. Raises `ConfigError` with every problem."""
     examined = examine_config(path, env=env)
     if examined.config is None:
         raise ConfigError(examined.problems)
@@ -59,6 +64,8 @@ def load_config(path: Path, *, env: Mapping[str, str]) -> Config:
 
 
 def examine_config(path: Path, *, env: Mapping[str, str]) -> ExaminedConfig:
+    """Return the configuration at `path` with all its problems and warnings. Never raises for the
+    content; raises `TemporaryError` when a file cannot be read at the moment."""
     with gc_paused():
         try:
             document = read_document(path, env=env)
@@ -68,6 +75,7 @@ def examine_config(path: Path, *, env: Mapping[str, str]) -> ExaminedConfig:
 
 
 def examine_document(document: Document) -> ExaminedConfig:
+    """Return the configuration in `document` with all its problems and warnings."""
     source_map = document.source_map
     problems = list(document.problems)
     result = validate_config(document.data)
@@ -98,8 +106,9 @@ def examine_document(document: Document) -> ExaminedConfig:
 
 
 def read_document(path: Path, *, env: Mapping[str, str]) -> Document:
-    """A file, or the files of a directory in the order of their names, each on top of what it
-    extends, as one document with its variables filled in."""
+    """Return the file at `path`, or the files of that directory in the order of their names, as one
+    document with `extends` applied and variables substituted. Raises `ConfigError` for a file that
+    cannot be read, `TemporaryError` when another attempt may succeed."""
     reader = _FileReader(env)
     document = reader.read(path, ())
     return substitute_variables(document, max_values=max(reader.values_left, 0))

@@ -1,7 +1,7 @@
-"""One document on top of another: what the upper one says counts, and everything keeps its place.
+"""Overlays one document on another, as `extends` does; every value keeps its source location.
 
-Maps merge at every depth, `routes` merge by name, whatever else is said above replaces what is
-below, and nothing (`null`) takes it away. Knows nothing of files.
+Maps are merged at every depth and named lists (`routes`) by name. Any other value of the overlay
+replaces that of the base, and `null` removes it. Knows nothing of files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ DocumentPath = tuple["PathStep", ...]
 
 
 def overlay_document(base: Document, overlay: Document, *, named_lists: frozenset[str]) -> Document:
-    """Both hold maps. `named_lists` are the top-level lists whose elements have names."""
+    """Return `overlay` on top of `base`; both hold maps. `named_lists` are the top-level lists
+    whose elements are merged by their `name`."""
     merger = _OverlayMerger(named_lists)
     data, tree = merger.merge_maps(base.data, base.tree, overlay.data, overlay.tree, ())
     return Document(

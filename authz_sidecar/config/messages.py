@@ -1,4 +1,4 @@
-"""Says in plain words, and with places, what the schema found wrong."""
+"""Turns pydantic's validation errors into problems in plain English, with source locations."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ _TEMPLATES = {
 
 
 def to_problems(details: Sequence[ErrorDetails], document: Document) -> Iterator[Problem]:
+    """Return the problems for pydantic's `details`, without those about unreadable values."""
     source_map = document.source_map
     for detail in details:
         path = detail["loc"]
@@ -97,6 +98,7 @@ def _unknown_key_message(path: tuple[PathStep, ...]) -> str:
 
 
 def suggest_name(given: str, names: list[str]) -> str:
+    """Return ` (did you mean …?)` with the closest of `names`, or an empty text."""
     from difflib import get_close_matches  # noqa: PLC0415 - most have no mistake
 
     close = get_close_matches(given, names, n=1, cutoff=0.6)

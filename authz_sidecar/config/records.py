@@ -1,5 +1,5 @@
-"""Tables for the criterion `record`, from text or from the configuration itself: records by user or
-by network. Decides what a table must look like; who asks for which field is the policies' business."""
+"""Parses the tables that the criterion `record` looks up in: records by user or by network, from
+YAML, CSV, a Redis hash or the configuration itself. Knows nothing of the policies that use them."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?P<fraction>\.[0-9]{1,17})?")
 
 @dataclass(slots=True)
 class ParsedTable:
-    """`problems` are what is wrong; with any of them `records` is not whole."""
+    """A parsed table. With any `problems`, `records` is incomplete."""
 
     records: Records = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def parse_table(settings: RecordTable) -> ParsedTable:
+    """Return the records of a table that is given in the configuration, or its first problems."""
     parsed = ParsedTable()
     data = settings.table
     if isinstance(data, str):
@@ -52,8 +53,8 @@ def parse_table(settings: RecordTable) -> ParsedTable:
 
 
 def parse_redis_hash(fields: Mapping[bytes, bytes], *, by: str) -> Records:
-    """From a hash in Redis: by user or network, each record in JSON. Raises `ValueError` for a table
-    that is not whole, or not there: an empty hash is none."""
+    """Return the records of a Redis hash: a field for each user or network, its value one record in
+    JSON. Raises `ValueError` for a hash that is empty, missing or partly invalid."""
     if not fields:
         raise ValueError("the hash does not exist or is empty")
     parsed = ParsedTable()

@@ -1,5 +1,5 @@
-"""What can still be examined of a configuration that the schema refused, so that one mistake hides
-no other. Nothing is ever served from it."""
+"""Recovers what can still be checked of a configuration that the schema refused, so that one
+mistake hides no other. The result is never served."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ _PLACEHOLDER_PROVIDER = {
 
 
 def recover_config(data: object, details: Iterable[ErrorDetails]) -> Config | None:
-    """A configuration in which everything that `details` name has been left out or stood in for."""
+    """Return a configuration without the values that `details` name, with placeholders where a
+    value is required; None when that is impossible."""
     candidate: dict[str, Any] = dict(data) if isinstance(data, dict) else {}
     for _ in range(_MAX_ATTEMPTS):
         for detail in sorted(details, key=lambda error: len(error["loc"])):
@@ -70,8 +71,8 @@ def _contains(container: Any, step: PathStep) -> bool:
 
 
 def _with_placeholders(data: dict[str, Any]) -> dict[str, Any]:
-    # Problems found later name a route by its place in the list, so none may move; and whoever
-    # names a provider that is there, though broken, has made no mistake.
+    # Problems found later name a route by its index in the list, so none may move; and naming a
+    # provider that is there, though broken, is no mistake.
     if isinstance(routes := data.get("routes"), list):
         routes = [
             _placeholder_route(index) if route is _REMOVED else route

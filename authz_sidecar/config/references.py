@@ -1,7 +1,7 @@
-"""What stands in a configuration instead of a value: `{env: NAME}`, `{file: PATH}`, `{var: NAME}`
-and `{text: TEMPLATE}`.
+"""References in place of values: `{env: NAME}`, `{file: PATH}`, `{var: NAME}` and `{text:
+TEMPLATE}`.
 
-Decides where the text comes from; what it means is the schema's business.
+Decides where the text comes from; the schema decides what it means.
 """
 
 from __future__ import annotations
@@ -15,27 +15,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-# Keys, certificates and passwords; whoever points at more has pointed at the wrong file.
+# Keys, certificates and passwords; anything larger is the wrong file.
 MAX_FILE_BYTES = 1 << 20
 
 
 class ExternalText(str):
-    """Text that came from a variable or a file: it has no YAML type, whoever needs a number reads
-    one from it."""
+    """Text from an environment variable or a file. It has no YAML type: where the schema wants a
+    number or a boolean, it is parsed from this text."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DeferredReference:
-    """A reference to variables, which are known once every file has been read."""
+    """A reference to variables, which are known only once every file has been read."""
 
     kind: str
     text: str
 
 
 class UnresolvedReferenceError(ValueError):
-    """The message says which variable or file, never what is in it."""
+    """A reference that cannot be resolved. The message names the variable or file, never its
+    content."""
 
 
 _EXPECTED_NAMES = {
@@ -48,14 +49,16 @@ _EXPECTED_NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceResolver:
-    """Where references lead: the variables, and the directory that relative paths start from."""
+    """Resolves references: `env` are the environment variables, `directory` is where relative paths
+    start."""
 
     env: Mapping[str, str]
     directory: Path
 
     def resolve(self, kind: str, name: object) -> ExternalText | DeferredReference:
-        """The text behind `{kind: name}`, if that is known yet; raises
-        `UnresolvedReferenceError`."""
+        """Return the text behind `{kind: name}`, or a deferred reference to variables. Raises
+        `UnresolvedReferenceError`, and `TemporaryError` when a file cannot be read at the
+        moment."""
         if not isinstance(name, str) or not name:
             raise UnresolvedReferenceError(f"`{kind}` needs {_EXPECTED_NAMES[kind]} as text")
         match kind:
@@ -99,7 +102,8 @@ REFERENCE_KINDS = frozenset({"env", "file", "var", "text"})
 
 
 def reference_kind(data: Mapping[str, object]) -> str | None:
-    """Its key when the map is a reference: that key alone, with a scalar behind it."""
+    """Return the key of a map that is a reference (that key alone, with a scalar value), otherwise
+    None."""
     if len(data) != 1:
         return None
     [(kind, name)] = data.items()

@@ -1,5 +1,5 @@
-"""A configuration as bytes for another process of the same version, in pieces of which none takes
-long to read: a thread that reads one lets no other run before it has ended."""
+"""Serializes a configuration for another process of the same version, in pieces that are each quick
+to read: unpickling holds the interpreter lock, so other threads wait for a whole piece."""
 
 from __future__ import annotations
 
@@ -17,35 +17,37 @@ if TYPE_CHECKING:
 
 ROUTES = "routes"
 PIECE = 50
-"""Routes; a millisecond or so."""
+"""Routes in a piece, which take about a millisecond."""
 
 
 def dumps(config: Config) -> bytes:
-    """Return what `loads` reads."""
-    positions = config.source_map
-    places: Sequence[SourceNode] | None = None
-    if isinstance(positions, DocumentSourceMap) and isinstance(positions.root.children, dict):
-        below = positions.root.children.get(ROUTES)
-        if below is not None and isinstance(below.children, list):
-            places = below.children
-            routes = replace(below, children=[])
-            tree = replace(positions.root, children=positions.root.children | {ROUTES: routes})
-            positions = DocumentSourceMap(tree)
-    rest = config.model_copy(update={ROUTES: ()}).with_source_map(positions)
-    return pickle.dumps((pickle.dumps(rest), _pieces(config.routes), _pieces(places or ())))
+    """Return the configuration as bytes for `loads`."""
+    source_map = config.source_map
+    route_nodes: Sequence[SourceNode] | None = None
+    if isinstance(source_map, DocumentSourceMap) and isinstance(source_map.root.children, dict):
+        routes_node = source_map.root.children.get(ROUTES)
+        if routes_node is not None and isinstance(routes_node.children, list):
+            route_nodes = routes_node.children
+            routes = replace(routes_node, children=[])
+            tree = replace(source_map.root, children=source_map.root.children | {ROUTES: routes})
+            source_map = DocumentSourceMap(tree)
+    rest = config.model_copy(update={ROUTES: ()}).with_source_map(source_map)
+    return pickle.dumps((pickle.dumps(rest), _pieces(config.routes), _pieces(route_nodes or ())))
 
 
 def loads(written: bytes) -> Config:
-    """Return the configuration, as it was. `written` must come from this very program: reading it
-    runs what it says."""
-    rest, routes, places = pickle.loads(written)  # noqa: S301
+    """Return the configuration that `dumps` wrote. `written` must come from this very program,
+    because unpickling can run any code."""
+    rest, routes, route_nodes = pickle.loads(written)  # noqa: S301
     config: Config = pickle.loads(rest)  # noqa: S301
-    positions = config.source_map
-    if places:
-        tree = positions.root  # type: ignore[attr-defined] # `dumps` has cut this one
-        below = replace(tree.children[ROUTES], children=_together(places))
-        positions = DocumentSourceMap(replace(tree, children=tree.children | {ROUTES: below}))
-    return config.model_copy(update={ROUTES: tuple(_together(routes))}).with_source_map(positions)
+    source_map = config.source_map
+    if route_nodes:
+        tree = source_map.root  # type: ignore[attr-defined] # `dumps` has cut this one
+        routes_node = replace(tree.children[ROUTES], children=_joined(route_nodes))
+        source_map = DocumentSourceMap(
+            replace(tree, children=tree.children | {ROUTES: routes_node})
+        )
+    return config.model_copy(update={ROUTES: tuple(_joined(routes))}).with_source_map(source_map)
 
 
 def _pieces(items: Sequence[Any]) -> list[bytes]:
@@ -53,5 +55,5 @@ def _pieces(items: Sequence[Any]) -> list[bytes]:
     return [pickle.dumps(items[start : start + PIECE]) for start in starts]
 
 
-def _together(pieces: Sequence[bytes]) -> list[Any]:
+def _joined(pieces: Sequence[bytes]) -> list[Any]:
     return list(chain.from_iterable(pickle.loads(piece) for piece in pieces))  # noqa: S301

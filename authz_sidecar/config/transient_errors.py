@@ -1,5 +1,5 @@
-"""Which errors of the operating system say nothing about a file: that it cannot be read now does not
-mean that it cannot be read."""
+"""Tells temporary errors of the operating system from lasting ones: after a temporary error, a file
+that cannot be read now may be readable later."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _TEMPORARY = frozenset(
 
 
 def raise_if_temporary(error: OSError, path: Path) -> None:
-    """Raises `TemporaryError` where another attempt may succeed."""
+    """Raise `TemporaryError` for an error after which another attempt may succeed; return
+    otherwise."""
     if error.errno in _TEMPORARY:
         raise TemporaryError(f"`{path}` cannot be read now: {(error.strerror or '').lower()}")

@@ -1,7 +1,7 @@
-"""Whether data has the shape of a configuration: the configuration, or what is wrong, bounded.
+"""Validates data against the schema, with a bounded number of errors.
 
 A mistake may be made once and copied a hundred thousand times. Nobody reads more than the first
-thousand, and collecting them all would take the memory of a machine.
+thousand, and collecting them all would exhaust the memory of a machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ _ROUTES_PER_BATCH = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationResult:
-    """`config` is None when there are `details`; these are not `complete` when there are more."""
+    """The result of a validation.
+
+    `config`: the configuration; None when there are errors.
+    `details`: the errors, as pydantic describes them.
+    `complete`: whether `details` are all errors; at most `MAX_PROBLEMS` are kept.
+    """
 
     config: Config | None
     details: list[ErrorDetails]
@@ -32,7 +37,8 @@ class ValidationResult:
 
 
 def validate_config(data: object) -> ValidationResult:
-    """Routes are read in pieces, so that no more goes wrong at once than can be told."""
+    """Return the validated configuration, or its errors. Routes are validated in batches, so that
+    the number of errors in memory stays bounded."""
     routes = data.get("routes") if isinstance(data, dict) else None
     if (
         not isinstance(data, dict)

@@ -1,4 +1,4 @@
-"""The small grammars of a configuration: durations, listen addresses, names, paths.
+"""Parsers for the values of a configuration: durations, listen addresses, names, paths.
 
 Each function takes text and returns a value or raises `ValueError` with a message for the operator.
 """
@@ -30,7 +30,7 @@ _COOKIE_NAME = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in `14h`, `1h30m`, `500ms`."""
+    """Return the seconds in `14h`, `1h30m` or `500ms`. Raises `ValueError`."""
     if not _DURATION.fullmatch(text):
         raise ValueError(f"`{text}` is not a duration such as `14h`, `1h30m`, `30s` or `500ms`")
     seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
@@ -40,7 +40,7 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest way to write a duration, for messages and the reference."""
+    """Return the shortest notation of a duration in seconds, for messages and the reference."""
     milliseconds = round(seconds * 1000)
     parts = []
     for unit, length in (
@@ -58,7 +58,7 @@ def format_duration(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TcpAddress:
-    """`host` is an address without brackets, or `localhost`."""
+    """A TCP address to listen on. `host` is an IP address without brackets, or `localhost`."""
 
     host: str
     port: int
@@ -68,11 +68,14 @@ class TcpAddress:
 
     @property
     def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
         return self.host == "localhost" or ip_address(self.host).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress:
+    """A Unix socket to listen on, with its absolute path."""
+
     path: str
 
     def __str__(self) -> str:
@@ -80,6 +83,7 @@ class UnixAddress:
 
     @property
     def is_loopback(self) -> bool:
+        """True: only this machine can connect."""
         return True
 
 
@@ -90,8 +94,8 @@ _MAX_UNIX_PATH = 107
 
 
 def parse_listen_address(text: str) -> ListenAddress:
-    """`127.0.0.1:9180`, `[::1]:9180`, `localhost:9180` or `unix:/run/x.sock`. Port 0 lets the system
-    choose."""
+    """Return the address in `127.0.0.1:9180`, `[::1]:9180`, `localhost:9180` or `unix:/run/x.sock`;
+    with port 0 the system chooses one. Raises `ValueError`."""
     if text.startswith("unix:"):
         return _parse_unix_address(text)
     host, colon, port = text.rpartition(":")
@@ -127,6 +131,7 @@ def _parse_unix_address(text: str) -> UnixAddress:
 
 
 def parse_exact_network(text: str) -> Network:
+    """Return the IP network in `10.0.0.0/8`, without host bits. Raises `ValueError`."""
     try:
         return ip_network(text)
     except ValueError as error:
@@ -138,6 +143,7 @@ def parse_exact_network(text: str) -> Network:
 
 
 def parse_origin_text(text: str) -> Origin:
+    """Return the origin in `https://app.example.com`. Raises `ValueError`."""
     try:
         return parse_origin(text)
     except MalformedUrl as error:
@@ -146,7 +152,8 @@ def parse_origin_text(text: str) -> Origin:
 
 
 def parse_issuer(text: str) -> str:
-    """Kept letter by letter: OpenID Connect Discovery 4.3 compares issuers as plain strings."""
+    """Return the issuer unchanged, as OpenID Connect Discovery 4.3 compares issuers as plain
+    strings. Raises `ValueError` for a URL with a query, or `http` off loopback."""
     parsed, target = parse_url(text)
     if "?" in target:
         raise ValueError(f"`{text}` must not have a query")
@@ -158,33 +165,36 @@ def parse_issuer(text: str) -> str:
 
 
 def parse_tenant_id(text: str) -> str:
-    """The id of a tenant, in lower case as tokens have it."""
+    """Return a tenant id (a GUID) in lower case, as tokens have it. Raises `ValueError`."""
     if not _TENANT_ID.fullmatch(text.lower()):
         raise ValueError(f"`{text}` is not a tenant id (a GUID)")
     return text.lower()
 
 
 def parse_name(text: str) -> str:
+    """Return a name of lower-case letters, digits, `-` and `_`. Raises `ValueError`."""
     if not _NAME.fullmatch(text):
         raise ValueError(f"`{text}` is not a name of lower-case letters, digits, `-` and `_`")
     return text
 
 
 def parse_header_name(text: str) -> str:
+    """Return a header name of letters, digits and `-`. Raises `ValueError`."""
     if not _HEADER_NAME.fullmatch(text):
         raise ValueError(f"`{text}` is not a header name of letters, digits and `-`")
     return text
 
 
 def parse_cookie_name(text: str) -> str:
-    """Short and without `-`, which joins a provider's name to it."""
+    """Return a short cookie name without `-`, which separates it from a provider's name. Raises
+    `ValueError`."""
     if not _COOKIE_NAME.fullmatch(text):
         raise ValueError(f"`{text}` is not a cookie name of up to 40 letters, digits and `_`")
     return text
 
 
 def parse_cookie_domain(text: str) -> str:
-    """A domain with at least two labels, without a leading dot."""
+    """Return a domain of at least two labels, without a leading dot. Raises `ValueError`."""
     try:
         origin = parse_origin(f"https://{text.removeprefix('.')}")
     except MalformedUrl:
@@ -199,6 +209,7 @@ def parse_cookie_domain(text: str) -> str:
 
 
 def parse_base_path(text: str) -> str:
+    """Return an absolute path of plain segments such as `/.auth`. Raises `ValueError`."""
     if not _BASE_PATH.fullmatch(text) or re.search(r"/\.{1,2}(/|$)", text):
         raise ValueError(
             f"`{text}` is not a path such as `/.auth`: it begins with a slash, does not end with one"
@@ -208,5 +219,5 @@ def parse_base_path(text: str) -> str:
 
 
 def looks_like_private_key(text: str) -> bool:
-    """Whether it looks like one in PEM; whether it is one, says who reads it."""
+    """Whether the text looks like a private key in PEM; whether it is one, its parser decides."""
     return "-----BEGIN" in text and "PRIVATE KEY-----" in text

@@ -1,7 +1,6 @@
-"""Fills in `{var: NAME}` and `{text: "…{name}…"}` once all of a configuration is together.
+"""Substitutes `{var: NAME}` and `{text: "…{name}…"}` once all files of a configuration are merged.
 
-Variables keep their type. They cannot refer to each other, and what they come to is bounded like
-everything else that is read.
+Variables keep their type and cannot refer to each other; what they expand to is bounded.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from authz_sidecar.config.document import Document, Finding, SourceNode
 from authz_sidecar.config.messages import suggest_name
 from authz_sidecar.config.references import DeferredReference
-from authz_sidecar.config.value_parsers import parse_name as checked_name
+from authz_sidecar.config.value_parsers import parse_name
 
 if TYPE_CHECKING:
     from authz_sidecar.core.source_locations import PathStep
@@ -31,7 +30,8 @@ class _SubstitutionError(ValueError):
 
 
 def substitute_variables(document: Document, *, max_values: int) -> Document:
-    """The document without its variables. `max_values` is the number of values they may come to."""
+    """Return the document with variables substituted and its `variables` removed. `max_values`
+    bounds the number of values that they expand to."""
     if not isinstance(document.data, dict):
         return document
     data = dict(document.data)
@@ -67,7 +67,7 @@ class _Substituter:
         for name, value in variables.items():
             node = tree.child(name) or tree
             try:
-                checked_name(name)
+                parse_name(name)
             except ValueError as error:
                 self.findings.append(Finding(node.key_location, str(error), (VARIABLES_KEY, name)))
             if _contains_reference(value):
@@ -77,13 +77,13 @@ class _Substituter:
 
     def substitute(self, data: Any, tree: SourceNode) -> None:
         """In place, each container once: through aliases one may be reached many times."""
-        seen: set[int] = set()
+        visited: set[int] = set()
         stack: list[tuple[Any, SourceNode, DocumentPath]] = [(data, tree, ())]
         while stack:
             container, node, path = stack.pop()
-            if id(container) in seen:
+            if id(container) in visited:
                 continue
-            seen.add(id(container))
+            visited.add(id(container))
             entries = container.items() if isinstance(container, dict) else enumerate(container)
             for step, value in list(entries):
                 child = node.child(step) or node

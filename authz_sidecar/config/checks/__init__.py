@@ -1,1 +1,1 @@
-"""Rules that involve more than one key of a configuration, and its warnings."""
+"""Rules of a configuration that involve more than one key, and its warnings."""

@@ -1,5 +1,5 @@
-"""Rules about the redirect URIs of identity providers: whether each says which it has, and whether
-several may have the same (RFC 9700 section 4.4.2)."""
+"""Rules about the redirect URIs of identity providers: each of several has to state whether its URI
+is its own or shared, and only some may share one (RFC 9700 section 4.4.2)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 def find_missing_callbacks(config: Config) -> Mapping[str, Problem]:
-    """The providers among several that do not say which redirect URI they have, with what is wrong.
+    """Return a problem for each of several providers that does not set `callback`, by provider
+    name.
 
-    The first release with `callback` meets them after an update, so nothing else stops for them.
+    A configuration from before `callback` existed has these problems after an update, so `serve`
+    starts in spite of them.
     """
     if len(config.identity_providers) < 2:
         return {}
@@ -43,7 +45,8 @@ def find_missing_callbacks(config: Config) -> Mapping[str, Problem]:
 
 
 def check_callbacks(config: Config) -> Iterator[RuleViolation]:
-    """What does not go together among providers that share a redirect URI."""
+    """Return the contradictions among providers that share a redirect URI (RFC 9700 section
+    4.4.2)."""
     sharing_providers = _providers_sharing_uri(config)
     issuers: dict[str, str] = {}
     for name, provider in sharing_providers.items():
@@ -64,6 +67,8 @@ def check_callbacks(config: Config) -> Iterator[RuleViolation]:
 
 
 def find_callback_warnings(config: Config) -> Iterator[RuleViolation]:
+    """Return warnings about a changed redirect URI, and about sharing that depends on `iss` (RFC
+    9207)."""
     for name, provider in config.identity_providers.items():
         if len(config.identity_providers) == 1 and provider.callback is None:
             origins = _login_origins(config)[name]

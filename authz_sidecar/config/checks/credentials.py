@@ -1,5 +1,4 @@
-"""Rules about who can call: providers and issuers of tokens, and that every route finds somebody to
-ask."""
+"""Rules about the sources of identity: providers, token issuers, and that every route has one."""
 
 from __future__ import annotations
 
@@ -16,13 +15,14 @@ if TYPE_CHECKING:
 MAX_LEEWAY_SECONDS = 300.0
 MAX_INTROSPECTION_CACHE_SECONDS = 300.0
 
-# What else our cookies are called after their base name: a provider's session has its cookie there.
+# Suffixes of our other cookies; a provider's session cookie has the provider's name there.
 _RESERVED_NAME_PREFIXES = ("flow", "loop")
 
 _JWT_ONLY_KEYS = frozenset({"jwks_uri", "algorithms", "types", "bearer_token_file"})
 
 
 def check_credentials(config: Config) -> Iterator[RuleViolation]:
+    """Return what is wrong with providers, token issuers and the routes that use them."""
     yield from _check_providers(config)
     yield from _check_token_issuers(config)
     yield from _check_route_identity(config)
@@ -95,11 +95,12 @@ def _check_token_issuers(config: Config) -> Iterator[RuleViolation]:
 
 
 def uses_login(route: RouteConfig) -> bool:
+    """Whether a route ever looks for a session: it is protected, or its identity is optional."""
     return not route.allow_public_unauthenticated_access or route.identity == "optional"
 
 
 def _accepts_credentials(route: RouteConfig) -> bool:
-    """Where nobody can sign in, there may still be somebody to let in."""
+    """Whether requests can be authenticated without a sign-in."""
     return bool(route.token_issuers) or route.service_accounts or route.basic_auth
 
 

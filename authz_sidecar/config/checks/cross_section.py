@@ -1,7 +1,7 @@
 """Rules of a configuration that involve more than one key.
 
-The shape of each key is the schema's business; places of routes and policies are `routes`'. Rules about
-one part of the configuration are in the module of that part.
+The schema validates each key; `routes` checks patterns and policies. Rules about one section of the
+configuration are in the module of that section.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 MIN_KEY_BYTES = 32
 
 MAX_DEPENDENT_HOSTS = 5
-"""Beside a route's own: browsers follow about twenty redirects."""
+"""Hosts beside the route's own: browsers follow about twenty redirects."""
 
 
 def find_problems(config: Config) -> tuple[Problem, ...]:
+    """Return every violation of these rules, with its source location."""
     rules = (
         _check_secret_keys,
         check_server,

@@ -1,4 +1,4 @@
-"""Rules about the headers that applications receive: which names are ours to set, and how often."""
+"""Rules about the headers that applications receive: reserved names, and duplicates."""
 
 from __future__ import annotations
 
@@ -40,22 +40,23 @@ _RESERVED_PREFIXES = ("x-forwarded-", "x-original-", "x-envoy-", "x-authz-", "se
 
 
 def check_headers(config: Config) -> Iterator[RuleViolation]:
+    """Return what is wrong with the headers for claims, certificates and routes."""
     yield from _check_claim_headers(config)
     yield from _check_route_headers(config)
 
 
 def _check_claim_headers(config: Config) -> Iterator[RuleViolation]:
-    seen: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for header in config.headers.claims:
         normalized = header.lower().replace("_", "-")
         if not is_settable_header(header):
             yield f"`{header}` is a reserved header name", ("headers", "claims", header)
-        elif normalized in seen:
+        elif normalized in spellings:
             yield (
-                f"differs from `{seen[normalized]}` in spelling only",
+                f"differs from `{spellings[normalized]}` in spelling only",
                 ("headers", "claims", header),
             )
-        seen[normalized] = header
+        spellings[normalized] = header
     groups = config.headers.groups
     if len(groups) > 1 and {"policy", "all"} & set(groups):
         yield "must be `policy`, `all`, or a list of names, not a mixture", ("headers", "groups")
@@ -77,10 +78,10 @@ def _check_claim_headers(config: Config) -> Iterator[RuleViolation]:
 
 def _check_route_headers(config: Config) -> Iterator[RuleViolation]:
     for index, route in enumerate(config.routes):
-        seen: dict[str, str] = {}
+        spellings: dict[str, str] = {}
         for header in route.set_request_headers:
             path = ("routes", index, "set_request_headers", header)
-            first = seen.setdefault(header.lower(), header)
+            first = spellings.setdefault(header.lower(), header)
             if not is_settable_header(header):
                 yield f"`{header}` is a reserved header name, set it in the proxy", path
             elif first != header:
@@ -88,13 +89,15 @@ def _check_route_headers(config: Config) -> Iterator[RuleViolation]:
 
 
 def is_settable_header(header: str) -> bool:
+    """Whether the sidecar may set a header of this name: those that frame or route a message, and
+    those of the proxy, are reserved."""
     lowercase = header.lower()
     return lowercase not in _RESERVED_HEADERS and not lowercase.startswith(_RESERVED_PREFIXES)
 
 
 def route_origin(route: RouteConfig) -> Origin | None:
-    """The origin of a route, of its parent name where it has a wildcard; None where `routes` will
-    complain."""
+    """Return the origin of a route, with a wildcard the origin of its parent domain; None for an
+    invalid one, which `routes` reports."""
     scheme, separator, authority = route.from_.partition("://")
     try:
         return parse_origin(

@@ -1,5 +1,5 @@
-"""Rules about `server.adapters: [ingress-nginx]`: what the controller cannot tell apart, and that it is
-retired."""
+"""Rules about `server.adapters: [ingress-nginx]`: ports it cannot tell apart, and its
+retirement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ OriginPattern = tuple[str, str, str]
 
 
 def check_ingress_nginx(config: Config) -> Iterator[RuleViolation]:
-    """The controller serves a host's application at every port, and the port is the client's word."""
+    """Return routes that differ only by their port: the controller serves a host's application at
+    every port, and takes the port from the client."""
     if not _is_listed_explicitly(config):
         return
     origins = [
@@ -31,8 +32,8 @@ def check_ingress_nginx(config: Config) -> Iterator[RuleViolation]:
     ]
     ports: dict[OriginPattern, dict[int | None, str]] = {}
     for _, wildcard, origin in origins:
-        known = ports.setdefault((origin.scheme, wildcard, origin.host), {})
-        known.setdefault(origin.port, f"{origin.scheme}://{wildcard}{origin.authority}")
+        host_ports = ports.setdefault((origin.scheme, wildcard, origin.host), {})
+        host_ports.setdefault(origin.port, f"{origin.scheme}://{wildcard}{origin.authority}")
     for index, wildcard, origin in origins:
         others = (
             text
@@ -51,6 +52,7 @@ def check_ingress_nginx(config: Config) -> Iterator[RuleViolation]:
 
 
 def find_ingress_nginx_warnings(config: Config) -> Iterator[RuleViolation]:
+    """Return the warning that the controller is retired, where it is listed explicitly."""
     if _is_listed_explicitly(config):
         yield (
             (
@@ -63,20 +65,26 @@ def find_ingress_nginx_warnings(config: Config) -> Iterator[RuleViolation]:
 
 
 def wildcard_prefix(from_: str) -> str:
+    """Return the wildcard that a route's `from` begins with (`*.` or `**.`), or an empty text."""
     authority = from_.partition("://")[2]
     return next(
-        (each for each in (_ANY_DEPTH_PREFIX, _ONE_LABEL_PREFIX) if authority.startswith(each)), ""
+        (
+            prefix
+            for prefix in (_ANY_DEPTH_PREFIX, _ONE_LABEL_PREFIX)
+            if authority.startswith(prefix)
+        ),
+        "",
     )
 
 
 def _is_listed_explicitly(config: Config) -> bool:
-    """Named, and not only one of all that answer by default."""
+    """Whether the operator lists it, rather than having it by default."""
     server = config.server
     return "adapters" in server.model_fields_set and "ingress-nginx" in server.adapters
 
 
 def _covering_patterns(wildcard: str, origin: Origin) -> Iterator[OriginPattern]:
-    """The patterns that cover a host of this place: of two that share a host, one covers the other's."""
+    """The patterns that cover the hosts of this origin: of two that share a host, one covers the other."""
     if not wildcard:
         yield origin.scheme, "", origin.host
     labels = (f"x.{origin.host}" if wildcard else origin.host).split(".")

@@ -1,7 +1,6 @@
-"""A password file as `htpasswd -B` writes it: who is in it, and with which hash.
+"""Rules about `basic_auth`, and the parser of its password file as `htpasswd -B` writes it.
 
-Decides which hashes are good enough to guard anything: bcrypt and Argon2id, and none that would take
-more time or memory than a service has.
+Decides which hashes are accepted: bcrypt and Argon2id, with bounded time and memory.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _ARGON2 = re.compile(
 # RFC 7617 section 2: a user-id contains no colon, and nothing a control character.
 _USER_ID = re.compile(r"[^\x00-\x20:\x7f-\x9f]{1,128}")
 _REALM = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]{1,100}")
-# Who vouches for our own accounts is called so in policies and logs.
+# The providers of our own accounts, as policies and logs name them.
 _RESERVED_NAMES = frozenset({"service-account", "htpasswd"})
 _WEAK_HASHES = (
     ("$apr1$", "MD5"),
@@ -42,7 +41,7 @@ _WEAK_HASHES = (
 
 
 def check_accounts(config: Config) -> Iterator[RuleViolation]:
-    """Of the keys about accounts of our own."""
+    """Return what is wrong with `basic_auth`, the routes that use it, and reserved names."""
     for section in ("identity_providers", "token_issuers"):
         for name in _RESERVED_NAMES & getattr(config, section).keys():
             yield (
@@ -58,7 +57,7 @@ def check_accounts(config: Config) -> Iterator[RuleViolation]:
             yield "needs a password file, `basic_auth.users`", ("routes", index, "basic_auth")
         origin = route_origin(route)
         if origin is not None and origin.scheme == "http" and not origin.is_loopback:
-            # RFC 7617 section 4: whoever is on the way reads the password.
+            # RFC 7617 section 4: the password can be read in transit.
             yield (
                 "would send passwords unencrypted: use it on `https://` routes only",
                 ("routes", index, "basic_auth"),
@@ -81,7 +80,7 @@ def _check_users(settings: BasicAuth) -> Iterator[RuleViolation]:
 
 
 def parse_password_file(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The hashes by user, and what is wrong, line by line; no hash is repeated in it."""
+    """Return the hashes by user, and the problems by line. No problem repeats a hash."""
     hashes: dict[str, str] = {}
     problems: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):

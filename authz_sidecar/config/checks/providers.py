@@ -1,4 +1,4 @@
-"""Rules within one identity provider: what its kind needs, and what does not go together."""
+"""Rules within one identity provider: what its preset requires, and what contradicts."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ RESERVED_PARAMETERS = frozenset(
 
 
 def check_provider(provider: IdentityProvider) -> Iterator[RuleViolation]:
+    """Return what is wrong within one provider; paths start below it."""
     preset = PROVIDER_PRESETS[provider.type]
     if preset.oauth2 is None and "openid" not in provider.scopes:
         yield "must include `openid`", ("scopes",)

@@ -1,4 +1,4 @@
-"""Where a table of records may be: with the configuration, or in Redis."""
+"""Rules about `records`: each table is either in the configuration or in Redis."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_records(config: Config) -> Iterator[RuleViolation]:
+    """Return what is wrong with the tables, the content of those in the configuration included."""
     for name, settings in config.records.items():
         path, given_keys = ("records", name), settings.model_fields_set
         if settings.redis is None:

@@ -1,4 +1,4 @@
-"""Rules about `server`: where it listens, whom it serves, and what nginx may repeat for it."""
+"""Rules about `server`: its listeners, trusted proxies, throttle, nginx cache and sign-in host."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ MAX_NGINX_CACHE_SECONDS = 60
 
 
 def check_server(config: Config) -> Iterator[RuleViolation]:
+    """Return what is wrong with the section `server`."""
     yield from _check_listeners(config)
     yield from _check_throttle(config)
     yield from _check_nginx_cache(config)
@@ -75,8 +76,8 @@ def _check_nginx_cache(config: Config) -> Iterator[RuleViolation]:
         yield f"must be whole seconds, at most {MAX_NGINX_CACHE_SECONDS}", path
     if "nginx" not in server.adapters:
         yield "needs `nginx` in `server.adapters`", path
-    # What is repeated counts as no use, and carries the assertion as it was: an active session must
-    # not fall idle, nor an assertion end, while nginx answers for us.
+    # A cached response does not count as use of the session, and carries an old assertion: an active
+    # session must not fall idle, nor an assertion expire, while nginx answers for us.
     for name, duration in (
         ("sessions.idle_timeout", config.sessions.idle_timeout),
         ("assertion.ttl", config.assertion.ttl),

@@ -1,4 +1,4 @@
-"""The schemes of the places where sessions and tables are kept."""
+"""The URL schemes of stores for sessions and records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STORE_SCHEMES = ("memory", *REDIS_SCHEMES)
 
 
 def store_url_problem(url: Secret, schemes: tuple[str, ...]) -> str | None:
-    """What is wrong with it, as far as its scheme tells."""
+    """Return the problem with the scheme of a store URL, or None."""
     scheme, separator, _ = url.reveal().partition("://")
     if separator and scheme in schemes:
         return None

@@ -1,4 +1,5 @@
-"""What is allowed in a configuration and still deserves a word."""
+"""Warnings: what a configuration may say, though it is probably a mistake or gives up a
+guarantee."""
 
 from __future__ import annotations
 
@@ -29,6 +30,7 @@ _MIN_PREFIX_LENGTHS = {4: 8, 6: 16}
 
 
 def find_warnings(config: Config) -> tuple[Problem, ...]:
+    """Return the warnings about a valid configuration, sorted by location."""
     rules = (
         _weak_keys,
         _large_trusted_networks,
@@ -217,7 +219,7 @@ def _unverified_emails(config: Config) -> Iterator[RuleViolation]:
 
 
 def _self_service_groups(config: Config) -> Iterator[RuleViolation]:
-    """A rule about groups does not ask whose they are."""
+    """A rule about groups does not distinguish between providers."""
     for index, route in enumerate(config.routes):
         provider_names = route.identity_provider or ()
         documents = (route.policy, *map(config.policies.get, route.policies))
@@ -245,7 +247,7 @@ def _uses_groups(document: object) -> bool:
             return False
 
 
-# Whoever has an account there gets a token there, for any audience.
+# Anyone can get a token there, for any audience.
 _PUBLIC_ISSUERS = ("https://token.actions.githubusercontent.com", "https://gitlab.com")
 
 

@@ -1,7 +1,7 @@
-"""The shape of a configuration: every key, its type, its default and what it is for.
+"""The schema of a configuration: every key with its type, default and description.
 
-The descriptions here are the source of the configuration reference. Rules that involve more than
-one key live in `check`; policies stay raw, `policy` compiles them.
+The descriptions are the source of the configuration reference. Rules that involve more than one key
+are in `checks`; policies stay raw, `policy` compiles them.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ class Config(Section):
 
     @property
     def source_map(self) -> SourceMap:
-        """Where each key was written."""
+        """The source location of each key."""
         return self._positions
 
     def with_source_map(self, source_map: SourceMap) -> Self:
-        """The same configuration, knowing where it was written."""
+        """Return the same configuration with the locations of its keys."""
         copy = self.model_copy()
         copy._positions = source_map  # noqa: SLF001 -- a copy of its own
         return copy

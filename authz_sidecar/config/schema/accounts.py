@@ -1,4 +1,4 @@
-"""Users of a password file, for clients that know nothing but HTTP Basic."""
+"""The section `basic_auth`: users of a password file, for clients that support HTTP Basic only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the app is told about the user."""
+"""The sections `headers` and `assertion`: what the application learns about the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of values that a configuration has: how each is written, and what it becomes."""
+"""The types of configuration values: the notation of each, and the Python value it becomes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Secret:
-    """Text that no log, message or traceback shows. `reveal()` gives it."""
+    """Text that is not shown in logs, messages or tracebacks."""
 
     __slots__ = ("_text",)
 
@@ -33,6 +33,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
+        """Return the text itself."""
         return self._text
 
     def __repr__(self) -> str:
@@ -159,6 +160,9 @@ Unique = AfterValidator(_require_unique)
 
 
 class Section(BaseModel):
+    """Base class of every map of keys: frozen, without unknown keys, and without values in
+    errors."""
+
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",

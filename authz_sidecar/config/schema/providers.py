@@ -1,4 +1,4 @@
-"""Where people sign in."""
+"""The section `identity_providers`: where users sign in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables that policies look up in."""
+"""The section `records`: tables that policies look up in."""
 
 from __future__ import annotations
 

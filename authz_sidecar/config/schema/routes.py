@@ -1,4 +1,4 @@
-"""What is protected, and who may pass."""
+"""The section `routes`: what is protected, and who may pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the sidecar listens and whom it answers."""
+"""The section `server`: where the sidecar listens and which proxies it trusts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where sessions are kept and for how long."""
+"""The section `sessions`: where sessions are stored and for how long."""
 
 from __future__ import annotations
 

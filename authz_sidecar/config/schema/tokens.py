@@ -1,4 +1,4 @@
-"""Whose tokens programs may bring."""
+"""The section `token_issuers`: which access tokens are accepted."""
 
 from __future__ import annotations
 

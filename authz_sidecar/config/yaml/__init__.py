@@ -1,7 +1,7 @@
-"""Reads YAML into documents with places, typed as YAML 1.2's core schema types it, and bounded.
+"""Parses YAML into documents with source locations, typed by YAML 1.2's core schema, and bounded.
 
-The parser underneath speaks YAML 1.1; only its events are used, so that `no` stays a word, dates
-stay text, duplicate keys are refused and neither depth nor aliases can make the result explode.
+The parser underneath speaks YAML 1.1; only its events are used, so that `no` stays text, dates stay
+text, duplicate keys are refused, and neither depth nor aliases can make the result explode.
 """
 
 from authz_sidecar.config.yaml.composer import MAX_DEPTH, MAX_FINDINGS, MAX_KEYS, MAX_VALUES

@@ -1,4 +1,4 @@
-"""Makes a document of a parser's events, and keeps neither depth nor aliases from being bounded."""
+"""Composes a document from a YAML parser's events, with bounds on depth, values and aliases."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MERGE = object()
 
 
 class ComposeError(Exception):
-    """The rest of this text cannot be understood."""
+    """The rest of the text cannot be parsed; `finding` says where and why."""
 
     def __init__(self, location: SourceLocation, message: str) -> None:
         super().__init__(message)
@@ -81,6 +81,13 @@ class _OpenCollection:
 
 @dataclass(slots=True, kw_only=True)
 class Composer:
+    """Composes one document from parser events.
+
+    `resolver`: resolves `{env:}` and `{file:}`; None leaves references as maps.
+    `max_values`: the bound on `value_count`, which counts aliases as often as they are used.
+    `root`: the data and the source node of the whole document.
+    """
+
     file: str
     resolver: ReferenceResolver | None
     findings: list[Finding] = field(default_factory=list)
@@ -97,6 +104,8 @@ class Composer:
         self.root = (None, SourceNode(self.file, None, pack_position(1, 1)))
 
     def compose(self, next_event: Callable[[], Any]) -> None:
+        """Consume the events of a whole stream. Raises `ComposeError` where a bound is exceeded or
+        the rest cannot be parsed."""
         handlers = {
             yaml.ScalarEvent: self._add_scalar,
             yaml.AliasEvent: self._add_alias,

@@ -1,4 +1,4 @@
-"""From text to a document, or to what is wrong with it and where."""
+"""Parses text as one YAML document; problems become findings with their locations."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def parse_yaml(
     text: str, *, file: str, resolver: ReferenceResolver | None = None, max_values: int = MAX_VALUES
 ) -> Document:
-    """One YAML document of at most so many values. `{env:}` and `{file:}` are followed where
-    `resolver` are given, `{var:}` and `{text:}` noted."""
+    """Return the YAML document in `text`, of at most `max_values` values. With a `resolver`,
+    `{env:}` and `{file:}` are resolved, `{var:}` and `{text:}` deferred. Never raises for what is
+    in `text`."""
     composer = Composer(file=file, resolver=resolver, max_values=max_values)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     is_complete = False

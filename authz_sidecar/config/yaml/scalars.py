@@ -1,4 +1,4 @@
-"""What a scalar is in YAML 1.2's core schema."""
+"""Resolves YAML scalars by the core schema (YAML 1.2.2 section 10.3.2)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _MAX_DIGITS = 1000
 
 
 def resolve_plain_scalar(text: str) -> object:
-    """What a plain scalar is in YAML 1.2's core schema; text when it is nothing else."""
+    """Return the value of a plain scalar in YAML 1.2's core schema; text that is nothing else stays
+    text."""
     if not text or text[0] in "nN~tTfF":
         return _NULLS_AND_BOOLEANS.get(text, text)
     return _number(text) if text[0] in "+-.0123456789" and len(text) <= _MAX_DIGITS else text
@@ -40,7 +41,8 @@ _TAG_TYPES = {"null": type(None), "bool": bool, "int": int, "float": float}
 
 
 def resolve_tagged_scalar(text: str, tag: str) -> object:
-    """Raises `ValueError` for a tag that the text cannot have, or that is not of the core schema."""
+    """Return the value of a scalar with a tag. Raises `ValueError` for a tag that does not fit the
+    text, or is not in the core schema."""
     tag_name = tag.removeprefix(_TAG)
     if tag == "!" or tag_name == "str":
         return text
