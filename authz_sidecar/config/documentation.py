@@ -117,19 +117,19 @@ _PAGE_HEAD = """\
 
 <!-- Written by `make docs` from the schema in `authz_sidecar/config/schema`. -->
 
-One YAML file, `authz-sidecar.yaml` or whatever `--config` or `$AUTHZ_SIDECAR_CONFIG` says, or a directory of them:
-its `*.yaml` and `*.yml` files, but `*.test.yaml`, are read in the order of their names, maps are merged, `routes`
-are joined, and whatever else is given twice is refused.
+The configuration is one YAML file: the one that `--config` or `$AUTHZ_SIDECAR_CONFIG` names, by default
+`authz-sidecar.yaml`. It can also be a directory. Then its `*.yaml` and `*.yml` files, except `*.test.yaml`, are read in
+the order of their names: maps are merged, `routes` are joined, and anything else that is given twice is refused.
 
-- `authz-sidecar check` reports everything that is wrong at once, each problem with file, line and column.
+- `authz-sidecar check` reports all problems at once, each with file, line and column.
 - `authz-sidecar schema` prints the JSON Schema, which editors use to complete and check while you type.
 - Unknown keys are refused.
 - Any scalar may be `{env: NAME}` or `{file: PATH}`: the text of an environment variable, or of a file without its
-  last line break, its path relative to the file that names it. A missing one is refused. Any value may be
-  `{var: NAME}` or `{text: "…{NAME}…"}`, and a file may extend another one: see [environments.md](environments.md). A
-  map of names that has `env`, `file`, `var` or `text` as its only key is read as such a reference.
+  last line break. The path is relative to the file that contains it. A missing variable or file is refused. Any value
+  may be `{var: NAME}` or `{text: "…{NAME}…"}`, and a file may extend another one: see
+  [environments.md](environments.md). A map whose only key is `env`, `file`, `var` or `text` is such a reference.
 - Durations are written `14h`, `1h30m`, `30s`, `500ms` or `2d`.
-- Values are typed as YAML 1.2 types them: `yes`, `no`, `on` and `off` are text, `012` is twelve, `0o14` too, dates
+- Values have the types of YAML 1.2: `yes`, `no`, `on` and `off` are text, `012` is twelve, `0o14` too, dates
   are text. Keys are text, and none may be given twice. Anchors, aliases and merge keys (`<<`) work: own keys win over
   merged ones, earlier maps over later ones. One document a file, 32 MiB together, 2,000,000 values with aliases
   counted as often as they are used, 64 levels.

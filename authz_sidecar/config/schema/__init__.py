@@ -47,28 +47,28 @@ __all__ = [
 class Config(Section):
     """The configuration of authz-sidecar."""
 
-    # Both are gone once a configuration is together; editors and the reference know them from here.
+    # Both are removed while a configuration is loaded; they are here for editors and the reference.
     extends: Text | None = Field(
         default=None,
-        description="A file, or a directory of them, that this one [stands on](environments.md).",
+        description="A file, or a directory of files, that this one [extends](environments.md).",
     )
     variables: Annotated[dict[Name, object], MustBeMap] = Field(
         default_factory=dict,
         description='Values of any type by name, for `{var: NAME}` and `{text: "…{NAME}…"}`.',
     )
     server: Annotated[Server, MustBeMap] = Field(
-        default_factory=Server, description="Where the sidecar listens and whom it answers."
+        default_factory=Server, description="Where the sidecar listens and which proxies it trusts."
     )
     secret_keys: Annotated[tuple[SecretText, ...], MustBeList] = Field(
         min_length=1,
-        description="Secrets of at least 32 bytes that everything else is derived from. The first"
-        " seals, all open: rotation signs nobody out. `authz-sidecar keys new` makes one.",
+        description="Secrets of at least 32 bytes that all other keys are derived from. The first"
+        " encrypts, all decrypt, so rotation ends no session. `authz-sidecar keys new` makes one.",
     )
     sessions: Annotated[Sessions, MustBeMap] = Field(
-        description="Where sessions are kept and for how long."
+        description="Where sessions are stored and for how long."
     )
     identity_providers: Annotated[dict[Name, Annotated[IdentityProvider, MustBeMap]], MustBeMap] = (
-        Field(default_factory=dict, description="Where people sign in, by a name of your choice.")
+        Field(default_factory=dict, description="Where users sign in, by a name of your choice.")
     )
     default_identity_provider: Name | None = Field(
         default=None,
@@ -77,14 +77,14 @@ class Config(Section):
     )
     token_issuers: Annotated[dict[Name, Annotated[TokenIssuer, MustBeMap]], MustBeMap] = Field(
         default_factory=dict,
-        description="Whose [tokens](machines.md) programs may bring, by a name of your choice.",
+        description="Issuers of access [tokens](machines.md) that are accepted, by a name of your choice.",
     )
     basic_auth: Annotated[BasicAuth, MustBeMap] | None = Field(
         default=None,
-        description="HTTP Basic for [clients that know nothing else](machines.md#http-basic).",
+        description="HTTP Basic for [clients that support nothing else](machines.md#http-basic).",
     )
     headers: Annotated[HeaderSettings, MustBeMap] = Field(
-        default_factory=HeaderSettings, description="What the app is told about the user."
+        default_factory=HeaderSettings, description="What the app learns about the user."
     )
     assertion: Annotated[Assertion, MustBeMap] = Field(
         default_factory=Assertion,

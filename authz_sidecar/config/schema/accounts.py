@@ -23,13 +23,15 @@ class BasicAuth(Section):
         description="The password file: `{file: /etc/authz-sidecar/htpasswd}`, with lines as"
         " `htpasswd -B` writes them (bcrypt), or with Argon2id hashes. Read with the configuration.",
     )
-    realm: Text = Field(default="authz", description="What clients show when they ask.")
+    realm: Text = Field(
+        default="authz", description="The realm, which clients show when they ask for a password."
+    )
     groups: Annotated[dict[Text, Annotated[tuple[Text, ...], MustBeList]], MustBeMap] = Field(
         default_factory=dict, description="Groups of these users, for policies: names by group."
     )
     guesses: Number = Field(
         default=10,
         ge=1,
-        description="So many passwords that were not verified lately may be tried for one account"
-        " from one network in each `server.throttle.window`.",
+        description="The maximum number of password attempts for one account from one network in each"
+        " `server.throttle.window`. Passwords that were verified recently do not count.",
     )

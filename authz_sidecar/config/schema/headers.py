@@ -20,7 +20,7 @@ from authz_sidecar.config.schema.kinds import (
 
 
 class HeaderSettings(Section):
-    """What the app is told about the user."""
+    """What the app learns about the user."""
 
     preset: Literal["default", "pomerium", "oauth2-proxy", "authelia"] = Field(
         default="default",
@@ -28,11 +28,12 @@ class HeaderSettings(Section):
         " `-Groups`, `-Name` and `-Assertion`; the others are those that each product sends.",
     )
     claims: Annotated[dict[HeaderName, Text], MustBeMap] = Field(
-        default_factory=dict, description="More headers: name of the header, name of the claim."
+        default_factory=dict,
+        description="Additional headers: the name of the header, and of the claim.",
     )
     groups: Annotated[tuple[Text, ...], MustBeList, OneOrMany, OneOrManySchema] = Field(
         default=("policy",),
-        description="Which groups are passed on: `policy` (those that the host's policies mention),"
+        description="Which groups the app receives: `policy` (those that the host's policies mention),"
         " `all`, or a list of names.",
     )
 
@@ -40,7 +41,7 @@ class HeaderSettings(Section):
 class Assertion(Section):
     """The signed statement of identity that apps can verify."""
 
-    ttl: Duration = Field(default=300.0, description="How long one is valid.")
+    ttl: Duration = Field(default=300.0, description="How long an assertion is valid.")
     signing_keys: Annotated[tuple[SecretText, ...], MustBeList] = Field(
         default=(),
         description="Private keys in PEM. The first signs, all are published; derived from"

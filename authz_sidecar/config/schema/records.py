@@ -10,21 +10,23 @@ from authz_sidecar.config.schema.kinds import Duration, MustBeMap, SecretText, S
 
 
 class RecordHash(Section):
-    """A hash in Redis, copied into the memory of each worker and read again and again."""
+    """A hash in Redis, which each worker copies into its memory at an interval."""
 
     key: Text = Field(
         description="The hash: a field for each user or network, whose value is the record in JSON."
     )
     url: SecretText | None = Field(
-        default=None, description="Where it is, as `sessions.store`, which it is unless said here."
+        default=None,
+        description="The URL of its Redis, as for `sessions.store`, which is the default.",
     )
     every: Duration = Field(
-        default=5.0, description="How often it is read, so how late a change may be heard of."
+        default=5.0,
+        description="The interval between reads, and so the delay before a change takes effect.",
     )
     max_age: Duration = Field(
         default=30.0,
-        description="How long it is believed when it can no longer be read; after that nothing in"
-        " it is [known](policy.md#what-is-not-known).",
+        description="How long the last copy is used when the hash can no longer be read; after that its"
+        " values are [unknown](policy.md#what-is-not-known).",
     )
 
 
@@ -33,13 +35,13 @@ class RecordTable(Section):
 
     by: Literal["user", "address"] = Field(
         default="user",
-        description="What finds a record: the user, as the criterion `user` compares it, or the"
-        " narrowest network around the client's address.",
+        description="The key of a record: the user, as the criterion `user` compares it, or the"
+        " smallest network that contains the client's address.",
     )
     format: Literal["yaml", "csv"] = Field(
         default="yaml",
-        description="How `table` is written where it is text: `yaml`, which JSON is too, or `csv`,"
-        " the first row naming the fields.",
+        description="The format of `table` if it is text: `yaml` (or JSON), or `csv` with the names of"
+        " the fields in the first row.",
     )
     table: object = Field(
         default=None,
@@ -48,5 +50,5 @@ class RecordTable(Section):
     )
     redis: Annotated[RecordHash, MustBeMap] | None = Field(
         default=None,
-        description="Where the records are [in Redis](policy.md#tables-in-redis) instead.",
+        description="A hash [in Redis](policy.md#tables-in-redis) with the records, instead of `table`.",
     )

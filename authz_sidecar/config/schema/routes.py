@@ -23,75 +23,77 @@ from authz_sidecar.config.schema.kinds import (
 
 
 class RouteConfig(Section):
-    """One protected place: a host, a part of its paths, and who may pass."""
+    """One protected host, or some of its paths, and who may pass."""
 
     name: Text | None = Field(
-        default=None, description="Its name in logs, metrics and explanations."
+        default=None, description="The name of the route in logs, metrics and explanations."
     )
     from_: Text = Field(
         alias="from",
-        description="The origin it protects: `https://app.example.com`, `*.example.com` (one label)"
+        description="The protected origin: `https://app.example.com`, `*.example.com` (one label)"
         " or `**.example.com` (any depth); with a port if it is not the default.",
         examples=["https://app.example.com"],
     )
     prefix: Text | None = Field(default=None, description="Paths that begin with this.")
     path: Text | None = Field(default=None, description="This path alone.")
-    regex: Text | None = Field(default=None, description="Paths that match this, from end to end.")
+    regex: Text | None = Field(
+        default=None, description="Paths that match this regular expression as a whole."
+    )
     prefix_match: Literal["segment", "plain"] = Field(
         default="segment",
         description="`segment`: `/admin` covers `/admin/x` and not `/administrator`; `plain` compares"
-        " letters alone.",
+        " characters only.",
     )
     paths: Literal["exact", "ignore_case"] = Field(
         default="exact",
-        description="`ignore_case` where the app does not tell letter case apart.",
+        description="`ignore_case` if the app ignores letter case in paths.",
     )
     identity_provider: (
         Annotated[tuple[Name, ...], MustBeList, OneOrMany, Unique, OneOrManySchema] | None
     ) = Field(
         default=None,
         min_length=1,
-        description="The provider, or a list to choose from; the session of another one opens"
-        " nothing here. `default_identity_provider` when absent.",
+        description="The provider, or a list to choose from; sessions of other providers are not"
+        " accepted. The default is `default_identity_provider`.",
     )
     token_issuers: Annotated[tuple[Name, ...], MustBeList, OneOrMany, Unique, OneOrManySchema] = (
         Field(
             default=(),
-            description="Names of `token_issuers` whose [tokens](machines.md) count here. Where there"
-            " are none, `Authorization` is the app's business alone.",
+            description="Names of `token_issuers` whose [tokens](machines.md) are accepted. Without"
+            " any, `Authorization` is left to the app.",
         )
     )
     service_accounts: Boolean = Field(
         default=False,
-        description="[Service accounts](machines.md#service-accounts) count here, as far as its"
-        " policy lets them pass.",
+        description="Accept [service accounts](machines.md#service-accounts) that the policy lets"
+        " pass.",
     )
     command_line_tools: Boolean = Field(
         default=False,
-        description="People may use [command-line tools](machines.md#command-line-tools) here, as"
-        " themselves.",
+        description="Let users access the route with"
+        " [command-line tools](machines.md#command-line-tools) under their own account.",
     )
     basic_auth: Boolean = Field(
         default=False,
-        description="Users of the password file of `basic_auth`, above, count here.",
+        description="Accept the users of the password file in `basic_auth`.",
     )
     identity: Literal["none", "optional"] | None = Field(
         default=None,
-        description="On public routes: `none` (the default there) asks for no session, `optional`"
-        " passes the identity on when there is one.",
+        description="On public routes: `none` (the default) ignores sessions, `optional` passes the"
+        " identity on if there is a session.",
     )
     policies: Annotated[tuple[Text, ...], MustBeList, OneOrMany, Unique, OneOrManySchema] = Field(
-        default=(), description="Names of `policies` that decide here."
+        default=(), description="Names of `policies` that apply to the route."
     )
-    policy: object = Field(default=None, description="A policy of its own, in PPL.")
+    policy: object = Field(default=None, description="A policy for this route, in PPL.")
     allow_public_unauthenticated_access: Boolean = Field(
-        default=False, description="Everybody passes, signed in or not."
+        default=False, description="Every request passes, signed in or not."
     )
     allow_any_authenticated_user: Boolean = Field(
-        default=False, description="Everybody who is signed in passes."
+        default=False, description="Every signed-in user passes."
     )
     cors_allow_preflight: Boolean = Field(
-        default=False, description="CORS preflights pass, which never carry a session."
+        default=False, description="CORS preflight requests pass; they never carry a session."
     )
     allowed_domains: Annotated[tuple[Text, ...], MustBeList] = Field(
         default=(), description="Users with an e-mail address in one of these domains pass."
@@ -107,19 +109,19 @@ class RouteConfig(Section):
     )
     allowed_origins: Annotated[tuple[OriginText, ...], MustBeList] = Field(
         default=(),
-        description="Other sites whose pages may open WebSockets here, and whose scripts may read what"
-        " a refusal says.",
+        description="Other origins whose pages may open WebSockets here, and whose scripts may read the"
+        " reason of a refusal.",
     )
     depends_on: Annotated[
         tuple[OriginText, ...], MustBeList, OneOrMany, Unique, OneOrManySchema
     ] = Field(
         default=(),
-        description="Other hosts of this configuration that a page here calls: who signs in here"
-        " is signed in there in the same go; at most five.",
+        description="Other hosts of this configuration, at most five, that pages of this one call:"
+        " a sign-in here signs the user in there too.",
     )
     set_request_headers: Annotated[dict[HeaderName, TemplateText], MustBeMap] = Field(
         default_factory=dict,
-        description="More headers for the app: text, with `${pomerium.jwt}` and other"
+        description="Additional headers for the app: text, with `${pomerium.jwt}` and other"
         " [references](headers.md#headers-of-a-route) filled in.",
     )
 

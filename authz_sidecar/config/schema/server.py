@@ -34,41 +34,43 @@ ADAPTERS: tuple[AdapterName, ...] = (
 
 
 class ClientCertificateSettings(Section):
-    """Client certificates, where the proxy verifies them and forwards what it found."""
+    """Client certificates that the proxy verifies and forwards."""
 
     header: HeaderName = Field(
-        description="The header in which the proxy forwards it. The proxy has to write it on every"
-        " server: elsewhere a client's own would arrive."
+        description="The header in which the proxy forwards the certificate. The proxy has to overwrite"
+        " it on every server, or a client could send its own."
     )
     format: Literal["nginx", "pem", "traefik", "xfcc"] = Field(
-        description="How it is written there: nginx's `$ssl_client_verify` and"
+        description="The format of the header: nginx's `$ssl_client_verify` and"
         " `$ssl_client_escaped_cert`, the latter alone (`pem`), Traefik's `passTLSClientCert`, or"
         " Envoy's `x-forwarded-client-cert`; [more](policy.md#requests)."
     )
 
 
 class Throttle(Section):
-    """How often one network (an IPv4 address, or an IPv6 network of 64 bits) may ask for what costs
-    work: beginning, finishing and handing over sign-ins, and tokens."""
+    """A rate limit for each client network (an IPv4 address, or an IPv6 /64): on starting, finishing and
+    handing over sign-ins, and on tokens."""
 
     requests: Number = Field(
-        default=300, ge=1, description="So many in one window; one sign-in takes about four."
+        default=300,
+        ge=1,
+        description="The maximum number of requests in a window; a sign-in takes about four.",
     )
     window: Duration = Field(default=60.0, description="The length of a window.")
     exempt: Annotated[tuple[NetworkText, ...], MustBeList] = Field(
         default=(),
-        description="Networks that are not counted: the address of an office with many people, or"
-        " `[0.0.0.0/0, ::/0]` where somebody else throttles.",
+        description="Networks without a limit: the address of an office with many users, or"
+        " `[0.0.0.0/0, ::/0]` if the proxy limits the rate.",
     )
 
 
 class Server(Section):
-    """Where the sidecar listens and whom it answers."""
+    """Where the sidecar listens and which proxies it trusts."""
 
     listen: ListenAddressText = Field(
         default=value_parsers.TcpAddress("127.0.0.1", 9180),
-        description="Where proxies ask: `address:port` or `unix:/path`. Anything but loopback needs"
-        " `trusted_proxies` spelled out.",
+        description="Where proxies send checks: `address:port` or `unix:/path`. Any address but"
+        " loopback requires `trusted_proxies`.",
     )
     web_listen: ListenAddressText = Field(
         default=value_parsers.TcpAddress("127.0.0.1", 9181),
@@ -82,19 +84,20 @@ class Server(Section):
     adapters: Annotated[tuple[AdapterName, ...], MustBeList, Unique] = Field(
         default=ADAPTERS,
         min_length=1,
-        description="The check endpoints that answer. Name yours: the others only invite mistakes.",
+        description="The enabled check endpoints. List only those of your proxies.",
     )
-    workers: Number = Field(default=1, ge=1, le=256, description="Processes that answer.")
+    workers: Number = Field(default=1, ge=1, le=256, description="The number of worker processes.")
     base_path: BasePath = Field(
         default="/.auth",
-        description="The path under which sign-in lives on every protected host.",
+        description="The path of the sign-in pages on every protected host.",
     )
     trusted_proxies: Annotated[tuple[NetworkText, ...], MustBeList] = Field(
         default=(
             value_parsers.parse_exact_network("127.0.0.1/32"),
             value_parsers.parse_exact_network("::1/128"),
         ),
-        description="Networks that may ask. A Unix socket's file permissions decide for itself.",
+        description="Networks that checks are accepted from. For a Unix socket, its file permissions"
+        " decide.",
     )
     trusted_hops: Annotated[tuple[NetworkText, ...], MustBeList] = Field(
         default=(),
@@ -103,36 +106,36 @@ class Server(Section):
     )
     auth_host: OriginText | None = Field(
         default=None,
-        description="A central sign-in host: one callback URL at the provider, and single sign-on"
+        description="A central sign-in host: one redirect URI per provider, and single sign-on"
         " across all other hosts, whatever their domains.",
     )
     client_certificate: ClientCertificateSettings | None = Field(
         default=None,
-        description="Only if the proxy verifies client certificates and overwrites this header.",
+        description="Set it only if the proxy verifies client certificates and overwrites this header.",
     )
     fast_lane: Boolean = Field(
         default=True,
-        description="Answer checks from memory where everything is at hand. The answers are the same"
-        " without; to be turned off only to find that out.",
+        description="Answer checks from memory when everything needed is there. Responses are the same"
+        " without it; turn it off only to rule it out as a cause.",
     )
     nginx_cache: Duration = Field(
         default=0.0,
-        description="How long nginx may repeat that a request passes, with the cache of"
-        " `deploy/nginx/`: whole seconds, 60 at most. For as long, and up to a second more, it notices"
-        " neither a sign-out elsewhere nor a revocation nor another policy. `0s` is not at all.",
+        description="How long nginx may cache that a request passes, with the cache of"
+        " `deploy/nginx/`: whole seconds, at most 60. For that time and up to a second more, a"
+        " sign-out elsewhere, a revocation or a policy change has no effect. `0s` disables it.",
     )
     throttle: Annotated[Throttle, MustBeMap] = Field(
         default_factory=Throttle,
-        description="How often one network may ask for what costs work. Too often is 429 with"
-        " `Retry-After`.",
+        description="A rate limit for sign-ins and tokens by client network. Above it, the response"
+        " is 429 with `Retry-After`.",
     )
     strip_cookie: Boolean = Field(
         default=True,
-        description="Hand the proxy a `Cookie` header without our own cookies, so that apps never"
-        " see a session.",
+        description="Remove the sidecar's cookies from the `Cookie` header that apps receive, so that"
+        " apps never see a session.",
     )
     allow_insecure_http: Boolean = Field(
         default=False,
-        description="Allow `http://` routes on names that are not loopback: cookies then travel in"
-        " the clear.",
+        description="Allow `http://` routes on names that are not loopback; their cookies are sent"
+        " unencrypted.",
     )

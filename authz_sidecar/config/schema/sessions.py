@@ -17,40 +17,40 @@ from authz_sidecar.config.schema.kinds import (
 
 
 class Cookie(Section):
-    """The session's cookie."""
+    """The session cookie."""
 
     name: CookieName = Field(
         default="authz",
-        description="`__Host-` is put before it, or `__Secure-` with a `domain`.",
+        description="The name, to which `__Host-` is prefixed, or `__Secure-` with a `domain`.",
     )
     same_site: Literal["lax", "strict"] = Field(
         default="lax",
-        description="`strict` makes links from other sites arrive signed out at first.",
+        description="With `strict`, links from other sites arrive without the session at first.",
     )
     domain: CookieDomain | None = Field(
         default=None,
-        description="Share one cookie between all subdomains of this domain, which gives up the"
-        " isolation between them.",
+        description="Share one cookie between all subdomains of this domain. Gives up the isolation"
+        " between them.",
     )
 
 
 class NearCacheSettings(Section):
-    """Verified sessions in the memory of each worker, dropped the moment Redis says that something
-    about them has changed."""
+    """A cache of verified sessions in the memory of each worker; Redis invalidates an entry as soon as
+    it changes."""
 
     entries: Number = Field(
-        default=100_000, ge=0, description="So many sessions at most; 0 keeps none."
+        default=100_000, ge=0, description="The maximum number of sessions; 0 disables the cache."
     )
     mebibytes: Number = Field(
         default=128,
         ge=1,
         le=1 << 20,
-        description="So much memory at most; a session takes 1-3 KiB.",
+        description="The maximum memory in MiB; a session takes 1-3 KiB.",
     )
 
 
 class Sessions(Section):
-    """Where sessions are kept and for how long."""
+    """Where sessions are stored and for how long."""
 
     store: SecretText = Field(
         description="`redis://host:6379/0`, `rediss://` (TLS), `unix:///path?db=0`,"
@@ -58,17 +58,16 @@ class Sessions(Section):
         " [more](redis.md).",
     )
     lifetime: Duration = Field(
-        default=14 * 3600.0, description="A session ends after this, always."
+        default=14 * 3600.0, description="The maximum lifetime of a session."
     )
-    idle_timeout: Duration = Field(
-        default=3600.0, description="A session that nobody uses ends after this."
-    )
+    idle_timeout: Duration = Field(default=3600.0, description="An unused session ends after this.")
     grace: Duration = Field(
         default=0.0,
-        description="How long sessions already verified and in memory may serve while the store is"
-        " down.",
+        description="How long sessions that are verified and in memory stay valid while the store is"
+        " unreachable.",
     )
     near_cache: NearCacheSettings = Field(
-        default_factory=NearCacheSettings, description="Sessions in the memory of each worker."
+        default_factory=NearCacheSettings,
+        description="The cache of sessions in the memory of each worker.",
     )
-    cookie: Cookie = Field(default_factory=Cookie, description="The session's cookie.")
+    cookie: Cookie = Field(default_factory=Cookie, description="The session cookie.")

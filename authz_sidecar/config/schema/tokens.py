@@ -25,90 +25,86 @@ UniqueTexts = Annotated[tuple[Text, ...], MustBeList, OneOrMany, Unique, OneOrMa
 
 
 class TokenClaims(Section):
-    """Which claim says what about a program. Only the user is told unless the others are named. A
-    name is a claim, or a path with dots where no claim has that very name, into the claim with the
-    longest name that begins it."""
+    """Which claims describe the client. Only `user` has a default. A name is that of a claim. If no
+    claim has that name, it is a path with dots into a nested claim; the longest claim name that the
+    path begins with is used."""
 
-    user: Text = Field(default="sub", description="The claim that identifies the program.")
+    user: Text = Field(default="sub", description="The claim that identifies the client.")
     email: Text | None = Field(
         default=None,
-        description="The claim with an e-mail address, of which the issuer is believed unless it says"
-        " itself that it is not verified (`email_verified`).",
+        description="The claim with the e-mail address. It is trusted unless the token says that it is"
+        " not verified (`email_verified`).",
     )
     groups: Text | None = Field(default=None, description="The claim with the groups.")
-    name: Text | None = Field(default=None, description="The claim with the name to show.")
+    name: Text | None = Field(default=None, description="The claim with the display name.")
 
 
 class Introspection(Section):
-    """Where to ask whose an opaque token is (RFC 7662)."""
+    """Introspection of opaque tokens at the issuer (RFC 7662)."""
 
     endpoint: Issuer = Field(
         description="The introspection endpoint. `http://` on loopback names only."
     )
-    client_id: Text = Field(description="The client that may ask there.")
+    client_id: Text = Field(description="The id of the client that may introspect.")
     client_secret: SecretText = Field(description="Its secret.")
     client_authentication: Literal["client_secret_basic", "client_secret_post"] = Field(
-        default="client_secret_basic", description="How the client proves itself."
+        default="client_secret_basic", description="How the client authenticates."
     )
     cache: Duration = Field(
         default=30.0,
-        description="How long an active token is believed without asking again, five minutes at most;"
-        " that long a revocation may go unnoticed.",
+        description="How long the result for an active token is cached, at most five minutes. A"
+        " revocation takes effect after that.",
     )
     require_audience: Boolean = Field(
         default=True,
-        description="Refuse an answer without `aud`. With `false`, every token of the issuer counts"
-        " whose answer names no audience.",
+        description="Refuse a response without `aud`. With `false`, tokens without an audience are"
+        " accepted.",
     )
 
 
 class TokenIssuer(Section):
-    """An issuer whose tokens programs bring in `Authorization`."""
+    """An issuer of access tokens that clients send in `Authorization`."""
 
     issuer: Issuer = Field(
-        description="Its `iss`, letter by letter. `http://` on loopback names only."
+        description="The exact `iss` of its tokens. `http://` on loopback names only."
     )
     audiences: UniqueTexts = Field(
         min_length=1,
-        description="What `aud` has to name, one of them at least: a token for somebody else opens"
-        " nothing.",
+        description="Accepted audiences: `aud` has to contain at least one of them.",
     )
     additional_audiences: UniqueTexts = Field(
         default=(),
-        description="Who else a token may be for beside one of `audiences`. A token that others hold"
-        " as well is refused without.",
+        description="Other values that `aud` may contain beside one of `audiences`. A token with any"
+        " further audience is refused.",
     )
     jwks_uri: Issuer | None = Field(
-        default=None, description="Where its keys are. Found by discovery when absent."
+        default=None, description="The URL of its keys. By default it is discovered."
     )
     algorithms: Annotated[tuple[Algorithm, ...], MustBeList, Unique] = Field(
         default=ALGORITHMS,
         min_length=1,
-        description="The signatures that its tokens may have; name fewer to accept fewer.",
+        description="The accepted signature algorithms of its tokens.",
     )
     types: UniqueTexts = Field(
         default=("jwt", "at+jwt"),
         min_length=1,
-        description="What a token may call itself in `typ`. `[at+jwt]` accepts access tokens of RFC"
-        " 9068 alone; a token that names no type counts with the default only.",
+        description="Accepted values of `typ`. `[at+jwt]` accepts access tokens of RFC 9068 only; a"
+        " token without `typ` is accepted with the default only.",
     )
     claims: Annotated[TokenClaims, MustBeMap] = Field(
-        default_factory=TokenClaims, description="Which claim says what about a program."
+        default_factory=TokenClaims, description="Which claims describe the client."
     )
     require: Annotated[dict[Text, UniqueTexts], MustBeMap] = Field(
         default_factory=dict,
-        description="What claims have to say, each one of the given texts; `*` stands for any"
-        " letters. Claims are named as in `claims`. Of an issuer that serves the whole world, name your"
-        " part of it.",
+        description="Required claims: each must equal one of the given texts, in which `*` matches any"
+        " characters. Claims are named as in `claims`. Restrict a public issuer to your part of it.",
     )
-    scopes: UniqueTexts = Field(
-        default=(), description="Scopes that a token must have, all of them."
-    )
+    scopes: UniqueTexts = Field(default=(), description="Scopes that a token must all have.")
     leeway: Duration = Field(
-        default=30.0, description="How far clocks may differ, five minutes at most."
+        default=30.0, description="The accepted clock difference, at most five minutes."
     )
     max_lifetime: Duration = Field(
-        default=86400.0, description="Tokens made for longer than this are refused."
+        default=86400.0, description="Tokens with a longer lifetime are refused."
     )
     require_dpop: Boolean = Field(
         default=False,
@@ -116,19 +112,20 @@ class TokenIssuer(Section):
     )
     dpop_nonce: Boolean = Field(
         default=False,
-        description="Ask DPoP proofs for a nonce of ours, against clocks put forward.",
+        description="Require a nonce from the sidecar in DPoP proofs, against proofs dated in the future.",
     )
     ca_file: Text | None = Field(
-        default=None, description="A file with the authorities that its server is trusted by."
+        default=None, description="A file with the CA certificates to trust for its server."
     )
     bearer_token_file: Text | None = Field(
         default=None,
-        description="A file with a token to fetch the keys with, as Kubernetes wants it.",
+        description="A file with a bearer token for fetching the keys, as Kubernetes requires.",
     )
     introspection: Annotated[Introspection, MustBeMap] | None = Field(
-        default=None, description="Ask the issuer about its tokens instead of reading them."
+        default=None,
+        description="Ask the issuer about its tokens instead of verifying them as JWTs.",
     )
     advertised: Boolean = Field(
         default=True,
-        description="Name it in the metadata of protected resources (RFC 9728), which all can read.",
+        description="Name the issuer in the public metadata of protected resources (RFC 9728).",
     )
