@@ -1,6 +1,6 @@
-"""The command line: finds the command, runs it, and turns every failure into one clear sentence.
+"""The command line: parses the arguments, runs the command and prints each error as one sentence.
 
-Exit codes: 0 fine, 1 refused or failing cases, 2 wrong usage or configuration.
+Exit codes: 0 success, 1 refused or failing cases, 2 wrong usage or configuration.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ COMMANDS = {
     "service-account": "service_account",
     "demo": "demo",
 }
-"""The module of each. Only that of the chosen one is imported: what serves for months is without
-what the others need, and the others need not wait for it."""
+"""The module of each command. Only the chosen one is imported, so that each command starts fast and the
+server does not keep what the others need."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv` (default: the process's arguments) and return its exit code."""
     argv_words = sys.argv[1:] if argv is None else argv
     command = argv_words[0] if argv_words and argv_words[0] in COMMANDS else None
     arguments = _parser(COMMANDS if command is None else (command,)).parse_args(argv_words)
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"authz-sidecar: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain once more at exit.
+        # The reader has closed the pipe; Python would report that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code

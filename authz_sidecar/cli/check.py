@@ -1,4 +1,4 @@
-"""`authz-sidecar check`: everything that is wrong with a configuration, and what is worth a word."""
+"""`authz-sidecar check`: prints every problem and warning of a configuration and its policies."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.options import add_command, add_config_option, config_path
 from authz_sidecar.config.checks.callbacks import find_missing_callbacks
 from authz_sidecar.config.checks.stores import STORE_SCHEMES
 from authz_sidecar.config.load import examine_config
@@ -31,13 +31,16 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("check", help="check a configuration and its policies")
+    """Add the command to the parser."""
+    parser = add_command(commands, "check", "check a configuration and its policies")
     add_config_option(parser)
-    parser.add_argument("--strict", action="store_true", help="fail where there are warnings")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if there are warnings")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print problems and warnings; return 2 with problems, 1 with warnings and `--strict`, else
+    0."""
     path = config_path(arguments)
     examined = examine_config(path, env=os.environ)
     problems, warnings = set(examined.problems), set(examined.warnings)
@@ -74,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _lenient_hints(built: CompiledRoutes, unstated: Mapping[str, Problem]) -> Iterator[str]:
+    """The lines that say which parts of a configuration with only these problems would be
+    served."""
     if built.without_location:
         return
     if built.problems:
@@ -97,7 +102,8 @@ def _findings(config: Config, built: CompiledRoutes) -> list[LintFinding]:
 
 
 def _adapter_findings(config: Config) -> Iterator[LintFinding]:
-    """What depends on the version of a proxy, which is not known here: of those that are named."""
+    """Hints that depend on the version of a proxy, which is unknown here, for the adapters
+    listed."""
     named = config.server.adapters if "adapters" in config.server.model_fields_set else ()
     for index, name in enumerate(named):
         if name == "haproxy":
@@ -114,7 +120,7 @@ def _read_lines(file: str) -> list[str]:
 
 
 def _format_warnings(warnings: Iterable[Problem], findings: Iterable[LintFinding]) -> list[str]:
-    """Everything that is no problem, in the order of the file."""
+    """The warnings and findings as lines, in the order of the file."""
     lines = [(warning, _format_warning(warning)) for warning in warnings]
     lines += [(finding.problem, str(finding)) for finding in findings]
     return [line for _, line in sorted(lines)]
@@ -124,7 +130,7 @@ def _signing_key_problems(config: Config) -> Iterator[Problem]:
     for index, key in enumerate(config.assertion.signing_keys):
         pem = key.reveal()
         try:
-            if "-----BEGIN" in pem:  # otherwise it has been refused already
+            if "-----BEGIN" in pem:  # otherwise the schema has refused it
                 signing_key_from_pem(pem.encode())
         except ValueError:
             yield config.source_map.problem(

@@ -1,4 +1,4 @@
-"""`authz-sidecar demo`: the whole product on loopback, to try it in a browser or to check it."""
+"""`authz-sidecar demo`: runs a proxy, a provider, an app and the sidecar on loopback."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from authz_sidecar.cli.options import add_command
 
 if TYPE_CHECKING:
     import argparse
@@ -15,35 +17,37 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser(
-        "demo", help="try it: a proxy, a provider, an app and the sidecar on this machine"
+    """Add the command to the parser."""
+    parser = add_command(
+        commands, "demo", "run a demo: a proxy, a provider, an app and the sidecar on this machine"
     )
     parser.add_argument(
         "--proxy",
         choices=("traefik", "envoy", "caddy", "nginx"),
         default="traefik",
-        help="(default: %(default)s)",
+        help="the proxy to run (default: %(default)s)",
     )
     parser.add_argument(
         "--port",
         type=_parse_port,
-        help="where the proxy listens (default: 8080, or the next free one)",
+        help="the port of the proxy (default: 8080, or the next free one)",
     )
     parser.add_argument(
         "--directory",
         type=Path,
         metavar="PATH",
-        help="keep configurations and logs here (default: a temporary directory, removed)",
+        help="a directory to keep configurations and logs in (default: a temporary one)",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="walk the whole journey once without a browser; exit code 0 if all of it holds",
+        help="run a smoke test without a browser instead; exit code 0 if it passes",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the demo until Ctrl-C, or its smoke test with `--check`; return the exit code."""
     # Here, so that no other command waits for the demo's imports.
     from authz_sidecar.demo import run as demo  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""`authz-sidecar explain`: why a request passes or not, rule by rule."""
+"""`authz-sidecar explain`: prints why a request passes or not, rule by rule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.explain_text import adapt_to_stream, render
 from authz_sidecar.cli.load_routes import load_compiled_routes
-from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.options import add_command, add_config_option, config_path
 from authz_sidecar.cli.request_args import (
     add_identity_options,
     add_request_options,
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("explain", help="say why a request passes or not, rule by rule")
+    """Add the command to the parser."""
+    parser = add_command(commands, "explain", "explain why a request passes or not, rule by rule")
     add_config_option(parser)
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_request_options(parser)
     add_identity_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print the explanation as text or JSON and return 0. Raises `ConfigError`."""
     rules = load_compiled_routes(config_path(arguments))
     request = build_request(arguments, facts=available_attributes(rules.config))
     identity = build_identity(arguments, request, rules.index)

@@ -1,4 +1,4 @@
-"""An explanation drawn for a terminal: an aligned tree of rules, what holds and what does not."""
+"""Renders an explanation for a terminal: an aligned tree of rules with their results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ _VERDICT_TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """`stem` is drawn before the mark; cells are aligned with those of all other rows."""
+    """One line of the tree. `stem` is drawn before the mark; cells are aligned with those of all
+    rows."""
 
     stem: str
     holds: bool
@@ -39,6 +40,7 @@ class _Row:
 
 
 def render(explanation: ExplanationJson) -> str:
+    """Return an explanation as text, in Unicode and without colours."""
     lines = [*_head(explanation), ""]
     for number, interpretation in enumerate(explanation["readings"]):
         if number and not _differs(interpretation, explanation["readings"][0]):
@@ -49,7 +51,8 @@ def render(explanation: ExplanationJson) -> str:
 
 
 def adapt_to_stream(text: str, stream: TextIO) -> str:
-    """In colour and in Unicode where the stream can show that."""
+    """Return `text` in colour and Unicode as far as the stream supports them (`NO_COLOR` is
+    respected)."""
     try:
         text.encode(stream.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
@@ -154,7 +157,7 @@ def _format_observed(criterion: CriterionJson) -> str:
 
 
 def format_value(value: object) -> str:
-    """On one line, with nothing in it that moves a terminal's cursor."""
+    """Return a value on one line, without characters that move a terminal's cursor."""
     if isinstance(value, list):
         return ", ".join(map(format_value, value)) if value else "nothing"
     if isinstance(value, dict):

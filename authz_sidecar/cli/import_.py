@@ -1,4 +1,5 @@
-"""`authz-sidecar import pomerium`: another product's configuration as ours, and what remains."""
+"""`authz-sidecar import pomerium`: converts a Pomerium configuration, with a report of what
+remains."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from authz_sidecar.adapters.registry import NAMES, enabled_adapters
+from authz_sidecar.cli.options import add_command
 from authz_sidecar.config.load import MAX_CONFIG_BYTES
 from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.core.types import RequestAttribute
@@ -22,26 +24,31 @@ if TYPE_CHECKING:
     from authz_sidecar.config.document import Document
 
 _EPILOG = """\
-The configuration goes to the standard output or to --out, the report beside it. Exit code 1 means
-that some requests would be decided otherwise than in Pomerium, or that something about who may pass
-could not be carried over: read the report, then say --accept.
+The configuration is written to standard output or --out, the report to standard error or --report.
+Exit code 1 means that some requests would be decided differently than in Pomerium, or that part of
+the access rules could not be converted: read the report, then pass --accept.
 """
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("import", help="take over another product's configuration")
+    """Add the command to the parser."""
+    parser = add_command(commands, "import", "convert another product's configuration")
     products = parser.add_subparsers(title="products", metavar="PRODUCT", required=True)
-    pomerium = products.add_parser("pomerium", help="Pomerium Core's `config.yaml`", epilog=_EPILOG)
+    pomerium = add_command(
+        products, "pomerium", "convert Pomerium Core's `config.yaml`", epilog=_EPILOG
+    )
     pomerium.add_argument("path", type=Path, metavar="FILE")
     pomerium.add_argument("--out", type=Path, metavar="FILE", help="write the configuration here")
     pomerium.add_argument("--report", type=Path, metavar="FILE", help="write the report here")
     pomerium.add_argument(
-        "--accept", action="store_true", help="exit with 0 whatever is decided otherwise"
+        "--accept", action="store_true", help="exit with 0 even if requests are decided differently"
     )
     pomerium.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write the configuration and the report; return 1 if requests would be decided differently and
+    `--accept` is missing, else 0. Raises `StartupError` and `ConfigError`."""
     path: Path = arguments.path
     document = _read_document(path)
     facts = [adapter.attributes for adapter in enabled_adapters(NAMES).values()]
@@ -75,7 +82,7 @@ def _read_document(path: Path) -> Document:
 
 
 def _write_new(path: Path | None, text: str, stream: TextIO) -> None:
-    """A file is never written over: it may have been edited since."""
+    """Write a new file. An existing one is never overwritten: it may have been edited."""
     if path is None:
         print(text, end="", file=stream)
         return

@@ -1,4 +1,5 @@
-"""`authz-sidecar keys new`: fresh secrets, printed or written where only their owner can read."""
+"""`authz-sidecar keys new`: generates secrets, printed or written to a file that only its owner can
+read."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from authz_sidecar.cli.options import add_command
 from authz_sidecar.errors import StartupError
 
 if TYPE_CHECKING:
@@ -17,9 +19,10 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    keys = commands.add_parser("keys", help="make secret keys")
+    """Add the command to the parser."""
+    keys = add_command(commands, "keys", "generate secret keys")
     actions = keys.add_subparsers(title="actions", metavar="ACTION", required=True)
-    new = actions.add_parser("new", help="print a fresh key, or write it to a file")
+    new = add_command(actions, "new", "generate a key and print it or write it to a file")
     new.add_argument(
         "--assertion",
         action="store_true",
@@ -27,12 +30,13 @@ def add(commands: Subparsers) -> None:
         " instead of a secret for `secret_keys`",
     )
     new.add_argument(
-        "--out", type=Path, metavar="FILE", help="write it here, readable by you alone"
+        "--out", type=Path, metavar="FILE", help="a new file for the key, readable by you only"
     )
     new.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Generate one key, print or write it, and return 0. Raises `StartupError`."""
     key = _generate_signing_key() if arguments.assertion else _generate_secret()
     if arguments.out is None:
         print(key)
@@ -42,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _generate_signing_key() -> str:
-    # Here, because loading it takes longer than all the rest of the command.
+    # Imported here, because loading it takes longer than the rest of the command.
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
         Encoding,
@@ -61,7 +65,8 @@ def _generate_secret() -> str:
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Never over something that is there: it may be the key in use."""
+    """Write a new file with mode 0600. An existing one is never overwritten: it may hold the key in
+    use."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -1,5 +1,5 @@
-"""Reads a configuration for its rules alone. Secrets and stores may be missing: whoever tests
-policies, on a laptop or in CI, has none."""
+"""Loads a configuration for its routes and policies alone. Secrets and stores may be missing:
+policies are also tested on laptops and in CI, which have none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _IRRELEVANT_TO_ROUTES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LoadedRoutes:
-    """`protected_names` are the headers that no client may bring."""
+    """A configuration with its compiled routes. `protected_names` are the headers that no client
+    may send."""
 
     config: Config
     index: RouteIndex
@@ -40,7 +41,8 @@ class LoadedRoutes:
 
 
 def load_compiled_routes(path: Path) -> LoadedRoutes:
-    """Raises `ConfigError` with every problem that rules depend on."""
+    """Return the compiled routes of the configuration at `path`. Raises `ConfigError` with every
+    problem that affects them."""
     examined = examine_config(path, env=os.environ)
     problems = {
         problem for problem in examined.problems if not _IRRELEVANT_TO_ROUTES.match(problem.message)

@@ -1,4 +1,4 @@
-"""What several commands take from the command line, and the type of their shared parser."""
+"""The options that several commands share, and the type of their common parser."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ CONFIG_VARIABLE = "AUTHZ_SIDECAR_CONFIG"
 DEFAULT_CONFIG = "authz-sidecar.yaml"
 
 
+def add_command(
+    commands: Subparsers, name: str, summary: str, *, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """Return a new parser for a command; `summary` describes it in lists and in its own help."""
+    description = f"{summary[:1].upper()}{summary[1:]}."
+    return commands.add_parser(name, help=summary, description=description, epilog=epilog)
+
+
 def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--config` to a parser."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -27,5 +36,7 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
 
 
 def config_path(arguments: argparse.Namespace) -> Path:
+    """Return the path of the configuration: of `--config`, `$AUTHZ_SIDECAR_CONFIG`, or the
+    default."""
     given: Path | None = arguments.config
     return given if given is not None else Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)

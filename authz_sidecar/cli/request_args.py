@@ -1,4 +1,4 @@
-"""Who asks for what, as options of the command line say it: a request and a person."""
+"""Command-line options that describe a request and an identity, and their parsers."""
 
 from __future__ import annotations
 
@@ -23,41 +23,63 @@ ClaimValues = dict[str, object]
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that describe a request."""
     request = parser.add_argument_group("request")
-    request.add_argument("--url", required=True, type=_parse_url, help="what is asked for")
-    request.add_argument("--method", default="GET", help="(default: %(default)s)")
+    request.add_argument("--url", required=True, type=_parse_url, help="the requested URL")
+    request.add_argument("--method", default="GET", help="the HTTP method (default: %(default)s)")
     request.add_argument(
         "--ip", type=_parse_address, metavar="ADDRESS", help="the client's address"
     )
     request.add_argument(
-        "--header", action="append", default=[], type=_parse_header, metavar="'NAME: VALUE'"
+        "--header",
+        action="append",
+        default=[],
+        type=_parse_header,
+        metavar="'NAME: VALUE'",
+        help="a request header; may be repeated",
     )
     request.add_argument(
-        "--at", type=_parse_time, metavar="TIME", help="such as 2026-03-05T08:00:00Z (default: now)"
+        "--at",
+        type=_parse_time,
+        metavar="TIME",
+        help="the time of the request, such as 2026-03-05T08:00:00Z (default: now)",
     )
 
 
 def add_identity_options(parser: argparse.ArgumentParser) -> None:
-    person = parser.add_argument_group("person", "without any of these, nobody is signed in")
-    person.add_argument("--user", metavar="ID", help="as the provider names them")
-    person.add_argument("--email", metavar="ADDRESS")
-    person.add_argument("--groups", type=parse_comma_separated, metavar="A,B")
-    add_claim_option(person)
-    person.add_argument(
+    """Add the options that describe an identity."""
+    identity = parser.add_argument_group(
+        "identity", "without any of these, the client is not signed in"
+    )
+    identity.add_argument("--user", metavar="ID", help="the user's id at the provider")
+    identity.add_argument("--email", metavar="ADDRESS", help="the user's e-mail address")
+    identity.add_argument(
+        "--groups", type=parse_comma_separated, metavar="A,B", help="the user's groups"
+    )
+    add_claim_option(identity)
+    identity.add_argument(
         "--provider",
         metavar="NAME",
-        help="or token issuer, `service-account`, `htpasswd` (default: the first of the route)",
+        help="the identity provider or token issuer, or `service-account` or `htpasswd`"
+        " (default: the first of the route)",
     )
-    person.add_argument("--signed-in-at", type=_parse_time, metavar="TIME")
-    person.add_argument("--acr", help="how strong the sign-in was")
-    person.add_argument(
-        "--amr", type=parse_comma_separated, metavar="A,B", help="the ways of signing in"
+    identity.add_argument(
+        "--signed-in-at", type=_parse_time, metavar="TIME", help="when the user signed in"
+    )
+    identity.add_argument("--acr", help="the authentication context class (`acr`) of the sign-in")
+    identity.add_argument(
+        "--amr",
+        type=parse_comma_separated,
+        metavar="A,B",
+        help="the authentication methods (`amr`) of the sign-in",
     )
 
 
 def build_request(
     arguments: argparse.Namespace, *, facts: frozenset[RequestAttribute]
 ) -> CheckRequest:
+    """Return the request that the options describe. `facts` are the attributes that the adapters
+    deliver."""
     origin, target = arguments.url
     path, mark, query = target.partition("?")
     headers: tuple[tuple[str, str], ...] = tuple(arguments.header)
@@ -69,13 +91,16 @@ def build_request(
         query=query if mark else None,
         client=arguments.ip,
         headers=headers,
-        websocket=any(name == "upgrade" and "websocket" in it.lower() for name, it in headers),
+        websocket=any(
+            name == "upgrade" and "websocket" in value.lower() for name, value in headers
+        ),
         unsupported_upgrade=requests_unsupported_upgrade(headers),
         attributes=facts,
     )
 
 
 def evaluation_time(arguments: argparse.Namespace) -> float:
+    """Return the Unix time of `--at`, or the current one."""
     given: float | None = arguments.at
     return time.time() if given is None else given
 
@@ -83,6 +108,7 @@ def evaluation_time(arguments: argparse.Namespace) -> float:
 def build_identity(
     arguments: argparse.Namespace, request: CheckRequest, index: RouteIndex
 ) -> Identity | None:
+    """Return the identity that the options describe, or None for an anonymous client."""
     given = (arguments.user, arguments.email, arguments.groups, arguments.provider)
     if not any(value is not None for value in given) and not arguments.claim:
         return None
@@ -106,14 +132,15 @@ def build_identity(
 
 
 def default_provider(request: CheckRequest, index: RouteIndex) -> str:
-    """The first provider, or else token issuer, of the route that the path as it stands leads to."""
+    """Return the first provider of the route that matches the request's path, else its first token
+    issuer, else an empty text."""
     route = index.match(request.origin, request.path)
     return next(iter((*route.providers, *route.token_issuers)), "") if route is not None else ""
 
 
 def _parse_url(text: str) -> tuple[Origin, str]:
     try:
-        # Browsers keep the fragment to themselves.
+        # Browsers do not send the fragment.
         return parse_url(iri_to_uri(text.partition("#")[0]))
     except MalformedUrl as wrong:
         raise argparse.ArgumentTypeError(str(wrong)) from None
@@ -134,13 +161,14 @@ def _parse_header(text: str) -> tuple[str, str]:
 
 
 def add_claim_option(options: argparse._ActionsContainer) -> None:
+    """Add `--claim NAME=VALUE`, which may be repeated."""
     options.add_argument(
         "--claim",
         action="append",
         default=[],
         type=_parse_claim,
         metavar="NAME=VALUE",
-        help="the value as YAML: text, a number, a [list]",
+        help="a claim, its value in YAML; may be repeated",
     )
 
 
@@ -153,6 +181,7 @@ def _parse_claim(text: str) -> tuple[str, object]:
 
 
 def parse_comma_separated(text: str) -> tuple[str, ...]:
+    """Return the items of `a,b`, without blanks and empty ones."""
     return tuple(item for piece in text.split(",") if (item := piece.strip()))
 
 

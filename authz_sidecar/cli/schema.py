@@ -1,10 +1,12 @@
-"""`authz-sidecar schema`: the JSON Schema of the configuration, for editors; or its reference."""
+"""`authz-sidecar schema`: prints the JSON Schema of the configuration, or its reference in
+Markdown."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
+from authz_sidecar.cli.options import add_command
 from authz_sidecar.config.documentation import json_schema, markdown
 
 if TYPE_CHECKING:
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("schema", help="print the configuration's JSON Schema")
+    """Add the command to the parser."""
+    parser = add_command(commands, "schema", "print the JSON Schema of the configuration")
     parser.add_argument(
         "--markdown", action="store_true", help="print the configuration reference instead"
     )
@@ -22,6 +25,7 @@ def add(commands: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print the schema or the reference and return 0."""
     if arguments.markdown:
         print(markdown(), end="")
     else:

@@ -1,10 +1,10 @@
-"""`authz-sidecar serve`: hands the configuration to the runner."""
+"""`authz-sidecar serve`: runs the server."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.options import add_command, add_config_option, config_path
 
 if TYPE_CHECKING:
     import argparse
@@ -13,27 +13,33 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("serve", help="answer the proxy and sign people in")
+    """Add the command to the parser."""
+    parser = add_command(commands, "serve", "run the sidecar")
     add_config_option(parser)
     parser.add_argument(
         "--lenient",
         action="store_true",
-        help="start despite problems in routes and policies: broken routes refuse everything",
+        help="start despite problems in routes and policies; broken routes refuse every request",
     )
     parser.add_argument(
-        "--log-format", choices=("json", "console"), default="json", help="(default: %(default)s)"
+        "--log-format",
+        choices=("json", "console"),
+        default="json",
+        help="log format (default: %(default)s)",
     )
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
         default="info",
-        help="(default: %(default)s)",
+        help="lowest level that is logged (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    # Here, so that no other command waits for the server's imports.
+    """Run the server until it is stopped and return its exit code. Raises `ConfigError` and
+    `StartupError`."""
+    # Imported here, so that no other command waits for the server's imports.
     from authz_sidecar.server.main import serve  # noqa: PLC0415
 
     return serve(

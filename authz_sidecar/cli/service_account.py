@@ -1,4 +1,5 @@
-"""`authz-sidecar service-account new|list|revoke`: tokens for machines, made and taken back."""
+"""`authz-sidecar service-account new|list|revoke`: creates, lists and revokes tokens of service
+accounts."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from authz_sidecar.accounts.service_accounts import ServiceAccounts
-from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.options import add_command, add_config_option, config_path
 from authz_sidecar.cli.request_args import add_claim_option, parse_comma_separated
 from authz_sidecar.cli.store_session import run_query
 from authz_sidecar.config.load import load_config
@@ -25,39 +26,50 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    accounts = commands.add_parser("service-account", help="tokens for machines")
+    """Add the command to the parser."""
+    accounts = add_command(
+        commands, "service-account", "create, list and revoke tokens for machines"
+    )
     actions = accounts.add_subparsers(title="actions", metavar="ACTION", required=True)
-    new = actions.add_parser("new", help="make a token and print it, this once")
-    new.add_argument("name", metavar="NAME", help="whom policies and apps will see")
+    new = add_command(actions, "new", "create a token and print it; it is not shown again")
+    new.add_argument("name", metavar="NAME", help="the name that policies and apps see")
     new.add_argument(
         "--expires",
         type=_parse_lifetime,
         default="90d",
         metavar="DURATION",
-        help="how long it is good for (default: %(default)s)",
+        help="the lifetime of the token (default: %(default)s)",
     )
     new.add_argument(
         "--route",
         action="append",
         default=[],
         metavar="ROUTE",
-        help="the name of a route that it opens; again for more (default: all that take service"
-        " accounts)",
+        help="a route that the token is accepted on; may be repeated (default: all with"
+        " `service_accounts: true`)",
     )
-    new.add_argument("--groups", type=parse_comma_separated, default=(), metavar="A,B")
+    new.add_argument(
+        "--groups", type=parse_comma_separated, default=(), metavar="A,B", help="groups"
+    )
     add_claim_option(new)
     new.set_defaults(run=run_new)
-    listing = actions.add_parser("list", help="the tokens that are good")
-    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    listing = add_command(actions, "list", "list the active tokens")
+    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
     listing.set_defaults(run=run_list)
-    revoke = actions.add_parser("revoke", help="end tokens, on every replica at once")
-    revoke.add_argument("which", metavar="NAME|ID", help="all tokens of a name, or one by its id")
+    revoke = add_command(actions, "revoke", "revoke tokens on all replicas at once")
+    revoke.add_argument(
+        "which",
+        metavar="NAME|ID",
+        help="the name of an account (all its tokens), or the id of one token",
+    )
     revoke.set_defaults(run=run_revoke)
     for action in (new, listing, revoke):
         add_config_option(action)
 
 
 def run_new(arguments: argparse.Namespace) -> int:
+    """Create a token, print it, and return 0. Raises `StartupError` for an unknown route or an
+    unreachable store."""
     config = load_config(config_path(arguments), env=os.environ)
     _check_routes(config, arguments.route)
     try:
@@ -73,13 +85,14 @@ def run_new(arguments: argparse.Namespace) -> int:
         )
     except ValueError as wrong:
         raise StartupError(str(wrong)) from None
-    # The token alone, so that a script can take it; the rest is for whoever looks on.
+    # The token alone, so that a script can use it; the rest goes to standard error.
     print(token)
     print(f"id {session.public_id}, expires {_format_time(session.expires_at)}", file=sys.stderr)
     return 0
 
 
 def run_list(arguments: argparse.Namespace) -> int:
+    """Print the active tokens and return 0. Raises `StartupError`."""
     config = load_config(config_path(arguments), env=os.environ)
     for summary in run_query(config, lambda sessions: ServiceAccounts(sessions).active_tokens()):
         print(json.dumps(_to_json(summary)) if arguments.json else _to_line(summary))
@@ -87,6 +100,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def run_revoke(arguments: argparse.Namespace) -> int:
+    """Revoke tokens by name or id; return 1 if there were none, else 0. Raises `StartupError`."""
     config = load_config(config_path(arguments), env=os.environ)
     ended = run_query(config, lambda sessions: ServiceAccounts(sessions).revoke(arguments.which))
     print(f"{ended} ended")
@@ -99,7 +113,7 @@ def _check_routes(config: Config, names: list[str]) -> None:
     }
     for name in names:
         if name not in accepting:
-            known = ", ".join(f"`{each}`" for each in sorted(accepting)) or "none"
+            known = ", ".join(f"`{route}`" for route in sorted(accepting)) or "none"
             raise StartupError(
                 f"`{name}` is not a route with `service_accounts: true`; such routes are: {known}"
             )

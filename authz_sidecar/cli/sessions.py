@@ -1,4 +1,4 @@
-"""`authz-sidecar sessions list|revoke`: who is signed in where, and ending it, for operators."""
+"""`authz-sidecar sessions list|revoke`: lists and ends the sessions of a user, for operators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.options import add_command, add_config_option, config_path
 from authz_sidecar.cli.store_session import run_query
 from authz_sidecar.config.load import load_config
 from authz_sidecar.errors import StartupError
@@ -23,29 +23,32 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    sessions = commands.add_parser("sessions", help="list and end sessions")
+    """Add the command to the parser."""
+    sessions = add_command(commands, "sessions", "list and end the sessions of users")
     actions = sessions.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the living sessions of a user")
+    listing = add_command(actions, "list", "list the active sessions of a user")
     listing.add_argument("--user", required=True, metavar="USER", help=_USER)
-    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    listing.add_argument("--json", action="store_true", help="print one JSON object per line")
     listing.set_defaults(run=run_list)
-    revoke = actions.add_parser("revoke", help="end sessions, on every replica at once")
+    revoke = add_command(actions, "revoke", "end sessions on all replicas at once")
     which = revoke.add_mutually_exclusive_group(required=True)
     which.add_argument("--user", metavar="USER", help=f"all sessions of a user: {_USER}")
     which.add_argument(
         "--handle",
         metavar="HANDLE",
-        help="one session, as lists and logs name it; as `--handle=…`, for it may begin with `-`",
+        help="one session, by its id in lists and logs; write `--handle=…`, as it may begin with `-`",
     )
     revoke.set_defaults(run=run_revoke)
     for action in (listing, revoke):
         add_config_option(action)
 
 
-_USER = "`PROVIDER/SUBJECT`, or the subject alone where there is one identity provider"
+_USER = "`PROVIDER/SUBJECT`, or the subject alone if there is one identity provider"
 
 
 def run_list(arguments: argparse.Namespace) -> int:
+    """Print the active sessions of a user; return 1 if there are none, else 0. Raises
+    `StartupError`."""
     config = load_config(config_path(arguments), env=os.environ)
     user = _parse_user(config, arguments.user)
     summaries = run_query(config, lambda sessions: sessions.list_for_user(**user))
@@ -55,6 +58,8 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def run_revoke(arguments: argparse.Namespace) -> int:
+    """End all sessions of a user or one session; return 1 if there were none, else 0. Raises
+    `StartupError`."""
     config = load_config(config_path(arguments), env=os.environ)
     if arguments.user is not None:
         user = _parse_user(config, arguments.user)
@@ -74,12 +79,12 @@ async def _end_session(sessions: SessionService, handle: str) -> int:
 
 
 def _parse_user(config: Config, text: str) -> dict[str, str]:
-    """`text` as the names that `SessionService` knows a user by."""
+    """The provider, issuer and subject in `text`, as arguments of `SessionService`."""
     providers = config.identity_providers
     name, slash, subject = text.partition("/")
     if not slash or name not in providers:
         if len(providers) != 1:
-            known = ", ".join(f"`{each}/…`" for each in sorted(providers)) or "none"
+            known = ", ".join(f"`{provider}/…`" for provider in sorted(providers)) or "none"
             raise StartupError(f"`{text}` must begin with the identity provider: {known}")
         [name], subject = providers, text
     issuer = providers[name].issuer
@@ -96,5 +101,5 @@ def _to_line(summary: SessionSummary) -> str:
     used = datetime.fromtimestamp(summary.last_used_at, tz=UTC).isoformat(timespec="seconds")
     agent, client = summary.user_agent, summary.client
     columns = (summary.handle, summary.kind, summary.scope, used, client, agent)
-    # What a browser sent is not to steer anybody's terminal.
+    # The user agent is the client's text: it must not control the terminal.
     return "\t".join("".join(c if c.isprintable() else "?" for c in text) for text in columns)

@@ -1,4 +1,4 @@
-"""`authz-sidecar snippet PROXY`: the proxy's side of a configuration."""
+"""`authz-sidecar snippet PROXY`: prints the proxy's configuration for a sidecar's configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.options import add_command, add_config_option, config_path
 from authz_sidecar.config.load import load_config
 from authz_sidecar.errors import ConfigError, StartupError
 from authz_sidecar.identity.headers import managed_header_names, template_header_names
@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser(
-        "snippet", help="print a proxy's configuration for this one's hosts and headers"
+    """Add the command to the parser."""
+    parser = add_command(
+        commands, "snippet", "print the proxy's configuration for this configuration"
     )
-    parser.add_argument("proxy", choices=PROXIES)
+    parser.add_argument("proxy", choices=PROXIES, help="the proxy")
     add_config_option(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="DIRECTORY", help="write the files there instead of printing"
+        "--out", type=Path, metavar="DIRECTORY", help="a directory to write the files to instead"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Print or write the proxy's files and return 0. Raises `ConfigError` and `StartupError`."""
     config = load_config(config_path(arguments), env=os.environ)
     built = compile_routes(config)
     if built.problems:
@@ -59,7 +61,7 @@ def _comment_prefix(name: str) -> str:
 
 
 def _write_new(directory: Path, files: dict[str, str]) -> None:
-    """Never over what is there: the operator may have edited it."""
+    """Write new files. Existing ones are never overwritten: they may have been edited."""
     existing = [name for name in files if (directory / name).exists()]
     if existing:
         raise StartupError(f"`{directory / existing[0]}` exists already, nothing was written")

@@ -1,4 +1,4 @@
-"""A question to the session store of a configuration, for commands that run beside the server."""
+"""Runs a query on the session store of a configuration, for commands beside the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 
 def run_query(config: Config, query: Callable[[SessionService], Awaitable[T]]) -> T:
-    """Raises `StartupError` where the store cannot be asked, or cannot answer."""
+    """Return the result of `query` on the configured session store. Raises `StartupError` if the
+    store is in another process's memory or unreachable."""
     url = config.sessions.store.reveal()
     if url.startswith("memory:"):
         raise StartupError(

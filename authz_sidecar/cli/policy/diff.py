@@ -1,4 +1,5 @@
-"""`authz-sidecar policy diff`: what changes for the requests of a log when the rules do."""
+"""`authz-sidecar policy diff`: replays logged requests and prints which verdicts a new
+configuration changes."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from authz_sidecar.cli.explain_text import adapt_to_stream, format_value
 from authz_sidecar.cli.load_routes import load_compiled_routes
+from authz_sidecar.cli.options import add_command
 from authz_sidecar.errors import StartupError
 from authz_sidecar.routes.replay import (
     IncompleteLogLineError,
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 
 
 def pluralize(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is 1."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser(
-        "diff", help="replay the requests of a log against an old and a new configuration"
+    """Add the command to the parser."""
+    parser = add_command(
+        commands, "diff", "replay the requests of a log against an old and a new configuration"
     )
     parser.add_argument("old", type=Path, metavar="OLD")
     parser.add_argument("new", type=Path, metavar="NEW")
@@ -43,13 +47,14 @@ def add(commands: Subparsers) -> None:
         type=Path,
         required=True,
         metavar="LOG",
-        help="lines of JSON as `serve` writes them, `-` for standard input",
+        help="the log of `serve` in JSON, or `-` for standard input",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1 where any verdict changes, 2 where a log tells nothing about that."""
+    """Print the changed verdicts; return 1 if there are any, 2 if no line of the log can be
+    replayed, else 0. Raises `ConfigError` and `StartupError`."""
     old, new = load_compiled_routes(arguments.old).index, load_compiled_routes(arguments.new).index
     report = _DiffReport()
     schemes = _schemes(old, new)
@@ -116,7 +121,7 @@ class _DiffReport:
         for fields, count in sorted(self.missing.items()):
             yield f"{pluralize(count, 'request')} could not be replayed: the log lacks {fields}"
         if self.other_lines:
-            yield f"{pluralize(self.other_lines, 'line')} of other kinds"
+            yield f"{pluralize(self.other_lines, 'other line')} skipped"
 
 
 def _describe_check(logged_check: LoggedCheck) -> tuple[str, str]:
@@ -126,7 +131,8 @@ def _describe_check(logged_check: LoggedCheck) -> tuple[str, str]:
 
 
 def _schemes(*indexes: RouteIndex) -> dict[str, str]:
-    """Logs name hosts without a scheme; where routes know one as `http` alone, it is that."""
+    """The scheme of each host, which logs lack: `http` only where every route of the host has
+    it."""
     origins = [origin for index in indexes for origin in index.origins]
     schemes = {origin.authority: origin.scheme for origin in origins}
     return schemes | {origin.authority: "https" for origin in origins if origin.scheme == "https"}

@@ -1,4 +1,4 @@
-"""`authz-sidecar policy eval`: one line of JSON for each test vector, whatever is in it."""
+"""`authz-sidecar policy eval`: evaluates test vectors and prints one line of JSON for each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from authz_sidecar.cli.options import add_command
 from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.core.source_locations import unknown_locations
 from authz_sidecar.errors import StartupError
@@ -25,29 +26,32 @@ VectorResultJson = dict[str, object]
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("eval", help="evaluate a file of policies and inputs")
+    """Add the command to the parser."""
+    parser = add_command(commands, "eval", "evaluate a file of policies and inputs")
     parser.add_argument("vectors", type=Path, metavar="VECTORS.json")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit code 1 where a policy was refused or an input could not be interpreted."""
+    """Print one line of JSON for each vector; return 1 if a policy or an input was refused, else 0.
+    Raises `StartupError`."""
     code = 0
     now = time.time()
     for vector in _read_vectors(arguments.vectors):
         output = evaluate_vector(vector, clock=now)
-        # ASCII alone, so that no character of a vector can fail to be printed.
+        # ASCII only, so that no character of a vector can fail to be printed.
         print(json.dumps(output, ensure_ascii=True))
         code |= "error" in output
     return code
 
 
 def evaluate_vector(vector: object, *, clock: float) -> VectorResultJson:
-    """What becomes of one vector. Never raises; `clock` is the time where the input names none."""
+    """Return the result of one vector, in which an `InputError` or `PolicyRejected` is an `error`.
+    Never raises; `clock` is the Unix time for inputs that have none."""
     name = vector.get("id") if isinstance(vector, Mapping) else None
     try:
         if not isinstance(vector, Mapping):
-            raise InputError("a vector is an object")  # noqa: TRY301 - told like the rest
+            raise InputError("a vector is an object")  # noqa: TRY301 - reported like the others
         return {"id": name, **_evaluate(vector, clock)}
     except PolicyRejected as rejected:
         return _error_json(name, rejected.stage, str(rejected))
@@ -55,7 +59,7 @@ def evaluate_vector(vector: object, *, clock: float) -> VectorResultJson:
         return _error_json(name, "input", str(error))
     except RecursionError:
         return _error_json(name, "input", "nested too deeply")
-    except Exception as error:  # noqa: BLE001 - one bad vector must not cost the others theirs
+    except Exception as error:  # noqa: BLE001 - one bad vector must not stop the others
         return _error_json(name, "internal", f"{type(error).__name__}: {error}")
 
 
@@ -79,7 +83,8 @@ def _evaluate(vector: Mapping[str, object], clock: float) -> VectorResultJson:
 
 
 def _load_vector_policy(vector: Mapping[str, object]) -> Policy:
-    """`policy_text` counts before `policy`; without either, a whole `route` stands for its policy."""
+    """The policy of a vector: `policy_text` takes precedence over `policy`, and `route` is used
+    without both."""
     where = unknown_locations("policy")
     if (text := vector.get("policy_text")) is not None:
         if not isinstance(text, str):

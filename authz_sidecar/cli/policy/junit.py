@@ -1,4 +1,4 @@
-"""Results of policy tests as JUnit XML, which every CI system reads."""
+"""Formats the results of policy tests as JUnit XML, which CI systems read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def to_junit_xml(results: Sequence[CaseResult]) -> bytes:
-    """One suite for each file."""
+    """Return the results as JUnit XML in UTF-8, with one suite for each file."""
     files = dict.fromkeys(result.case.location[0] for result in results)
     root = ET.Element("testsuites", _counts(results))
     for file in files:

@@ -1,4 +1,4 @@
-"""`authz-sidecar policy test`: runs the tests that stand beside a configuration."""
+"""`authz-sidecar policy test`: runs the policy tests beside a configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from authz_sidecar.cli.explain_text import adapt_to_stream, render
 from authz_sidecar.cli.load_routes import LoadedRoutes, load_compiled_routes
-from authz_sidecar.cli.options import add_config_option, config_path
+from authz_sidecar.cli.options import add_command, add_config_option, config_path
 from authz_sidecar.cli.policy.junit import to_junit_xml
 from authz_sidecar.config.yaml import parse_yaml
 from authz_sidecar.errors import ConfigError, StartupError
@@ -29,29 +29,32 @@ _SUFFIXES = (".test.yaml", ".test.yml")
 
 
 def add(commands: Subparsers) -> None:
-    parser = commands.add_parser("test", help="run the tests of a configuration's policies")
+    """Add the command to the parser."""
+    parser = add_command(commands, "test", "run the tests of a configuration's policies")
     add_config_option(parser)
     parser.add_argument(
         "tests",
         nargs="*",
         type=Path,
         metavar="TESTS",
-        help="files of cases (default: every *.test.yaml beside the configuration)",
+        help="test files (default: every *.test.yaml beside the configuration)",
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the results as JUnit XML")
     parser.add_argument(
-        "--coverage", action="store_true", help="list the rules that no case depends on"
+        "--coverage", action="store_true", help="list the rules that decided no test"
     )
     parser.add_argument(
         "--min-coverage",
         type=_parse_percent,
         metavar="PERCENT",
-        help="fail where fewer of the rules are ever decisive",
+        help="fail if a smaller share of the rules decides any test",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the tests and print their results; return 1 if one failed or coverage is too low, else 0.
+    Raises `ConfigError` and `StartupError`."""
     path = config_path(arguments)
     rules = load_compiled_routes(path)
     cases = _read_cases(arguments.tests or _find_test_files(path))

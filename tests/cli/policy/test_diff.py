@@ -70,7 +70,7 @@ wiki → no route
 4 requests replayed, 4 changed
 1 request could not be replayed: the log lacks groups
 1 request could not be replayed: the log lacks method, host and path
-2 lines of other kinds
+2 other lines skipped
 """
     )
 
