@@ -1,5 +1,9 @@
-"""Every kind, in the order of the documentation. Sources: each provider's own reference; what they
-document and what they send are not always the same, see `docs/providers.md`."""
+"""Presets for kinds of identity providers, as data: defaults of their configuration, and what no
+configuration can say. Knows nothing of tokens, HTTP or the schema.
+
+`PROVIDER_PRESETS` is in the order of the documentation. Source: each provider's reference; where a
+provider does not behave as it documents, see `docs/providers.md`.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +23,17 @@ __all__ = [
 ]
 
 ClaimsSource = Literal["openid", "graph", "github"]
-"""Who says more of a user than the ID token: userinfo alone, Microsoft Graph too where the token
-leaves groups out, or GitHub's API instead of both."""
+"""The source of claims beside the ID token: userinfo, also Microsoft Graph if the token omits groups,
+or GitHub's API instead of both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuth2Endpoints:
-    """Where a provider without discovery is asked, as paths below its issuer. `issuer` is what it
-    calls itself in answers (RFC 9207). `hosted` is the one whose API has a host of its own; those
-    that people run themselves have it at `api_path`."""
+    """The endpoints of a provider without discovery, as paths below its issuer.
+
+    `issuer`: its `iss` in authorization responses (RFC 9207).
+    `hosted`: the issuer whose API has a host of its own; self-hosted ones have it at `api_path`.
+    """
 
     issuer: str
     authorization: str
@@ -39,9 +45,12 @@ class OAuth2Endpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogoutOverride:
-    """Sign-out by other words than RP-Initiated Logout: `path` is on the host of the authorization
-    endpoint, `parameter` says where to return. `replaces_discovered` of what discovery offers, or
-    without it."""
+    """Sign-out that differs from RP-Initiated Logout.
+
+    `path`: the path on the host of the authorization endpoint.
+    `parameter`: the parameter with the return URL.
+    `replaces_discovered`: whether it is used even if discovery offers RP-Initiated Logout.
+    """
 
     path: str
     parameter: str
@@ -50,8 +59,11 @@ class LogoutOverride:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderPreset:
-    """`defaults` are in the configuration's own words. Where they have no `issuer`, the operator
-    must, and `example` shows how it looks."""
+    """The preset of one kind of provider.
+
+    `defaults`: defaults in the notation of the configuration. Without an `issuer` among them, the
+        operator has to set it, and `example` is what it looks like.
+    """
 
     name: str
     defaults: Mapping[str, object] = field(default_factory=dict)
@@ -59,7 +71,7 @@ class ProviderPreset:
     verified_claim: str = "email_verified"
     """The claim by which the provider vouches for the first of the e-mail claims."""
     multi_tenant_segments: tuple[str, ...] = ()
-    """What stands in the issuer where tokens have the id of their user's own tenant instead."""
+    """Segments of the issuer in place of which tokens have the id of the user's tenant."""
     claims_source: ClaimsSource = "openid"
     oauth2: OAuth2Endpoints | None = None
     logout_override: LogoutOverride | None = None
@@ -72,7 +84,8 @@ class ProviderPreset:
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
 
     def tenant_template(self, issuer: str) -> str | None:
-        """The issuer with `{tenantid}` where each tenant has its id; None where it is one for all."""
+        """Return the issuer with `{tenantid}` in place of the tenant's id, or None if the issuer is
+        the same for all tenants."""
         for word in self.multi_tenant_segments:
             before, found, after = issuer.partition(f"/{word}/")
             if found:

@@ -1,4 +1,4 @@
-"""From a configuration to the routes it describes, the same for whoever serves and whoever checks."""
+"""Compiles the routes of a configuration, in the same way for the server and for `check`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _NO_SNAPSHOTS: Mapping[str, Callable[[], Any]] = MappingProxyType({})
 def compile_routes(
     config: Config, *, snapshots: Mapping[str, Callable[[], Any]] = _NO_SNAPSHOTS
 ) -> CompiledRoutes:
-    """`snapshots` tell the tables that are kept elsewhere, by name; without one a table is not
-    known."""
+    """Return the compiled routes of a configuration, with their problems. `snapshots` read the
+    tables that are stored elsewhere, by name; a table without one is unknown."""
     return build_routes(
         config.routes,
         config.policies,
@@ -53,7 +53,7 @@ def _records(config: Config, snapshots: Mapping[str, Callable[[], Any]]) -> Reco
 
 
 def available_attributes(config: Config) -> frozenset[RequestAttribute]:
-    """What every enabled adapter can tell of a request."""
+    """Return the request attributes that every enabled adapter delivers."""
     enabled = enabled_adapters(
         config.server.adapters, certificate=certificate_header(config)
     ).values()
@@ -61,7 +61,7 @@ def available_attributes(config: Config) -> frozenset[RequestAttribute]:
 
 
 def certificate_header(config: Config) -> CertificateHeader | None:
-    """Where the proxies forward the client's certificate; None where they do not."""
+    """Return the header in which proxies forward the client's certificate, or None."""
     configured = config.server.client_certificate
     if configured is None:
         return None

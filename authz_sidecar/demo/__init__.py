@@ -1,2 +1,2 @@
-"""The demo: a real proxy, an OpenID provider, a small app and the sidecar, each a process of its
-own on loopback. Knows the product from outside only: its command line, its configuration, HTTP."""
+"""The demo: a real proxy, an OpenID provider, a small app and the sidecar, each a process on
+loopback. Uses the product from outside only: its command line, its configuration and HTTP."""

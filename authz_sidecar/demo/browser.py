@@ -1,6 +1,7 @@
-"""A browser of the smallest kind: cookies per host, redirects, forms.
+"""A minimal browser: cookies by host, redirects and forms.
 
-It connects to 127.0.0.1 whatever the host, because not every resolver knows `*.localhost`."""
+It connects to 127.0.0.1 whatever the host, because not every resolver knows `*.localhost`.
+"""
 
 from __future__ import annotations
 
@@ -27,45 +28,51 @@ API_HEADERS: Final = {"Accept": "application/json", "User-Agent": "authz-sidecar
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrowserPage:
+    """A response, with the URL that was requested."""
+
     url: str
     status: int
     headers: tuple[tuple[str, str], ...]
     text: str
 
     def header(self, name: str) -> str:
+        """Return the first value of a response header, or an empty text."""
         return next((value for key, value in self.headers if key.lower() == name), "")
 
     @property
     def redirect_url(self) -> str | None:
-        """Where a browser would go on to by itself."""
+        """The URL that a browser would follow by itself (a redirect or a refresh), or None."""
         if self.status in {301, 302, 303}:
             return urljoin(self.url, self.header("location"))
         refresh = _REFRESH.search(self.text)
         return urljoin(self.url, unescape(refresh[1])) if refresh else None
 
     def field(self, name: str) -> str:
+        """Return the value of a hidden form field, or an empty text."""
         match = re.search(rf'name="{re.escape(name)}" value="([^"]*)"', self.text)
         return unescape(match[1]) if match else ""
 
 
 class Browser:
-    """`visited_hosts` names every host that was asked, in order."""
+    """A browser without scripts. `visited_hosts` are the hosts of all requests, in order."""
 
     def __init__(self) -> None:
         self.cookie_jars: dict[str, dict[str, str]] = {}
         self.visited_hosts: list[str] = []
 
     def get(self, url: str, headers: Mapping[str, str] = _NAVIGATION_HEADERS) -> BrowserPage:
+        """Return the response to one GET request, without following redirects."""
         return self._request("GET", url, headers, None)
 
     def browse(self, url: str) -> BrowserPage:
-        """Follows redirects to the page at their end."""
+        """Return the page at the end of all redirects."""
         return self.follow(self.get(url))
 
     def submit(
         self, page: BrowserPage, form: Mapping[str, str], *, to: str | None = None
     ) -> BrowserPage:
-        """Posts a form of `page`, to its own address or another one of the same site; follows."""
+        """Post a form of `page` to its own URL or to `to` on the same site, and follow
+        redirects."""
         parts = urlsplit(page.url)
         # A page that gives no referrer has no origin either (Fetch, "append a request Origin").
         no_referrer = page.header("referrer-policy") == "no-referrer"
@@ -78,6 +85,8 @@ class Browser:
         return self.follow(self._request("POST", to or page.url, headers, urlencode(form)))
 
     def follow(self, page: BrowserPage) -> BrowserPage:
+        """Follow the redirects of `page` and return the last page. Raises
+        `http.client.HTTPException` for too many."""
         for _ in range(_MAX_REDIRECTS):
             if (url := page.redirect_url) is None:
                 return page

@@ -1,4 +1,4 @@
-"""Free ports of 127.0.0.1, and one clear sentence when the wanted one is taken."""
+"""Chooses free ports of 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ _PUBLIC_PORTS: Final = range(8080, 8100)
 
 
 class PortError(Exception):
-    """The message names the setting to change."""
+    """The requested port is unavailable; the message names the setting to change."""
 
 
 def choose_ports(public: int | None, *, memorable: bool = True) -> Ports:
-    """`public` as wished, or 8080, or the next free one; the others are whatever is free.
-
-    Where nobody is going to type it, it need not be `memorable`, and two demos do not collide.
-    """
+    """Return free ports. `public` is the requested one, otherwise 8080 or the next free one, or any
+    free port if it need not be `memorable`. Raises `PortError` if the requested one is
+    unavailable."""
     chosen = None
     if public is None and memorable:
         chosen = next((port for port in _PUBLIC_PORTS if _unavailable_reason(port) is None), None)
@@ -52,7 +51,7 @@ def _unavailable_reason(port: int) -> str | None:
             return "ports below 1024 need root"
         except OSError:
             return "another program listens there"
-    # Browsers try ::1 for *.localhost as well; whoever answers there would be met instead of us.
+    # Browsers also try ::1 for *.localhost and would reach a program that listens there.
     with contextlib.suppress(OSError), socket.create_connection(("::1", port), timeout=0.2):
         return "another program listens there (on ::1)"
     return None

@@ -1,7 +1,7 @@
-"""The demo's processes: started with a log each, watched, and stopped together in reverse order.
+"""Starts the demo's processes, each with a log, watches them, and stops them in reverse order.
 
-Each runs in a session of its own, so that Ctrl-C reaches the demo alone, which then takes them
-down in a proper order."""
+Each runs in its own session, so that Ctrl-C reaches the demo alone, which then stops them in order.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ _TAIL_LINES = 20
 
 
 class ProcessError(Exception):
-    """A process ended or never answered; the message says which and ends with its log."""
+    """A process ended or did not get ready; the message names it and ends with its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoProcess:
+    """A running process with its log."""
+
     name: str
     process: subprocess.Popen[bytes]
     log: Path
 
     def check(self) -> None:
-        """Raise `ProcessError` when it has ended."""
+        """Raise `ProcessError` if the process has ended."""
         code = self.process.poll()
         if code is None:
             return
@@ -42,6 +44,7 @@ class DemoProcess:
         raise ProcessError(f"{self.name} {how}. {self.log_tail()}")
 
     def stop(self) -> None:
+        """Terminate the process and everything it has started."""
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -52,6 +55,7 @@ class DemoProcess:
         self.process.wait()
 
     def log_tail(self) -> str:
+        """Return the end of its log as text."""
         lines = self.log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         if not lines:
             return f"Its log ({self.log}) is empty."
@@ -59,7 +63,7 @@ class DemoProcess:
 
 
 class ProcessGroup:
-    """`with ProcessGroup(directory) as children:`; all are gone when the block is left."""
+    """A context manager that stops all its processes when the block is left."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -68,6 +72,7 @@ class ProcessGroup:
     def start(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None
     ) -> DemoProcess:
+        """Start a process with a log in the group's directory."""
         log = self._directory / f"{name.lower().replace(' ', '-')}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603  # commands of our own
@@ -84,7 +89,8 @@ class ProcessGroup:
         return child
 
     def wait_until(self, process: DemoProcess, is_ready: Callable[[], bool]) -> None:
-        """Raises `ProcessError` when `process` takes too long, or any of them has ended."""
+        """Wait until `is_ready()`. Raises `ProcessError` if `process` takes too long, or any
+        process has ended."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             self._check()
@@ -98,7 +104,7 @@ class ProcessGroup:
         )
 
     def watch(self) -> None:
-        """Returns never; raises `ProcessError` as soon as one has ended."""
+        """Watch all processes; never return. Raises `ProcessError` as soon as one has ended."""
         while True:
             self._check()
             time.sleep(0.3)

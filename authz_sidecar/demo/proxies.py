@@ -1,5 +1,5 @@
-"""The proxy of the demo: where its program is, and its configuration, which is what
-`authz-sidecar snippet` prints, on another port and without TLS."""
+"""The proxies of the demo: finds the program, and writes its configuration, which is that of
+`authz-sidecar snippet` on another port and without TLS."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SYSTEM_DIRECTORIES: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin
 
 
 class ProxyError(Exception):
-    """The message says what to install or what does not fit."""
+    """The proxy cannot run; the message says what to install or what does not fit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyProgram:
-    """`write` puts the configuration into a directory; `command` runs the program there."""
+    """A proxy: `write` writes its configuration to a directory; `command` runs it there."""
 
     title: str
     install: str
@@ -43,7 +43,7 @@ class ProxyProgram:
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """Every edit must find its text: a configuration that moved on is noticed, not half replaced."""
+    """A substitution that must match, so that a changed configuration is noticed."""
 
     pattern: str
     replacement: str
@@ -56,7 +56,8 @@ class _Edit:
 
 
 def find_program(name: str) -> str:
-    """The program's path: beside this Python, or on the search path."""
+    """Return the program's path, beside this Python or on the search path. Raises `ProxyError` if
+    there is none."""
     directories = [
         str(Path(sys.executable).parent),
         os.environ.get("PATH", ""),
@@ -148,7 +149,7 @@ def _write_nginx(scenario: Scenario, directory: Path) -> None:
         _Edit(r"listen 443 ssl http2", f"listen 127.0.0.1:{scenario.ports.public}"),
     )
     _write_files(scenario, directory, {"nginx.conf": main})
-    # The file has a place for settings of one's own: everything that is written stays here.
+    # The file includes additional settings: all files that nginx writes stay in this directory.
     settings = directory / "conf.d" / "demo.conf"
     settings.parent.mkdir(exist_ok=True)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -171,7 +172,7 @@ def _run_caddy(program: str, directory: Path) -> tuple[str, ...]:
 
 
 def _run_nginx(program: str, directory: Path) -> tuple[str, ...]:
-    # As root its workers would be somebody who may not read here.
+    # As root, its workers would run as a user that may not read this directory.
     user = " user root;" if os.geteuid() == 0 else ""
     settings = f"daemon off; pid {directory}/nginx.pid;{user}"
     return (program, "-p", str(directory), "-c", "nginx.conf", "-e", "stderr", "-g", settings)

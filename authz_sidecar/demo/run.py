@@ -1,5 +1,5 @@
-"""Runs the demo: writes the configurations, starts the processes in order, says what to try, and
-waits. Decides the exit code: 0 fine, 1 something failed, 2 it could not be set up."""
+"""Runs the demo: writes the configurations, starts the processes in order, prints what to try, and
+waits. Decides the exit code: 0 success, 1 a failure, 2 the demo could not be set up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _NO_PROVIDER: Final = (
 
 
 def run_demo(*, proxy: str, public_port: int | None, directory: Path, check: bool) -> int:
-    """`directory` receives configurations and logs; it is made if need be."""
+    """Run the demo, or its smoke test with `check`, and return the exit code. `directory` receives
+    configurations and logs; it is created if necessary."""
     try:
         if find_spec("oidc_provider_mock") is None:
             print(_NO_PROVIDER, file=sys.stderr)
@@ -65,7 +66,7 @@ def run_demo(*, proxy: str, public_port: int | None, directory: Path, check: boo
 
 def _write_config(path: Path, scenario: Scenario) -> None:
     key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-    # JSON is YAML. The key is of this run only, and still nobody else's business.
+    # JSON is YAML. The key is for this run only, and still a secret.
     path.touch(mode=0o600)
     path.write_text(json.dumps(scenario.sidecar_config(secret_key=key), indent=2) + "\n")
 
@@ -95,7 +96,7 @@ def _start(
             *("--log-format", "console"),
         ],
     )
-    # Caddy keeps state below these; here it keeps it with the rest of the demo.
+    # Caddy keeps its state below these directories.
     homes = {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
     proxy = processes.start(title, PROXIES[scenario.proxy].command(program, directory), env=homes)
     processes.wait_until(provider, _accepts_connections(ports.provider))

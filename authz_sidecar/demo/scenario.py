@@ -1,5 +1,5 @@
-"""What the demo consists of: its sites, its users, its ports, and the sidecar's configuration for
-them. Values only; starts nothing."""
+"""The demo's sites, users and ports, and the sidecar's configuration for them. Values only; starts
+nothing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ AUTH_HOST: Final = "auth.localhost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
+    """A user at the demo's provider."""
+
     subject: str
     name: str
     groups: tuple[str, ...]
 
     @property
     def email(self) -> str:
+        """The user's e-mail address."""
         return f"{self.subject}@example.com"
 
     def claims(self) -> dict[str, object]:
+        """Return the claims that the provider sends for the user."""
         return {
             "sub": self.subject,
             "name": self.name,
@@ -40,7 +44,7 @@ BOB: Final = User(subject="bob", name="Bob Brown", groups=("eng",))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """All on 127.0.0.1; `public` is where the proxy listens and the browser goes."""
+    """Ports of 127.0.0.1; `public` is the proxy's, which the browser uses."""
 
     public: int
     app: int
@@ -52,21 +56,27 @@ class Ports:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
+    """A demo with one proxy on fixed ports."""
+
     proxy: str
     ports: Ports
 
     @property
     def issuer(self) -> str:
+        """The issuer of the demo's provider."""
         return f"http://localhost:{self.ports.provider}"
 
     @property
     def hosts(self) -> tuple[str, ...]:
+        """The host names of all sites."""
         return tuple(f"{site}.localhost" for site in SITES)
 
     def origin(self, site: str) -> str:
+        """Return the origin of a site."""
         return f"http://{site}.localhost:{self.ports.public}"
 
     def sidecar_config(self, *, secret_key: str) -> dict[str, object]:
+        """Return the sidecar's configuration."""
         return {
             "server": {
                 "listen": f"127.0.0.1:{self.ports.check}",

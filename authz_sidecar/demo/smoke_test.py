@@ -1,5 +1,4 @@
-"""The whole journey, once, without a browser: every promise that the demo makes, as a step that
-holds or does not."""
+"""Checks every promise of the demo once, without a browser, each as a step that passes or fails."""
 
 from __future__ import annotations
 
@@ -28,15 +27,18 @@ SmokeTestStep = tuple[str, Callable[[], None]]
 
 
 class StepFailedError(Exception):
-    """A step came out otherwise; the message says how."""
+    """A step failed; the message says how."""
 
 
 def expect(holds: object, message: str) -> None:
+    """Raise `StepFailedError` with `message` unless `holds`."""
     if not holds:
         raise StepFailedError(message)
 
 
 class SmokeTest:
+    """The steps of the smoke test, which share the browsers of alice and bob."""
+
     def __init__(self, scenario: Scenario) -> None:
         self._public = scenario.origin("public")
         self._app = scenario.origin("app")
@@ -47,7 +49,7 @@ class SmokeTest:
         self._sign_in_page: BrowserPage | None = None
 
     def steps(self) -> tuple[SmokeTestStep, ...]:
-        """In order; each relies on those before it."""
+        """Return the steps in order; each relies on those before it."""
         return (
             ("the public site opens without sign-in", self._public_site),
             ("forged identity headers do not reach the app", self._forged_headers),
@@ -72,8 +74,11 @@ class SmokeTest:
         expect("/welcome" in page.text, "the app was not reached")
 
     def _forged_headers(self) -> None:
-        seen = self._headers_seen_by_app(Browser(), self._public, _FORGED_HEADERS)
-        expect(not [name for name in seen if name.startswith("x-auth-")], f"the app saw {seen}")
+        received = self._headers_received_by_app(Browser(), self._public, _FORGED_HEADERS)
+        expect(
+            not [name for name in received if name.startswith("x-auth-")],
+            f"the app received {received}",
+        )
 
     def _api_client(self) -> None:
         page = Browser().get(f"{self._app}/api/items", API_HEADERS)
@@ -105,19 +110,21 @@ class SmokeTest:
         expect(ALICE.name in page.text, "the app does not greet her by name")
 
     def _identity(self) -> None:
-        seen = self._headers_seen_by_app(self._alice, self._app, _FORGED_HEADERS)
+        received = self._headers_received_by_app(self._alice, self._app, _FORGED_HEADERS)
         for name, value in (("x-auth-user", ALICE.subject), ("x-auth-email", ALICE.email)):
-            expect(seen.get(name) == [value], f"{name} is {seen.get(name)}")
-        groups = sorted(",".join(seen.get("x-auth-groups", [])).split(","))
+            expect(received.get(name) == [value], f"{name} is {received.get(name)}")
+        groups = sorted(",".join(received.get("x-auth-groups", [])).split(","))
         expect(groups == sorted(ALICE.groups), f"x-auth-groups is {groups}")
-        expect("x-auth-assertion" in seen, "there is no signed assertion")
+        expect("x-auth-assertion" in received, "there is no signed assertion")
 
     def _session_cookie(self) -> None:
         jar = self._alice.cookie_jars[_host(self._app)]
         expect(jar, "there is no session cookie")
         jar["theme"] = "dark"
-        seen = self._headers_seen_by_app(self._alice, self._app)
-        expect(seen.get("cookie") == ["theme=dark"], f"the app saw {seen.get('cookie')}")
+        received = self._headers_received_by_app(self._alice, self._app)
+        expect(
+            received.get("cookie") == ["theme=dark"], f"the app received {received.get('cookie')}"
+        )
         del jar["theme"]
 
     def _second_site(self) -> None:
@@ -169,21 +176,21 @@ class SmokeTest:
         return browser.submit(page, {"sub": user.subject})
 
     @staticmethod
-    def _headers_seen_by_app(
+    def _headers_received_by_app(
         browser: Browser, site: str, headers: Mapping[str, str] | None = None
     ) -> dict[str, list[str]]:
         page = browser.get(f"{site}/", {**API_HEADERS, **(headers or {})})
         expect(page.status == 200, _describe(page))
-        seen: dict[str, list[str]] = {}
+        headers_by_name: dict[str, list[str]] = {}
         document = _json(page)
         lines = document.get("headers", []) if isinstance(document, dict) else []
         for name, value in lines:
-            seen.setdefault(str(name).lower(), []).append(str(value))
-        return seen
+            headers_by_name.setdefault(str(name).lower(), []).append(str(value))
+        return headers_by_name
 
 
 def run_smoke_test(scenario: Scenario) -> bool:
-    """Print every step with its outcome; whether all held."""
+    """Run and print every step; return whether all passed."""
     steps = iter(SmokeTest(scenario).steps())
     for title, step in steps:
         try:

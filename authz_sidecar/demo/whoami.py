@@ -1,5 +1,5 @@
-"""The demo's application: shows who the visitor is, as the request headers say, and every header
-it received. It knows nothing of sign-in; that is the point.
+"""The demo's application: shows who the user is, by the request headers, and every header it
+received. It knows nothing of sign-in, as an application behind the sidecar should.
 
     python -m authz_sidecar.demo.whoami --port 8001 --site "app=http://app.localhost:8080"
 """
@@ -20,6 +20,7 @@ _MAX_BODY_BYTES: Final = 1 << 20
 
 
 def serve(*, port: int, sites: dict[str, str]) -> None:
+    """Serve the app on 127.0.0.1 until the process ends; `sites` are the links, origins by name."""
     template = Template(
         files("authz_sidecar.demo").joinpath("whoami.html").read_text(encoding="utf-8")
     )
@@ -37,7 +38,7 @@ class _Handler(BaseHTTPRequestHandler):
     links: dict[str, str]
 
     def handle_one_request(self) -> None:
-        """Whatever the method: the same answer."""
+        """Answer every method in the same way."""
         self.raw_requestline = self.rfile.readline(65537)
         if not self.raw_requestline or len(self.raw_requestline) > 65536:
             self.close_connection = True
@@ -63,8 +64,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _json(self) -> bytes:
-        seen = {"method": self.command, "target": self.path, "headers": self.headers.items()}
-        return json.dumps(seen, indent=2).encode()
+        request = {"method": self.command, "target": self.path, "headers": self.headers.items()}
+        return json.dumps(request, indent=2).encode()
 
     def _html(self) -> bytes:
         host = self.headers.get("Host", "").partition(":")[0]
@@ -104,12 +105,13 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _sort_key(line: tuple[str, str]) -> tuple[bool, str]:
-    """By name; the signed assertion, which nobody reads, last."""
+    """By name, with the signed assertion, which is not readable, last."""
     name = line[0].lower()
     return name == "x-auth-assertion", name
 
 
 def main() -> None:
+    """Parse the command line and serve the app."""
     parser = argparse.ArgumentParser(prog="whoami")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--site", action="append", default=[], metavar="NAME=URL")

@@ -1,1 +1,1 @@
-"""Configurations of other products, converted."""
+"""Converts configurations of other products."""

@@ -1,6 +1,5 @@
-"""Proxy configurations for a configuration of ours: the files of `deploy/`, with its hosts,
-addresses and identity headers in the place of the example's. What is written there is what the
-end-to-end tests run, so nothing is said twice."""
+"""Writes proxy configurations for a configuration of ours: the files of `deploy/`, which the
+end-to-end tests run, with its hosts, listeners and headers."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What a proxy has to add so that it forwards the client's certificate, over whatever a client wrote.
+"""Extends a proxy's files so that it forwards the client's certificate and overwrites what a client
+sends.
 
-How clients are asked for one, and which authorities are believed, stays the operator's: see the notes.
+Requesting certificates, and the CAs that are trusted, stay with the operator: see the notes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _ENVOY_HEADER = "X-Forwarded-Client-Cert"
 def forward_certificate(
     proxy: str, texts: list[TextFile], certificate: ForwardedCertificate
 ) -> tuple[list[TextFile], str]:
-    """The same files with the certificate forwarded, and what is left to do. Raises `SnippetError`
-    where the proxy cannot write the configured form."""
+    """Return the files with the client's certificate forwarded, and notes for the operator. Raises
+    `SnippetError` if the proxy cannot write the configured format."""
     format_, edit, note = _PROXIES[proxy]
     if certificate.format != format_:
         raise SnippetError(

@@ -1,5 +1,5 @@
-"""Edits of a text that stop when what they edit is not there, so that `deploy/` and the snippets
-cannot drift apart unseen."""
+"""Edits of a text that fail if their target is missing, so that `deploy/` and the snippets cannot
+diverge."""
 
 from __future__ import annotations
 
@@ -37,15 +37,21 @@ class DriftError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
+    """A named text; every edit returns a new one and raises `DriftError` if its target is
+    missing."""
+
     name: str
     content: str
 
     def replace(self, old: str, new: str) -> Self:
+        """Return the text with every `old` replaced. Raises `DriftError` if there is none."""
         if old not in self.content:
             raise DriftError(f"`{old}` does not occur in {self.name}")
         return type(self)(self.name, self.content.replace(old, new))
 
     def without_lines(self, *containing: str) -> Self:
+        """Return the text without the lines that contain one of the given texts. Raises
+        `DriftError` if one of them does not occur."""
         lines = self.content.splitlines(keepends=True)
         for text in containing:
             if not any(text in line for line in lines):
@@ -54,7 +60,8 @@ class TextFile:
         return type(self)(self.name, "".join(kept))
 
     def insert_after_line(self, containing: str, *new: str) -> Self:
-        """Put lines below the one that contains a text, with its indentation."""
+        """Return the text with `new` lines below the first line that contains a text, with its
+        indentation. Raises `DriftError` if there is none."""
         lines = self.content.splitlines(keepends=True)
         index = self._find_line(containing, lines)
         indentation = _indentation(lines[index])
@@ -62,9 +69,10 @@ class TextFile:
         return type(self)(self.name, "".join(lines))
 
     def without_block(self, containing: str, *, inside: bool = False) -> Self:
-        """Leave out the block that begins with the line that contains a text, or the one around it
-        when the text is `inside`; with the comment above it. A block is what is indented deeper
-        than its first line, and a closing brace."""
+        """Return the text without the block that begins with the line that contains a text, or with
+        the block around that line if the text is `inside`; the comment above goes too. A block is a
+        line, the lines below with deeper indentation, and a closing brace. Raises `DriftError` if
+        there is none."""
         lines = self.content.splitlines(keepends=True)
         start = self._find_line(containing, lines)
         if inside:
@@ -88,7 +96,8 @@ class TextFile:
         return type(self)(self.name, "".join(lines[:start] + lines[end:]))
 
     def with_headers(self, headers: tuple[str, ...]) -> Self:
-        """Lines that repeat for each of the example's headers repeat for `headers` instead."""
+        """Return the text with the lines that repeat for each header of the example repeated for
+        each of `headers`."""
         lines = self.content.splitlines(keepends=True)
         result: list[str] = []
         index = 0
@@ -114,8 +123,8 @@ def _indentation(line: str) -> str:
 
 
 def _repetition(lines: list[str], index: int) -> tuple[int, int]:
-    """Whether lines from here on speak of one of the example's headers after the other: how many
-    are about each, and how many that is together."""
+    """The repetition that begins at a line, one of the example's headers after the other: the
+    number of lines for each header, and the number of all lines; 0 and 0 for none."""
     suffixes = [header.lower().removeprefix("x-auth-") for header in EXAMPLE_HEADERS]
     period = 0
     while index + period < len(lines) and _mentioned_headers(lines[index + period]) == {
@@ -154,7 +163,7 @@ def _spell(header: str, *, like: str) -> str:
 
 
 def variable_name(header: str) -> str:
-    """A name for a header's value, free of what the files call something else."""
+    """Return a variable name for a header's value that the files use for nothing else."""
     whole = header.lower().replace("-", "_")
     short = whole.removeprefix("x_auth_")
     return whole if short in _RESERVED_VARIABLES else short

@@ -1,4 +1,4 @@
-"""What a proxy has to know of our configuration. Knows no proxy's grammar."""
+"""What a proxy needs from our configuration. Knows no proxy's syntax."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class SnippetError(ValueError):
-    """This proxy cannot be configured for this configuration; the message is for the operator."""
+    """The proxy cannot serve this configuration; the message is for the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardedCertificate:
-    """In which header, and in which form, the client's certificate is forwarded."""
+    """The header and the format in which the client's certificate is forwarded."""
 
     header: str
     format: str
@@ -28,9 +28,15 @@ class ForwardedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentFacts:
-    """`hosts` and `auth_host` are names without ports; a wildcard is written `*.` or `**.`.
-    `headers` are all that may be set for an application, `cookies` the session's by exact name;
-    `nginx_cache` says that nginx may repeat answers."""
+    """What a proxy needs from a configuration.
+
+    `check`, `web`: the addresses to connect to.
+    `hosts`, `auth_host`: names without ports; a wildcard is `*.` or `**.`.
+    `headers`: all headers that may be set for an application.
+    `cookies`: the exact names of the session's cookies.
+    `nginx_cache`: whether nginx may cache responses.
+    `notes`: what the operator has to do.
+    """
 
     check: ListenAddress
     web: ListenAddress
@@ -46,6 +52,7 @@ class DeploymentFacts:
 
 
 def deployment_facts(config: Config, *, headers: tuple[str, ...]) -> DeploymentFacts:
+    """Return what a proxy needs from `config`. Raises `SnippetError` if there are no routes."""
     patterns = {parse_host_pattern(route.from_): None for route in config.routes}
     hosts = tuple(dict.fromkeys(f"{pattern.depth}{pattern.name}" for pattern in patterns))
     if not hosts:
@@ -73,7 +80,7 @@ def deployment_facts(config: Config, *, headers: tuple[str, ...]) -> DeploymentF
 
 
 def _connect_address(address: ListenAddress) -> ListenAddress:
-    """Where a proxy on the same machine finds who listens on every address."""
+    """The address at which a proxy on the same machine reaches a listener on all addresses."""
     if isinstance(address, TcpAddress) and address.host in ("0.0.0.0", "::"):  # noqa: S104
         return TcpAddress("127.0.0.1" if address.host == "0.0.0.0" else "::1", address.port)  # noqa: S104
     return address

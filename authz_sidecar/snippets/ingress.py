@@ -1,4 +1,5 @@
-"""ingress-nginx: annotations for the operator's own Ingress, whose hosts and paths stay theirs."""
+"""Writes annotations and a pages Ingress for ingress-nginx, to add to the operator's own
+Ingress."""
 
 from __future__ import annotations
 
@@ -26,8 +27,9 @@ _SERVICE = "authz-sidecar.authz-sidecar.svc.cluster.local"
 
 
 def render_ingress_nginx(facts: DeploymentFacts, *, nginx_removals: TextFile) -> list[TextFile]:
-    """`nginx_removals` is the file of `deploy/nginx/` that says which headers no client may bring,
-    beside those for identity."""
+    """Return the files for ingress-nginx. `nginx_removals` is the file of `deploy/nginx/` with the
+    headers that no client may send. Raises `SnippetError` if the sidecar listens on a Unix
+    socket."""
     if not isinstance(facts.check, TcpAddress) or not isinstance(facts.web, TcpAddress):
         raise SnippetError("ingress-nginx cannot ask over a Unix socket: give the listeners ports")
     return [

@@ -1,4 +1,5 @@
-"""The headers that a proxy's files remove: all that no client may bring, less those that are set."""
+"""The headers that a proxy's files remove: those that no client may send and that are not set
+anyway."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 def with_removals(
     text: TextFile, headers: tuple[str, ...], format_line: Callable[[str], str]
 ) -> TextFile:
-    """A file that removes exact names, one a line, for `headers` instead of the example's;
-    `format_line` is how it removes one."""
+    """Return a file that removes exact names, one on a line, with `headers` in the place of the
+    example's. `format_line` returns the line for one name."""
     before, after = removed_names(EXAMPLE_HEADERS), removed_names(headers)
     added = tuple(name for name in after if name not in before)
     if added:
@@ -28,12 +29,12 @@ def with_removals(
 
 
 def without_listed(headers: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `headers` that are not removed by their exact names anyway."""
+    """Return those of `headers` that are not among the exact names removed anyway."""
     names = frozenset(name.lower() for name in UNTRUSTED_NAMES)
     return tuple(header for header in headers if header.lower() not in names)
 
 
 def without_removed(headers: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `headers` that a proxy does not remove by their names or families anyway."""
+    """Return those of `headers` that are not removed anyway, by name or by prefix."""
     prefixes = tuple(prefix.lower() for prefix in UNTRUSTED_PREFIXES)
     return tuple(name for name in without_listed(headers) if not name.lower().startswith(prefixes))

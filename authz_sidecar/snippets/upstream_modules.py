@@ -1,9 +1,10 @@
-"""nginx's includes for applications that it does not reach by `proxy_pass`, derived from those for it.
+"""Derives nginx's includes for FastCGI, SCGI, uWSGI and gRPC from those for `proxy_pass`.
 
 nginx has one module per protocol, each with a directive of its own for what an application
 receives, so one list of names cannot serve them all. It is written once, for `proxy_pass`, and
-translated: `fastcgi_param HTTP_X_AUTH_USER` (and `uwsgi_param`, `scgi_param`) hides every spelling of
-that header, also where its value is empty; `grpc_set_header` works as `proxy_set_header` does.
+translated: `fastcgi_param HTTP_X_AUTH_USER` (and `uwsgi_param`, `scgi_param`) hides every spelling
+of that header, even if its value is empty; `grpc_set_header` works as `proxy_set_header` does.
+
 https://nginx.org/en/docs/http/ngx_http_fastcgi_module.html#fastcgi_param
 """
 
@@ -39,7 +40,7 @@ _HTTP_1_HEADERS = frozenset({"connection", "upgrade"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directive:
-    """One directive of nginx's configuration; `comment` is the comment behind it."""
+    """A directive of nginx's configuration; `comment` is the comment behind it."""
 
     name: str
     arguments: str
@@ -56,11 +57,8 @@ def is_derived(name: str) -> bool:
 
 
 def derive_includes(sources: Mapping[str, TextFile]) -> list[TextFile]:
-    """The includes for FastCGI, SCGI, uWSGI and gRPC. `sources` are all others, by file name.
-
-    Raises:
-        DriftError: a source has a line that no rule translates.
-    """
+    """Return the includes for FastCGI, SCGI, uWSGI and gRPC. `sources` are all other includes, by
+    file name. Raises `DriftError` if a source has a line that no rule translates."""
     texts = [
         _to_file(
             f"{source}-{module}.conf",
@@ -74,8 +72,8 @@ def derive_includes(sources: Mapping[str, TextFile]) -> list[TextFile]:
 
 
 def with_upstream_modules(texts: list[TextFile]) -> tuple[list[TextFile], tuple[str, ...]]:
-    """nginx's files with those for FastCGI, SCGI, uWSGI and gRPC, and notes for the operator. The
-    files come without them where nginx would not start with them."""
+    """Return nginx's files with those for FastCGI, SCGI, uWSGI and gRPC, and notes for the
+    operator. The files are left out where nginx would not start with them."""
     sources = {Path(text.name).name: text for text in texts}
     names = [
         *_header_names(sources["clear-identity.conf"]),
@@ -189,8 +187,9 @@ def _translate_header(directive: Directive, module: str) -> Iterator[Directive]:
 
 
 def _remote_user(text: TextFile, module: str) -> Directive:
-    """Whom the first identity header names (RFC 3875 section 4.1.11), and nobody where there is none.
-    Some `fastcgi_params` (Debian's) say there whatever name the client claims in `Authorization`."""
+    """The user that the first identity header names (RFC 3875 section 4.1.11), empty for an
+    anonymous client. Some `fastcgi_params` (Debian's) set it to the name that the client claims in
+    `Authorization`."""
     match = re.search(r"^proxy_set_header +\S+ +(\$authz_\w+)", text.content, re.MULTILINE)
     value = _EMPTY if match is None else match[1]
     return Directive(name=f"{module}_param", arguments=f"REMOTE_USER {value}")

@@ -1,4 +1,5 @@
-"""Each proxy's files of `deploy/` with the facts of one configuration in the example's place."""
+"""Writes each proxy's files of `deploy/` with the facts of one configuration in place of the
+example's."""
 
 from __future__ import annotations
 
@@ -24,14 +25,15 @@ _OPEN_HOST = "open.example.com"
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """`files` by name; `notes` are what the operator has to see to."""
+    """The files of a proxy by name; `notes` are what the operator has to do."""
 
     files: dict[str, str]
     notes: tuple[str, ...] = ()
 
 
 def render_snippet(proxy: str, facts: DeploymentFacts) -> Snippet:
-    """Raises `SnippetError` for what the proxy cannot do."""
+    """Return the proxy's files for a configuration. Raises `SnippetError` for what the proxy cannot
+    do."""
     texts, notes = PROXIES[proxy](facts), (*_NOTES.get(proxy, ()), *facts.notes)
     if facts.certificate is not None:
         texts, note = forward_certificate(proxy, texts, facts.certificate)
@@ -43,7 +45,8 @@ def render_snippet(proxy: str, facts: DeploymentFacts) -> Snippet:
 
 
 def deploy_directory() -> Path:
-    """`deploy/`, from the installed package or the clone."""
+    """Return the directory `deploy/` of the installed package or the clone. Raises `SnippetError`
+    if there is none."""
     package = Path(__file__).resolve().parent.parent
     for candidate in (package / "deploy", package.parent / "deploy"):
         if candidate.is_dir():

@@ -1,4 +1,4 @@
-"""A Pomerium Core configuration as ours. Pure: text is read and written elsewhere."""
+"""Converts a Pomerium Core configuration. Pure: files are read and written elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole of a Pomerium configuration, translated, with an account of every key."""
+"""Converts a whole Pomerium configuration and reports on every key."""
 
 from __future__ import annotations
 
@@ -57,8 +57,12 @@ _NO_EFFECT = not_needed("says nothing, or what is so anyway")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversionResult:
-    """`data` is our configuration; `added_routes` are the routes in it that were not in the input,
-    by their place in the list. `route_names` are the routes of the input by their path there."""
+    """The result of an import.
+
+    `data`: our configuration.
+    `added_routes`: comments on the routes in it that were not in the input, by index.
+    `route_names`: the names of the input's routes by their path there.
+    """
 
     data: dict[str, Any]
     report: ConversionReport
@@ -68,14 +72,16 @@ class ConversionResult:
 
     @property
     def needs_acceptance(self) -> bool:
-        """Whether somebody has to look before this decides as Pomerium did."""
+        """Whether the operator has to accept that requests are decided differently than in
+        Pomerium."""
         return bool(self.precedence_changes or self.report.decisive)
 
 
 def import_pomerium(
     data: object, *, source_map: SourceMap, facts: frozenset[RequestAttribute] = ALL_ATTRIBUTES
 ) -> ConversionResult:
-    """`facts` are those that every enabled proxy delivers. Never raises for what is in `data`."""
+    """Return the conversion of a Pomerium configuration. `facts` are the request attributes that
+    every enabled proxy delivers. Never raises for what is in `data`."""
     report = ConversionReport(source_map)
     options = lower_keys(data)
     for key, value in options.items():

@@ -1,4 +1,4 @@
-"""`depends_on` of a Pomerium route: the hosts that are signed in together with its own."""
+"""Converts `depends_on` of a Pomerium route: hosts that are signed in together with its own."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def convert_dependencies(
     hosts: Iterable[HostPattern],
     report: ConversionReport,
 ) -> list[str]:
-    """Pomerium names hosts, with a port where it is not the default one; `hosts` are those of the
-    routes that were taken over."""
+    """Return the origins of `depends_on`, at most `MAX_DEPENDENT_HOSTS`; those left out go into the
+    report. Pomerium names hosts, with a port that is not the default one; `hosts` are those of the
+    converted routes."""
     patterns, origins, left_out = tuple(hosts), dict[str, None](), list[str]()
     for name in parse_string_list(route.get("depends_on")):
         try:

@@ -1,4 +1,4 @@
-"""Values as Pomerium's loader takes them: words for truth, Go's durations, one text or a list."""
+"""Parses values as Pomerium's loader does: Go's booleans and durations, and lists of text."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1
 
 
 def parse_go_bool(value: object) -> bool:
+    """Return whether a value is true in Go's `strconv.ParseBool`."""
     return value is True or value == 1 or (isinstance(value, str) and value in _TRUE_WORDS)
 
 
 def is_go_bool(value: object) -> bool:
-    """Whether it is one of the words for either."""
+    """Whether a value is a boolean in Go's `strconv.ParseBool`."""
     words = isinstance(value, str) and value in _TRUE_WORDS | _FALSE_WORDS
     return words or value in (0, 1)
 
 
 def parse_go_duration(value: object) -> float | None:
-    """Go's time.ParseDuration; None for what is none."""
+    """Return the seconds of a duration in Go's `time.ParseDuration`, or None for anything else."""
     text = str(value)
     parts = _DURATION_PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -32,7 +33,7 @@ def parse_go_duration(value: object) -> float | None:
 
 
 def parse_string_list(value: object) -> list[str]:
-    """A list, or one text with commas in it."""
+    """Return the items of a list, or of one text separated by commas."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     if isinstance(value, list):
@@ -41,23 +42,25 @@ def parse_string_list(value: object) -> list[str]:
 
 
 def is_string_list(value: object) -> bool:
-    """Whether `parse_string_list` loses nothing of it, and nobody without a name is among them."""
+    """Whether `parse_string_list` loses nothing of a value, and no item is empty."""
     if isinstance(value, list):
         return all(item is None or (isinstance(item, str | int) and item != "") for item in value)
     return isinstance(value, str)
 
 
 def is_claim_map(value: object) -> bool:
-    """A map by name."""
+    """Whether a value is a map with non-empty texts as keys."""
     return isinstance(value, dict) and all(isinstance(name, str) and name for name in value)
 
 
 def lower_keys(data: object) -> dict[str, Any]:
-    """A map with its keys in lower case: the loader does not tell letter case apart."""
+    """Return a map with its keys in lower case, since Pomerium's loader ignores letter case; an
+    empty one for anything else."""
     return (
         {str(key).lower(): value for key, value in data.items()} if isinstance(data, dict) else {}
     )
 
 
 def is_unset(value: object) -> bool:
+    """Whether a value is the same as an absent one."""
     return value is None or value is False or value in ("", [], {})

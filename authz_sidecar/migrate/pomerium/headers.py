@@ -1,4 +1,4 @@
-"""What applications are told: claim headers, group filters and header templates."""
+"""Converts what applications receive: claim headers, group filters and header templates."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _CONFIDENTIAL_WORDS = ("key", "token", "secret", "password", "credential", "auth
 def convert_headers(
     options: Mapping[str, Any], routes: Iterable[Mapping[str, Any]], report: ConversionReport
 ) -> dict[str, Any]:
+    """Return the section `headers`. Group filters of all routes are combined."""
     section: dict[str, Any] = {"preset": "pomerium", "groups": "all"}
     groups = parse_string_list(options.get("jwt_groups_filter"))
     for route in routes:
@@ -39,7 +40,8 @@ def convert_headers(
 
 
 def _claim_headers(given: object, report: ConversionReport) -> dict[str, str]:
-    """A list names claims, a map headers; the headers of the preset need no word."""
+    """The headers by claim: a list names claims, a map headers; those of the preset are left
+    out."""
     if isinstance(given, dict):
         claims_by_header = {str(header): str(claim) for header, claim in given.items()}
     else:
@@ -61,7 +63,8 @@ def _claim_headers(given: object, report: ConversionReport) -> dict[str, str]:
 def convert_request_headers(
     route: Mapping[str, Any], route_path: DocumentPath, report: ConversionReport
 ) -> dict[str, Any]:
-    """`set_request_headers` of one route. Fixed values that look confidential go by reference."""
+    """Return `set_request_headers` of one route. Fixed values that look confidential become
+    references."""
     given = route.get("set_request_headers")
     path = (*route_path, "set_request_headers")
     result: dict[str, Any] = {}
@@ -97,7 +100,8 @@ def convert_request_headers(
 
 
 def passes_identity_headers(options: Mapping[str, Any], route: Mapping[str, Any]) -> bool:
-    """The route's word comes before that of all; nothing is passed where neither says so."""
+    """Whether a route passes identity headers on: its own setting overrides the global one, and the
+    default is no."""
     route_setting = route.get("pass_identity_headers")
     return parse_go_bool(
         options.get("pass_identity_headers") if route_setting is None else route_setting

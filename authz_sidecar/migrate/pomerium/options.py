@@ -1,6 +1,6 @@
-"""Every option of Pomerium Core outside its routes: what it is here, or why it is nothing here.
+"""A table of Pomerium Core's options outside routes, with the disposition of each.
 
-A table, read before anything is translated; translators correct it where a value matters.
+It is applied before anything is converted; converters correct it where a value matters.
 """
 
 from __future__ import annotations

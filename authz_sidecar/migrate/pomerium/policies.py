@@ -1,5 +1,5 @@
-"""Who may pass a Pomerium route, as our route says it: shorthands and policies, checked as they
-are carried over. What cannot be carried over refuses everybody rather than widening the route."""
+"""Converts who may pass a Pomerium route: shorthands and policies, compiled to check them. What
+cannot be converted refuses every request rather than widening access."""
 
 from __future__ import annotations
 
@@ -58,13 +58,14 @@ _SUB_POLICY_KEYS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyConverter:
-    """`facts` are those that every proxy delivers."""
+    """Converts the policies of routes. `facts` are the request attributes that every proxy
+    delivers."""
 
     report: ConversionReport
     facts: frozenset[RequestAttribute] = ALL_ATTRIBUTES
 
     def convert(self, route: Mapping[str, Any], path: DocumentPath) -> dict[str, Any]:
-        """What our route says about who may pass."""
+        """Return the settings of our route that decide who may pass."""
         shorthands = dict(_shorthands(route))
         is_valid = self._check_types(route, path) and self._check_shorthands(shorthands, path)
         documents: list[Any] = []

@@ -1,6 +1,6 @@
-"""Pomerium's `idp_*` settings as an identity provider of ours, and what remains to be done there.
+"""Converts Pomerium's `idp_*` settings to an identity provider, with what remains to be done at it.
 
-Each kind becomes the kind of the same name; here is what differs between the two.
+Each kind becomes the kind of the same name; this module has the differences between the two.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ _SECRET_VARIABLE = "OIDC_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConversion:
-    """`default_url` is Pomerium's default where ours has none. `remaining_work` is what the
-    operator still has to do; `decisive`, who may pass depends on it."""
+    """The differences of one kind of provider.
+
+    `default_url`: Pomerium's default issuer where ours has none.
+    `remaining_work`: what the operator still has to do.
+    `decisive`: whether access depends on it.
+    """
 
     default_url: str | None = None
     needs_trailing_slash: bool = False
@@ -80,12 +84,14 @@ PROVIDER_CONVERSIONS: Mapping[str, ProviderConversion] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertedProvider:
+    """An identity provider by its name."""
+
     name: str
     settings: dict[str, Any]
 
 
 def default_provider(options: Mapping[str, Any], report: ConversionReport) -> ConvertedProvider:
-    """The provider of the whole installation; one to be filled in where Pomerium used its own."""
+    """Return the provider of all routes; one to be completed where Pomerium used its hosted one."""
     provider_type = str(options.get("idp_provider") or "hosted").lower()
     conversion = PROVIDER_CONVERSIONS.get(provider_type)
     if conversion is None:
@@ -135,7 +141,8 @@ def default_provider(options: Mapping[str, Any], report: ConversionReport) -> Co
 def route_provider(
     route: Mapping[str, Any], default: ConvertedProvider, other_providers: list[ConvertedProvider]
 ) -> ConvertedProvider | None:
-    """Another client at the same provider, shared by the routes that name the same one."""
+    """Return the provider of a route with another client, shared by the routes with the same
+    client."""
     client = route.get("idp_client_id")
     if is_unset(client) and is_unset(route.get("idp_client_secret")):
         return None

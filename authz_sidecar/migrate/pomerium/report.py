@@ -1,6 +1,6 @@
-"""What became of every key of an imported configuration, so that none is lost in silence.
+"""Records what became of every key of an imported configuration, so that none is lost silently.
 
-Decides nothing about any key: the tables and translators say, this keeps account.
+Decides nothing about any key; the tables and converters do.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ DocumentPath = tuple["PathStep", ...]
 
 
 class ConversionOutcome(StrEnum):
+    """What became of a key of the input."""
+
     TRANSLATED = "translated"
     PROXY_WORK = "proxy work"
     NOT_NEEDED = "not needed"
@@ -25,7 +27,7 @@ class ConversionOutcome(StrEnum):
 
 
 class ProxyFeature(StrEnum):
-    """The parts of a proxy's configuration that work is done in."""
+    """The part of a proxy's configuration that a key belongs into."""
 
     UPSTREAM = "upstream"
     REWRITE = "rewrite"
@@ -43,9 +45,12 @@ class ProxyFeature(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disposition:
-    """`text` says where it went, why it is not needed, or what to do instead. `decisive`: who may
-    pass, or whether anybody can, depends on something being done about it. `secret` values are
-    never shown."""
+    """What becomes of a key, and why.
+
+    `text`: where it went, why it is not needed, or what to do instead.
+    `decisive`: whether access depends on the operator doing something about it.
+    `secret`: whether its value must never be shown.
+    """
 
     outcome: ConversionOutcome
     text: str
@@ -71,6 +76,7 @@ BEARER_ADVICE = (
 
 
 def translated(text: str, *, secret: bool = False, decisive: bool = False) -> Disposition:
+    """Return the disposition of a key that was translated into `text`."""
     return Disposition(
         outcome=ConversionOutcome.TRANSLATED, text=text, secret=secret, decisive=decisive
     )
@@ -79,6 +85,7 @@ def translated(text: str, *, secret: bool = False, decisive: bool = False) -> Di
 def left_to_proxy(
     feature: ProxyFeature, text: str, *, secret: bool = False, decisive: bool = False
 ) -> Disposition:
+    """Return the disposition of a key that belongs into the proxy's configuration."""
     return Disposition(
         outcome=ConversionOutcome.PROXY_WORK,
         text=text,
@@ -89,30 +96,33 @@ def left_to_proxy(
 
 
 def not_needed(reason: str, *, secret: bool = False) -> Disposition:
+    """Return the disposition of a key that is not needed, with the reason."""
     return Disposition(outcome=ConversionOutcome.NOT_NEEDED, text=reason, secret=secret)
 
 
 def unsupported(advice: str, *, decisive: bool = False, secret: bool = False) -> Disposition:
+    """Return the disposition of a key that is not supported, with what to do instead."""
     return Disposition(
         outcome=ConversionOutcome.UNSUPPORTED, text=advice, decisive=decisive, secret=secret
     )
 
 
 def for_options(names: str, disposition: Disposition) -> dict[str, Disposition]:
-    """The same for several keys, separated by spaces."""
+    """Return the same disposition for several keys, whose names are separated by spaces."""
     return dict.fromkeys(names.split(), disposition)
 
 
 @dataclass(slots=True)
 class ConversionReport:
-    """`remarks` are about no single key."""
+    """The dispositions of all keys by path. `remarks` are about no single key."""
 
     source_map: SourceMap
     entries: dict[DocumentPath, ReportEntry] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     def record(self, path: DocumentPath, disposition: Disposition, value: object = None) -> None:
-        """What was said last about a key counts: tables speak first, translators after them."""
+        """Record the disposition of a key. A later one replaces an earlier one: the tables come
+        first, the converters correct them."""
         shown = "(not shown)" if disposition.secret and value else value
         self.entries[path] = ReportEntry(
             path=path,
@@ -122,12 +132,15 @@ class ConversionReport:
         )
 
     def add_remark(self, text: str) -> None:
+        """Add a remark once."""
         if text not in self.remarks:
             self.remarks.append(text)
 
     def with_outcome(self, outcome: ConversionOutcome) -> Iterator[ReportEntry]:
+        """Return the entries with one outcome, in the order they were recorded."""
         return (entry for entry in self.entries.values() if entry.disposition.outcome is outcome)
 
     @property
     def decisive(self) -> tuple[ReportEntry, ...]:
+        """The entries that the operator has to act on because access depends on it."""
         return tuple(entry for entry in self.entries.values() if entry.disposition.decisive)

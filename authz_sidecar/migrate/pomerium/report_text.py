@@ -1,4 +1,4 @@
-"""The report of an import, for the person who does the rest."""
+"""Formats the report of an import for the operator."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ FEATURE_DIRECTIVES: dict[ProxyFeature, tuple[str, str, str, str, str]] = {
 
 
 def format_report(imported: ConversionResult) -> str:
+    """Return the report as text, one section for each kind of entry."""
     sections = (
         _precedence_changes(imported),
         _decisive(imported),

@@ -1,4 +1,4 @@
-"""Every option of a Pomerium route: what it is here, or why it is nothing here."""
+"""A table of the options of a Pomerium route, with the disposition of each."""
 
 from __future__ import annotations
 

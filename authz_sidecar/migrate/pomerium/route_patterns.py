@@ -1,4 +1,4 @@
-"""From Pomerium's `from`, `prefix`, `path` and `regex` to a place of ours, or the reason why not."""
+"""Converts Pomerium's `from`, `prefix`, `path` and `regex` to a pattern of ours."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 
 class UnsupportedPatternError(ValueError):
-    """`key` is the option that cannot be carried over, `host` where the route was, if that is
-    known. `never_matched`: the route never answered anyway."""
+    """A route whose pattern cannot be converted.
+
+    `key`: the option that cannot be converted.
+    `host`: the route's host, if that is known.
+    `never_matched`: whether the route never matched a request in Pomerium either.
+    """
 
     def __init__(self, key: str, message: str, *, never_matched: bool = False) -> None:
         super().__init__(message)
@@ -34,7 +38,7 @@ class _PathOptions:
 
 @dataclass(frozen=True, slots=True)
 class RoutePattern:
-    """`settings` are what our route says; host and paths what that means."""
+    """A converted pattern: `settings` of our route, and the host and paths that they mean."""
 
     settings: dict[str, Any]
     host: HostPattern
@@ -42,6 +46,7 @@ class RoutePattern:
 
 
 def parse_route_pattern(route: Mapping[str, Any]) -> RoutePattern:
+    """Return the pattern of a Pomerium route. Raises `UnsupportedPatternError`."""
     origin = _convert_origin(route.get("from"))
     try:
         host = parse_host_pattern(origin)
@@ -112,6 +117,7 @@ def _unanchored(pattern: str) -> str:
 
 
 def ignored_path_options(route: Mapping[str, Any]) -> tuple[str, ...]:
-    """Those of a route's path options that Pomerium's proxy does not look at."""
+    """Return those of a route's path options that Pomerium ignores, because another one takes
+    precedence."""
     given = [key for key in ("regex", "path", "prefix") if route.get(key)]
     return tuple(given[1:])

@@ -1,7 +1,8 @@
-"""Where most specific wins and first in order wins disagree about who answers.
+"""Finds requests that another route answers here than in Pomerium, because here the most specific
+route wins.
 
-Pomerium asks exact hosts before patterns, and among the routes of either takes the first in
-configuration order; see `routes.index` for what is done here.
+Pomerium takes exact hosts before patterns and, among the routes of either, the first in
+configuration order; see `routes.index` for the order here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _PREFIXES = (PathKind.PREFIX, PathKind.PLAIN_PREFIX)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutePosition:
-    """One route's place in order. `path` is its place in the input."""
+    """One route of the input in configuration order. `path` is its path in the input."""
 
     name: str
     host: HostPattern
@@ -33,14 +34,15 @@ class RoutePosition:
 
 @dataclass(frozen=True, slots=True)
 class PrecedenceChange:
-    """`earlier` answered what both could answer, and `later` does here."""
+    """A pair of routes: `earlier` answered what both match, and here `later` does."""
 
     earlier: RoutePosition
     later: RoutePosition
 
 
 def find_precedence_changes(routes: Sequence[RoutePosition]) -> Iterator[PrecedenceChange]:
-    """Every pair about which they may disagree; patterns that might meet count as meeting."""
+    """Return every pair of routes whose precedence may differ; patterns that may overlap count as
+    overlapping."""
     by_host: dict[HostPattern, list[RoutePosition]] = {}
     for route in routes:
         by_host.setdefault(route.host, []).append(route)
@@ -55,9 +57,9 @@ def find_precedence_changes(routes: Sequence[RoutePosition]) -> Iterator[Precede
 def find_uncovered_hosts(
     routes: Sequence[RoutePosition], *, hosts_without_route: Sequence[HostPattern] = ()
 ) -> Iterator[HostPattern]:
-    """Exact hosts on which a pattern could answer where none of their own routes does. Pomerium
-    answers not found there, because a host of its own is asked alone. `hosts_without_route` are
-    those that lost a route."""
+    """Return exact hosts on which a pattern could match where none of their own routes does.
+    Pomerium answers 404 there, because it looks at the routes of the exact host only.
+    `hosts_without_route` are those that lost a route."""
     patterns = [route for route in routes if route.host.depth is not WildcardDepth.EXACT]
     rules_by_host: dict[HostPattern, list[PathRule]] = {
         host: [] for host in hosts_without_route if host.depth is WildcardDepth.EXACT

@@ -1,4 +1,4 @@
-"""The sections of our configuration outside routes: server, secrets, sessions, assertion."""
+"""Converts the sections outside routes: server, secrets, sessions and assertion."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _DEFAULT_LIFETIME = "14h"
 
 
 def convert_server(options: Mapping[str, Any], report: ConversionReport) -> dict[str, Any]:
+    """Return the section `server`."""
     section: dict[str, Any] = {}
     if (host := _auth_host(options, report)) is not None:
         section["auth_host"] = host
@@ -58,7 +59,8 @@ def _auth_host(options: Mapping[str, Any], report: ConversionReport) -> str | No
 
 
 def convert_secret_keys(options: Mapping[str, Any]) -> list[dict[str, str]]:
-    """References only. What a file holds keeps its place, what stood in the open gets a name."""
+    """Return references for `secret_keys`: a file stays a file, a value in the configuration
+    becomes an environment variable."""
     if is_unset(options.get("shared_secret")) and (file := options.get("shared_secret_file")):
         return [{"file": str(file)}]
     return [{"env": "AUTHZ_SECRET_KEY"}]
@@ -67,6 +69,7 @@ def convert_secret_keys(options: Mapping[str, Any]) -> list[dict[str, str]]:
 def convert_signing_keys(
     options: Mapping[str, Any], report: ConversionReport
 ) -> list[dict[str, str]]:
+    """Return references for `assertion.signing_keys`."""
     if not is_unset(options.get("signing_key")):
         reference = {"env": "AUTHZ_SIGNING_KEY"}
     elif not is_unset(file := options.get("signing_key_file")):
@@ -84,6 +87,7 @@ def convert_signing_keys(
 def convert_sessions(
     options: Mapping[str, Any], report: ConversionReport, *, has_auth_host: bool
 ) -> dict[str, Any]:
+    """Return the section `sessions`."""
     lifetime = _lifetime(options, report)
     # Pomerium knows no idle time-out.
     section: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Our configuration as YAML that people read: short things on one line, comments where they help."""
+"""Writes a configuration as readable YAML: short values on one line, with comments."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ _COMMENTS = {
 
 
 def to_yaml(conversion: ConversionResult, *, source: str) -> str:
+    """Return the converted configuration as YAML with comments. `source` is the name of the input
+    file."""
     lines = [f"# Written by `authz-sidecar import pomerium` from {_printable(source)}.", ""]
     for key, value in conversion.data.items():
         if comment := _COMMENTS.get(key):
