@@ -78,9 +78,9 @@ class ProviderPreset:
     secret_is_signed_jwt: bool = False
     """Whether the client's secret is a token that we sign with `client_key`."""
     posts_user_name: bool = False
-    """Whether a name comes with the answer that the browser posts, at the first sign-in only."""
+    """Whether the name is in the authorization response that the browser posts, at the first sign-in only."""
     groups_are_self_service: bool = False
-    """Whether anybody with an account there can make a group of any name that is free."""
+    """Whether any user of the provider can create a group with any name that is free."""
     assertion_audience: Literal["issuer", "token_endpoint"] = "issuer"
 
     def tenant_template(self, issuer: str) -> str | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 SITES: Final = {
-    "public": "open to everybody",
-    "app": "anybody who is signed in",
+    "public": "public",
+    "app": "every signed-in user",
     "admin": "members of the group admins",
 }
 AUTH_HOST: Final = "auth.localhost"

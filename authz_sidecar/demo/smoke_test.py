@@ -56,7 +56,7 @@ class SmokeTest:
             ("an API client without a session gets 401 and JSON", self._api_client),
             ("a browser is led to the provider's sign-in page", self._redirected_to_provider),
             ("alice signs in and is back at her address, query included", self._sign_in),
-            ("the app is told who she is, in headers that she cannot forge", self._identity),
+            ("the app receives her identity in headers that she cannot forge", self._identity),
             ("the app never sees the session cookie, only its own", self._session_cookie),
             ("the admin site knows her without another trip to the provider", self._second_site),
             ("her cookie of one site opens no other site", self._replay),
@@ -106,7 +106,7 @@ class SmokeTest:
         page = self._alice.submit(self._sign_in_page, {"sub": ALICE.subject})
         expect(page.status == 200, _describe(page))
         expect(page.url == f"{self._app}{_TARGET}", f"ended at {page.url}")
-        expect(escape(_TARGET) in page.text, "the app was asked for something else")
+        expect(escape(_TARGET) in page.text, "the app received another target")
         expect(ALICE.name in page.text, "the app does not greet her by name")
 
     def _identity(self) -> None:
@@ -132,7 +132,9 @@ class SmokeTest:
         page = self._alice.browse(f"{self._admin}/")
         expect(page.status == 200 and page.url == f"{self._admin}/", _describe(page))
         expect(ALICE.name in page.text, "the app does not greet her by name")
-        expect(_host(self._issuer) not in self._alice.visited_hosts, "the provider was asked again")
+        expect(
+            _host(self._issuer) not in self._alice.visited_hosts, "the provider was visited again"
+        )
 
     def _replay(self) -> None:
         thief = Browser()

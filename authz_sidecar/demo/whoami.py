@@ -74,9 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
             host=escape(host),
             greeting=escape(f"Hello, {name}" if name else "Hello, anonymous visitor"),
             explanation=escape(
-                "The proxy let this request through and told the app who you are."
+                "The proxy let this request through and sent the app your identity."
                 if name
-                else "The proxy let this request through without asking who you are."
+                else "The proxy let this request through without a sign-in."
             ),
             method=escape(self.command),
             target=escape(self.path),

@@ -107,9 +107,9 @@ def _notes(patterns: dict[HostPattern, None]) -> list[str]:
     notes = []
     for pattern in patterns:
         if pattern.port is not None:
-            notes.append(f"`{pattern}` has a port of its own: listen there too")
+            notes.append(f"`{pattern}` has its own port: listen there too")
         elif pattern.scheme == "http":
             notes.append(f"`{pattern}` is plain http: the files listen with TLS on port 443")
         if pattern.depth is WildcardDepth.ANY:
-            notes.append(f"`{pattern}`: see that names of every depth have a certificate")
+            notes.append(f"`{pattern}`: make sure that names of every depth have a certificate")
     return notes

@@ -31,7 +31,9 @@ def render_ingress_nginx(facts: DeploymentFacts, *, nginx_removals: TextFile) ->
     headers that no client may send. Raises `SnippetError` if the sidecar listens on a Unix
     socket."""
     if not isinstance(facts.check, TcpAddress) or not isinstance(facts.web, TcpAddress):
-        raise SnippetError("ingress-nginx cannot ask over a Unix socket: give the listeners ports")
+        raise SnippetError(
+            "ingress-nginx cannot connect to a Unix socket: give the listeners ports"
+        )
     return [
         TextFile("annotations.yaml", _annotations(facts, facts.check.port)),
         TextFile("pages.yaml", _pages(facts, facts.web.port)),

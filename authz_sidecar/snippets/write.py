@@ -60,7 +60,7 @@ def _read(proxy: str, name: str) -> TextFile:
 
 def _require_tcp(address: ListenAddress, *, proxy: str, setting: str) -> TcpAddress:
     if not isinstance(address, TcpAddress):
-        raise SnippetError(f"{proxy} cannot ask over a Unix socket: give `{setting}` a port")
+        raise SnippetError(f"{proxy} cannot connect to a Unix socket: give `{setting}` a port")
     return address
 
 

@@ -339,7 +339,7 @@ def test_snippet_writes_files_once(run: Run) -> None:
 @pytest.mark.parametrize(
     ("addition", "complaint"),
     [
-        pytest.param("server: {listen: 'unix:/run/a'}", "haproxy cannot ask over a Unix socket",
+        pytest.param("server: {listen: 'unix:/run/a'}", "haproxy cannot connect to a Unix socket",
                      id="unix"),
         pytest.param("sever: {}", "did you mean `server`?", id="schema"),
         pytest.param("policies: {a: [{alow: {}}]}", "alow", id="policy"),

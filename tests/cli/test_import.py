@@ -36,10 +36,10 @@ def test_another_winner_wants_to_be_accepted(run: Run) -> None:
     Path("config.yaml").write_text(OTHER)
     code, out, err = run("import", "pomerium", "config.yaml")
     assert code == 1
-    assert err.startswith("OTHER ROUTE ANSWERS")
+    assert err.startswith("DIFFERENT ROUTE")
     assert (
         "config.yaml:7:5: `a.example.com /late` (https://a.example.com, plain prefix `/late`)\n"
-        "    now answers before `a.example.com` (https://a.example.com, prefix `/`) on line 6\n"
+        "    now takes precedence over `a.example.com` (https://a.example.com, prefix `/`) on line 6\n"
     ) in err
     assert run("import", "pomerium", "config.yaml", "--accept") == (0, out, err)
 

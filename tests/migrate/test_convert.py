@@ -230,7 +230,7 @@ def test_an_issuer_that_pomerium_knew(kind: str, issuer: str) -> None:
     config, _ = load_converted(result, HERE)
     assert config.identity_providers[kind].issuer == issuer
     assert ("fill in its issuer" in format_report(result)) == (kind == "okta")
-    assert ("account at any organisation" in format_report(result)) == (kind == "azure")
+    assert ("accounts of every organisation" in format_report(result)) == (kind == "azure")
 
 
 def test_parameters_of_the_request_come_over() -> None:
@@ -314,7 +314,7 @@ def test_what_cannot_be_carried_over_refuses() -> None:
         "DECIDE FIRST",
         "cookie_htp_only: is left out: unknown option `cookie_htp_only`",
         "did you mean `cookie_http_only`?",
-        "`tcp+https` is no web traffic",
+        "`tcp+https` is not HTTP",
         "only `*.` in front of a name is a pattern here",
         "contains `%`",
         "no path begins like this",
@@ -330,15 +330,15 @@ def test_what_cannot_be_carried_over_refuses() -> None:
 @pytest.mark.parametrize(
     ("option", "why"),
     [
-        ("allow_any_authenticated_user: yes", "is no `true` or `false`"),
-        ("cors_allow_preflight: [true]", "is no `true` or `false`"),
-        ("allowed_users: {ann: true}", "is no list of names"),
-        ("allowed_users: [{ann: true}]", "is no list of names"),
-        ("allowed_domains: 5", "is no list of names"),
-        ("allowed_domains: ['']", "is no list of names"),
-        ("allowed_idp_claims: [groups]", "is no map of claims"),
-        ("allowed_idp_claims: {'': a}", "is no map of claims"),
-        ("sub_policies: {a: 1}", "is no list"),
+        ("allow_any_authenticated_user: yes", "is not `true` or `false`"),
+        ("cors_allow_preflight: [true]", "is not `true` or `false`"),
+        ("allowed_users: {ann: true}", "is not a list of names"),
+        ("allowed_users: [{ann: true}]", "is not a list of names"),
+        ("allowed_domains: 5", "is not a list of names"),
+        ("allowed_domains: ['']", "is not a list of names"),
+        ("allowed_idp_claims: [groups]", "is not a map of claims"),
+        ("allowed_idp_claims: {'': a}", "is not a map of claims"),
+        ("sub_policies: {a: 1}", "is not a list"),
     ],
 )
 def test_what_pomerium_would_not_load_refuses(option: str, why: str) -> None:
@@ -346,7 +346,7 @@ def test_what_pomerium_would_not_load_refuses(option: str, why: str) -> None:
     result = convert_text(text)
     (route,) = result.data["routes"]
     assert route["policy"] == DENY_ALL
-    assert f"{why}; the route refuses everybody" in format_report(result)
+    assert f"{why}; the route refuses every request" in format_report(result)
 
 
 def test_a_sub_policy_of_text_counts_and_its_compiled_form_does_not() -> None:

@@ -168,7 +168,7 @@ def test_nginx_repeats_answers_where_the_sidecar_lets_it() -> None:
 
 @pytest.mark.parametrize("proxy", ["traefik", "haproxy", "ingress-nginx"])
 def test_no_unix_socket_where_the_proxy_cannot(proxy: str) -> None:
-    with pytest.raises(SnippetError, match="cannot ask over a Unix socket"):
+    with pytest.raises(SnippetError, match="cannot connect to a Unix socket"):
         render_snippet(proxy, replace(MINE, check=UnixAddress("/run/check.sock")))
 
 

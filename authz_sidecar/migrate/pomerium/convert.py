@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import RequestAttribute
     from authz_sidecar.routes.model import HostPattern
 
-_NO_EFFECT = not_needed("says nothing, or what is so anyway")
+_NO_EFFECT = not_needed("has no effect, or is the default here")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +127,7 @@ class _Converter:
         for host in find_uncovered_hosts(
             self.positions, hosts_without_route=self.hosts_without_route
         ):
-            added[len(routes)] = f"Pomerium answers not found elsewhere on {host}"
+            added[len(routes)] = f"Pomerium answers 404 elsewhere on {host}"
             routes.append(
                 {"name": self._unique_name(f"{host} else"), "from": str(host), "policy": DENY_ALL}
             )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ONE_PROCESS = "one process answers here, there are no services to connect"
 _NO_TRACING = "tracing is not there yet: follow a request by its id in the logs"
-_NO_SSH = "SSH is no web traffic: keep Pomerium, or another bastion, for it"
+_NO_SSH = "SSH is not HTTP: keep Pomerium or another bastion for it"
 _NO_MCP = "MCP needs the body of a request, which is not read yet: keep Pomerium for these routes"
 _NO_BRANDING = "the pages have one look"
 
@@ -79,7 +79,7 @@ OPTIONS: Mapping[str, Disposition] = {
     "cookie_same_site": translated("sessions.cookie.same_site"),
     "cookie_http_only": not_needed("scripts never see the cookie"),
     "cookie_secure": not_needed("the cookie is `Secure` on every https host"),
-    # What applications are told.
+    # What applications receive.
     "jwt_claims_headers": translated("headers.claims"),
     "jwt_groups_filter": translated("headers.groups"),
     "jwt_issuer_format": not_needed("the issuer of the assertion is the host"),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from authz_sidecar.core.types import RequestAttribute
 
 DENY_ALL: list[dict[str, Any]] = [{"deny": {"or": [{"accept": True}]}}]
-_DENIES_EVERYBODY = "; the route refuses everybody until you have written it anew"
+_DENIES_EVERYBODY = "; the route refuses every request until you rewrite the policy"
 
 _FLAGS = (
     "allow_public_unauthenticated_access",
@@ -44,9 +44,9 @@ _FLAGS = (
 _LISTS = ("allowed_domains", "allowed_users")
 _EXPECTED_TYPES: tuple[tuple[tuple[str, ...], Callable[[object], bool], str], ...] = (
     (_FLAGS, is_go_bool, "`true` or `false`"),
-    (_LISTS, is_string_list, "list of names"),
-    (("allowed_idp_claims",), is_claim_map, "map of claims"),
-    (("sub_policies",), lambda value: isinstance(value, list), "list"),
+    (_LISTS, is_string_list, "a list of names"),
+    (("allowed_idp_claims",), is_claim_map, "a map of claims"),
+    (("sub_policies",), lambda value: isinstance(value, list), "a list"),
 )
 _SUB_POLICY_KEYS = {
     "id": not_needed("policies have names"),
@@ -90,7 +90,7 @@ class PolicyConverter:
             for name in names:
                 value = route.get(name)
                 if not is_unset(value) and not has_type(value):
-                    self._record_unsupported((*path, name), f"is no {type_name}", value)
+                    self._record_unsupported((*path, name), f"is not {type_name}", value)
                     is_valid = False
         return is_valid
 

@@ -180,7 +180,7 @@ def _issuer(
         return PLACEHOLDER_ISSUER
     if PRESETS[name].tenant_template(url) is not None:
         report.add_remark(
-            "everybody with an account at any organisation can sign in: name your tenant in the"
+            "accounts of every organisation can sign in: name your tenant in the"
             f" issuer, `{PRESETS[name].example}`, or several in `allowed_tenants`"
         )
     if conversion.needs_trailing_slash and not url.endswith("/"):

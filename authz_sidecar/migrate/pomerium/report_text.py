@@ -78,12 +78,12 @@ def format_report(imported: ConversionResult) -> str:
 def _precedence_changes(imported: ConversionResult) -> Iterator[str]:
     if not imported.precedence_changes:
         return
-    yield "OTHER ROUTE ANSWERS: Pomerium takes the first that fits, here the most specific wins"
+    yield "DIFFERENT ROUTE: Pomerium takes the first route that matches, here the most specific wins"
     source_map = imported.report.source_map
     for change in imported.precedence_changes:
         file, line, column = source_map.location_of(*change.later.path)
         yield f"  {file}:{line}:{column}: {_format_position(change.later)}"
-        yield f"    now answers before {_format_position(change.earlier)} on line {source_map.location_of(*change.earlier.path)[1]}"
+        yield f"    now takes precedence over {_format_position(change.earlier)} on line {source_map.location_of(*change.earlier.path)[1]}"
 
 
 def _format_position(route: RoutePosition) -> str:

@@ -52,11 +52,11 @@ ROUTE_OPTIONS: Mapping[str, Disposition] = {
     **for_options(
         "load_balancing_policy lb_policy lb_config envoy_opts health_checks outlier_detection"
         " circuit_breaker_thresholds healthy_panic_threshold",
-        left_to_proxy(ProxyFeature.UPSTREAM, "how its instances are chosen and watched"),
+        left_to_proxy(ProxyFeature.UPSTREAM, "load balancing and health checks"),
     ),
     **for_options(
         "prefix_rewrite regex_rewrite_pattern regex_rewrite_substitution",
-        left_to_proxy(ProxyFeature.REWRITE, "of the path; the sidecar judges the path before it"),
+        left_to_proxy(ProxyFeature.REWRITE, "of the path; the sidecar decides on the path before it is rewritten"),
     ),
     **for_options(
         "host_rewrite host_rewrite_header host_path_regex_rewrite_pattern"
@@ -86,7 +86,7 @@ ROUTE_OPTIONS: Mapping[str, Disposition] = {
     **for_options(
         "kubernetes_service_account_token kubernetes_service_account_token_file",
         unsupported(
-            "the API server has to be told who it is: have the proxy add the token and set"
+            "the API server needs the user's identity: have the proxy add the token and set"
             " `Impersonate-User` from the identity headers", decisive=True, secret=True),
     ),
     "enable_google_cloud_serverless_authentication": unsupported("have the proxy add Google's token"),
@@ -97,6 +97,6 @@ ROUTE_OPTIONS: Mapping[str, Disposition] = {
     "mcp": unsupported(_NO_MCP, decisive=True),
     **for_options(
         "upstream_tunnel ssh_policy session_recording",
-        unsupported("SSH is no web traffic: keep Pomerium, or another bastion, for it"),
+        unsupported("SSH is not HTTP: keep Pomerium or another bastion for it"),
     ),
 }  # fmt: skip

@@ -74,7 +74,7 @@ def _convert_origin(written: object) -> str:
     if scheme not in ("http", "https") or not separator:
         kind = f"`{scheme}` is" if separator else "this is"
         raise UnsupportedPatternError(
-            "from", f"{kind} no web traffic: keep Pomerium, or another way, for it"
+            "from", f"{kind} not HTTP: keep Pomerium, or another proxy, for it"
         )
     if "*" not in authority:
         return f"{scheme}://{authority}"

@@ -48,7 +48,7 @@ def _auth_host(options: Mapping[str, Any], report: ConversionReport) -> str | No
         report.record(path, unsupported(str(error)), url)
         return None
     if origin.host == _HOSTED_AUTHENTICATE:
-        reason = "people sign in at your own provider, on the host they asked for"
+        reason = "users sign in at your own provider, on the host that they requested"
         report.record(path, not_needed(reason), url)
         return None
     report.add_remark(
