@@ -159,9 +159,11 @@ async def test_workers_count_together(redis_server: RedisServer) -> None:
     assert passed == [True, True, True, True, False, False]
 
 
-def counted(at: SignInFixture, endpoint: str) -> float:
-    assert isinstance(at.context.recorder, Metrics)
-    [family] = [each for each in at.context.recorder.snapshot() if each.name == "authz_throttled"]
+def counted(fixture: SignInFixture, endpoint: str) -> float:
+    assert isinstance(fixture.context.recorder, Metrics)
+    [family] = [
+        each for each in fixture.context.recorder.snapshot() if each.name == "authz_throttled"
+    ]
     return sum(value for _, labels, value in family.samples if ("endpoint", endpoint) in labels)
 
 
@@ -176,7 +178,10 @@ def counted(at: SignInFixture, endpoint: str) -> float:
     ],
 )
 async def test_too_many_requests(endpoint: str, path: str) -> None:
-    async with running_sign_in(NOBODY, limits=RateLimit(requests=2)) as at, at.browser() as browser:
+    async with (
+        running_sign_in(NOBODY, limits=RateLimit(requests=2)) as fixture,
+        fixture.browser() as browser,
+    ):
         replies = [
             await browser.get(f"{APP}/.auth/{path}", **{"x-client": "192.0.2.1"}) for _ in range(3)
         ]
@@ -186,13 +191,16 @@ async def test_too_many_requests(endpoint: str, path: str) -> None:
         assert "Too many requests" in told.text
         assert "192.0.2.1" not in told.text
         assert told.headers["cache-control"] == "no-store"
-        assert counted(at, endpoint) == 1
+        assert counted(fixture, endpoint) == 1
         other = await browser.get(f"{APP}/.auth/{path}", **{"x-client": "192.0.2.2"})
         assert other.status_code != 429
 
 
 async def test_pages_that_cost_nothing_are_not_throttled() -> None:
-    async with running_sign_in(NOBODY, limits=RateLimit(requests=1)) as at, at.browser() as browser:
+    async with (
+        running_sign_in(NOBODY, limits=RateLimit(requests=1)) as fixture,
+        fixture.browser() as browser,
+    ):
         for page in ("", "userinfo", "signed_out", "sign_out"):
             for _ in range(3):
                 reply = await browser.get(f"{APP}/.auth/{page}", **{"x-client": "192.0.2.1"})
@@ -201,11 +209,11 @@ async def test_pages_that_cost_nothing_are_not_throttled() -> None:
 
 async def test_a_flood_of_starts_leaves_one_counter() -> None:
     async with (
-        running_sign_in(NOBODY, limits=RateLimit(requests=20)) as at,
-        at.browser() as browser,
+        running_sign_in(NOBODY, limits=RateLimit(requests=20)) as fixture,
+        fixture.browser() as browser,
     ):
         for number in range(60):
             await browser.get(
                 f"{APP}/.auth/start?rd=/{number}&login_hint=victim", **{"x-client": "192.0.2.1"}
             )
-        assert len(at.store) == 1
+        assert len(fixture.store) == 1

@@ -99,15 +99,15 @@ def bearer(token: str) -> tuple[str, str]:
     return "authorization", f"Bearer {token}"
 
 
-async def account(at: AuthorizerFixture, name: str = "deploy", **options: Any) -> str:
-    accounts = ServiceAccounts(at.sessions)
+async def account(fixture: AuthorizerFixture, name: str = "deploy", **options: Any) -> str:
+    accounts = ServiceAccounts(fixture.sessions)
     token, _ = await accounts.create_token(name, **{"lifetime": 86400.0, "routes": (), **options})
     return token
 
 
-async def tool(at: AuthorizerFixture, origin: str = APP) -> str:
-    _, parent = await at.sessions.create(identity=ALICE, scope=APP)
-    secret, _ = await at.sessions.create(
+async def tool(fixture: AuthorizerFixture, origin: str = APP) -> str:
+    _, parent = await fixture.sessions.create(identity=ALICE, scope=APP)
+    secret, _ = await fixture.sessions.create(
         identity=ALICE, scope=tool_scope(origin), parent=parent, kind=SessionKind.TOOL
     )
     return format_api_token(ApiTokenPrefix.TOOL, secret)

@@ -115,8 +115,8 @@ def place(*, store: SessionStore | None = None, guesses: int = 3) -> Place:
         key=b"p" * 32,
         run_in_thread=hashing.run,
     )
-    at = build_authorizer(BASIC, ENGINEERS, NOT_HERE, authenticators=(passwords,))
-    return Place(at, hashing, now, throttled)
+    fixture = build_authorizer(BASIC, ENGINEERS, NOT_HERE, authenticators=(passwords,))
+    return Place(fixture, hashing, now, throttled)
 
 
 def basic(user: str, password: str) -> tuple[str, str]:

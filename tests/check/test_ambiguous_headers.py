@@ -44,10 +44,10 @@ def furnished(preset: str = "default") -> AuthorizerFixture:
     return build_authorizer(*ROUTES, preset=preset, claims=CLAIMS)
 
 
-def assert_refused(reply: HttpResponse, home: AuthorizerFixture, name: str, *, by: str) -> None:
+def assert_refused(reply: HttpResponse, fixture: AuthorizerFixture, name: str, *, by: str) -> None:
     assert reply.status == 403, (name, by, reply)
-    assert home.record.reasons == ("ambiguous-header",)
-    assert (home.record.outcome, home.record.header) == ("deny", name)
+    assert fixture.record.reasons == ("ambiguous-header",)
+    assert (fixture.record.outcome, fixture.record.header) == ("deny", name)
     assert not any(each.startswith(("x-auth-", "remote-", "cookie")) for each, _ in reply.headers)
     # The first question that nginx asks knows no reasons of our own.
     reason = "forbidden" if by in {"nginx", "ingress-nginx"} else "ambiguous-header"
@@ -57,26 +57,26 @@ def assert_refused(reply: HttpResponse, home: AuthorizerFixture, name: str, *, b
 @pytest.mark.parametrize("by", NAMES)
 @pytest.mark.parametrize("preset", PRESETS)
 async def test_no_managed_name_arrives_in_another_spelling(by: str, preset: str) -> None:
-    home = furnished(preset)
-    cookie = await home.sign_in()
+    fixture = furnished(preset)
+    cookie = await fixture.sign_in()
     for name in (*PRESETS[preset], "X-Department", "X-Tenant"):
         for separator in SEPARATORS:
             for other in map(str.lower, respelled(name, separator)):
-                reply = await home.check(
+                reply = await fixture.check(
                     f"{APP}/page", cookie, (other, "mallory"), JSON, adapter=by
                 )
-                assert_refused(reply, home, other, by=by)
+                assert_refused(reply, fixture, other, by=by)
 
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_no_name_that_clients_may_not_bring_arrives_in_another_spelling(by: str) -> None:
-    home = furnished()
+    fixture = furnished()
     members = (f"{prefix}Anything" for prefix in UNTRUSTED_PREFIXES)
     for number, name in enumerate((*UNTRUSTED, *members)):
         separator = SEPARATORS[number % len(SEPARATORS)]
         for other in map(str.lower, respelled(name, separator)[-1:]):
-            reply = await home.check(f"{APP}/public/", (other, "mallory"), adapter=by)
-            assert_refused(reply, home, other, by=by)
+            reply = await fixture.check(f"{APP}/public/", (other, "mallory"), adapter=by)
+            assert_refused(reply, fixture, other, by=by)
 
 
 @pytest.mark.parametrize("by", NAMES)
@@ -91,33 +91,33 @@ async def test_no_name_that_clients_may_not_bring_arrives_in_another_spelling(by
 async def test_it_is_refused_before_anything_else_is_asked(
     by: str, path: str, *, signed_in: bool
 ) -> None:
-    home = furnished()
-    who = [await home.sign_in()] if signed_in else []
+    fixture = furnished()
+    who = [await fixture.sign_in()] if signed_in else []
     for name in ("x_auth_user", "x.department", "x-forwarded!anything"):
-        reply = await home.check(f"{APP}{path}", *who, (name, "x"), HTML, adapter=by)
-        assert_refused(reply, home, name, by=by)
-    reply = await home.check(
+        reply = await fixture.check(f"{APP}{path}", *who, (name, "x"), HTML, adapter=by)
+        assert_refused(reply, fixture, name, by=by)
+    reply = await fixture.check(
         f"https://no.example.com{path}", ("x_auth_user", "x"), HTML, adapter=by
     )
-    assert_refused(reply, home, "x_auth_user", by=by)
+    assert_refused(reply, fixture, "x_auth_user", by=by)
 
 
 @pytest.mark.parametrize("by", [name for name in NAMES if name != "nginx-challenge"])
 async def test_names_that_are_spelled_as_they_are_pass(by: str) -> None:
     """A proxy replaces them; and those of other headers are nobody's but the application's."""
-    home = furnished()
+    fixture = furnished()
     lines = (("x-auth-user", "mallory"), ("x-department", "x"), ("x.team", "red"), ("x_team", "1"))
-    reply = await home.check(f"{APP}/page", await home.sign_in(), *lines, adapter=by)
+    reply = await fixture.check(f"{APP}/page", await fixture.sign_in(), *lines, adapter=by)
     assert reply.status == 200
     assert header(reply, "x-auth-user") == "alice"
-    assert home.record.header is None
+    assert fixture.record.header is None
 
 
 async def test_people_are_told_in_words_and_programs_by_code() -> None:
-    home = furnished()
-    page = await home.check(f"{APP}/", ("x.auth.user", "<script>"), HTML)
+    fixture = furnished()
+    page = await fixture.check(f"{APP}/", ("x.auth.user", "<script>"), HTML)
     assert "can be mistaken for another one" in page.body.decode()
     assert "script" not in page.body.decode()
-    program = await home.check(f"{APP}/", ("x.auth.user", "root"), JSON)
+    program = await fixture.check(f"{APP}/", ("x.auth.user", "root"), JSON)
     assert json.loads(program.body)["error"] == "ambiguous-header"
     assert b"root" not in program.body

@@ -58,16 +58,20 @@ class BrokenStore(MemoryStore):
 
 
 async def test_somebody_signed_in_passes_with_an_identity() -> None:
-    home = build_authorizer(SIGNED_IN)
-    reply = await home.check(f"{APP}/page", await home.sign_in(), HTML)
+    fixture = build_authorizer(SIGNED_IN)
+    reply = await fixture.check(f"{APP}/page", await fixture.sign_in(), HTML)
     assert reply.status == 200
     assert not reply.body
     assert header(reply, "x-auth-user") == "alice"
     assert header(reply, "x-auth-groups") == "eng,ops"
     assert header(reply, "set-cookie") is None
     assert header(reply, "cookie") is None
-    assert (home.record.outcome, home.record.status, home.record.route) == ("allow", 200, "app")
-    assert home.record.session is not None
+    assert (fixture.record.outcome, fixture.record.status, fixture.record.route) == (
+        "allow",
+        200,
+        "app",
+    )
+    assert fixture.record.session is not None
 
 
 @pytest.mark.parametrize(
@@ -100,51 +104,51 @@ async def test_somebody_signed_in_passes_with_an_identity() -> None:
 async def test_sign_in_first(
     method: str, headers: list[tuple[str, str]], status: int, back: str
 ) -> None:
-    home = build_authorizer(SIGNED_IN)
-    reply = await home.check(f"{APP}/a?b=c&d=%2e", *headers, method=method)
+    fixture = build_authorizer(SIGNED_IN)
+    reply = await fixture.check(f"{APP}/a?b=c&d=%2e", *headers, method=method)
     assert reply.status == status
     assert header(reply, "set-cookie") is None
     assert header(reply, "cache-control") == "no-store"
     told = header(reply, "location") or json.loads(reply.body)["sign_in_url"]
     assert told == start(back)
     assert (header(reply, "www-authenticate") == "Bearer") == (status == 401)
-    assert home.record.outcome == "sign-in"
+    assert fixture.record.outcome == "sign-in"
 
 
 async def test_a_backslash_in_a_query_is_what_browsers_send() -> None:
-    home = build_authorizer(SIGNED_IN)
-    reply = await home.check(rf"{APP}/a?b=c\d", HTML)
+    fixture = build_authorizer(SIGNED_IN)
+    reply = await fixture.check(rf"{APP}/a?b=c\d", HTML)
     assert header(reply, "location") == start(f"{APP}/a?b=c%5Cd")
-    assert (await home.check(rf"{APP}/a?b=c\d", await home.sign_in())).status == 200
-    assert (await home.check(rf"{APP}/a\b", HTML)).status == 400
+    assert (await fixture.check(rf"{APP}/a?b=c\d", await fixture.sign_in())).status == 200
+    assert (await fixture.check(rf"{APP}/a\b", HTML)).status == 400
 
 
 async def test_a_return_address_too_long_to_keep_loses_its_query() -> None:
-    home = build_authorizer(SIGNED_IN)
-    reply = await home.check(f"{APP}/a?{'b' * 3000}", HTML)
+    fixture = build_authorizer(SIGNED_IN)
+    reply = await fixture.check(f"{APP}/a?{'b' * 3000}", HTML)
     assert header(reply, "location") == start(f"{APP}/a") + "&shortened=1"
-    reply = await home.check(f"{APP}/{'a' * 3000}", HTML)
+    reply = await fixture.check(f"{APP}/{'a' * 3000}", HTML)
     assert header(reply, "location") == start(f"{APP}/") + "&shortened=1"
 
 
 async def test_refusals_are_pages_for_people_and_json_for_programs() -> None:
-    home = build_authorizer(ADMIN)
-    cookie = await home.sign_in()
-    page = await home.check(f"{APP}/admin?a=1", cookie, HTML)
+    fixture = build_authorizer(ADMIN)
+    cookie = await fixture.sign_in()
+    page = await fixture.check(f"{APP}/admin?a=1", cookie, HTML)
     assert page.status == 403
     assert header(page, "x-authz-reason") == "groups-unauthorized"
     assert header(page, "location") is None
     text = page.body.decode()
     assert "alice@example.com" in text
-    assert home.record.request_id in text
+    assert fixture.record.request_id in text
     switch = start(f"{APP}/admin?a=1") + "&amp;switch=1"
     assert switch in text
-    program = await home.check(f"{APP}/admin", cookie, JSON)
+    program = await fixture.check(f"{APP}/admin", cookie, JSON)
     assert (program.status, header(program, "content-type")) == (403, "application/json")
     assert json.loads(program.body) == {
         "error": "groups-unauthorized",
         "message": "Access denied.",
-        "request_id": home.record.request_id,
+        "request_id": fixture.record.request_id,
     }
 
 
@@ -162,11 +166,11 @@ async def test_refusals_are_pages_for_people_and_json_for_programs() -> None:
 async def test_hosts_without_a_route_are_refused_and_never_sent_to_sign_in(
     name: str, url: str
 ) -> None:
-    home = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
-    reply = await home.check(url, HTML, await home.sign_in(), adapter=name)
+    fixture = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
+    reply = await fixture.check(url, HTML, await fixture.sign_in(), adapter=name)
     assert reply.status == 403
     assert header(reply, "location") is None
-    assert home.record.reasons == ("route-not-found",)
+    assert fixture.record.reasons == ("route-not-found",)
 
 
 HOSTS = st.one_of(
@@ -179,8 +183,8 @@ HOSTS = st.one_of(
 @settings(max_examples=200)
 @given(host=HOSTS, name=st.sampled_from(NAMES))
 async def test_no_host_but_the_known_one_ever_passes(host: str, name: str) -> None:
-    home = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
-    reply = await home.check(f"https://{host}/", HTML, adapter=name)
+    fixture = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
+    reply = await fixture.check(f"https://{host}/", HTML, adapter=name)
     known = host.lower().removesuffix(":443").removesuffix(".") == "app.example.com"
     if name == "ingress-nginx":  # there the host is what stands before the first slash
         known = host.partition("/")[0].lower().removesuffix(":443").rstrip(".") == "app.example.com"
@@ -202,44 +206,44 @@ async def test_no_host_but_the_known_one_ever_passes(host: str, name: str) -> No
 async def test_a_path_that_leads_to_several_routes_is_refused_whoever_asks(
     path: str, name: str
 ) -> None:
-    home = build_authorizer(PUBLIC, ADMIN, SIGNED_IN)
-    cookie = await home.sign_in(replace(ALICE, groups=("admins",)))
+    fixture = build_authorizer(PUBLIC, ADMIN, SIGNED_IN)
+    cookie = await fixture.sign_in(replace(ALICE, groups=("admins",)))
     for who in ((), (cookie,)):
-        reply = await home.check(f"{APP}{path}", *who, HTML, adapter=name)
+        reply = await fixture.check(f"{APP}{path}", *who, HTML, adapter=name)
         refused = 403 if name in {"nginx", "ingress-nginx"} else 400
         assert reply.status == refused
-        assert home.record.outcome == "refused"
-        assert "several readings" in (home.record.error or "")
+        assert fixture.record.outcome == "refused"
+        assert "several readings" in (fixture.record.error or "")
 
 
 async def test_several_readings_pass_where_all_of_them_are_decided_alike() -> None:
-    home = build_authorizer(PUBLIC, SIGNED_IN)
-    assert (await home.check(f"{APP}/public/a//b;c=1/%2f")).status == 200
-    assert (await home.check(f"{APP}/x/../y", HTML)).status == 302
+    fixture = build_authorizer(PUBLIC, SIGNED_IN)
+    assert (await fixture.check(f"{APP}/public/a//b;c=1/%2f")).status == 200
+    assert (await fixture.check(f"{APP}/x/../y", HTML)).status == 302
 
 
 async def test_several_readings_are_refused_where_a_rule_on_the_path_tells_them_apart() -> None:
     rule = {"http_path": {"starts_with": "/open"}}
-    home = build_authorizer(
+    fixture = build_authorizer(
         RouteSpec(policy={"allow": {"or": [rule, {"groups": {"has": "admins"}}]}})
     )
-    assert (await home.check(f"{APP}/open/x", HTML)).status == 200
-    assert (await home.check(f"{APP}/open/../x", HTML)).status == 400
+    assert (await fixture.check(f"{APP}/open/x", HTML)).status == 200
+    assert (await fixture.check(f"{APP}/open/../x", HTML)).status == 400
 
 
 async def test_letter_case_is_a_reading_where_it_is_ignored() -> None:
     deny = {"deny": {"or": [{"http_path": {"starts_with": "/a/secret"}}]}}
     open_ = {"allow": {"or": [{"accept": True}]}}
-    home = build_authorizer(RouteSpec(prefix="/a", paths="ignore_case", policy=[open_, deny]))
-    assert (await home.check(f"{APP}/A/open")).status == 200
+    fixture = build_authorizer(RouteSpec(prefix="/a", paths="ignore_case", policy=[open_, deny]))
+    assert (await fixture.check(f"{APP}/A/open")).status == 200
     for path in ("/a/secret", "/A/SECRET", "/%41/s%45cret"):
-        assert (await home.check(f"{APP}{path}")).status in {400, 403}
+        assert (await fixture.check(f"{APP}{path}")).status in {400, 403}
 
 
 async def test_two_authorization_lines_are_refused() -> None:
-    home = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
+    fixture = build_authorizer(RouteSpec(allow_public_unauthenticated_access=True))
     lines = [("authorization", "Basic YTph"), ("authorization", "Bearer x")]
-    assert (await home.check(f"{APP}/", *lines)).status == 400
+    assert (await fixture.check(f"{APP}/", *lines)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -260,9 +264,9 @@ async def test_websockets_are_opened_by_the_hosts_own_pages(
     origins: list[str], allowed: tuple[str, ...], status: int
 ) -> None:
     route = replace(SIGNED_IN, allowed_origins=tuple(map(parse_origin, allowed)))
-    home = build_authorizer(route)
+    fixture = build_authorizer(route)
     lines = [("origin", origin) for origin in origins]
-    reply = await home.check(f"{APP}/ws", await home.sign_in(), *WEBSOCKET, *lines)
+    reply = await fixture.check(f"{APP}/ws", await fixture.sign_in(), *WEBSOCKET, *lines)
     assert reply.status == status
     if status == 403:
         assert header(reply, "x-authz-reason") == "origin-not-allowed"
@@ -289,84 +293,87 @@ UPGRADES = (
 async def test_no_other_tunnel_than_a_websocket_is_allowed_whoever_asks(
     path: str, name: str, upgrade: Headers
 ) -> None:
-    home = build_authorizer(PUBLIC, SIGNED_IN)
-    cookie = await home.sign_in()
-    passing = await home.check(f"{APP}{path}", cookie, ("x-authz-reason", ""), adapter=name)
-    reply = await home.check(f"{APP}{path}", cookie, *upgrade, adapter=name)
+    fixture = build_authorizer(PUBLIC, SIGNED_IN)
+    cookie = await fixture.sign_in()
+    passing = await fixture.check(f"{APP}{path}", cookie, ("x-authz-reason", ""), adapter=name)
+    reply = await fixture.check(f"{APP}{path}", cookie, *upgrade, adapter=name)
     assert passing.status == (403 if name == "nginx-challenge" else 200)
     assert reply.status == 403
-    assert home.record.reasons == ("upgrade-not-allowed",)
-    assert (home.record.outcome, home.record.error) == ("deny", None)
+    assert fixture.record.reasons == ("upgrade-not-allowed",)
+    assert (fixture.record.outcome, fixture.record.error) == ("deny", None)
     told = header(reply, "x-authz-reason")
     assert told == ("forbidden" if name in {"nginx", "ingress-nginx"} else "upgrade-not-allowed")
 
 
 async def test_a_controller_with_the_old_annotation_passes_nothing() -> None:
     """Not even what is public, and whatever the client says of itself."""
-    home = build_authorizer(PUBLIC, SIGNED_IN)
+    fixture = build_authorizer(PUBLIC, SIGNED_IN)
     raw = raw_request(
-        f"{APP}/public/a", await home.sign_in(), ("upgrade", "websocket"), adapter="ingress-nginx"
+        f"{APP}/public/a",
+        await fixture.sign_in(),
+        ("upgrade", "websocket"),
+        adapter="ingress-nginx",
     )
     adapter = ADAPTERS["ingress-nginx"]
-    assert (await home.authorizer.check(adapter, raw)).status == 200
-    reply = await home.authorizer.check(adapter, replace(raw, target="/auth/ingress-nginx"))
+    assert (await fixture.authorizer.check(adapter, raw)).status == 200
+    reply = await fixture.authorizer.check(adapter, replace(raw, target="/auth/ingress-nginx"))
     assert (reply.status, header(reply, "x-authz-reason")) == (403, "bad-request")
-    assert home.record.reasons == ("proxy-misconfigured",)
-    assert "?host=$host&upgrade=$http_upgrade" in (home.record.error or "")
+    assert fixture.record.reasons == ("proxy-misconfigured",)
+    assert "?host=$host&upgrade=$http_upgrade" in (fixture.record.error or "")
 
 
 async def test_a_websocket_without_a_session_is_not_redirected() -> None:
-    home = build_authorizer(SIGNED_IN)
-    reply = await home.check(f"{APP}/ws", *WEBSOCKET, HTML)
+    fixture = build_authorizer(SIGNED_IN)
+    reply = await fixture.check(f"{APP}/ws", *WEBSOCKET, HTML)
     assert reply.status == 401
 
 
 async def test_grpc_is_told_in_its_own_words() -> None:
-    home = build_authorizer(SIGNED_IN, ADMIN)
+    fixture = build_authorizer(SIGNED_IN, ADMIN)
     grpc = ("content-type", "application/grpc+proto")
-    reply = await home.check(f"{APP}/pkg.Service/Call", grpc, method="POST", adapter="envoy")
+    reply = await fixture.check(f"{APP}/pkg.Service/Call", grpc, method="POST", adapter="envoy")
     assert (reply.status, header(reply, "grpc-status")) == (401, "16")
-    reply = await home.check(
-        f"{APP}/admin", grpc, await home.sign_in(), method="POST", adapter="envoy"
+    reply = await fixture.check(
+        f"{APP}/admin", grpc, await fixture.sign_in(), method="POST", adapter="envoy"
     )
     assert (reply.status, header(reply, "grpc-status")) == (403, "7")
     assert header(reply, "grpc-message") == "Access denied."
 
 
 async def test_a_preflight_is_never_redirected() -> None:
-    home = build_authorizer(SIGNED_IN)
+    fixture = build_authorizer(SIGNED_IN)
     preflight = [("origin", "https://spa.example.com"), ("access-control-request-method", "PUT")]
-    assert (await home.check(f"{APP}/", *preflight, HTML, method="OPTIONS")).status == 401
+    assert (await fixture.check(f"{APP}/", *preflight, HTML, method="OPTIONS")).status == 401
 
 
 async def test_without_its_store_nobody_passes_and_nobody_is_signed_out() -> None:
     store = BrokenStore(clock=lambda: 0)
-    home = build_authorizer(SIGNED_IN, PUBLIC, store=store)
-    cookie = await home.sign_in()
+    fixture = build_authorizer(SIGNED_IN, PUBLIC, store=store)
+    cookie = await fixture.sign_in()
     store.broken = True
     for name in NAMES:
-        reply = await home.check(f"{APP}/", cookie, HTML, adapter=name)
+        reply = await fixture.check(f"{APP}/", cookie, HTML, adapter=name)
         assert reply.status == 503
         assert header(reply, "set-cookie") is None
-        assert home.record.outcome == "unavailable"
-        assert home.record.error == "no route to the store"
-    page = await home.check(f"{APP}/", cookie, HTML)
+        assert fixture.record.outcome == "unavailable"
+        assert fixture.record.error == "no route to the store"
+    page = await fixture.check(f"{APP}/", cookie, HTML)
     assert b"no route" not in page.body
     assert header(page, "retry-after")
-    assert (await home.check(f"{APP}/", HTML)).status == 302
-    assert (await home.check(f"{APP}/public/x", cookie)).status == 200
+    assert (await fixture.check(f"{APP}/", HTML)).status == 302
+    assert (await fixture.check(f"{APP}/public/x", cookie)).status == 200
 
 
 async def test_nobody_is_sent_to_a_provider_that_was_never_reached() -> None:
-    home = build_authorizer(SIGNED_IN, PUBLIC)
-    home.ready_providers.clear()
-    cookie = await home.sign_in()
-    assert (await home.check(f"{APP}/", HTML)).status == 503
-    assert (await home.check(f"{APP}/", JSON)).status == 503
-    assert (await home.check(f"{APP}/public/x", HTML)).status == 200
-    assert (await home.check(f"{APP}/", cookie, HTML)).status == 200
-    home.ready_providers.add("corp")
-    assert (await home.check(f"{APP}/", HTML)).status == 302
+    fixture = build_authorizer(SIGNED_IN, PUBLIC)
+    fixture.ready_providers.clear()
+    cookie = await fixture.sign_in()
+    assert (await fixture.check(f"{APP}/", HTML)).status == 503
+    assert (await fixture.check(f"{APP}/", JSON)).status == 503
+    assert (await fixture.check(f"{APP}/public/x", HTML)).status == 200
+    assert (await fixture.check(f"{APP}/", cookie, HTML)).status == 200
+    fixture.ready_providers.add("corp")
+    assert (await fixture.check(f"{APP}/", HTML)).status == 302
 
 
 def of(provider: str, **changes: str) -> Identity:
@@ -376,29 +383,29 @@ def of(provider: str, **changes: str) -> Identity:
 async def test_of_several_providers_any_session_that_passes_will_do() -> None:
     email = {"email": {"is": "alice@partner.example"}}
     route = RouteSpec(identity_provider=("corp", "partner"), policy={"allow": {"and": [email]}})
-    home = build_authorizer(route, providers=("corp", "partner"), default_provider="corp")
-    corp = (await home.sign_in(of("corp")))[1]
-    partner = (await home.sign_in(of("partner", email="alice@partner.example")))[1]
+    fixture = build_authorizer(route, providers=("corp", "partner"), default_provider="corp")
+    corp = (await fixture.sign_in(of("corp")))[1]
+    partner = (await fixture.sign_in(of("partner", email="alice@partner.example")))[1]
     assert partner.startswith("__Host-authz-partner=")
-    reply = await home.check(f"{APP}/", ("cookie", f"{corp}; {partner}; theme=dark"))
+    reply = await fixture.check(f"{APP}/", ("cookie", f"{corp}; {partner}; theme=dark"))
     assert reply.status == 200
     assert header(reply, "x-auth-email") == "alice@partner.example"
     assert header(reply, "cookie") == "theme=dark"
-    assert (await home.check(f"{APP}/", ("cookie", corp), HTML)).status == 403
-    home.ready_providers.remove("corp")
-    assert (await home.check(f"{APP}/", HTML)).status == 302, "one that is ready is enough"
+    assert (await fixture.check(f"{APP}/", ("cookie", corp), HTML)).status == 403
+    fixture.ready_providers.remove("corp")
+    assert (await fixture.check(f"{APP}/", HTML)).status == 302, "one that is ready is enough"
 
 
 async def test_a_session_of_another_provider_is_none() -> None:
-    home = build_authorizer(
+    fixture = build_authorizer(
         replace(SIGNED_IN, identity_provider=("corp",)),
         providers=("corp", "partner"),
         default_provider="corp",
     )
-    name, cookie = await home.sign_in(of("partner"))
-    assert (await home.check(f"{APP}/", (name, cookie), HTML)).status == 302
+    name, cookie = await fixture.sign_in(of("partner"))
+    assert (await fixture.check(f"{APP}/", (name, cookie), HTML)).status == 302
     renamed = cookie.replace("authz-partner", "authz")
-    assert (await home.check(f"{APP}/", (name, renamed), HTML)).status == 302
+    assert (await fixture.check(f"{APP}/", (name, renamed), HTML)).status == 302
 
 
 @pytest.mark.parametrize(
@@ -413,30 +420,30 @@ async def test_a_session_of_another_provider_is_none() -> None:
     ],
 )
 async def test_a_malformed_cookie_is_no_session(spoiled: str) -> None:
-    home = build_authorizer(SIGNED_IN)
-    _, cookie = await home.sign_in()
+    fixture = build_authorizer(SIGNED_IN)
+    _, cookie = await fixture.sign_in()
     name, _, value = cookie.partition("=")
     line = spoiled.format(cookie, name, value)
-    assert (await home.check(f"{APP}/", ("cookie", line), HTML)).status == 302
+    assert (await fixture.check(f"{APP}/", ("cookie", line), HTML)).status == 302
 
 
 async def test_a_session_opens_no_other_host() -> None:
     other = "https://other.example.com"
-    home = build_authorizer(SIGNED_IN, RouteSpec(from_=other, allow_any_authenticated_user=True))
-    cookie = await home.sign_in()
-    assert (await home.check(f"{APP}/", cookie, HTML)).status == 200
-    assert (await home.check(f"{other}/", cookie, HTML)).status == 302
+    fixture = build_authorizer(SIGNED_IN, RouteSpec(from_=other, allow_any_authenticated_user=True))
+    cookie = await fixture.sign_in()
+    assert (await fixture.check(f"{APP}/", cookie, HTML)).status == 200
+    assert (await fixture.check(f"{other}/", cookie, HTML)).status == 302
 
 
 async def test_a_public_place_tells_the_app_who_comes_only_where_it_may() -> None:
     knows = RouteSpec(
         prefix="/hello", allow_public_unauthenticated_access=True, identity="optional"
     )
-    home = build_authorizer(PUBLIC, knows)
-    cookie = await home.sign_in()
-    assert header(await home.check(f"{APP}/hello", cookie), "x-auth-user") == "alice"
-    assert header(await home.check(f"{APP}/hello"), "x-auth-user") is None
-    assert header(await home.check(f"{APP}/public/", cookie), "x-auth-user") is None
+    fixture = build_authorizer(PUBLIC, knows)
+    cookie = await fixture.sign_in()
+    assert header(await fixture.check(f"{APP}/hello", cookie), "x-auth-user") == "alice"
+    assert header(await fixture.check(f"{APP}/hello"), "x-auth-user") is None
+    assert header(await fixture.check(f"{APP}/public/", cookie), "x-auth-user") is None
 
 
 async def test_a_mistake_of_ours_is_a_503_with_a_trace_in_the_log_alone(
@@ -446,27 +453,27 @@ async def test_a_mistake_of_ours_is_a_503_with_a_trace_in_the_log_alone(
         async def read(self, *keys: str) -> tuple[bytes | None, ...]:
             raise ZeroDivisionError("secret detail")
 
-    home = build_authorizer(SIGNED_IN, store=Exploding())
+    fixture = build_authorizer(SIGNED_IN, store=Exploding())
     cookie = ("cookie", f"__Host-authz={'A' * 43}")
     for name in NAMES:
-        reply = await home.check(f"{APP}/", cookie, HTML, adapter=name)
+        reply = await fixture.check(f"{APP}/", cookie, HTML, adapter=name)
         assert reply.status == 503
         assert b"secret detail" not in reply.body
         assert b"Traceback" not in reply.body
     assert "ZeroDivisionError" in caplog.text
-    assert home.record.error == "internal error"
+    assert fixture.record.error == "internal error"
 
 
 async def test_a_question_that_cannot_be_read_is_recorded_without_a_request() -> None:
-    home = build_authorizer(SIGNED_IN)
+    fixture = build_authorizer(SIGNED_IN)
     raw = SubRequest(method="GET", target="/auth/traefik", headers=(HTML,), peer=PROXY)
-    reply = await home.authorizer.check(ADAPTERS["traefik"], raw)
+    reply = await fixture.authorizer.check(ADAPTERS["traefik"], raw)
     assert reply.status == 400
     assert b"x-forwarded" not in reply.body.lower()
-    assert home.record.request is None
-    assert home.record.outcome == "refused"
-    assert home.record.reasons == ("bad-request",)
-    assert "expected one `x-forwarded-proto` header, got 0" in (home.record.error or "")
+    assert fixture.record.request is None
+    assert fixture.record.outcome == "refused"
+    assert fixture.record.reasons == ("bad-request",)
+    assert "expected one `x-forwarded-proto` header, got 0" in (fixture.record.error or "")
 
 
 FACTS = (
@@ -495,11 +502,11 @@ LINES = st.lists(
 async def test_whatever_bytes_arrive_nobody_passes_by_accident(
     name: str, method: str, target: str, lines: tuple[tuple[str, str], ...]
 ) -> None:
-    home = build_authorizer(SIGNED_IN)
+    fixture = build_authorizer(SIGNED_IN)
     raw = SubRequest(method=method, target=target, headers=lines, peer=PROXY)
-    reply = await home.authorizer.check(ADAPTERS[name], raw)
+    reply = await fixture.authorizer.check(ADAPTERS[name], raw)
     assert reply.status in {302, 303, 400, 401, 403}
-    assert home.record.status == reply.status
+    assert fixture.record.status == reply.status
     for field, value in reply.headers:
         f"{field}: {value}".encode("latin-1")
         assert "\n" not in value
@@ -517,47 +524,47 @@ async def test_a_public_place_stays_open_while_the_store_is_away() -> None:
             {"allow": {"or": [{"http_method": {"is": "GET"}}, {"email": {"is": "a@example.com"}}]}}
         ],
     )
-    home = build_authorizer(knows, needs, store=store)
-    cookie = await home.sign_in()
-    assert header(await home.check(f"{APP}/hello", cookie), "x-auth-user") == "alice"
+    fixture = build_authorizer(knows, needs, store=store)
+    cookie = await fixture.sign_in()
+    assert header(await fixture.check(f"{APP}/hello", cookie), "x-auth-user") == "alice"
     store.broken = True
-    reply = await home.check(f"{APP}/hello", cookie)
+    reply = await fixture.check(f"{APP}/hello", cookie)
     assert reply.status == 200
     assert header(reply, "x-auth-user") is None
-    assert home.record.session is None
+    assert fixture.record.session is None
     # Where it matters who comes, somebody who says so is not taken for a stranger.
-    assert (await home.check(f"{APP}/needs", cookie)).status == 503
-    assert (await home.check(f"{APP}/needs")).status == 200
+    assert (await fixture.check(f"{APP}/needs", cookie)).status == 503
+    assert (await fixture.check(f"{APP}/needs")).status == 200
 
 
 async def test_what_nobody_can_sign_in_for_is_denied_at_once() -> None:
-    home = build_authorizer(SIGNED_IN, providers=())
-    reply = await home.check(f"{APP}/", HTML)
+    fixture = build_authorizer(SIGNED_IN, providers=())
+    reply = await fixture.check(f"{APP}/", HTML)
     assert reply.status == 403
-    assert home.record.reasons == ("user-unauthenticated",)
+    assert fixture.record.reasons == ("user-unauthenticated",)
 
 
 async def test_a_page_that_fails_is_no_way_around_the_gate(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nobody = RouteSpec(policy={"deny": {"or": [{"accept": True}]}})
-    home = build_authorizer(nobody)
+    fixture = build_authorizer(nobody)
     # Nothing but a programming error could do this to a page.
-    monkeypatch.setattr(home.authorizer.responses.pages, "_template", None)
-    reply = await home.check(f"{APP}/", HTML)
+    monkeypatch.setattr(fixture.authorizer.responses.pages, "_template", None)
+    reply = await fixture.check(f"{APP}/", HTML)
     assert reply.status == 503
-    assert home.record.outcome == "unavailable"
+    assert fixture.record.outcome == "unavailable"
     assert "TypeError" in caplog.text
 
 
 async def test_a_person_may_read_a_path_in_several_ways_that_a_stranger_may_not() -> None:
     public = {"http_path": {"starts_with": "/public"}}
-    home = build_authorizer(
+    fixture = build_authorizer(
         RouteSpec(policy=[{"allow": {"or": [public, {"authenticated_user": True}]}}]),
     )
-    cookie = await home.sign_in()
-    assert (await home.check(f"{APP}/public/..;x/a", HTML)).status == 400
-    assert (await home.check(f"{APP}/public/..;x/a", cookie, HTML)).status == 200
+    cookie = await fixture.sign_in()
+    assert (await fixture.check(f"{APP}/public/..;x/a", HTML)).status == 400
+    assert (await fixture.check(f"{APP}/public/..;x/a", cookie, HTML)).status == 200
 
 
 # Signed in, but not in the way that a rule asks for
@@ -573,15 +580,15 @@ LONG_AGO = replace(ALICE, authenticated_at=NOW - 3600, acr="gold", amr=("pwd",))
 
 
 async def test_a_page_that_asks_for_a_stronger_sign_in_leads_to_one() -> None:
-    home = build_authorizer(SIGNED_IN, LEVELS)
-    cookie = await home.sign_in(LONG_AGO)
-    reply = await home.check(f"{APP}/pay?a=b", cookie, *NAVIGATION)
+    fixture = build_authorizer(SIGNED_IN, LEVELS)
+    cookie = await fixture.sign_in(LONG_AGO)
+    reply = await fixture.check(f"{APP}/pay?a=b", cookie, *NAVIGATION)
     assert reply.status == 302
     assert header(reply, "location") == start(f"{APP}/pay?a=b")
-    assert home.record.outcome == "sign-in"
-    assert home.record.reasons == ("authentication-too-old",)
-    assert (await home.check(f"{APP}/", cookie, *NAVIGATION)).status == 200
-    assert (await home.check(f"{APP}/pay", await home.sign_in(RECENTLY), HTML)).status == 200
+    assert fixture.record.outcome == "sign-in"
+    assert fixture.record.reasons == ("authentication-too-old",)
+    assert (await fixture.check(f"{APP}/", cookie, *NAVIGATION)).status == 200
+    assert (await fixture.check(f"{APP}/pay", await fixture.sign_in(RECENTLY), HTML)).status == 200
 
 
 @pytest.mark.parametrize(
@@ -597,9 +604,9 @@ async def test_a_page_that_asks_for_a_stronger_sign_in_leads_to_one() -> None:
 async def test_a_step_up_for_something_else_than_the_page_says_for_what(
     method: str, headers: list[tuple[str, str]], asked: str
 ) -> None:
-    home = build_authorizer(SIGNED_IN, LEVELS)
-    cookie = await home.sign_in(LONG_AGO)
-    reply = await home.check(f"{APP}/pay/x?y", cookie, *headers, method=method)
+    fixture = build_authorizer(SIGNED_IN, LEVELS)
+    cookie = await fixture.sign_in(LONG_AGO)
+    reply = await fixture.check(f"{APP}/pay/x?y", cookie, *headers, method=method)
     told = header(reply, "location") or json.loads(reply.body)["sign_in_url"]
     assert told.endswith(f"&for={quote(asked, safe='')}")
 
@@ -607,9 +614,9 @@ async def test_a_step_up_for_something_else_than_the_page_says_for_what(
 @pytest.mark.parametrize("name", NAMES)
 async def test_programs_are_told_what_is_missing(name: str) -> None:
     """RFC 9470 section 3."""
-    home = build_authorizer(SIGNED_IN, LEVELS)
-    cookie = await home.sign_in(replace(LONG_AGO, acr="bronze"))
-    reply = await home.check(f"{APP}/pay", cookie, JSON, adapter=name)
+    fixture = build_authorizer(SIGNED_IN, LEVELS)
+    cookie = await fixture.sign_in(replace(LONG_AGO, acr="bronze"))
+    reply = await fixture.check(f"{APP}/pay", cookie, JSON, adapter=name)
     assert reply.status == 401
     if name in {"nginx", "ingress-nginx"}:
         return  # what the challenge says, and nobody can say through the controller
@@ -625,8 +632,8 @@ async def test_programs_are_told_what_is_missing(name: str) -> None:
 
 
 async def test_strangers_are_told_nothing_of_levels() -> None:
-    home = build_authorizer(LEVELS)
-    reply = await home.check(f"{APP}/pay", JSON)
+    fixture = build_authorizer(LEVELS)
+    reply = await fixture.check(f"{APP}/pay", JSON)
     assert header(reply, "www-authenticate") == "Bearer"
     assert json.loads(reply.body)["error"] == "unauthenticated"
 
@@ -639,14 +646,14 @@ async def test_of_two_sessions_the_one_that_could_step_up_counts() -> None:
             "allow": {"and": [{"authentication": {"acr": "gold"}}, {"groups": {"has": "staff"}}]}
         },
     )
-    home = build_authorizer(either, providers=("corp", "partners"), default_provider="corp")
-    _, one = await home.sign_in(ALICE)
+    fixture = build_authorizer(either, providers=("corp", "partners"), default_provider="corp")
+    _, one = await fixture.sign_in(ALICE)
     partner = replace(ALICE, provider="partners", groups=("staff",))
-    _, other = await home.sign_in(partner)
-    reply = await home.check(f"{APP}/", ("cookie", f"{one}; {other}"), JSON)
+    _, other = await fixture.sign_in(partner)
+    reply = await fixture.check(f"{APP}/", ("cookie", f"{one}; {other}"), JSON)
     assert reply.status == 401
-    assert home.record.session is not None
-    assert home.record.session.identity == partner
+    assert fixture.record.session is not None
+    assert fixture.record.session.identity == partner
 
 
 async def test_readings_that_ask_for_different_sign_ins_are_refused() -> None:
@@ -654,13 +661,13 @@ async def test_readings_that_ask_for_different_sign_ins_are_refused() -> None:
         return {"allow": {"and": [{"authentication": {"acr": acr}}, *paths]}}
 
     a, not_a = {"http_path": {"starts_with": "/a"}}, {"http_path": {"not": "/a"}}
-    home = build_authorizer(
+    fixture = build_authorizer(
         RouteSpec(name="app", policy=[level("gold", a), level("silver", not_a)])
     )
-    cookie = await home.sign_in()
-    assert (await home.check(f"{APP}/a", cookie, JSON)).status == 401
-    assert (await home.check(f"{APP}/b", cookie, JSON)).status == 401
-    assert (await home.check(f"{APP}/b/..%2f..%2fa", cookie, JSON)).status == 400
+    cookie = await fixture.sign_in()
+    assert (await fixture.check(f"{APP}/a", cookie, JSON)).status == 401
+    assert (await fixture.check(f"{APP}/b", cookie, JSON)).status == 401
+    assert (await fixture.check(f"{APP}/b/..%2f..%2fa", cookie, JSON)).status == 400
 
 
 # Scripts of other sites
@@ -673,9 +680,9 @@ SHOP = "https://shop.example.com"
     [pytest.param(None, id="sign in first"), pytest.param(LONG_AGO, id="sign in again")],
 )
 async def test_an_allowed_site_may_read_why_not(who: Identity | None) -> None:
-    home = build_authorizer(SIGNED_IN, LEVELS)
-    cookies = [] if who is None else [await home.sign_in(who)]
-    reply = await home.check(f"{APP}/pay", *cookies, JSON, ("origin", SHOP))
+    fixture = build_authorizer(SIGNED_IN, LEVELS)
+    cookies = [] if who is None else [await fixture.sign_in(who)]
+    reply = await fixture.check(f"{APP}/pay", *cookies, JSON, ("origin", SHOP))
     assert reply.status == 401
     assert header(reply, "access-control-allow-origin") == SHOP
     assert header(reply, "access-control-allow-credentials") == "true"
@@ -693,16 +700,16 @@ async def test_an_allowed_site_may_read_why_not(who: Identity | None) -> None:
     ],
 )
 async def test_other_sites_may_not(origins: list[str]) -> None:
-    home = build_authorizer(SIGNED_IN, LEVELS)
-    reply = await home.check(f"{APP}/pay", JSON, *(("origin", origin) for origin in origins))
+    fixture = build_authorizer(SIGNED_IN, LEVELS)
+    reply = await fixture.check(f"{APP}/pay", JSON, *(("origin", origin) for origin in origins))
     assert reply.status == 401
     assert header(reply, "access-control-allow-origin") is None
 
 
 async def test_a_refusal_can_be_read_as_well() -> None:
     admin = replace(ADMIN, allowed_origins=(parse_origin(SHOP),))
-    home = build_authorizer(SIGNED_IN, admin)
-    reply = await home.check(f"{APP}/admin", await home.sign_in(), JSON, ("origin", SHOP))
+    fixture = build_authorizer(SIGNED_IN, admin)
+    reply = await fixture.check(f"{APP}/admin", await fixture.sign_in(), JSON, ("origin", SHOP))
     assert reply.status == 403
     assert header(reply, "access-control-allow-origin") == SHOP
 

@@ -36,10 +36,10 @@ def home(*routes: RouteSpec, seconds: int = SECONDS) -> AuthorizerFixture:
 
 
 async def lifetime(
-    home: AuthorizerFixture, *headers: tuple[str, str], by: str = "nginx"
+    fixture: AuthorizerFixture, *headers: tuple[str, str], by: str = "nginx"
 ) -> str | None:
-    alice = await home.sign_in(ALICE)
-    reply = await home.check(f"{APP}/page?tab=1", alice, *headers, adapter=by)
+    alice = await fixture.sign_in(ALICE)
+    reply = await fixture.check(f"{APP}/page?tab=1", alice, *headers, adapter=by)
     assert reply.status == (403 if by == "nginx-challenge" else 200)
     return header(reply, "x-accel-expires")
 
@@ -122,13 +122,13 @@ async def test_nothing_outlives_its_session() -> None:
 
 @pytest.mark.parametrize("seconds", [0, SECONDS])
 async def test_the_lane_says_the_same_to_the_end(seconds: int) -> None:
-    async with running_listeners(build_comparison(home(seconds=seconds))) as both:
-        alice = await both.sign_in(ALICE)
+    async with running_listeners(build_comparison(home(seconds=seconds))) as comparison:
+        alice = await comparison.sign_in(ALICE)
         question = serialize_request(REQUEST_BUILDERS["nginx"](ClientRequest(headers=(alice,))))
         for before_the_end in (LIFETIME, SECONDS + 1.5, SECONDS + 1, SECONDS, 1):
-            await used_until(both.fixture, NOW + LIFETIME - before_the_end, alice)
+            await used_until(comparison.fixture, NOW + LIFETIME - before_the_end, alice)
             for _ in range(2):
-                compared = await both.compare(question)
+                compared = await comparison.compare(question)
                 expected = bool(seconds) and before_the_end > SECONDS + 1
                 assert (b"x-accel-expires: 5" in compared.response) == expected
                 assert (compared.status, compared.from_fast_path) == (200, True)

@@ -24,11 +24,11 @@ from tests.support.authorizer import (
 SIGNED_IN = RouteSpec(name="app", allow_any_authenticated_user=True)
 
 
-async def told(home: AuthorizerFixture, *cookies: str, **changes: object) -> dict[str, str]:
+async def told(fixture: AuthorizerFixture, *cookies: str, **changes: object) -> dict[str, str]:
     """The headers for the application when somebody comes."""
     identity = replace(ALICE, **changes)  # type: ignore[arg-type]
-    name, cookie = await home.sign_in(identity)
-    reply = await home.check(f"{APP}/", (name, "; ".join((cookie, *cookies))))
+    name, cookie = await fixture.sign_in(identity)
+    reply = await fixture.check(f"{APP}/", (name, "; ".join((cookie, *cookies))))
     assert reply.status == 200
     headers = dict(reply.headers)
     assert len(headers) == len(reply.headers), "each at most once"
@@ -76,27 +76,27 @@ async def test_identity_headers_carry_any_value(
     ],
 )
 async def test_claims_become_headers(claim: object, value: str | None) -> None:
-    home = build_authorizer(SIGNED_IN, claims={"X-Department": "department"})
-    headers = await told(home, claims={"department": claim})
+    fixture = build_authorizer(SIGNED_IN, claims={"X-Department": "department"})
+    headers = await told(fixture, claims={"department": claim})
     assert headers.get("x-department") == value
 
 
 async def test_a_claim_may_take_the_place_of_a_usual_header() -> None:
-    home = build_authorizer(SIGNED_IN, claims={"X-Auth-User": "login"})
-    assert (await told(home, claims={"login": "ann"}))["x-auth-user"] == "ann"
+    fixture = build_authorizer(SIGNED_IN, claims={"X-Auth-User": "login"})
+    assert (await told(fixture, claims={"login": "ann"}))["x-auth-user"] == "ann"
 
 
 async def test_the_assertion_says_what_the_headers_say() -> None:
-    home = build_authorizer(
+    fixture = build_authorizer(
         SIGNED_IN,
         claims={"X-Department": "department", "X-Issuer": "iss", "X-Who": "sub"},
         preset="pomerium",
     )
     claims = {"department": ["it", "ops"], "iss": "https://evil.example", "sub": "root"}
-    headers = await told(home, claims=claims, groups=())
+    headers = await told(fixture, claims=claims, groups=())
     token = headers["x-pomerium-jwt-assertion"]
     assert jwt.get_unverified_header(token)["typ"] == "JWT"
-    keys = jwt.PyJWKSet.from_dict(home.signer.jwks())
+    keys = jwt.PyJWKSet.from_dict(fixture.signer.jwks())
     said = jwt.decode(
         token,
         keys[jwt.get_unverified_header(token)["kid"]].key,
@@ -109,7 +109,7 @@ async def test_the_assertion_says_what_the_headers_say() -> None:
     assert said["groups"] == []
     assert said["department"] == "it,ops"
     assert said["exp"] - said["iat"] == 300
-    assert said["sid"] == home.record.session.public_id if home.record.session else False
+    assert said["sid"] == fixture.record.session.public_id if fixture.record.session else False
 
 
 @pytest.mark.parametrize(
@@ -144,22 +144,22 @@ async def test_cookies_are_left_alone_where_the_operator_says_so() -> None:
 async def test_what_does_not_fit_is_refused_and_never_cut_off(
     changes: dict[str, object], cookie: str
 ) -> None:
-    home = build_authorizer(SIGNED_IN)
-    name, session = await home.sign_in(replace(ALICE, **changes))  # type: ignore[arg-type]
+    fixture = build_authorizer(SIGNED_IN)
+    name, session = await fixture.sign_in(replace(ALICE, **changes))  # type: ignore[arg-type]
     for accept in (HTML, JSON):
-        reply = await home.check(f"{APP}/", (name, f"{session}; {cookie}"), accept)
+        reply = await fixture.check(f"{APP}/", (name, f"{session}; {cookie}"), accept)
         assert reply.status == 403
         assert header(reply, "x-authz-reason") == "headers-too-large"
-        assert home.record.reasons == ("headers-too-large",)
-        assert home.record.outcome == "deny"
-    page = await home.check(f"{APP}/", (name, f"{session}; {cookie}"), HTML)
+        assert fixture.record.reasons == ("headers-too-large",)
+        assert fixture.record.outcome == "deny"
+    page = await fixture.check(f"{APP}/", (name, f"{session}; {cookie}"), HTML)
     assert b"more data than the application can receive" in page.body
 
 
 async def test_envoy_is_told_every_name_that_must_not_come_from_a_client() -> None:
-    home = build_authorizer(SIGNED_IN, claims={"X-Department": "department"})
-    name, cookie = await home.sign_in(replace(ALICE, groups=()))
-    reply = await home.check(f"{APP}/", (name, cookie), adapter="envoy")
+    fixture = build_authorizer(SIGNED_IN, claims={"X-Department": "department"})
+    name, cookie = await fixture.sign_in(replace(ALICE, groups=()))
+    reply = await fixture.check(f"{APP}/", (name, cookie), adapter="envoy")
     removed = (header(reply, "x-envoy-auth-headers-to-remove") or "").split(", ")
     given = {name for name, _ in reply.headers}
     assert {"x-auth-groups", "x_auth_groups", "x-auth_groups", "x.auth.groups"} <= set(removed)
@@ -225,15 +225,15 @@ async def test_headers_of_one_route_are_taken_from_clients_of_every_other() -> N
     route = replace(
         SIGNED_IN, prefix="/a", name="a", set_request_headers=templated(X_Tenant="blue")
     )
-    home = build_authorizer(SIGNED_IN, route)
-    managed = home.authorizer.responses.identity_headers
+    fixture = build_authorizer(SIGNED_IN, route)
+    managed = fixture.authorizer.responses.identity_headers
     assert "X-Tenant" in managed.managed_names
     assert {"x-tenant", "x_tenant"} <= set(managed.headers_to_remove(()))
 
 
 async def test_templates_count_toward_the_bound() -> None:
     route = replace(SIGNED_IN, set_request_headers=templated(X_Big="x" * 4000))
-    home = build_authorizer(route)
-    name, cookie = await home.sign_in(ALICE)
-    reply = await home.check(f"{APP}/", (name, cookie))
+    fixture = build_authorizer(route)
+    name, cookie = await fixture.sign_in(ALICE)
+    reply = await fixture.check(f"{APP}/", (name, cookie))
     assert reply.status == 403

@@ -408,15 +408,15 @@ async def test_unready_providers_and_their_return(comparison: FastPathComparison
 
 async def test_time_passes() -> None:
     """Through a window of the policy and the renewal of the assertion."""
-    async with running_listeners(build_comparison(build_full_authorizer())) as both:
-        now, cookie = both.fixture.now[0], await both.sign_in(ALICE)
+    async with running_listeners(build_comparison(build_full_authorizer())) as comparison:
+        now, cookie = comparison.fixture.now[0], await comparison.sign_in(ALICE)
         data = serialize_request(raw_request(f"{APP}/team/a", cookie, adapter="nginx"))
         window = now + 100  # 14:15
         seen = set()
         for at in (window - 0.5, window, window + 0.5, window + 1, window + 245, window + 300):
-            both.fixture.now[0] = at
+            comparison.fixture.now[0] = at
             for _ in range(2):
-                compared = await both.compare(data)
+                compared = await comparison.compare(data)
                 assert compared.from_fast_path
                 seen.add((compared.status, compared.response))
     assert {status for status, _ in seen} == {200, 403}
@@ -667,16 +667,16 @@ async def test_names_that_could_be_taken_for_others_are_refused_by_both(
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_what_passed_passes_while_its_session_is_near(dialect: str) -> None:
-    async with running_listeners(build_comparison(build_full_authorizer())) as both:
-        _, cookie = await both.sign_in(ALICE)
+    async with running_listeners(build_comparison(build_full_authorizer())) as comparison:
+        _, cookie = await comparison.sign_in(ALICE)
         own = (*NAVIGATION, ("cookie", cookie))
         data = serialize_request(
             REQUEST_BUILDERS[dialect](ClientRequest(method="GET", target="/team/a", headers=own))
         )
         for _ in range(3):
-            assert both.fast_path.try_respond(data) is not None
-        both.session_cache.entries.clear()
-        assert isinstance(both.fast_path.try_respond(data), PendingLookup)
+            assert comparison.fast_path.try_respond(data) is not None
+        comparison.session_cache.entries.clear()
+        assert isinstance(comparison.fast_path.try_respond(data), PendingLookup)
 
 
 @pytest.mark.parametrize("vector", about_checks())
@@ -704,9 +704,9 @@ async def test_those_who_may_not_ask(cookies: dict[str, str]) -> None:
 
     async with running_listeners(
         build_comparison(build_full_authorizer(), trusted=NO_NETWORKS)
-    ) as both:
+    ) as comparison:
         raw = raw_request(f"{APP}/", ("cookie", cookies["alice"]))
-        compared = await both.compare(serialize_request(raw))
+        compared = await comparison.compare(serialize_request(raw))
         assert (compared.status, compared.from_fast_path) == (403, False)
 
 
@@ -718,11 +718,11 @@ async def test_other_configurations() -> None:
         build_full_authorizer(strip_cookie=False),
         build_full_authorizer(preset="authelia"),
     ):
-        async with running_listeners(build_comparison(home)) as both:
-            _, cookie = await both.sign_in(ALICE)
+        async with running_listeners(build_comparison(home)) as comparison:
+            _, cookie = await comparison.sign_in(ALICE)
             await asyncio.sleep(0)
             for by in ("nginx", "envoy"):
                 for own in ((), (("cookie", f"{cookie}; a=1"),)):
                     for _ in range(2):
                         data = serialize_request(raw_request(f"{APP}/team/a", *own, adapter=by))
-                        await both.compare(data)
+                        await comparison.compare(data)

@@ -247,10 +247,10 @@ async def test_what_a_browser_brings(name: str) -> None:
     clock = Clock(offset=NOW - time.time())
     routes: tuple[Any, ...] = ({"from": APP, "command_line_tools": True},)
     async with (
-        running_sign_in(ISSUER, routes=routes, clock=clock, instance="0123456789abcdef") as at,
-        at.browser() as browser,
+        running_sign_in(ISSUER, routes=routes, clock=clock, instance="0123456789abcdef") as fixture,
+        fixture.browser() as browser,
     ):
-        await stored.load(at.store, stored.load_golden()["keys"])
+        await stored.load(fixture.store, stored.load_golden()["keys"])
         for host, session in (("auth", "alice"), ("app", "child")):
             browser.client.cookies.set("__Host-authz", TOKENS[session], f"{host}.example.com")
         if case.cookie is not None:

@@ -327,9 +327,9 @@ def _without_ids(text: str) -> str:
     return re.sub(r"[A-Za-z0-9_-]{10,}", "id", text)
 
 
-def assert_session_survived_logout(house: CorpusDeployment, token: str) -> None:
+def assert_session_survived_logout(deployment: CorpusDeployment, token: str) -> None:
     """The session that no logout token here is good for."""
-    assert house.check(APP, token=token).status == 200
+    assert deployment.check(APP, token=token).status == 200
 
 
 SIGN_IN_EXPECTATIONS: tuple[tuple[re.Pattern[str], Callable[[VectorRun], None]], ...] = tuple(

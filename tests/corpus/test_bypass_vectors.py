@@ -180,10 +180,10 @@ def test_bypass_vectors_that_nobody_understands_fail(
         _interpret(deployment, IMPLEMENTED[0] | change)
 
 
-def _interpret(house: CorpusDeployment, document: dict[str, Any]) -> None:
+def _interpret(deployment: CorpusDeployment, document: dict[str, Any]) -> None:
     vector = parse_vector(document)
-    house.placeholder_values(vector).fill_vector()
+    deployment.placeholder_values(vector).fill_vector()
     if vector.concurrent_with:
         concurrent_vector(vector)
-    with house.preconditions(vector):
+    with deployment.preconditions(vector):
         pass

@@ -36,8 +36,8 @@ async def get(browser: Browser, url: str = URL, **headers: str) -> httpx2.Respon
     return await browser.request("GET", url, headers={"accept": "*/*"} | HERE | named)
 
 
-def said(at: SignInFixture, reply: httpx2.Response, audience: str) -> dict[str, Any]:
-    keys = jwt.PyJWKSet.from_dict(at.signer.jwks())
+def said(fixture: SignInFixture, reply: httpx2.Response, audience: str) -> dict[str, Any]:
+    keys = jwt.PyJWKSet.from_dict(fixture.signer.jwks())
     token = reply.json()["assertion"]
     claims: dict[str, Any] = jwt.decode(
         token,
@@ -51,7 +51,10 @@ def said(at: SignInFixture, reply: httpx2.Response, audience: str) -> dict[str, 
 
 
 async def test_a_page_of_the_host_is_given_it(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         for headers in ({}, {"origin": APP}, {"referer": f"{APP}/page?x=1"}):
             reply = await get(browser, **headers)
@@ -59,7 +62,7 @@ async def test_a_page_of_the_host_is_given_it(mock_provider: RunningProvider) ->
             assert reply.headers["content-type"] == "application/json"
             assert reply.headers["cache-control"] == "no-store"
             assert "access-control-allow-origin" not in reply.headers
-            claims = said(at, reply, "app.example.com")
+            claims = said(fixture, reply, "app.example.com")
             assert (claims["sub"], claims["email"]) == ("alice", "alice@example.com")
             assert reply.json()["expires_at"] == claims["exp"]
             assert 0 < reply.json()["expires_in"] <= 300
@@ -67,18 +70,24 @@ async def test_a_page_of_the_host_is_given_it(mock_provider: RunningProvider) ->
 
 
 async def test_each_host_has_its_own(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         await sign_in(browser, ADMIN)
-        mine = said(at, await get(browser), "app.example.com")
+        mine = said(fixture, await get(browser), "app.example.com")
         other = await get(browser, f"{ADMIN}/.auth/api/assertion")
-        assert said(at, other, "admin.example.com")["sid"] != mine["sid"]
+        assert said(fixture, other, "admin.example.com")["sid"] != mine["sid"]
 
 
 async def test_without_fetch_metadata_the_origin_has_to_say_so(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         assert (await browser.get(URL, origin=APP)).status_code == 200
         assert (await browser.get(URL)).status_code == 401
@@ -100,7 +109,10 @@ async def test_without_fetch_metadata_the_origin_has_to_say_so(
 async def test_other_pages_are_told_nothing(
     mock_provider: RunningProvider, headers: dict[str, str]
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         reply = await get(browser, **headers)
         assert reply.status_code == 401
@@ -110,7 +122,10 @@ async def test_other_pages_are_told_nothing(
 
 
 async def test_nobody_signed_in_is_told_where_to(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         reply = await get(browser, referer=f"{APP}/page")
         assert reply.status_code == 401
         assert reply.headers["www-authenticate"] == "Bearer"
@@ -121,7 +136,10 @@ async def test_nobody_signed_in_is_told_where_to(mock_provider: RunningProvider)
 async def test_whoever_may_not_open_the_page_is_no_user_of_it(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         reply = await get(browser, referer=f"{APP}/admin/x")
         assert reply.status_code == 401
@@ -163,8 +181,8 @@ async def test_it_says_no_more_than_the_page_is_told_of_them(
     async with (
         running_sign_in(
             mock_provider.issuer, routes=routes, providers={"corp": {}, "partners": {}}
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in(browser)
         reply = await get(browser, referer=f"{APP}{page}")
@@ -173,16 +191,22 @@ async def test_it_says_no_more_than_the_page_is_told_of_them(
 
 
 async def test_a_session_that_ended_says_nothing(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
-        parent = await at.find_session(browser, AUTH)
+        parent = await fixture.find_session(browser, AUTH)
         assert parent is not None
-        await at.context.sessions.end(parent)
+        await fixture.context.sessions.end(parent)
         assert (await get(browser)).status_code == 401
 
 
 async def test_another_hosts_cookie_opens_nothing(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         token = browser.cookies("app.example.com")["__Host-authz"]
         browser.client.cookies.set("__Host-authz", token, domain=parse_origin(ADMIN).host)
@@ -190,7 +214,10 @@ async def test_another_hosts_cookie_opens_nothing(mock_provider: RunningProvider
 
 
 async def test_it_is_only_read(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
             reply = await browser.request(method, URL, headers=HERE)

@@ -48,8 +48,8 @@ class Module:
     userinfo: dict[str, object] = field(default_factory=lambda: {"sub": "alice"})
     unsigned: bool = False
 
-    def token(self, lies: TamperedProvider, *, nonce: str) -> str:
-        claims = json.loads(_part(lies.id_token(**{"nonce": nonce, **self.claims}), 1))
+    def token(self, tampered_provider: TamperedProvider, *, nonce: str) -> str:
+        claims = json.loads(_part(tampered_provider.id_token(**{"nonce": nonce, **self.claims}), 1))
         if self.unsigned:
             return f"{_text({'alg': 'none'})}.{_text(claims)}."
         return self.key.sign(claims, **self.header)
@@ -89,20 +89,26 @@ BOTH_MODES = pytest.mark.parametrize("mode", ["query", "form_post"])
 
 async def sign_in(
     browser: Browser,
-    lies: TamperedProvider,
+    tampered_provider: TamperedProvider,
     module: Module,
     *,
     mode: str = "query",
     **claims: object,
 ) -> httpx2.Response:
     """The answer to the callback."""
-    lies.server.answers["/jwks"] = document({"keys": [key.jwk for key in module.published]})
-    lies.server.answers["/userinfo"] = document(module.userinfo)
+    tampered_provider.server.answers["/jwks"] = document(
+        {"keys": [key.jwk for key in module.published]}
+    )
+    tampered_provider.server.answers["/userinfo"] = document(module.userinfo)
     asked = await browser.get(start_url(APP, "/"))
     assert ("response_mode=form_post" in asked.headers["location"]) is (mode == "form_post")
     nonce = await requested_nonce(asked)
-    told = lies.id_token(nonce=nonce, **claims) if claims else module.token(lies, nonce=nonce)
-    lies.set_token_response(id_token=told)
+    told = (
+        tampered_provider.id_token(nonce=nonce, **claims)
+        if claims
+        else module.token(tampered_provider, nonce=nonce)
+    )
+    tampered_provider.set_token_response(id_token=told)
     answer = {"code": "c", "state": await requested_state(asked)}
     where = {"params": answer} if mode == "query" else {"data": answer}
     method = "GET" if mode == "query" else "POST"
@@ -120,11 +126,13 @@ async def test_basic(tampered_provider: TamperedProvider, name: str, mode: str) 
     module = BASIC[name]
     settings = {"corp": {"response_mode": mode}}
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None, providers=settings) as at,
-        at.browser() as browser,
+        running_sign_in(
+            tampered_provider.server.issuer, auth_host=None, providers=settings
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         landed = await sign_in(browser, tampered_provider, module, mode=mode)
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
     assert landed.status_code == (303 if module.passes else 403), landed.text
     assert (session is not None) is module.passes
     _, _, headers, body = next(
@@ -151,8 +159,8 @@ async def test_oidcc_client_test_discovery_openid_config(
     tampered_provider: TamperedProvider,
 ) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         assert (
             await sign_in(browser, tampered_provider, BASIC["oidcc-client-test"])
@@ -167,8 +175,8 @@ async def test_oidcc_client_test_discovery_jwks_uri_keys(
     tampered_provider.server.offers(jwks_uri=f"{tampered_provider.server.issuer}{elsewhere}")
     tampered_provider.server.answers[elsewhere] = document({"keys": [KEY.jwk]})
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         assert (
             await sign_in(browser, tampered_provider, BASIC["oidcc-client-test"])
@@ -182,8 +190,8 @@ async def test_oidcc_client_test_discovery_issuer_mismatch(
 ) -> None:
     tampered_provider.server.offers(issuer="https://evil.example")
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         refused = await browser.get(start_url(APP, "/"))
     assert refused.status_code == 503
@@ -192,8 +200,8 @@ async def test_oidcc_client_test_discovery_issuer_mismatch(
 
 async def test_oidcc_client_test_signing_key_rotation(tampered_provider: TamperedProvider) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         for key in (KEY, SECOND_KEY):
             module = Module(passes=True, key=key, published=(key,))
@@ -205,8 +213,8 @@ async def test_oidcc_client_test_signing_key_rotation_just_before_signing(
     tampered_provider: TamperedProvider,
 ) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in(
             browser, tampered_provider, BASIC["oidcc-client-test"]
@@ -225,11 +233,13 @@ async def test_oidcc_client_test_signing_key_rotation_just_before_signing(
 # Logout
 
 
-async def signed_out_at_the_provider(browser: Browser, lies: TamperedProvider) -> str:
+async def signed_out_at_the_provider(browser: Browser, tampered_provider: TamperedProvider) -> str:
     """The address at the provider that our sign-out leads to."""
-    end = f"{lies.server.issuer}/end"
-    lies.server.offers(userinfo_endpoint=f"{lies.server.issuer}/userinfo", end_session_endpoint=end)
-    await sign_in(browser, lies, BASIC["oidcc-client-test"], sid=SID)
+    end = f"{tampered_provider.server.issuer}/end"
+    tampered_provider.server.offers(
+        userinfo_endpoint=f"{tampered_provider.server.issuer}/userinfo", end_session_endpoint=end
+    )
+    await sign_in(browser, tampered_provider, BASIC["oidcc-client-test"], sid=SID)
     done = await browser.submit(await browser.get(f"{APP}/.auth/sign_out"), {"scope": "everywhere"})
     onward = page(done).refresh or ""
     assert onward.startswith(f"{end}?"), done.text
@@ -246,8 +256,8 @@ async def signed_out_at_the_provider(browser: Browser, lies: TamperedProvider) -
 )
 async def test_rp_initiated_logout(tampered_provider: TamperedProvider, state: Any) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         asked = parse_qs(
             urlsplit(await signed_out_at_the_provider(browser, tampered_provider)).query
@@ -258,7 +268,7 @@ async def test_rp_initiated_logout(tampered_provider: TamperedProvider, state: A
         shown = await browser.get(f"{asked['post_logout_redirect_uri'][0]}{suffix}")
         assert shown.status_code == 200
         assert f"{APP}/" in page(shown).links
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 def by_another_algorithm(token: str) -> str:
@@ -316,9 +326,9 @@ async def test_back_channel_logout(
     async with (
         running_sign_in(
             tampered_provider.server.issuer, auth_host=None, providers=registered
-        ) as at,
-        at.browser() as browser,
-        at.browser() as nobody,
+        ) as fixture,
+        fixture.browser() as browser,
+        fixture.browser() as nobody,
     ):
         module = Module(passes=True, published=(KEY, ELLIPTIC_KEY))
         await sign_in(browser, tampered_provider, module, sid=SID)
@@ -328,7 +338,7 @@ async def test_back_channel_logout(
             data={"logout_token": made(tampered_provider.logout_token(sub="alice", **changes))},
         )
         assert (done.status_code, done.headers["cache-control"]) == (status, "no-store")
-        assert (await at.find_session(browser, APP) is None) is (status == 200)
+        assert (await fixture.find_session(browser, APP) is None) is (status == 200)
 
 
 @pytest.mark.parametrize(
@@ -341,19 +351,19 @@ async def test_back_channel_logout(
 async def test_front_channel_logout(tampered_provider: TamperedProvider, *, by_us: bool) -> None:
     """The provider's page shows its frames, whoever began the logout."""
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         if by_us:
             await signed_out_at_the_provider(browser, tampered_provider)
         else:
             await sign_in(browser, tampered_provider, BASIC["oidcc-client-test"], sid=SID)
-            assert await at.find_session(browser, APP) is not None
+            assert await fixture.find_session(browser, APP) is not None
         issuer = quote(tampered_provider.server.issuer, safe="")
         frame = f"{APP}/.auth/frontchannel-logout?iss={issuer}&sid={SID}"
         shown = await browser.get(frame)
         assert (shown.status_code, shown.headers["cache-control"]) == (200, "no-store")
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 # Sign-in that somebody else begins
@@ -364,8 +374,8 @@ async def test_oidcc_client_test_3rd_party_init_login(
     tampered_provider: TamperedProvider, method: str
 ) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         given = {"iss": tampered_provider.server.issuer, "target_link_uri": f"{APP}/x?y=1"}
         where: dict[str, Any] = {"params": given} if method == "GET" else {"data": given}
@@ -377,7 +387,7 @@ async def test_oidcc_client_test_3rd_party_init_login(
         callback = f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
         last = await browser.visit(callback, stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x?y=1"
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 # Refresh tokens

@@ -45,7 +45,7 @@ async def walk(browser: Browser, url: str, user: str = "alice") -> str:
 
 
 def walk_to(
-    at: SignInFixture,
+    fixture: SignInFixture,
     host: str,
     *steps: str,
     seconds: float = 60,
@@ -54,10 +54,10 @@ def walk_to(
     intent = LoginIntent(return_to=f"{host}/", walk=steps, provider="corp")
     sealed = seal_intent(
         intent,
-        at.keys,
+        fixture.keys,
         purpose=purpose,
         origin=parse_origin(host),
-        expires_at=at.clock() + seconds,
+        expires_at=fixture.clock() + seconds,
     )
     return f"{host}/.auth/start?walk={sealed}"
 
@@ -67,13 +67,13 @@ async def test_one_sign_in_opens_all_of_them(
     certified_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
         assert await walk(browser, start_url(APP, DEEP_LINK)) == f"{APP}{DEEP_LINK}"
         tokens = set()
         for host in (APP, ADMIN, WIKI):
-            session = await at.find_session(browser, host)
+            session = await fixture.find_session(browser, host)
             assert session is not None, host
             assert session.identity.subject == "alice"
             tokens.add(browser.cookies(parse_origin(host).host)["__Host-authz"])
@@ -93,29 +93,29 @@ async def test_only_the_route_of_the_page_sends_for_a_walk(
     certified_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in(browser, ADMIN)
-        assert await at.find_session(browser, ADMIN) is not None
-        assert await at.find_session(browser, APP) is None
-        assert await at.find_session(browser, WIKI) is None
+        assert await fixture.find_session(browser, ADMIN) is not None
+        assert await fixture.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, WIKI) is None
 
 
 async def test_a_dependent_session_that_ended_is_made_anew(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
         await walk(browser, start_url(APP, "/"))
-        ended = await at.find_session(browser, WIKI)
+        ended = await fixture.find_session(browser, WIKI)
         assert ended is not None
-        await at.context.sessions.end(ended)
+        await fixture.context.sessions.end(ended)
         assert await walk(browser, start_url(APP, "/back")) == f"{APP}/back"
-        assert await at.find_session(browser, WIKI) is not None
-        assert ended != await at.find_session(browser, WIKI)
+        assert await fixture.find_session(browser, WIKI) is not None
+        assert ended != await fixture.find_session(browser, WIKI)
 
 
 async def test_a_host_of_another_provider_is_passed_by(
@@ -132,11 +132,11 @@ async def test_a_host_of_another_provider_is_passed_by(
             routes=routes,
             providers=TWO_PROVIDERS,
             default_provider="corp",
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         assert await walk(browser, start_url(APP, "/x")) == f"{APP}/x"
-        assert await at.find_session(browser, WIKI) is not None
+        assert await fixture.find_session(browser, WIKI) is not None
         assert not any(url.startswith(ADMIN) for url in browser.visited)
 
 
@@ -144,29 +144,31 @@ async def test_a_host_that_goes_round_in_circles_is_passed_by(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
         admin = parse_origin(ADMIN)
         cookie: list[str] = []
         for _ in range(MAX_ROUNDS):
-            line = at.context.loop_detector.count_round(cookie, origin=admin, now=at.clock())
+            line = fixture.context.loop_detector.count_round(
+                cookie, origin=admin, now=fixture.clock()
+            )
             cookie = [line.partition(";")[0]]
         name, _, value = cookie[0].partition("=")
         browser.client.cookies.set(name, value, domain=admin.host)
         assert await walk(browser, start_url(APP, "/x")) == f"{APP}/x"
-        assert await at.find_session(browser, ADMIN) is None
-        assert await at.find_session(browser, WIKI) is not None
+        assert await fixture.find_session(browser, ADMIN) is None
+        assert await fixture.find_session(browser, WIKI) is not None
 
 
 async def test_whoever_refuses_on_the_way_can_still_go_where_they_were_going(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=None, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=None, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
-        form = await browser.visit(walk_to(at, ADMIN, WIKI, f"{APP}/x?y=1"))
+        form = await browser.visit(walk_to(fixture, ADMIN, WIKI, f"{APP}/x?y=1"))
         refused = await browser.follow(await browser.submit(form, {"deny": "1"}))
         assert refused.status_code == 403
         assert f"{APP}/x?y=1" in page(refused).links
@@ -175,10 +177,10 @@ async def test_whoever_refuses_on_the_way_can_still_go_where_they_were_going(
 async def test_a_provider_that_is_down_keeps_nobody(certified_provider: RunningProvider) -> None:
     nowhere = "http://localhost:9"
     async with (
-        running_sign_in(nowhere, auth_host=None, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(nowhere, auth_host=None, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
-        last = await browser.visit(walk_to(at, ADMIN, WIKI, f"{APP}/x"), stop=is_app_url)
+        last = await browser.visit(walk_to(fixture, ADMIN, WIKI, f"{APP}/x"), stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x"
         assert certified_provider.issuer != nowhere
 
@@ -208,10 +210,10 @@ async def test_a_walk_is_ours_alone(
     certified_provider: RunningProvider, url: Any, status: int
 ) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
-        path = url(at).partition("/.auth/")[2]
+        path = url(fixture).partition("/.auth/")[2]
         reply = await browser.get(f"{ADMIN}/.auth/{path}")
         assert reply.status_code == status
         assert "location" not in reply.headers
@@ -221,10 +223,10 @@ async def test_a_walk_that_took_too_long_leads_where_it_would_have_ended(
     certified_provider: RunningProvider,
 ) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
-        late = await browser.get(walk_to(at, ADMIN, f"{APP}/x", seconds=-1))
+        late = await browser.get(walk_to(fixture, ADMIN, f"{APP}/x", seconds=-1))
         assert late.status_code == 400
         assert f"{APP}/x" in page(late).links
 
@@ -234,11 +236,11 @@ async def test_a_walk_ends_on_hosts_that_are_protected_still(
 ) -> None:
     """The configuration may have changed since it began."""
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=None, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=None, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in(browser, ADMIN)
-        last = await browser.get(walk_to(at, ADMIN, "https://evil.example/x"))
+        last = await browser.get(walk_to(fixture, ADMIN, "https://evil.example/x"))
         assert last.headers["location"] == f"{ADMIN}/"
 
 
@@ -257,8 +259,8 @@ async def test_no_browser_meets_too_many_redirects(
         *({"from": host} for host in (*hosts[1:], *others)),
     )
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=routes) as at,
-        at.browser("https://auth.example.net") as browser,
+        running_sign_in(certified_provider.issuer, auth_host=auth_host, routes=routes) as fixture,
+        fixture.browser("https://auth.example.net") as browser,
     ):
         url, chains = start_url(APP, "/"), []
         while not is_app_url(url):
@@ -272,8 +274,8 @@ async def test_no_browser_meets_too_many_redirects(
 
 async def test_a_walk_says_nothing_of_where_it_leads(certified_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, routes=TOGETHER) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, routes=TOGETHER) as fixture,
+        fixture.browser() as browser,
     ):
         await walk(browser, start_url(APP, "/secret-page"))
         steps = [url for url in browser.visited if "walk=" in url]

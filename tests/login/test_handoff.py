@@ -51,7 +51,7 @@ def lend(browser: Browser, cookies: dict[str, str], host: str) -> None:
 
 
 async def test_one_sign_in_for_all_hosts(real_provider: RunningProvider) -> None:
-    async with running_sign_in(real_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(real_provider.issuer) as fixture, fixture.browser() as browser:
         assert await sign_in(browser, APP, DEEP_LINK) == f"{APP}{DEEP_LINK}"
         asked = len(browser.visited)
         for host in (ADMIN, WIKI):
@@ -61,11 +61,11 @@ async def test_one_sign_in_for_all_hosts(real_provider: RunningProvider) -> None
 
         tokens = {}
         for host in (APP, ADMIN, WIKI):
-            session = await at.find_session(browser, host)
+            session = await fixture.find_session(browser, host)
             assert session is not None
             assert (session.kind, session.scope) == (SessionKind.CHILD, host)
             tokens[host] = browser.cookies(parse_origin(host).host)["__Host-authz"]
-        parent = await at.find_session(browser, AUTH)
+        parent = await fixture.find_session(browser, AUTH)
         assert parent is not None
         assert parent.kind is SessionKind.SIGN_IN
         assert len({*tokens.values(), browser.cookies("auth.example.com")["__Host-authz"]}) == 4
@@ -74,36 +74,36 @@ async def test_one_sign_in_for_all_hosts(real_provider: RunningProvider) -> None
 async def test_only_the_central_host_is_known_to_the_provider(
     certified_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(certified_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(certified_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, WIKI)
         asked = next(url for url in browser.visited if "/auth?" in url and "localhost" in url)
         assert parse_qs(urlsplit(asked).query)["redirect_uri"] == [f"{AUTH}/.auth/callback/corp"]
 
 
 async def test_a_childs_cookie_opens_no_other_host(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         token = browser.cookies("app.example.com")["__Host-authz"]
-        assert await at.find_session_by_token(token, parse_origin(APP)) is not None
+        assert await fixture.find_session_by_token(token, parse_origin(APP)) is not None
         for other in (ADMIN, WIKI, AUTH):
-            assert await at.find_session_by_token(token, parse_origin(other)) is None
+            assert await fixture.find_session_by_token(token, parse_origin(other)) is None
 
 
 async def test_a_return_address_on_another_host_begins_there(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         for here in (AUTH, APP):
             moved = await browser.get(start_url(here, f"{WIKI}/x?y=1", attempt="2"))
             assert moved.headers["location"].startswith(f"{WIKI}/.auth/start?rd=")
             assert "attempt=2" in moved.headers["location"]
             assert set_cookies(moved) == []
         assert await sign_in(browser, AUTH, f"{WIKI}/x?y=1") == f"{WIKI}/x?y=1"
-        assert await at.find_session(browser, WIKI) is not None
+        assert await fixture.find_session(browser, WIKI) is not None
 
 
 async def test_signing_in_on_the_central_host_itself(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         last = await browser.visit(f"{AUTH}/.auth/", user="alice")
         assert last.status_code == 401
         last = await browser.visit(restart_link(last), user="alice")
@@ -116,13 +116,13 @@ async def test_signing_in_on_the_central_host_itself(mock_provider: RunningProvi
 
 
 async def test_a_ticket_is_good_once(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         url = await ticket_for(browser)
         kept = dict(browser.cookies("app.example.com"))
         assert (await browser.get(url)).headers["location"] == f"{APP}/x"
         # "Back" in the same browser leads home, not into trouble.
         assert (await browser.get(url)).headers["location"] == f"{APP}/"
-        async with at.browser() as thief:
+        async with fixture.browser() as thief:
             lend(thief, kept, APP)
             reply = await thief.get(url)
             assert reply.status_code == 400
@@ -132,9 +132,9 @@ async def test_a_ticket_is_good_once(mock_provider: RunningProvider) -> None:
 async def test_a_ticket_in_another_browser_is_refused_and_not_used_up(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         url = await ticket_for(browser)
-        async with at.browser() as thief:
+        async with fixture.browser() as thief:
             reply = await thief.get(url)
             assert reply.status_code == 400
             assert set_cookies(reply) == []
@@ -144,9 +144,9 @@ async def test_a_ticket_in_another_browser_is_refused_and_not_used_up(
 async def test_a_ticket_in_a_browser_with_an_attempt_of_its_own_is_refused(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         url = await ticket_for(browser)
-        async with at.browser() as thief:
+        async with fixture.browser() as thief:
             await thief.get(start_url(APP, "/x"))
             assert (await thief.get(url)).status_code == 400
             assert "__Host-authz" not in thief.cookies("app.example.com")
@@ -154,30 +154,30 @@ async def test_a_ticket_in_a_browser_with_an_attempt_of_its_own_is_refused(
 
 async def test_a_victim_is_not_signed_in_as_the_attacker(mock_provider: RunningProvider) -> None:
     """The attacker's ticket, or the attacker's request to the central host, in a victim's browser."""
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as attacker:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as attacker:
         url = await ticket_for(attacker)
         request = next(to for to in attacker.visited if f"{AUTH}/.auth/start" in to)
-        async with at.browser() as victim:
+        async with fixture.browser() as victim:
             assert (await victim.get(url)).status_code == 400
             last = await victim.visit(request, user="alice")
             assert last.status_code == 400
             assert str(last.request.url).startswith(f"{APP}/.auth/handover")
-            assert await at.find_session(victim, APP) is None
+            assert await fixture.find_session(victim, APP) is None
 
 
 async def test_a_ticket_on_another_host_is_refused(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         url = await ticket_for(browser, APP)
         await browser.get(start_url(ADMIN, "/x"))
         moved = await browser.get(url.replace(APP, ADMIN))
         assert moved.status_code == 400
-        assert await at.find_session(browser, ADMIN) is None
+        assert await fixture.find_session(browser, ADMIN) is None
 
 
 async def test_a_ticket_lasts_a_minute(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         url = await ticket_for(browser)
-        at.clock.offset = 61
+        fixture.clock.offset = 61
         late = await browser.get(url)
         assert late.status_code == 400
         assert restart_link(late).startswith(f"{APP}/.auth/start?rd=")
@@ -187,29 +187,29 @@ async def test_a_ticket_lasts_a_minute(mock_provider: RunningProvider) -> None:
 async def test_a_ticket_of_a_sign_in_that_was_ended_is_worth_nothing(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         url = await ticket_for(browser)
-        await at.context.sessions.end_user(
+        await fixture.context.sessions.end_user(
             provider="corp", issuer=mock_provider.issuer, subject="alice"
         )
         reply = await browser.get(url)
         assert reply.status_code == 400
         assert cleared_cookies(reply)
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 @pytest.mark.parametrize(
     "query", ["", "?ticket=", "?ticket=x", "?ticket=a%00b", "?ticket={t}&ticket={t}"]
 )
 async def test_a_spoilt_ticket(mock_provider: RunningProvider, query: str) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await browser.get(start_url(APP, "/x"))
         reply = await browser.get(f"{APP}/.auth/handover{query.format(t='A' * 43)}")
         assert reply.status_code == 400
 
 
 async def test_the_ticket_names_no_user_and_no_address(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         url = await ticket_for(browser, rd="/reset?token=s3cret")
         assert re.fullmatch(rf"{APP}/\.auth/handover\?ticket=[\w-]{{43}}", url)
         assert (await browser.get(url)).headers["location"] == f"{APP}/reset?token=s3cret"
@@ -219,14 +219,14 @@ async def test_the_ticket_names_no_user_and_no_address(mock_provider: RunningPro
 # Requests to the central host
 
 
-def sealed(at: SignInFixture, **changes: Any) -> str:
+def sealed(fixture: SignInFixture, **changes: Any) -> str:
     given = {
         "purpose": HANDOFF_PURPOSE,
         "origin": parse_origin(AUTH),
-        "expires_at": at.clock() + 60,
+        "expires_at": fixture.clock() + 60,
     }
     intent = LoginIntent(return_to=f"{APP}/x", flow="f" * 43)
-    return seal_intent(intent, at.keys, **{**given, **changes})
+    return seal_intent(intent, fixture.keys, **{**given, **changes})
 
 
 @pytest.mark.parametrize(
@@ -241,16 +241,16 @@ def sealed(at: SignInFixture, **changes: Any) -> str:
 async def test_a_request_that_is_refused(
     mock_provider: RunningProvider, host: str, changes: dict[str, Any]
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, ADMIN)
-        reply = await browser.get(f"{host}/.auth/start?request={sealed(at, **changes)}")
+        reply = await browser.get(f"{host}/.auth/start?request={sealed(fixture, **changes)}")
         assert reply.status_code == 400
         assert set_cookies(reply) == []
 
 
 @pytest.mark.parametrize("request_", ["", "x", "A" * 200, "%00"])
 async def test_a_request_that_is_not_ours(mock_provider: RunningProvider, request_: str) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         reply = await browser.get(f"{AUTH}/.auth/start?request={request_}")
         assert reply.status_code == 400
 
@@ -258,8 +258,11 @@ async def test_a_request_that_is_not_ours(mock_provider: RunningProvider, reques
 async def test_without_a_central_host_nothing_is_handed_over(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
-        reply = await browser.get(f"{APP}/.auth/start?request={sealed(at)}")
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
+        reply = await browser.get(f"{APP}/.auth/start?request={sealed(fixture)}")
         assert reply.status_code == 400
         reply = await browser.get(f"{APP}/.auth/handover?ticket={'A' * 43}")
         assert reply.status_code == 400
@@ -275,17 +278,17 @@ async def test_a_session_of_another_provider_is_not_reused(
     async with (
         running_sign_in(
             mock_provider.issuer, providers=TWO_PROVIDERS, default_provider="corp", routes=routes
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in(browser, APP)
         asked = len(browser.visited)
         await sign_in(browser, WIKI)
         assert any("localhost" in url for url in browser.visited[asked:])
-        assert await at.find_session(browser, WIKI, "partners") is not None
-        assert await at.find_session(browser, WIKI, "corp") is None
-        assert await at.find_session(browser, AUTH, "corp") is not None
-        assert await at.find_session(browser, AUTH, "partners") is not None
+        assert await fixture.find_session(browser, WIKI, "partners") is not None
+        assert await fixture.find_session(browser, WIKI, "corp") is None
+        assert await fixture.find_session(browser, AUTH, "corp") is not None
+        assert await fixture.find_session(browser, AUTH, "partners") is not None
 
 
 async def test_the_chooser_is_on_the_central_host(mock_provider: RunningProvider) -> None:
@@ -293,42 +296,42 @@ async def test_the_chooser_is_on_the_central_host(mock_provider: RunningProvider
     async with (
         running_sign_in(
             mock_provider.issuer, providers=TWO_PROVIDERS, default_provider="corp", routes=routes
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         chooser = await browser.visit(start_url(APP, DEEP_LINK))
         assert str(chooser.request.url).startswith(f"{AUTH}/.auth/choose?")
-        at.clock.offset = 120  # people take their time
+        fixture.clock.offset = 120  # people take their time
         options = [link for link in page(chooser).links if "choice=" in link]
         last = await browser.visit(options[1], user="alice", stop=is_app_url)
         assert last.headers["location"] == f"{APP}{DEEP_LINK}"
-        assert await at.find_session(browser, APP, "partners") is not None
+        assert await fixture.find_session(browser, APP, "partners") is not None
 
 
 async def test_another_account_takes_the_place_of_the_first_everywhere(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         await sign_in(browser, WIKI)
         last = await browser.visit(start_url(APP, "/", switch="1"), user="bob", stop=is_app_url)
         assert last.headers["location"] == f"{APP}/"
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
         assert session is not None
         assert session.identity.subject == "bob"
-        assert await at.find_session(browser, WIKI) is None
+        assert await fixture.find_session(browser, WIKI) is None
 
 
 async def test_strict_cookies_are_seen_by_the_central_host(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, same_site="strict") as at,
-        at.browser() as browser,
+        running_sign_in(mock_provider.issuer, same_site="strict") as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in_strictly(browser, APP)
         asked = len(browser.visited)
         await sign_in_strictly(browser, WIKI)
         assert not any("localhost" in url for url in browser.visited[asked:])
-        assert await at.find_session(browser, WIKI) is not None
+        assert await fixture.find_session(browser, WIKI) is not None
 
 
 async def sign_in_strictly(browser: Browser, host: str) -> None:
@@ -353,7 +356,7 @@ def parse_origin_of(url: str) -> str:
 
 
 async def test_a_loop_across_hosts_ends_with_a_page(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         for _ in range(3):
             await sign_in(browser, APP)
             browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")

@@ -26,7 +26,7 @@ EVERYWHERE = {"scope": "everywhere"}
 
 
 async def test_asking_does_nothing(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser)
         await browser.get(f"{APP}/.auth/sign_out")
         asked = await browser.get(f"{APP}/.auth/sign_out")
@@ -34,20 +34,20 @@ async def test_asking_does_nothing(mock_provider: RunningProvider) -> None:
         assert "alice@example.com" in asked.text
         assert asked.headers["referrer-policy"] == "same-origin"
         assert "frame-ancestors 'none'" in asked.headers["content-security-policy"]
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_everywhere_ends_the_sign_in_and_all_its_children(
     real_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(real_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(real_provider.issuer) as fixture, fixture.browser() as browser:
         for host in (APP, ADMIN, WIKI):
             await sign_in(browser, host)
         asked = await browser.get(f"{APP}/.auth/sign_out")
         done = await browser.submit(asked, EVERYWHERE)
         assert cleared_cookies(done) == ["__Host-authz"]
         for host in (APP, ADMIN, WIKI, AUTH):
-            assert await at.find_session(browser, host) is None
+            assert await fixture.find_session(browser, host) is None
 
         # Then the provider, with what it needs to know whom we mean, and back.
         onward = page(done).refresh
@@ -69,16 +69,16 @@ async def test_everywhere_ends_the_sign_in_and_all_its_children(
 
 
 async def test_this_site_only(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         await sign_in(browser, WIKI)
         asked = await browser.get(f"{APP}/.auth/sign_out")
         assert "this site only" in asked.text.lower()
         done = await browser.submit(asked, {"scope": "site"})
         assert (done.status_code, cleared_cookies(done)) == (303, ["__Host-authz"])
-        assert await at.find_session(browser, APP) is None
-        assert await at.find_session(browser, WIKI) is not None
-        assert await at.find_session(browser, AUTH) is not None
+        assert await fixture.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, WIKI) is not None
+        assert await fixture.find_session(browser, AUTH) is not None
         last = await browser.follow(done)
         assert last.status_code == 200
         assert str(last.request.url).startswith(f"{APP}/.auth/signed_out")
@@ -86,8 +86,8 @@ async def test_this_site_only(mock_provider: RunningProvider) -> None:
 
 async def test_without_a_central_host(certified_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in(browser, APP)
         asked = await browser.get(f"{APP}/.auth/sign_out")
@@ -97,19 +97,21 @@ async def test_without_a_central_host(certified_provider: RunningProvider) -> No
         assert parse_qs(urlsplit(onward).query)["post_logout_redirect_uri"] == [
             f"{APP}/.auth/signed_out"
         ]
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def test_it_works_while_the_provider_is_down(hostile_provider: HostileProvider) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, "/"))
-        lies.set_token_response(id_token=lies.id_token(nonce=await requested_nonce(asked)))
+        tampered_provider.set_token_response(
+            id_token=tampered_provider.id_token(nonce=await requested_nonce(asked))
+        )
         await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}")
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
         hostile_provider.answers.clear()
         last = await browser.follow(
             await browser.submit(await browser.get(f"{APP}/.auth/sign_out"), EVERYWHERE)
@@ -118,7 +120,7 @@ async def test_it_works_while_the_provider_is_down(hostile_provider: HostileProv
             200,
             f"{APP}/.auth/signed_out",
         )
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def forms(browser: Browser) -> dict[str, str]:
@@ -145,7 +147,7 @@ async def forms(browser: Browser) -> dict[str, str]:
 async def test_nobody_else_can_do_it(
     mock_provider: RunningProvider, headers: dict[str, str], fields: dict[str, str]
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         form = {**await forms(browser), **EVERYWHERE, **fields}
         reply = await browser.request(
@@ -153,8 +155,8 @@ async def test_nobody_else_can_do_it(
         )
         assert reply.status_code == 400
         assert cleared_cookies(reply) == []
-        assert await at.find_session(browser, APP) is not None
-        assert await at.find_session(browser, AUTH) is not None
+        assert await fixture.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, AUTH) is not None
 
 
 @pytest.mark.parametrize(
@@ -167,41 +169,41 @@ async def test_nobody_else_can_do_it(
     ],
 )
 async def test_a_browser_can(mock_provider: RunningProvider, headers: dict[str, str]) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         form = {**await forms(browser), **EVERYWHERE}
         await browser.request("POST", f"{APP}/.auth/sign_out", data=form, headers=headers)
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def test_the_token_of_another_session(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer) as at,
-        at.browser() as one,
-        at.browser() as other,
+        running_sign_in(mock_provider.issuer) as fixture,
+        fixture.browser() as one,
+        fixture.browser() as other,
     ):
         await sign_in(one, APP)
         await sign_in(other, APP)
         stolen = await forms(other)
         reply = await one.request("POST", f"{APP}/.auth/sign_out", data={**stolen, **EVERYWHERE})
         assert reply.status_code == 400
-        assert await at.find_session(one, APP) is not None
+        assert await fixture.find_session(one, APP) is not None
 
 
 async def test_the_token_of_another_host_or_day(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         await sign_in(browser, WIKI)
         form = await forms(browser)
         reply = await browser.request("POST", f"{WIKI}/.auth/sign_out", data=form)
         assert reply.status_code == 400
-        assert await at.find_session(browser, WIKI) is not None
+        assert await fixture.find_session(browser, WIKI) is not None
 
 
 async def test_a_return_address_of_the_query_is_not_followed(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         url = f"{APP}/.auth/sign_out?rd=https://evil.example/"
         refused = await browser.request("POST", url, headers={"origin": APP})
@@ -215,7 +217,7 @@ async def test_a_return_address_of_the_query_is_not_followed(
 
 
 async def test_who_is_not_signed_in_is_signed_out(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         for method in ("GET", "POST"):
             reply = await browser.request(method, f"{APP}/.auth/sign_out")
             assert reply.headers["location"] == f"{APP}/.auth/signed_out"

@@ -82,7 +82,10 @@ def test_a_counter_belongs_to_its_host() -> None:
 
 
 async def test_a_browser_that_refuses_cookies(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         asked = await browser.get(start_url(HOST, "/"))
         browser.client.cookies.clear()
         lost = await browser.follow(asked, user="alice")
@@ -95,7 +98,7 @@ async def test_a_browser_that_refuses_cookies_of_the_app_alone(
     mock_provider: RunningProvider,
 ) -> None:
     """With a central host the sign-in itself succeeds; the ticket finds nobody who asked for it."""
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         asked = await browser.get(start_url(HOST, "/"))
         browser.client.cookies.clear()
         lost = await browser.follow(asked, user="alice")
@@ -113,14 +116,17 @@ async def test_a_browser_that_refuses_cookies_of_the_app_alone(
     ],
 )
 async def test_a_circle_of_sign_ins(mock_provider: RunningProvider, lost: str, cause: str) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         for _ in range(MAX_ROUNDS):
             await sign_in(browser, HOST)
-            session = await at.find_session(browser, HOST)
+            session = await fixture.find_session(browser, HOST)
             if lost == "cookie":
                 browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
             elif lost == "session" and session is not None:
-                await at.context.sessions.end(session)
+                await fixture.context.sessions.end(session)
         tired = await browser.get(start_url(HOST, "/"))
         assert tired.status_code == 400
         assert "location" not in tired.headers
@@ -129,7 +135,10 @@ async def test_a_circle_of_sign_ins(mock_provider: RunningProvider, lost: str, c
 
 
 async def test_a_circle_without_any_cookie(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         tired = await browser.get(start_url(HOST, "/", attempt=str(MAX_ROUNDS + 1)))
         assert tired.status_code == 400
         [first, *_] = causes_of(tired.text)
@@ -137,15 +146,17 @@ async def test_a_circle_without_any_cookie(mock_provider: RunningProvider) -> No
 
 
 async def test_clocks_that_disagree(hostile_provider: HostileProvider) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(HOST, "/"))
         nonce, now = await requested_nonce(asked), int(time.time())
         for times in ({"iat": now + 900, "exp": now + 1800}, {"iat": now - 1800, "exp": now - 900}):
-            lies.set_token_response(id_token=lies.id_token(nonce=nonce, **times))
+            tampered_provider.set_token_response(
+                id_token=tampered_provider.id_token(nonce=nonce, **times)
+            )
             url = f"{HOST}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
             refused = await browser.get(url)
             assert refused.status_code == 403
@@ -157,7 +168,7 @@ async def test_clocks_that_disagree(hostile_provider: HostileProvider) -> None:
 async def test_a_central_host_that_arrives_under_another_name(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         sent = (await browser.get(start_url(HOST, "/"))).headers["location"]
         assert sent.startswith(AUTH)
         wrong = await browser.get(sent.replace(AUTH, HOST))

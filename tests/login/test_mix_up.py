@@ -191,8 +191,8 @@ async def running_mix_up(
         auth_host=auth_host,
         providers=providers,
         routes=({"from": APP, "identity_provider": ["honest", "hostile"]},),
-    ) as at:
-        yield MixUpFixture(fixture=at, honest=honest, hostile=hostile, host=auth_host or APP)
+    ) as fixture:
+        yield MixUpFixture(fixture=fixture, honest=honest, hostile=hostile, host=auth_host or APP)
 
 
 async def run_attack(
@@ -404,8 +404,10 @@ async def test_two_clients_of_one_issuer(honest: StrictProvider) -> None:
     }
     routes = ({"from": APP, "identity_provider": ["staff", "admins"]},)
     async with (
-        running_sign_in(honest.issuer, auth_host=None, providers=providers, routes=routes) as at,
-        at.browser() as browser,
+        running_sign_in(
+            honest.issuer, auth_host=None, providers=providers, routes=routes
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         chooser = await browser.visit(start_url(APP, "/x"))
         [_, admins] = [link for link in page(chooser).links if "choice=" in link]
@@ -415,5 +417,5 @@ async def test_two_clients_of_one_issuer(honest: StrictProvider) -> None:
         query = urlencode({"code": "c", "state": asked["state"], "iss": honest.issuer})
         assert (await browser.get(f"{APP}/.auth/callback/staff?{query}")).status_code == 403
         assert honest.received == []
-        assert await at.find_session(browser, APP, "staff") is None
-        assert await at.find_session(browser, APP, "admins") is None
+        assert await fixture.find_session(browser, APP, "staff") is None
+        assert await fixture.find_session(browser, APP, "admins") is None

@@ -87,12 +87,12 @@ async def token_of(browser: Browser, host: str = APP) -> str:
     return str(given.json()["access_token"])
 
 
-async def find_tool_session(at: SignInFixture, token: str, host: str = APP) -> Session | None:
+async def find_tool_session(fixture: SignInFixture, token: str, host: str = APP) -> Session | None:
     """Whose token the gate would take it for."""
     found = parse_api_token(token)
     assert found is not None
     scope = tool_scope(parse_origin(host))
-    return await at.context.sessions.find(found[1], scope=scope, provider="corp")
+    return await fixture.context.sessions.find(found[1], scope=scope, provider="corp")
 
 
 @pytest.mark.parametrize("auth_host", [AUTH, None], ids=["central host", "no central host"])
@@ -100,9 +100,9 @@ async def test_a_person_signs_in_is_asked_and_the_tool_has_its_token(
     mock_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as at,
-        at.browser() as browser,
-        at.browser() as tool,
+        running_sign_in(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as fixture,
+        fixture.browser() as browser,
+        fixture.browser() as tool,
     ):
         asked = await browser.visit(login_url(), user="alice")
         assert asked.status_code == 200
@@ -118,29 +118,38 @@ async def test_a_person_signs_in_is_asked_and_the_tool_has_its_token(
         document = given.json()
         assert document["token_type"] == "Bearer"
         assert 0 < document["expires_in"] <= 3600
-        session = await find_tool_session(at, document["access_token"])
+        session = await find_tool_session(fixture, document["access_token"])
         assert session is not None
         assert session.identity.subject == "alice"
-        assert await find_tool_session(at, document["access_token"], ADMIN) is None
+        assert await find_tool_session(fixture, document["access_token"], ADMIN) is None
 
 
 async def test_whoever_is_signed_in_is_asked_at_once(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser, APP)
         assert (await browser.get(login_url())).status_code == 200
 
 
 async def test_nothing_is_given_without_a_click(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser, APP)
-        before = len(at.store)
+        before = len(fixture.store)
         asked = await browser.get(login_url())
         assert page(asked).refresh is None
-        assert len(at.store) == before  # the throttle's counter was there already
+        assert len(fixture.store) == before  # the throttle's counter was there already
 
 
 async def test_a_person_may_say_no(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         asked = await browser.visit(login_url(), user="alice")
         answer = redirect_parameters(await browser.submit(asked, {"allow": "0"}))
         assert answer == {"error": "access_denied", "state": ASKED["state"]}
@@ -179,7 +188,7 @@ async def test_a_person_may_say_no(mock_provider: RunningProvider) -> None:
     ],
 )
 async def test_what_a_tool_may_not_ask_for(differences: dict[str, Any]) -> None:
-    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, routes=ROUTES) as fixture, fixture.browser() as browser:
         refused = await browser.get(login_url(**differences))
         assert refused.status_code == 400
         assert "location" not in refused.headers
@@ -187,7 +196,7 @@ async def test_what_a_tool_may_not_ask_for(differences: dict[str, Any]) -> None:
 
 
 async def test_what_is_asked_twice_is_refused() -> None:
-    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, routes=ROUTES) as fixture, fixture.browser() as browser:
         for name, value in ASKED.items():
             assert (
                 await browser.get(f"{login_url()}&{urlencode({name: value})}")
@@ -203,14 +212,14 @@ async def test_what_is_asked_twice_is_refused() -> None:
     ],
 )
 async def test_where_a_tool_may_listen(address: str) -> None:
-    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, routes=ROUTES) as fixture, fixture.browser() as browser:
         asked = await browser.get(login_url(redirect_uri=address))
         assert asked.status_code == 303
         assert "/.auth/start?" in asked.headers["location"]
 
 
 async def test_a_host_without_tools_takes_none() -> None:
-    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, routes=ROUTES) as fixture, fixture.browser() as browser:
         assert (await browser.get(login_url(ADMIN))).status_code == 403
         assert (await browser.get(login_url(WIKI))).status_code == 303
 
@@ -231,7 +240,10 @@ async def test_a_host_without_tools_takes_none() -> None:
 async def test_nobody_else_says_yes(
     mock_provider: RunningProvider, form: dict[str, str], headers: dict[str, str]
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         asked = await browser.visit(login_url(), user="alice")
         done = await browser.submit(asked, {"allow": "1", **form}, headers=headers)
         assert done.status_code == 400
@@ -239,7 +251,10 @@ async def test_nobody_else_says_yes(
 
 
 async def test_a_script_of_the_host_cannot_read_the_form(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser, APP)
         read_by_script = await browser.get(login_url(), **{"sec-fetch-mode": "cors"})
         assert read_by_script.status_code == 400
@@ -248,9 +263,9 @@ async def test_a_script_of_the_host_cannot_read_the_form(mock_provider: RunningP
 
 async def test_the_form_of_one_person_is_not_anothers(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, routes=ROUTES) as at,
-        at.browser() as alices,
-        at.browser() as bobs,
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as alices,
+        fixture.browser() as bobs,
     ):
         hers = await alices.visit(login_url(), user="alice")
         his = await bobs.visit(login_url(), user="bob")
@@ -278,7 +293,10 @@ async def test_the_form_of_one_person_is_not_anothers(mock_provider: RunningProv
 async def test_what_is_not_redeemed(
     mock_provider: RunningProvider, differences: dict[str, str | None], error: str
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         refused = await redeem(browser, await approve(browser), **differences)
         assert (refused.status_code, refused.json()["error"]) == (400, error)
         assert refused.headers["content-type"] == "application/json"
@@ -286,7 +304,10 @@ async def test_what_is_not_redeemed(
 
 
 async def test_a_wrong_proof_uses_the_code_up(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         code = await approve(browser)
         assert (await redeem(browser, code, code_verifier="w" * 43)).status_code == 400
         assert (await redeem(browser, code)).status_code == 400
@@ -295,25 +316,31 @@ async def test_a_wrong_proof_uses_the_code_up(mock_provider: RunningProvider) ->
 async def test_a_code_is_good_once_on_its_host_and_for_a_minute(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         code = await approve(browser)
         assert (await redeem(browser, code)).status_code == 200
         assert (await redeem(browser, code)).json()["error"] == "invalid_grant"
         assert (await redeem(browser, await approve(browser), WIKI)).status_code == 400
         code = await approve(browser)
-        at.clock.offset += 61
+        fixture.clock.offset += 61
         assert (await redeem(browser, code)).json()["error"] == "invalid_grant"
 
 
 async def test_a_code_is_no_ticket_and_a_ticket_no_code(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         code = await approve(browser)
         # On a host where a sign-in waits for its ticket.
         await browser.get(f"{WIKI}/.auth/start?rd=/")
         handed = await browser.get(f"{WIKI}/.auth/handover?ticket={code}")
         assert handed.status_code == 400
         assert not browser.cookies("wiki.example.org").get("__Host-authz")
-        ticket = await at.context.sessions.one_time.issue_ticket(
+        ticket = await fixture.context.sessions.one_time.issue_ticket(
             json.dumps({"origin": APP, "flow": "x", "provider": "corp", "token": "y"}).encode()
         )
         assert (await redeem(browser, ticket)).json()["error"] == "invalid_grant"
@@ -322,11 +349,14 @@ async def test_a_code_is_no_ticket_and_a_ticket_no_code(mock_provider: RunningPr
 async def test_a_code_is_worth_nothing_once_its_person_has_left(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         code = await approve(browser)
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
         assert session is not None
-        await at.context.sessions.end(session)
+        await fixture.context.sessions.end(session)
         assert (await redeem(browser, code)).json()["error"] == "invalid_grant"
 
 
@@ -335,62 +365,71 @@ async def test_signing_out_takes_the_tool_along(
     mock_provider: RunningProvider, auth_host: str | None
 ) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as at,
-        at.browser() as browser,
+        running_sign_in(mock_provider.issuer, routes=ROUTES, auth_host=auth_host) as fixture,
+        fixture.browser() as browser,
     ):
         token = await token_of(browser)
-        assert await find_tool_session(at, token) is not None
+        assert await find_tool_session(fixture, token) is not None
         asked = await browser.get(f"{APP}/.auth/sign_out")
         await browser.submit(asked, {"scope": "everywhere"})
-        assert await find_tool_session(at, token) is None
+        assert await find_tool_session(fixture, token) is None
 
 
 async def test_signing_out_of_one_site_takes_its_tools_along_and_no_others(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         here, there = await token_of(browser), await token_of(browser, WIKI)
         asked = await browser.get(f"{APP}/.auth/sign_out")
         await browser.submit(asked, {"scope": "site"})
-        assert await find_tool_session(at, here) is None
-        assert await find_tool_session(at, there, WIKI) is not None
+        assert await find_tool_session(fixture, here) is None
+        assert await find_tool_session(fixture, there, WIKI) is not None
 
 
 async def test_a_tool_is_in_the_list_of_sessions_and_is_ended_there(
     mock_provider: RunningProvider,
 ) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, routes=ROUTES) as at,
-        at.browser() as browser,
-        at.browser() as tool,
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+        fixture.browser() as tool,
     ):
         code = await approve(browser)
         tool.client.headers["user-agent"] = "deployer/1.0 <script>"
         token = str((await redeem(tool, code)).json()["access_token"])
         listed = await browser.get(f"{AUTH}/.auth/sessions")
         assert "Command-line tool (deployer)" in listed.text
-        session = await find_tool_session(at, token)
+        session = await find_tool_session(fixture, token)
         assert session is not None
         done = await browser.submit(listed, {"session": session.public_id})
         assert done.status_code == 303
-        assert await find_tool_session(at, token) is None
-        assert await at.find_session(browser, APP) is not None
+        assert await find_tool_session(fixture, token) is None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_a_tool_lives_no_longer_than_the_sign_in(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser, APP)
-        at.clock.offset += 3000
+        fixture.clock.offset += 3000
         token = await token_of(browser)
-        at.clock.offset += 599
-        assert await find_tool_session(at, token) is not None
-        at.clock.offset += 2
-        assert await find_tool_session(at, token) is None
+        fixture.clock.offset += 599
+        assert await find_tool_session(fixture, token) is not None
+        fixture.clock.offset += 2
+        assert await find_tool_session(fixture, token) is None
 
 
 async def test_programs_are_throttled_in_their_own_language() -> None:
     limits = RateLimit(requests=2)
-    async with running_sign_in(NOBODY, routes=ROUTES, limits=limits) as at, at.browser() as browser:
+    async with (
+        running_sign_in(NOBODY, routes=ROUTES, limits=limits) as fixture,
+        fixture.browser() as browser,
+    ):
         statuses = [(await redeem(browser, "A" * 43)).status_code for _ in range(20)]
         assert statuses == [400] * 20  # of an unknown address
         where = {"x-client": "192.0.2.9"}
@@ -405,8 +444,8 @@ async def test_programs_are_throttled_in_their_own_language() -> None:
 async def test_one_account_has_so_many_tools_a_minute(mock_provider: RunningProvider) -> None:
     limits = RateLimit(requests=8)
     async with (
-        running_sign_in(mock_provider.issuer, routes=ROUTES, limits=limits) as at,
-        at.browser() as browser,
+        running_sign_in(mock_provider.issuer, routes=ROUTES, limits=limits) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.visit(login_url(), user="alice")
         statuses = []
@@ -419,13 +458,16 @@ async def test_one_account_has_so_many_tools_a_minute(mock_provider: RunningProv
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 async def test_the_token_endpoint_takes_posts_alone(method: str) -> None:
-    async with running_sign_in(NOBODY, routes=ROUTES) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, routes=ROUTES) as fixture, fixture.browser() as browser:
         answer = await browser.request(method, f"{APP}/.auth/api/token")
         assert answer.status_code == 405
 
 
 async def test_a_body_that_is_no_form_is_refused(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, routes=ROUTES) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
+    ):
         answer = await browser.request(
             "POST", f"{APP}/.auth/api/token", json={"grant_type": "authorization_code"}
         )

@@ -39,77 +39,80 @@ def tampered_provider(hostile_provider: HostileProvider) -> TamperedProvider:
 
 
 async def signed_in(
-    browser: Browser, lies: TamperedProvider, *, host: str = APP, **claims: object
+    browser: Browser, tampered_provider: TamperedProvider, *, host: str = APP, **claims: object
 ) -> httpx2.Response:
     """The answer to the callback of a sign-in without a central host."""
     asked = await browser.get(start_url(host, "/"))
-    token = lies.id_token(nonce=await requested_nonce(asked), **{"sid": SID, **claims})
-    lies.set_token_response(id_token=token)
+    token = tampered_provider.id_token(nonce=await requested_nonce(asked), **{"sid": SID, **claims})
+    tampered_provider.set_token_response(id_token=token)
     uri = await requested_redirect_uri(asked)
     return await browser.get(f"{uri}?code=c&state={await requested_state(asked)}")
 
 
-async def logout(at: SignInFixture, token: str, **more: Any) -> httpx2.Response:
+async def logout(fixture: SignInFixture, token: str, **more: Any) -> httpx2.Response:
     """As the provider sends it: no cookie, no browser."""
-    async with at.browser() as nobody:
+    async with fixture.browser() as nobody:
         options: dict[str, Any] = {"data": {"logout_token": token}, **more}
         return await nobody.request("POST", f"{APP}/.auth/backchannel-logout", **options)
 
 
 async def test_one_session_of_the_provider(tampered_provider: TamperedProvider) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as one,
-        at.browser() as other,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as one,
+        fixture.browser() as other,
     ):
         await signed_in(one, tampered_provider)
         await signed_in(one, tampered_provider, host=WIKI)
         await signed_in(other, tampered_provider, sid="another")
-        done = await logout(at, tampered_provider.logout_token(sub="alice"))
+        done = await logout(fixture, tampered_provider.logout_token(sub="alice"))
         assert (done.status_code, done.headers["cache-control"]) == (200, "no-store")
-        assert await at.find_session(one, APP) is None
-        assert await at.find_session(one, WIKI) is None
-        assert await at.find_session(other, APP) is not None
+        assert await fixture.find_session(one, APP) is None
+        assert await fixture.find_session(one, WIKI) is None
+        assert await fixture.find_session(other, APP) is not None
 
 
 async def test_all_sessions_of_the_user(tampered_provider: TamperedProvider) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as one,
-        at.browser() as other,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as one,
+        fixture.browser() as other,
     ):
         await signed_in(one, tampered_provider, sid=None)
         await signed_in(other, tampered_provider, sid="another")
         assert (
-            await logout(at, tampered_provider.logout_token(sub="alice", sid=None))
+            await logout(fixture, tampered_provider.logout_token(sub="alice", sid=None))
         ).status_code == 200
-        assert await at.find_session(one, APP) is None
-        assert await at.find_session(other, APP) is None
+        assert await fixture.find_session(one, APP) is None
+        assert await fixture.find_session(other, APP) is None
 
 
 async def test_a_user_whom_we_know_by_another_claim(tampered_provider: TamperedProvider) -> None:
     async with (
         running_sign_in(
             tampered_provider.server.issuer, auth_host=None, providers={"corp": USER_BY_EMAIL}
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         await signed_in(browser, tampered_provider, email="alice@example.com", sid=None)
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
         assert session is not None
         assert session.identity.subject == "alice@example.com"
         assert (
-            await logout(at, tampered_provider.logout_token(sub="bob", sid=None))
+            await logout(fixture, tampered_provider.logout_token(sub="bob", sid=None))
         ).status_code == 200
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
         assert (
-            await logout(at, tampered_provider.logout_token(sub="alice", sid=None))
+            await logout(fixture, tampered_provider.logout_token(sub="alice", sid=None))
         ).status_code == 200
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def test_every_host_of_a_central_sign_in(tampered_provider: TamperedProvider) -> None:
-    async with running_sign_in(tampered_provider.server.issuer) as at, at.browser() as browser:
+    async with (
+        running_sign_in(tampered_provider.server.issuer) as fixture,
+        fixture.browser() as browser,
+    ):
         asked = await browser.get(start_url(APP, "/"))
         asked = await browser.get(asked.headers["location"])
         tampered_provider.set_token_response(
@@ -119,10 +122,10 @@ async def test_every_host_of_a_central_sign_in(tampered_provider: TamperedProvid
             f"{AUTH}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
         )
         await browser.get(back.headers["location"])
-        assert await at.find_session(browser, APP) is not None
-        assert (await logout(at, tampered_provider.logout_token())).status_code == 200
-        assert await at.find_session(browser, APP) is None
-        assert await at.find_session(browser, AUTH) is None
+        assert await fixture.find_session(browser, APP) is not None
+        assert (await logout(fixture, tampered_provider.logout_token())).status_code == 200
+        assert await fixture.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, AUTH) is None
 
 
 @pytest.mark.parametrize(
@@ -142,16 +145,16 @@ async def test_refused_tokens_end_nothing(
     tampered_provider: TamperedProvider, changes: dict[str, Any]
 ) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         await signed_in(browser, tampered_provider)
-        held = len(at.store)
-        refused = await logout(at, tampered_provider.logout_token(**changes))
+        held = len(fixture.store)
+        refused = await logout(fixture, tampered_provider.logout_token(**changes))
         assert (refused.status_code, refused.headers["cache-control"]) == (400, "no-store")
         assert refused.json() == {"error": "invalid_request"}
-        assert await at.find_session(browser, APP) is not None
-        assert len(at.store) == held, "strangers leave nothing behind"
+        assert await fixture.find_session(browser, APP) is not None
+        assert len(fixture.store) == held, "strangers leave nothing behind"
 
 
 @pytest.mark.parametrize(
@@ -168,53 +171,53 @@ async def test_refused_tokens_end_nothing(
 async def test_malformed_requests(
     tampered_provider: TamperedProvider, request_: dict[str, Any]
 ) -> None:
-    async with running_sign_in(tampered_provider.server.issuer, auth_host=None) as at:
-        refused = await logout(at, "", **request_)
+    async with running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture:
+        refused = await logout(fixture, "", **request_)
         assert (refused.status_code, refused.headers["cache-control"]) == (400, "no-store")
         assert tampered_provider.server.asked_for("/jwks") == 0
 
 
 async def test_only_by_post(tampered_provider: TamperedProvider) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         await signed_in(browser, tampered_provider)
         url = f"{APP}/.auth/backchannel-logout?logout_token={tampered_provider.logout_token()}"
         assert (await browser.get(url)).status_code == 405
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_a_token_is_good_once(tampered_provider: TamperedProvider) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         await signed_in(browser, tampered_provider)
         token = tampered_provider.logout_token(sub="alice", sid=None)
-        assert (await logout(at, token)).status_code == 200
+        assert (await logout(fixture, token)).status_code == 200
         await signed_in(browser, tampered_provider)
-        assert (await logout(at, token)).status_code == 400
-        assert await at.find_session(browser, APP) is not None
+        assert (await logout(fixture, token)).status_code == 400
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_what_failed_half_way_may_be_sent_again(tampered_provider: TamperedProvider) -> None:
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         await signed_in(browser, tampered_provider)
-        token, read = tampered_provider.logout_token(), at.store.add_to_index
+        token, read = tampered_provider.logout_token(), fixture.store.add_to_index
 
         async def away(*_: object, **__: object) -> None:
             raise StoreUnavailable("away")
 
-        at.store.add_to_index = away  # type: ignore[method-assign]
-        failed = await logout(at, token)
+        fixture.store.add_to_index = away  # type: ignore[method-assign]
+        failed = await logout(fixture, token)
         assert (failed.status_code, failed.json()) == (503, {"error": "server_error"})
-        at.store.add_to_index = read  # type: ignore[method-assign]
-        assert (await logout(at, token)).status_code == 200
-        assert await at.find_session(browser, APP) is None
+        fixture.store.add_to_index = read  # type: ignore[method-assign]
+        assert (await logout(fixture, token)).status_code == 200
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def test_the_provider_is_down_and_its_keys_unknown(
@@ -222,8 +225,8 @@ async def test_the_provider_is_down_and_its_keys_unknown(
 ) -> None:
     token = tampered_provider.logout_token()
     tampered_provider.server.answers.clear()
-    async with running_sign_in(tampered_provider.server.issuer, auth_host=None) as at:
-        assert (await logout(at, token)).status_code == 503
+    async with running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture:
+        assert (await logout(fixture, token)).status_code == 503
 
 
 async def test_providers_that_share_an_issuer(tampered_provider: TamperedProvider) -> None:
@@ -235,14 +238,14 @@ async def test_providers_that_share_an_issuer(tampered_provider: TamperedProvide
     async with (
         running_sign_in(
             tampered_provider.server.issuer, auth_host=None, providers=providers, routes=routes
-        ) as at,
-        at.browser(*hosts) as browser,
+        ) as fixture,
+        fixture.browser(*hosts) as browser,
     ):
         for host, name in zip(hosts, providers, strict=True):
             client = "other" if name == "other" else CLIENT_ID
             reply = await signed_in(browser, tampered_provider, host=host, aud=client)
             assert reply.status_code == 303, reply.text
-        async with at.browser(*hosts) as nobody:
+        async with fixture.browser(*hosts) as nobody:
             done = await nobody.request(
                 "POST",
                 f"{hosts[0]}/.auth/backchannel-logout",
@@ -250,7 +253,7 @@ async def test_providers_that_share_an_issuer(tampered_provider: TamperedProvide
             )
         assert done.status_code == 200
         alive = [
-            await at.find_session(browser, host, name) is not None
+            await fixture.find_session(browser, host, name) is not None
             for host, name in zip(hosts, providers, strict=True)
         ]
         assert alive == [False, False, True]
@@ -270,12 +273,12 @@ async def test_a_logout_wins_against_a_sign_in_under_way(
 ) -> None:
     """The provider has answered, the session is not made yet, and then the logout arrives."""
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         # A logout of long ago is forgiven; only what comes in the middle counts.
         assert (
-            await logout(at, tampered_provider.logout_token(sub="alice", sid=None))
+            await logout(fixture, tampered_provider.logout_token(sub="alice", sid=None))
         ).status_code == 200
         asked = await browser.get(start_url(APP, "/"))
         tampered_provider.set_token_response(
@@ -288,15 +291,15 @@ async def test_a_logout_wins_against_a_sign_in_under_way(
         )
         while not tampered_provider.server.asked_for("/userinfo"):  # noqa: ASYNC110 - another thread
             await asyncio.sleep(0.01)
-        assert (await logout(at, tampered_provider.logout_token(**about))).status_code == 200
+        assert (await logout(fixture, tampered_provider.logout_token(**about))).status_code == 200
         hold.set()
         landed = await callback
         assert (landed.status_code == 403) is wins, landed.text
-        assert (await at.find_session(browser, APP) is None) is wins
+        assert (await fixture.find_session(browser, APP) is None) is wins
         if wins:  # and signing in once more works
             tampered_provider.server.answers["/userinfo"] = userinfo
             assert (await signed_in(browser, tampered_provider)).status_code == 303
-            assert await at.find_session(browser, APP) is not None
+            assert await fixture.find_session(browser, APP) is not None
 
 
 def frame(issuer: str, sid: str = SID) -> str:
@@ -305,15 +308,15 @@ def frame(issuer: str, sid: str = SID) -> str:
 
 async def test_a_frame_of_the_provider(tampered_provider: TamperedProvider) -> None:
     issuer = tampered_provider.server.issuer
-    async with running_sign_in(issuer, auth_host=None) as at, at.browser() as browser:
+    async with running_sign_in(issuer, auth_host=None) as fixture, fixture.browser() as browser:
         await signed_in(browser, tampered_provider)
-        async with at.browser() as without_cookies:
+        async with fixture.browser() as without_cookies:
             shown = await without_cookies.get(frame(issuer))
         assert shown.status_code == 200
         assert shown.headers["cache-control"] == "no-store"
         assert "x-frame-options" not in shown.headers
         assert "frame-ancestors" not in shown.headers["content-security-policy"]
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 @pytest.mark.parametrize(
@@ -333,13 +336,13 @@ async def test_a_frame_that_ends_nothing(
     tampered_provider: TamperedProvider, query: str, status: int
 ) -> None:
     issuer = tampered_provider.server.issuer
-    async with running_sign_in(issuer, auth_host=None) as at, at.browser() as browser:
+    async with running_sign_in(issuer, auth_host=None) as fixture, fixture.browser() as browser:
         await signed_in(browser, tampered_provider)
-        held = len(at.store)
+        held = len(fixture.store)
         url = f"{APP}/.auth/frontchannel-logout?{query.format(issuer=quote(issuer, safe=''))}"
         assert (await browser.get(url)).status_code == status
-        assert await at.find_session(browser, APP) is not None
-        assert len(at.store) == held, "strangers leave nothing behind"
+        assert await fixture.find_session(browser, APP) is not None
+        assert len(fixture.store) == held, "strangers leave nothing behind"
 
 
 async def test_an_ended_session_was_indexed_by_its_own_host(
@@ -347,10 +350,10 @@ async def test_an_ended_session_was_indexed_by_its_own_host(
 ) -> None:
     """What the gate would find is what counts: under the origin that the cookie is for."""
     async with (
-        running_sign_in(tampered_provider.server.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(tampered_provider.server.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         await signed_in(browser, tampered_provider)
         token = browser.cookies("app.example.com")["__Host-authz"]
-        await logout(at, tampered_provider.logout_token())
-        assert await at.find_session_by_token(token, parse_origin(APP)) is None
+        await logout(fixture, tampered_provider.logout_token())
+        assert await fixture.find_session_by_token(token, parse_origin(APP)) is None

@@ -80,16 +80,16 @@ def two(
     return {"issuer": corp.issuer, "providers": providers, "routes": ROUTES}
 
 
-async def signed_in(at: SignInFixture, browser: Browser) -> None:
+async def signed_in(fixture: SignInFixture, browser: Browser) -> None:
     """A session on the app's host, without the doing of any provider."""
     origin = parse_origin(APP)
-    token, _ = await at.context.sessions.create(
-        identity=Identity(provider="corp", issuer=at.issuer, subject="alice"),
-        scope=at.context.cookies.scope_for(origin),
+    token, _ = await fixture.context.sessions.create(
+        identity=Identity(provider="corp", issuer=fixture.issuer, subject="alice"),
+        scope=fixture.context.cookies.scope_for(origin),
         client="",
         user_agent="",
     )
-    name = at.context.cookies.name_for("corp", origin)
+    name = fixture.context.cookies.name_for("corp", origin)
     browser.client.cookies.set(name, token, domain=origin.host, path="/")
 
 
@@ -113,8 +113,8 @@ async def test_every_way_to_begin_has_the_same_redirect_uri(
     corp: StrictProvider, auth_host: str | None, callback: str | None, way: str
 ) -> None:
     async with (
-        running_sign_in(auth_host=auth_host, **alone(corp, callback=callback)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=auth_host, **alone(corp, callback=callback)) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.visit(WAYS[way], stop=lambda url: url.startswith(corp.issuer))
         path = "callback" if callback == "shared" else "callback/corp"
@@ -125,8 +125,11 @@ async def test_every_way_to_begin_has_the_same_redirect_uri(
 
 
 async def test_a_step_up_has_the_same_redirect_uri(corp: StrictProvider) -> None:
-    async with running_sign_in(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
-        await signed_in(at, browser)
+    async with (
+        running_sign_in(auth_host=None, **alone(corp, **OWN)) as fixture,
+        fixture.browser() as browser,
+    ):
+        await signed_in(fixture, browser)
         asked = await browser.get(start_url(APP, "/gold"))
         query = parse_qs(urlsplit(asked.headers["location"]).query)
         assert query["acr_values"] == ["gold"]
@@ -139,7 +142,10 @@ async def test_a_step_up_has_the_same_redirect_uri(corp: StrictProvider) -> None
 
 async def test_sign_out_has_the_address_it_had(corp: StrictProvider) -> None:
     corp.offers(end_session_endpoint=f"{corp.issuer}/logout")
-    async with running_sign_in(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
+    async with (
+        running_sign_in(auth_host=None, **alone(corp, **OWN)) as fixture,
+        fixture.browser() as browser,
+    ):
         await browser.visit(start_url(APP, "/x"), stop=is_app_url)
         question = await browser.get(f"{APP}/.auth/sign_out")
         done = await browser.submit(question, {"scope": "everywhere"})
@@ -156,8 +162,8 @@ async def test_a_provider_whose_uri_is_not_stated_has_a_page_that_names_it(
     corp: StrictProvider, partners: StrictProvider, auth_host: str | None
 ) -> None:
     async with (
-        running_sign_in(auth_host=auth_host, **two(corp, partners, of_corp=UNSTATED)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=auth_host, **two(corp, partners, of_corp=UNSTATED)) as fixture,
+        fixture.browser() as browser,
     ):
         reply = await browser.visit(start_url(APP, "/x"))
         assert reply.status_code == 503
@@ -169,7 +175,7 @@ async def test_a_provider_whose_uri_is_not_stated_has_a_page_that_names_it(
 
         last = await browser.visit(start_url(ADMIN, "/x"), stop=is_app_url)
         assert last.headers["location"] == f"{ADMIN}/x", "the other provider signs in as ever"
-        assert await at.find_session(browser, ADMIN, "partners") is not None
+        assert await fixture.find_session(browser, ADMIN, "partners") is not None
 
 
 async def test_the_page_comes_also_while_the_provider_is_down(
@@ -177,8 +183,8 @@ async def test_the_page_comes_also_while_the_provider_is_down(
 ) -> None:
     corp.server.answers.clear()
     async with (
-        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as fixture,
+        fixture.browser() as browser,
     ):
         reply = await browser.get(start_url(APP, "/x"))
         assert f"{APP}/.auth/callback/corp" in reply.text
@@ -186,27 +192,27 @@ async def test_the_page_comes_also_while_the_provider_is_down(
 
 async def test_sessions_go_on_without_it(corp: StrictProvider, partners: StrictProvider) -> None:
     async with (
-        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as fixture,
+        fixture.browser() as browser,
     ):
-        await signed_in(at, browser)
+        await signed_in(fixture, browser)
         reply = await browser.get(start_url(APP, "/x"))
         assert reply.headers["location"] == f"{APP}/x"
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_a_walk_passes_it_by(corp: StrictProvider, partners: StrictProvider) -> None:
     async with (
-        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=UNSTATED)) as fixture,
+        fixture.browser() as browser,
     ):
         intent = LoginIntent(return_to=f"{APP}/", walk=(f"{ADMIN}/x",), provider="corp")
         sealed = seal_intent(
             intent,
-            at.keys,
+            fixture.keys,
             purpose=HOST_CHAIN_PURPOSE,
             origin=parse_origin(APP),
-            expires_at=at.clock() + 60,
+            expires_at=fixture.clock() + 60,
         )
         reply = await browser.get(f"{APP}/.auth/start?walk={sealed}")
         assert reply.headers["location"].startswith(f"{ADMIN}/")
@@ -216,8 +222,8 @@ async def test_a_shared_uri_waits_for_the_promise_of_its_provider(
     corp: StrictProvider, partners: StrictProvider
 ) -> None:
     async with (
-        running_sign_in(auth_host=None, **two(corp, partners, of_corp=SHARED)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=SHARED)) as fixture,
+        fixture.browser() as browser,
     ):
         reply = await browser.get(start_url(APP, "/x"))
         assert reply.status_code == 503
@@ -226,8 +232,8 @@ async def test_a_shared_uri_waits_for_the_promise_of_its_provider(
     corp.offers(promises_iss=True)
     corp.sends_iss = True
     async with (
-        running_sign_in(auth_host=None, **two(corp, partners, of_corp=SHARED)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=SHARED)) as fixture,
+        fixture.browser() as browser,
     ):
         last = await browser.visit(start_url(APP, "/x"), stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x"
@@ -242,8 +248,8 @@ async def test_what_was_promised_is_required_at_a_uri_of_its_own_too(
     corp.offers(promises_iss=by == "discovery")
     more = {"authorization_response_iss": "required"} if by == "setting" else {}
     async with (
-        running_sign_in(auth_host=None, **alone(corp, **more)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **alone(corp, **more)) as fixture,
+        fixture.browser() as browser,
     ):
         last = await browser.visit(start_url(APP, "/x"), stop=is_app_url)
         assert last.status_code == (303 if sends else 403)
@@ -253,9 +259,9 @@ async def test_what_was_promised_is_required_at_a_uri_of_its_own_too(
 # Attempts that were begun before the update
 
 
-def begun_before(at: SignInFixture, browser: Browser, host: str) -> LoginTransaction:
+def begun_before(fixture: SignInFixture, browser: Browser, host: str) -> LoginTransaction:
     """An attempt as the release before sealed it, in the browser."""
-    now, origin = at.clock(), parse_origin(host)
+    now, origin = fixture.clock(), parse_origin(host)
     attempt = LoginTransaction(
         id=transaction_id(now, b"123456"),
         secret=b"s" * 32,
@@ -267,7 +273,9 @@ def begun_before(at: SignInFixture, browser: Browser, host: str) -> LoginTransac
     fields = ["corp", attempt.return_to, now, None, 0, 1, "", base64url_encode(attempt.secret), None, "", [],
               ""]  # fmt: skip
     binding = f"{origin} {name}".encode()
-    value = at.keys.seal_text("login attempt", json.dumps(fields).encode(), associated_data=binding)
+    value = fixture.keys.seal_text(
+        "login attempt", json.dumps(fields).encode(), associated_data=binding
+    )
     browser.client.cookies.set(name, value, domain=origin.host, path="/")
     return attempt
 
@@ -289,18 +297,21 @@ async def answered(
 @pytest.mark.parametrize("callback", ["own", "shared", None])
 async def test_with_one_provider_they_end_well(corp: StrictProvider, callback: str | None) -> None:
     async with (
-        running_sign_in(auth_host=None, **alone(corp, callback=callback)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **alone(corp, callback=callback)) as fixture,
+        fixture.browser() as browser,
     ):
-        attempt = begun_before(at, browser, APP)
+        attempt = begun_before(fixture, browser, APP)
         last = await answered(corp, browser, attempt, f"{APP}/.auth/callback")
         assert last.headers["location"] == f"{APP}/x"
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_they_do_not_count_at_the_new_uri(corp: StrictProvider) -> None:
-    async with running_sign_in(auth_host=None, **alone(corp, **OWN)) as at, at.browser() as browser:
-        attempt = begun_before(at, browser, APP)
+    async with (
+        running_sign_in(auth_host=None, **alone(corp, **OWN)) as fixture,
+        fixture.browser() as browser,
+    ):
+        attempt = begun_before(fixture, browser, APP)
         last = await answered(corp, browser, attempt, f"{APP}/.auth/callback/corp")
         assert last.status_code == 403
         assert corp.received == []
@@ -311,10 +322,10 @@ async def test_with_several_providers_they_end_on_a_page(
     corp: StrictProvider, partners: StrictProvider, of_corp: Mapping[str, Any]
 ) -> None:
     async with (
-        running_sign_in(auth_host=None, **two(corp, partners, of_corp=of_corp)) as at,
-        at.browser() as browser,
+        running_sign_in(auth_host=None, **two(corp, partners, of_corp=of_corp)) as fixture,
+        fixture.browser() as browser,
     ):
-        attempt = begun_before(at, browser, APP)
+        attempt = begun_before(fixture, browser, APP)
         last = await answered(corp, browser, attempt, f"{APP}/.auth/callback")
         assert last.status_code == 400
         assert "was updated while you were signing in" in last.text

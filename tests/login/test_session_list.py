@@ -28,10 +28,10 @@ async def post(browser: Browser, origin: str = AUTH, url: str = REVOKE, **form: 
 
 async def test_what_is_listed(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer) as at,
-        at.browser() as desktop,
-        at.browser() as phone,
-        at.browser() as bobs,
+        running_sign_in(mock_provider.issuer) as fixture,
+        fixture.browser() as desktop,
+        fixture.browser() as phone,
+        fixture.browser() as bobs,
     ):
         phone.client.headers.update(PHONE)
         for browser in (desktop, phone):
@@ -51,13 +51,13 @@ async def test_what_is_listed(mock_provider: RunningProvider) -> None:
 
 async def test_ending_another_one(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer) as at,
-        at.browser() as desktop,
-        at.browser() as phone,
+        running_sign_in(mock_provider.issuer) as fixture,
+        fixture.browser() as desktop,
+        fixture.browser() as phone,
     ):
         for browser in (desktop, phone):
             await sign_in(browser, APP)
-        theirs = await at.find_session(phone, AUTH)
+        theirs = await fixture.find_session(phone, AUTH)
         assert theirs is not None
         csrf = (await fields(desktop))["csrf"]
         done = await post(desktop, csrf=csrf, session=theirs.public_id)
@@ -66,28 +66,28 @@ async def test_ending_another_one(mock_provider: RunningProvider) -> None:
             MINE,
             [],
         )
-        assert await at.find_session(phone, AUTH) is None
-        assert await at.find_session(phone, APP) is None
-        assert await at.find_session(desktop, APP) is not None
+        assert await fixture.find_session(phone, AUTH) is None
+        assert await fixture.find_session(phone, APP) is None
+        assert await fixture.find_session(desktop, APP) is not None
 
 
 async def test_ending_this_one(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
-        mine = await at.find_session(browser, AUTH)
+        mine = await fixture.find_session(browser, AUTH)
         assert mine is not None
         done = await post(browser, csrf=(await fields(browser))["csrf"], session=mine.public_id)
         assert done.headers["location"] == f"{AUTH}/.auth/signed_out"
         assert cleared_cookies(done) == ["__Host-authz"]
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def test_signing_out_everywhere(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer) as at,
-        at.browser() as desktop,
-        at.browser() as phone,
-        at.browser() as bobs,
+        running_sign_in(mock_provider.issuer) as fixture,
+        fixture.browser() as desktop,
+        fixture.browser() as phone,
+        fixture.browser() as bobs,
     ):
         for browser in (desktop, phone):
             await sign_in(browser, APP)
@@ -95,24 +95,24 @@ async def test_signing_out_everywhere(mock_provider: RunningProvider) -> None:
         done = await post(desktop, csrf=(await fields(desktop))["csrf"], all="1")
         assert done.headers["location"] == f"{AUTH}/.auth/signed_out"
         for browser in (desktop, phone):
-            assert await at.find_session(browser, APP) is None
-            assert await at.find_session(browser, AUTH) is None
-        assert await at.find_session(bobs, APP) is not None
+            assert await fixture.find_session(browser, APP) is None
+            assert await fixture.find_session(browser, AUTH) is None
+        assert await fixture.find_session(bobs, APP) is not None
 
 
 async def test_nobody_ends_anothers(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer) as at,
-        at.browser() as alices,
-        at.browser() as bobs,
+        running_sign_in(mock_provider.issuer) as fixture,
+        fixture.browser() as alices,
+        fixture.browser() as bobs,
     ):
         await sign_in(alices, APP)
         await sign_in(bobs, APP, user="bob")
-        hers = await at.find_session(alices, AUTH)
+        hers = await fixture.find_session(alices, AUTH)
         assert hers is not None
         done = await post(bobs, csrf=(await fields(bobs))["csrf"], session=hers.public_id)
         assert done.headers["location"] == MINE
-        assert await at.find_session(alices, APP) is not None
+        assert await fixture.find_session(alices, APP) is not None
 
 
 @pytest.mark.parametrize(
@@ -130,28 +130,28 @@ async def test_nobody_ends_anothers(mock_provider: RunningProvider) -> None:
 async def test_forms_of_others(
     mock_provider: RunningProvider, origin: str, form: dict[str, str], headers: dict[str, str]
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         given = {**await fields(browser), "all": "1", **form}
         refused = await browser.request(
             "POST", REVOKE, data=given, headers={"origin": origin, **headers}
         )
         assert refused.status_code == 400
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_the_token_of_the_sign_out_form_is_no_good_here(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         other = await fields(browser, f"{AUTH}/.auth/sign_out")
         assert (await post(browser, csrf=other["csrf"], all="1")).status_code == 400
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_on_the_central_host_alone(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser, APP)
         led = await browser.get(f"{APP}/.auth/sessions")
         assert (led.status_code, led.headers["location"]) == (303, MINE)
@@ -160,24 +160,27 @@ async def test_on_the_central_host_alone(mock_provider: RunningProvider) -> None
             browser, origin=APP, url=f"{APP}/.auth/sessions/revoke", csrf=csrf, all="1"
         )
         assert refused.status_code == 400
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_without_a_central_host(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser, APP)
         await sign_in(browser, WIKI)
         url = f"{APP}/.auth/sessions"
         csrf = (await fields(browser, url))["csrf"]
-        there = await at.find_session(browser, WIKI)
+        there = await fixture.find_session(browser, WIKI)
         assert there is not None
         await post(browser, origin=APP, url=f"{url}/revoke", csrf=csrf, session=there.public_id)
-        assert await at.find_session(browser, WIKI) is None
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, WIKI) is None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_strangers(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         shown = await browser.get(MINE)
         assert shown.status_code == 401
         assert start_url(AUTH, "/.auth/sessions") in page(shown).links
@@ -223,8 +226,8 @@ def test_devices(user_agent: str, said: str) -> None:
 async def test_people_read_the_label_of_their_provider(mock_provider: RunningProvider) -> None:
     providers: dict[str, dict[str, Any]] = {"corp": {"label": "Corporate login"}}
     async with (
-        running_sign_in(mock_provider.issuer, providers=providers) as at,
-        at.browser() as browser,
+        running_sign_in(mock_provider.issuer, providers=providers) as fixture,
+        fixture.browser() as browser,
     ):
         await sign_in(browser, APP)
         assert "with Corporate login" in (await browser.get(MINE)).text

@@ -32,20 +32,23 @@ from tests.support.sign_in_steps import (
 
 @pytest.mark.parametrize("rd", [DEEP_LINK, f"{APP}{DEEP_LINK}"])
 async def test_the_whole_address_is_restored(real_provider: RunningProvider, rd: str) -> None:
-    async with running_sign_in(real_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(real_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         assert await sign_in(browser, rd=rd) == f"{APP}{DEEP_LINK}"
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
         assert session is not None
         assert session.identity.email == "alice@example.com"
         assert session.identity.groups in {("admins", "staff"), ()}
         assert session.scope == APP
-        assert await at.find_session(browser, ADMIN) is None
+        assert await fixture.find_session(browser, ADMIN) is None
 
 
 async def test_what_the_provider_is_asked(certified_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         secret = f"{APP}/reset?token=s3cret"
         asked = await browser.get(start_url(APP, secret, prompt="none", max_age="0", acr="x"))
@@ -65,7 +68,10 @@ async def test_what_the_provider_is_asked(certified_provider: RunningProvider) -
 
 
 async def test_the_session_cookie(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         last = await browser.visit(start_url(APP, "/"), user="alice", stop=is_app_url)
         [cookie] = [line for line in set_cookies(last) if line.startswith("__Host-authz=")]
         assert re.fullmatch(r"__Host-authz=[\w-]{43}; .*", cookie)
@@ -78,7 +84,10 @@ async def test_the_session_cookie(mock_provider: RunningProvider) -> None:
 
 
 async def test_two_tabs_sign_in_side_by_side(real_provider: RunningProvider) -> None:
-    async with running_sign_in(real_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(real_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         first = await browser.get(start_url(APP, "/one"))
         second = await browser.get(start_url(APP, "/two"))
         ends = [
@@ -86,7 +95,7 @@ async def test_two_tabs_sign_in_side_by_side(real_provider: RunningProvider) -> 
             for tab in (second, first)
         ]
         assert ends == [f"{APP}/two", f"{APP}/one"]
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_form_post(certified_provider: RunningProvider) -> None:
@@ -98,8 +107,8 @@ async def test_form_post(certified_provider: RunningProvider) -> None:
     async with (
         running_sign_in(
             certified_provider.issuer, auth_host=None, providers={"corp": by_post}
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, DEEP_LINK))
         assert "response_mode=form_post" in asked.headers["location"]
@@ -107,18 +116,22 @@ async def test_form_post(certified_provider: RunningProvider) -> None:
         last = await browser.follow(asked, user="alice", stop=is_app_url)
         assert last.headers["location"] == f"{APP}{DEEP_LINK}"
         assert last.request.method == "POST"
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_one_cookie_for_a_domain(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, auth_host=None, cookie_domain="example.com") as at,
-        at.browser() as browser,
+        running_sign_in(
+            mock_provider.issuer, auth_host=None, cookie_domain="example.com"
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         last = await browser.visit(start_url(APP, "/x"), user="alice", stop=is_app_url)
         assert "Domain=example.com" in "".join(set_cookies(last))
         token = browser.cookies(".example.com")["__Secure-authz"]
-        session = await at.find_session_by_token(token, at.context.auth_host or _origin(ADMIN))
+        session = await fixture.find_session_by_token(
+            token, fixture.context.auth_host or _origin(ADMIN)
+        )
         assert session is not None
         assert session.scope == ".example.com"
         # The other hosts need no sign-in of their own; one outside the domain does.
@@ -128,15 +141,15 @@ async def test_one_cookie_for_a_domain(mock_provider: RunningProvider) -> None:
 
 async def test_one_cookie_for_a_domain_with_a_central_host(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, cookie_domain="example.com") as at,
-        at.browser() as browser,
+        running_sign_in(mock_provider.issuer, cookie_domain="example.com") as fixture,
+        fixture.browser() as browser,
     ):
         assert await sign_in(browser, APP, "/x?y=1") == f"{APP}/x?y=1"
         assert not any("ticket=" in url for url in browser.visited)
         assert "__Secure-authz" in browser.cookies(".example.com")
         # A host under another apex domain is handed over to.
         assert await sign_in(browser, WIKI, "/z") == f"{WIKI}/z"
-        assert await at.find_session(browser, WIKI) is not None
+        assert await fixture.find_session(browser, WIKI) is not None
 
 
 def _origin(text: str) -> Any:
@@ -148,46 +161,58 @@ def _origin(text: str) -> Any:
 async def test_a_new_id_at_every_sign_in_and_the_old_one_is_ended(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         before = browser.cookies("app.example.com")["__Host-authz"]
         last = await browser.visit(start_url(APP, "/", switch="1"), user="bob", stop=is_app_url)
         assert last.headers["location"] == f"{APP}/"
         after = browser.cookies("app.example.com")["__Host-authz"]
         assert before != after
-        assert await at.find_session_by_token(before, _origin(APP)) is None
-        session = await at.find_session(browser, APP)
+        assert await fixture.find_session_by_token(before, _origin(APP)) is None
+        session = await fixture.find_session(browser, APP)
         assert session is not None
         assert session.identity.subject == "bob"
 
 
 async def test_an_id_from_outside_is_never_adopted(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         planted = "A" * 43
         browser.client.cookies.set("__Host-authz", planted, domain="app.example.com")
         await sign_in(browser)
         assert planted not in browser.cookies("app.example.com").values()
-        assert await at.find_session_by_token(planted, _origin(APP)) is None
+        assert await fixture.find_session_by_token(planted, _origin(APP)) is None
 
 
 async def test_who_is_signed_in_already_goes_straight_back(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         assert (await browser.get(start_url(APP, "/x"))).headers["location"] == f"{APP}/x"
         switched = await browser.get(start_url(APP, "/x", switch="1"))
         assert "prompt=login" in switched.headers["location"]
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_a_long_address_keeps_its_path_and_says_so(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         last = await browser.visit(
             start_url(APP, "/report?" + "q" * 3000), user="alice", stop=is_app_url
         )
         assert last.status_code == 200
         assert f'href="{APP}/report"' in last.text
         assert "too long" in last.text
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 # What must not succeed
@@ -210,8 +235,8 @@ async def test_another_state_costs_the_provider_nothing(
 ) -> None:
     TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         state = await requested_state(await browser.get(start_url(APP, "/")))
         query = spoil(f"code=c&state={state}")
@@ -219,16 +244,16 @@ async def test_another_state_costs_the_provider_nothing(
         assert reply.status_code == 400
         assert not hostile_provider.asked_for("/token")
         assert not browser.cookies("app.example.com").get("__Host-authz")
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def test_another_browser_cannot_finish(hostile_provider: HostileProvider) -> None:
     TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as victim,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as victim,
     ):
-        async with at.browser() as attacker:
+        async with fixture.browser() as attacker:
             state = await requested_state(await attacker.get(start_url(APP, "/")))
         await victim.get(start_url(APP, "/"))
         reply = await victim.get(f"{APP}/.auth/callback/corp?code=c&state={state}")
@@ -251,14 +276,14 @@ async def test_another_browser_cannot_finish(hostile_provider: HostileProvider) 
 async def test_a_wrong_id_token_signs_nobody_in(
     hostile_provider: HostileProvider, claims: dict[str, object]
 ) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, "/x"))
-        lies.set_token_response(
-            id_token=lies.id_token(**{"nonce": await requested_nonce(asked), **claims})
+        tampered_provider.set_token_response(
+            id_token=tampered_provider.id_token(**{"nonce": await requested_nonce(asked), **claims})
         )
         reply = await browser.get(
             f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
@@ -283,14 +308,16 @@ async def test_a_wrong_id_token_signs_nobody_in(
 async def test_the_issuer_of_the_answer(
     hostile_provider: HostileProvider, iss: str, status: int
 ) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     hostile_provider.offers(authorization_response_iss_parameter_supported=True)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, "/"))
-        lies.set_token_response(id_token=lies.id_token(nonce=await requested_nonce(asked)))
+        tampered_provider.set_token_response(
+            id_token=tampered_provider.id_token(nonce=await requested_nonce(asked))
+        )
         suffix = iss.format(issuer=quote(hostile_provider.issuer, safe=""))
         reply = await browser.get(
             f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}{suffix}"
@@ -300,13 +327,15 @@ async def test_the_issuer_of_the_answer(
 
 
 async def test_a_callback_is_good_once(hostile_provider: HostileProvider) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, "/x"))
-        lies.set_token_response(id_token=lies.id_token(nonce=await requested_nonce(asked)))
+        tampered_provider.set_token_response(
+            id_token=tampered_provider.id_token(nonce=await requested_nonce(asked))
+        )
         callback = f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
         kept = dict(browser.cookies("app.example.com"))
         assert (await browser.get(callback)).headers["location"] == f"{APP}/x"
@@ -314,7 +343,7 @@ async def test_a_callback_is_good_once(hostile_provider: HostileProvider) -> Non
         again = await browser.get(callback)
         assert (again.status_code, again.headers["location"]) == (303, f"{APP}/")
         # Somebody kept the cookie and the whole address, and the provider takes codes twice.
-        async with at.browser() as thief:
+        async with fixture.browser() as thief:
             for name, value in kept.items():
                 thief.client.cookies.set(name, value, domain="app.example.com")
             reply = await thief.get(callback)
@@ -336,8 +365,8 @@ async def test_an_error_is_a_page(
 ) -> None:
     TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         state = await requested_state(await browser.get(start_url(APP, "/x")))
         query = f"error={quote(error)}&error_description=%3Cb%3Ehi&state={state}"
@@ -358,8 +387,8 @@ async def test_an_error_by_post_is_a_page(
     TamperedProvider(hostile_provider)
     by_post = {"corp": {"response_mode": "form_post"}}
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None, providers=by_post) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None, providers=by_post) as fixture,
+        fixture.browser() as browser,
     ):
         form = {
             "error": error,
@@ -369,13 +398,13 @@ async def test_an_error_by_post_is_a_page(
         assert reply.status_code == status
         assert cleared_cookies(reply)
         assert not hostile_provider.asked_for("/token")
-        assert await at.find_session(browser, APP) is None
+        assert await fixture.find_session(browser, APP) is None
 
 
 async def test_saying_no_at_the_provider(certified_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         form = await browser.visit(start_url(APP, "/"))
         last = await browser.follow(await browser.submit(form, {"deny": "1"}))
@@ -388,8 +417,8 @@ async def test_a_code_by_post_where_a_query_was_asked_for(
 ) -> None:
     TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         state = await requested_state(await browser.get(start_url(APP, "/")))
         reply = await browser.request(
@@ -402,7 +431,10 @@ async def test_a_code_by_post_where_a_query_was_asked_for(
 async def test_a_lost_attempt_can_be_begun_again_but_not_for_ever(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         url = start_url(APP, "/x")
         for number in (1, 2, 3):
             callback = await browser.visit(
@@ -421,11 +453,11 @@ async def test_a_lost_attempt_can_be_begun_again_but_not_for_ever(
 async def test_a_late_answer_keeps_the_return_address(hostile_provider: HostileProvider) -> None:
     TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         state = await requested_state(await browser.get(start_url(APP, "/x?y=1")))
-        at.clock.offset = MAX_AGE_SECONDS + 1
+        fixture.clock.offset = MAX_AGE_SECONDS + 1
         reply = await browser.get(f"{APP}/.auth/callback/corp?code=c&state={state}")
         assert reply.status_code == 400
         assert quote(f"{APP}/x?y=1", safe="") in restart_link(reply)
@@ -433,7 +465,7 @@ async def test_a_late_answer_keeps_the_return_address(hostile_provider: HostileP
 
 
 async def test_a_host_that_is_no_longer_ours(hostile_provider: HostileProvider) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
         running_sign_in(
             hostile_provider.issuer, auth_host=None, cookie_domain="example.com"
@@ -442,7 +474,9 @@ async def test_a_host_that_is_no_longer_ours(hostile_provider: HostileProvider) 
     ):
         asked = await browser.get(start_url(APP, f"{ADMIN}/secret"))
         cookies = dict(browser.cookies("app.example.com"))
-    lies.set_token_response(id_token=lies.id_token(nonce=await requested_nonce(asked)))
+    tampered_provider.set_token_response(
+        id_token=tampered_provider.id_token(nonce=await requested_nonce(asked))
+    )
     async with (
         running_sign_in(
             hostile_provider.issuer,
@@ -480,19 +514,22 @@ async def test_another_instance_is_named_as_the_cause(hostile_provider: HostileP
 
 
 async def test_a_loop_ends_with_a_page(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         for _ in range(3):
             await sign_in(browser)
             browser.client.cookies.delete("__Host-authz", domain="app.example.com", path="/")
         tired = await browser.get(start_url(APP, "/"))
         assert tired.status_code == 400
         assert "location" not in tired.headers
-        at.clock.offset = 61
+        fixture.clock.offset = 61
         assert (await browser.get(start_url(APP, "/"))).status_code == 303
 
 
 async def test_the_loop_page_without_any_cookie(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         reply = await browser.get("https://auth.example.com/.auth/start?rd=/&attempt=4")
         assert reply.status_code == 400
         assert "text/html" in reply.headers["content-type"]
@@ -504,8 +541,8 @@ async def test_the_loop_page_without_any_cookie(mock_provider: RunningProvider) 
 
 async def test_strict_cookies_are_followed_by_a_page(mock_provider: RunningProvider) -> None:
     async with (
-        running_sign_in(mock_provider.issuer, auth_host=None, same_site="strict") as at,
-        at.browser() as browser,
+        running_sign_in(mock_provider.issuer, auth_host=None, same_site="strict") as fixture,
+        fixture.browser() as browser,
     ):
         first = await browser.get(start_url(APP, "/x"), **{"sec-fetch-site": "cross-site"})
         assert first.status_code == 200
@@ -519,7 +556,7 @@ async def test_strict_cookies_are_followed_by_a_page(mock_provider: RunningProvi
         assert last.status_code == 200
         assert page(last).refresh == f"{APP}/x"
         assert "SameSite=Strict" in "".join(set_cookies(last))
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 # Several providers
@@ -534,8 +571,8 @@ async def test_a_chooser_where_a_route_has_several(real_provider: RunningProvide
             providers=TWO_PROVIDERS,
             default_provider="corp",
             routes=both,
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         chooser = await browser.visit(start_url(APP, "/x"))
         assert chooser.status_code == 200
@@ -543,8 +580,8 @@ async def test_a_chooser_where_a_route_has_several(real_provider: RunningProvide
         assert len(options) == 2
         last = await browser.visit(options[1], user="alice", stop=is_app_url)
         assert last.headers["location"] == f"{APP}/x"
-        assert await at.find_session(browser, APP, "partners") is not None
-        assert await at.find_session(browser, APP, "corp") is None
+        assert await fixture.find_session(browser, APP, "partners") is not None
+        assert await fixture.find_session(browser, APP, "corp") is None
         assert "__Host-authz-partners" in browser.cookies("app.example.com")
 
 
@@ -556,8 +593,8 @@ async def test_a_provider_is_never_taken_from_the_query(
     async with (
         running_sign_in(
             mock_provider.issuer, auth_host=None, providers=providers, default_provider="corp"
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(f"{start_url(APP, '/')}&{query}")
         assert "client_id=authz&" in asked.headers["location"]
@@ -570,8 +607,8 @@ async def test_a_chooser_shows_what_people_know_them_by(hostile_provider: Hostil
     routes = ({"from": APP, "identity_provider": list(providers)},)
     async with (
         running_sign_in(hostile_provider.issuer, auth_host=None, providers=providers, routes=routes,
-              default_provider="g") as at,
-        at.browser() as browser,
+              default_provider="g") as fixture,
+        fixture.browser() as browser,
     ):  # fmt: skip
         chooser = await browser.follow(await browser.get(start_url(APP, "/")))
         for label in ("Google", "Staff (a)", "Staff (b)", "corp"):
@@ -584,8 +621,8 @@ async def test_a_pushed_request_that_is_refused_has_a_page(
     hostile_provider.offers(pushed_authorization_request_endpoint=f"{hostile_provider.issuer}/par")
     hostile_provider.answers["/par"] = document({"error": "invalid_scope"}, 400)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         reply = await browser.get(start_url(APP, "/x"))
         assert reply.status_code == 403
@@ -594,14 +631,20 @@ async def test_a_pushed_request_that_is_refused_has_a_page(
 
 
 async def test_a_choice_is_sealed(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         for choice in ("x", "", "A" * 100):
             reply = await browser.get(f"{APP}/.auth/start?choice={choice}")
             assert reply.status_code == 400
 
 
 async def test_a_third_party_may_begin(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         given = {
             "iss": mock_provider.issuer,
             "login_hint": "alice",
@@ -623,7 +666,10 @@ async def test_a_third_party_may_begin(mock_provider: RunningProvider) -> None:
 
 
 async def test_a_provider_that_is_down_has_a_page() -> None:
-    async with running_sign_in("http://localhost:9", auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in("http://localhost:9", auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         reply = await browser.get(start_url(APP, "/x"))
         assert reply.status_code == 503
         assert "corp" in reply.text
@@ -636,8 +682,8 @@ async def test_a_provider_that_goes_down_in_between(hostile_provider: HostilePro
     TamperedProvider(hostile_provider)
     hostile_provider.answers["/token"] = document({}, 502)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         state = await requested_state(await browser.get(start_url(APP, "/x")))
         reply = await browser.get(f"{APP}/.auth/callback/corp?code=c&state={state}")
@@ -648,7 +694,10 @@ async def test_a_provider_that_goes_down_in_between(hostile_provider: HostilePro
 async def test_a_store_that_is_down_has_a_page_and_nobody_gets_in(
     mock_provider: RunningProvider,
 ) -> None:
-    async with running_sign_in(mock_provider.issuer, auth_host=None) as at, at.browser() as browser:
+    async with (
+        running_sign_in(mock_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
+    ):
         await sign_in(browser)
         out_of_reach = open_store("redis://127.0.0.1:9/0")
         down = SignInFixture(issuer=mock_provider.issuer, auth_host=None)
@@ -676,8 +725,8 @@ async def test_nothing_secret_is_logged(
 ) -> None:
     caplog.set_level("DEBUG", logger="authz_sidecar")
     async with (
-        running_sign_in(certified_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(certified_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         callback = await browser.visit(
             start_url(APP, "/"), user="alice", stop=lambda to: "/.auth/callback" in to

@@ -173,8 +173,8 @@ async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
     async with (
         running_sign_in(
             certified_provider.issuer, auth_host=None, routes=ROUTES, same_site="strict"
-        ) as at,
-        at.browser() as browser,
+        ) as fixture,
+        fixture.browser() as browser,
     ):
         browser.client.headers["sec-fetch-site"] = "same-origin"
         await browser.visit(start_url(APP, "/"), user="alice", stop=is_app_url)
@@ -184,7 +184,7 @@ async def test_the_session_before_is_ended_also_where_its_cookie_stays_at_home(
         shown = await answer(browser, form, otp="1")
         assert page(shown).refresh == f"{APP}/pay"
         assert token(browser) != before
-        assert await at.find_session_by_token(before, parse_origin(APP)) is None
+        assert await fixture.find_session_by_token(before, parse_origin(APP)) is None
 
 
 @ON_A_CENTRAL_HOST
@@ -326,19 +326,21 @@ async def test_clocks_that_differ_end_on_a_page_that_says_so(
 async def test_what_comes_back_is_compared_with_what_was_asked_for(
     hostile_provider: HostileProvider, path: str, claims: dict[str, Any], cause: str | None
 ) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
     ):
-        at.clock.offset = 0
-        await return_from_provider(browser, lies, await browser.get(start_url(APP, "/")))
+        fixture.clock.offset = 0
+        await return_from_provider(
+            browser, tampered_provider, await browser.get(start_url(APP, "/"))
+        )
         before = token(browser)
         asked = await browser.get(start_url(APP, path))
         assert requested_parameters(asked)
         if isinstance(claims.get("auth_time"), int) and claims["auth_time"] is not True:
             claims = claims | {"auth_time": int(time.time()) + claims["auth_time"]}
-        reply = await return_from_provider(browser, lies, asked, **claims)
+        reply = await return_from_provider(browser, tampered_provider, asked, **claims)
         if cause is None:
             assert reply.headers["location"] == f"{APP}{path}"
             assert token(browser) != before
@@ -347,30 +349,36 @@ async def test_what_comes_back_is_compared_with_what_was_asked_for(
             assert "location" not in reply.headers
             assert cause in reply.text
             assert token(browser) == before
-            assert await at.find_session(browser, APP) is not None
+            assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_userinfo_says_nothing_of_how_somebody_signed_in(
     hostile_provider: HostileProvider,
 ) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None, routes=ROUTES) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None, routes=ROUTES) as fixture,
+        fixture.browser() as browser,
     ):
-        await return_from_provider(browser, lies, await browser.get(start_url(APP, "/")))
+        await return_from_provider(
+            browser, tampered_provider, await browser.get(start_url(APP, "/"))
+        )
         hostile_provider.answers["/userinfo"] = document(
             {"sub": "alice", "acr": "gold", "auth_time": int(time.time())}
         )
-        reply = await return_from_provider(browser, lies, await browser.get(start_url(APP, "/pay")))
+        reply = await return_from_provider(
+            browser, tampered_provider, await browser.get(start_url(APP, "/pay"))
+        )
         assert reply.status_code == 403
 
 
 async def return_from_provider(
-    browser: Browser, lies: TamperedProvider, asked: httpx2.Response, **claims: object
+    browser: Browser, tampered_provider: TamperedProvider, asked: httpx2.Response, **claims: object
 ) -> httpx2.Response:
     """As from the provider, with an ID token that says this."""
-    lies.set_token_response(id_token=lies.id_token(nonce=await requested_nonce(asked), **claims))
+    tampered_provider.set_token_response(
+        id_token=tampered_provider.id_token(nonce=await requested_nonce(asked), **claims)
+    )
     return await browser.get(
         f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
     )

@@ -84,20 +84,20 @@ class RefreshFixture:
 async def signed_in(
     hostile: HostileProvider, *, sid: str | None = None, **more: Any
 ) -> AsyncIterator[RefreshFixture]:
-    lies = TamperedProvider(hostile)
+    tampered_provider = TamperedProvider(hostile)
     clock = Clock(offset=0.0)  # as the provider's, which says when tokens expire
     async with (
-        running_sign_in(hostile.issuer, clock=clock, **{"auth_host": None, **more}) as at,
-        at.browser() as browser,
+        running_sign_in(hostile.issuer, clock=clock, **{"auth_host": None, **more}) as fixture,
+        fixture.browser() as browser,
     ):
-        scene = RefreshFixture(at, browser, lies)
+        scene = RefreshFixture(fixture, browser, tampered_provider)
         scene.set_groups("staff")
         asked = await browser.get(start_url(APP, "/"))
-        home = APP if at.auth_host is None else AUTH
-        if at.auth_host is not None:
+        home = APP if fixture.auth_host is None else AUTH
+        if fixture.auth_host is not None:
             asked = await browser.get(asked.headers["location"])
-        lies.set_token_response(
-            id_token=lies.id_token(nonce=await requested_nonce(asked), sid=sid),
+        tampered_provider.set_token_response(
+            id_token=tampered_provider.id_token(nonce=await requested_nonce(asked), sid=sid),
             refresh_token="r0",
             expires_in=ACCESS_SECONDS,
         )
@@ -105,7 +105,7 @@ async def signed_in(
             f"{home}/.auth/callback/corp?code=c&state={await requested_state(asked)}"
         )
         assert back.status_code == 303, back.text
-        if at.auth_host is not None:
+        if fixture.auth_host is not None:
             await browser.get(back.headers["location"])
         used = 0
 
@@ -320,17 +320,17 @@ async def test_the_tokens_of_somebody_else_end_the_session(
 async def test_without_a_refresh_token_nothing_is_refreshed(
     hostile_provider: HostileProvider,
 ) -> None:
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     async with (
-        running_sign_in(hostile_provider.issuer, auth_host=None) as at,
-        at.browser() as browser,
+        running_sign_in(hostile_provider.issuer, auth_host=None) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, "/"))
-        lies.set_token_response(
-            id_token=lies.id_token(nonce=await requested_nonce(asked)), expires_in=60
+        tampered_provider.set_token_response(
+            id_token=tampered_provider.id_token(nonce=await requested_nonce(asked)), expires_in=60
         )
         await browser.get(f"{APP}/.auth/callback/corp?code=c&state={await requested_state(asked)}")
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
         assert session is not None
         assert session.refresh_at is None
 
@@ -397,14 +397,14 @@ async def test_memory_leaves_it_to_those_who_can_ask_the_provider(
 async def test_a_real_provider_that_rotates(tmp_path_factory: pytest.TempPathFactory) -> None:
     directory = tmp_path_factory.mktemp("rotating")
     with running_certified_provider(directory, access_token_seconds=600) as provider:
-        async with running_sign_in(provider.issuer) as at, at.browser() as browser:
+        async with running_sign_in(provider.issuer) as fixture, fixture.browser() as browser:
             await sign_in(browser)
-            scene = RefreshFixture(at, browser, TamperedProvider(HostileProvider()))
+            scene = RefreshFixture(fixture, browser, TamperedProvider(HostileProvider()))
             for _ in range(3):  # a token that was used before would end the grant there
-                before = await at.find_session(browser, APP)
+                before = await fixture.find_session(browser, APP)
                 assert before is not None
                 assert before.refresh_at is not None
-                scene.advance_clock(before.refresh_at - at.clock() + 1)
+                scene.advance_clock(before.refresh_at - fixture.clock() + 1)
                 after = await scene.check()
                 assert after is not None
                 assert (after.refresh_at or 0) > before.refresh_at

@@ -204,8 +204,10 @@ async def test_an_end_waits_for_nobody_who_is_idle() -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with running_listeners(
             build_comparison(build_authorizer(*ROUTES)), limits=QUICK
-        ) as both:
-            asking = await stack.enter_async_context(FastPathConnection(both, await both.sign_in()))
+        ) as comparison:
+            asking = await stack.enter_async_context(
+                FastPathConnection(comparison, await comparison.sign_in())
+            )
             asking.writer.write(asking.serialize_check())
             assert await asking.status() == 200
             before = asyncio.get_running_loop().time()
@@ -216,13 +218,13 @@ async def test_an_end_waits_for_nobody_who_is_idle() -> None:
 class Store:
     """What is not in memory is looked for here, and takes its time."""
 
-    def __init__(self, both: FastPathComparison) -> None:
-        both.session_cache.entries.clear()
-        self._entry = both.session_cache.fetch
+    def __init__(self, comparison: FastPathComparison) -> None:
+        comparison.session_cache.entries.clear()
+        self._entry = comparison.session_cache.fetch
         self.asked = asyncio.Event()
         self.answers = asyncio.Event()
         self.trouble: Exception | None = None
-        both.session_cache.fetch = self.entry  # type: ignore[method-assign]
+        comparison.session_cache.fetch = self.entry  # type: ignore[method-assign]
 
     async def entry(self, token: str, *, scope: str, provider: str) -> FakeCachedSession | None:
         self.asked.set()
@@ -281,9 +283,11 @@ async def test_who_waits_at_the_end_is_answered() -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with running_listeners(
             build_comparison(build_authorizer(*ROUTES)), limits=QUICK
-        ) as both:
-            asking = await stack.enter_async_context(FastPathConnection(both, await both.sign_in()))
-            store = Store(both)
+        ) as comparison:
+            asking = await stack.enter_async_context(
+                FastPathConnection(comparison, await comparison.sign_in())
+            )
+            store = Store(comparison)
             asking.writer.write(asking.serialize_check())
             await store.asked.wait()
             asyncio.get_running_loop().call_later(QUICK.drain_grace_seconds * 4, store.answers.set)

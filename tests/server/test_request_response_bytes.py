@@ -50,8 +50,8 @@ def listener(request: pytest.FixtureRequest) -> str:
 class Connection:
     """To one of the two listeners, by somebody who is signed in."""
 
-    def __init__(self, both: FastPathComparison, way: str, cookie: tuple[str, str]) -> None:
-        self.both, self.way, self.cookie = both, way, cookie
+    def __init__(self, comparison: FastPathComparison, way: str, cookie: tuple[str, str]) -> None:
+        self.both, self.way, self.cookie = comparison, way, cookie
         self.reader: asyncio.StreamReader
         self.writer: asyncio.StreamWriter
 

@@ -63,10 +63,10 @@ class InterruptedStore:
 
 
 def interrupted_sessions(
-    world: StoreFixture, step: int, action: Callable[[], Awaitable[Any]]
+    store_fixture: StoreFixture, step: int, action: Callable[[], Awaitable[Any]]
 ) -> tuple[SessionService, InterruptedStore]:
-    store: Any = InterruptedStore(world.store, interrupt_at=step, action=action)
-    return world.sessions(store=store), store
+    store: Any = InterruptedStore(store_fixture.store, interrupt_at=step, action=action)
+    return store_fixture.sessions(store=store), store
 
 
 async def try_create(creation: Awaitable[tuple[str, Session]]) -> str | None:

@@ -69,32 +69,32 @@ def lines(reply: HttpResponse, name: str) -> list[str]:
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_a_credential_passes_where_the_route_names_its_kind(by: str) -> None:
-    home = build_machine_fixture()
-    reply = await home.check(f"{APP}/api/x", GOOD, adapter=by)
+    fixture = build_machine_fixture()
+    reply = await fixture.check(f"{APP}/api/x", GOOD, adapter=by)
     if by == "nginx-challenge":
         return
     assert reply.status == 200
     assert header(reply, "x-auth-user") == "ci/bot"
     assert header(reply, "x-auth-assertion")
-    record = home.record
+    record = fixture.record
     assert (record.outcome, record.credential, record.session) == ("allow", "token", record.session)
     assert record.session is not None
     assert record.session.identity == BOT
 
 
 async def test_policies_tell_machines_from_people() -> None:
-    home = build_machine_fixture()
-    alice = await home.sign_in()
-    assert (await home.check(f"{APP}/bots", GOOD)).status == 200
-    assert (await home.check(f"{APP}/bots", alice)).status == 403
-    assert (await home.check(f"{APP}/alice", GOOD)).status == 403
-    assert (await home.check(f"{APP}/alice", alice)).status == 200
+    fixture = build_machine_fixture()
+    alice = await fixture.sign_in()
+    assert (await fixture.check(f"{APP}/bots", GOOD)).status == 200
+    assert (await fixture.check(f"{APP}/bots", alice)).status == 403
+    assert (await fixture.check(f"{APP}/alice", GOOD)).status == 403
+    assert (await fixture.check(f"{APP}/alice", alice)).status == 200
 
 
 async def test_names_of_machines_are_the_same_on_routes_of_several_providers() -> None:
     route = replace(BOTS_ONLY, name="both", prefix="/both", identity_provider=("corp", "partners"))
-    home = build_machine_fixture(route, providers=("corp", "partners"))
-    assert (await home.check(f"{APP}/both", GOOD)).status == 200
+    fixture = build_machine_fixture(route, providers=("corp", "partners"))
+    assert (await fixture.check(f"{APP}/both", GOOD)).status == 200
 
 
 @pytest.mark.parametrize("by", NAMES)
@@ -115,14 +115,14 @@ async def test_names_of_machines_are_the_same_on_routes_of_several_providers() -
 async def test_what_does_not_count_is_refused_and_no_session_speaks_for_it(
     by: str, line: tuple[str, str], asking: Headers
 ) -> None:
-    home = build_machine_fixture()
-    cookie = await home.sign_in()
-    reply = await home.check(f"{APP}/api/x", line, cookie, *asking, adapter=by)
+    fixture = build_machine_fixture()
+    cookie = await fixture.sign_in()
+    reply = await fixture.check(f"{APP}/api/x", line, cookie, *asking, adapter=by)
     assert reply.status == 401
     assert header(reply, "location") is None
-    assert (home.record.outcome, home.record.status) == ("refused", 401)
-    assert home.record.session is None
-    assert home.record.credential in {"bearer", "unreadable"}
+    assert (fixture.record.outcome, fixture.record.status) == ("refused", 401)
+    assert fixture.record.session is None
+    assert fixture.record.credential in {"bearer", "unreadable"}
     if by in NGINX:
         assert header(reply, "x-authz-reason") == "credentials"
         assert not lines(reply, "www-authenticate")
@@ -132,9 +132,9 @@ async def test_what_does_not_count_is_refused_and_no_session_speaks_for_it(
 
 
 async def test_the_challenge_of_nginx_says_why() -> None:
-    home = build_machine_fixture()
+    fixture = build_machine_fixture()
     reason = ("x-authz-reason", "credentials")
-    reply = await home.check(f"{APP}/api/x", BAD, reason, adapter="nginx-challenge")
+    reply = await fixture.check(f"{APP}/api/x", BAD, reason, adapter="nginx-challenge")
     assert reply.status == 401
     assert header(reply, "www-authenticate") == 'Bearer realm="api", error="invalid_token"'
 
@@ -149,19 +149,19 @@ async def test_the_challenge_of_nginx_says_why() -> None:
     ],
 )
 async def test_where_a_route_names_no_kind_the_line_is_the_apps(line: tuple[str, str]) -> None:
-    home = build_machine_fixture()
-    assert (await home.check(f"{APP}/", line, HTML)).status == 302
-    reply = await home.check(f"{APP}/", line, await home.sign_in())
+    fixture = build_machine_fixture()
+    assert (await fixture.check(f"{APP}/", line, HTML)).status == 302
+    reply = await fixture.check(f"{APP}/", line, await fixture.sign_in())
     assert reply.status == 200
     assert header(reply, "x-auth-user") == "alice"
 
 
 async def test_a_scheme_that_the_route_does_not_accept_is_the_apps() -> None:
-    home = build_machine_fixture()
+    fixture = build_machine_fixture()
     line = ("authorization", "Basic eDp5")
-    assert (await home.check(f"{APP}/api", line)).status == 401
-    assert home.record.outcome == "sign-in"
-    assert (await home.check(f"{APP}/api", line, await home.sign_in())).status == 200
+    assert (await fixture.check(f"{APP}/api", line)).status == 401
+    assert fixture.record.outcome == "sign-in"
+    assert (await fixture.check(f"{APP}/api", line, await fixture.sign_in())).status == 200
 
 
 LINES = st.one_of(
@@ -173,8 +173,8 @@ LINES = st.one_of(
 @settings(max_examples=300)
 @given(line=LINES)
 async def test_no_line_passes_but_the_one_that_counts(line: str) -> None:
-    home = build_machine_fixture()
-    reply = await home.check(f"{APP}/api", ("authorization", line), JSON)
+    fixture = build_machine_fixture()
+    reply = await fixture.check(f"{APP}/api", ("authorization", line), JSON)
     scheme, _, rest = line.partition(" ")
     counts = scheme.lower() == "bearer" and rest.lstrip(" ") == "good"
     assert reply.status == (200 if counts else 401)
@@ -182,15 +182,15 @@ async def test_no_line_passes_but_the_one_that_counts(line: str) -> None:
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_several_lines_are_never_read(by: str) -> None:
-    home = build_machine_fixture()
-    reply = await home.check(f"{APP}/api", GOOD, GOOD, adapter=by)
+    fixture = build_machine_fixture()
+    reply = await fixture.check(f"{APP}/api", GOOD, GOOD, adapter=by)
     assert reply.status == (403 if by in NGINX else 400)
-    assert home.record.outcome == "refused"
+    assert fixture.record.outcome == "refused"
 
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_what_cannot_be_known_now_is_our_trouble_and_never_a_pass(by: str) -> None:
-    home = build_machine_fixture(
+    fixture = build_machine_fixture(
         RouteSpec(
             name="open",
             prefix="/open",
@@ -199,25 +199,25 @@ async def test_what_cannot_be_known_now_is_our_trouble_and_never_a_pass(by: str)
         )
     )
     for path in ("/api", "/open"):
-        reply = await home.check(
-            f"{APP}{path}", ("authorization", "Bearer lost"), await home.sign_in(), adapter=by
+        reply = await fixture.check(
+            f"{APP}{path}", ("authorization", "Bearer lost"), await fixture.sign_in(), adapter=by
         )
         assert reply.status == 503
-        assert home.record.outcome == "unavailable"
+        assert fixture.record.outcome == "unavailable"
 
 
 async def test_who_brings_nothing_is_told_what_the_route_takes() -> None:
-    home = build_machine_fixture()
-    reply = await home.check(f"{APP}/api", JSON)
+    fixture = build_machine_fixture()
+    reply = await fixture.check(f"{APP}/api", JSON)
     assert lines(reply, "www-authenticate") == ['Bearer realm="api"']
     assert json.loads(reply.body)["error"] == "unauthenticated"
-    assert (await home.check(f"{APP}/api", *NAVIGATION)).status == 302
+    assert (await fixture.check(f"{APP}/api", *NAVIGATION)).status == 302
 
 
 @pytest.mark.parametrize("by", NAMES)
 async def test_where_nobody_can_sign_in_a_token_is_asked_for(by: str) -> None:
-    home = build_machine_fixture(providers=())
-    reply = await home.check(f"{APP}/api", HTML, adapter=by)
+    fixture = build_machine_fixture(providers=())
+    reply = await fixture.check(f"{APP}/api", HTML, adapter=by)
     assert reply.status == 401
     assert header(reply, "location") is None
     assert by in NGINX or lines(reply, "www-authenticate") == ['Bearer realm="api"']
@@ -232,6 +232,6 @@ async def test_a_program_is_never_sent_to_sign_in_once_more() -> None:
             "allow": {"and": [{"authenticated_user": True}, {"authentication": {"max_age": "5m"}}]}
         },
     )
-    home = build_machine_fixture(step_up)
-    reply = await home.check(f"{APP}/fresh", GOOD, *NAVIGATION)
+    fixture = build_machine_fixture(step_up)
+    reply = await fixture.check(f"{APP}/fresh", GOOD, *NAVIGATION)
     assert reply.status == 403

@@ -41,8 +41,8 @@ def traefik(target: str, method: str = "GET") -> Lines:
 
 
 class RunningCheckApp:
-    def __init__(self, home: AuthorizerFixture, address: object) -> None:
-        self.fixture = home
+    def __init__(self, fixture: AuthorizerFixture, address: object) -> None:
+        self.fixture = fixture
         self._address = address
 
     async def send(
@@ -74,9 +74,9 @@ class RunningCheckApp:
 async def serving(
     listener: socket.socket, *, names: tuple[str, ...], trusted: str
 ) -> AsyncIterator[RunningCheckApp]:
-    home = build_authorizer(PUBLIC, SIGNED_IN)
+    fixture = build_authorizer(PUBLIC, SIGNED_IN)
     app = CheckApp(
-        authorizer=home.authorizer,
+        authorizer=fixture.authorizer,
         adapters=enabled_adapters(names),
         trusted_peers=NetworkSet((parse_exact_network(trusted),)),
     )
@@ -85,7 +85,7 @@ async def serving(
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.005)
     try:
-        yield RunningCheckApp(home, listener.getsockname())
+        yield RunningCheckApp(fixture, listener.getsockname())
     finally:
         server.should_exit = True
         await task

@@ -26,8 +26,8 @@ NOBODY = "http://localhost:9"
 """A provider that is never reached: most of these answers do not need one."""
 
 
-def client(at: SignInFixture) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(transport=at.transport(), base_url=APP)
+def client(fixture: SignInFixture) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(transport=fixture.transport(), base_url=APP)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def client(at: SignInFixture) -> httpx2.AsyncClient:
     ],
 )
 async def test_methods(method: str, path: str, status: int) -> None:
-    async with running_sign_in(NOBODY) as at, client(at) as web:
+    async with running_sign_in(NOBODY) as fixture, client(fixture) as web:
         reply = await web.request(method, f"/.auth/{path}")
         assert reply.status_code == status
         assert reply.headers["cache-control"] == "no-store"
@@ -65,7 +65,7 @@ async def test_methods(method: str, path: str, status: int) -> None:
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/docs", "/redoc", "/metrics", "/", "/healthz"])
 async def test_the_framework_shows_nothing_of_itself(path: str) -> None:
-    async with running_sign_in(NOBODY) as at, client(at) as web:
+    async with running_sign_in(NOBODY) as fixture, client(fixture) as web:
         reply = await web.get(path)
         assert (reply.status_code, reply.content) == (404, b"")
 
@@ -83,7 +83,7 @@ async def test_the_framework_shows_nothing_of_itself(path: str) -> None:
     ],
 )
 async def test_hosts(headers: dict[str, str], status: int) -> None:
-    async with running_sign_in(NOBODY, auth_host=None) as at, client(at) as web:
+    async with running_sign_in(NOBODY, auth_host=None) as fixture, client(fixture) as web:
         reply = await web.get("/.auth/start?rd=/", headers=headers)
         assert reply.status_code == status
         assert "evil" not in reply.text
@@ -108,7 +108,7 @@ async def test_hosts(headers: dict[str, str], status: int) -> None:
     ],
 )
 async def test_a_malformed_start(query: str) -> None:
-    async with running_sign_in(NOBODY) as at, client(at) as web:
+    async with running_sign_in(NOBODY) as fixture, client(fixture) as web:
         reply = await web.get(f"/.auth/start?{query}")
         assert reply.status_code == 400
         assert "location" not in reply.headers
@@ -129,14 +129,14 @@ async def test_a_malformed_start(query: str) -> None:
     ],
 )
 async def test_a_malformed_form(headers: dict[str, str], body: bytes, why: str) -> None:
-    async with running_sign_in(NOBODY) as at, client(at) as web:
+    async with running_sign_in(NOBODY) as fixture, client(fixture) as web:
         for path in ("callback", "sign_out", "start"):
             reply = await web.post(f"/.auth/{path}", content=body, headers=headers)
             assert reply.status_code == 400, why
 
 
 async def test_keys_robots_and_assets_are_the_same_for_everybody() -> None:
-    async with running_sign_in(NOBODY) as at, client(at) as web:
+    async with running_sign_in(NOBODY) as fixture, client(fixture) as web:
         for path in ("/.auth/jwks.json", "/.well-known/pomerium/jwks.json"):
             reply = await web.get(path, headers={"host": "10.0.0.1:9181"})
             assert [key["alg"] for key in reply.json()["keys"]] == ["ES256"]
@@ -150,7 +150,7 @@ async def test_keys_robots_and_assets_are_the_same_for_everybody() -> None:
 
 
 async def test_who_am_i(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         stranger = await browser.get(f"{APP}/.auth/userinfo")
         assert stranger.status_code == 401
         assert stranger.json()["error"] == "unauthenticated"
@@ -171,7 +171,7 @@ async def test_who_am_i(mock_provider: RunningProvider) -> None:
 
 
 async def test_every_page_has_the_headers_of_a_page(mock_provider: RunningProvider) -> None:
-    async with running_sign_in(mock_provider.issuer) as at, at.browser() as browser:
+    async with running_sign_in(mock_provider.issuer) as fixture, fixture.browser() as browser:
         await sign_in(browser)
         for url in (
             f"{APP}/.auth/",
@@ -199,8 +199,8 @@ def apart(reply: httpx2.Response) -> dict[str, str]:
 
 
 async def test_every_route_is_kept_apart_from_other_pages() -> None:
-    async with running_sign_in(NOBODY, auth_host=None) as at:
-        transport = httpx2.ASGITransport(app=at.app, raise_app_exceptions=False)
+    async with running_sign_in(NOBODY, auth_host=None) as fixture:
+        transport = httpx2.ASGITransport(app=fixture.app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url=APP) as web:
             routers = (login_router(base_path="/.auth"), public_router(base_path="/.auth"))
             routes = [route for router in routers for route in router.routes]
@@ -232,9 +232,9 @@ async def test_a_failure_of_ours_is_kept_apart_as_well() -> None:
     def broken() -> dict[str, object]:
         raise RuntimeError("broken")
 
-    async with running_sign_in(NOBODY) as at:
-        at.app.state.services = replace(at.app.state.services, jwks=broken)
-        transport = httpx2.ASGITransport(app=at.app, raise_app_exceptions=False)
+    async with running_sign_in(NOBODY) as fixture:
+        fixture.app.state.services = replace(fixture.app.state.services, jwks=broken)
+        transport = httpx2.ASGITransport(app=fixture.app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url=APP) as web:
             reply = await web.get("/.auth/jwks.json")
     assert (reply.status_code, reply.content) == (500, b"")
@@ -242,7 +242,7 @@ async def test_a_failure_of_ours_is_kept_apart_as_well() -> None:
 
 
 async def test_a_frame_of_a_provider_can_be_shown_by_it() -> None:
-    async with running_sign_in(NOBODY) as at, client(at) as web:
+    async with running_sign_in(NOBODY) as fixture, client(fixture) as web:
         reply = await web.get(f"/.auth/frontchannel-logout?iss={NOBODY}&sid=x")
     assert reply.status_code == 200
     assert reply.headers["cross-origin-resource-policy"] == "cross-origin"
@@ -260,25 +260,28 @@ async def test_a_frame_of_a_provider_can_be_shown_by_it() -> None:
     ],
 )
 async def test_addresses_beside_the_page(url: str, status: int, leads_to: str | None) -> None:
-    async with running_sign_in(NOBODY) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY) as fixture, fixture.browser() as browser:
         reply = await browser.get(url)
         assert (reply.status_code, reply.headers.get("location")) == (status, leads_to)
         assert reply.headers["cache-control"] == "no-store"
 
 
 async def test_nothing_leads_away_from_a_central_host_with_an_app_of_its_own() -> None:
-    async with running_sign_in(NOBODY, routes=({"from": AUTH},)) as at, at.browser() as browser:
+    async with (
+        running_sign_in(NOBODY, routes=({"from": AUTH},)) as fixture,
+        fixture.browser() as browser,
+    ):
         assert (await browser.get(f"{AUTH}/")).status_code == 404
 
 
 async def test_strangers_are_offered_to_sign_in() -> None:
-    async with running_sign_in(NOBODY) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY) as fixture, fixture.browser() as browser:
         shown = await browser.get(f"{APP}/.auth/")
         assert ">Sign in</a>" in shown.text
         assert "Try again" not in shown.text
 
 
 async def test_trouble_says_when_to_come_back() -> None:
-    async with running_sign_in(NOBODY, auth_host=None) as at, at.browser() as browser:
+    async with running_sign_in(NOBODY, auth_host=None) as fixture, fixture.browser() as browser:
         shown = await browser.get(start_url(APP, "/"))
         assert (shown.status_code, shown.headers["retry-after"]) == (503, "5")

@@ -265,12 +265,12 @@ async def test_a_token_without_kid(
     hostile_provider: HostileProvider, key_ids: tuple[str, ...], *, taken: bool
 ) -> None:
     """OpenID Connect Core, 10.1: with several keys in the set the token has to say which."""
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     keys = [signed_tokens.signing_key("RS256", name) for name in key_ids]
     hostile_provider.answers["/jwks"] = document({"keys": [key.jwk for key in keys]})
     now = int(time.time())
     claims = signed_tokens.claims(iss=hostile_provider.issuer, iat=now, exp=now + 60, nonce="n")
-    lies.set_token_response(id_token=keys[0].sign(claims, kid=None))
+    tampered_provider.set_token_response(id_token=keys[0].sign(claims, kid=None))
     if taken:
         assert (await redeemed(hostile_provider.issuer)).identity.subject == "alice"
     else:

@@ -84,14 +84,14 @@ async def test_private_key_jwt_with_pushed_requests_and_signed_userinfo(
 async def test_the_whole_sign_in_with_a_key(strict: RunningProvider) -> None:
     providers = {"corp": key_settings("ES256")}
     async with (
-        running_sign_in(strict.issuer, auth_host=None, providers=providers) as at,
-        at.browser() as browser,
+        running_sign_in(strict.issuer, auth_host=None, providers=providers) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, "/x"))
         query = dict(parse_qsl(urlsplit(asked.headers["location"]).query))
         assert query.keys() == {"client_id", "request_uri"}
         assert await whole_sign_in(browser, rd="/x") == f"{APP}/x"
-        assert await at.find_session(browser, APP) is not None
+        assert await fixture.find_session(browser, APP) is not None
 
 
 async def test_another_key_is_refused(strict: RunningProvider) -> None:
@@ -352,7 +352,7 @@ async def test_keys_rotated_between_discovery_and_signing(
     hostile_provider: HostileProvider,
 ) -> None:
     """Also of a provider that does not name its keys, so that the old one seems to fit."""
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     for name in ("k2", None):
         old = signed_tokens.signing_key("RS256", name)
         new = signed_tokens.signing_key("RS256", "k3" if name else None)
@@ -363,10 +363,10 @@ async def test_keys_rotated_between_discovery_and_signing(
                 iss=hostile_provider.issuer, iat=now, exp=now + 60, nonce="n"
             )
             once = {"code": "c", "verifier": VERIFIER, "nonce": "n", "redirect_uri": CALLBACK}
-            lies.set_token_response(id_token=old.sign(claims))
+            tampered_provider.set_token_response(id_token=old.sign(claims))
             await provider.redeem(**once)
             hostile_provider.answers["/jwks"] = document({"keys": [new.jwk]})
-            lies.set_token_response(id_token=new.sign(claims))
+            tampered_provider.set_token_response(id_token=new.sign(claims))
             assert (await provider.redeem(**once)).identity.subject == "alice"
 
 
@@ -374,7 +374,7 @@ async def test_aggregated_and_distributed_claims_are_neither_fetched_nor_believe
     hostile_provider: HostileProvider,
 ) -> None:
     """OpenID Connect Core, 5.6.2."""
-    lies = TamperedProvider(hostile_provider)
+    tampered_provider = TamperedProvider(hostile_provider)
     aggregated = KEY.sign({"sub": "alice", "groups": ["admins"]})
     sources = {
         "_claim_names": {"groups": "s1", "email": "s2"},
@@ -383,7 +383,7 @@ async def test_aggregated_and_distributed_claims_are_neither_fetched_nor_believe
             "s2": {"endpoint": f"{hostile_provider.issuer}/claims", "access_token": "x"},
         },
     }
-    lies.set_token_response(id_token=lies.id_token(**sources))
+    tampered_provider.set_token_response(id_token=tampered_provider.id_token(**sources))
     hostile_provider.answers["/userinfo"] = document({"sub": "alice", **sources})
     hostile_provider.answers["/claims"] = document({"email": "boss@example.com"})
     identity = (await redeemed(hostile_provider.issuer)).identity

@@ -53,16 +53,16 @@ def test_every_kind_is_documented() -> None:
 async def test_a_sign_in_as_documented(
     hostile_provider: HostileProvider, documented: DocumentedProvider
 ) -> None:
-    played = SimulatedProvider(documented, hostile_provider)
-    providers = {"corp": played.settings()}
+    simulated = SimulatedProvider(documented, hostile_provider)
+    providers = {"corp": simulated.settings()}
     async with (
-        running_sign_in(played.issuer, auth_host=None, providers=providers) as at,
-        at.browser() as browser,
+        running_sign_in(simulated.issuer, auth_host=None, providers=providers) as fixture,
+        fixture.browser() as browser,
     ):
         asked = await browser.get(start_url(APP, "/x"))
         url = urlsplit(asked.headers["location"])
         assert f"{url.scheme}://{url.netloc}{url.path}" == (
-            f"{played.base}{documented.endpoints['authorization_endpoint']}"
+            f"{simulated.base}{documented.endpoints['authorization_endpoint']}"
         )
         query = dict(parse_qsl(url.query))
         assert {
@@ -70,22 +70,22 @@ async def test_a_sign_in_as_documented(
         } == documented.expected_parameters
         assert query["code_challenge_method"] == "S256"
 
-        reply = await played.sign_in(browser)
+        reply = await simulated.sign_in(browser)
         assert (reply.status_code, reply.headers.get("location")) == (303, f"{APP}/x"), reply.text
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
         assert session is not None
         identity = session.identity
         assert {name: getattr(identity, name) for name in documented.expected_identity} == {
-            name: played.fill_base(value) for name, value in documented.expected_identity.items()
+            name: simulated.fill_base(value) for name, value in documented.expected_identity.items()
         }
-        ended = at.context.providers["corp"].end_session_url(
+        ended = fixture.context.providers["corp"].end_session_url(
             id_token="t", return_to=f"{APP}/.auth/signed_out", state="s"
         )
         if documented.expected_logout_url is None:
             assert ended is None
         else:
             assert ended is not None
-            assert ended.startswith(played.fill_base(documented.expected_logout_url))
+            assert ended.startswith(simulated.fill_base(documented.expected_logout_url))
         assert not [path for _, path, _, _ in hostile_provider.seen if "windows.net" in path]
 
 
@@ -93,8 +93,8 @@ async def sign_in_as_documented(
     hostile: HostileProvider, documented: DocumentedProvider, status: int = 303, **configured: Any
 ) -> Any:
     """The identity, where the sign-in ends with `status`."""
-    played = SimulatedProvider(documented, hostile)
-    return await sign_in_identity(played, status, **configured)
+    simulated = SimulatedProvider(documented, hostile)
+    return await sign_in_identity(simulated, status, **configured)
 
 
 async def sign_in_identity(
@@ -102,12 +102,12 @@ async def sign_in_identity(
 ) -> Any:
     providers = {"corp": simulated.settings(**configured)}
     async with (
-        running_sign_in(simulated.issuer, auth_host=None, providers=providers) as at,
-        at.browser() as browser,
+        running_sign_in(simulated.issuer, auth_host=None, providers=providers) as fixture,
+        fixture.browser() as browser,
     ):
         reply = await simulated.sign_in(browser)
         assert reply.status_code == status, reply.text
-        session = await at.find_session(browser, APP)
+        session = await fixture.find_session(browser, APP)
         assert (session is not None) == (status == 303)
         return None if session is None else session.identity
 
@@ -146,10 +146,10 @@ async def test_only_allowed_tenants_sign_in(hostile_provider: HostileProvider) -
 
 
 async def test_a_key_of_another_tenant_is_refused(hostile_provider: HostileProvider) -> None:
-    played = SimulatedProvider(AZURE, hostile_provider)
-    key = {**KEY.jwk, "issuer": f"{played.base}/{OTHER_TENANT}/v2.0"}
+    simulated = SimulatedProvider(AZURE, hostile_provider)
+    key = {**KEY.jwk, "issuer": f"{simulated.base}/{OTHER_TENANT}/v2.0"}
     hostile_provider.answers["/common/discovery/v2.0/keys"] = document({"keys": [key]})
-    await sign_in_identity(played, 403)
+    await sign_in_identity(simulated, 403)
 
 
 @pytest.mark.parametrize(
@@ -210,17 +210,17 @@ async def test_a_user_name_counts_as_an_address_only_where_allowed(
 async def test_groups_that_cannot_be_had_let_nobody_in(
     hostile_provider: HostileProvider, page: Answer, status: int
 ) -> None:
-    played = SimulatedProvider(AZURE, hostile_provider)
+    simulated = SimulatedProvider(AZURE, hostile_provider)
     hostile_provider.answers[GRAPH] = page
-    await sign_in_identity(played, status)
+    await sign_in_identity(simulated, status)
     assert not hostile_provider.asked_for("/else")
 
 
 async def test_pages_without_end_are_given_up(hostile_provider: HostileProvider) -> None:
-    played = SimulatedProvider(AZURE, hostile_provider)
-    more = {"value": [], "@odata.nextLink": f"{played.base}{GRAPH}?$skiptoken=x"}
+    simulated = SimulatedProvider(AZURE, hostile_provider)
+    more = {"value": [], "@odata.nextLink": f"{simulated.base}{GRAPH}?$skiptoken=x"}
     hostile_provider.answers[GRAPH] = document(more)
-    await sign_in_identity(played, 403)
+    await sign_in_identity(simulated, 403)
     assert hostile_provider.asked_for(GRAPH) == 20
 
 
@@ -261,9 +261,9 @@ async def test_one_tenant_has_its_own_issuer(hostile_provider: HostileProvider) 
 async def test_of_github_only_a_verified_primary_address_is_believed(
     hostile_provider: HostileProvider, emails: list[object], email: str | None
 ) -> None:
-    played = SimulatedProvider(GITHUB, hostile_provider)
+    simulated = SimulatedProvider(GITHUB, hostile_provider)
     hostile_provider.answers["/api/v3/user/emails"] = document(emails)
-    assert (await sign_in_identity(played)).email == email
+    assert (await sign_in_identity(simulated)).email == email
 
 
 @pytest.mark.parametrize(
@@ -285,23 +285,23 @@ async def test_of_github_only_a_verified_primary_address_is_believed(
 async def test_a_github_that_says_nothing_of_use_lets_nobody_in(
     hostile_provider: HostileProvider, path: str, answer: Answer, status: int
 ) -> None:
-    played = SimulatedProvider(GITHUB, hostile_provider)
+    simulated = SimulatedProvider(GITHUB, hostile_provider)
     hostile_provider.answers[path] = answer
-    await sign_in_identity(played, status)
+    await sign_in_identity(simulated, status)
     assert not hostile_provider.asked_for("/else")
 
 
 @pytest.mark.parametrize("number", [None, "583231", True, 1.5])
 async def test_a_github_user_is_a_number(hostile_provider: HostileProvider, number: object) -> None:
-    played = SimulatedProvider(GITHUB, hostile_provider)
+    simulated = SimulatedProvider(GITHUB, hostile_provider)
     hostile_provider.answers["/api/v3/user"] = document({"login": "x", "id": number})
-    await sign_in_identity(played, 503)
+    await sign_in_identity(simulated, 503)
 
 
 async def test_github_lists_are_read_page_by_page_and_not_for_ever(
     hostile_provider: HostileProvider,
 ) -> None:
-    played = SimulatedProvider(GITHUB, hostile_provider)
+    simulated = SimulatedProvider(GITHUB, hostile_provider)
     orgs = [{"login": f"org-{number}"} for number in range(100)]
 
     def page(_: bytes) -> Answer:
@@ -310,10 +310,10 @@ async def test_github_lists_are_read_page_by_page_and_not_for_ever(
         )
 
     hostile_provider.answers["/api/v3/user/orgs"] = page
-    assert len((await sign_in_identity(played)).groups) == 102
+    assert len((await sign_in_identity(simulated)).groups) == 102
     hostile_provider.answers["/api/v3/user/orgs"] = document(orgs)
     before = hostile_provider.asked_for("/api/v3/user/orgs")
-    await sign_in_identity(played, 403)
+    await sign_in_identity(simulated, 403)
     assert hostile_provider.asked_for("/api/v3/user/orgs") - before == MOST_GITHUB_PAGES
 
 
@@ -334,11 +334,11 @@ async def test_github_is_asked_with_the_token_in_the_head(
 
 
 async def test_a_github_error_with_status_200_is_refused(hostile_provider: HostileProvider) -> None:
-    played = SimulatedProvider(GITHUB, hostile_provider)
+    simulated = SimulatedProvider(GITHUB, hostile_provider)
     hostile_provider.answers["/login/oauth/access_token"] = document(
         {"error": "bad_verification_code"}
     )
-    await sign_in_identity(played, 403)
+    await sign_in_identity(simulated, 403)
     assert not hostile_provider.asked_for("/api/v3/user")
 
 
@@ -357,11 +357,11 @@ async def test_an_api_that_is_slow_costs_bounded_time(
 ) -> None:
     monkeypatch.setattr("authz_sidecar.oidc.http_client.TOTAL_SECONDS", 0.5)
     release = threading.Event()
-    played = SimulatedProvider(documented, hostile_provider)
+    simulated = SimulatedProvider(documented, hostile_provider)
     hostile_provider.answers[path] = dataclasses.replace(document([]), delay=release)
     try:
         async with asyncio.timeout(15):
-            await sign_in_identity(played, 503)
+            await sign_in_identity(simulated, 503)
     finally:
         release.set()
 
@@ -370,9 +370,9 @@ async def test_an_api_that_is_slow_costs_bounded_time(
 
 
 async def test_apple_takes_a_secret_that_we_sign(hostile_provider: HostileProvider) -> None:
-    played = SimulatedProvider(APPLE, hostile_provider)
-    await sign_in_identity(played)
-    form = played.token_request_form()
+    simulated = SimulatedProvider(APPLE, hostile_provider)
+    await sign_in_identity(simulated)
+    form = simulated.token_request_form()
     secret = form["client_secret"]
     assert jwt.get_unverified_header(secret) == {
         "alg": "ES256",
@@ -383,7 +383,7 @@ async def test_apple_takes_a_secret_that_we_sign(hostile_provider: HostileProvid
         secret,
         jwt.PyJWK(dict(CLIENT_KEY.jwk), algorithm="ES256"),
         algorithms=["ES256"],
-        audience=played.issuer,
+        audience=simulated.issuer,
     )
     assert (said["iss"], said["sub"]) == ("DEF123GHIJ", form["client_id"])
     assert 0 < said["exp"] - said["iat"] <= 300
