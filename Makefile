@@ -52,9 +52,10 @@ format: .dev-ready ## bring the sources into shape
 types: .dev-ready ## mypy --strict
 	@$(PY) -m mypy
 
-docs: .dev-ready ## write the generated reference pages again
+docs: .dev-ready ## write docs/configuration.md and the tree in docs/architecture.md again
 	@$(PY) -m authz_sidecar schema --markdown > .venv/configuration.md
 	@mv .venv/configuration.md docs/configuration.md
+	@$(PY) tools/package_tree.py
 
 nginx-includes: .dev-ready ## write the includes in deploy/nginx/authz that are derived from the others again
 	@$(PY) -c "from pathlib import Path; from authz_sidecar.snippets import upstream_modules; \
