@@ -104,8 +104,8 @@ def _findings(config: Config, built: CompiledRoutes) -> list[LintFinding]:
 def _adapter_findings(config: Config) -> Iterator[LintFinding]:
     """Hints that depend on the version of a proxy, which is unknown here, for the adapters
     listed."""
-    named = config.server.adapters if "adapters" in config.server.model_fields_set else ()
-    for index, name in enumerate(named):
+    listed_adapters = config.server.adapters if "adapters" in config.server.model_fields_set else ()
+    for index, name in enumerate(listed_adapters):
         if name == "haproxy":
             path = ("server", "adapters", index)
             problem = config.source_map.problem(CODES["AZ301"].message, *path)

@@ -38,5 +38,5 @@ def add_config_option(parser: argparse.ArgumentParser) -> None:
 def config_path(arguments: argparse.Namespace) -> Path:
     """Return the path of the configuration: of `--config`, `$AUTHZ_SIDECAR_CONFIG`, or the
     default."""
-    given: Path | None = arguments.config
-    return given if given is not None else Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+    path: Path | None = arguments.config
+    return path if path is not None else Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)

@@ -101,16 +101,16 @@ def build_request(
 
 def evaluation_time(arguments: argparse.Namespace) -> float:
     """Return the Unix time of `--at`, or the current one."""
-    given: float | None = arguments.at
-    return time.time() if given is None else given
+    timestamp: float | None = arguments.at
+    return time.time() if timestamp is None else timestamp
 
 
 def build_identity(
     arguments: argparse.Namespace, request: CheckRequest, index: RouteIndex
 ) -> Identity | None:
     """Return the identity that the options describe, or None for an anonymous client."""
-    given = (arguments.user, arguments.email, arguments.groups, arguments.provider)
-    if not any(value is not None for value in given) and not arguments.claim:
+    options = (arguments.user, arguments.email, arguments.groups, arguments.provider)
+    if not any(value is not None for value in options) and not arguments.claim:
         return None
     claims: ClaimValues = dict(arguments.claim)
     provider = arguments.provider or default_provider(request, index)

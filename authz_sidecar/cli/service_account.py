@@ -113,9 +113,9 @@ def _check_routes(config: Config, names: list[str]) -> None:
     }
     for name in names:
         if name not in accepting:
-            known = ", ".join(f"`{route}`" for route in sorted(accepting)) or "none"
+            route_names = ", ".join(f"`{route}`" for route in sorted(accepting)) or "none"
             raise StartupError(
-                f"`{name}` is not a route with `service_accounts: true`; such routes are: {known}"
+                f"`{name}` is not a route with `service_accounts: true`; such routes are: {route_names}"
             )
 
 

@@ -84,8 +84,8 @@ def _parse_user(config: Config, text: str) -> dict[str, str]:
     name, slash, subject = text.partition("/")
     if not slash or name not in providers:
         if len(providers) != 1:
-            known = ", ".join(f"`{provider}/…`" for provider in sorted(providers)) or "none"
-            raise StartupError(f"`{text}` must begin with the identity provider: {known}")
+            prefixes = ", ".join(f"`{provider}/…`" for provider in sorted(providers)) or "none"
+            raise StartupError(f"`{text}` must begin with the identity provider: {prefixes}")
         [name], subject = providers, text
     issuer = providers[name].issuer
     template = PROVIDER_PRESETS[providers[name].type].tenant_template(issuer)

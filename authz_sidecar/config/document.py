@@ -220,8 +220,8 @@ class _DocumentMerger:
                 )
 
 
-def _both_lists(one: object, other: object) -> bool:
-    return isinstance(one, list) and isinstance(other, list)
+def _both_lists(value: object, other: object) -> bool:
+    return isinstance(value, list) and isinstance(other, list)
 
 
 def _copy_containers(value: Any, tree: SourceNode) -> tuple[Any, SourceNode]:

@@ -100,7 +100,9 @@ def _with_references(schema: Any) -> Any:
         inner = {key: value for key, value in schema.items() if key not in outer} | items
         return {**outer, "anyOf": [inner, {"$ref": "#/$defs/Reference"}]}
     transforms = {
-        "properties": lambda named: {name: _with_references(one) for name, one in named.items()},
+        "properties": lambda schemas: {
+            name: _with_references(inner) for name, inner in schemas.items()
+        },
         "items": _with_references,
         "additionalProperties": _with_references,
         "anyOf": _with_references,

@@ -42,7 +42,8 @@ def overlay_document(base: Document, overlay: Document, *, named_lists: frozense
 
 @dataclass(slots=True)
 class _OverlayMerger:
-    """Copies what it changes: below an alias, one value may stand in several places."""
+    """Merges two documents. Copies what it changes: with aliases, one value may be at several
+    paths."""
 
     named_lists: frozenset[str]
     replaced_paths: set[DocumentPath] = field(default_factory=set)
@@ -128,8 +129,8 @@ def _child_list(tree: SourceNode) -> list[SourceNode]:
     return tree.children if isinstance(tree.children, list) else []
 
 
-def _are_lists(one: object, other: object) -> bool:
-    return isinstance(one, list) and isinstance(other, list)
+def _are_lists(value: object, other: object) -> bool:
+    return isinstance(value, list) and isinstance(other, list)
 
 
 def _name(item: object) -> str:

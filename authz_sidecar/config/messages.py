@@ -73,20 +73,20 @@ def _message(detail: ErrorDetails) -> str:
 
 
 def _issuer_hint(detail: ErrorDetails) -> str:
-    given = detail["input"]
-    if detail["loc"][-1] != "issuer" or not isinstance(given, dict):
+    settings = detail["input"]
+    if detail["loc"][-1] != "issuer" or not isinstance(settings, dict):
         return ""
-    preset = PROVIDER_PRESETS.get(str(given.get("type")))
+    preset = PROVIDER_PRESETS.get(str(settings.get("type")))
     return "" if preset is None else f" for `{preset.name}`, such as `{preset.example}`"
 
 
-def _choice_message(given: object, expected: str) -> str:
+def _choice_message(value: object, expected: str) -> str:
     choices = expected.replace("'", "`").replace(" or ", ", ").split(", ")
     message = f"must be {expected.replace(chr(39), '`')}"
-    if not isinstance(given, str):
+    if not isinstance(value, str):
         return message
     return (
-        f"{message}, not `{given}`{suggest_name(given, [choice.strip('`') for choice in choices])}"
+        f"{message}, not `{value}`{suggest_name(value, [choice.strip('`') for choice in choices])}"
     )
 
 

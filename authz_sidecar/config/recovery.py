@@ -45,8 +45,8 @@ def recover_config(data: object, details: Iterable[ErrorDetails]) -> Config | No
 
 
 def _mark_removed(container: Any, path: tuple[PathStep, ...]) -> None:
-    """Mark what stands at `path` as gone, copying the containers on the way there. Of a map in
-    which a required key is missing nothing can be made, so the map itself is gone."""
+    """Mark the value at `path` as removed, copying the containers on the way. A map that lacks a
+    required key is removed as a whole."""
     step, remaining = path[0], path[1:]
     if not _contains(container, step):
         return

@@ -76,7 +76,8 @@ class _Substituter:
             self.variables[name] = None if _contains_reference(value) else value
 
     def substitute(self, data: Any, tree: SourceNode) -> None:
-        """In place, each container once: through aliases one may be reached many times."""
+        """Substitute in place, each container once: with aliases it may be reached by many
+        paths."""
         visited: set[int] = set()
         stack: list[tuple[Any, SourceNode, DocumentPath]] = [(data, tree, ())]
         while stack:

@@ -56,8 +56,8 @@ class TextFile:
         for text in containing:
             if not any(text in line for line in lines):
                 raise DriftError(f"`{text}` does not occur in {self.name}")
-        kept = [line for line in lines if not any(text in line for text in containing)]
-        return type(self)(self.name, "".join(kept))
+        remaining = [line for line in lines if not any(text in line for text in containing)]
+        return type(self)(self.name, "".join(remaining))
 
     def insert_after_line(self, containing: str, *new: str) -> Self:
         """Return the text with `new` lines below the first line that contains a text, with its

@@ -42,9 +42,9 @@ def _check_providers(config: Config) -> Iterator[RuleViolation]:
         for message, key in check_provider(provider):
             yield message, ("identity_providers", name, *key)
     if default is not None and default not in providers:
-        known = ", ".join(f"`{name}`" for name in sorted(providers)) or "none"
+        provider_names = ", ".join(f"`{name}`" for name in sorted(providers)) or "none"
         yield (
-            f"there is no identity provider `{default}`, configured are: {known}",
+            f"there is no identity provider `{default}`, configured are: {provider_names}",
             ("default_identity_provider",),
         )
     without_provider = next(

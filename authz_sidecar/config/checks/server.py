@@ -31,10 +31,10 @@ def _check_listeners(config: Config) -> Iterator[RuleViolation]:
         "web_listen": server.web_listen,
         "ops_listen": server.ops_listen,
     }
-    for (one, address), (other, other_address) in combinations(addresses.items(), 2):
+    for (name, address), (other, other_address) in combinations(addresses.items(), 2):
         if _collide(address, other_address):
             yield (
-                f"is the same address as `server.{one}`, each listener needs its own",
+                f"is the same address as `server.{name}`, each listener needs its own",
                 (
                     "server",
                     other,
@@ -51,14 +51,18 @@ def _check_listeners(config: Config) -> Iterator[RuleViolation]:
             )
 
 
-def _collide(one: ListenAddress, other: ListenAddress) -> bool:
-    if not isinstance(one, TcpAddress) or not isinstance(other, TcpAddress):
-        return one == other
+def _collide(address: ListenAddress, other_address: ListenAddress) -> bool:
+    if not isinstance(address, TcpAddress) or not isinstance(other_address, TcpAddress):
+        return address == other_address
     wildcards = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound
     return (
-        one.port == other.port
-        and one.port != 0
-        and (one.host == other.host or one.host in wildcards or other.host in wildcards)
+        address.port == other_address.port
+        and address.port != 0
+        and (
+            address.host == other_address.host
+            or address.host in wildcards
+            or other_address.host in wildcards
+        )
     )
 
 

@@ -134,7 +134,7 @@ class _Converter:
         server = sections.convert_server(self.options, self.report)
         if any(str(route["from"]).startswith("http://") for route in routes):
             server["allow_insecure_http"] = True
-            self.report.add_remark("some routes are plain http: cookies travel in the clear there")
+            self.report.add_remark("some routes are plain http: their cookies are sent unencrypted")
         signing_keys = sections.convert_signing_keys(self.options, self.report)
         has_auth_host = "auth_host" in server
         data = {
@@ -257,7 +257,7 @@ def _default_name(pattern: RoutePattern) -> str:
 
 
 def _record_defaults(options: Mapping[str, Any], report: ConversionReport) -> None:
-    """Settings that only matter when they are not as they are here anyway."""
+    """Record settings that matter only if they differ from the behaviour here."""
     if str(options.get("bearer_token_format", "")).lower() == "default":
         report.record(("bearer_token_format",), _NO_EFFECT, "default")
     if str(options.get("jwt_issuer_format", "")).lower() == "uri":

@@ -39,7 +39,7 @@ def convert_dependencies(
             origins[str(origin)] = None
         else:
             left_out.append(name)
-    kept = [*origins][:MAX_DEPENDENT_HOSTS]
+    converted = [*origins][:MAX_DEPENDENT_HOSTS]
     left_out += [*origins][MAX_DEPENDENT_HOSTS:]
     if left_out:
         names = ", ".join(f"`{name}`" for name in left_out)
@@ -47,7 +47,7 @@ def convert_dependencies(
             f"no route protects {names}, or there are more than {MAX_DEPENDENT_HOSTS}: left out"
         )
         report.record((*path, "depends_on"), unsupported(reason), route["depends_on"])
-    return kept
+    return converted
 
 
 def _covers(pattern: HostPattern, origin: Origin) -> bool:

@@ -137,7 +137,7 @@ OPTIONS: Mapping[str, Disposition] = {
     ),
     **for_options(
         "skip_xff_append xff_num_trusted_hops",
-        left_to_proxy(ProxyFeature.CLIENT_ADDRESS, "what stands in `X-Forwarded-For`; name the networks of proxies"
+        left_to_proxy(ProxyFeature.CLIENT_ADDRESS, "the content of `X-Forwarded-For`; list the networks of proxies"
               " before yours in `server.trusted_hops`"),
     ),
     **for_options("access_log_fields proxy_log_level", left_to_proxy(ProxyFeature.LOGS, "of requests")),

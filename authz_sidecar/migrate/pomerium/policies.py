@@ -171,7 +171,7 @@ def _claims(route: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def _criteria(sub_policy: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Shorthands of a sub-policy as what they stand for (`routes.shorthands`)."""
+    """The shorthands of a sub-policy as the criteria that they mean (`routes.shorthands`)."""
     for domain in parse_string_list(sub_policy.get("allowed_domains")):
         yield {"domain": {"is": domain}}
     for claim, values in _claims(sub_policy).items():

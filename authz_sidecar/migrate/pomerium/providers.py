@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PLACEHOLDER_ISSUER = "https://idp.example.com"
 OWN_CALLBACK = {"callback": "own"}
-"""Pomerium's redirect URI is another one anyway, so each provider gets its own."""
+"""Pomerium's redirect URI changes in any case, so each provider gets its own."""
 _SECRET_VARIABLE = "OIDC_CLIENT_SECRET"  # noqa: S105 -- the name of a variable
 
 
@@ -204,18 +204,18 @@ def _scopes(name: str, scopes: list[str], report: ConversionReport) -> list[str]
 
 
 def _parameters(given: object, report: ConversionReport) -> dict[str, str]:
-    """What is added to the request for sign-in, less what would break it."""
+    """The additional parameters of the authorization request, without reserved ones."""
     if is_unset(given):
         return {}
     parameters = given if isinstance(given, dict) else {}
-    kept = {
+    accepted = {
         str(name): str(value)
         for name, value in parameters.items()
         if str(name) and str(name) not in RESERVED_PARAMETERS and isinstance(value, str | int)
     }
-    dropped = [str(name) for name in parameters if str(name) not in kept]
+    dropped = [str(name) for name in parameters if str(name) not in accepted]
     if dropped or not isinstance(given, dict):
         subject = ", ".join(f"`{name:.60}`" for name in dropped) or "what is no map"
         message = f"{subject} cannot be set here, the rest is in `authorization_parameters`"
         report.record(("idp_request_params",), unsupported(message), given)
-    return kept
+    return accepted

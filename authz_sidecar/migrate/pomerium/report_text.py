@@ -159,7 +159,7 @@ def _unchanged_options(imported: ConversionResult) -> Iterator[str]:
 
 
 def _format_entries(entries: Iterable[ReportEntry], imported: ConversionResult) -> Iterator[str]:
-    for entry in sorted(entries, key=lambda it: it.location):
+    for entry in sorted(entries, key=lambda item: item.location):
         file, line, column = entry.location
         route = imported.route_names.get(entry.path[:2])
         of_route = f" (`{route}`)" if route and len(entry.path) > 2 else ""
