@@ -110,9 +110,9 @@ async def test_a_browser_that_refuses_cookies_of_the_app_alone(
 @pytest.mark.parametrize(
     ("lost", "cause"),
     [
-        pytest.param("cookie", "under another name", id="the browser loses the cookie"),
+        pytest.param("cookie", "configured for another name", id="the browser loses the cookie"),
         pytest.param("session", "without a common session store", id="the store loses the session"),
-        pytest.param("nothing", "does not pass cookies on", id="nobody loses anything"),
+        pytest.param("nothing", "does not pass cookies to", id="nobody loses anything"),
     ],
 )
 async def test_a_circle_of_sign_ins(mock_provider: RunningProvider, lost: str, cause: str) -> None:
