@@ -19,6 +19,7 @@ import copy
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -256,13 +257,22 @@ def _local(port: int) -> str:
     return f"127.0.0.1:{port}"
 
 
+_LISTENING_PORTS = (16_384, 32_768)
+_random = random.SystemRandom()  # the tests of properties give the other one the same seed
+
+
 def free_ports(count: int) -> tuple[int, ...]:
-    """Ports of 127.0.0.1 that nobody uses at this moment; all different."""
+    """Ports of 127.0.0.1 that are not in use at this moment; all different. Below the range that
+    systems take the ports of outgoing connections from (32768 at Linux, 49152 by RFC 6335), so that
+    none of those takes one before its server does."""
+    ports: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)
+        while len(ports) < count:
+            port = _random.randrange(*_LISTENING_PORTS)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                ports.append(port)
+    return tuple(ports)
 
 
 def _write(path: Path, config: Config) -> None:
