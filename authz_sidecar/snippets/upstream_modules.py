@@ -29,7 +29,7 @@ NOT_GRPC_INCLUDE = "not-grpc.conf"
 
 _SOURCES = {
     "protect": "ask, then hand the identity to the application",
-    "unprotected": "pass to an application without asking; nobody is signed in here",
+    "unprotected": "pass to an application without a check and without an identity",
     "app": "how any application is spoken to",
 }
 _DIRECTIVE = re.compile(r"(?P<name>[a-z_]+)\s+(?P<arguments>[^;#]+?)\s*;\s*(?P<note>#.*)?")
